@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.simulator.world_settings import RecordSettings, WorldSettings
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
 from bcclone.system.settings import check_settings, setting
 from bcclone.train.train_settings import TrainSettings
 
-if TYPE_CHECKING:
-    from bcclone.evaluate.evaluation import DriveFigures
+if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
+    from bcclone.simulator.score import Score
 
 _NOTES = "steps.json"
 _FIRST_PICTURE = "clip of the recording"
@@ -62,7 +64,7 @@ class DemoSettings:
         check_settings(self)
         RecordSettings(laps=self.record_laps)  # refuse at once what a step would refuse
         TrainSettings(epochs=self.epochs)
-        EvaluateSettings(speed_mph=self.speed_mph, world=WorldSettings(laps=self.laps))
+        EvaluateSettings(speed=SpeedSettings(self.speed_mph), world=WorldSettings(laps=self.laps))
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,16 @@ class DoneStep:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The steps, and the figures of the drive."""
+    """The steps, the score of the drive, and all of its figures as JSON values."""
 
     steps: tuple[DoneStep, ...]
-    drive: "DriveFigures"
+    score: "Score"
+    figures: Mapping[str, Any]
 
     @property
     def on_the_road(self) -> bool:
         """Return whether the model completed its drive without an intervention."""
-        return self.drive.complete and not self.drive.score.interventions
+        return self.score.complete and not self.score.interventions
 
     @property
     def seconds_to_first_picture(self) -> float | None:
@@ -120,21 +123,21 @@ class DemoResult:
         return self._seconds_to(_DRIVE)
 
     def _seconds_to(self, name: str) -> float | None:
-        names = [done.step.name for done in self.steps]
-        seconds = [done.seconds for done in self.steps[: names.index(name) + 1]]
+        names = [finished.step.name for finished in self.steps]
+        seconds = [finished.seconds for finished in self.steps[: names.index(name) + 1]]
         return sum(seconds) if all(seconds) else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         steps = [
-            {"step": done.step.name, "made": str(done.step.makes), "seconds": round(done.seconds, 2)}
-            for done in self.steps
+            {"step": finished.step.name, "made": str(finished.step.makes), "seconds": round(finished.seconds, 2)}
+            for finished in self.steps
         ]
         return {
             "steps": steps,
             "seconds_to_first_picture": self.seconds_to_first_picture,
             "seconds_to_trained_lap": self.seconds_to_trained_lap,
-            "drive": self.drive.as_json(),
+            "drive": self.figures,
         }
 
 
@@ -146,11 +149,11 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
     notes = _Notes(settings.folder / _NOTES)
     if notes.empty and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
-    steps, done, rerun = _steps(settings), [], False
+    steps, finished, rerun = _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         notify(f"\nstep {number} of {len(steps)}, {step.name}:")
         missing = rerun or not (notes.finished(step) and step.proof.exists())
-        begun = time.monotonic()
+        start = time.monotonic()
         if missing:
             _clear(step, notes)
             notify(f"$ {step.shown}")
@@ -158,12 +161,12 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
         else:
             notify(f"{step.makes} is complete already")
         rerun = rerun or (missing and not step.shown_only)
-        done.append(DoneStep(step, time.monotonic() - begun if missing else 0.0))
+        finished.append(DoneStep(step, time.monotonic() - start if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
-    from bcclone.evaluate.evaluation import DriveFigures
+    from bcclone.simulator.score import Score
 
     figures = json.loads(drive.proof.read_text(encoding="utf-8"))
-    return DemoResult(tuple(done), DriveFigures.from_json(figures))
+    return DemoResult(tuple(finished), from_json(Score, figures, unknown="ignore"), figures)
 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:
@@ -225,7 +228,7 @@ class _Notes:
         self._commands[step.name] = {"command": list(step.command), "finished": finished}
         write_text(self._path, json.dumps(self._commands, indent=2) + "\n")
 
-    def known(self, step: DemoStep) -> bool:
+    def has_begun(self, step: DemoStep) -> bool:
         """Return whether an earlier demo has begun the step."""
         return step.name in self._commands
 
@@ -233,7 +236,7 @@ class _Notes:
 def _clear(step: DemoStep, notes: _Notes) -> None:
     """Remove what an earlier demo left of a step; refuse to remove anything else."""
     for leftover in (step.makes, *step.side_products):
-        if leftover.exists() and not notes.known(step):
+        if leftover.exists() and not notes.has_begun(step):
             raise UserError(f"{leftover} exists, but not from a demo; choose another folder with --folder")
         if leftover.is_dir():
             shutil.rmtree(leftover)
@@ -262,19 +265,19 @@ def _run(step: DemoStep, notes: _Notes, quiet: bool) -> None:
 def show_result(result: DemoResult) -> Sequence[str]:
     """Return the lines of the final table."""
     lines = [f"{'step':<22}{'seconds':>8}  what it made"]
-    lines += [f"{done.step.name:<22}{done.seconds:>8.1f}  {done.step.makes}" for done in result.steps]
-    lines.append(f"{'total':<22}{sum(done.seconds for done in result.steps):>8.1f}")
-    picture, lap, drive = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.drive
+    lines += [f"{finished.step.name:<22}{finished.seconds:>8.1f}  {finished.step.makes}" for finished in result.steps]
+    lines.append(f"{'total':<22}{sum(finished.seconds for finished in result.steps):>8.1f}")
+    picture, lap, score = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.score
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]
-    end = "The car stayed on the road." if result.on_the_road else f"The car left the road: {drive.ended}."
-    score = drive.score
+    latency = result.figures["request_to_steer_ms"]
+    end = "The car stayed on the road." if result.on_the_road else f"The car left the road: {score.ended}."
     return [
         *lines,
         "",
         f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions in "
-        f"{drive.laps:.2f} laps over the simulator's protocol at {score.mean_speed_mph:.1f} mph",
+        f"{score.laps:.2f} laps over the simulator's protocol at {score.mean_speed_mph:.1f} mph",
         f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
-        f"{score.max_abs_cross_track_m:.2f} m at most; request to steer p50 {drive.latency_p50_ms} ms",
+        f"{score.max_abs_cross_track_m:.2f} m at most; request to steer p50 {latency['p50']} ms",
         end,
     ]

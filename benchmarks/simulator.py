@@ -13,6 +13,7 @@ import numpy as np
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
@@ -110,7 +111,7 @@ def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]
 
 
 def _closed_loop(policy: SteeringPolicy) -> Measure:
-    settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed_mph=20.0)
+    settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed=SpeedSettings(20.0))
     since = time.perf_counter()
     result = evaluate_policy(policy, settings)
     ratio = result.score.seconds / (time.perf_counter() - since)

@@ -6,7 +6,6 @@ the web page, which records into a new folder run-DATE_TIME in the current folde
 
 import argparse
 import sys
-from collections.abc import Callable
 
 from bcclone.commands.options import (
     add_output_options,
@@ -20,7 +19,6 @@ from bcclone.commands.options import (
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
-from bcclone.drive.watch import Watch
 from bcclone.lab.monitor.monitor_settings import WatchSettings
 
 
@@ -52,11 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
     speed = build(SpeedSettings, **(given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}))
     settings = build(DriveSettings, speed=speed, **given_for(DriveSettings, arguments))
     from bcclone.drive.server import serve
+    from bcclone.lab.monitor.doubt import watch_opener
 
     if arguments.end_with_stdin:
         end_with_stdin()
     stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
-    result = serve(settings, lambda text: print(text, file=stream, flush=True), open_watch=_opener(watch, settings))
+    result = serve(
+        settings,
+        lambda text: print(text, file=stream, flush=True),
+        open_watch=watch_opener(watch.monitor, settings.model),
+    )
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
@@ -64,21 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.as_json())
     return 0
-
-
-def _opener(watch: WatchSettings, settings: DriveSettings) -> Callable[[], Watch] | None:
-    """Return the function that opens the monitor, None without one."""
-    monitor = watch.monitor
-    if monitor is None:
-        return None
-
-    def open_watch() -> Watch:
-        from bcclone.lab.monitor.doubt import DoubtWatch
-        from bcclone.lab.monitor.monitor import load_monitor  # loads TensorFlow
-
-        return DoubtWatch(load_monitor(monitor, settings.model))
-
-    return open_watch
 
 
 def interrupted(arguments: argparse.Namespace) -> str:

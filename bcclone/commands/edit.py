@@ -5,6 +5,7 @@ removed when the last row is restored. Without an edit, the recording is only li
 """
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import add_output_options, add_settings, build, given_for, number_of, print_json
@@ -24,9 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Edit the recording; return the exit code."""
     settings = build(EditSettings, **given_for(EditSettings, arguments))
-    from bcclone.recording.editing import edit
+    from bcclone.recording.editing import edit, rows_to_show
 
     result = edit(settings)
+    if settings.view is not None:
+        from bcclone.pictures.plots.recording_strip import plot_recording
+
+        plot_recording(result.log, rows_to_show(settings), settings.view)
+        result = replace(result, view=settings.view)
     if arguments.json:
         print_json(result.as_json())
     else:

@@ -11,7 +11,9 @@ in parallel on all cores.
 """
 
 import argparse
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,15 +29,24 @@ from bcclone.commands.options import (
     print_json,
     results_folder,
 )
-from bcclone.evaluate.evaluate_settings import SUITE_GROUP, SUITES, EvaluateSettings, SuiteSettings
-from bcclone.simulator.world_settings import DISTURBANCES, Conditions, WorldSettings
+from bcclone.drive.controller import SpeedSettings
+from bcclone.evaluate.evaluate_settings import (
+    SUITE_GROUP,
+    SUITES,
+    EvaluateSettings,
+    SuiteSettings,
+    check_simulated_speed,
+)
+from bcclone.lab.monitor.monitor_settings import WatchSettings
+from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Conditions, WorldSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import names_in_group, settings_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they load more than --help needs
     from bcclone.evaluate.evaluation import Evaluation
+    from bcclone.evaluate.suite_task import SuiteWatch
 
-_KEPT = "drives"  # folder of the finished drives of a suite, in that of the results
+_KEPT = "drives"  # folder of the finished drives of a suite, in the folder of the results
 _SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
 _SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in _SUITE_ONLY)
 
@@ -46,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models", type=local_path, nargs="*", metavar="MODEL", help="a model file; with --suite, one or several"
     )
     add_settings(parser, EvaluateSettings)
+    shown = f"{EvaluateSettings.speed.speed_mph:g}; the simulated car drives up to {TOP_SPEED_MPH:g}"
+    add_settings(parser, SpeedSettings, shown={"speed_mph": shown})
+    add_settings(parser, WatchSettings)
     add_settings(parser, WorldSettings, only=("laps",))
     parser.add_argument(
         "-o",
@@ -103,22 +117,31 @@ def _run_single(arguments: argparse.Namespace) -> int:
         raise UserError("only one model can be scored at a time; compare several with --suite")
     conditions = build(Conditions, **given_for(Conditions, arguments))
     world = build(WorldSettings, **given_for(WorldSettings, arguments))
-    settings = build(EvaluateSettings, world=world, conditions=conditions, **given_for(EvaluateSettings, arguments))
-    from bcclone.evaluate.evaluation import evaluate, write_pictures
+    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
+    if arguments.speed_mph is not None:
+        build(check_simulated_speed, arguments.speed_mph)
+    speed_values = given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}
+    speed = build(replace, EvaluateSettings.speed, **speed_values)
+    own = given_for(EvaluateSettings, arguments)
+    settings = build(EvaluateSettings, speed=speed, world=world, conditions=conditions, **own)
+    from bcclone.evaluate.evaluation import evaluate
+    from bcclone.lab.monitor.doubt import watch_opener
 
-    result = evaluate(arguments.models[0], settings)
+    result = evaluate(arguments.models[0], settings, watch_opener(watch.monitor, arguments.models[0]))
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result.figures())
     else:
         _show(result, settings)
     if arguments.output is not None:
-        for path in write_pictures(arguments.output, result, settings):
+        from bcclone.commands.result_files import write_evaluation
+
+        for path in write_evaluation(arguments.output, result, settings):
             notify(f"wrote {path}")
     return 0
 
 
 def _run_suite(arguments: argparse.Namespace) -> int:
-    for kind in (EvaluateSettings, WorldSettings, Conditions):
+    for kind in (EvaluateSettings, SpeedSettings, WorldSettings, Conditions):
         for name in given_for(kind, arguments):
             if name not in _SHARED:
                 raise UserError(
@@ -126,36 +149,60 @@ def _run_suite(arguments: argparse.Namespace) -> int:
                     "it out"
                 )
     kept = arguments.output / _KEPT if arguments.output else None
-    settings = build(SuiteSettings, kept=kept, **given_for(SuiteSettings, arguments))
+    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
+    values = given_for(SuiteSettings, arguments) | {"kept": kept, "on_doubt": watch.on_doubt}
+    settings = build(SuiteSettings, **values)
     from bcclone.cluster.dask_workers import open_pool
     from bcclone.evaluate.suite import evaluate_suite
-    from bcclone.evaluate.suite_report import suite_table, write_suite
+    from bcclone.evaluate.suite_result import suite_table
 
+    watched = _suite_watch(watch.monitor, arguments.models)
     with open_pool(settings.scheduler, notify=notify) if settings.scheduler else nullcontext() as pool:
-        result = evaluate_suite(arguments.models, settings, notify, pool)
+        result = evaluate_suite(arguments.models, settings, notify, pool, watched)
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result.figures())
     else:
         print("\n".join(suite_table(result)))
     if arguments.output is not None:
+        from bcclone.commands.result_files import write_suite
+
         for path in write_suite(arguments.output, result):
             notify(f"wrote {path}")
     return 0
 
 
+def _suite_watch(monitor: Path | None, models: Sequence[Path]) -> "SuiteWatch | None":
+    """Return what watches the drives, None without a monitor; raises UserError if it does not fit the model."""
+    if monitor is None:
+        return None
+    if len(models) > 1:
+        raise UserError(f"{monitor} belongs to one model, and {len(models)} are given; name that one only")
+    from bcclone.evaluate.suite_task import SuiteWatch
+    from bcclone.lab.monitor.doubt import open_watch
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    open_watch(monitor, models[0])
+    return SuiteWatch(monitor, open_watch)
+
+
 def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
+    from bcclone.evaluate.watched import WatchFigures
+
     score = result.score
     print(
         f"autonomy {score.autonomy_percent:.1f} %: {number_of(score.interventions, 'intervention')} in "
-        f"{result.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
+        f"{score.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
         f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
         f"distance from the centre line {score.mean_abs_cross_track_m:.2f} m on average, "
         f"{score.max_abs_cross_track_m:.2f} m at most; steering changes {score.steering_smoothness:.2f} per second\n"
         f"departures: {score.describe_departures()}\n"
-        f"request to steer p50 {result.latency_p50_ms:.1f} ms, p99 {result.latency_p99_ms:.1f} ms; "
-        f"it ended: {result.ended}"
+        f"{_latency(result)}it ended: {score.ended}"
     )
-    if result.doubts:
-        from bcclone.lab.monitor.points import describe_doubts
+    if result.watched:
+        print(f"the monitor {WatchFigures.of(result.watched).describe()}; in doubt: {settings.speed.on_doubt}")
 
-        print(f"the monitor {describe_doubts(result.doubts)}; in doubt: {settings.on_doubt}")
+
+def _latency(result: "Evaluation") -> str:
+    latency = result.latency
+    return f"request to steer p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms; " if latency else ""

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     result = improve(settings, notify)
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result.figures())
     else:
         print("\n".join(result.as_text()))
     return 0

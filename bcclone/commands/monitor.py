@@ -22,8 +22,9 @@ from bcclone.commands.options import (
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.atomic import check_output
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 
-_ONLY = {"members": ("ensemble",), "passes": ("dropout",), "epochs": ("ensemble", "autoencoder")}
+_ONLY = {"members": "ensemble", "passes": "dropout", "epochs": "ensemble"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit the monitor; return the exit code."""
     settings = build(MonitorSettings, **given_for(MonitorSettings, arguments))
-    for name, kinds in _ONLY.items():
-        if getattr(arguments, name) is not None and settings.kind not in kinds:
+    for name, kind in _ONLY.items():
+        if getattr(arguments, name) is not None and settings.kind != kind:
             option = option_of(MonitorSettings, name)
-            raise UserError(f"{option} is for --kind {' and '.join(kinds)}; leave it out with --kind {settings.kind}")
+            raise UserError(f"{option} is for --kind {kind}; leave it out with --kind {settings.kind}")
     output = _output(arguments)
     check_output(output, arguments.force, "choose another name with -o, or add --force")
     from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     monitor = fit(arguments.model, arguments.store, output, settings, notify)
     info = monitor.info
     if arguments.json:
-        print_json({"output": str(output)} | info.as_json())
+        print_json({"output": str(output), **to_json(info)})
     else:
         alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
         print(f"{output}: {info.kind}; doubts above {info.threshold:.4g}, which is meant to be exceeded in {alarms}")

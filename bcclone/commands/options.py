@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, reaching
 from bcclone.system.settings import Setting, settings_of, type_of
+from bcclone.system.settings import option_of as option_of
 
 Settings = TypeVar("Settings")
 
@@ -66,12 +67,6 @@ def add_settings(
                 metavar=_metavar(each, declared),
                 help=_help(each, declared),
             )
-
-
-def option_of(kind: Any, name: str) -> str:
-    """Return the option that sets a field of a settings dataclass."""
-    (declared,) = (declared for each, declared in settings_of(kind) if each.name == name)
-    return f"--{declared.option or name.replace('_', '-')}"
 
 
 def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str]) -> argparse._ActionsContainer:

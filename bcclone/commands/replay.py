@@ -21,7 +21,8 @@ from bcclone.commands.options import (
     print_json,
     results_folder,
 )
-from bcclone.evaluate.replay_settings import ReplaySettings
+from bcclone.evaluate.evaluate_settings import ReplaySettings
+from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
     )
     add_settings(parser, ReplaySettings)
+    add_settings(parser, WatchSettings, only=("monitor",))
     parser.add_argument(
         "-o",
         "--output",
@@ -63,16 +65,21 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.port is not None and arguments.monitor is not None:
         raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
+    monitor = build(WatchSettings, **given_for(WatchSettings, arguments)).monitor
     settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))
     server = build(ServerSettings, **given_for(ServerSettings, arguments))
     from bcclone.evaluate.replay import replay
     from bcclone.evaluate.replay_served import replay_served
+    from bcclone.lab.monitor.doubt import watch_opener
     from bcclone.recording.files import find_log
 
     log = find_log(arguments.recording)
     with results_folder(arguments.output):
         if arguments.models:
-            _report(arguments, log, replay(arguments.models, log, settings))
+            if monitor is not None and len(arguments.models) > 1:
+                raise UserError(f"{monitor}: a monitor belongs to one model; replay only that one with --monitor")
+            open_watch = watch_opener(monitor, arguments.models[0])
+            _report(arguments, log, replay(arguments.models, log, settings, open_watch))
         else:
             result, report = replay_served(log, settings, server)
             _report(arguments, log, {f"{server.host}:{server.port}": result}, report)
@@ -88,15 +95,20 @@ def _report(
     arguments: argparse.Namespace, log: Path, results: "dict[str, ReplayResult]", report: "DriveReport | None" = None
 ) -> None:
     """Print the results, and write them into the folder of --output."""
-    from bcclone.evaluate.replay_report import missing_images, replay_table, results_as_json, write_replay
+    from bcclone.evaluate.replay_result import missing_images, replay_table, results_as_json
+    from bcclone.evaluate.watched import WatchFigures
 
-    for notice in missing_images(next(iter(results.values()))):
+    first = next(iter(results.values()))
+    for notice in missing_images(first):
         notify(notice)
     values = results_as_json(results) | (report.as_json() if report else {})
     if arguments.json:
         print_json(values)
     else:
-        print("\n".join([*replay_table(results), *([report.summary()] if report else [])]))
+        watched = [f"the monitor {WatchFigures.of(first.watched).describe()}"] if first.watched else []
+        print("\n".join([*replay_table(results), *watched, *([report.summary()] if report else [])]))
     if arguments.output is not None:
+        from bcclone.commands.result_files import write_replay
+
         for path in write_replay(arguments.output, log.parent.name, results, values):
             notify(f"wrote {path}")

@@ -12,7 +12,7 @@ from bcclone.commands.options import (
     notify,
     print_json,
 )
-from bcclone.evaluate.replay_settings import FrameReplaySettings
+from bcclone.evaluate.evaluate_settings import FrameReplaySettings
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.simulator.world_settings import (
     Conditions,
@@ -117,7 +117,7 @@ def _drive(arguments: argparse.Namespace) -> int:
         print(
             f"{result.report.summary()}\n"
             f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
-            f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {result.ended}"
+            f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
         )
         if result.traced is not None:
             print(f"{settings.run_folder}: the position of the car at {result.traced} frames, for video.py")

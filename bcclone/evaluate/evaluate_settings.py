@@ -1,9 +1,9 @@
-"""Settings of evaluations; loads neither TensorFlow nor the renderer, so that --help answers at once."""
+"""Settings of evaluations, suites and replays; loads nothing large, so that --help answers at once."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.lab.monitor.monitor_settings import WatchSettings, monitor_setting
+from bcclone.drive.controller import ON_DOUBT, SpeedSettings
 from bcclone.simulator.world_settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -24,6 +24,7 @@ from bcclone.system.settings import (
 
 SUITE_GROUP = "suite"
 SUITES = ("standard", "testing", "roads")
+_FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,7 @@ class EvaluateSettings:
 
     track: str = track_setting()
     reverse: bool = reverse_setting()
-    speed_mph: float = setting(
-        30.0,
-        "speed that the car holds, in mph",
-        unit="MPH",
-        minimum=0,
-        maximum=TOP_SPEED_MPH,
-        above_minimum=True,
-        option="speed",
-    )
+    speed: SpeedSettings = SpeedSettings(30.0)
     world: WorldSettings = field(default_factory=WorldSettings)
     conditions: Conditions = field(default_factory=Conditions)
     run_folder: Path | None = setting(
@@ -50,21 +43,20 @@ class EvaluateSettings:
         shown="none",
         option="run",
     )
-    learned_speed: bool = setting(
-        False, "drive as fast as the model has learned, up to --speed; for a model trained to predict the throttle"
-    )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: str | None = preprocess_setting()
-    monitor: Path | None = monitor_setting(note="; drives without a server then, in simulated time")
-    on_doubt: str = WatchSettings.on_doubt
 
     def __post_init__(self) -> None:
         check_settings(self)
-        WatchSettings(self.monitor, self.on_doubt)
-        if self.monitor is not None and self.run_folder is not None:
-            raise ValueError("a run is recorded by the drive server, a monitor drives without one; leave --run out")
+        check_simulated_speed(self.speed.speed_mph)
         if self.in_process and self.run_folder is not None:
             raise ValueError("a run is recorded by the drive server; leave --run or --in-process out")
+
+
+def check_simulated_speed(speed_mph: float) -> None:
+    """Raise ValueError for a speed that the simulated car cannot drive at."""
+    if not 0 < speed_mph <= TOP_SPEED_MPH:
+        raise ValueError(f"speed {speed_mph:g} mph, expected more than 0, up to {TOP_SPEED_MPH:g}")
 
 
 @dataclass(frozen=True)
@@ -98,10 +90,71 @@ class SuiteSettings:
     kept: Path | None = setting(None, "folder in which finished drives are kept", hidden=True)
     track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
-    monitor: Path | None = monitor_setting()
-    on_doubt: str = WatchSettings.on_doubt
+    on_doubt: str = setting(ON_DOUBT[0], "what the car does while its monitor doubts", choices=ON_DOUBT, hidden=True)
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
-        WatchSettings(self.monitor, self.on_doubt)
+
+
+def parse_fraction(text: str) -> tuple[float, float]:
+    """Return the two fractions of "0.8:1"; raises ValueError for anything else."""
+    first, mark, last = text.partition(":")
+    try:
+        if not mark:
+            raise ValueError
+        return float(first), float(last)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected two fractions such as 0.8:1") from None
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """Which rows of a recording are replayed, and which deviations count as interventions.
+
+    limits_m: other limits for which interventions are counted, too, for models.
+    """
+
+    fraction: tuple[float, float] = setting(
+        (0.0, 1.0),
+        "part of the recording to replay, as two fractions of its rows; 0.8:1 is the last fifth",
+        unit="FROM:TO",
+        parse=parse_fraction,
+        shown="0:1",
+    )
+    limit_m: float = setting(
+        2.0,
+        "deviation from the recorded path that counts as an intervention, in metres; interventions are also counted "
+        "for 1, 1.5, 2 and 3 m",
+        unit="M",
+        minimum=0,
+        above_minimum=True,
+        maximum=_FARTHEST_M,
+        option="limit",
+    )
+    limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
+    preprocess: str | None = preprocess_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        first, last = self.fraction
+        if not 0 <= first < last <= 1:
+            raise ValueError(f"fraction {first:g}:{last:g}, expected two fractions of the rows such as 0.8:1")
+        for limit in self.limits_m:
+            if not 0 < limit <= _FARTHEST_M:
+                raise ValueError(f"limit {limit:g} m, expected more than 0, up to {_FARTHEST_M:g}")
+
+    @property
+    def all_limits_m(self) -> tuple[float, ...]:
+        """Return all limits in ascending order, each once."""
+        return tuple(sorted({self.limit_m, *self.limits_m}))
+
+
+@dataclass(frozen=True)
+class FrameReplaySettings:
+    """How many frames of a recording are sent to a drive server."""
+
+    frames: int = setting(0, "number of frames to send", minimum=1, zero="each frame once")
+
+    def __post_init__(self) -> None:
+        check_settings(self)

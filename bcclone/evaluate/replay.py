@@ -10,13 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from bcclone.dataset.images import Image, Preprocessing
-from bcclone.evaluate.reference import RecordedDrive, read_reference
+from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult
-from bcclone.evaluate.replay_settings import ReplaySettings
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RelativePose, Rollout
-from bcclone.lab.monitor.doubt import DoubtWatch, FrameScorer
-from bcclone.lab.monitor.points import DoubtPoint
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
+from bcclone.evaluate.watched import OpenWatch, WatchedFrame
 from bcclone.recording.files import find_log
 from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
@@ -41,11 +39,14 @@ class StatelessPolicy(Protocol):
 
 
 def replay(
-    models: Sequence[Path | str], recording: Path | str, settings: ReplaySettings | None = None
+    models: Sequence[Path | str],
+    recording: Path | str,
+    settings: ReplaySettings | None = None,
+    open_watch: OpenWatch | None = None,
 ) -> dict[str, ReplayResult]:
     """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
 
-    Raises UserError.
+    open_watch: opens what watches the recording's own frames. Raises UserError.
     """
     settings = settings or ReplaySettings()
     from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -54,45 +55,36 @@ def replay(
     from bcclone.model.policy import load_policy
 
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
-    monitor = None
-    if settings.monitor is not None:
-        from bcclone.lab.monitor.monitor import load_monitor
-
-        if len(models) > 1:
-            raise UserError(f"{settings.monitor}: a monitor belongs to one model; replay only that one with --monitor")
-        monitor = load_monitor(settings.monitor, models[0])
-    return replay_policies(policies, Path(recording), settings, monitor)
+    return replay_policies(policies, Path(recording), settings, open_watch)
 
 
 def replay_policies(
     policies: Mapping[str, StatelessPolicy],
     recording: Path,
     settings: ReplaySettings | None = None,
-    monitor: FrameScorer | None = None,
+    open_watch: OpenWatch | None = None,
 ) -> dict[str, ReplayResult]:
     """Score policies on a recording; return the result of each policy by its name.
 
-    monitor: scores the recording's own frames. Raises UserError for an unusable recording, and for a policy whose
-    steering is not finite.
+    open_watch: opens what watches the recording's own frames. Raises UserError for an unusable recording, and for a
+    policy whose steering is not finite.
     """
     settings = settings or ReplaySettings()
     reference = read_reference(find_log(str(recording)), settings.fraction)
     drivers = {name: _Driver(policy, reference, settings) for name, policy in policies.items()}
-    doubts = _Doubts(monitor, reference) if monitor else None
+    watched = _WatchedRows(open_watch, reference) if open_watch else None
     with (
         ProgressBar("replaying", len(reference), "rows") as progress,
         prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
     ):
         for frames in rows:
             _drive_row(drivers, frames)
-            if doubts is not None:
-                doubts.judge_row(frames)
+            if watched is not None:
+                watched.judge_row(frames)
             progress.advance(1)
     controls = replay_controls(reference, settings)
-    results = {name: driver.result(controls) for name, driver in drivers.items()}
-    if doubts is None:
-        return results
-    return {name: replace(result, doubts=tuple(doubts.points)) for name, result in results.items()}
+    frames_watched = tuple(watched.frames) if watched else ()
+    return {name: replace(driver.result(controls), watched=frames_watched) for name, driver in drivers.items()}
 
 
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
@@ -120,18 +112,18 @@ def _drive_row(drivers: "Mapping[str, _Driver]", frames: RowFrames) -> None:
             raise UserError(f"{name}: no usable steering; is it trained, and is its input complete?")
 
 
-class _Doubts:
-    """What a monitor says of the recording's own frames, row by row, in recorded time."""
+class _WatchedRows:
+    """What a watch says of the recording's own frames, row by row, in recorded time."""
 
-    def __init__(self, monitor: FrameScorer, reference: RecordedDrive) -> None:
+    def __init__(self, open_watch: OpenWatch, reference: RecordedDrive) -> None:
         self._reference, self._row, self._seconds = reference, 0, 0.0
-        self._watch = DoubtWatch(monitor, lambda: self._seconds)
-        self.points: list[DoubtPoint] = []
+        self._watch = open_watch(lambda: self._seconds)
+        self.frames: list[WatchedFrame] = []
 
     def judge_row(self, frames: RowFrames) -> None:
         """Judge the next row; one without a frame is left out, and a gap ends the second that is averaged."""
         if frames.centre is not None:
-            self.points.append(DoubtPoint.of(self._seconds, self._watch.judge(frames.centre)))
+            self.frames.append(WatchedFrame.of(self._seconds, self._watch.judge(frames.centre)))
         if self._reference.ends[self._row]:
             self._watch.forget()
         self._seconds += self._reference.seconds[self._row]

@@ -8,12 +8,11 @@ import numpy as np
 
 from bcclone.dataset.images import PRESETS, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.evaluate.reference import RecordedDrive, read_reference
+from bcclone.evaluate.evaluate_settings import FrameReplaySettings, ReplaySettings
 from bcclone.evaluate.replay import replay_controls
 from bcclone.evaluate.replay_result import ReplayResult
-from bcclone.evaluate.replay_settings import FrameReplaySettings, ReplaySettings
 from bcclone.evaluate.replay_views import Views, read_row
-from bcclone.evaluate.rollout import RelativePose, Rollout
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected, drive_by_server
 from bcclone.simulator.world_settings import ServerSettings
@@ -62,7 +61,7 @@ class RolloutWorld:
 
     def observe(self) -> CarState | None:
         """Drive to the next row that has a frame and return the car's state; None after the last one."""
-        if self.frames:
+        if self.frames and not self.rollout.ended:
             self.rollout.advance(self._steering)
         while not self.rollout.ended:
             row = self.rollout.row

@@ -82,9 +82,9 @@ class Views:
             filled = missing[region] & ~_unseen(more)
             cv2.copyTo(more, filled, view[region])
             missing[region] ^= filled
-        made = self._preprocessing.convert_colors(np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8))
-        cv2.copyTo(centre, self._bonnet, made)
-        return made
+        result = self._preprocessing.convert_colors(np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8))
+        cv2.copyTo(centre, self._bonnet, result)
+        return result
 
     def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: "_Box") -> Image:
         """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""

@@ -1,7 +1,7 @@
 """Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class EditResult:
 
 
 def edit(settings: EditSettings) -> EditResult:
-    """Delete, restore or undo, as the settings say, list the rows, and draw them. The log itself never changes.
+    """Delete, restore or undo, as the settings say, and list the rows. The log itself never changes.
 
     Raises UserError for a recording that cannot be read, rows that it does not have, and an edit that changes nothing
     or deletes every row.
@@ -84,7 +84,7 @@ def edit(settings: EditSettings) -> EditResult:
             raise UserError(f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead")
         _write(path, after if deleted.any() else Edits())
     seconds = _seconds(rows)
-    result = EditResult(
+    return EditResult(
         log=path,
         rows=len(rows),
         deleted=int(deleted.sum()),
@@ -93,13 +93,15 @@ def edit(settings: EditSettings) -> EditResult:
         edits=len(after.done) if deleted.any() else 0,
         spans=tuple(_spans(path, rows, seconds, deleted)),
     )
-    if settings.view is None:
-        return result
-    from bcclone.pictures.plots.recording_strip import plot_recording
 
+
+def rows_to_show(settings: EditSettings) -> pd.DataFrame:
+    """Return the rows of `settings.show`, all by default, with `seconds` and `deleted`, as they are after the edits."""
+    path = find_log(settings.recording)
+    rows = _all_rows(path)
+    seconds, deleted = _seconds(rows), read_edits(path).deleted(rows["time_ms"].to_numpy(np.int64))
     first, last = _range(settings.show or (START, END), seconds, path)
-    plot_recording(path, rows.assign(seconds=seconds, deleted=deleted)[first : last + 1], settings.view)
-    return replace(result, view=settings.view)
+    return rows.assign(seconds=seconds, deleted=deleted)[first : last + 1]
 
 
 def _all_rows(path: Path) -> pd.DataFrame:

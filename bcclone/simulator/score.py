@@ -2,29 +2,30 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from bcclone.dataset.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
+from bcclone.system.json_values import to_json
 
 INTERVENTION_SECONDS = 6.0  # cost of an intervention, as in the PilotNet paper
-# Distances from the centre line at which published studies count a failure, beside leaving the road
+# Distances from the centre line at which published studies count a failure, besides leaving the road
 FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
 OFF_ROAD = "off the road"
+LAPS_DRIVEN = "laps driven"  # how a successful drive ends
 _TRACE_STEPS = 5  # steps of the car between two points of the driven line
 
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of a drive, rounded.
+    """The figures of a drive, rounded.
 
     first_off_road_m: distance driven before the first intervention, None if there was none; steering_smoothness: mean
     absolute change of the steering per second; departures: distance from the centre line in metres -> how often the car
-    went beyond it.
+    went beyond it; ended: why it ended, LAPS_DRIVEN at its goal, "" before the end.
     """
 
     autonomy_percent: float
@@ -36,11 +37,14 @@ class Score:
     mean_speed_mph: float
     steering_smoothness: float
     seconds: float
-    departures: Mapping[str, int] = field(default_factory=dict)
+    departures: Mapping[str, int]
+    laps: float
+    ended: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the score as JSON values."""
-        return asdict(self)
+    @property
+    def complete(self) -> bool:
+        """Return whether the drive ended because all laps were driven."""
+        return self.ended == LAPS_DRIVEN
 
     def describe_departures(self) -> str:
         """Return how often the car went beyond each of the published limits, and off the road."""
@@ -71,7 +75,7 @@ class DriveEvent:
 
 def event_lines(events: Iterable[DriveEvent], **more: str) -> str:
     """Return events as JSON lines. more: further entries of each line."""
-    return "".join(json.dumps(more | asdict(event)) + "\n" for event in events)
+    return "".join(json.dumps(more | to_json(event)) + "\n" for event in events)
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,8 @@ class Scorer:
             event = DriveEvent(round(self.seconds, 3), round(x, 3), round(z, 3), along_m, cross_track_m, cause)
             self.events.append(event)
 
-    def score(self) -> Score:
-        """Return the score of the drive so far."""
+    def score(self, laps: float = 0.0, ended: str = "") -> Score:
+        """Return the score of the drive so far. laps: driven; ended: why it ended."""
         cross_tracks = np.array(self._cross_tracks or [0.0])
         change = float(np.abs(np.diff(self._steering)).sum()) if len(self._steering) > 1 else 0.0
         seconds = max(self.seconds, STEP_SECONDS)
@@ -158,6 +162,8 @@ class Scorer:
                 f"{limit_m:g}": sum(event.cause == f"beyond {limit_m:g} m" for event in self.events)
                 for limit_m in FAILURE_LIMITS_M
             },
+            laps=round(laps, 3),
+            ended=ended,
         )
 
 

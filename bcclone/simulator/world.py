@@ -14,15 +14,15 @@ from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.score import Score, Scorer
+from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
 from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import LOST_M, Conditions, ServerSettings, SimulationSettings, WorldSettings
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 from bcclone.system.progress import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
-LAPS_DRIVEN = "laps driven"  # how a successful drive ends
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
@@ -33,21 +33,18 @@ _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """The result of a drive by a drive server: its score, laps, why it ended, and the client's measurements.
+    """The result of a drive by a drive server: its score and the client's measurements.
 
     traced: frames of the run folder whose position was added there, None without one.
     """
 
     score: Score
-    laps: float
-    ended: str
     report: DriveReport
     traced: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
-        own = {"laps": self.laps, "ended": self.ended, "traced": self.traced}
-        return self.report.as_json() | self.score.as_json() | own
+        return {**self.report.as_json(), **to_json(self.score), "traced": self.traced}
 
 
 def simulate(settings: SimulationSettings, server: ServerSettings) -> SimulationResult:
@@ -62,7 +59,7 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
         before = _count_frames(folder) if folder is not None else 0
         report = UnityClient(connection, world, server.decimal_comma).drive()
     traced = _trace(folder, world, before + report.steers) if folder is not None else None
-    return SimulationResult(world.scorer.score(), round(world.laps, 3), world.ended, report, traced)
+    return SimulationResult(world.score(), report, traced)
 
 
 def _count_frames(folder: Path) -> int:
@@ -130,6 +127,10 @@ class SimulatedWorld:
     def laps(self) -> float:
         """Return how many laps have been driven."""
         return self.tracked.progress_m / self.track.lap_m
+
+    def score(self) -> Score:
+        """Return the score of the drive so far."""
+        return self.scorer.score(self.laps, self.ended)
 
     def observe(self) -> CarState | None:
         """Advance to the next frame and return the car's state with it; None after the end of the drive."""

@@ -168,6 +168,28 @@ def names_in_group(kind: Any, group: str) -> tuple[str, ...]:
     return tuple(each.name for each, declared in settings_of(kind) if declared.group == group)
 
 
+def option_of(kind: Any, name: str) -> str:
+    """Return the option that sets a field of a settings dataclass."""
+    (declared,) = (declared for each, declared in settings_of(kind) if each.name == name)
+    return f"--{declared.option or name.replace('_', '-')}"
+
+
+def option_words(settings: Any) -> list[str]:
+    """Return the options of a command line that make these settings: of each value that is not the default."""
+    words = []
+    for each, declared in settings_of(settings):
+        value, option = getattr(settings, each.name), option_of(settings, each.name)
+        if declared.hidden or value == each.default:
+            continue
+        if isinstance(value, bool):
+            words += [option if value else f"--no-{option.removeprefix('--')}"]
+        elif declared.repeatable:
+            words += [word for member in value for word in (option, str(member))]
+        else:
+            words += [option, *map(str, value if isinstance(value, tuple) else (value,))]
+    return words
+
+
 def check_settings(settings: Any) -> None:
     """Raise ValueError for the first value that is not what its setting expects.
 

@@ -91,6 +91,7 @@ COMMANDS = [
     (("drive",), DriveSettings, None),
     (("drive",), SpeedSettings, None),
     (("drive",), WatchSettings, None),
+    (("evaluate",), WatchSettings, None),
     (("play",), SpeedSettings, None),
     (("demo",), DemoSettings, None),
 ]

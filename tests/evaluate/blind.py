@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
 from bcclone.simulator.car import TrackedCar
@@ -30,7 +31,7 @@ def metres_on_the_road(track):
     expert = _expert_steering(track)
     shuffled = np.random.default_rng(0).permutation(expert)
     steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
-    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed_mph=20.0)
+    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed=SpeedSettings(20.0))
     metres = {}
     for name, steering in steerings.items():
         score = evaluate_policy(Blind(steering), settings).score

@@ -3,14 +3,17 @@
 import json
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import IN_DOUBT, Supervision, evaluate_policy
+from bcclone.evaluate.evaluation import IN_DOUBT, evaluate_policy
+from bcclone.lab.monitor.doubt import DoubtWatch
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings
@@ -109,7 +112,7 @@ def test_latency_and_offset_reach_the_world(track):
     traces = []
     for latency in (0, 500):
         world = WorldSettings(laps=0.01, latency_ms=latency, start_offset_m=-2.0)
-        settings = EvaluateSettings(track=track, world=world, speed_mph=10)
+        settings = EvaluateSettings(track=track, world=world, speed=SpeedSettings(10))
         traces.append(evaluate_policy(Blind([0.0]), settings).trace)
     assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
     moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]  # in half a second
@@ -148,7 +151,7 @@ class Forgetful(Blind):
 
 def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     policy = Forgetful([0.0])
-    result = evaluate_policy(policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed_mph=20))
+    result = evaluate_policy(policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20)))
     assert result.interventions
     assert policy.forgotten == 1 + len(result.interventions)  # and once at the start
 
@@ -199,15 +202,15 @@ class Doubtful:
 
 @pytest.mark.parametrize("rule", ["ignore", "slow", pytest.param("stop", marks=pytest.mark.slow)])
 def test_the_car_acts_on_the_doubt_of_a_monitor(rule):
-    settings = EvaluateSettings(speed_mph=20.0, world=WorldSettings(laps=0.014))
-    result = evaluate_policy(Blind([0.0]), settings, Supervision(Doubtful(), rule))
-    figures = result.as_json()["doubt"]
+    settings = EvaluateSettings(speed=SpeedSettings(20.0, on_doubt=rule), world=WorldSettings(laps=0.014))
+    result = evaluate_policy(Blind([0.0]), settings, partial(DoubtWatch, Doubtful()))
+    figures = result.figures()["doubt"]
     assert [event.seconds for event in result.events if event.cause == IN_DOUBT] == [figures["first_seconds"]]
-    assert figures["first_seconds"] == result.doubts[30].seconds == pytest.approx(1.24)
-    assert figures["in_doubt"] == figures["frames"] - 30 == len(result.doubts) - 30
+    assert figures["first_seconds"] == result.watched[30].seconds == pytest.approx(1.24)
+    assert figures["in_doubt"] == figures["frames"] - 30 == len(result.watched) - 30
     if rule == "stop":
-        assert "stood still" in result.ended
+        assert "stood still" in result.score.ended
         assert result.score.mean_speed_mph < 1
     else:
-        assert result.laps == pytest.approx(0.014, abs=0.002)
+        assert result.score.laps == pytest.approx(0.014, abs=0.002)
         assert (result.score.mean_speed_mph < 10) == (rule == "slow")  # 8 mph, after the first second

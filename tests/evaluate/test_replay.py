@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from bcclone.dataset.decode import read_frame
 from bcclone.dataset.images import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import CameraMove, warp_to
-from bcclone.evaluate.reference import RecordedDrive, read_reference
+from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay import replay_controls, replay_policies
-from bcclone.evaluate.replay_report import replay_table
+from bcclone.evaluate.replay_result import results_as_json
 from bcclone.evaluate.replay_served import RolloutWorld
-from bcclone.evaluate.replay_settings import ReplaySettings
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RelativePose, Rollout
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
+from bcclone.evaluate.watched import WatchFigures
+from bcclone.lab.monitor.doubt import DoubtWatch
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
@@ -106,12 +108,12 @@ def test_a_wider_limit_needs_fewer_interventions(reference):
 
 def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
     controls = {name: control.figures() for name, control in replay_controls(reference, ReplaySettings()).items()}
-    assert controls["human"].score.interventions == 0
-    assert controls["human"].score.autonomy_percent == 100
-    assert controls["human"].steering.correlation == 1
-    assert controls["zero"].score.autonomy_percent < 0
-    assert controls["zero"].steering.correlation is None
-    assert controls["mean"].score.interventions > 0
+    assert controls["human"].interventions == 0
+    assert controls["human"].autonomy_percent == 100
+    assert controls["human"].steering_correlation == 1
+    assert controls["zero"].autonomy_percent < 0
+    assert controls["zero"].steering_correlation is None
+    assert controls["mean"].interventions > 0
 
 
 def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, tmp_path):
@@ -256,7 +258,7 @@ def test_over_the_wire_a_deviating_car_gets_made_views_until_the_recording_ends(
     while (state := drive.observe()) is not None:
         own += state.jpeg == Path(reference.images[drive.rollout.row]["center"]).read_bytes()
         drive.steer(0.0, 0.0)
-    figures = drive.result().as_json()
+    figures = results_as_json({"server": drive.result()})
     assert figures["frames"] == len(reference) > own
     assert figures["interventions"] == figures["controls"]["zero"]["interventions"] > 0
     assert figures["steering_mae"] is None
@@ -399,11 +401,11 @@ def test_known_models_get_their_known_scores_on_a_real_recording(
 ):
     results = replay_policies(legacy, lake(), ReplaySettings(fraction=fraction))
     old, new = (results[name].figures() for name in LEGACY)
-    assert new.score.interventions == 0
-    assert abs(old.score.interventions - old_interventions) <= 3
-    assert {name: control.score.interventions for name, control in new.controls.items()} == interventions
-    assert new.controls["zero"].score.autonomy_percent == pytest.approx(zero_percent, abs=1)
-    assert new.steering.correlation > 0.8 > old.steering.correlation
+    assert new.interventions == 0
+    assert abs(old.interventions - old_interventions) <= 3
+    assert {name: control.interventions for name, control in new.controls.items()} == interventions
+    assert new.controls["zero"].autonomy_percent == pytest.approx(zero_percent, abs=1)
+    assert new.steering_correlation > 0.8 > old.steering_correlation
 
 
 class Brightness:
@@ -417,13 +419,15 @@ class Brightness:
 
 
 def test_a_monitor_scores_the_frames_of_the_recording(lap):
-    results = replay_policies({"zero": Constant(0.0)}, lap, ReplaySettings(fraction=(0.0, 0.1)), Brightness())
-    figures = results["zero"].as_json()["doubt"]
+    results = replay_policies(
+        {"zero": Constant(0.0)}, lap, ReplaySettings((0.0, 0.1)), partial(DoubtWatch, Brightness())
+    )
+    figures = results_as_json(results)["doubt"]
     assert figures["frames"] == len(results["zero"].reference)
-    points = results["zero"].doubts
+    points = results["zero"].watched
     assert [point.in_doubt for point in points] == [point.seconds >= 0.9999 for point in points]  # after a second
     assert figures["in_doubt"] > 3
     assert 0 < figures["mean_score"] < 255
-    seconds = [point.seconds for point in results["zero"].doubts]
+    seconds = [point.seconds for point in results["zero"].watched]
     assert seconds == sorted(seconds)
-    assert "the monitor doubts at" in replay_table(results)[-1]
+    assert f"doubts at {figures['in_doubt']} of" in WatchFigures.of(points).describe()

@@ -12,11 +12,13 @@ import PIL.Image
 import pytest
 from distributed import Client
 
+from bcclone.commands.result_files import appearances_of, write_suite
 from bcclone.evaluate.evaluate_settings import SuiteSettings
-from bcclone.evaluate.scenarios import SCENARIOS, ScenarioChanges, ScenarioDrive, SuiteResult, best_of, select_scenarios
+from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluate.suite import name_models, name_recordings
-from bcclone.evaluate.suite_report import appearances_of, suite_table, write_suite
-from bcclone.evaluate.suite_worker import InputFile, SuiteTask, drive_scenario, run_task
+from bcclone.evaluate.suite_result import SuiteResult, best_of, suite_table
+from bcclone.evaluate.suite_task import InputFile, SuiteTask, drive_scenario, run_task
 from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions, WorldSettings
@@ -38,12 +40,12 @@ FIGURES = {
 
 
 def scenario(name):
-    (found,) = select_scenarios([name])
+    (found,) = select_scenarios(SuiteSettings((name,)))
     return found
 
 
 def test_the_testing_suite_has_the_weathers_of_the_studies():
-    rows = select_scenarios(changes=ScenarioChanges("testing"))
+    rows = select_scenarios(SuiteSettings(suite="testing"))
     assert len(rows) == 37
     names = [row.name for row in rows]
     assert names[:7] == ["fog", "rain", "snow", "day-night", "day-night-fog", "day-night-rain", "day-night-snow"]
@@ -52,17 +54,17 @@ def test_the_testing_suite_has_the_weathers_of_the_studies():
 
 
 def test_the_suite_roads_drives_roads_that_no_samples_are_made_of():
-    rows = select_scenarios(changes=ScenarioChanges("roads"))
+    rows = select_scenarios(SuiteSettings(suite="roads"))
     assert len({row.name for row in rows}) == len(rows) == 68
     assert len({row.settings.track for row in rows}) == 32
     assert max(int(row.settings.track.removeprefix("random:")) for row in rows[:60]) < FIRST_ROAD
-    assert {row.settings.speed_mph for row in rows[:60]} == {15.0, 25.0}
+    assert {row.settings.speed.speed_mph for row in rows[:60]} == {15.0, 25.0}
     with pytest.raises(UserError, match="roads of its own"):
-        select_scenarios(changes=ScenarioChanges("roads", road="random:7"))
+        select_scenarios(SuiteSettings(suite="roads", track="random:7"))
 
 
 def test_the_suites_rows_are_driven_on_another_road():
-    rows = select_scenarios(changes=ScenarioChanges(road="random:7"))
+    rows = select_scenarios(SuiteSettings(track="random:7"))
     assert len(rows) == 18
     assert {row.settings.track for row in rows} == {"random:7"}
     assert rows[0].description == "random:7, 15 mph"
@@ -102,11 +104,11 @@ def test_a_row_describes_its_direction_and_speed():
     assert (settings.track, settings.reverse) == ("mountain", True)
     assert scenario("lake-reverse-30").description == "lake in reverse, 30 mph"
     for one in SCENARIOS:
-        assert f"{one.settings.speed_mph:g} mph" in one.description
+        assert f"{one.settings.speed.speed_mph:g} mph" in one.description
 
 
 def test_laps_and_seed_go_to_every_row():
-    for one in select_scenarios(changes=ScenarioChanges(laps=0.5, texture_seed=3)):
+    for one in select_scenarios(SuiteSettings(laps=0.5, texture_seed=3)):
         assert (one.settings.world.laps, one.settings.conditions.texture_seed) == (0.5, 3)
 
 
@@ -219,23 +221,22 @@ def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, 
 
 def test_a_drive_reports_its_progress():
     metres = []
-    done = drive_scenario(Blind([0.0]), select_scenarios(["lake-20"], ScenarioChanges(laps=0.1))[0], metres.append)
+    done = drive_scenario(Blind([0.0]), select_scenarios(SuiteSettings(("lake-20",), laps=0.1))[0], metres.append)
     assert len(metres) > 3
     assert 90 < sum(metres) <= 114
-    assert done.laps == pytest.approx(0.1, abs=0.01)
+    assert done.score.laps == pytest.approx(0.1, abs=0.01)
     assert len(done.trace) > 50
 
 
 def drive(**changes):
     values = FIGURES | changes
-    laps, ended = values.pop("laps"), values.pop("ended")
     trace, interventions = (LinePoint(0, 0, 0), LinePoint(0, 1, 0)), (Intervention(0, 1, 1.0),)
-    return ScenarioDrive(Score(**values), laps, ended, trace, interventions)
+    return Evaluation(Score(**values), None, trace, interventions)
 
 
 def result(**drives):
     models = {name: Path(f"{name}.h5") for name in drives}
-    return SuiteResult(models, select_scenarios(["lake-20"]), {"lake-20": drives})
+    return SuiteResult(models, select_scenarios(SuiteSettings(("lake-20",))), {"lake-20": drives})
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,9 @@ def test_recordings_are_named_by_their_folders():
 
 
 def test_rows_with_the_same_appearance_share_a_picture():
-    appearances = appearances_of(select_scenarios(["lake-15", "lake-30", "latency-100", "fog", "start-turned"]))
+    appearances = appearances_of(
+        select_scenarios(SuiteSettings(("lake-15", "lake-30", "latency-100", "fog", "start-turned")))
+    )
     assert [names for names, _ in appearances] == ["lake-15, lake-30, latency-100", "fog", "start-turned"]
     assert (appearances[0][1] != appearances[2][1]).any()
 

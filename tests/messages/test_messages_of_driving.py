@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bcclone.evaluate.reference import read_reference
 from bcclone.evaluate.replay import replay_policies
+from bcclone.evaluate.rollout import read_reference
 from bcclone.simulator.car import start_on
 from bcclone.simulator.record import RecordingWriter
 from bcclone.simulator.track import load_track
@@ -38,10 +38,10 @@ class ScoredStill(Still):
 
 
 def evaluated(broken_policy):
-    from bcclone.evaluate.evaluate_settings import EvaluateSettings
+    from bcclone.drive.controller import SpeedSettings
     from bcclone.evaluate.evaluation import drive_policy
 
-    return drive_policy(broken_policy, ScoredStill(1), EvaluateSettings())
+    return drive_policy(broken_policy, ScoredStill(1), SpeedSettings())
 
 
 def listen(host, port):

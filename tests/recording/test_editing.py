@@ -154,8 +154,8 @@ def test_clips_and_stores_leave_deleted_rows_out(recording, tmp_path):
 
 def test_the_picture_shades_deleted_rows(recording, tmp_path):
     whole, edited = tmp_path / "whole.png", tmp_path / "edited.png"
-    do(recording, view=whole)
-    do(recording, delete=("1", "60"), view=edited)
+    run_script("edit", recording, "--view", whole)
+    run_script("edit", recording, "--delete", 1, 60, "--view", edited)
     with PIL.Image.open(whole) as before, PIL.Image.open(edited) as after:
         before, after = (np.asarray(picture.convert("RGB"), np.int64) for picture in (before, after))
     changed = np.abs(before - after).mean(axis=(0, 2))
@@ -183,7 +183,8 @@ def test_a_recording_of_the_unity_program_is_edited_beside_its_images(name, tmp_
     log.write_bytes((source / "driving_log.csv").read_bytes())
     (tmp_path / "IMG").symlink_to(source / "IMG")
     rows = do(tmp_path).rows
-    result = do(tmp_path, trim=("101", str(rows - 100)), view=tmp_path / "strip.png")
+    run_script("edit", tmp_path, "--trim", 101, rows - 100, "--view", tmp_path / "strip.png")
+    result = do(tmp_path)
     assert result.rows - result.deleted == len(kept(tmp_path)) == rows - 200
     assert (tmp_path / "strip.png").stat().st_size > 100_000
     do(tmp_path, undo=True)

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from bcclone.commands.options import add_settings, build, given_for
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.settings import check_settings, option_words, parse_names, setting
 from bcclone.train.train_settings import TrainSettings
 
 
@@ -102,3 +105,13 @@ def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
     settings = TrainSettings(data="data.h5", output="model.h5", runs="runs")
     assert (settings.data, settings.output, settings.runs) == (("data.h5",), Path("model.h5"), Path("runs"))
     assert settings.start is None
+
+
+def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
+    speed = SpeedSettings(20.0, slow_in_corners=True, on_doubt="stop")  # on_doubt has no option of its own
+    assert option_words(speed) == ["--speed", "20.0", "--slow-in-corners"]
+    assert option_words(SpeedSettings()) == []
+    drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))
+    addresses = ["--allow-from", "127.0.0.2", "--allow-from", "127.0.0.3"]
+    assert option_words(drive) == [*addresses, "--preprocess", "carnd-128-rgb"]
+    assert option_words(MonitorSettings(nominal=("a", "b"))) == ["--nominal", "a", "b"]

@@ -6,8 +6,8 @@ from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.take_overs import choose_rows
-from bcclone.lab.improve.course import Course
-from bcclone.lab.improve.rounds import Round, RoundsSoFar
+from bcclone.lab.improve.rounds import Round
+from bcclone.lab.improve.training_rounds import Rounds, TrainingRounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -45,31 +45,30 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> Recor
     return RecordedImages(corrections, others)
 
 
-def learn_from_corrections(course: Course) -> RoundsSoFar:
+def learn_from_corrections(improvement: TrainingRounds) -> Rounds:
     """Train on from the model, once; a round that is complete already is kept."""
-    so_far = course.begin()
-    return so_far if len(so_far.rounds) > 1 else course.add(so_far, lambda: _train(course))
+    rounds = improvement.begin()
+    return rounds if len(rounds) > 1 else improvement.add(rounds, lambda: _train(improvement))
 
 
-def _train(course: Course) -> Round:
-    settings, start = course.settings, course.start
+def _train(improvement: TrainingRounds) -> Round:
+    settings, start, folder = improvement.settings, improvement.start, improvement.folder
     images = count_images(settings.recordings, start.samples.cameras)
     weight = settings.correction_weight or images.balance
-    course.notify(
+    improvement.notify(
         f"{images.corrections} images of take-overs, each seen {weight} times an epoch, and {images.others} others"
     )
-    made = convert(
+    converted = convert(
         ShardingSettings(
             settings.recordings,
-            course.folder.store,
+            folder.store,
             resume=True,
             preprocessing=start.preprocessing,
             samples=replace(start.samples, rows=GOOD_ROWS, correction_weight=weight),
         ),
-        course.notify,
+        improvement.notify,
     )
     epochs = settings.epochs or _EPOCHS
-    trained = course.train(1, course.folder.start, epochs, settings.learning_rate or FINE_TUNING_LEARNING_RATE)
-    return course.scored(
-        Round(1, made.rows, made.rows, 0, 0.0, epochs, trained.val_loss, 0.0, course.model_name(1), ())
-    )
+    trained = improvement.train(1, folder.start, epochs, settings.learning_rate or FINE_TUNING_LEARNING_RATE)
+    rows, model = converted.rows, improvement.model_name(1)
+    return improvement.scored(Round(1, rows, rows, 0, 0.0, epochs, trained.val_loss, 0.0, model, {}))

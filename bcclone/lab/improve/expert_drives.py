@@ -4,32 +4,28 @@ DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The 
 the expert labels them, and drives itself only to take a lost car back to the road.
 """
 
-import json
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
-import cv2
 import numpy as np
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.suite_worker import InputFile, cached_policy
+from bcclone.evaluate.suite_task import InputFile, cached_policy
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings, WorldSettings
-from bcclone.system.atomic import write_text
+from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.task import report_progress
 
-_FIGURES = "drive.json"  # written last: a recording without it is not complete
+_KEY = "drive"  # of the figures, which are written last: a recording without them is not complete
 _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 _PUSH_M, _PUSH_EVERY_M = (0.4, 1.3), (50.0, 110.0)
 _START_OFFSET_M, _START_TURN = 1.5, 10.0
@@ -49,13 +45,10 @@ class ExpertDrive:
     rescues: int
     distance_m: float
 
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Return the drive that is complete in a folder, None if there is none."""
-        try:
-            return cls(**json.loads((folder / _FIGURES).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
+
+def kept_drive(folder: Path) -> ExpertDrive | None:
+    """Return the drive that is complete in a folder, None if there is none."""
+    return FinishedSteps(folder, ExpertDrive).find(_KEY)
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,8 @@ def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[Evaluat
     speed_mph = random.uniform(*_SPEEDS_MPH[track])
     push_m, every_m = random.uniform(*_PUSH_M), random.uniform(*_PUSH_EVERY_M)
     conditions = _draw_conditions(random)
-    return EvaluateSettings(track, bool(number % 2), speed_mph, world, conditions), push_m, every_m
+    settings = EvaluateSettings(track, bool(number % 2), SpeedSettings(speed_mph), world, conditions)
+    return settings, push_m, every_m
 
 
 def _draw_conditions(random: np.random.Generator) -> Conditions:
@@ -120,13 +114,9 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     What an interrupted drive has left in the folder is deleted first.
     """
     task.model.check()
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
-    cv2.setNumThreads(1)
     policy = cached_policy(task.model, None)
     shutil.rmtree(task.folder, ignore_errors=True)
-    drive = record_drive(policy, task, report_progress)
-    write_text(task.folder / _FIGURES, json.dumps(asdict(drive)))
-    return drive
+    return FinishedSteps(task.folder, ExpertDrive).keep(_KEY, record_drive(policy, task, report_progress))
 
 
 def record_drive(
@@ -139,9 +129,11 @@ def record_drive(
     settings = task.settings
     track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)
     world = SimulatedWorld(renderer, track, settings.world, on_progress)
-    expert = Expert(track, ExpertSettings(settings.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0)
+    expert = Expert(
+        track, ExpertSettings(settings.speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0
+    )
     pushes = Perturbations(task.push_m, task.push_every_m)
-    pilot = _Pilot(Driver(policy, SpeedSettings(settings.speed_mph)), expert, world)
+    pilot = _Pilot(Driver(policy, settings.speed), expert, world)
     clock, next_row = task.number * _BETWEEN_DRIVES_SECONDS, 0.0
     tracked = world.tracked
     with RecordingWriter(task.folder) as writer:

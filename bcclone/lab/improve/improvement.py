@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import select_scenarios
 from bcclone.lab.improve.corrections import count_images, learn_from_corrections
-from bcclone.lab.improve.course import Course
 from bcclone.lab.improve.expert import learn_from_expert
 from bcclone.lab.improve.improve_settings import ImproveSettings
-from bcclone.lab.improve.rounds import RoundsSoFar, rounds_table
-from bcclone.lab.improve.scoring import RowComparison, compare_rows, comparison_table
+from bcclone.lab.improve.rounds import RowComparison, chosen_round, compare_rows, comparison_table, rounds_table
 from bcclone.lab.improve.start_model import StartModel
+from bcclone.lab.improve.training_rounds import Rounds, TrainingRounds
 from bcclone.lab.improve.work_folder import opened
 from bcclone.model.onnx_model import is_onnx
 from bcclone.pictures.plots.round_charts import RoundScore, plot_rounds
@@ -21,7 +21,6 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
 
-_PICTURE = "rounds.png"
 _IDENTITY = (
     "recordings", "expert", "track", "drives", "drive_laps", "epochs", "learning_rate", "correction_weight", "seed",
     "rows", "laps",
@@ -32,7 +31,7 @@ _IDENTITY = (
 class Improvement:
     """The rounds, the model to begin with, the one that was written, and the folder of everything on the way."""
 
-    so_far: RoundsSoFar
+    rounds: Rounds
     model: Path
     output: Path
     work: Path
@@ -40,24 +39,25 @@ class Improvement:
     @property
     def rows(self) -> tuple[RowComparison, ...]:
         """Return the rows of the suite, before and after."""
-        return compare_rows(self.so_far.rounds[0].scores, self.so_far.chosen.scores)
+        return compare_rows(self.rounds[0].scores, chosen_round(self.rounds).scores)
 
-    def as_json(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         return {
             "output": str(self.output),
             "work": str(self.work),
-            **self.so_far.as_json(),
-            "compared": [one.as_json() for one in self.rows],
-            "worse": [one.before.row for one in self.rows if one.verdict == "worse"],
+            "rounds": [one.figures() for one in self.rounds],
+            "chosen": chosen_round(self.rounds).number,
+            "compared": [one.figures() for one in self.rows],
+            "worse": [one.row for one in self.rows if one.verdict == "worse"],
         }
 
     def as_text(self) -> list[str]:
         """Return the lines of the tables: the rounds, and each row before and after; then what was written."""
-        return [*rounds_table(self.so_far.rounds), "", *comparison_table(self.rows), self._outcome()]
+        return [*rounds_table(self.rounds), "", *comparison_table(self.rows), self._outcome()]
 
     def _outcome(self) -> str:
-        rounds, chosen = self.so_far.rounds, self.so_far.chosen
+        rounds, chosen = self.rounds, chosen_round(self.rounds)
         if chosen.number:
             return f"{self.output} is the model after round {chosen.number}; everything on the way is in {self.work}"
         copy = f"{self.output} is {self.model}, unchanged"
@@ -74,7 +74,7 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
     notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C; after that, or after a
     kill at any point, the same call with `resume` continues.
     """
-    select_scenarios(settings.rows)
+    select_scenarios(SuiteSettings(settings.rows))
     if is_onnx(settings.model):
         raise UserError(f"{settings.model}: an ONNX file cannot be trained on; name the .h5 that it was made from")
     if not settings.expert:
@@ -86,9 +86,8 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
         open_pool(settings.jobs) as pool,
     ):
         notify(f"everything on the way is in {folder.path}")
-        course = Course(settings, folder, StartModel.read(folder.start), pool, notify)
-        so_far = learn_from_expert(course) if settings.expert else learn_from_corrections(course)
-        scores = [RoundScore(one.all_rows, {row.row: row.interventions for row in one.scores}) for one in so_far.rounds]
-        plot_rounds(scores, folder.path / _PICTURE)
-        folder.publish(folder.path / so_far.chosen.model, settings.output)
-        return Improvement(so_far, settings.model, settings.output, folder.path)
+        improvement = TrainingRounds(settings, folder, StartModel.read(folder.start), pool, notify)
+        rounds = learn_from_expert(improvement) if settings.expert else learn_from_corrections(improvement)
+        plot_rounds([RoundScore(one.all_rows, one.row_interventions) for one in rounds], folder.picture)
+        folder.publish(folder.path / chosen_round(rounds).model, settings.output)
+        return Improvement(rounds, settings.model, settings.output, folder.path)

@@ -1,27 +1,25 @@
-"""The rounds in which a model learns from an expert: their figures, in a file that survives a kill, and as a table."""
+"""The rounds in which a model is improved: their figures, the rows of the suite before and after, and the tables."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
-from bcclone.lab.improve.scoring import RowScore
-from bcclone.system.atomic import write_text
-from bcclone.system.errors import UserError
+from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.simulator.score import Score
+from bcclone.system.json_values import to_json
 
-ROUNDS_NAME = "rounds.json"
+_DESCRIPTIONS = {one.name: one.description for one in SCENARIOS}
 
 
 @dataclass(frozen=True)
 class Round:
     """A round: what was recorded and trained, and how the model then drives.
 
-    number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it learned from;
+    number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it was trained on;
     rescues: how often the expert took the car back to the road while it was recorded; epochs: passes over the samples;
-    val_loss: of the training; seconds: that the round took; model: its file, relative to the folder of the rounds;
-    scores: of the rows of the suite that were driven; those that failed before are driven first, the others only if
-    none of them fails again.
+    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: name
+    of the row of the suite -> score, of the rows that were driven; those that failed before are driven first, the
+    others only if none of them fails again.
     """
 
     number: int
@@ -33,86 +31,118 @@ class Round:
     val_loss: float | None
     seconds: float
     model: str
-    scores: tuple[RowScore, ...]
+    scores: Mapping[str, Score]
+
+    @property
+    def row_interventions(self) -> dict[str, int]:
+        """Return the interventions on each row of the suite that was driven."""
+        return {row: score.interventions for row, score in self.scores.items()}
 
     @property
     def interventions(self) -> int:
         """Return the sum over the rows of the suite that were driven."""
-        return sum(score.interventions for score in self.scores)
+        return sum(self.row_interventions.values())
 
     @property
     def clean_rows(self) -> int:
         """Return how many rows of the suite need no intervention."""
-        return sum(not score.interventions for score in self.scores)
+        return sum(not count for count in self.row_interventions.values())
 
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what as_json() returned; raises TypeError or KeyError for anything else."""
-        own = {name: value for name, value in stored.items() if name not in ("interventions", "clean_rows")}
-        return cls(**own | {"scores": tuple(RowScore(**score) for score in stored["scores"])})
-
-    def as_json(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Return the round as JSON values."""
-        return asdict(self) | {"interventions": self.interventions, "clean_rows": self.clean_rows}
+        scores = [_row_figures(row, score) for row, score in self.scores.items()]
+        sums = {"interventions": self.interventions, "clean_rows": self.clean_rows}
+        return {**to_json(self), "scores": scores, **sums}
 
 
-@dataclass(frozen=True)
-class RoundsSoFar:
-    """The complete rounds, from the score of the model to begin with."""
-
-    rounds: tuple[Round, ...] = ()
-
-    @property
-    def seconds(self) -> float:
-        """Return how long the complete rounds took."""
-        return sum(one.seconds for one in self.rounds)
-
-    @property
-    def chosen(self) -> Round:
-        """Return the round whose model is written: with the fewest interventions on all rows, the latest of equals."""
-        complete = [one for one in self.rounds if len(one.scores) == len(self.rounds[0].scores)]
-        return min(reversed(complete), key=lambda one: one.interventions)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the rounds as JSON values."""
-        return {"rounds": [one.as_json() for one in self.rounds], "chosen": self.chosen.number}
-
-    def write(self, folder: Path) -> None:
-        """Write the file that a resumed command reads."""
-        write_text(folder / ROUNDS_NAME, json.dumps(self.as_json(), indent=1) + "\n")
-
-    @classmethod
-    def read(cls, folder: Path) -> "RoundsSoFar | None":
-        """Return what is in the folder, None if there is nothing; raises UserError for a file of another form."""
-        path = folder / ROUNDS_NAME
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            return cls(tuple(map(Round.from_json, stored["rounds"])))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(
-                f"{path}: not the rounds of an improvement: {error}; begin anew with another --work"
-            ) from None
+def chosen_round(rounds: Sequence[Round]) -> Round:
+    """Return the round whose model is written: with the fewest interventions on all rows, the latest of equals."""
+    complete = [one for one in rounds if len(one.scores) == len(rounds[0].scores)]
+    return min(reversed(complete), key=lambda one: one.interventions)
 
 
 def rounds_table(rounds: Sequence[Round]) -> list[str]:
     """Return the lines of a table with a line for each round."""
     head = f"{'round':>5}{'rows':>8}{'all rows':>10}{'rescues':>9}{'epochs':>8}{'val_loss':>10}{'minutes':>9}  suite"
-    legend = "rows: of the round; all rows: learned from so far; rescues: how often the expert took the car back"
+    legend = "rows: of the round; all rows: trained on so far; rescues: how often the expert took the car back"
     return [legend, head, *map(_round_cells, rounds)]
 
 
 def describe_round(one: Round) -> str:
     """Return a line on a round, for the progress of a command."""
-    learned = f", after {one.all_rows} rows" if one.number else ""
-    return f"round {one.number}{learned}: {_describe_scores(one)}; {one.seconds / 60:.1f} minutes"
+    after = f", after {one.all_rows} rows" if one.number else ""
+    return f"round {one.number}{after}: {_describe_scores(one)}; {one.seconds / 60:.1f} minutes"
+
+
+@dataclass(frozen=True)
+class RowComparison:
+    """A row of the suite, driven by the model before and after."""
+
+    row: str
+    before: Score
+    after: Score
+
+    @property
+    def description(self) -> str:
+        """Return the row in words."""
+        return _DESCRIPTIONS[self.row]
+
+    @property
+    def verdict(self) -> str:
+        """Return "better", "worse" or, where neither more nor fewer interventions were needed, "same"."""
+        before, after = _failures(self.before), _failures(self.after)
+        return "same" if after == before else "worse" if after > before else "better"
+
+    def figures(self) -> dict[str, Any]:
+        """Return the comparison as JSON values."""
+        before, after = (_row_figures(self.row, score) for score in (self.before, self.after))
+        return {"before": before, "after": after, "verdict": self.verdict}
+
+
+def compare_rows(before: Mapping[str, Score], after: Mapping[str, Score]) -> tuple[RowComparison, ...]:
+    """Return the rows of two scores, side by side."""
+    return tuple(RowComparison(row, score, after[row]) for row, score in before.items())
+
+
+def comparison_table(rows: Sequence[RowComparison]) -> list[str]:
+    """Return the lines of a table with a line for each row, and what follows from it."""
+    name, text = max(len(one.row) for one in rows), max(len(one.description) for one in rows)
+    heads = "".join(f"{when:>8}: off  mean   most" for when in ("before", "after"))
+    lines = [
+        "off: interventions; mean, most: distance from the centre line, m",
+        " " * (name + 2 + text) + heads,
+    ]
+    for one in rows:
+        cells = "".join(
+            f"{score.interventions:>13}{score.mean_abs_cross_track_m:>6.2f}{score.max_abs_cross_track_m:>7.2f}"
+            for score in (one.before, one.after)
+        )
+        verdict = {"same": "", "better": "better", "worse": "WORSE"}[one.verdict]
+        lines.append(f"{one.row:<{name}}  {one.description:<{text}}{cells}  {verdict}".rstrip())
+    return [*lines, "", _describe_comparison(rows)]
+
+
+def _describe_comparison(rows: Sequence[RowComparison]) -> str:
+    """Return in a sentence whether the model became better, and which rows became worse."""
+    before, after = (sum(getattr(one, when).interventions for one in rows) for when in ("before", "after"))
+    worse = [one.row for one in rows if one.verdict == "worse"]
+    lost = f"WORSE than before on {', '.join(worse)}" if worse else "no row became worse"
+    return f"{before} interventions before, {after} after; {lost}"
+
+
+def _failures(score: Score) -> tuple[bool, int]:
+    """Return what is larger for a worse drive: whether it was ended before its goal, then the interventions."""
+    return not score.complete, score.interventions
+
+
+def _row_figures(row: str, score: Score) -> dict[str, Any]:
+    return {"row": row, "description": _DESCRIPTIONS[row], **to_json(score)}
 
 
 def _round_cells(one: Round) -> str:
     val_loss = "" if one.val_loss is None else f"{one.val_loss:.4f}"
-    learned = f"{one.number:>5}{one.rows:>8}{one.all_rows:>10}{one.rescues:>9}{one.epochs:>8}{val_loss:>10}"
-    return f"{learned}{one.seconds / 60:>9.1f}  {_describe_scores(one)}"
+    cells = f"{one.number:>5}{one.rows:>8}{one.all_rows:>10}{one.rescues:>9}{one.epochs:>8}{val_loss:>10}"
+    return f"{cells}{one.seconds / 60:>9.1f}  {_describe_scores(one)}"
 
 
 def _describe_scores(one: Round) -> str:

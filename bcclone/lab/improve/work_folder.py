@@ -1,4 +1,4 @@
-"""The folder in which a model is improved: what it was begun with, the models on the way, and one process at a time."""
+"""The folder in which a model is improved: the options, the models on the way, and one process at a time."""
 
 import hashlib
 import json
@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.lab.improve.improve_settings import ImproveSettings
-from bcclone.lab.improve.rounds import ROUNDS_NAME
 from bcclone.system import atomic, file_kinds
 from bcclone.system.errors import UserError
 
-_BEGUN, _START = "begun.json", "start.h5"
+_OPTIONS, _START = "options.json", "start.h5"
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,11 @@ class WorkFolder:
     def start(self) -> Path:
         """Return the copy of the model to begin with, so that a resume does not need the original."""
         return self.path / _START
+
+    @property
+    def rounds(self) -> Path:
+        """Return the folder of the complete rounds."""
+        return self.path / "rounds"
 
     @property
     def recordings(self) -> Path:
@@ -51,11 +55,15 @@ class WorkFolder:
         """Return the folder of the trained models."""
         return self.path / "models"
 
+    @property
+    def picture(self) -> Path:
+        """Return the picture of the rounds."""
+        return self.path / "rounds.png"
+
     def clear(self) -> None:
         """Delete what an earlier improvement has left; other files stay."""
-        (self.path / _BEGUN).unlink()
-        (self.path / ROUNDS_NAME).unlink(missing_ok=True)
-        for part in (self.recordings, self.store, self.runs, self.models):
+        (self.path / _OPTIONS).unlink()
+        for part in (self.rounds, self.recordings, self.store, self.runs, self.models):
             shutil.rmtree(part, ignore_errors=True)
         self.models.mkdir()
 
@@ -72,18 +80,18 @@ class WorkFolder:
 
 
 @contextmanager
-def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[WorkFolder]:
-    """Yield the work folder, locked: a new one, or with --resume that of the interrupted command.
+def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[WorkFolder]:
+    """Yield the work folder, locked: a new one, or with --resume the one of the interrupted command.
 
-    begun: what a resumed command must have in common with the first one, by name. Raises UserError if the folder or the
-    output cannot be used.
+    options: what a resumed command must have in common with the first one, by name. Raises UserError if the folder or
+    the output cannot be used.
     """
     folder = WorkFolder(settings.folder)
-    path, record, model = folder.path, folder.path / _BEGUN, settings.model
+    path, record, model = folder.path, folder.path / _OPTIONS, settings.model
     if not record.exists() and not model.is_file():
         raise UserError(f"{model}: no such model; train one with: python model.py data.h5 -o {model}")
     if model.is_file() and not folder.has_published(model):
-        begun = {**begun, "model": _digest(model)}
+        options = {**options, "model": _digest(model)}
     if record.exists() and not (settings.resume or settings.force):
         raise UserError(
             f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
@@ -102,23 +110,22 @@ def opened(settings: ImproveSettings, begun: Mapping[str, Any]) -> Iterator[Work
         if record.exists() and not settings.resume:
             folder.clear()
         if record.exists():
-            _check_same(record, begun)
+            _check_same(record, options)
         else:
             atomic.write_bytes(folder.start, model.read_bytes())
-            atomic.write_text(record, json.dumps(begun, indent=1) + "\n")
+            atomic.write_text(record, json.dumps(options, indent=1) + "\n")
         yield folder
 
 
-def _check_same(record: Path, begun: Mapping[str, Any]) -> None:
-    """Raise UserError if this command differs from the one that has begun."""
+def _check_same(record: Path, options: Mapping[str, Any]) -> None:
+    """Raise UserError if this command differs from the first one."""
     try:
         stored = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{record}: cannot be read: {error}; name another --work") from None
-    given = json.loads(json.dumps(begun))
     differing = [
         f"\n  {name}: {stored.get(name)}, but {value} is given"
-        for name, value in given.items()
+        for name, value in json.loads(json.dumps(options)).items()
         if stored.get(name) != value
     ]
     if differing:

@@ -1,13 +1,16 @@
-"""Decide from the scores of the last second whether there is doubt. No sockets, no files, no TensorFlow."""
+"""Watch a drive by a monitor: decide from the scores of the last second whether there is doubt."""
 
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Protocol
 
 from bcclone.dataset.images import Image
 from bcclone.drive.watch import Doubt
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS
+from bcclone.system.atomic import file_version
 
 
 class FrameScorer(Protocol):
@@ -46,3 +49,25 @@ class DoubtWatch:
         """Forget the frames so far: the next one does not follow the last one."""
         self._recent.clear()
         self._begun = None
+
+
+def watch_opener(monitor: Path | None, model: Path) -> Callable[..., DoubtWatch] | None:
+    """Return open_watch() for these files, None without a monitor."""
+    return partial(open_watch, monitor, model) if monitor else None
+
+
+def open_watch(monitor: Path, model: Path, clock: Callable[[], float] = time.monotonic) -> DoubtWatch:
+    """Return the watch of a drive by a model's monitor file, which is loaded once; raises UserError.
+
+    clock: as for DoubtWatch.
+    """
+    versions = tuple(file_version(path) if path.exists() else None for path in (monitor, model))
+    return DoubtWatch(_load(monitor, model, versions), clock)
+
+
+@lru_cache(maxsize=1)
+def _load(monitor: Path, model: Path, versions: tuple[object, ...]) -> FrameScorer:
+    """Load a monitor. versions: of the files, which are loaded again when they have changed."""
+    from bcclone.lab.monitor.monitor import load_monitor  # loads TensorFlow
+
+    return load_monitor(monitor, model)

@@ -14,24 +14,29 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from bcclone.dataset.images import seen_rows
+from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape
-from bcclone.lab.monitor.training import reduced_frame, train_steering
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
 from bcclone.system.errors import UserError
+
+_BATCH_SIZE = 64
+_LEARNING_RATE = 1e-3
+_LARGEST_SIDE = 64  # pixels of what the members compute on
 
 
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     """Return the members as the contents of model files: those that the settings name, or trained ones."""
     settings, model = inputs.settings, inputs.model
     if settings.member_models:
-        return _arrays([_given(path, model) for path in settings.member_models])
+        return _arrays([_given_member(path, model) for path in settings.member_models])
     height, width, _ = image_shape(model)
     members = []
     for number in range(settings.members):
         seed = settings.seed * settings.members + number
         keras.utils.set_random_seed(seed + 1)
         members.append(member_network(height, width))
-        loss = train_steering(members[-1], inputs.store, settings.epochs, seed)
+        loss = _train_steering(members[-1], inputs.store, settings.epochs, seed)
         notify(f"member {number + 1} of {settings.members}: validation loss {loss:.5f}")
     return _arrays([model_content(member, model.preprocessing, {}) for member in members])
 
@@ -51,7 +56,7 @@ def member_network(height: int, width: int) -> keras.Model:
     """Return an untrained member: uint8 (batch, height, width, 3) -> steering float32 (batch, 1)."""
     return keras.Sequential(
         [
-            *reduced_frame(height, width),
+            *_reduced_frame(height, width),
             layers.Conv2D(16, 5, strides=2, activation="elu", name="conv1"),
             layers.Conv2D(24, 5, strides=2, activation="elu", name="conv2"),
             layers.Conv2D(32, 3, activation="elu", name="conv3"),
@@ -63,7 +68,35 @@ def member_network(height: int, width: int) -> keras.Model:
     )
 
 
-def _given(path: Path, model: ModelFile) -> bytes:
+def _reduced_frame(height: int, width: int) -> list[Any]:
+    """Return the layers from a prepared image, uint8 (batch, height, width, 3), to a small one, -1 to 1.
+
+    Sky and bonnet are cropped as the model's own network does, and blocks of pixels are averaged.
+    """
+    seen, block = seen_rows(height), _block_size(height, width)
+    return [
+        keras.Input((height, width, 3), dtype="uint8", name="frame"),
+        layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
+        layers.Rescaling(1 / 127.5, offset=-1, name="scale"),
+        *([layers.AveragePooling2D(block, name="reduce")] if block > 1 else []),
+    ]
+
+
+def _block_size(height: int, width: int) -> int:
+    """Return how many pixels, in each direction, become one."""
+    return max(round(min(height, width) / _LARGEST_SIDE), 1)
+
+
+def _train_steering(network: keras.Model, store: Path, epochs: int, seed: int) -> float:
+    """Train a network to steer, on the training samples; return its validation loss."""
+    network.compile(optimizer=keras.optimizers.Adam(_LEARNING_RATE), loss="mse")
+    with SampleDataset.from_store(store, _BATCH_SIZE, seed) as samples:
+        network.fit(samples, epochs=epochs, verbose=0)
+    with SampleDataset.from_store(store, 4 * _BATCH_SIZE, validation=True) as validation:
+        return float(network.evaluate(validation, verbose=0))
+
+
+def _given_member(path: Path, model: ModelFile) -> bytes:
     member = load_model_file(path)
     if member.preprocessing != model.preprocessing or member.seq_length > 1:
         raise UserError(

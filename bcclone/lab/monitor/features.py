@@ -1,4 +1,4 @@
-"""Kind `features`: the Mahalanobis distance of the model's own features from those of the store.
+"""Kind `features`: the Mahalanobis distance of the model's own features from the features of the store.
 
 K. Lee, K. Lee, H. Lee and J. Shin, "A simple unified framework for detecting out-of-distribution samples and
 adversarial attacks", NeurIPS 2018, https://arxiv.org/abs/1807.03888; for driving models, the surprise of J. Kim,
@@ -7,12 +7,16 @@ https://arxiv.org/abs/1808.08444. The features are the averages of each feature 
 layer; nothing is trained.
 """
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.lab.monitor.distance import measure_distribution
+from bcclone.dataset.images import Image
+from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import (
     Arrays,
     FitInputs,
@@ -22,16 +26,19 @@ from bcclone.lab.monitor.scorer import (
     image_shape,
     single_frame_layers,
 )
-from bcclone.lab.monitor.training import training_batches
 from bcclone.model.model_file import ModelFile
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
+
+_BATCH_SIZE = 64
+_SHRINKAGE = 1e-3  # of each variance; keeps directions in which the vectors hardly differ from deciding alone
 
 
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     """Return the distribution of the features over the training samples."""
     features = tf.function(_features_of(inputs.model), autograph=False, reduce_retracing=True)
-    batches = training_batches(inputs.store, inputs.settings.seed)
-    return measure_distribution(features(tf.constant(images)).numpy() for images in batches)
+    batches = _training_batches(inputs.store, inputs.settings.seed)
+    return _measure_distribution(features(tf.constant(images)).numpy() for images in batches)
 
 
 def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
@@ -42,6 +49,24 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
         return tf.norm(tf.linalg.matmul(features(images) - mean, scaling), axis=1)
 
     return compiled_scorer(image_shape(model), distance)
+
+
+def _training_batches(store: Path, seed: int) -> Iterator[Image]:
+    """Yield the images of the training samples once, in shuffled batches, uint8 (batch, height, width, 3)."""
+    with SampleDataset.from_store(store, _BATCH_SIZE, seed) as samples:
+        for number in range(len(samples)):
+            images, _ = samples[number]
+            yield images
+
+
+def _measure_distribution(batches: Iterable[Float32Array]) -> Arrays:
+    """Return mean, (n,), and scaling, (n, n), of vectors given in batches, (batch, n)."""
+    vectors: FloatArray = np.concatenate([np.asarray(batch, np.float64) for batch in batches])
+    mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
+    correlation = np.cov((vectors - mean) / deviation, rowvar=False) + _SHRINKAGE * np.eye(len(mean))
+    values, axes = np.linalg.eigh(correlation)
+    scaling = (axes / np.sqrt(np.maximum(values, _SHRINKAGE))) / deviation[:, None]
+    return {"mean": mean.astype(np.float32), "scaling": scaling.astype(np.float32)}
 
 
 def _features_of(model: ModelFile) -> Any:

@@ -9,8 +9,7 @@ import numpy as np
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
-from bcclone.lab.monitor.kinds import BY_NAME
-from bcclone.lab.monitor.monitor import Monitor, MonitorInfo, save_monitor, sha256_of
+from bcclone.lab.monitor.monitor import KINDS, Monitor, MonitorInfo, save_monitor, sha256_of
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer
 from bcclone.lab.monitor.threshold import GammaFit, moving_average
@@ -68,7 +67,7 @@ def fit_kind(
     inputs: FitInputs, drives: Iterable[NominalDrive], notify: Notify = lambda line: None
 ) -> tuple[MonitorInfo, Arrays]:
     """Return what a monitor file holds; raises UserError. drives: what the threshold is set on."""
-    settings, kind = inputs.settings, BY_NAME[inputs.settings.kind]
+    settings, kind = inputs.settings, KINDS[inputs.settings.kind]
     arrays = kind.learn(inputs, notify)
     scores = nominal_scores(kind.make_scorer(inputs.model, arrays), drives)
     fitted = GammaFit.of(scores)
@@ -116,8 +115,8 @@ def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> 
     for recording in recordings:
         log = find_log(recording)
         index, rows = ImageIndex(log), read_log(log).rows
-        found = [index.find(name) for name in rows["center"]]
-        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in found if path is not None)
+        paths = [index.find(name) for name in rows["center"]]
+        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in paths if path is not None)
         yield NominalDrive(images, _rate(rows["time_ms"].to_numpy()))
 
 

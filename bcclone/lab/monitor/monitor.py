@@ -9,21 +9,24 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.lab.monitor.kinds import BY_NAME
-from bcclone.lab.monitor.scorer import Arrays
+from bcclone.lab.monitor import dropout, ensemble, features
+from bcclone.lab.monitor.scorer import Arrays, Kind
 from bcclone.lab.monitor.threshold import GammaFit
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import Float32Array
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, to_json
 
+# the kinds by their names, each of which is a module
+KINDS = {"ensemble": cast(Kind, ensemble), "dropout": cast(Kind, dropout), "features": cast(Kind, features)}
 _VERSION = 1
 _TEXT, _LEARNED = "monitor", "learned/"
 _LARGEST_FILE = 1 << 28  # bytes, unpacked
@@ -48,26 +51,10 @@ class MonitorInfo:
     fitted_to: int
 
     def __post_init__(self) -> None:
-        if self.kind not in BY_NAME:
-            raise ValueError(f"kind {str(self.kind)[:40]!r}, expected one of {', '.join(BY_NAME)}")
+        if self.kind not in KINDS:
+            raise ValueError(f"kind {str(self.kind)[:40]!r}, expected one of {', '.join(KINDS)}")
         if not 0 < self.threshold < float("inf"):
             raise ValueError(f"threshold {self.threshold}, expected more than 0")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values as JSON values."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """Return the JSON text that a file holds."""
-        return json.dumps({"version": _VERSION} | self.as_json())
-
-    @classmethod
-    def from_json(cls, text: str) -> "MonitorInfo":
-        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
-        stored = json.loads(text)
-        if stored.pop("version") != _VERSION:
-            raise ValueError("it was written by another version of bcclone")
-        return cls(**stored | {"gamma": GammaFit(**stored["gamma"])})
 
 
 class Monitor:
@@ -78,7 +65,7 @@ class Monitor:
 
     def __init__(self, info: MonitorInfo, model: ModelFile, arrays: Arrays) -> None:
         self.info, self.preprocessing = info, model.preprocessing
-        self._scorer = BY_NAME[info.kind].make_scorer(model, arrays)
+        self._scorer = KINDS[info.kind].make_scorer(model, arrays)
         self.score(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
 
     @property
@@ -103,7 +90,7 @@ class Monitor:
 def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
     """Write a monitor file, completely or not at all."""
     content = io.BytesIO()
-    text = np.frombuffer(info.to_json().encode(), np.uint8)
+    text = np.frombuffer(json.dumps({"version": _VERSION} | to_json(info)).encode(), np.uint8)
     named: dict[str, Any] = {_TEXT: text, **{_LEARNED + name: array for name, array in arrays.items()}}
     np.savez_compressed(content, **named)
     write_bytes(path, content.getbuffer())
@@ -139,10 +126,18 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
                 raise ValueError(f"it holds more than {_LARGEST_FILE >> 20} MiB")
         with np.load(path, allow_pickle=False) as stored:
             arrays: Mapping[str, Any] = {name: stored[name] for name in stored.files}
-        info = MonitorInfo.from_json(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
+        info = _info(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
     except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from None
     return info, {name.removeprefix(_LEARNED): array for name, array in arrays.items() if name != _TEXT}
+
+
+def _info(text: str) -> MonitorInfo:
+    """Return what the text in a monitor file states; raises LookupError, TypeError or ValueError for any other."""
+    stored = json.loads(text)
+    if stored.pop("version") != _VERSION:
+        raise ValueError("it was written by another version of bcclone")
+    return from_json(MonitorInfo, stored)
 
 
 def sha256_of(path: Path) -> str:

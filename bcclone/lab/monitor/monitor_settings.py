@@ -2,40 +2,26 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bcclone.drive.controller import ON_DOUBT
 from bcclone.system.settings import check_settings, setting
 
-KINDS = ("ensemble", "dropout", "autoencoder", "attention", "features")
+KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
 _DOUBT = "doubt"
-
-
-def false_alarms_setting() -> Any:
-    """Return the field for the accepted rate of false alarms."""
-    return setting(
-        0.05,
-        "fraction of seconds of undisturbed driving in which the monitor may doubt, which sets its threshold",
-        unit="FRACTION",
-        minimum=0,
-        above_minimum=True,
-        maximum=1,
-        below_maximum=True,
-    )
-
-
-def monitor_setting(frames: str = "each frame", note: str = "") -> Any:
-    """Return the field for a monitor file. frames: what it scores; note: what else the option changes, for its help."""
-    text = f"score {frames} by this monitor of the model, made by bcclone monitor fit{note}"
-    return setting(None, text, unit="PATH", shown="none", group=_DOUBT)
 
 
 @dataclass(frozen=True)
 class WatchSettings:
     """Which monitor watches a drive, and what the car does while it doubts."""
 
-    monitor: Path | None = monitor_setting()
+    monitor: Path | None = setting(
+        None,
+        "score each frame by this monitor of the model, made by bcclone monitor fit",
+        unit="PATH",
+        shown="none",
+        group=_DOUBT,
+    )
     on_doubt: str = setting(
         ON_DOUBT[0],
         "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone "
@@ -62,8 +48,7 @@ class MonitorSettings:
     kind: str = setting(
         "ensemble",
         "what is measured: disagreement of networks trained from other seeds (ensemble) or of random halves of the "
-        "model's own network (dropout), error of a network that redraws the frame (autoencoder), what the model looks "
-        "at (attention), or how far its features are from those of the store (features)",
+        "model's own network (dropout), or how far its features are from those of the store (features)",
         choices=KINDS,
     )
     members: int = setting(5, "number of networks of an ensemble", minimum=2, maximum=50)
@@ -75,8 +60,16 @@ class MonitorSettings:
         option="member",
     )
     passes: int = setting(32, "number of random passes of dropout", minimum=2, maximum=1000)
-    epochs: int = setting(5, "passes over the store in which each network of the monitor is trained", minimum=1)
-    false_alarms: float = false_alarms_setting()
+    epochs: int = setting(5, "passes over the store in which each network of an ensemble is trained", minimum=1)
+    false_alarms: float = setting(
+        0.05,
+        "fraction of seconds of undisturbed driving in which the monitor may doubt, which sets its threshold",
+        unit="FRACTION",
+        minimum=0,
+        above_minimum=True,
+        maximum=1,
+        below_maximum=True,
+    )
     nominal: tuple[str, ...] = setting(
         (),
         "recordings of the model's own undisturbed drives, such as runs of drive.py, to set the threshold on",

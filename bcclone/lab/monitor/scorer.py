@@ -60,7 +60,7 @@ def single_frame_layers(model: ModelFile, kind: str) -> list[Any]:
     if model.seq_length > 1:
         raise UserError(
             f"a monitor of kind {kind} needs a network of single frames, this one takes windows of "
-            f"{model.seq_length}; choose --kind ensemble or autoencoder"
+            f"{model.seq_length}; choose --kind ensemble"
         )
     return list(model.model.layers)
 

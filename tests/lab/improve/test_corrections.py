@@ -9,9 +9,9 @@ from bcclone.cluster.shards import open_store
 from bcclone.lab.improve.corrections import count_images
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.improvement import Improvement
-from bcclone.lab.improve.rounds import Round, RoundsSoFar
-from bcclone.lab.improve.scoring import RowScore, compare_rows, comparison_table
+from bcclone.lab.improve.rounds import Round, compare_rows, comparison_table
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.recordings import images_of
@@ -24,8 +24,9 @@ def take_over(recording, begin, end):
     (recording / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
 
 
-def score(row, interventions, ended="laps driven"):
-    return RowScore(row, f"the row {row}", interventions, 100.0 - 5 * interventions, 0.3, 1.2, ended)
+def score(interventions, ended="laps driven"):
+    autonomy = 100.0 - 5 * interventions
+    return Score(autonomy, interventions, None, 1140.0, 0.3, 1.2, 20.0, 0.1, 128.0, {}, 1.0, ended)
 
 
 def test_corrections_are_counted_against_all_other_images_that_are_used(recording, simulated_recording):
@@ -44,8 +45,8 @@ def test_without_a_take_over_there_is_nothing_to_learn_from(simulated_recording)
 
 
 def test_rows_that_became_worse_are_named():
-    before = [score("lake-15", 2), score("fog", 0), score("lake-30", 1), score("no-lines", 0)]
-    after = [score("lake-15", 0), score("fog", 1), score("lake-30", 1), score("no-lines", 1, "the car stood still")]
+    before = {"lake-15": score(2), "fog": score(0), "lake-30": score(1), "no-lines": score(0)}
+    after = {"lake-15": score(0), "fog": score(1), "lake-30": score(1), "no-lines": score(1, "the car stood still")}
     rows = compare_rows(before, after)
     assert [row.verdict for row in rows] == ["better", "worse", "same", "worse"]
     assert comparison_table(rows)[-1] == "3 interventions before, 3 after; WORSE than before on fog, no-lines"
@@ -57,8 +58,8 @@ def test_rows_that_became_worse_are_named():
     [((2, 1), "better.h5 is the model after round 1"), ((1, 2), "NOT IMPROVED"), ((0,), "nothing to learn")],
 )
 def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path):
-    rounds = [Round(n, 9, 9, 0, 1.0, 1, 0.1, 1.0, "", (score("fog", i),)) for n, i in enumerate(interventions)]
-    made = Improvement(RoundsSoFar(tuple(rounds)), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
+    rounds = [Round(n, 9, 9, 0, 1.0, 1, 0.1, 1.0, "", {"fog": score(i)}) for n, i in enumerate(interventions)]
+    made = Improvement(tuple(rounds), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
     outcome = made.as_text()[-1]
     assert words in outcome
     assert ("weak.h5, unchanged" in outcome) == (words != "better.h5 is the model after round 1")

@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.suite_worker import InputFile
+from bcclone.evaluate.suite_task import InputFile
 from bcclone.lab.improve.expert_drives import ExpertDriveTask, draw_drive, record_drive
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
@@ -29,7 +30,7 @@ SUITE = ("--rows", "start-turned", "--laps", 0.03)
 def drive(tmp_path_factory):
     """A drive by a policy that always steers to the right, and the rows that were recorded of it."""
     folder = tmp_path_factory.mktemp("drive") / "drive"
-    settings = EvaluateSettings(speed_mph=20.0, world=WorldSettings(laps=0.06, set_back=False))
+    settings = EvaluateSettings(speed=SpeedSettings(20.0), world=WorldSettings(laps=0.06, set_back=False))
     task = ExpertDriveTask(InputFile(folder, ""), folder, 3, settings, push_m=0.3, push_every_m=8.0)
     return record_drive(Blind([0.2]), task), folder
 
@@ -59,7 +60,7 @@ def test_drives_share_no_time(drive):
 def test_drives_are_random_but_for_their_seed_in_both_directions():
     drives = [draw_drive("lake", 1.0, 0, number)[0] for number in range(4)]
     assert [drive.reverse for drive in drives] == [False, True, False, True]
-    assert len({drive.speed_mph for drive in drives}) == 4
+    assert len({drive.speed.speed_mph for drive in drives}) == 4
     assert len({drive.conditions.texture_seed for drive in drives}) == 4
     assert draw_drive("lake", 1.0, 0, 3) == draw_drive("lake", 1.0, 0, 3) != draw_drive("lake", 1.0, 1, 3)
 
@@ -97,7 +98,7 @@ def test_each_round_adds_its_rows_to_all_earlier_ones_and_is_scored(improved):
         assert one["interventions"] == score["interventions"]
     assert rounds[0]["interventions"] > 0
     work = improved / "better-improve"
-    assert json.loads((work / "rounds.json").read_text())["rounds"] == rounds
+    assert [one["interventions"] for one in rounds] == [sum_of_interventions(one) for one in rounds_of(work)]
     assert (work / "rounds.png").read_bytes().startswith(b"\x89PNG")
     chosen = min(rounds, key=lambda one: (one["interventions"], -one["number"]))
     assert (improved / "better.h5").read_bytes() == (work / chosen["model"]).read_bytes()
@@ -111,7 +112,7 @@ def test_force_begins_anew_where_an_improvement_has_been(improved, untrained_mod
     line = ("improve", untrained_model, *ROUNDS, *SUITE, "-o", tmp_path / "copy" / "better.h5", "--seed", 1)
     run_script(*line, "--force")
     work = tmp_path / "copy" / "better-improve"
-    assert json.loads((work / "begun.json").read_text())["seed"] == 1
+    assert json.loads((work / "options.json").read_text())["seed"] == 1
     assert len(rounds_of(work)) == 2
 
 
@@ -137,5 +138,9 @@ def test_a_killed_improvement_is_resumed_and_gives_the_same_model(improved, untr
 
 
 def rounds_of(work):
-    stored = json.loads((work / "rounds.json").read_text())["rounds"]
+    stored = [json.loads(path.read_text()) for path in sorted((work / "rounds").glob("*.json"))]
     return [{name: value for name, value in one.items() if name != "seconds"} for one in stored]
+
+
+def sum_of_interventions(one):
+    return sum(score["interventions"] for score in one["scores"].values())

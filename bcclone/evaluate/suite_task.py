@@ -1,4 +1,4 @@
-"""Drive one scenario of the suite, or replay one recording, in a worker process.
+"""Drive one scenario of a suite, or replay one recording, in a worker process.
 
 A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number of workers.
 """
@@ -6,28 +6,32 @@ A worker uses one thread of TensorFlow on the CPU, so that the results do not de
 import contextlib
 import hashlib
 import io
+import math
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import cv2
 
 from bcclone.drive.driver import SteeringPolicy
-from bcclone.evaluate.evaluation import Supervision, drive_policy
-from bcclone.evaluate.scenarios import RecordingReplay, Scenario, ScenarioDrive, SuiteRecording
+from bcclone.drive.watch import Watch
+from bcclone.evaluate.evaluation import Evaluation, drive_policy
+from bcclone.evaluate.replay_result import ReplayFigures
+from bcclone.evaluate.scenarios import Scenario
+from bcclone.evaluate.watched import OpenWatch
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.sources import source_digest
 from bcclone.system.task import WorkerFault, report_progress
 
 if TYPE_CHECKING:
-    from bcclone.lab.monitor.monitor import Monitor
-    from bcclone.model.policy import Policy
+    from bcclone.model.policy import Policy  # loads TensorFlow
 
 # a worker of a cluster may have several threads, but neither TensorFlow's settings nor the renderer are for several
 _one_at_a_time = threading.Lock()
@@ -50,83 +54,93 @@ class InputFile:
         """Raise WorkerFault if this worker does not find the file."""
         try:
             with self.path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise WorkerFault(f"{self.path}: cannot be read there ({error.strerror}); share or copy it") from None
-        if found != self.sha256:
+        if sha256 != self.sha256:
             raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
+
+
+@dataclass(frozen=True)
+class SuiteWatch:
+    """What watches each drive: a file, and the function of a module that opens it, for a model, with a clock."""
+
+    file: Path
+    open: Callable[[Path, Path, Callable[[], float]], Watch]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to replay. Its length is not known before it is read, so it begins first."""
+
+    name: str
+    log: Path
+    length_m = 0.0
+    seconds = math.inf
+
+
+Work: TypeAlias = Scenario | Recording
 
 
 @dataclass(frozen=True)
 class SuiteTask:
     """A model and its scenario or recording.
 
-    preprocess: preprocessing for a model that does not store its own; inputs: further files that the worker needs;
-    monitor, on_doubt: what watches the drive of a scenario, and what the car does while it doubts.
+    preprocess: preprocessing for a model that does not store its own; inputs: the other files that the worker needs;
+    watch: of the drive of a scenario.
     """
 
     model: InputFile
     preprocess: str | None
-    work: Scenario | SuiteRecording
+    work: Work
     inputs: tuple[InputFile, ...] = ()
-    monitor: InputFile | None = None
-    on_doubt: str = "ignore"
+    watch: SuiteWatch | None = None
 
     def __str__(self) -> str:
         return f"{self.work.name} with {self.model.path}"
 
+    @property
+    def key(self) -> str:
+        """Return a name that says all that the result depends on."""
+        road = Path(self.work.settings.track) if isinstance(self.work, Scenario) else Path()
+        sha256 = (self.model.sha256, *(file.sha256 for file in self.inputs))
+        content = road.read_bytes() if road.suffix == ".json" else b""
+        parts = source_digest(), sha256, self.preprocess, self.work, content
+        return f"{self.work.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
-def run_task(task: SuiteTask) -> ScenarioDrive | RecordingReplay:
-    """Drive or replay; raises UserError, and WorkerFault for a model or recording that this worker does not find."""
-    for file in (task.model, *task.inputs, *([task.monitor] if task.monitor else [])):
+
+def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
+    """Drive or replay; raises UserError, and WorkerFault for a file that this worker does not find."""
+    for file in (task.model, *task.inputs):
         file.check()
     with _one_at_a_time:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
-        cv2.setNumThreads(1)
         policy = cached_policy(task.model, task.preprocess)
-        if isinstance(task.work, SuiteRecording):
+        if isinstance(task.work, Recording):
             return replay_recording(policy, task.work)
-        return drive_scenario(policy, task.work, report_progress, _supervision(task))
+        watch = partial(task.watch.open, task.watch.file, task.model.path) if task.watch else None
+        return drive_scenario(policy, task.work, report_progress, watch)
 
 
 def drive_scenario(
     policy: SteeringPolicy,
     scenario: Scenario,
     on_progress: Callable[[float], None] | None = None,
-    supervision: Supervision | None = None,
-) -> ScenarioDrive:
+    open_watch: OpenWatch | None = None,
+) -> Evaluation:
     """Let a policy drive a scenario in this process; on_progress: called often with the metres driven since."""
-    result = drive_policy(policy, open_scenario(scenario, on_progress), scenario.settings, supervision)
-    return ScenarioDrive(
-        result.score, result.laps, result.ended, result.trace, result.interventions, result.events, result.doubts
-    )
-
-
-def open_scenario(scenario: Scenario, on_progress: Callable[[float], None] | None = None) -> SimulatedWorld:
-    """Return the world of a scenario, whose renderer this process keeps for the next one."""
     settings = scenario.settings
     track = load_track(settings.track, settings.reverse)
-    return SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
+    world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
+    return replace(drive_policy(policy, world, settings.speed, open_watch), latency=None, views=())
 
 
-def replay_recording(policy: "Policy", recording: SuiteRecording) -> RecordingReplay:
+def replay_recording(policy: "Policy", recording: Recording) -> ReplayFigures:
     """Let a policy drive through a recording."""
     from bcclone.evaluate.replay import replay_policies
 
-    with contextlib.redirect_stderr(io.StringIO()):  # no progress bar beside the suite's
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would break the suite's
         results = replay_policies({recording.name: policy}, recording.log)
-    return RecordingReplay(results[recording.name].figures())
-
-
-def _supervision(task: SuiteTask) -> Supervision | None:
-    return Supervision(_cached_monitor(task.monitor, task.model), task.on_doubt) if task.monitor else None
-
-
-@lru_cache(maxsize=1)
-def _cached_monitor(monitor: InputFile, model: InputFile) -> "Monitor":
-    from bcclone.lab.monitor.monitor import load_monitor
-
-    return load_monitor(monitor.path, model.path)
+    return results[recording.name].figures()
 
 
 @lru_cache(maxsize=4)
@@ -137,6 +151,8 @@ def _renderer(track: str, conditions: Conditions) -> Renderer:
 @lru_cache
 def cached_policy(model: InputFile, preprocess: str | None) -> "Policy":
     """Return a model's policy, which this worker loads once. preprocess: for a model that does not store its own."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
+    cv2.setNumThreads(1)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)

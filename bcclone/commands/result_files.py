@@ -1,0 +1,146 @@
+"""Write the results of evaluate, its suite and replay into a folder: pictures, tables, figures, events."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import Image
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.replay_result import CONTROLS, Results
+from bcclone.evaluate.scenarios import Scenario
+from bcclone.evaluate.suite_result import SuiteResult, suite_table
+from bcclone.evaluate.watched import WatchedFrame, watched_csv
+from bcclone.pictures.plots.drives import (
+    DriveScore,
+    plot_appearances,
+    plot_deviations,
+    plot_drive,
+    plot_drives,
+    plot_scores,
+    plot_views,
+)
+from bcclone.simulator.car import start_on
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.score import event_lines
+from bcclone.simulator.track import load_track
+from bcclone.system.atomic import write_text
+
+_PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
+    """Write the driven line on a map, views along the way, figures and events into a folder; return their paths."""
+    paths = [folder / name for name in ("map.png", "views.png", "figures.json", "events.jsonl")]
+    score, track = evaluation.score, load_track(settings.track, settings.reverse)
+    title = (
+        f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed.speed_mph:g} mph: "
+        f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions"
+    )
+    plot_drive(title, (track.edge(-1), track.edge(1)), evaluation.trace, evaluation.interventions, paths[0])
+    plot_views(evaluation.views, paths[1])
+    _write_json(paths[2], evaluation.figures())
+    write_text(paths[3], event_lines(evaluation.events))
+    return [*paths, *_write_watched(folder / "doubts.csv", evaluation.watched)]
+
+
+def write_replay(folder: Path, recording: str, results: Results, figures: Mapping[str, Any]) -> list[Path]:
+    """Write a picture of each driver's deviation, above that without steering, and the figures; return their paths.
+
+    recording: its name; figures: JSON values.
+    """
+    first = next(iter(results.values()))
+    drivers = {**results, CONTROLS["zero"]: first.controls["zero"]}
+    rollouts = {name: result.rollout for name, result in drivers.items()}
+    title = f"{recording}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
+    paths = [folder / "deviation.png", folder / "figures.json"]
+    plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
+    _write_json(paths[1], figures)
+    return [*paths, *_write_watched(folder / "doubts.csv", first.watched)]
+
+
+def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
+    """Write all pictures, the tables and the figures into a folder; return their paths.
+
+    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl;
+    with a monitor, doubts/ROW.csv.
+    """
+    maps, doubts = folder / "maps", folder / "doubts"
+    maps.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
+    write_text(paths[0], "\n".join(suite_table(result)) + "\n")
+    _write_json(paths[1], result.figures())
+    plot_appearances(appearances_of(result.scenarios), paths[2])
+    scores = {model: _scores(result, model) for model in result.models}
+    plot_scores([*result.drives, *result.replays], scores, paths[3])
+    lines = [
+        event_lines(drive.events, row=name, model=model)
+        for name, drives in result.drives.items()
+        for model, drive in drives.items()
+    ]
+    write_text(paths[4], "".join(lines))
+    for one in result.scenarios:
+        track = load_track(one.settings.track, one.settings.reverse)
+        titled = {f"{model}: {_title(drive)}": drive for model, drive in result.drives[one.name].items()}
+        title, edges = f"{one.name}: {one.description}", (track.edge(-1), track.edge(1))
+        plot_drives(title, edges, titled, maps / f"{one.name}.png")
+        for drive in result.drives[one.name].values():
+            _write_watched(doubts / f"{one.name}.csv", drive.watched)
+    return [*paths, maps, *([doubts] if doubts.exists() else [])]
+
+
+def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:
+    """Return a frame of each scenario from the same position, with its name: RGB uint8 (160, 320, 3).
+
+    Scenarios that look the same share a frame.
+    """
+    names: dict[str, list[str]] = {}
+    first: dict[str, Scenario] = {}
+    for one in scenarios:
+        settings, world = one.settings, one.settings.world
+        start = (world.start_offset_m, world.start_turn, world.perturbation_m)
+        key = repr((settings.track, settings.reverse, settings.conditions, start))
+        first.setdefault(key, one)
+        names.setdefault(key, []).append(one.name)
+    return [(", ".join(names[key]), _frame(one)) for key, one in first.items()]
+
+
+def _frame(scenario: Scenario) -> Image:
+    """Return the camera's frame at the start of a drive, or after a perturbation."""
+    settings, world = scenario.settings, scenario.settings.world
+    track = load_track(settings.track, settings.reverse)
+    along = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
+    car = start_on(track, world.start_offset_m + world.perturbation_m, along)
+    car.heading += math.radians(world.start_turn)
+    conditions = settings.conditions
+    return Renderer(settings.track, conditions).frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
+
+
+def _scores(result: SuiteResult, model: str) -> list[DriveScore]:
+    scores = [result.drives[one.name][model].score for one in result.scenarios]
+    replays = [replays[model] for replays in result.replays.values()]
+    return [
+        *(DriveScore(its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in scores),
+        *(DriveScore(its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
+    ]
+
+
+def _title(drive: Evaluation) -> str:
+    return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(values, indent=2) + "\n")
+
+
+def _write_watched(path: Path, watched: Sequence[WatchedFrame]) -> list[Path]:
+    """Write what a watch said of each frame; return the path, nothing without a watch."""
+    if not watched:
+        return []
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, watched_csv(watched))
+    return [path]

@@ -1,0 +1,140 @@
+"""The results of a suite: which model is best in each row, the figures as JSON values and the tables in text."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.replay_result import ReplayFigures
+from bcclone.evaluate.scenarios import Scenario
+from bcclone.simulator.score import FAILURE_LIMITS_M
+from bcclone.system.json_values import to_json
+
+_CELL = 25
+_BEST = "*"
+_DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
+_TOTALS = "rows without an intervention, all interventions"
+
+
+class Ranked(Protocol):
+    """A result that can be compared with the results of other models."""
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Return the sort key among results of the same scenario, the best first."""
+
+
+_Result = TypeVar("_Result", bound=Ranked)
+
+
+def best_of(results: Mapping[str, Ranked]) -> set[str]:
+    """Return the models with the best result; several if they are equal."""
+    ranks = {model: result.rank for model, result in results.items()}
+    return {model for model, rank in ranks.items() if rank == min(ranks.values())}
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """The results of a suite.
+
+    models: name -> file; drives: name of the scenario -> model -> its drive; recordings: name -> log; replays: name of
+    the recording -> model -> the figures of its replay.
+    """
+
+    models: Mapping[str, Path]
+    scenarios: tuple[Scenario, ...]
+    drives: Mapping[str, Mapping[str, Evaluation]]
+    recordings: Mapping[str, Path] = field(default_factory=dict)
+    replays: Mapping[str, Mapping[str, ReplayFigures]] = field(default_factory=dict)
+
+    def clean_rows(self, model: str) -> int:
+        """Return how many scenarios a model drove without an intervention."""
+        return sum(not drives[model].score.interventions for drives in self.drives.values())
+
+    def interventions(self, model: str) -> int:
+        """Return the sum of a model's interventions over all scenarios."""
+        return sum(drives[model].score.interventions for drives in self.drives.values())
+
+    def figures(self) -> dict[str, Any]:
+        """Return the results as JSON values."""
+        models = {
+            model: {
+                "path": str(path),
+                "clean_rows": self.clean_rows(model),
+                "interventions": self.interventions(model),
+            }
+            for model, path in self.models.items()
+        }
+        rows = [
+            {"row": one.name, "description": one.description} | _compared(self.drives[one.name], Evaluation.figures)
+            for one in self.scenarios
+        ]
+        recordings = [
+            {"recording": name, "path": str(log)} | _compared(self.replays[name], to_json)
+            for name, log in self.recordings.items()
+        ]
+        return {"models": models, "rows": rows, "recordings": recordings}
+
+
+def _compared(results: Mapping[str, _Result], figures: Callable[[_Result], dict[str, Any]]) -> dict[str, Any]:
+    return {"best": sorted(best_of(results)), "models": {name: figures(result) for name, result in results.items()}}
+
+
+def suite_table(result: SuiteResult) -> list[str]:
+    """Return the lines of the tables; with several models, the best of each row are marked."""
+    lines = [["", "", *result.models], ["", "", *["autonomy  off  mean   most"] * len(result.models)]]
+    lines += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
+    lines += [["", _TOTALS, *(_totals(result, model) for model in result.models)]]
+    lines += [["", _DEPARTURES, *(_departures(result, model) for model in result.models)]]
+    if result.recordings:
+        lines += [[""], ["", "", *["autonomy  off   rms"] * len(result.models)]]
+        for name, replays in result.replays.items():
+            lines += [[name, _describe_recording(replays), *_cells(replays, _replay_cell)]]
+    widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(lines[0]))]
+    widths[2:] = [max(width, _CELL) for width in widths[2:]]
+    padded = ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=False)) for line in lines]
+    return [line.rstrip() for line in padded] + ["", *_legend(result)]
+
+
+def _cells(results: Mapping[str, _Result], text: Callable[[_Result], str]) -> list[str]:
+    best = best_of(results) if len(results) > 1 else ()
+    return [text(result) + (_BEST if model in best else "") for model, result in results.items()]
+
+
+def _drive_cell(drive: Evaluation) -> str:
+    score = drive.score
+    distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
+    return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
+
+
+def _replay_cell(replay: ReplayFigures) -> str:
+    return f"{replay.autonomy_percent:6.1f} %{replay.interventions:5d}{replay.rms_cross_track_m:6.2f}"
+
+
+def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
+    figures = next(iter(replays.values()))
+    unsteered = figures.controls["zero"].autonomy_percent
+    return f"a recording, {figures.distance_m / 1000:.1f} km; without steering {unsteered:.1f} %"
+
+
+def _totals(result: SuiteResult, model: str) -> str:
+    return f"{result.clean_rows(model)} of {len(result.scenarios)} rows, {result.interventions(model)}"
+
+
+def _departures(result: SuiteResult, model: str) -> str:
+    scores = [drives[model].score for drives in result.drives.values()]
+    beyond = [sum(score.departures.get(f"{limit:g}", 0) for score in scores) for limit in FAILURE_LIMITS_M]
+    return ", ".join(map(str, [*beyond, sum(score.interventions for score in scores)]))
+
+
+def _legend(result: SuiteResult) -> list[str]:
+    lines = [
+        "off: interventions (wheels off the asphalt, or an incomplete drive); "
+        "mean, most: distance from the centre line, m"
+    ]
+    if result.recordings:
+        lines += ["recordings: off: interventions at the largest deviation; rms: deviation from the recorded drive, m"]
+    if len(result.models) > 1:
+        lines += [f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"]
+    return lines

@@ -1,0 +1,76 @@
+"""Finished drives of a suite are kept, and driven again only if something has changed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bcclone.evaluate.evaluate_settings import SuiteSettings
+from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.scenarios import select_scenarios
+from bcclone.evaluate.suite_task import InputFile, SuiteTask
+from bcclone.evaluate.watched import WatchedFrame
+from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
+from bcclone.system.finished_steps import FinishedSteps
+from tests.conftest import run_script
+
+SCORE = Score(97.5, 1, 120.5, 1140.0, 0.3, 1.0, 19.0, 0.2, 130.0, {"2.2": 1, "3": 0}, 0.98, "laps driven")
+DRIVE = Evaluation(
+    SCORE,
+    None,
+    (LinePoint(0.1, 2.0, -0.3),),
+    (Intervention(1.0, 2.0, 3.0),),
+    (DriveEvent(1.5, 1.0, 2.0, 3.0, 2.4, "off the road"),),
+    (WatchedFrame(0.5, 0.1, 0.2, True),),
+)
+
+
+def task(row="lake-20", sha256="1" * 64, on_doubt="ignore", **values):
+    (scenario,) = select_scenarios(SuiteSettings((row,), on_doubt=on_doubt))
+    return SuiteTask(InputFile(Path("model.h5"), sha256), None, scenario, **values)
+
+
+def test_a_drive_is_read_as_it_was_kept(tmp_path):
+    kept = FinishedSteps(tmp_path / "drives", Evaluation)
+    assert kept.find(task().key) is None
+    kept.keep(task().key, DRIVE)
+    assert FinishedSteps(tmp_path / "drives", Evaluation).find(task().key) == DRIVE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        task(sha256="2" * 64),
+        task("lake-30"),
+        task(on_doubt="stop"),
+        task(inputs=(InputFile(Path("m.monitor"), "3" * 64),)),
+        replace(task(), preprocess="nvidia-66x200-yuv"),
+    ],
+    ids=["another model", "another row", "on doubt", "a monitor", "a preprocessing"],
+)
+def test_a_drive_of_anything_else_is_not_taken(other):
+    assert task().key == task().key
+    assert other.key != task().key
+
+
+def test_a_road_file_that_has_changed_is_driven_again(tmp_path):
+    road = tmp_path / "road.json"
+    on_road = replace(task(), work=replace(task().work, settings=replace(task().work.settings, track=str(road))))
+    keys = [on_road.key for text in ("{}", "{ }", "{}") if road.write_text(text)]
+    assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.long
+def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
+    line = ("evaluate", untrained_model, "--suite", "--laps", 0.01, "--jobs", 1, "--json", "--output", tmp_path / "out")
+    run_script(*line, "--rows", "lake-20")
+    (first,) = (tmp_path / "out" / "drives").iterdir()
+    time = first.stat().st_mtime_ns
+    done = run_script(*line, "--rows", "lake-20", "lake-30")
+    assert "1 of 2 drives are finished already" in done.stderr
+    assert first.stat().st_mtime_ns == time
+    assert len(list(first.parent.iterdir())) == 2
+    again = run_script(*line, "--rows", "lake-20", "lake-30")
+    assert "2 of 2 drives are finished already" in again.stderr
+    assert json.loads(again.stdout) == json.loads(done.stdout)
