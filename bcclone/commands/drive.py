@@ -7,6 +7,7 @@ the web page, which records into a new folder run-DATE_TIME in the current folde
 import argparse
 import sys
 
+from bcclone.commands import wings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -19,7 +20,6 @@ from bcclone.commands.options import (
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
-from bcclone.lab.monitor.monitor_settings import WatchSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run_folder", nargs="?", type=local_path, metavar="RUN", help="folder to record the drive into (default: none)"
     )
-    for kind in (DriveSettings, SpeedSettings, WatchSettings):
-        add_settings(parser, kind)
+    add_settings(parser, DriveSettings)
+    add_settings(parser, SpeedSettings)
+    wings.add_monitor(parser)
     parser.add_argument(
         "--end-with-stdin",
         action="store_true",
@@ -46,11 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
-    speed = build(SpeedSettings, **(given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}))
+    monitor, reaction = wings.monitor_of(arguments)
+    speed = build(SpeedSettings, **(given_for(SpeedSettings, arguments) | reaction))
     settings = build(DriveSettings, speed=speed, **given_for(DriveSettings, arguments))
     from bcclone.drive.server import serve
-    from bcclone.lab.monitor.doubt import watch_opener
 
     if arguments.end_with_stdin:
         end_with_stdin()
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = serve(
         settings,
         lambda text: print(text, file=stream, flush=True),
-        open_watch=watch_opener(watch.monitor, settings.model),
+        open_watch=wings.watch_opener(monitor, settings.model),
     )
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bcclone.commands import wings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -37,7 +38,6 @@ from bcclone.evaluate.evaluate_settings import (
     SuiteSettings,
     check_simulated_speed,
 )
-from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Conditions, WorldSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import names_in_group, settings_of
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, EvaluateSettings)
     shown = f"{EvaluateSettings.speed.speed_mph:g}; the simulated car drives up to {TOP_SPEED_MPH:g}"
     add_settings(parser, SpeedSettings, shown={"speed_mph": shown})
-    add_settings(parser, WatchSettings)
+    wings.add_monitor(parser)
     add_settings(parser, WorldSettings, only=("laps",))
     parser.add_argument(
         "-o",
@@ -117,17 +117,15 @@ def _run_single(arguments: argparse.Namespace) -> int:
         raise UserError("only one model can be scored at a time; compare several with --suite")
     conditions = build(Conditions, **given_for(Conditions, arguments))
     world = build(WorldSettings, **given_for(WorldSettings, arguments))
-    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
+    monitor, reaction = wings.monitor_of(arguments)
     if arguments.speed_mph is not None:
         build(check_simulated_speed, arguments.speed_mph)
-    speed_values = given_for(SpeedSettings, arguments) | {"on_doubt": watch.on_doubt}
-    speed = build(replace, EvaluateSettings.speed, **speed_values)
+    speed = build(replace, EvaluateSettings.speed, **(given_for(SpeedSettings, arguments) | reaction))
     own = given_for(EvaluateSettings, arguments)
     settings = build(EvaluateSettings, speed=speed, world=world, conditions=conditions, **own)
     from bcclone.evaluate.evaluation import evaluate
-    from bcclone.lab.monitor.doubt import watch_opener
 
-    result = evaluate(arguments.models[0], settings, watch_opener(watch.monitor, arguments.models[0]))
+    result = evaluate(arguments.models[0], settings, wings.watch_opener(monitor, arguments.models[0]))
     if arguments.json:
         print_json(result.figures())
     else:
@@ -149,15 +147,14 @@ def _run_suite(arguments: argparse.Namespace) -> int:
                     "it out"
                 )
     kept = arguments.output / _KEPT if arguments.output else None
-    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
-    values = given_for(SuiteSettings, arguments) | {"kept": kept, "on_doubt": watch.on_doubt}
-    settings = build(SuiteSettings, **values)
-    from bcclone.cluster.dask_workers import open_pool
+    monitor, reaction = wings.monitor_of(arguments)
+    settings = build(SuiteSettings, **(given_for(SuiteSettings, arguments) | {"kept": kept} | reaction))
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_result import suite_table
 
-    watched = _suite_watch(watch.monitor, arguments.models)
-    with open_pool(settings.scheduler, notify=notify) if settings.scheduler else nullcontext() as pool:
+    watched = _suite_watch(monitor, arguments.models)
+    scheduler = settings.scheduler
+    with wings.pool_opener()(scheduler, notify=notify) if scheduler else nullcontext() as pool:
         result = evaluate_suite(arguments.models, settings, notify, pool, watched)
     if arguments.json:
         print_json(result.figures())

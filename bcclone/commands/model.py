@@ -5,19 +5,17 @@ the model is copied to the output.
 """
 
 import argparse
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bcclone.cluster.workers import WorkerSettings, find_cluster
+from bcclone.commands import wings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
     build,
     describe_unchanged,
     given,
-    given_for,
     local_path,
     notify,
     print_json,
@@ -54,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-plots", action="store_true", help="do not draw the pictures of bcclone plots at the end")
     add_settings(parser, TrainSettings, titles=_TITLES)
-    add_settings(parser, WorkerSettings)
+    wings.add_workers(parser)
     add_output_options(parser)
 
 
@@ -87,17 +85,13 @@ def _train(arguments: argparse.Namespace) -> TrainResult | None:
     """Train on this machine and one device, or together with others; None for a worker that writes nothing."""
     chosen, files = chosen_settings(arguments), build(RunFiles, **_files(arguments))
     settings = None if arguments.resume else build(TrainSettings, **_files(arguments), **chosen)
-    cluster = find_cluster(build(WorkerSettings, **given_for(WorkerSettings, arguments)), os.environ)
-    if cluster or chosen.get("gpus", 1) != 1:
-        from bcclone.cluster.train_together import resume_together, run_together
-
-        return run_together(cluster, settings, notify) if settings else resume_together(cluster, files, chosen, notify)
-    from bcclone.cluster.shards import open_if_store
-    from bcclone.train.run import resume, run
-
+    run_training, resume_training = wings.trainers(arguments, chosen.get("gpus", 1))
+    result: TrainResult | None
     if settings:
-        return run(settings, notify, open_if_store)
-    return resume(files, chosen, notify, open_if_store)
+        result = run_training(settings, notify, wings.store_opener())
+    else:
+        result = resume_training(files, chosen, notify, wings.store_opener())
+    return result
 
 
 def _files(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -110,13 +104,12 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
     """Draw the pictures of the run's model; an error is reported and does not fail the training."""
-    from bcclone.cluster.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import draw_all
     from bcclone.pictures.plots.plot_settings import PlotSettings
 
     model = result.run / "model.h5"
     try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=open_if_store)
+        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.store_opener())
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         notify(

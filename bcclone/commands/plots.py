@@ -8,6 +8,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from bcclone.commands import wings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -39,10 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
         notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
-    from bcclone.cluster.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import draw_all
 
-    result = draw_all(settings, notify, open_if_store)
+    result = draw_all(settings, notify, wings.store_opener())
     for note in result.notes:
         notify(f"note: {note}")
     if arguments.json:

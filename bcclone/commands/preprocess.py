@@ -6,7 +6,7 @@ Without it, the command reads driving_log.csv of the current folder, or else the
 
 import argparse
 
-from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.commands import wings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern "
         "(default: driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
-    add_settings(parser, ShardingSettings)
+    add_settings(parser, wings.conversion_settings())
     parser.add_argument(
         "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"
     )
@@ -48,10 +48,8 @@ def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
     if arguments.check:
         return "--check writes nothing"
-    from bcclone.cluster.sharded_store import count_unfinished_shards
-
-    output = arguments.output or ShardingSettings.output
-    if count := count_unfinished_shards(output):
+    output = arguments.output or wings.conversion_settings().output
+    if count := wings.unfinished_shards(output):
         begun = f"{output} holds {number_of(count, 'shard')} that are not part of a complete store yet"
         return f"{begun}; continue with the same command and --resume"
     return describe_unchanged(output)
@@ -68,11 +66,9 @@ def _default_inputs() -> tuple[str, ...]:
 def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     values = given_for(SampleSettings, arguments)
     samples = build(SampleSettings, **values)
-    others = given_for(ShardingSettings, arguments)
-    settings = build(ShardingSettings, inputs, samples=samples, given=frozenset(values), **others)
-    from bcclone.cluster.sharded_conversion import convert
-
-    made = convert(settings, notify)
+    kind = wings.conversion_settings()
+    settings = build(kind, inputs, samples=samples, given=frozenset(values), **given_for(kind, arguments))
+    made: Conversion = wings.converter()(settings, notify)
     for notice in made.notices:
         notify(f"note: {notice}")
     for skip in made.skips:

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bcclone.commands import wings
 from bcclone.commands.options import (
     add_output_options,
     add_settings,
@@ -22,7 +23,6 @@ from bcclone.commands.options import (
     results_folder,
 )
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
     )
     add_settings(parser, ReplaySettings)
-    add_settings(parser, WatchSettings, only=("monitor",))
+    wings.add_monitor(parser, only=("monitor",))
     parser.add_argument(
         "-o",
         "--output",
@@ -63,14 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"only {arguments.recording} is given, expected models and, last, a recording: "
             "bcclone replay MODEL RECORDING; or a recording and the --port of a drive server"
         )
-    if arguments.port is not None and arguments.monitor is not None:
+    monitor, _ = wings.monitor_of(arguments)
+    if arguments.port is not None and monitor is not None:
         raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
-    monitor = build(WatchSettings, **given_for(WatchSettings, arguments)).monitor
     settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))
     server = build(ServerSettings, **given_for(ServerSettings, arguments))
     from bcclone.evaluate.replay import replay
     from bcclone.evaluate.replay_served import replay_served
-    from bcclone.lab.monitor.doubt import watch_opener
     from bcclone.recording.files import find_log
 
     log = find_log(arguments.recording)
@@ -78,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.models:
             if monitor is not None and len(arguments.models) > 1:
                 raise UserError(f"{monitor}: a monitor belongs to one model; replay only that one with --monitor")
-            open_watch = watch_opener(monitor, arguments.models[0])
+            open_watch = wings.watch_opener(monitor, arguments.models[0])
             _report(arguments, log, replay(arguments.models, log, settings, open_watch))
         else:
             result, report = replay_served(log, settings, server)

@@ -1,5 +1,6 @@
-"""The line works without the wings: a package that lacks them converts a recording, and feeds its samples."""
+"""The line works without the wings: a package that lacks them converts, trains, drives and evaluates."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,38 +8,26 @@ import sys
 
 from tests.conftest import ROOT
 
-PROGRAM = """
-import sys
-from pathlib import Path
 
-from bcclone.dataset.conversion import convert, open_samples
-from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.open import choose_feed, open_feed, open_validation_feed
-from bcclone.feed.selection import select
-
-made = convert(PreprocessSettings((sys.argv[1],), Path("data.h5"), size=(32, 32)))
-with open_samples(["data.h5"]) as data:
-    name = choose_feed(data)[0]
-    for feed in (
-        open_feed(select(data), FeedSettings(name), SamplingSettings(16)),
-        open_feed(select(data), FeedSettings("shards"), SamplingSettings(16)),
-        open_validation_feed(select(data, True), 16),
-    ):
-        with feed, feed.epoch(1) as batches:
-            print(sum(len(batch) for batch in batches))
-print(made.train, made.validation)
-"""
-
-
-def test_a_recording_is_converted_and_fed_without_the_cluster_and_the_lab(simulated_recording, tmp_path):
-    shutil.copytree(
-        ROOT / "bcclone", tmp_path / "bcclone", ignore=shutil.ignore_patterns("cluster", "lab", "__pycache__")
-    )
-    line = [sys.executable, "-c", PROGRAM, simulated_recording]
+def test_the_four_commands_run_with_both_wings_deleted(simulated_recording, tmp_path):
+    without = shutil.ignore_patterns("cluster", "lab", "__pycache__")
+    shutil.copytree(ROOT / "bcclone", tmp_path / "bcclone", ignore=without)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    train, shuffled_by_files, validation, *made = done.stdout.split()
-    assert [train, validation] == made
-    assert shuffled_by_files == train
+
+    def run(name, *options):
+        line = [sys.executable, "-m", "bcclone", name, *map(str, options)]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    stored = json.loads(run("preprocess", simulated_recording, "-o", "data.h5", "--size", 64, "--json"))
+    trained = json.loads(run("model", "data.h5", "-o", "model.h5", "--epochs", 1, "--json"))
+    assert trained["samples"] == stored["samples"]
+    assert list(tmp_path.glob("runs/*/plots/*.png"))
+    driven = json.loads(run("evaluate", "model.h5", "--laps", 0.01, "--speed", 15, "--run", "run1", "--json"))
+    assert driven["ended"] == "laps driven"
+    assert len(list((tmp_path / "run1").glob("*.jpg"))) > 10  # drive served it, in a process of its own
+    run("video", "run1", "-o", "run1.mp4")
+    assert (tmp_path / "run1.mp4").stat().st_size > 1000
+    for option in ("--monitor", "--workers"):
+        assert option not in run("drive", "--help") + run("model", "--help")
