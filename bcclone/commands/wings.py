@@ -9,7 +9,6 @@ from typing import Any
 
 from bcclone.commands.options import add_settings, build, given_for
 from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.store import OpenStore
 
 HAS_CLUSTER, HAS_LAB = (find_spec(f"bcclone.{wing}") is not None for wing in ("cluster", "lab"))
 
@@ -43,7 +42,7 @@ def unfinished_shards(output: Any) -> int:
     return count_unfinished_shards(output)
 
 
-def store_opener() -> OpenStore:
+def store_opener() -> Callable[..., Any]:
     """Return the function that opens a store of one file, and with the cluster, one of shards."""
     if not HAS_CLUSTER:
         from bcclone.dataset.store import open_if_store

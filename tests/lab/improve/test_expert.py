@@ -16,8 +16,8 @@ from bcclone.lab.improve.expert_drives import ExpertDriveTask, draw_drive, recor
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
 from bcclone.simulator.world_settings import WorldSettings
-from benchmarks.simulator import Blind
 from tests.conftest import command, made_once, run_script
+from tests.evaluate.blind import Blind
 from tests.processes import wait_for
 from tests.recordings import images_of
 
