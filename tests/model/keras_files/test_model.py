@@ -120,7 +120,7 @@ def test_every_supported_layer_computes_the_same_as_in_keras(model_file, made, t
     batch = images().astype("float32")
     for name in ("new.h5", "new.keras"):
         made.save(tmp_path / name)
-        found = model_file.open_model(tmp_path / name).found
+        found = model_file.open_model(tmp_path / name).rebuilt
         np.testing.assert_allclose(found.model(batch), made(batch), rtol=1e-4, atol=1e-5)
         assert [layer.trainable for layer in found.model.layers].count(False) == 1
     model_file.save_model(tmp_path / "ours.h5", found.model, PRESETS[YUV], {})
