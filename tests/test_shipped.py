@@ -58,3 +58,10 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
 def test_the_model_of_any_road_drives_where_it_has_never_been(settings):
     result = evaluate_policy(load_policy(MODELS / "any-road.h5"), settings)
     assert (result.score.autonomy_percent, result.score.complete) == (100.0, True)
+
+
+def test_the_older_names_of_its_settings_are_read():
+    """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must augment as much."""
+    from bcclone.lab.improve.start_model import StartModel
+
+    assert StartModel.read(MODELS / "lake.h5").training.appearance == 2.0

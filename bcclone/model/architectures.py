@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with a square kernel. padding: "valid", or "same" to keep the number of rows and columns."""
+    """A convolution with a square kernel, without padding."""
 
     filters: int
     kernel: int
     stride: int = 1
-    padding: str = "valid"
 
 
 _CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)

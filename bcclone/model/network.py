@@ -111,7 +111,7 @@ class _Frames:
 
     def _convolution(self, convolution: Convolution, number: int) -> list[keras.Layer]:
         """Return a convolution with its activation, and what comes between them."""
-        kind = {"strides": convolution.stride, "padding": convolution.padding, "name": f"conv{number}"}
+        kind = {"strides": convolution.stride, "name": f"conv{number}"}
         if not self.batch_norm:
             return [layers.Conv2D(convolution.filters, convolution.kernel, activation="elu", **kind)]
         return [

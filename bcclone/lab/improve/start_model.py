@@ -8,6 +8,7 @@ from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.system.errors import UserError
+from bcclone.system.settings import current_names
 from bcclone.train.train_settings import TrainSettings
 
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
@@ -39,7 +40,7 @@ class StartModel:
         try:
             stored = file.training.samples
             samples = SampleSettings.stored(stored) if stored else SampleSettings()
-            values = file.training.settings
+            values = current_names(file.training.settings)  # models/lake.h5 has names of an older version
             kept = {name: values[name] for name in _KEPT if name in values}
             training = TrainSettings(**kept, seq_length=file.seq_length)
         except (ValueError, TypeError) as error:
