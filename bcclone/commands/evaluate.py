@@ -175,7 +175,7 @@ def _suite_watch(monitor: Path | None, models: Sequence[Path]) -> "SuiteWatch | 
     if len(models) > 1:
         raise UserError(f"{monitor} belongs to one model, and {len(models)} are given; name that one only")
     from bcclone.evaluate.suite_task import SuiteWatch
-    from bcclone.lab.monitor.doubt import open_watch
+    from bcclone.lab.monitor.monitor_watch import open_watch
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
@@ -197,7 +197,7 @@ def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
         f"{_latency(result)}it ended: {score.ended}"
     )
     if result.watched:
-        print(f"the monitor {WatchFigures.of(result.watched).describe()}; in doubt: {settings.speed.on_doubt}")
+        print(f"the monitor {WatchFigures.of(result.watched).describe()}; uncertain: {settings.speed.when_uncertain}")
 
 
 def _latency(result: "Evaluation") -> str:

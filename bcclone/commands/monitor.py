@@ -1,8 +1,8 @@
 """Make a monitor, which tells frame by frame whether a model still knows its surroundings.
 
 A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `python drive.py` score each frame with it
-(--monitor), and the car can slow down or stop while it doubts (--on-doubt). docs/explanation/monitor.md says how well
-each kind announces that a model will leave the road.
+(--monitor), and the car can slow down or stop while the monitor is uncertain (--when-uncertain).
+docs/explanation/monitor.md says how well each kind announces that a model will leave the road.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"output": str(output), **to_json(info)})
     else:
         alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
-        print(f"{output}: {info.kind}; doubts above {info.threshold:.4g}, which is meant to be exceeded in {alarms}")
+        print(f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}")
         notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
     return 0
 

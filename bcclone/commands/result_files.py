@@ -45,7 +45,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
     plot_views(evaluation.views, paths[1])
     _write_json(paths[2], evaluation.figures())
     write_text(paths[3], event_lines(evaluation.events))
-    return [*paths, *_write_watched(folder / "doubts.csv", evaluation.watched)]
+    return [*paths, *_write_watched(folder / "uncertainty.csv", evaluation.watched)]
 
 
 def write_replay(folder: Path, recording: str, results: Results, figures: Mapping[str, Any]) -> list[Path]:
@@ -60,16 +60,16 @@ def write_replay(folder: Path, recording: str, results: Results, figures: Mappin
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
     _write_json(paths[1], figures)
-    return [*paths, *_write_watched(folder / "doubts.csv", first.watched)]
+    return [*paths, *_write_watched(folder / "uncertainty.csv", first.watched)]
 
 
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     """Write all pictures, the tables and the figures into a folder; return their paths.
 
     maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl;
-    with a monitor, doubts/ROW.csv.
+    with a monitor, uncertainty/ROW.csv.
     """
-    maps, doubts = folder / "maps", folder / "doubts"
+    maps, uncertainty = folder / "maps", folder / "uncertainty"
     maps.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
     write_text(paths[0], "\n".join(suite_table(result)) + "\n")
@@ -89,8 +89,8 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
         title, edges = f"{one.name}: {one.description}", (track.edge(-1), track.edge(1))
         plot_drives(title, edges, titled, maps / f"{one.name}.png")
         for drive in result.drives[one.name].values():
-            _write_watched(doubts / f"{one.name}.csv", drive.watched)
-    return [*paths, maps, *([doubts] if doubts.exists() else [])]
+            _write_watched(uncertainty / f"{one.name}.csv", drive.watched)
+    return [*paths, maps, *([uncertainty] if uncertainty.exists() else [])]
 
 
 def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:

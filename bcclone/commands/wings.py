@@ -101,13 +101,13 @@ def monitor_of(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, st
     from bcclone.lab.monitor.monitor_settings import WatchSettings
 
     watch = build(WatchSettings, **given_for(WatchSettings, arguments))
-    return watch.monitor, {"on_doubt": watch.on_doubt}
+    return watch.monitor, {"when_uncertain": watch.when_uncertain}
 
 
 def watch_opener(monitor: Path | None, model: Path) -> Callable[..., Any] | None:
     """Return the function that opens the watch of a drive, None without a monitor."""
     if monitor is None:
         return None
-    from bcclone.lab.monitor.doubt import watch_opener as opener_of
+    from bcclone.lab.monitor.monitor_watch import watch_opener as opener_of
 
     return opener_of(monitor, model)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from bcclone.system.settings import check_settings, setting
 
 HIGHEST_SPEED_MPH = 60.0
-ON_DOUBT = ("ignore", "slow", "stop")
+WHEN_UNCERTAIN = ("ignore", "slow", "stop")
 _SPEED = "speed"
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
 # fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
 _STRAIGHT, _SHARPEST = 0.1, 0.5
-_SLOW = 0.4  # fraction of the speed that is held in doubt
+_SLOW = 0.4  # fraction of the speed that is held while uncertain
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class SpeedSettings:
         "throttle",
         group=_SPEED,
     )
-    on_doubt: str = setting(ON_DOUBT[0], "what the car does while its monitor doubts", choices=ON_DOUBT, hidden=True)
+    when_uncertain: str = setting(
+        WHEN_UNCERTAIN[0], "what the car does while its monitor is uncertain", choices=WHEN_UNCERTAIN, hidden=True
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -54,13 +56,14 @@ class SpeedSettings:
 class SpeedController:
     """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
 
-    set_speed_mph: may be changed while it drives; in_doubt: set before each frame by the driver; learned_mph: returns
+    set_speed_mph: may be changed while it drives; uncertain: set before each frame by the driver; learned_mph: returns
     the speed that the model asks for now, which is held between min_speed_mph and the set speed.
     """
 
     def __init__(self, settings: SpeedSettings, learned_mph: Callable[[], float] | None = None) -> None:
         self.set_speed_mph, self.min_speed_mph = settings.speed_mph, settings.min_speed_mph
-        self.slow_in_corners, self.on_doubt, self.in_doubt = settings.slow_in_corners, settings.on_doubt, False
+        self.slow_in_corners, self.when_uncertain = settings.slow_in_corners, settings.when_uncertain
+        self.uncertain = False
         self._learned_mph = learned_mph
         self._integral = 0.0
 
@@ -75,17 +78,17 @@ class SpeedController:
         return min(max(_KP * error + _KI * self._integral, -1.0), 1.0)
 
     def target_mph(self, steering: float) -> float:
-        """Return the speed to hold at this steering, and in this doubt."""
+        """Return the speed to hold at this steering, and with this uncertainty."""
         if self._stops:
             return 0.0
-        slower = _SLOW if self.in_doubt and self.on_doubt == "slow" else 1.0
-        return slower * self._undoubted_mph(steering)
+        slower = _SLOW if self.uncertain and self.when_uncertain == "slow" else 1.0
+        return slower * self._certain_mph(steering)
 
     @property
     def _stops(self) -> bool:
-        return self.in_doubt and self.on_doubt == "stop"
+        return self.uncertain and self.when_uncertain == "stop"
 
-    def _undoubted_mph(self, steering: float) -> float:
+    def _certain_mph(self, steering: float) -> float:
         lowest = min(self.min_speed_mph, self.set_speed_mph)
         if self._learned_mph is not None:
             learned = self._learned_mph()
@@ -97,4 +100,4 @@ class SpeedController:
 
     def forget(self) -> None:
         """Reset the controller, for another car."""
-        self._integral, self.in_doubt = 0.0, False
+        self._integral, self.uncertain = 0.0, False

@@ -17,7 +17,7 @@ class DriveSettings:
     """Which model drives, how fast, where the server listens and who may connect.
 
     model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
-    speed.on_doubt: takes effect where serve() is given a watch.
+    speed.when_uncertain: takes effect where serve() is given a watch.
     """
 
     model: Path = Path("model.h5")

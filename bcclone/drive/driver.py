@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from bcclone.dataset.images import BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.watch import Doubt, Watch
+from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError
@@ -48,9 +48,9 @@ class Decision:
 
     frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
     was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
-    whether the camera frame could be decoded; by: who gave the steering of the control; doubt: what the monitor says of
-    the frame, None without a monitor or a readable frame; repeated: steering and doubt are those of the last frame that
-    the model saw, which was another one.
+    whether the camera frame could be decoded; by: who gave the steering of the control; uncertainty: of the
+    monitor, None without one or without a readable frame; repeated: steering and uncertainty are of an earlier frame,
+    the last one that the model saw.
     """
 
     frame: int
@@ -61,7 +61,7 @@ class Decision:
     fault: str = ""
     frame_readable: bool = True
     by: DrivenRow = BY_MODEL
-    doubt: Doubt | None = None
+    uncertainty: Uncertainty | None = None
     repeated: bool = False
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class _Judged:
 
     steering: float | None
     fault: str
-    doubt: Doubt | None
+    uncertainty: Uncertainty | None
 
 
 class Driver:
@@ -121,8 +121,8 @@ class Driver:
             judged = self._judged
         else:
             judged = self._judged = self._infer_and_judge(frame)
-        steering, fault, doubt = judged.steering, judged.fault, judged.doubt
-        self.controller.in_doubt = doubt is not None and doubt.in_doubt
+        steering, fault, uncertainty = judged.steering, judged.fault, judged.uncertainty
+        self.controller.uncertain = uncertainty is not None and uncertainty.uncertain
         if steering is None:
             self.count_fault(fault)
             control = Control(self._steering * _DECAY, 0.0)
@@ -137,7 +137,7 @@ class Driver:
         self.answered += 1
         set_speed = self.controller.target_mph(control.steering)
         decision = Decision(
-            self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by, doubt, repeated
+            self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by, uncertainty, repeated
         )
         self._report(decision)
         return decision
@@ -181,7 +181,7 @@ class Driver:
             return None, f"bad inference: steering is {steering}"
         return steering, ""
 
-    def _judge(self, frame: Image) -> Doubt | None:
+    def _judge(self, frame: Image) -> Uncertainty | None:
         """Return what the monitor says of a frame, None without one or when it fails."""
         if self._watch is None:
             return None

@@ -1,6 +1,6 @@
 """Record a drive into a run folder: frames as received, driving_log.csv, drivers.csv, and answers.csv with latencies.
 
-With a monitor, doubts.csv has its score of each frame. A run folder is a recording like the simulator's, so that a
+With a monitor, uncertainty.csv has its score of each frame. A run folder is a recording like the simulator's, so that a
 model can be trained on it.
 """
 
@@ -19,12 +19,12 @@ from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import (
     ANSWERS,
-    DOUBTS,
+    UNCERTAINTY,
     SidecarWriter,
     answer_row,
     append_line,
-    doubt_row,
     remove_incomplete_row,
+    uncertainty_row,
 )
 from bcclone.system.errors import UserError
 
@@ -118,7 +118,7 @@ class RunFiles:
             except OSError as error:
                 raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
             self._files = files.pop_all()
-        self._doubts: SidecarWriter | None = None  # only a drive with a monitor has this table
+        self._uncertainties: SidecarWriter | None = None  # only a drive with a monitor has this table
 
     def close(self) -> None:
         """Write the latencies of the answers that have been sent, and close the files."""
@@ -138,18 +138,20 @@ class RunFiles:
         try:
             self._drivers.append(decision.by.row(row.name))  # first, so that each row of the log has one
             append_line(self._log, _log_row(row.name, decision))
-            self._write_doubt(row)
+            self._write_uncertainty(row)
         except OSError:
             frame.unlink(missing_ok=True)
             raise
 
-    def _write_doubt(self, row: RunRow) -> None:
-        doubt = row.decision.doubt
-        if doubt is None:
+    def _write_uncertainty(self, row: RunRow) -> None:
+        uncertainty = row.decision.uncertainty
+        if uncertainty is None:
             return
-        if self._doubts is None:
-            self._doubts = self._files.enter_context(SidecarWriter(DOUBTS, self.folder))
-        self._doubts.append(doubt_row(row.name, doubt.score, doubt.average, doubt.in_doubt))
+        if self._uncertainties is None:
+            self._uncertainties = self._files.enter_context(SidecarWriter(UNCERTAINTY, self.folder))
+        self._uncertainties.append(
+            uncertainty_row(row.name, uncertainty.score, uncertainty.average, uncertainty.uncertain)
+        )
 
     def _write_latencies(self) -> None:
         while self._latencies:

@@ -52,7 +52,7 @@ def open_session(policy: ModelPolicy, settings: DriveSettings, watch: Watch | No
 
     watch: judges each frame.
     """
-    stats = DriveStats(settings.max_latency_ms, on_doubt=settings.speed.on_doubt)
+    stats = DriveStats(settings.max_latency_ms, when_uncertain=settings.speed.when_uncertain)
     with ExitStack() as stack:
         recording = stack.enter_context(RunRecorder(settings.run_folder, settings.append, stats.warn))
 

@@ -60,13 +60,13 @@ class LatencyFigures:
 
 
 @dataclass(frozen=True)
-class DoubtFigures:
-    """What the monitor says of the last frame. average: of the last second; rule: what the car does in doubt."""
+class UncertaintyFigures:
+    """What the monitor says of the last frame. average: of the last second; rule: what the car does then."""
 
     score: float
     average: float
     threshold: float
-    in_doubt: bool
+    uncertain: bool
     rule: str
 
 
@@ -75,7 +75,7 @@ class LiveFigures:
     """The figures of a moment, as the page shows them; those of a car are None while none is connected.
 
     seconds, first_answer_seconds: since the server began; frames_per_second: answers per second, of the last 2 s;
-    warnings: the newest first; doubt: None without a monitor.
+    warnings: the newest first; uncertainty: None without a monitor.
     """
 
     seconds: float
@@ -90,22 +90,22 @@ class LiveFigures:
     target_speed_mph: float | None
     latency_ms: LatencyFigures
     warnings: tuple[DriveWarning, ...]
-    doubt: DoubtFigures | None = None
+    uncertainty: UncertaintyFigures | None = None
 
 
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0 for none; on_doubt: what the car does in doubt
+    max_latency_ms: slower answers are counted, 0 for none; when_uncertain: what the car does then
     """
 
     def __init__(
         self,
         max_latency_ms: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
-        on_doubt: str = "ignore",
+        when_uncertain: str = "ignore",
     ) -> None:
-        self._on_doubt = on_doubt
+        self._when_uncertain = when_uncertain
         self.max_latency_ms = max_latency_ms
         self._clock, self._began = clock, clock()
         self._lock = threading.Lock()
@@ -201,7 +201,7 @@ class DriveStats:
                 target_speed_mph=decision.set_speed_mph if decision else None,
                 latency_ms=LatencyFigures(latency, *self._latency_percentiles(), self.slow, self.max_latency_ms),
                 warnings=tuple(reversed(self._warnings.values())),
-                doubt=self._doubt(decision),
+                uncertainty=self._uncertainty(decision),
             )
 
     def history(self) -> list[HistoryPoint]:
@@ -210,11 +210,13 @@ class DriveStats:
         with self._lock:
             return [point for point in self._history if point.seconds > after]
 
-    def _doubt(self, decision: Decision | None) -> DoubtFigures | None:
-        doubt = decision.doubt if decision else None
-        if doubt is None:
+    def _uncertainty(self, decision: Decision | None) -> UncertaintyFigures | None:
+        uncertainty = decision.uncertainty if decision else None
+        if uncertainty is None:
             return None
-        return DoubtFigures(doubt.score, doubt.average, doubt.threshold, doubt.in_doubt, self._on_doubt)
+        return UncertaintyFigures(
+            uncertainty.score, uncertainty.average, uncertainty.threshold, uncertainty.uncertain, self._when_uncertain
+        )
 
     def _count(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry

@@ -1,4 +1,4 @@
-"""What a drive asks of a monitor that watches it: one doubt for each frame. The lab has the monitors."""
+"""What a drive asks of a monitor that watches it: one uncertainty for each frame. The lab has the monitors."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ from bcclone.dataset.images import Image
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Uncertainty:
     """What a monitor says of a frame. average: of the scores of the last second; complete: it is a whole one."""
 
     score: float
@@ -16,7 +16,7 @@ class Doubt:
     complete: bool = True
 
     @property
-    def in_doubt(self) -> bool:
+    def uncertain(self) -> bool:
         """Return whether the average of a whole second is above the threshold."""
         return self.complete and self.average > self.threshold
 
@@ -24,8 +24,8 @@ class Doubt:
 class Watch(Protocol):
     """Judges the frames of one drive, one after the other."""
 
-    def judge(self, frame: Image) -> Doubt:
-        """Return the doubt at the next frame of the drive, RGB uint8 (160, 320, 3)."""
+    def judge(self, frame: Image) -> Uncertainty:
+        """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
 
     def forget(self) -> None:
         """Forget the frames so far: the next one does not follow the last one."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.drive.controller import ON_DOUBT, SpeedSettings
+from bcclone.drive.controller import WHEN_UNCERTAIN, SpeedSettings
 from bcclone.simulator.world_settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -90,7 +90,9 @@ class SuiteSettings:
     kept: Path | None = setting(None, "folder in which finished drives are kept", hidden=True)
     track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
-    on_doubt: str = setting(ON_DOUBT[0], "what the car does while its monitor doubts", choices=ON_DOUBT, hidden=True)
+    when_uncertain: str = setting(
+        WHEN_UNCERTAIN[0], "what the car does while its monitor is uncertain", choices=WHEN_UNCERTAIN, hidden=True
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

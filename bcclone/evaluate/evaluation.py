@@ -30,7 +30,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import option_words
 
-IN_DOUBT = "in doubt"  # cause of the event where a watch begins to doubt
+UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Evaluation:
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        doubt = {"doubt": to_json(WatchFigures.of(self.watched))} if self.watched else {}
-        return {**to_json(self.score), **latency, **doubt}
+        uncertainty = {"uncertainty": to_json(WatchFigures.of(self.watched))} if self.watched else {}
+        return {**to_json(self.score), **latency, **uncertainty}
 
 
 def evaluate(
@@ -119,10 +119,10 @@ def drive_policy(
         start = time.perf_counter()
         decision = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
         latencies_ms.append((time.perf_counter() - start) * 1000)
-        if decision.doubt is not None:
-            if decision.doubt.in_doubt and not (watched and watched[-1].in_doubt):
-                world.scorer.add_event(IN_DOUBT)
-            watched.append(WatchedFrame.of(world.tracked.seconds, decision.doubt))
+        if decision.uncertainty is not None:
+            if decision.uncertainty.uncertain and not (watched and watched[-1].uncertain):
+                world.scorer.add_event(UNCERTAIN)
+            watched.append(WatchedFrame.of(world.tracked.seconds, decision.uncertainty))
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
         raise UserError("the model gave no usable steering for any frame; is it trained, and is its input complete?")

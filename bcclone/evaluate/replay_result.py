@@ -100,8 +100,8 @@ def results_as_json(results: Results) -> dict[str, Any]:
 
 
 def _as_json(result: ReplayResult) -> dict[str, Any]:
-    doubt = {"doubt": to_json(WatchFigures.of(result.watched))} if result.watched else {}
-    return {**to_json(result.figures()), **doubt}
+    uncertainty = {"uncertainty": to_json(WatchFigures.of(result.watched))} if result.watched else {}
+    return {**to_json(result.figures()), **uncertainty}
 
 
 def missing_images(result: ReplayResult) -> list[str]:

@@ -144,7 +144,7 @@ def _changed(scenario: Scenario, changes: SuiteSettings) -> Scenario:
     changed = replace(
         settings,
         track=changes.track or settings.track,
-        speed=replace(settings.speed, on_doubt=changes.on_doubt),
+        speed=replace(settings.speed, when_uncertain=changes.when_uncertain),
         world=replace(settings.world, laps=changes.laps, most_interventions=changes.most_interventions),
         conditions=replace(settings.conditions, texture_seed=changes.texture_seed),
     )

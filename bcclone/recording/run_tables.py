@@ -1,7 +1,7 @@
 """Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
 
 trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server,
-doubts.csv the scores of a monitor.
+uncertainty.csv the scores of a monitor.
 """
 
 import csv
@@ -136,7 +136,7 @@ TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 
 
-DOUBTS = Sidecar("doubts.csv", ("score", "average", "in_doubt"), "the doubt")
+UNCERTAINTY = Sidecar("uncertainty.csv", ("score", "average", "uncertain"), "the uncertainty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +173,14 @@ def answer_row(image: str, seconds: float) -> str:
     return f"{image},{seconds * 1000:.3f}"
 
 
-def doubt_row(image: str, score: float, average: float, in_doubt: bool) -> str:
-    """Return the row of doubts.csv for an image's base name; average: of the scores of the last second."""
-    return f"{image},{doubt_cells(score, average, in_doubt)}"
+def uncertainty_row(image: str, score: float, average: float, uncertain: bool) -> str:
+    """Return the row of uncertainty.csv for an image's base name; average: of the scores of the last second."""
+    return f"{image},{uncertainty_cells(score, average, uncertain)}"
 
 
-def doubt_cells(score: float, average: float, in_doubt: bool) -> str:
-    """Return the cells of what a monitor said of a frame, as in doubts.csv."""
-    return f"{score:.6g},{average:.6g},{int(in_doubt)}"
+def uncertainty_cells(score: float, average: float, uncertain: bool) -> str:
+    """Return the cells of what a monitor said of a frame, as in uncertainty.csv."""
+    return f"{score:.6g},{average:.6g},{int(uncertain)}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:

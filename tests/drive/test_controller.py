@@ -88,45 +88,45 @@ def test_forget_resets_the_integral():
     assert controller.throttle(24.0) == first
 
 
-def test_a_car_in_doubt_holds_a_fraction_of_the_speed_until_the_doubt_is_gone():
-    controller = SpeedController(SpeedSettings(20.0, on_doubt="slow"))
+def test_an_uncertain_car_holds_a_fraction_of_the_speed_until_it_is_certain_again():
+    controller = SpeedController(SpeedSettings(20.0, when_uncertain="slow"))
     fast = hold(controller, 60)
-    controller.in_doubt = True
+    controller.uncertain = True
     slow = hold(controller, 60, fast[-1])
     assert slow[-1] == pytest.approx(8.0, abs=0.5)
-    controller.in_doubt = False
+    controller.uncertain = False
     assert hold(controller, 60, slow[-1])[-1] == pytest.approx(20.0, abs=0.5)
 
 
-def test_a_car_in_doubt_stops_and_drives_on_afterwards():
-    controller = SpeedController(SpeedSettings(20.0, on_doubt="stop"))
+def test_a_car_uncertain_stops_and_drives_on_afterwards():
+    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
     mph = hold(controller, 60)[-1]
-    controller.in_doubt = True
+    controller.uncertain = True
     assert controller.target_mph(0.0) == 0.0
     assert controller.throttle(mph) == -1.0
     assert controller.throttle(0.0) == 0.0
     assert hold(controller, 20, mph)[-1] == pytest.approx(0.0, abs=0.3)
-    controller.in_doubt = False
+    controller.uncertain = False
     assert hold(controller, 60)[-1] == pytest.approx(20.0, abs=0.5)
 
 
-def test_doubt_that_is_ignored_changes_nothing():
+def test_uncertainty_that_is_ignored_changes_nothing():
     controller, other = SpeedController(SpeedSettings(20.0)), SpeedController(SpeedSettings(20.0))
-    controller.in_doubt = True
+    controller.uncertain = True
     assert hold(controller, 10) == hold(other, 10)
 
 
-def test_another_car_is_not_in_doubt():
-    controller = SpeedController(SpeedSettings(20.0, on_doubt="stop"))
-    controller.in_doubt = True
+def test_another_car_is_not_uncertain():
+    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
+    controller.uncertain = True
     controller.forget()
     assert controller.target_mph(0.0) == 20.0
 
 
 @pytest.mark.parametrize(("rule", "target"), [("ignore", 10.0), ("slow", 4.0), ("stop", 0.0)])
-def test_in_a_corner_the_car_in_doubt_is_slower_still(rule, target):
-    controller = SpeedController(SpeedSettings(20.0, min_speed_mph=10.0, slow_in_corners=True, on_doubt=rule))
-    controller.in_doubt = True
+def test_in_a_corner_the_car_uncertain_is_slower_still(rule, target):
+    controller = SpeedController(SpeedSettings(20.0, min_speed_mph=10.0, slow_in_corners=True, when_uncertain=rule))
+    controller.uncertain = True
     assert controller.target_mph(0.5) == pytest.approx(target)
 
 
@@ -136,15 +136,20 @@ def test_a_learned_speed_is_held_between_the_lowest_and_the_set_one(learned, hel
     assert controller.target_mph(0.9) == held
 
 
-def test_in_doubt_a_learned_speed_is_reduced_too():
-    controller = SpeedController(SpeedSettings(30.0, on_doubt="slow"), learned_mph=lambda: 25.0)
-    controller.in_doubt = True
+def test_uncertain_a_learned_speed_is_reduced_too():
+    controller = SpeedController(SpeedSettings(30.0, when_uncertain="slow"), learned_mph=lambda: 25.0)
+    controller.uncertain = True
     assert controller.target_mph(0.0) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(
     "values",
-    [{"speed_mph": 61}, {"min_speed_mph": -1}, {"on_doubt": "panic"}, {"slow_in_corners": True, "learned_speed": True}],
+    [
+        {"speed_mph": 61},
+        {"min_speed_mph": -1},
+        {"when_uncertain": "panic"},
+        {"slow_in_corners": True, "learned_speed": True},
+    ],
 )
 def test_invalid_speeds_are_refused_with_what_is_expected(values):
     with pytest.raises(ValueError, match="expected|leave out"):

@@ -10,7 +10,7 @@ from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.lab.monitor.doubt import DoubtWatch
+from bcclone.lab.monitor.monitor_watch import MonitorWatch
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -123,30 +123,30 @@ class Scores:
         return answer
 
 
-def doubting(rule, *scores):
+def watched_driver(rule, *scores):
     clock = iter(range(100))  # a second between two frames, so that each is a window of its own
-    watch = DoubtWatch(Scores(*scores), lambda: next(clock))
-    return Driver(Steering(*[0.1] * 10), SpeedSettings(20.0, on_doubt=rule), watch=watch)
+    watch = MonitorWatch(Scores(*scores), lambda: next(clock))
+    return Driver(Steering(*[0.1] * 10), SpeedSettings(20.0, when_uncertain=rule), watch=watch)
 
 
-def test_each_decision_says_whether_the_monitor_doubts_and_the_car_acts_on_it():
-    driver = doubting("stop", 0.5, 3.0, 0.5)
+def test_each_decision_says_whether_the_monitor_is_uncertain_and_the_car_acts_on_it():
+    driver = watched_driver("stop", 0.5, 3.0, 0.5)
     decisions = [driver.decide(telemetry()) for _ in range(3)]
-    assert [decision.doubt.in_doubt for decision in decisions] == [False, True, False]
+    assert [decision.uncertainty.uncertain for decision in decisions] == [False, True, False]
     assert [decision.set_speed_mph for decision in decisions] == [20.0, 0.0, 20.0]
     assert decisions[1].control.throttle == -1.0
     assert decisions[1].control.steering == 0.1
 
 
-def test_a_frame_that_cannot_be_judged_is_driven_without_doubt():
-    driver = doubting("stop", 3.0, 3.0, RuntimeError("out of memory"), 3.0)
+def test_a_frame_that_cannot_be_judged_is_driven_without_uncertainty():
+    driver = watched_driver("stop", 3.0, 3.0, RuntimeError("out of memory"), 3.0)
     _, judged, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, FRAME, b""))
-    assert (judged.doubt.in_doubt, failed.doubt, last.doubt) == (True, None, None)
+    assert (judged.uncertainty.uncertain, failed.uncertainty, last.uncertainty) == (True, None, None)
     assert (failed.set_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
 
 
-def test_without_a_monitor_nothing_doubts():
-    assert Driver(Steering(0.1), SpeedSettings(20.0, on_doubt="stop")).decide(telemetry()).doubt is None
+def test_without_a_monitor_nothing_uncertainties():
+    assert Driver(Steering(0.1), SpeedSettings(20.0, when_uncertain="stop")).decide(telemetry()).uncertainty is None
 
 
 class Slow:

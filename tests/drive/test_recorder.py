@@ -12,10 +12,10 @@ from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder, RecordingFigures
 from bcclone.drive.run_folder import RunRecorder
-from bcclone.drive.watch import Doubt
+from bcclone.drive.watch import Uncertainty
 from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import DOUBTS, read_answers
+from bcclone.recording.run_tables import UNCERTAINTY, read_answers
 from bcclone.system.errors import UserError
 from tests.processes import wait_for
 
@@ -23,8 +23,8 @@ FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in rang
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
 
 
-def decision(frame=1, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL, doubt=None):
-    return Decision(frame, telemetry, control, 0.1, 25.0, by=by, doubt=doubt)
+def decision(frame=1, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL, uncertainty=None):
+    return Decision(frame, telemetry, control, 0.1, 25.0, by=by, uncertainty=uncertainty)
 
 
 def record(folder, append=False, frames=FRAMES):
@@ -234,13 +234,13 @@ def test_recording_is_on_from_the_start_if_a_folder_is_named(tmp_path):
 
 def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
     with RunRecorder(tmp_path / "run1") as recorder:
-        recorder.record(decision(1, doubt=Doubt(0.25, 0.5, 1.0)))
-        recorder.record(decision(2, doubt=Doubt(9.0, 2.0, 1.0)))
+        recorder.record(decision(1, uncertainty=Uncertainty(0.25, 0.5, 1.0)))
+        recorder.record(decision(2, uncertainty=Uncertainty(9.0, 2.0, 1.0)))
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    rows = [(image, *cells) for _, image, cells in DOUBTS.rows(tmp_path / "run1")]
+    rows = [(image, *cells) for _, image, cells in UNCERTAINTY.rows(tmp_path / "run1")]
     assert rows == [(names[0], "0.25", "0.5", "0"), (names[1], "9", "2", "1")]
 
 
-def test_a_drive_without_a_monitor_has_no_table_of_doubts(tmp_path):
+def test_a_drive_without_a_monitor_has_no_table_of_uncertainties(tmp_path):
     record(tmp_path / "run1")
-    assert not (tmp_path / "run1" / DOUBTS.name).exists()
+    assert not (tmp_path / "run1" / UNCERTAINTY.name).exists()

@@ -6,8 +6,8 @@ import pytest
 
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.stats import DoubtFigures, DriveStats, LatencyFigures
-from bcclone.drive.watch import Doubt
+from bcclone.drive.stats import DriveStats, LatencyFigures, UncertaintyFigures
+from bcclone.drive.watch import Uncertainty
 
 
 class Clock:
@@ -136,9 +136,9 @@ def test_driving_by_hand_shows_frames_and_no_steering():
 
 
 def test_the_page_is_told_what_the_monitor_says():
-    stats = DriveStats(on_doubt="slow")
-    assert stats.figures().doubt is None
-    stats.decided(replace(decision(), doubt=Doubt(3.0, 2.0, 1.0)))
-    assert stats.figures().doubt == DoubtFigures(3.0, 2.0, 1.0, True, "slow")
+    stats = DriveStats(when_uncertain="slow")
+    assert stats.figures().uncertainty is None
+    stats.decided(replace(decision(), uncertainty=Uncertainty(3.0, 2.0, 1.0)))
+    assert stats.figures().uncertainty == UncertaintyFigures(3.0, 2.0, 1.0, True, "slow")
     stats.decided(decision())
-    assert stats.figures().doubt is None
+    assert stats.figures().uncertainty is None

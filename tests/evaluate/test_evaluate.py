@@ -12,8 +12,8 @@ import pytest
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import IN_DOUBT, evaluate_policy
-from bcclone.lab.monitor.doubt import DoubtWatch
+from bcclone.evaluate.evaluation import UNCERTAIN, evaluate_policy
+from bcclone.lab.monitor.monitor_watch import MonitorWatch
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings
@@ -186,8 +186,8 @@ def test_a_trained_model_is_lost_when_the_road_is_painted_over():
     assert result["first_off_road_m"] < 150
 
 
-class Doubtful:
-    """A monitor that doubts from the 31st frame on."""
+class UncertainMonitor:
+    """A monitor that is uncertain from the 31st frame on."""
 
     threshold = 1.0
 
@@ -201,13 +201,13 @@ class Doubtful:
 
 
 @pytest.mark.parametrize("rule", ["ignore", "slow", pytest.param("stop", marks=pytest.mark.slow)])
-def test_the_car_acts_on_the_doubt_of_a_monitor(rule):
-    settings = EvaluateSettings(speed=SpeedSettings(20.0, on_doubt=rule), world=WorldSettings(laps=0.014))
-    result = evaluate_policy(Blind([0.0]), settings, partial(DoubtWatch, Doubtful()))
-    figures = result.figures()["doubt"]
-    assert [event.seconds for event in result.events if event.cause == IN_DOUBT] == [figures["first_seconds"]]
+def test_the_car_acts_on_the_uncertainty_of_a_monitor(rule):
+    settings = EvaluateSettings(speed=SpeedSettings(20.0, when_uncertain=rule), world=WorldSettings(laps=0.014))
+    result = evaluate_policy(Blind([0.0]), settings, partial(MonitorWatch, UncertainMonitor()))
+    figures = result.figures()["uncertainty"]
+    assert [event.seconds for event in result.events if event.cause == UNCERTAIN] == [figures["first_seconds"]]
     assert figures["first_seconds"] == result.watched[30].seconds == pytest.approx(1.24)
-    assert figures["in_doubt"] == figures["frames"] - 30 == len(result.watched) - 30
+    assert figures["uncertain"] == figures["frames"] - 30 == len(result.watched) - 30
     if rule == "stop":
         assert "stood still" in result.score.ended
         assert result.score.mean_speed_mph < 1

@@ -26,8 +26,8 @@ DRIVE = Evaluation(
 )
 
 
-def task(row="lake-20", sha256="1" * 64, on_doubt="ignore", **values):
-    (scenario,) = select_scenarios(SuiteSettings((row,), on_doubt=on_doubt))
+def task(row="lake-20", sha256="1" * 64, when_uncertain="ignore", **values):
+    (scenario,) = select_scenarios(SuiteSettings((row,), when_uncertain=when_uncertain))
     return SuiteTask(InputFile(Path("model.h5"), sha256), None, scenario, **values)
 
 
@@ -43,11 +43,11 @@ def test_a_drive_is_read_as_it_was_kept(tmp_path):
     [
         task(sha256="2" * 64),
         task("lake-30"),
-        task(on_doubt="stop"),
+        task(when_uncertain="stop"),
         task(inputs=(InputFile(Path("m.monitor"), "3" * 64),)),
         replace(task(), preprocess="nvidia-66x200-yuv"),
     ],
-    ids=["another model", "another row", "on doubt", "a monitor", "a preprocessing"],
+    ids=["another model", "another row", "when uncertain", "a monitor", "a preprocessing"],
 )
 def test_a_drive_of_anything_else_is_not_taken(other):
     assert task().key == task().key

@@ -21,7 +21,7 @@ from bcclone.evaluate.replay_served import RolloutWorld
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluate.watched import WatchFigures
-from bcclone.lab.monitor.doubt import DoubtWatch
+from bcclone.lab.monitor.monitor_watch import MonitorWatch
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
@@ -420,14 +420,14 @@ class Brightness:
 
 def test_a_monitor_scores_the_frames_of_the_recording(lap):
     results = replay_policies(
-        {"zero": Constant(0.0)}, lap, ReplaySettings((0.0, 0.1)), partial(DoubtWatch, Brightness())
+        {"zero": Constant(0.0)}, lap, ReplaySettings((0.0, 0.1)), partial(MonitorWatch, Brightness())
     )
-    figures = results_as_json(results)["doubt"]
+    figures = results_as_json(results)["uncertainty"]
     assert figures["frames"] == len(results["zero"].reference)
     points = results["zero"].watched
-    assert [point.in_doubt for point in points] == [point.seconds >= 0.9999 for point in points]  # after a second
-    assert figures["in_doubt"] > 3
+    assert [point.uncertain for point in points] == [point.seconds >= 0.9999 for point in points]  # after a second
+    assert figures["uncertain"] > 3
     assert 0 < figures["mean_score"] < 255
     seconds = [point.seconds for point in results["zero"].watched]
     assert seconds == sorted(seconds)
-    assert f"doubts at {figures['in_doubt']} of" in WatchFigures.of(points).describe()
+    assert f"uncertain at {figures['uncertain']} of" in WatchFigures.of(points).describe()

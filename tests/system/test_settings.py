@@ -108,7 +108,7 @@ def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
 
 
 def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
-    speed = SpeedSettings(20.0, slow_in_corners=True, on_doubt="stop")  # on_doubt has no option of its own
+    speed = SpeedSettings(20.0, slow_in_corners=True, when_uncertain="stop")  # when_uncertain has no option of its own
     assert option_words(speed) == ["--speed", "20.0", "--slow-in-corners"]
     assert option_words(SpeedSettings()) == []
     drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))

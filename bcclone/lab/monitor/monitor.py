@@ -75,7 +75,7 @@ class Monitor:
 
     @property
     def threshold(self) -> float:
-        """Return the highest average score of a second that is not yet a doubt."""
+        """Return the highest average score of a second that is still certain."""
         return self.info.threshold
 
     def score(self, frame: Image) -> float:

@@ -3,38 +3,38 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.drive.controller import ON_DOUBT
+from bcclone.drive.controller import WHEN_UNCERTAIN
 from bcclone.system.settings import check_settings, setting
 
 KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
-_DOUBT = "doubt"
+_UNCERTAINTY = "uncertainty"
 
 
 @dataclass(frozen=True)
 class WatchSettings:
-    """Which monitor watches a drive, and what the car does while it doubts."""
+    """Which monitor watches a drive, and what the car does while the monitor is uncertain."""
 
     monitor: Path | None = setting(
         None,
         "score each frame by this monitor of the model, made by bcclone monitor fit",
         unit="PATH",
         shown="none",
-        group=_DOUBT,
+        group=_UNCERTAINTY,
     )
-    on_doubt: str = setting(
-        ON_DOUBT[0],
-        "while the monitor doubts: drive on (ignore), hold 0.4 of the speed (slow), or brake until the doubt is gone "
-        "(stop)",
-        choices=ON_DOUBT,
-        group=_DOUBT,
+    when_uncertain: str = setting(
+        WHEN_UNCERTAIN[0],
+        "while the monitor is uncertain: drive on (ignore), hold 0.4 of the speed (slow), or brake until it is certain "
+        "again (stop)",
+        choices=WHEN_UNCERTAIN,
+        group=_UNCERTAINTY,
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.monitor is None and self.on_doubt != ON_DOUBT[0]:
+        if self.monitor is None and self.when_uncertain != WHEN_UNCERTAIN[0]:
             raise ValueError(
-                f"--on-doubt {self.on_doubt} needs a monitor; name one with --monitor, see bcclone monitor fit"
+                f"--when-uncertain {self.when_uncertain} needs a monitor; name one with --monitor (bcclone monitor fit)"
             )
 
 
@@ -63,7 +63,7 @@ class MonitorSettings:
     epochs: int = setting(5, "passes over the store in which each network of an ensemble is trained", minimum=1)
     false_alarms: float = setting(
         0.05,
-        "fraction of seconds of undisturbed driving in which the monitor may doubt, which sets its threshold",
+        "fraction of seconds of undisturbed driving in which the monitor may be uncertain, which sets its threshold",
         unit="FRACTION",
         minimum=0,
         above_minimum=True,

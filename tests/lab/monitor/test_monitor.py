@@ -65,8 +65,8 @@ def test_a_monitor_watches_the_rows_of_a_suite(fitted, untrained_model, tmp_path
     figures = json.loads((tmp_path / "out" / "figures.json").read_text())
     for row in figures["rows"]:
         (found,) = row["models"].values()
-        with (tmp_path / "out" / "doubts" / f"{row['row']}.csv").open() as table:
-            assert len(table.readlines()) == found["doubt"]["frames"] + 1 > 20
+        with (tmp_path / "out" / "uncertainty" / f"{row['row']}.csv").open() as table:
+            assert len(table.readlines()) == found["uncertainty"]["frames"] + 1 > 20
     other = shutil.copy(untrained_model, tmp_path / "other.h5")
     refused = run_script("evaluate", untrained_model, other, *rows, "--monitor", fitted, code=1)
     assert "belongs to one model" in refused.stderr

@@ -22,7 +22,7 @@ def test_values_that_make_no_monitor_are_refused(values):
         MonitorSettings(**values)
 
 
-def test_a_rule_for_doubt_needs_a_monitor():
+def test_a_rule_for_uncertainty_needs_a_monitor():
     with pytest.raises(ValueError, match="--monitor"):
         WatchSettings(None, "slow")
     assert WatchSettings(None, "ignore") == WatchSettings()

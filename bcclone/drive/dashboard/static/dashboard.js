@@ -159,18 +159,18 @@ function showFigures() {
   write("frames", state.frames.toLocaleString("en"));
   write("rate", fixed(state.frames_per_second, 1));
   write("faults", String(state.faults));
-  showDoubt();
+  showUncertainty();
   write("slow", latency.limit > 0 ? `${latency.slow} over ${latency.limit} ms` : "");
 }
 
-function showDoubt() {
-  const doubt = state.doubt;
-  element("doubt").hidden = doubt === null;
-  if (doubt === null) return;
-  element("doubt").classList.toggle("in-doubt", doubt.in_doubt);
-  const percent = Math.round(100 * doubt.average / doubt.threshold);
-  write("doubt-text", doubt.in_doubt ? "the model does not know this" : "none");
-  write("doubt-rule", `${percent} % of the threshold${doubt.rule === "ignore" ? "" : `; in doubt: ${doubt.rule}`}`);
+function showUncertainty() {
+  const uncertainty = state.uncertainty;
+  element("uncertainty").hidden = uncertainty === null;
+  if (uncertainty === null) return;
+  element("uncertainty").classList.toggle("uncertain", uncertainty.uncertain);
+  const percent = Math.round(100 * uncertainty.average / uncertainty.threshold);
+  write("uncertainty-text", uncertainty.uncertain ? "the model does not know this" : "none");
+  write("uncertainty-rule", `${percent} % of the threshold${uncertainty.rule === "ignore" ? "" : `; uncertain: ${uncertainty.rule}`}`);
 }
 
 function showConnection(name) {

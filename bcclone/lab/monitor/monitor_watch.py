@@ -1,4 +1,4 @@
-"""Watch a drive by a monitor: decide from the scores of the last second whether there is doubt."""
+"""Watch a drive by a monitor: decide from the scores of the last second whether it is uncertain."""
 
 import time
 from collections import deque
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bcclone.dataset.images import Image
-from bcclone.drive.watch import Doubt
+from bcclone.drive.watch import Uncertainty
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS
 from bcclone.system.atomic import file_version
 
@@ -18,13 +18,13 @@ class FrameScorer(Protocol):
 
     @property
     def threshold(self) -> float:
-        """Return the highest average score of a second that is not yet a doubt."""
+        """Return the highest average score of a second that is still certain."""
 
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); the higher, the more unusual."""
 
 
-class DoubtWatch:
+class MonitorWatch:
     """Averages the scores of a drive over the last second, as long as it lasts.
 
     clock: returns the time of the present frame, in seconds.
@@ -35,15 +35,15 @@ class DoubtWatch:
         self._recent: deque[tuple[float, float]] = deque()  # time and score
         self._begun: float | None = None  # when the first of the frames that belong together was scored
 
-    def judge(self, frame: Image) -> Doubt:
-        """Return the doubt at the next frame of the drive, RGB uint8 (160, 320, 3)."""
+    def judge(self, frame: Image) -> Uncertainty:
+        """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
         now, score = self._clock(), self._monitor.score(frame)
         self._recent.append((now, score))
         self._begun = now if self._begun is None else self._begun
         while now - self._recent[0][0] >= WINDOW_SECONDS:
             self._recent.popleft()
         average = sum(one for _, one in self._recent) / len(self._recent)
-        return Doubt(score, average, self._monitor.threshold, complete=now - self._begun >= WINDOW_SECONDS)
+        return Uncertainty(score, average, self._monitor.threshold, complete=now - self._begun >= WINDOW_SECONDS)
 
     def forget(self) -> None:
         """Forget the frames so far: the next one does not follow the last one."""
@@ -51,18 +51,18 @@ class DoubtWatch:
         self._begun = None
 
 
-def watch_opener(monitor: Path | None, model: Path) -> Callable[..., DoubtWatch] | None:
+def watch_opener(monitor: Path | None, model: Path) -> Callable[..., MonitorWatch] | None:
     """Return open_watch() for these files, None without a monitor."""
     return partial(open_watch, monitor, model) if monitor else None
 
 
-def open_watch(monitor: Path, model: Path, clock: Callable[[], float] = time.monotonic) -> DoubtWatch:
+def open_watch(monitor: Path, model: Path, clock: Callable[[], float] = time.monotonic) -> MonitorWatch:
     """Return the watch of a drive by a model's monitor file, which is loaded once; raises UserError.
 
-    clock: as for DoubtWatch.
+    clock: as for MonitorWatch.
     """
     versions = tuple(file_version(path) if path.exists() else None for path in (monitor, model))
-    return DoubtWatch(_load(monitor, model, versions), clock)
+    return MonitorWatch(_load(monitor, model, versions), clock)
 
 
 @lru_cache(maxsize=1)

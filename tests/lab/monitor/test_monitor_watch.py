@@ -1,0 +1,52 @@
+"""The uncertainty of the last second."""
+
+import numpy as np
+import pytest
+
+from bcclone.lab.monitor.monitor_watch import MonitorWatch
+
+FRAME = np.zeros((160, 320, 3), np.uint8)
+
+
+class Scores:
+    """A monitor that gives these scores, with a threshold of 1."""
+
+    threshold = 1.0
+
+    def __init__(self, *scores):
+        self.scores = list(scores)
+
+    def score(self, frame):
+        return self.scores.pop(0)
+
+
+def watch(times, *scores):
+    clock = iter(times)
+    return MonitorWatch(Scores(*scores), lambda: next(clock))
+
+
+def test_the_scores_of_the_last_second_are_averaged():
+    judged = watch([0.0, 0.5, 1.0, 1.4], 0.0, 4.0, 0.0, 0.0)
+    judged_frames = [judged.judge(FRAME) for _ in range(4)]
+    assert [uncertainty.average for uncertainty in judged_frames] == pytest.approx([0.0, 2.0, 2.0, 4 / 3])
+    assert [uncertainty.uncertain for uncertainty in judged_frames] == [False, False, True, True]
+    assert judged_frames[2].score == 0.0
+
+
+def test_there_is_no_uncertainty_before_a_whole_second_was_seen():
+    judged = watch([5.0, 5.5, 6.0, 9.0, 9.9], 9.0, 9.0, 9.0, 9.0, 9.0)
+    assert [judged.judge(FRAME).uncertain for _ in range(3)] == [False, False, True]
+    judged.forget()
+    assert [judged.judge(FRAME).uncertain for _ in range(2)] == [False, False]
+
+
+def test_an_average_at_the_threshold_is_no_uncertainty():
+    judged = watch([0.0, 1.0], 1.0, 1.0)
+    assert [judged.judge(FRAME).uncertain for _ in range(2)] == [False, False]
+
+
+def test_frames_that_were_forgotten_do_not_count():
+    judged = watch([0.0, 0.1], 9.0, 0.5)
+    judged.judge(FRAME)
+    judged.forget()
+    assert judged.judge(FRAME).average == 0.5
