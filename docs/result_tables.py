@@ -18,9 +18,9 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
-    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
-    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("environment", "roads")),
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor")),
+    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "play")),
+    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "roads", "take-over")),
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -105,7 +105,7 @@ def speeds() -> list[list[str]]:
 
 
 def _gpu_rate() -> str:
-    """Return how fast `model.py` trained on a GPU, once that was measured (docs/how-to/measure-on-a-gpu.md)."""
+    """Return how fast `model.py` trained on a GPU, once that was measured (docs/reference/benchmarks.md)."""
     if not (ROOT / "docs" / "results" / "gpu.json").is_file():
         return "not measured yet"
     return f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}"

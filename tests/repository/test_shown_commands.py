@@ -14,7 +14,7 @@ from tests.drive.drive_server import Server, serving
 from tests.model.keras_files.old_models import keras1_config, write
 from tests.repository.shown import PAGES, shown_on
 
-RECORDS = {"lab-log.md", *(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))}
+RECORDS = {path.name for folder in ("decisions", "lab-log") for path in (ROOT / "docs" / folder).glob("*.md")}
 ONLY_NAMED = {  # without what it works on: a name, and no command
     "bcclone completion", "bcclone drive", "bcclone edit", "bcclone evaluate", "bcclone export",
     "bcclone import", "bcclone import-model", "bcclone model", "bcclone plots", "bcclone preprocess",
