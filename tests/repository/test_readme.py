@@ -24,6 +24,7 @@ from tests.repository.shown import PAGES, parse, shown_on
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
 EVERYWHERE = {"--json", "--quiet", "--debug"}
+SHARED_SECTIONS = ("## Appearance of the simulated world", "## Disturbances")
 
 
 def parser_of(name):
@@ -50,7 +51,8 @@ def test_every_option_is_in_a_table_and_every_named_option_exists(name):
 
 def section_of(name):
     title = f"## {name}.py" if (ROOT / f"{name}.py").exists() else f"## bcclone {name}"
-    titles = [title, "## Appearance of the simulated world"] if name in ("simulate", "evaluate") else [title]
+    shared = {"play": SHARED_SECTIONS[:1], "simulate": SHARED_SECTIONS, "evaluate": SHARED_SECTIONS}
+    titles = [title, *shared.get(name, ())]
     return "\n".join(REFERENCE.split(title + "\n")[1].split("\n## ")[0] for title in titles)
 
 
@@ -193,7 +195,6 @@ OF_THEIR_TIME = {"decisions", "lab-log"}  # folders of records, which name files
 
 def is_record(page):
     return page.name == "CHANGELOG.md" or page.parent.name in OF_THEIR_TIME
-
 
 
 MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
