@@ -21,7 +21,6 @@ PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
 SHARED = {"appearance of the world", "disturbances"}
 SEVERAL = "several commands"
-_NAME = re.compile(r"^([a-z0-9-]+)  +(.+)$", re.MULTILINE)
 _TABLE = re.compile(r"<!-- options: (?P<what>[^>]+?) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 
 
@@ -44,7 +43,7 @@ def table_of(what: str) -> str:
     own = [row for row in rows if row not in _rows_of_several()]
     if elsewhere:
         own.append(f"| {', '.join(elsewhere)} | as in [several commands](#options-of-several-commands) |")
-    return _table([*own, *(line for one in chosen for line in _names(one))])
+    return _table(own)
 
 
 def _table(rows: list[str]) -> str:
@@ -81,13 +80,6 @@ def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
     return found
 
 
-def _names(group: argparse._ArgumentGroup) -> list[str]:
-    """Return a list of the names that the description of a group explains, nothing if it explains none."""
-    found = _NAME.findall(group.description or "")
-    heading = ["", f"The names of {group.title}s:", ""] if found else []
-    return [*heading, *(f"- `{name}`: {meaning}" for name, meaning in found)]
-
-
 def _row(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else _value(action)
     names = list(action.option_strings)
@@ -96,7 +88,7 @@ def _row(action: argparse.Action) -> str:
     else:
         names[-1] = f"{names[-1]} {value}" if value else names[-1]
         shown = ", ".join(f"`{name}`" for name in names)
-    meaning = (action.help or "").replace("%%", "%").replace("|", "\\|").replace("listed above", "listed below")
+    meaning = (action.help or "").replace("%%", "%").replace("|", "\\|").replace("listed above", "linked above")
     return f"| {shown} | {meaning} |"
 
 
