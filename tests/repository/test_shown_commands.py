@@ -132,7 +132,9 @@ def test_a_shown_command_succeeds(text, place):
 
 
 def python_of(page):
-    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    """Return the blocks of Python of a page, without those that are marked as not run."""
+    blocks = re.findall(r"(<!-- not run by a test: [^\n]+ -->\n+)?```python\n(.*?)```", page.read_text(), re.DOTALL)
+    return [code for marked, code in blocks if not marked]
 
 
 @pytest.mark.long
