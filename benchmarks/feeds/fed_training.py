@@ -20,9 +20,9 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.model.network import build_network
+from bcclone.train.loop import Trainer
 from bcclone.train.prepare import make_trainer, with_augment_device
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
-from bcclone.train.trainer import Trainer
 from benchmarks.measures import Measure
 
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0

@@ -14,8 +14,8 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.train.plan import Plan, resolve, resumed_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.train.schedule import fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
-from bcclone.train.training_state import fraction_done, learning_rate
 
 DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1)
 IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
