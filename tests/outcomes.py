@@ -127,7 +127,7 @@ def without_times(value):
             for key, inner in value.items()
             if not (isinstance(inner, str) and inner.startswith("/tmp"))
             and not any(
-                word in key for word in ("seconds", "latency", "_ms", "per_second", "path", "real_time", "folder")
+                word in key for word in ("seconds", "latency", "_ms", "per_second", "wait_share", "path", "real_time", "folder")
             )
         }
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
