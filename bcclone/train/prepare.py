@@ -172,7 +172,7 @@ def _options_for(preprocessing: Preprocessing) -> str:
 
 
 def _with_outputs(model: keras.Model, outputs: int, begin: float) -> keras.Model:
-    """Return a network with further outputs, which say `begin` at first, and so disturb the others little."""
+    """Return a network with more outputs, which are `begin` at first, and so disturb the others little."""
     last = model.layers[-1]
     wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
     widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))

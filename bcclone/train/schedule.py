@@ -10,7 +10,7 @@ _FIRST_STEPS = 20  # compilation is among them, so their time says nothing
 
 
 class Schedule:
-    """The learning rate and the limits of a training in a given state.
+    """The learning rate and the limits of a training in its current state.
 
     samples: in an epoch of training; validation_samples: evaluated after each epoch; seconds_of_ending: what the end of
     the last epoch took, validation included, 0 before the first.
@@ -25,8 +25,8 @@ class Schedule:
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""
         state = self._state
-        done = fraction_done(self._settings, state.step, self._steps_per_epoch, state.elapsed)
-        return learning_rate(self._settings, done)
+        fraction = fraction_done(self._settings, state.step, self._steps_per_epoch, state.elapsed)
+        return learning_rate(self._settings, fraction)
 
     def reached_limit(self) -> str:
         """Return the limit that has been reached, as an option; "" while there is none."""
@@ -55,14 +55,14 @@ class Schedule:
 
 
 def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elapsed: float) -> float:
-    """Return the fraction of the training that is done, by its steps or by its seconds, whichever is larger."""
+    """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger."""
     by_steps = step / (settings.epochs * steps_per_epoch) if settings.epochs else 0.0
     by_time = elapsed / settings.time if settings.time else 0.0
     return min(max(by_steps, by_time), 1.0)
 
 
-def learning_rate(settings: TrainSettings, done: float) -> float:
-    """Return the learning rate of the next step. done: fraction of the training that is done, 0 to 1.
+def learning_rate(settings: TrainSettings, fraction: float) -> float:
+    """Return the learning rate of the next step. fraction: of the training that is complete, 0 to 1.
 
     It rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value; "cosine"
     follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError if the
@@ -70,8 +70,8 @@ def learning_rate(settings: TrainSettings, done: float) -> float:
     """
     if not settings.learning_rate:
         raise ValueError("learning rate 0, expected one that plan.resolve() has decided")
-    rise = min((done + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
-    fallen = max(done - settings.warmup, 0.0) / (1.0 - settings.warmup)
+    rise = min((fraction + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
+    fallen = max(fraction - settings.warmup, 0.0) / (1.0 - settings.warmup)
     left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}
     falling = _FINAL_FRACTION + (1.0 - _FINAL_FRACTION) * left[settings.schedule]
     return settings.learning_rate * rise * (1.0 if settings.schedule == "constant" else falling)

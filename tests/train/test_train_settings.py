@@ -129,7 +129,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("batchsize = 1", "did you mean 'batch-size'"),
-        ("zzz = 1", "known are batch-size, epochs"),
+        ("zzz = 1", "the settings are batch-size, epochs"),
         ('epochs = "ten"', "epochs is 'ten', expected a whole number"),
         ("epochs = true", "expected a whole number"),
         ("epochs = 2.0", "expected a whole number"),
