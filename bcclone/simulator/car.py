@@ -51,8 +51,8 @@ class Car:
         self._change_speed(grade)
         curvature = tangent(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
         most = _MOST_SIDEWAYS / max(self.speed, 1.0)
-        wanted = min(max(YAW_GAIN * self.speed * curvature, -most), most)
-        self._yaw_rate += (wanted - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
+        yaw_rate = min(max(YAW_GAIN * self.speed * curvature, -most), most)
+        self._yaw_rate += (yaw_rate - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
         self.heading += self._yaw_rate * STEP_SECONDS
         level = self.speed * STEP_SECONDS / length(1.0, grade)
         self.x += level * sine(self.heading)
@@ -73,7 +73,7 @@ class Car:
 
 
 def start_on(track: Track, cross_track_m: float = 0.0, along_m: float | None = None) -> Car:
-    """Return a car that stands on the track, at its start if nothing else is given, and faces along it."""
+    """Return a car that stands on the track, by default at its start, and faces along it."""
     along_m = track.start_m if along_m is None else along_m
     x, y, z, heading = track.point(along_m, cross_track_m)
     return Car(x, y, z, heading, pitch=arctangent(float(track.grade[track.index(along_m)])))
@@ -83,7 +83,7 @@ class TrackedCar:
     """A car and its position on a track.
 
     progress_m: distance along the track, backwards is negative; distance_m: distance driven; ground_height: x, z ->
-    height of the ground beside the road, in metres; without it the road continues to both sides.
+    height of the ground off the road, in metres; without it the ground is as high as the road.
     """
 
     def __init__(

@@ -42,9 +42,9 @@ class Expert:
         steering = self._pursue(car, position)
         if self._settings.steering == "keyboard":
             steering = self._by_key(steering)
-        wanted = self._careful_speed(position)
+        speed = self._careful_speed(position)
         hold = DRAG * car.speed / FULL_THROTTLE
-        throttle = min(max((wanted - car.speed) * _SPEED_GAIN + hold, -1.0), 1.0)
+        throttle = min(max((speed - car.speed) * _SPEED_GAIN + hold, -1.0), 1.0)
         return steering, throttle
 
     def _choose_line(self, position: TrackPosition) -> None:
@@ -80,9 +80,9 @@ class Expert:
         curvature = 2 * sine(turn) / max(length(x - car.x, z - car.z), 0.1)
         return min(max(math.degrees(arctangent(WHEELBASE_M * curvature)) / FULL_LOCK_DEGREES, -1.0), 1.0)
 
-    def _by_key(self, wanted: float) -> float:
-        """Return the steering of a person who presses keys so that its average is `wanted`."""
-        self._key_debt += (wanted - self._key_steering) * STEP_SECONDS
+    def _by_key(self, target: float) -> float:
+        """Return the steering of a person who presses keys so that its average is `target`."""
+        self._key_debt += (target - self._key_steering) * STEP_SECONDS
         pressed = abs(self._key_debt) > _KEY_SLACK or self._key_steering != 0.0
         side = math.copysign(1.0, self._key_debt)
         if pressed and (self._key_steering == 0.0 or side == math.copysign(1.0, self._key_steering)):
@@ -93,8 +93,8 @@ class Expert:
 
     def _careful_speed(self, position: TrackPosition) -> float:
         """Return the speed for the bends ahead, m/s."""
-        line, wanted = self._track, self._settings.speed_mph * MPH
+        line, speed = self._track, self._settings.speed_mph * MPH
         for seconds in _AHEAD_SECONDS:
-            curvature = abs(float(line.curvature[line.index(position.along_m + seconds * wanted)]))
-            wanted = min(wanted, math.sqrt(_MOST_SIDEWAYS / max(curvature, 1e-3)))
-        return wanted
+            curvature = abs(float(line.curvature[line.index(position.along_m + seconds * speed)]))
+            speed = min(speed, math.sqrt(_MOST_SIDEWAYS / max(curvature, 1e-3)))
+        return speed

@@ -3,9 +3,9 @@
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
 BETWEEN_ROWS_SECONDS = 1 / 15
-_BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
+_START = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,17 @@ class Recorded:
     seconds: float
     distance_m: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return asdict(self) | {"log": str(self.log)}
-
 
 class RecordingWriter:
     """Writes rows as the simulator does: three images, then their row; a row that fails leaves nothing behind.
 
-    begun: the time at which the recording begins. Raises UserError if the folder is not empty or cannot be written to.
+    start: the time at which the recording begins. Raises UserError if the folder is not empty or cannot be written to.
     """
 
-    def __init__(self, folder: Path, begun: datetime.datetime = _BEGUN) -> None:
+    def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder; choose another one to record into")
-        self.log, self._images, self.rows, self._begun = folder / LOG_NAME, folder / "IMG", 0, begun
+        self.log, self._images, self.rows, self._start = folder / LOG_NAME, folder / "IMG", 0, start
         try:
             self._images.mkdir(parents=True)
             self._file: BinaryIO = self.log.open("wb", buffering=0)
@@ -74,7 +70,7 @@ class RecordingWriter:
         just before the row is written, to write the rows of the tables next to the log. Raises UserError if the disk
         refuses; the rows before are complete.
         """
-        clock = self._begun + datetime.timedelta(milliseconds=round(seconds * 1000))
+        clock = self._start + datetime.timedelta(milliseconds=round(seconds * 1000))
         stamp = f"{clock:%Y_%m_%d_%H_%M_%S}_{clock.microsecond // 1000:03d}"
         paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
         with self._undone_on_failure(list(paths.values())) as file:

@@ -74,7 +74,7 @@ class DriveEvent:
 
 
 def event_lines(events: Iterable[DriveEvent], **more: str) -> str:
-    """Return events as JSON lines. more: further entries of each line."""
+    """Return events as JSON lines. more: other entries of each line."""
     return "".join(json.dumps(more | to_json(event)) + "\n" for event in events)
 
 

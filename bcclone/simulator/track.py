@@ -11,11 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.roads.line import RUN_OUT_M, STEP_M, RoadLine, interpolate, with_run_outs
-from bcclone.simulator.roads.look import RoadLook
-from bcclone.simulator.roads.points_file import read_points
-from bcclone.simulator.roads.random_road import random_road
-from bcclone.simulator.roads.road_name import PREFIX as RANDOM_PREFIX
-from bcclone.simulator.roads.road_plan import RoadPlan
+from bcclone.simulator.roads.random_road import RANDOM_PREFIX, random_road
+from bcclone.simulator.roads.road_plan import RoadLook, RoadPlan, read_points
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
@@ -32,7 +29,7 @@ class Road:
     """Properties of a track's road.
 
     width_m: of the asphalt; bridge: its start and end, in metres along the centre line; style: how the surface is
-    drawn; look: what a designed road is made of.
+    drawn; look: the materials of a designed road.
     """
 
     name: str
@@ -124,7 +121,7 @@ class Track:
     def goal_m(self, laps: float) -> float:
         """Return how far a drive of some laps goes. Raises UserError for more than one lap of an open road."""
         if not self.closed and laps > 1:
-            raise UserError(f"{self.road.name} is an open road, which has one lap; {laps:g} are given")
+            raise UserError(f"{self.road.name} is an open road, which has one lap; expected at most 1, not {laps:g}")
         return laps * self.lap_m
 
     def _place(self, along_m: float) -> tuple[int, float, int]:

@@ -69,7 +69,7 @@ def _count_frames(folder: Path) -> int:
 def _trace(folder: Path, world: "SimulatedWorld", expected: int) -> int:
     """Write where the car was at each frame into the run folder of the server, which may still be writing frames.
 
-    expected: number of frames there when it has written all, those of earlier drives included.
+    expected: number of frames there when it has written all, including the frames of earlier drives.
     """
     until = time.monotonic() + _RECORDER_SECONDS
     while _count_frames(folder) < expected and time.monotonic() < until:
@@ -226,13 +226,13 @@ class Perturbations:
 
     def __init__(self, size_m: float, every_m: float) -> None:
         self._size_m, self._every_m = size_m, every_m
-        self._given = 0
+        self._pushes = 0
 
     def due(self, progress_m: float, position: TrackPosition) -> float:
         """Return how far to push the car now: to the right if positive, 0 for not at all."""
-        if self._size_m == 0 or progress_m < (self._given + 1) * self._every_m:
+        if self._size_m == 0 or progress_m < (self._pushes + 1) * self._every_m:
             return 0.0
-        side = 1 if self._given % 2 == 0 else -1
-        self._given += 1
+        side = 1 if self._pushes % 2 == 0 else -1
+        self._pushes += 1
         room = max(position.limit_m - _SPARE_M - side * position.cross_track_m, 0.0)
         return side * min(self._size_m, room)

@@ -1,4 +1,4 @@
-"""Open what is exported: recordings, whose images stay as they are, or a store, whose frames become PNGs."""
+"""Open the source of an export: recordings, whose images stay as they are, or a store, whose frames become PNGs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ Row = Mapping[Any, Any]  # a row of a log's table, or of a store's
 
 @dataclass
 class _Recording:
-    """A log with its tables; rows: those that are usable, or are thought to be; episodes: how many there are."""
+    """A log with its tables. rows: at first all, then the usable ones; episodes: their number."""
 
     log: Location
     index: ImageIndex
@@ -114,7 +114,7 @@ def _recorded_rows(settings: ExportSettings) -> Source:
 
 
 def _rate(times_ms: Iterable[Sequence[int]]) -> int:
-    """Return the usual rows per second, at least 1, given the times of each recording."""
+    """Return the usual rows per second, at least 1. times_ms: of the rows of each recording."""
     between_ms = np.concatenate([np.diff(np.asarray(times, np.int64)) for times in times_ms])
     return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1
 
@@ -137,12 +137,12 @@ def _leave_out_unusable(recording: _Recording, cameras: Sequence[str]) -> list[s
     files: dict[str, str] = {}  # path -> why it cannot be used, or ""
     for row in recording.rows:
         files.update((path, "") for camera in cameras if (path := recording.index.find(row[camera])))
-    paths, done = list(files), 0
+    paths, checked = list(files), 0
     with ProgressBar(f"checking {recording.log.name}", len(paths), "images") as progress:
         for decoded in decode_files(paths, _WHOLE_FRAME):
             count = len(decoded.checksums) + len(decoded.errors)
-            files.update((paths[done + index], reason) for index, reason in decoded.errors.items())
-            done += count
+            files.update((paths[checked + index], reason) for index, reason in decoded.errors.items())
+            checked += count
             progress.advance(count)
     usable, lines = [], []
     for row in recording.rows:
@@ -166,10 +166,10 @@ def _why_not(row: Row, index: ImageIndex, cameras: Sequence[str], files: Mapping
 
 
 def _stored_rows(store: Store, settings: ExportSettings) -> Source:
-    made = store.preprocessing
-    if made.color != "RGB":
+    preprocessing = store.preprocessing
+    if preprocessing.color != "RGB":
         raise UserError(
-            f"{store.path}: its frames are {made.describe()}, expected RGB; export the recordings that it was made of: "
+            f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its recordings: "
             f"{', '.join(str(recording.path.parent) for recording in store.recordings[:3])}"
         )
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or store.sample_settings.cameras))
@@ -190,7 +190,7 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
 
     return Source(
         cameras=cameras,
-        size=(made.height, made.width),
+        size=(preprocessing.height, preprocessing.width),
         rows=len(usable),
         skipped=tuple(skipped),
         rows_per_second=_rate([times[store.rows["recording"] == number] for number in range(len(store.recordings))]),

@@ -1,4 +1,4 @@
-"""The folder in which a model is improved: the options, the models on the way, and one process at a time."""
+"""The work folder of an improvement: its options and models; locked, so that only one process uses it."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _OPTIONS, _START = "options.json", "start.h5"
 class WorkFolder:
     """Files on the way from a model to a better one.
 
-    start: a copy of the model to begin with; recordings, store, runs, models: what is recorded, made of it and trained.
+    start: a copy of the first model; recordings, store, runs, models: the drives, their samples, trainings and results.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class WorkFolder:
 
     @property
     def recordings(self) -> Path:
-        """Return the folder of the recordings that are made."""
+        """Return the folder of the recorded drives."""
         return self.path / "recordings"
 
     @property
@@ -83,7 +83,7 @@ class WorkFolder:
 def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[WorkFolder]:
     """Yield the work folder, locked: a new one, or with --resume the one of the interrupted command.
 
-    options: what a resumed command must have in common with the first one, by name. Raises UserError if the folder or
+    options: by name; a resumed command must have the same as the first one. Raises UserError if the folder or
     the output cannot be used.
     """
     folder = WorkFolder(settings.folder)
@@ -124,13 +124,13 @@ def _check_same(record: Path, options: Mapping[str, Any]) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{record}: cannot be read: {error}; name another --work") from None
     differing = [
-        f"\n  {name}: {stored.get(name)}, but {value} is given"
+        f"\n  {name}: {stored.get(name)}, but now {value}"
         for name, value in json.loads(json.dumps(options)).items()
         if stored.get(name) != value
     ]
     if differing:
         raise UserError(
-            f"{record.parent} was begun with other options; resume it with the same ones, begin anew with --force "
+            f"{record.parent} has other options; resume it with the same ones, begin anew with --force "
             "instead of --resume, or name another --work:"
             f"{''.join(differing)}"
         )

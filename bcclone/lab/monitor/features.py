@@ -31,7 +31,7 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 
 _BATCH_SIZE = 64
-_SHRINKAGE = 1e-3  # of each variance; keeps directions in which the vectors hardly differ from deciding alone
+_SHRINKAGE = 1e-3  # of each variance; so that directions in which the vectors hardly differ do not dominate
 
 
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
@@ -60,7 +60,7 @@ def _training_batches(store: Path, seed: int) -> Iterator[Image]:
 
 
 def _measure_distribution(batches: Iterable[Float32Array]) -> Arrays:
-    """Return mean, (n,), and scaling, (n, n), of vectors given in batches, (batch, n)."""
+    """Return mean, (n,), and scaling, (n, n), of vectors in batches, (batch, n)."""
     vectors: FloatArray = np.concatenate([np.asarray(batch, np.float64) for batch in batches])
     mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
     correlation = np.cov((vectors - mean) / deviation, rowvar=False) + _SHRINKAGE * np.eye(len(mean))

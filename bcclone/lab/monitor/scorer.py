@@ -1,4 +1,4 @@
-"""What every kind of monitor gives: scores of prepared images, and the arrays that it is stored as."""
+"""The interface of every kind of monitor: it scores prepared images, and is stored as arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What a kind is fitted to: the model, the SHA-256 of its file, the store of its samples, and the settings."""
+    """What a kind is fitted to: the model, the store of its samples, and the settings."""
 
     model: ModelFile
-    model_sha256: str
     store: Path
     settings: MonitorSettings
 

@@ -1,4 +1,4 @@
-"""Draw the course of a random road: a loop around a middle, or an open winding road, with hills."""
+"""Draw the centre line of a random road: a loop around a middle, or an open winding road, with hills."""
 
 import math
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def loop(randomness: np.random.Generator, size: RoadSize, wildness: float) -> tu
 def winding(randomness: np.random.Generator, size: RoadSize, radius_m: float, eased: float) -> tuple[ControlPoint, ...]:
     """Return the points of an open road of bends to both sides, some with a straight stretch between.
 
-    radius_m: of the sharpest bends; eased: by which fraction its slope is gentler there.
+    radius_m: of the sharpest bends; eased: fraction by which the slope is gentler there.
     """
     bends: list[float] = []  # curvature of every stretch of _STRETCH_M
     turned = 0.0  # radians from the road's general direction
@@ -90,7 +90,7 @@ def _heights(randomness: np.random.Generator, bends: Sequence[float], hills_m: f
     """Return the heights of a winding road's points, from 0: waves of many lengths, all as steep as one another.
 
     The difference between the highest and the lowest is hills_m, or less where that would be too steep. bends: the
-    curvature at each point; eased: by which fraction the slope is gentler in the sharpest of them.
+    curvature at each point; eased: fraction by which the slope is gentler in the sharpest bends.
     """
     count = len(bends)
     least, most = _SHORTEST_WAVE_M

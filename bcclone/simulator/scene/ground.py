@@ -132,7 +132,7 @@ def _mountain(track: Track, seed: int) -> Ground:
 
 
 def _designed(track: Track, seed: int) -> Ground:
-    """Return the ground around a designed road: level beside it, and beyond as its surroundings are."""
+    """Return the ground around a designed road: level along the road, and farther away by its surroundings."""
     low, high = track.line[:, [0, 2]].min(axis=0), track.line[:, [0, 2]].max(axis=0)
     side = math.ceil((float((high - low).max()) + 2 * _MARGIN_M) / CELL_M / 64) * 64
     corner = np.round((low + high) / 2 - side * CELL_M / 2, 3)
