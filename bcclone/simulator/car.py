@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
+from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
 from bcclone.system.exact_math import arctangent, cosine, length, sine, tangent
@@ -65,7 +66,7 @@ class Car:
         self.x, self.y, self.z, self.heading, self._yaw_rate = x, y, z, heading, 0.0
 
     def _change_speed(self, grade: float) -> None:
-        """Accelerate; the top speed is cut before, so that the car reaches 30.2 mph as in the simulator."""
+        """Accelerate; the speed is limited before the step, so the car reaches 30.2 mph, as in the simulator."""
         speed = min(self.speed, TOP_SPEED_MPH * MPH)
         slope = _GRAVITY * grade / length(1.0, grade)
         acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
@@ -104,6 +105,11 @@ class TrackedCar:
     def seconds(self) -> float:
         """Return the simulated time that has passed."""
         return self.steps * STEP_SECONDS
+
+    @property
+    def trace_point(self) -> TracePoint:
+        """Return where the car is, for a run's trace."""
+        return TracePoint(self.seconds, self.track.road.name, self.car.x, self.car.z, self.position.cross_track_m)
 
     def step(self) -> None:
         """Advance by 0.02 s."""

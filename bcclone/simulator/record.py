@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +12,7 @@ import numpy as np
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS, MPH
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.run_tables import TRACE, SidecarWriter, TracePoint
+from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
@@ -63,12 +63,12 @@ class RecordingWriter:
         car: Car,
         frames: Mapping[str, Image],
         write_tables: Callable[[str], None] = lambda image: None,
-    ) -> str:
-        """Append a row; return the name of its centre image.
+    ) -> None:
+        """Append a row.
 
-        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); write_tables: called with that name
-        just before the row is written, to write the rows of the tables next to the log. Raises UserError if the disk
-        refuses; the rows before are complete.
+        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); write_tables: called with the name of
+        the centre image just before the row is written, to write rows of the tables next to the log. Raises UserError
+        if the disk refuses; the rows before are complete.
         """
         clock = self._start + datetime.timedelta(milliseconds=round(seconds * 1000))
         stamp = f"{clock:%Y_%m_%d_%H_%M_%S}_{clock.microsecond // 1000:03d}"
@@ -81,7 +81,6 @@ class RecordingWriter:
             write_tables(paths["center"].name)
             _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
         self.rows += 1
-        return paths["center"].name
 
     def failed(self, error: OSError) -> UserError:
         """Return the error for a row that could not be written."""
@@ -108,14 +107,17 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     """Record an expert's drive; the same settings and folder give the same bytes. Raises UserError."""
     track = load_track(settings.track, settings.reverse)
     goal = track.goal_m(settings.laps)  # refuses a road or a length before the folder is made
-    with RecordingWriter(folder) as writer, _trace_writer(folder, writer) as write_position:
+    with RecordingWriter(folder) as writer, _open_trace(folder, writer) as trace:
         renderer = Renderer(settings.track, settings.conditions)
         tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
+
+        def write_place(image: str) -> None:
+            trace.append(tracked.trace_point.row(image))
+
         with _report_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
             for _ in _rows_due(tracked, expert, goal):
-                write_position(
-                    writer.write(tracked.seconds, tracked.car, renderer.frames(tracked.car, tracked.seconds)), tracked
-                )
+                frames = renderer.frames(tracked.car, tracked.seconds)
+                writer.write(tracked.seconds, tracked.car, frames, write_place)
                 progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
             progress.advance(goal - progress.done, f"{writer.rows} rows")
         return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
@@ -133,24 +135,12 @@ def _rows_due(tracked: TrackedCar, expert: Expert, goal_m: float) -> Iterator[No
         tracked.step()
 
 
-@contextmanager
-def _trace_writer(folder: Path, writer: RecordingWriter) -> Iterator[Callable[[str, TrackedCar], None]]:
-    """Yield a function that writes where the car was at an image; raises UserError if the disk refuses."""
-    with ExitStack() as stack:
-        try:
-            table = stack.enter_context(SidecarWriter(TRACE, folder))
-        except OSError as error:
-            raise writer.failed(error) from None
-
-        def write_position(image: str, tracked: TrackedCar) -> None:
-            car, road = tracked.car, tracked.track.road
-            point = TracePoint(tracked.seconds, road.name, car.x, car.z, tracked.position.cross_track_m)
-            try:
-                table.append(point.row(image))
-            except OSError as error:
-                raise writer.failed(error) from None
-
-        yield write_position
+def _open_trace(folder: Path, writer: RecordingWriter) -> SidecarWriter:
+    """Open the table of the car's places; raises UserError if the disk refuses."""
+    try:
+        return SidecarWriter(TRACE, folder)
+    except OSError as error:
+        raise writer.failed(error) from None
 
 
 @contextmanager

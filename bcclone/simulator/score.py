@@ -170,6 +170,6 @@ class Scorer:
 def autonomy_percent(interventions: int, seconds: float) -> float:
     """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section 7.
 
-    It is negative if there are more interventions than one every 6 s.
+    It is negative for more than one intervention every 6 s.
     """
     return (1 - interventions * INTERVENTION_SECONDS / max(seconds, STEP_SECONDS)) * 100

@@ -75,8 +75,8 @@ class Track:
     """A centre line with a point every half metre, closed or open.
 
     points: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; ahead: the same as a unit vector,
-    x and z, (points, 2); grade: metres up for each metre along; length_m: of the whole line; start_m, lap_m: where a
-    drive starts, and its length: an open line goes on beyond both.
+    x and z, (points, 2); grade: metres up for each metre along; length_m: of the whole line; start_m, lap_m: start
+    and length of a drive; an open line is longer at both ends.
     """
 
     def __init__(self, road: Road, line: RoadLine, closed: bool = True) -> None:
@@ -125,7 +125,7 @@ class Track:
         return laps * self.lap_m
 
     def _place(self, along_m: float) -> tuple[int, float, int]:
-        """Return the index of the point at a position, or just before it, how far beyond it is, and the next index."""
+        """Return the index of the point at or just before a position, the fraction to the next point, and its index."""
         count = len(self.line)
         if self.closed:
             place = along_m % self.length_m * self.points_a_metre
@@ -197,7 +197,7 @@ class Track:
 
 
 def _extended(line: FloatArray) -> FloatArray:
-    """Return a line with a point more at both ends, straight on."""
+    """Return a line extended straight on by one point at both ends."""
     return np.vstack([2 * line[0] - line[1], line, 2 * line[-1] - line[-2]])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, write_trace
+from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
@@ -26,7 +26,7 @@ FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
-_LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock that a world in real time catches up with at once
+_LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock: a world in real time catches up with no more at once
 _RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
 _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
@@ -140,13 +140,12 @@ class SimulatedWorld:
             self.advance(FRAME_SECONDS)
         if self.ended:
             return None
-        car, position = self.tracked.car, self.tracked.position
+        car = self.tracked.car
         frame = self._renderer.frame(car, seconds=self.tracked.seconds)
         if self.tracked.progress_m >= len(self.views) * self._goal_m / _VIEWS:
             self.views.append(frame)
         jpeg = encode_jpeg(frame)
-        point = TracePoint(self.tracked.seconds, self.track.road.name, car.x, car.z, position.cross_track_m)
-        self.shown.append(ShownFrame(digest_of(jpeg), point))
+        self.shown.append(ShownFrame(digest_of(jpeg), self.tracked.trace_point))
         return CarState(car.steering * FULL_LOCK_DEGREES, car.throttle, car.speed / MPH, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:

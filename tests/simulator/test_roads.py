@@ -66,7 +66,7 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
     ("stored", "part"),
     [
         ("{", "not JSON"),
-        ("3", "no list of points"),
+        ("3", "expected"),
         ('{"points": [], "colour": 1}', "colour"),
         ('{"points": [[0, 0, 8]]}', "1 points"),
         ('{"points": [[0, 0], [50, 0, 8]]}', "point 1"),

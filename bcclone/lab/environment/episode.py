@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ _STEPS = round(FRAME_SECONDS / STEP_SECONDS)
 _SECTOR_M = 50.0
 _NEXT_SECONDS = 1.0
 _START_OFFSET_M, _START_TURN_DEGREES = 0.8, 4.0  # largest of random starts
-_DRIVE_OPTIONS = ("start_m", "offset_m", "turn_degrees", "speed_mph")
 _WORLD_OPTIONS = ("road", "conditions")
 
 Observation = Any  # an array, or a dictionary of arrays
@@ -46,6 +45,9 @@ class Start:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+_DRIVE_OPTIONS = tuple(each.name for each in fields(Start))
 
 
 @dataclass(frozen=True)

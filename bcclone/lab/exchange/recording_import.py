@@ -95,7 +95,7 @@ class RecordingFolder:
             )
 
     def _as_recorded(self, image: bytes, row: ExchangedRow) -> bytes:
-        """Return a JPEG of the simulator's size as it is, and any other image as such a JPEG."""
+        """Return a JPEG of the simulator's size unchanged, and convert any other image to one."""
         try:
             decode_jpeg(image)
             return image

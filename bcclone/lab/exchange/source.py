@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ Row = Mapping[Any, Any]  # a row of a log's table, or of a store's
 
 @dataclass
 class _Recording:
-    """A log with its tables. rows: at first all, then the usable ones; episodes: their number."""
+    """A log with its tables. rows: at first all, then the usable ones; cameras: in the log."""
 
     log: Location
     index: ImageIndex
@@ -40,22 +40,16 @@ class _Recording:
     episodes: int
     drivers: Mapping[str, DrivenRow]
     trace: Mapping[str, TracePoint]
-    named_cameras: tuple[str, ...] = field(default=CAMERAS)
+    cameras: tuple[str, ...]
 
     def exchanged(self, row: Row, number: int, episodes: int, cameras: Sequence[str]) -> ExchangedRow:
-        """Return a row with its images."""
-        image = row["center"]
-        return ExchangedRow(
-            recording=number,
+        """Return a row with its images. number: of the recording; episodes: in the recordings before it."""
+        images = {camera: read_file(str(self.index.find(row[camera]))) for camera in cameras}
+        return replace(
+            _exchanged(row, number, images),
             episode=episodes + int(row["episode"]),
-            time_ms=int(row["time_ms"]),
-            images={camera: read_file(str(self.index.find(row[camera]))) for camera in cameras},
-            steering=float(row["steering"]),
-            throttle=float(row["throttle"]),
-            brake=float(row["brake"]),
-            speed_mph=float(row["speed_mph"]),
-            driven=self.drivers.get(image, BY_MODEL) if self.drivers else None,
-            point=self.trace.get(image),
+            driven=self.drivers.get(row["center"], BY_MODEL) if self.drivers else None,
+            point=self.trace.get(row["center"]),
         )
 
 
@@ -78,7 +72,7 @@ def _is_store(location: Location) -> bool:
 
 def _recorded_rows(settings: ExportSettings) -> Source:
     recordings = [_read(path) for path in find_logs([settings.source])]
-    named = {camera for recording in recordings for camera in recording.named_cameras}
+    named = {camera for recording in recordings for camera in recording.cameras}
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
     read = sum(len(recording.rows) for recording in recordings)
     skipped = [line for recording in recordings for line in _leave_out_unusable(recording, cameras)]
@@ -128,7 +122,7 @@ def _read(path: Location) -> _Recording:
         episodes=log.episodes,
         drivers=read_drivers(path.parent),
         trace={} if is_url(path) else read_trace(as_local(path.parent)),
-        named_cameras=log.dialect.cameras,
+        cameras=log.dialect.cameras,
     )
 
 
@@ -186,7 +180,9 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
 
     def rows() -> Iterator[ExchangedRow]:
         for index in usable:
-            yield _stored_row(store, index, cameras)
+            row = store.rows[index]
+            images = {camera: encode_png(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras}
+            yield _exchanged(row, int(row["recording"]), images)
 
     return Source(
         cameras=cameras,
@@ -198,13 +194,13 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
     )
 
 
-def _stored_row(store: Store, index: int, cameras: Sequence[str]) -> ExchangedRow:
-    row = store.rows[index]
+def _exchanged(row: Any, recording: int, images: Mapping[str, bytes]) -> ExchangedRow:
+    """Return a row of a log or of a store."""
     return ExchangedRow(
-        recording=int(row["recording"]),
+        recording=recording,
         episode=int(row["episode"]),
         time_ms=int(row["time_ms"]),
-        images={camera: encode_png(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras},
+        images=images,
         steering=float(row["steering"]),
         throttle=float(row["throttle"]),
         brake=float(row["brake"]),

@@ -24,9 +24,9 @@ class Round:
 
     number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it was trained on;
     rescues: how often the expert took the car back to the road while it was recorded; epochs: passes over the samples;
-    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: name
-    of the row of the suite -> score, of the rows that were driven; those that failed before are driven first, the
-    others only if none of them fails again.
+    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: row
+    of the suite -> score; rows that failed in the round before are driven first, the others only if none of them fails
+    again.
     """
 
     number: int

@@ -16,7 +16,7 @@ from keras import layers
 
 from bcclone.dataset.images import seen_rows
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
 from bcclone.system.errors import UserError
 
@@ -30,7 +30,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     settings, model = inputs.settings, inputs.model
     if settings.member_models:
         return _arrays([_read_member(path, model) for path in settings.member_models])
-    height, width, _ = image_shape(model)
+    height, width = model.preprocessing.height, model.preprocessing.width
     members = []
     for number in range(settings.members):
         seed = settings.seed * settings.members + number
@@ -49,7 +49,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
         steering = [member(tf.cast(images, member.inputs[0].dtype), training=False) for member in members]
         return tf.math.reduce_std(tf.cast(tf.concat(steering, axis=1), tf.float32), axis=1)
 
-    return compiled_scorer(image_shape(model), deviation)
+    return compiled_scorer(model, deviation)
 
 
 def member_network(height: int, width: int) -> keras.Model:

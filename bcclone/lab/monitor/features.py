@@ -17,15 +17,7 @@ from keras import layers
 
 from bcclone.dataset.images import Image
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import (
-    Arrays,
-    FitInputs,
-    Notify,
-    Scorer,
-    compiled_scorer,
-    image_shape,
-    single_frame_layers,
-)
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, single_frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
@@ -48,7 +40,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     def distance(images: Any) -> Any:
         return tf.norm(tf.linalg.matmul(features(images) - mean, scaling), axis=1)
 
-    return compiled_scorer(image_shape(model), distance)
+    return compiled_scorer(model, distance)
 
 
 def _training_batches(store: Path, seed: int) -> Iterator[Image]:

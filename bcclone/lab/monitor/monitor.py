@@ -8,7 +8,6 @@ A monitor file is a NumPy archive (.npz) of plain arrays: `monitor`, a JSON text
 gamma distribution and the threshold, and the arrays of the kind under `learned/`. It is read without pickle.
 """
 
-import hashlib
 import io
 import json
 import math
@@ -26,7 +25,7 @@ from bcclone.lab.monitor import dropout, ensemble, features
 from bcclone.lab.monitor.scorer import Arrays, Kind
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import Float32Array, FloatArray
-from bcclone.system.atomic import write_bytes
+from bcclone.system.atomic import sha256_of, write_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
 
@@ -109,7 +108,7 @@ class Monitor:
 
     @property
     def threshold(self) -> float:
-        """Return the highest average score of a second that is still certain."""
+        """Return the threshold: a second with a higher average score is uncertain."""
         return self.info.threshold
 
     def score(self, frame: Image) -> float:
@@ -172,12 +171,6 @@ def _info(text: str) -> MonitorInfo:
     if stored.pop("version") != _VERSION:
         raise ValueError("it was written by another version of bcclone")
     return from_json(MonitorInfo, stored)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -18,7 +18,7 @@ class FrameScorer(Protocol):
 
     @property
     def threshold(self) -> float:
-        """Return the highest average score of a second that is still certain."""
+        """Return the threshold: a second with a higher average score is uncertain."""
 
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); the higher, the more unusual."""

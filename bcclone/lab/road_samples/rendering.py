@@ -24,14 +24,14 @@ _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
 _SECONDS = 1e4  # of the clock that drops follow
 SPEED_MPH = 20.0  # that the samples state; a frame does not show it
-# stretch of the road ahead whose mean curvature is followed, and how many times: bends are cut a little, as people do,
-# and a network sees sharp ones less sharp than they are
+# The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a little, and a network
+# underestimates sharp ones.
 _BEND_TO_M, _BEND_STEP_M, _BEND_GAIN = 6.0, 0.5, 1.15
 # curvature for each radian to the right of the road, and for each metre to the right of its middle
 _BY_TURN, _BY_OFFSET = -0.25, -0.0139
 _IN_THE_MIDDLE = 0.45  # fraction of the places
 _NEAR_M, _NEAR_DEGREES, _FAR_DEGREES = 0.4, 3.0, 7.0  # standard deviations
-_BEYOND_M = 0.3  # of the limit, at which a wheel leaves the asphalt
+_BEYOND_M = 0.3  # how far places go beyond the limit, at which a wheel leaves the asphalt
 _NOSE_UP, _NOSE_DEGREES = 0.6, 0.8  # mean and standard deviation of what throttle and brake do
 
 
@@ -70,7 +70,7 @@ def car_at(track: Track, place: Place) -> Car:
 def steering_at(track: Track, place: Place) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
-    It turns firmly along the road and gently towards its middle: people steer so, too, though not in the middle.
+    It turns firmly along the road and gently towards its middle, as people do when they are off the middle.
     """
     bend = _mean_curvature(track, place.along_m, 0.0, _BEND_TO_M)
     return float(steering_of(_BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))

@@ -152,7 +152,7 @@ class Return:
 
 
 def plot_recovery(subject: Subject, path: Path) -> None:
-    """Draw the steering that brings a car back over the time it takes, and the corrections, into a PNG."""
+    """Draw which steering brings a car back to its line in how much time, and the corrections, into a PNG."""
     correction = subject.correction
     title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m off its line"
     figure = new_figure(8, 4.8, title)

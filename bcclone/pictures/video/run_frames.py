@@ -18,7 +18,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError
 
 _MIN_SIZE = 2  # pixels: H.264 halves the colour planes
-_ROUNDING = 1e-6  # a float may be this much below the whole number that is meant
+_ROUNDING = 1e-6  # tolerance for a float just below a whole number
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from bcclone.simulator.render.surface import (
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 
 _NEAR_M, _FAR_M = 0.8, 640.0
-_BACK = 0.975  # of the last depth: a camera that rolls makes columns that lean a little
+_BACK = 0.975  # of the last depth, where the next ray starts: columns lean a little when the camera rolls
 _LEAP = 1.25  # of the last depth: how far ahead the ground is assumed to continue as it is
 _STEEPEST = 2.0  # slope that is assumed to continue
 _CLOSE_M, _CLOSE, _ROUNDS = 0.004, 0.002, 3  # distance to the ground that is near enough: at least, and of the depth

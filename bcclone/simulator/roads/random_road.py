@@ -29,7 +29,7 @@ from bcclone.simulator.roads.shapes import RoadSize, loop, winding
 from bcclone.system.errors import UserError, did_you_mean
 
 _TRIES, _CALMER_TRIES = 200, 100  # of any shape, and then of ever rounder ones
-_ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
+_ROUNDNESS = 14.0  # length of a loop over the largest radius of its sharpest bend
 _BESIDE_M, _INSIDE_M = 6.0, 2.0  # free of other parts of the road: outside its edges, and on the inside of its bends
 _WINDING = 0.7  # fraction of winding roads, where the shape is any
 _NEIGHBOR = 0.25  # fraction of the roads with a neighbor, where the kind is any

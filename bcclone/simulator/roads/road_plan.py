@@ -7,15 +7,15 @@ point may have its height as a fourth number.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
 from bcclone.system.settings import check_settings, setting
 
 NARROWEST_M, WIDEST_M = 4.0, 16.0
@@ -108,26 +108,34 @@ class RoadPlan:
         return np.array([(point.x, point.y, point.z, point.width_m) for point in self.points], float)
 
 
+@dataclass(frozen=True)
+class _StoredRoad:
+    """The content of a road's file. points: x, z, width and perhaps height of each, in metres."""
+
+    points: tuple[tuple[float, ...], ...]
+    closed: bool = False
+    look: RoadLook = field(default_factory=RoadLook)
+
+    def __post_init__(self) -> None:
+        for number, point in enumerate(self.points, 1):
+            if len(point) not in (3, 4):
+                raise ValueError(f"point {number} is {list(point)}, expected [x, z, width] or [x, z, width, height]")
+
+
 def read_points(path: Path) -> RoadPlan:
     """Return the plan in a file. Raises UserError if it is not a road."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+        road = from_json(_StoredRoad, {"points": stored} if isinstance(stored, list) else stored)
     except OSError as error:
         raise UserError(f"{path}: cannot read the road: {error.strerror}; name another file") from None
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
-    if isinstance(stored, list):
-        stored = {"points": stored}
-    if not isinstance(stored, dict) or not isinstance(stored.get("points"), list):
-        raise UserError(f"{path}: no list of points; {_EXPECTED}")
-    if unknown := sorted(set(stored) - {"points", "closed", "look"}):
-        raise UserError(f"{path}: unknown entry {', '.join(unknown)}; {_EXPECTED}")
-    closed = stored.get("closed", False)
-    if not isinstance(closed, bool):
-        raise UserError(f'{path}: "closed" is {closed!r}, expected true or false')
-    points = tuple(_point(path, number, point) for number, point in enumerate(stored["points"], 1))
-    _check_slopes(path, points, closed)
-    return RoadPlan(str(path), points, closed, _look(path, stored.get("look", {})))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; {_EXPECTED}") from None
+    points = tuple(ControlPoint(x, height[0] if height else 0.0, z, width) for x, z, width, *height in road.points)
+    _check_slopes(path, points, road.closed)
+    return RoadPlan(str(path), points, road.closed, road.look)
 
 
 def _check_slopes(path: Path, points: Sequence[ControlPoint], closed: bool) -> None:
@@ -138,22 +146,3 @@ def _check_slopes(path: Path, points: Sequence[ControlPoint], closed: bool) -> N
                 f"{path}: {rise:.0f} m of height over {run:.0f} m from point {number} to {number % len(points) + 1}; "
                 f"expected at most {_STEEPEST:g} m for each metre"
             )
-
-
-def _point(path: Path, number: int, stored: Any) -> ControlPoint:
-    numbers = isinstance(stored, list) and all(type(value) in (int, float) for value in stored)
-    if not numbers or len(stored) not in (3, 4):
-        raise UserError(f"{path}: point {number} is {stored!r}, expected [x, z, width] or [x, z, width, height]")
-    x, z, width_m, *rest = map(float, stored)
-    return ControlPoint(x, rest[0] if rest else 0.0, z, width_m)
-
-
-def _look(path: Path, stored: Any) -> RoadLook:
-    names = [each.name for each in fields(RoadLook)]
-    if not isinstance(stored, dict) or (unknown := sorted(set(stored) - set(names))):
-        what = f"unknown {', '.join(unknown)}" if isinstance(stored, dict) else f"{stored!r}"
-        raise UserError(f'{path}: "look": {what}, expected {", ".join(names)}')
-    try:
-        return RoadLook(**stored)
-    except (ValueError, TypeError) as error:
-        raise UserError(f'{path}: "look": {error}') from None

@@ -34,8 +34,11 @@ _MARGIN_M = 130.0  # of ground around a designed road
 
 @dataclass(frozen=True)
 class _Land:
-    """covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from the road; relief_m:
-    of its hills; cliffs: how steep they are, 0 to 1."""
+    """The land around a designed road.
+
+    covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from the road; relief_m:
+    height of its hills; cliffs: how steep they are, 0 to 1.
+    """
 
     covers: tuple[tuple[int, int, int], ...]
     stone: tuple[int, int, int]
