@@ -87,7 +87,7 @@ def _export_rows(arguments: argparse.Namespace) -> int:
     for line in result.skipped[:_SHOWN_SKIPS]:
         notify(f"left out: {line}")
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     else:
         print(
             f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
@@ -103,7 +103,7 @@ def _export_model(arguments: argparse.Namespace) -> int:
 
     result = export_model(settings, notify)
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     else:
         for name, shape in (result.inputs | result.outputs).items():
             print(f"{'input' if name in result.inputs else 'output'} {name}: {' x '.join(map(str, shape))}")

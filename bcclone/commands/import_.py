@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"note: {number_of(result.deleted, 'row')} deleted in the source, and here: bcclone edit {result.output}"
         )
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     else:
         print(
             f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
 from bcclone.system.settings import Setting, settings_of, type_of
 from bcclone.system.settings import option_of as option_of
@@ -188,8 +189,8 @@ def results_folder(folder: Path | None) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print the result of --json."""
-    print(json.dumps(value, allow_nan=False))
+    """Print the result of --json: JSON values, or a dataclass of them."""
+    print(json.dumps(to_json(value), allow_nan=False))
 
 
 def notify(text: str) -> None:

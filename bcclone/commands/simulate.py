@@ -77,7 +77,7 @@ def _record(arguments: argparse.Namespace) -> int:
 
     recorded = record(arguments.folder, settings)
     if arguments.json:
-        print_json(recorded.as_json())
+        print_json(recorded)
     else:
         print(
             f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
@@ -92,7 +92,7 @@ def _roads(arguments: argparse.Namespace) -> int:
 
     result = make_road_samples(settings, notify)
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     else:
         print(
             f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from bcclone.lab.export_model.exact_frames import prepare_frames
 from bcclone.lab.export_model.export_settings import LITERT, ONNX
-from bcclone.lab.export_model.runtimes import load_tf2onnx
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, SEQ_LENGTH, STEERING, Signature
 from bcclone.model.recurrent import steps_of
@@ -41,8 +40,8 @@ def write_exported(path: Path, kind: str, file: ModelFile, signature: Signature)
 
 def _onnx_content(file: ModelFile, signature: Signature) -> bytes:
     """Return the content of an ONNX file for any number of drives."""
-    tf2onnx = load_tf2onnx()
-    import onnx  # comes with it
+    import onnx
+    import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
     specs = _specs(signature, drives=None)

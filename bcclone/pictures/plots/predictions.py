@@ -1,4 +1,4 @@
-"""Draw the network's steering against that of the human, over time and frame by frame."""
+"""Draw the network's and the human's steering, over time and frame by frame."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +181,6 @@ def strip_of(frames: SampleFrames, samples: IndexArray) -> IndexArray:
     )
     begin = seconds[best][int(np.argmax(np.abs(steering[best])))] - _STRIP_SECONDS / 2
     latest = max(seconds[best][-1] - _STRIP_SECONDS, seconds[best][0])
-    wanted = min(max(begin, seconds[best][0]), latest) + _STRIP_STEP_SECONDS * np.arange(_STRIP_FRAMES)
-    found = np.clip(np.searchsorted(seconds[best], wanted - 1e-3), 0, len(best) - 1)
-    return np.asarray(samples[best[np.unique(found)]])
+    times = min(max(begin, seconds[best][0]), latest) + _STRIP_STEP_SECONDS * np.arange(_STRIP_FRAMES)
+    indices = np.clip(np.searchsorted(seconds[best], times - 1e-3), 0, len(best) - 1)
+    return np.asarray(samples[best[np.unique(indices)]])

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from bcclone.lab.export_model.comparison import open_exported
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
-from bcclone.lab.export_model.runtimes import open_exported
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track

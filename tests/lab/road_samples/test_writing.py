@@ -6,7 +6,7 @@ import pytest
 from bcclone.dataset.store import Store
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.lab.road_samples.writing import make_road_samples
-from bcclone.simulator.roads.road_name import parse_name
+from bcclone.simulator.roads.random_road import parse_name
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 
