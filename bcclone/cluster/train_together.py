@@ -20,6 +20,7 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 from bcclone.train.plan import Plan, new_plan, resumed_plan
 from bcclone.train.run import announce_network, check_inputs, open_folder, publish, republish, select_samples
@@ -27,7 +28,6 @@ from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
-Notify = Callable[[str], None]
 PlanMaker = Callable[[TrainingData, Notify], Plan]
 
 

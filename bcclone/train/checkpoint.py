@@ -7,7 +7,6 @@ The order of the samples follows from seed and epoch. The last two checkpoints a
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
@@ -26,7 +26,6 @@ from bcclone.train.trainer import Trainer
 from bcclone.train.training_state import TrainingState
 
 _KEPT = 2
-Notify = Callable[[str], None]
 
 
 class Checkpoints:

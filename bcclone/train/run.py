@@ -1,6 +1,6 @@
 """Train a network on a store or on recordings: begin or resume a run, train, publish the model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +13,13 @@ from bcclone.feed.open import check_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory, load_tensorflow
 from bcclone.train.environment import describe_environment
 from bcclone.train.plan import Plan, new_plan, resumed_plan
 from bcclone.train.run_folder import RunFolder, new_path
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from bcclone.train.training_state import Trained, TrainResult
-
-Notify = Callable[[str], None]
 
 
 def run(

@@ -2,23 +2,25 @@
 
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.hardware import usable_cores
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from benchmarks.cluster.plan_settings import Rates
 from benchmarks.cluster.sharding import ShardingRates, measure_sharding
 from benchmarks.cluster.steps import StepRates, measure_steps
 from benchmarks.cluster.tables import TableCosts, measure_tables
+from benchmarks.feeds.loaders import loader_measures, measure_loader, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing
-from benchmarks.feeds.rounds import run_rounds
-from benchmarks.feeds.run import loader_measures, rounds_setting, seconds_setting
 from benchmarks.measures import Report
+from benchmarks.rounds import rounds_setting, run_rounds, seconds_setting
 from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, make_synthetic_store, sharded_copy
 
 _SHARDS, _FEED_SHARDS, _FRAME_MB = 16, 8, 128 * 128 * 3 / 1e6
@@ -40,7 +42,7 @@ class Settings:
         check_settings(self)
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Measure everything on generated data in the system's temporary folder; raises UserError.
 
     values, load: of the machine before, as the mean number of processes that ran in a minute; rounds: pool -> [images
@@ -62,7 +64,8 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
         with sharded_copy(store, _FEED_SHARDS) as shards:
             benchmark = Benchmark(store, workers=usable_cores(), shards=shards)
             timing = Timing(warm_samples=2 * images, seconds=settings.seconds)
-            feeds = run_rounds(_FEEDS, benchmark, timing, settings.rounds, notify)
+            measure_feed = partial(measure_loader, benchmark=benchmark, timing=timing)
+            feeds = run_rounds(_FEEDS, measure_feed, settings.rounds, notify)
         notify("measuring: training")
         center = SampleSettings(cameras=("center",))  # a third of the samples: short epochs
         convert(PreprocessSettings((str(recording),), folder / "center.h5", samples=center))
@@ -78,7 +81,7 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
             pool: [[round(sharding.images / run.seconds, 1), round(run.others, 3)] for run in runs]
             for pool, runs in sharding.written.items()
         },
-        "feeds": feeds.as_json(),
+        "feeds": results_as_json(feeds),
         "training": asdict(steps),
         "rates": asdict(_rates(sharding, tables, steps)),
     }
@@ -91,11 +94,11 @@ def _rates(sharding: ShardingRates, tables: TableCosts, steps: StepRates) -> Rat
     """Return the rates that a plan takes."""
     return Rates(
         image_rate=sharding.images_per_core_second,
-        row_ms=max(tables.row_milliseconds, 0.0),
-        row_bytes=max(tables.row_bytes, 0.0),
+        row_ms=tables.row_ms,
+        row_bytes=tables.row_bytes,
         shard_ms=sharding.milliseconds_per_empty_task("1 Dask worker"),
-        open_ms=max(tables.open_milliseconds, 0.0),
-        sample_us=max(tables.sample_microseconds, 0.0),
-        training_rate=steps.samples_per_second / usable_cores(),
+        open_ms=tables.open_ms,
+        sample_us=tables.sample_us,
+        training_rate=median(steps.alone) / usable_cores(),
         step_ms=max(steps.step_milliseconds, 0.0),
     )

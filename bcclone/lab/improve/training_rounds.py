@@ -15,12 +15,12 @@ from bcclone.lab.improve.start_model import StartModel
 from bcclone.lab.improve.work_folder import WorkFolder
 from bcclone.simulator.score import Score
 from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.progress import Notify
 from bcclone.system.task_pool import TaskPool
 from bcclone.train.run import resume, run
 from bcclone.train.train_settings import DECIDE_WEIGHTS, values_of
 from bcclone.train.training_state import TrainResult
 
-Notify = Callable[[str], None]
 Rounds = tuple[Round, ...]
 
 _MOST_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long

@@ -13,7 +13,6 @@ from keras import layers
 from bcclone.lab.monitor.scorer import (
     Arrays,
     FitInputs,
-    Notify,
     Scorer,
     compiled_scorer,
     image_shape,
@@ -21,6 +20,7 @@ from bcclone.lab.monitor.scorer import (
 )
 from bcclone.model.model_file import ModelFile
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _RANDOM = (layers.Dropout, layers.SpatialDropout2D)
 

@@ -20,7 +20,6 @@ from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import (
     Arrays,
     FitInputs,
-    Notify,
     Scorer,
     compiled_scorer,
     image_shape,
@@ -29,6 +28,7 @@ from bcclone.lab.monitor.scorer import (
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH_SIZE = 64
 _SHRINKAGE = 1e-3  # of each variance; keeps directions in which the vectors hardly differ from deciding alone
