@@ -120,15 +120,15 @@ def keys_of(value, prefix=""):
     return []
 
 
+_MEASURED = ("seconds", "latency", "_ms", "per_second", "wait_share", "path", "real_time", "folder")
+
+
 def without_times(value):
     if isinstance(value, dict):
         return {
             key: without_times(inner)
             for key, inner in value.items()
-            if not (isinstance(inner, str) and inner.startswith("/tmp"))
-            and not any(
-                word in key for word in ("seconds", "latency", "_ms", "per_second", "path", "real_time", "folder")
-            )
+            if not (isinstance(inner, str) and inner.startswith("/tmp")) and not any(word in key for word in _MEASURED)
         }
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 

@@ -15,9 +15,10 @@ from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
+from bcclone.train.loop import Trainer, samples_of
+from bcclone.train.losses import losses, sums_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import LearningSettings, TrainSettings
-from bcclone.train.trainer import Trainer, samples_of, sums_of
 
 
 class TogetherTrainer(Trainer):
@@ -32,7 +33,7 @@ class TogetherTrainer(Trainer):
         augmenter: DeviceAugmenter | None = None,
     ) -> None:
         super().__init__(model, optimizer, settings, exported, augmenter)
-        samples, rate = self._train.input_signature
+        samples, rate = self.samples_signature, tf.TensorSpec((), tf.float32)
         counts = (tf.TensorSpec((), tf.int32),) * 3
         self._train_part = tf.function(self._train_part_step, input_signature=[samples, counts, rate])
         self.strategy, self.group, self.batch_rows = tf.distribute.get_strategy(), WorkerGroup(), BatchRows()
@@ -96,8 +97,8 @@ class TogetherTrainer(Trainer):
         images, labels = self.augmented(samples)
         with tf.GradientTape() as tape:
             errors = self.errors(images, labels, training=True) * weights
-            losses = self.losses(errors)
-            loss = tf.reduce_sum(losses * self._label_weights) / tf.cast(size, tf.float32)
+            each = losses(self.loss, errors)
+            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         variables = self.model.trainable_variables
         total = tf.distribute.get_replica_context().all_reduce(
@@ -106,7 +107,7 @@ class TogetherTrainer(Trainer):
         # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
         gradients = [gradient / self.strategy.num_replicas_in_sync for gradient in total]
         self.optimizer.apply(gradients, variables)
-        return sums_of(losses, errors, weights)
+        return sums_of(each, errors, weights)
 
 
 def make_together_trainer(

@@ -22,8 +22,8 @@ from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
-from bcclone.train.plan import Plan, new_plan, resumed_plan
-from bcclone.train.run import announce_network, check_inputs, open_folder, publish, republish, select_samples
+from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
+from bcclone.train.publish import open_folder, publish, republish
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
@@ -81,7 +81,7 @@ def _train_together(
         from bcclone.cluster.joint_pace import JointPace
         from bcclone.cluster.together_trainer import make_together_trainer, strategy_of_gpus
         from bcclone.train.loop import Training, train_epochs
-        from bcclone.train.prepare import with_augment_device
+        from bcclone.train.prepare import announce_network, with_augment_device
 
         plan = replace(plan, settings=with_augment_device(plan.settings))
         strategy = group.strategy or strategy_of_gpus(plan.settings.gpus)

@@ -15,11 +15,12 @@ from bcclone.feed.feed_settings import AUTO, PATH, THROTTLE
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import ForeignModel, open_model
-from bcclone.model.network import build_network
+from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.model.published_networks import check_images
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
+from bcclone.train.loop import Trainer
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import Trainer
 
 
 def make_trainer(data: TrainingData, settings: TrainSettings, labels: int = 1) -> Trainer:
@@ -84,6 +85,17 @@ def first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> 
     """Return an untrained network with so many outputs, or that of the model file to begin with; raises UserError."""
     model = _built_or_loaded(data, settings, outputs)
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
+
+
+def announce_network(model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
+    """Report the layers, and what of a new network differs from its own design."""
+    architecture, images = ARCHITECTURES[settings.network], data.preprocessing
+    height, width, preset = images.height, images.width, architecture.preset
+    if preset and not settings.start and images != PRESETS[preset]:
+        notify(f"note: {settings.network} was published for images like those of --preprocess {preset}")
+    elif not (preset or settings.start) and convolutions_for(height, width, architecture) != architecture.convolutions:
+        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
+    notify(layer_table(model))
 
 
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
@@ -160,7 +172,7 @@ def _options_for(preprocessing: Preprocessing) -> str:
 
 
 def _with_outputs(model: keras.Model, outputs: int, begin: float) -> keras.Model:
-    """Return a network with further outputs, which say `begin` at first, and so disturb the others little."""
+    """Return a network with more outputs, which are `begin` at first, and so disturb the others little."""
     last = model.layers[-1]
     wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
     widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))

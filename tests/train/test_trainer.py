@@ -83,7 +83,7 @@ def tools():
     import keras
 
     from bcclone.feed.feed import Batch
-    from bcclone.train.trainer import Trainer
+    from bcclone.train.loop import Trainer
 
     return keras, Batch, Trainer
 
