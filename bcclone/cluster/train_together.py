@@ -40,22 +40,14 @@ def run_together(cluster: Cluster | None, settings: TrainSettings, notify: Notif
     settings = replace(settings, window_streams=settings.window_streams or workers)
     usual = TrainSettings()
     chosen = {name: value for name, value in values_of(settings).items() if value != getattr(usual, name)}
-    return _train_together(cluster, settings, chosen, notify, partial(_new, settings))
+    return _train_together(cluster, settings, chosen, notify, partial(new_plan, settings))
 
 
 def resume_together(
     cluster: Cluster | None, files: RunFiles, changes: Mapping[str, Any], notify: Notify
 ) -> TrainResult | None:
     """Do as train.run.resume() does, on each worker of a cluster, or with None on the GPUs of this machine."""
-    return _train_together(cluster, files, changes, notify, partial(_resumed, files, changes))
-
-
-def _new(settings: TrainSettings, data: TrainingData, notify: Notify) -> Plan:
-    return new_plan(settings, data, notify)
-
-
-def _resumed(files: RunFiles, changes: Mapping[str, Any], data: TrainingData, notify: Notify) -> Plan:
-    return resumed_plan(files, changes, data, notify)
+    return _train_together(cluster, files, changes, notify, partial(resumed_plan, files, changes))
 
 
 def _train_together(
@@ -78,8 +70,7 @@ def _train_together(
         if plan.result:
             return group.on_chief(lambda: republish(plan, notify))
         device = describe_devices() if group.count > 1 else load_tensorflow(gpu_memory=gpu_memory)
-        from bcclone.cluster.joint_pace import JointPace
-        from bcclone.cluster.together_trainer import make_together_trainer, strategy_of_gpus
+        from bcclone.cluster.together_trainer import JointPace, make_together_trainer, strategy_of_gpus
         from bcclone.train.loop import Training, train_epochs
         from bcclone.train.prepare import announce_network, with_augment_device
 
