@@ -7,7 +7,7 @@ temporary folder.
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
@@ -111,24 +112,19 @@ def check_batch(batch_size: int, workers: int) -> None:
 
 def _shared(own: Plan | None, group: WorkerGroup, scratch: Path) -> Plan:
     """Return the chief's plan; on the other workers all of its files lie in the scratch folder."""
-    described: dict[str, Any] = {}
-    if own:
-        described = {
-            "settings": values_of(own.settings),
-            "identity": asdict(own.identity),
-            "result": own.result.as_json() if own.result else None,
-        }
-    described = json.loads(group.broadcast(json.dumps(described).encode()))
+    described = own and {"settings": own.settings, "identity": own.identity, "result": own.result}
+    stored = json.loads(group.broadcast(json_text(described).encode()))
     start = group.broadcast(own.settings.start.read_bytes() if own and own.settings.start else b"")
     if own:
         return own
-    values: dict[str, Any] = described["settings"]
-    values |= {"output": scratch / "model.h5", "runs": scratch, "name": "worker"}
+    settings = replace(
+        from_json(TrainSettings, stored["settings"]), output=scratch / "model.h5", runs=scratch, name="worker"
+    )
     if start:
-        values["start"] = scratch / "start.h5"
-        values["start"].write_bytes(start)
-    result = TrainResult.from_json(described["result"]) if described["result"] else None
-    return Plan(TrainSettings(**values), RunIdentity(**described["identity"]), result=result)
+        settings = replace(settings, start=scratch / "start.h5")
+        (scratch / "start.h5").write_bytes(start)
+    result = from_json(TrainResult, stored["result"]) if stored["result"] else None
+    return Plan(settings, from_json(RunIdentity, stored["identity"]), result=result)
 
 
 def _share_checkpoints(folder: RunFolder, group: WorkerGroup) -> None:

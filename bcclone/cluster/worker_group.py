@@ -22,7 +22,7 @@ from bcclone.cluster.workers import Cluster
 from bcclone.feed.order import WHOLE_BATCH, BatchPart
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.sources import source_digest
+from bcclone.system.task import source_digest
 
 Value = TypeVar("Value")
 
