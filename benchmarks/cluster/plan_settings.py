@@ -14,7 +14,8 @@ from bcclone.system.settings import check_settings, setting
 class Rates:
     """What the work costs. The defaults were measured on two cores, but for step_ms, which is assumed.
 
-    row_bytes is from decision 0018, and the others are from docs/results/cluster.json.
+    row_bytes is from decision 0018, and the others are from docs/results/cluster.json. The benchmark "cluster" measures
+    all but row_bytes and sample_us.
 
     image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
     that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time

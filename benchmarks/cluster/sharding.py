@@ -39,11 +39,13 @@ class Run:
 class ShardingRates:
     """The time to write all shards by each pool in each round, and to run empty tasks.
 
-    task_bytes: size of the task of a shard, as it is sent to a worker.
+    row_ms: of a core, to plan a row and the task that it is a part of; task_bytes: size of the task of a shard, as it
+    is sent to a worker.
     """
 
     images: int
     shards: int
+    row_ms: float
     shard_bytes: float
     task_bytes: float
     written: Mapping[str, Sequence[Run]]
@@ -87,15 +89,8 @@ class ShardingRates:
             Measure("size of a shard", self.shard_bytes / 1e6, "MB"),
             Measure("a shard, by one process", 1000 * median(seconds[_PROCESS]) / self.shards, "ms"),
             Measure("size of the task of a shard", self.task_bytes / 1e3, "kB"),
+            Measure("planning a row", self.row_ms, "ms"),
         ]
-
-
-def plan_shards(recording: Path, folder: Path, shard_mb: int) -> ShardPlan:
-    """Return the plan of a conversion of a recording to shards in a folder, as the command makes it."""
-    plan = make_plan((str(recording),), SampleSettings(), None)
-    rows = plan.rows.assign(validation=assign_validation(plan.rows, SampleSettings(), None))
-    settings = ShardSettings(Preprocessing(), SampleSettings(), shard_mb * 10**6, reuse=False)
-    return ShardPlan.of(folder, 0, plan, rows, settings)
 
 
 def measure_sharding(recording: Path, folder: Path, shard_mb: int, rounds: int) -> ShardingRates:
@@ -103,16 +98,21 @@ def measure_sharding(recording: Path, folder: Path, shard_mb: int, rounds: int) 
 
     The work of the command itself, which reads the logs before and the shards' tables afterwards, is not included.
     """
-    shards = plan_shards(recording, folder, shard_mb)
+    since = time.process_time()
+    plan = make_plan((str(recording),), SampleSettings(), None)
+    rows = plan.rows.assign(validation=assign_validation(plan.rows, SampleSettings(), None))
+    settings = ShardSettings(Preprocessing(), SampleSettings(), shard_mb * 10**6, reuse=False)
+    shards = ShardPlan.of(folder, 0, plan, rows, settings)
+    tasks = list(shards.tasks())
+    row_ms = 1000 * (time.process_time() - since) / len(rows)
     with ExitStack() as stack:
         pools = {name: stack.enter_context(open_pool(*where)) for name, where in _POOLS.items()}
         written, empty = (
             measure_in_rounds({name: partial(_timed, work, pool) for name, pool in pools.items()}, rounds)
             for work in (partial(write_shards, shards), _run_empty)
         )
-    images = len(list(recording.glob("IMG/*.jpg")))
     shard_bytes = mean(path.stat().st_size for path in folder.glob("*.h5"))
-    return ShardingRates(images, len(shards), shard_bytes, len(pickle.dumps(shards.task(0))), written, empty)
+    return ShardingRates(len(plan.files), len(shards), row_ms, shard_bytes, len(pickle.dumps(tasks[0])), written, empty)
 
 
 def _run_empty(pool: TaskPool) -> None:

@@ -10,7 +10,6 @@ from benchmarks.cluster.phases import DrivingSize, estimate_epoch, estimate_prep
 from benchmarks.cluster.plan_settings import Rates
 from benchmarks.cluster.sharding import Run, ShardingRates
 from benchmarks.cluster.steps import StepRates
-from benchmarks.cluster.tables import make_log, measure_tables, plan_rows
 from tests.benchmarks.running import run_benchmark
 
 HOUR = DrivingSize(
@@ -143,7 +142,7 @@ def test_workers_are_compared_round_by_round():
         "1 Dask worker": runs(11.0, 21.0),
         "2 Dask workers": runs(6.0, 12.0),
     }
-    rates = ShardingRates(1000, 10, 4e6, 1e5, written, {name: runs(1.0, 1.0) for name in written})
+    rates = ShardingRates(1000, 10, 0.05, 4e6, 1e5, written, {name: runs(1.0, 1.0) for name in written})
     measures = {measure.name: measure for measure in rates.measures()}
     assert (measures["2 processes to 1"].value, measures["2 processes to 1"].bar) == (2.0, 1.7)
     assert measures["a shard by Dask, beyond a process"].value == pytest.approx(100.0)
@@ -157,23 +156,10 @@ def test_the_cost_of_a_step_is_the_difference_for_the_same_batch():
     assert {measure.name: measure.value for measure in rates.measures()}["two workers to one"] == 0.5
 
 
-def test_a_log_is_planned_without_its_images(tmp_path):
-    milliseconds, _ = plan_rows(make_log(tmp_path / "log", 300))
-    assert milliseconds > 0
-
-
-@pytest.mark.long
-def test_the_costs_of_tables_are_measured(simulated_recording, tmp_path):
-    costs = measure_tables(simulated_recording, tmp_path, 100, 2000)
-    assert costs.row_ms > 0
-    assert costs.open_ms > 0
-    assert 100 < costs.manifest_bytes < 10_000
-
-
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_command_measures_everything_and_its_result_makes_a_plan(tmp_path):
-    options = ("--frames", 300, "--rows", 400, "--rounds", 1, "--seconds", 0.1)
+    options = ("--frames", 300, "--rounds", 1, "--seconds", 0.1)
     done = run_benchmark("cluster", *options, "--json")
     (tmp_path / "cluster.json").write_text(done.stdout)
     found = json.loads(done.stdout)
@@ -182,4 +168,4 @@ def test_the_command_measures_everything_and_its_result_makes_a_plan(tmp_path):
     assert {"cores", "load", "free_cores", "rates"} <= set(found)
     assert found["rates"]["training_rate"] > 0
     planned = run_benchmark("plan", "--hours", 10, "--machines", 2, "--rates", tmp_path / "cluster.json", "--json")
-    assert json.loads(planned.stdout)["rates"] == found["rates"]
+    assert found["rates"].items() <= json.loads(planned.stdout)["rates"].items()
