@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bcclone.system import task_pool
 from bcclone.system.child_process import interrupts_kept_from_children
 from bcclone.system.errors import UserError
-from bcclone.system.sources import source_digest
-from bcclone.system.task import Call, Outcome, Progress, run_call
+from bcclone.system.task import Call, Outcome, Progress, run_call, source_digest
 from bcclone.system.task_pool import Events, TaskPool
 
 if TYPE_CHECKING:

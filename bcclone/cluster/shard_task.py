@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import h5py
 import numpy as np
@@ -23,6 +23,7 @@ from bcclone.dataset.samples import SampleTable, sample_chunks
 from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file, row_table
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.task import WorkerFault, report_progress
 
@@ -38,16 +39,6 @@ class ShardOrigin:
 
     digest: str
     unusable: Mapping[int, str]
-
-    def to_json(self) -> str:
-        """Return the JSON text that a shard holds."""
-        return json.dumps({"digest": self.digest, "unusable": list(self.unusable.items())})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
-        stored = json.loads(text)
-        return cls(stored["digest"], dict(stored["unusable"]))
 
 
 @dataclass(frozen=True)
@@ -131,8 +122,8 @@ def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     content = read_store_file(path)
     try:
         with h5py.File(path, "r") as file:
-            return content, ShardOrigin.from_json(file["origin"].asstr()[()])
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            return content, from_json(ShardOrigin, json.loads(file["origin"].asstr()[()]))
+    except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
@@ -163,7 +154,7 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
     with h5py.File(path, "r+") as file:
-        content = ShardOrigin(origin, dict(stored.unusable)).to_json()
+        content = json_text(ShardOrigin(origin, dict(stored.unusable)))
         file.create_dataset("origin", data=content, dtype=h5py.string_dtype())
         file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
 

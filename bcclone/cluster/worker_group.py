@@ -21,10 +21,10 @@ from bcclone.cluster.meeting import MEETING_SECONDS, meet
 from bcclone.cluster.workers import Cluster
 from bcclone.feed.order import WHOLE_BATCH, BatchPart
 from bcclone.system.errors import UserError
-from bcclone.system.sources import source_digest
+from bcclone.system.progress import Notify
+from bcclone.system.task import source_digest
 
 Value = TypeVar("Value")
-Notify = Callable[[str], None]
 
 _CONNECT_SECONDS, _PROBE_SECONDS = 60, 2.0
 _WORD_BYTES = 4

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+Notify = Callable[[str], None]  # takes a line that tells the user how a long work goes
+
 _SECONDS_BETWEEN_LINES = 5.0
 _LEAST_FRACTION = 0.001  # of the total, before the time left is shown
 

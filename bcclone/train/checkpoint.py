@@ -19,8 +19,8 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.train.history import history_csv
-from bcclone.train.plan import Notify
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainingState

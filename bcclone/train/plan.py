@@ -1,6 +1,6 @@
 """Plan a run: check its files, decide its settings, select its samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from bcclone.feed.selection import Selection, TrainingData, describe_windows, se
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.settings import differences
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import (
@@ -25,8 +26,6 @@ from bcclone.train.train_settings import (
     values_of,
 )
 from bcclone.train.training_state import TrainResult
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from bcclone.model.model_file import ForeignModel, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.model.published_networks import check_images
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.train.loop import Trainer
-from bcclone.train.plan import Notify
 from bcclone.train.train_settings import TrainSettings
 
 

@@ -4,9 +4,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.train.environment import describe_environment
-from bcclone.train.plan import Notify, Plan
+from bcclone.train.plan import Plan
 from bcclone.train.run_folder import RunFolder, new_path
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import Trained, TrainResult

@@ -8,8 +8,9 @@ from typing import Any
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.selection import TrainingData
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.plan import Notify, Plan, check_inputs, new_plan, resumed_plan, select_samples
+from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
 from bcclone.train.publish import open_folder, publish, republish
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from bcclone.train.training_state import TrainResult

@@ -18,7 +18,8 @@ from bcclone.feed.feed import Buffers
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
 from bcclone.system.prefetch import prefetch_ordered
-from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, OnBatch
+from benchmarks.feeds.meter import Benchmark, OnBatch
+from benchmarks.rounds import Unavailable
 
 _MOST_FILES = 4096
 
@@ -91,7 +92,7 @@ class JpegSamples:
 
 
 def jpeg_samples(path: Path) -> JpegSamples:
-    """Return a store's training samples by their files; raises LoaderUnavailable."""
+    """Return a store's training samples by their files; raises Unavailable."""
     with open_store(path) as store:
         samples = store.samples[store.split_indices(validation=False)]
         files = _files(store)[samples["frame"]]
@@ -106,7 +107,7 @@ def _files(store: Store) -> npt.NDArray[np.object_]:
         for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
             files[frame] = index.find(name)
     if any(file is None for file in files):
-        raise LoaderUnavailable(
+        raise Unavailable(
             f"the recording {store.recordings[0].path} that {store.path} was made of has no images; put them back"
         )
     return files

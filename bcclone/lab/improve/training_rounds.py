@@ -24,13 +24,12 @@ from bcclone.lab.improve.work_folder import WorkFolder
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.progress import Notify
 from bcclone.system.settings import current_names
 from bcclone.system.task_pool import TaskPool
 from bcclone.train.run import resume, run
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
-
-Notify = Callable[[str], None]
 
 _MOST_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))

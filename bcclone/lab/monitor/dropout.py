@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, single_frame_layers
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _RANDOM = (layers.Dropout, layers.SpatialDropout2D)
 

@@ -16,9 +16,10 @@ from keras import layers
 
 from bcclone.dataset.images import seen_rows
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH_SIZE = 64
 _LEARNING_RATE = 1e-3

@@ -17,10 +17,11 @@ from keras import layers
 
 from bcclone.dataset.images import Image
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, single_frame_layers
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH_SIZE = 64
 _SHRINKAGE = 1e-3  # of each variance; so that directions in which the vectors hardly differ do not dominate

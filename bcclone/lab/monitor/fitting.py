@@ -11,13 +11,14 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
 from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
-from bcclone.lab.monitor.scorer import FitInputs, Notify, Scorer
+from bcclone.lab.monitor.scorer import FitInputs, Scorer
 from bcclone.model.model_file import load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import sha256_of
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH = 64
 

@@ -13,9 +13,9 @@ from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 Arrays = Mapping[str, Any]  # name -> NumPy array
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
