@@ -63,6 +63,6 @@ def open_session(policy: ModelPolicy, settings: DriveSettings, watch: Watch | No
         hands = PageHands()
         driver = Driver(policy, settings.speed, on_decision, hands, watch)
         arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
-        saliency = stack.enter_context(make_saliency_thread(policy, stats))
+        saliency = stack.enter_context(make_saliency_thread(policy, lambda: stats.jpeg))
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         yield DriveSession(arbiter, hands, stats, recording, saliency, sees, region)

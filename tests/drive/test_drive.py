@@ -193,14 +193,17 @@ def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model
 def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
-from contextlib import closing
-from bcclone.drive.wire.listener import Notifier
-def repeat(notifier):
+from bcclone.drive.wire import threading_host
+from bcclone.drive.wire.access import Access
+from bcclone.drive.wire.web_server import WebServer
+def repeat(server):
     while True:
-        notifier.notify("the car has left")
-with closing(Notifier(lambda text: print(text, flush=True))) as notifier:
+        server.notify("the car has left")
+def show(text):
+    print(text, flush=True)
+with WebServer(threading_host, ("127.0.0.1", 0), Access(), show) as server:
     for _ in range(4):
-        threading.Thread(target=repeat, args=(notifier,), daemon=True).start()
+        threading.Thread(target=repeat, args=(server,), daemon=True).start()
     time.sleep(0.2)
 print("ended", flush=True)
 time.sleep(0.2)

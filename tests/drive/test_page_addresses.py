@@ -1,13 +1,12 @@
 """The responses, refusals and limits of the page's addresses, without a browser.
 
-The page in a browser is tested in test_dashboard.py.
+The page in a browser is tested in test_drive_page.py.
 """
 
 import base64
 import contextlib
 import json
 import re
-import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,14 +14,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import requests
+import websocket
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.dashboard.app import make_app
-from bcclone.drive.dashboard.page_state import Dashboard
+from bcclone.drive.drive_page import DrivePage
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
+from bcclone.drive.page.app import make_app
+from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.run_folder import RunRecorder
 from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.session import DriveSession
@@ -30,7 +31,10 @@ from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from tests.conftest import ROOT
+from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import next_event, raw, serving, serving_in_a_thread, telemetry_text
+from tests.pages import FakePage
+from tests.processes import wait_for
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}
@@ -54,16 +58,21 @@ def make_session(mask=None, unavailable="it has no convolution"):
         stats.driven_by_hand,
         on_change=stats.car_changed,
     )
-    saliency = SaliencyThread(stats, mask, unavailable)
+    saliency = SaliencyThread(lambda: stats.jpeg, mask, unavailable)
     seen = (0.0, 0.0, 1.0, 1.0)
     return DriveSession(arbiter, hands, stats, RunRecorder(), saliency, "320x160 -> 128x128 RGB", seen)
 
 
+def make_page(session=None):
+    """Return the page of a session whose car speaks as the Unity simulator."""
+    return DrivePage(session or make_session(), SimpleNamespace(dialect="Unity simulator", clients=1))
+
+
 def make_client(session=None, token="", waits=None):
     """Return a client of the page's addresses."""
-    service = SimpleNamespace(dialect="Unity simulator", clients=1)
-    dashboard = Dashboard(session or make_session(), service)
-    return make_app(dashboard, Access(token=token), (waits if waits is not None else []).append).test_client()
+    host = SimpleNamespace(sleep=(waits if waits is not None else []).append)
+    page, server = make_page(session), SimpleNamespace(access=Access(token=token), host=host)
+    return make_app(page, OpenPages(page, host), server).test_client()
 
 
 @pytest.mark.parametrize(
@@ -96,34 +105,6 @@ def test_an_invalid_control_is_refused_with_the_reason_and_changes_nothing(body,
         assert after[name] == before[name]
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ("no JSON", "expected an object with page and hands"),
-        ('{"hands": {}}', "expected an object with page and hands"),
-        ('{"page": "", "hands": {}}', "expected a text"),
-        ('{"page": 1, "hands": {}}', "expected a text"),
-        ('{"page": "a", "hands": []}', "expected an object with some of"),
-        ('{"page": "a", "hands": {"steering": 1.5}}', "expected -1 to 1"),
-        ('{"page": "a", "hands": {"steering": NaN}}', "expected -1 to 1"),
-        ('{"page": "a", "hands": {"steering_key": 2}}', "expected -1, 0 or 1"),
-    ],
-)
-def test_invalid_hands_are_refused_with_the_reason(body, reason):
-    refused = make_client().post("/hands", data=body, content_type="application/json")
-    assert refused.status_code == 400
-    assert reason in refused.json["error"]
-
-
-def test_one_page_steers_at_a_time():
-    client = make_client()
-    first, second = ({"page": name, "hands": {"steering_key": 1}} for name in "ab")
-    assert client.post("/hands", json=first).json == {"refused": ""}
-    assert "another page steers" in client.post("/hands", json=second).json["refused"]
-    assert client.post("/hands", json={"page": "a", "hands": {}}).json == {"refused": ""}
-    assert client.post("/hands", json=second).json == {"refused": ""}
-
-
 def test_the_response_has_the_new_controls():
     answer = make_client().post("/control", json={"set_speed_mph": 7.5, "autonomous": False})
     assert answer.status_code == 200
@@ -148,7 +129,7 @@ def test_a_long_body_is_refused():
 
 def test_every_address_needs_the_token():
     client = make_client(token="sesame")
-    for address in ("/state", "/history", "/events"):
+    for address in ("/state", "/history", "/track", "/room"):
         assert client.get(address).status_code == 401
     assert client.post("/control", json={"autonomous": False}).status_code == 401
     asked = client.get("/")
@@ -174,7 +155,7 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
 
 def test_every_response_has_security_headers():
     client = make_client()
-    for address in ("/", "/state", "/static/dashboard.js", "/nowhere"):
+    for address in ("/", "/state", "/static/page.js", "/nowhere"):
         headers = client.get(address).headers
         assert headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -184,7 +165,7 @@ def test_every_response_has_security_headers():
 
 def test_the_page_loads_nothing_from_other_hosts():
     client = make_client()
-    for address in ("/", "/static/dashboard.js", "/static/dashboard.css"):
+    for address in ("/", "/static/page.js", "/static/page.css"):
         assert not re.search(r"""(?:https?:)?//[\w-]+\.\w|\bstyle=|\bon\w+=["']""", client.get(address).text), address
 
 
@@ -207,7 +188,7 @@ def test_the_history_covers_the_last_60_seconds():
 
 
 def test_every_field_of_the_state_is_documented():
-    page = (ROOT / "docs" / "reference" / "dashboard.md").read_text()
+    page = (ROOT / "docs" / "reference" / "page.md").read_text()
     state = make_client().get("/state").json
     names = set(state) | {name for value in state.values() if isinstance(value, dict) for name in value}
     names |= {"text", "count", "seconds"}  # of a warning
@@ -215,57 +196,89 @@ def test_every_field_of_the_state_is_documented():
 
 
 @pytest.fixture(scope="module")
-def url(untrained_model):
+def port(untrained_model):
     with serving_in_a_thread(untrained_model) as server:
-        yield f"http://127.0.0.1:{server.port}"
+        yield server.port
     assert server.result.faults == 0
 
 
-def test_a_page_gets_at_most_ten_events_a_second(url):
-    count, until = 0, time.monotonic() + 2
-    with requests.get(f"{url}/events", stream=True, timeout=5) as events:
-        assert events.headers["Content-Type"].startswith("text/event-stream")
-        for line in events.iter_lines():
-            count += line.startswith(b"data: ")
-            if time.monotonic() > until:
-                break
-    assert 5 <= count <= 22
+def test_a_page_gets_at_most_ten_frames_a_second(port):
+    with FakePage(port) as page:
+        began = time.monotonic()
+        page.until(lambda state: time.monotonic() > began + 2)
+        assert 5 <= page.receive()[0]["number"] <= 24
 
 
-def read_to_the_end(events):
-    with contextlib.suppress(requests.RequestException):  # the stream ends this way
-        for _ in events.iter_lines():
-            pass
+def test_a_page_that_does_not_draw_gets_no_more_than_two_frames(port):
+    with FakePage(port, acknowledges=False) as page:
+        assert [page.receive()[0]["number"] for _ in range(2)] == [1, 2]
+        page.socket.settimeout(0.5)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            page.receive()
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_a_page_sees_the_drive_steers_and_sets_controls(untrained_model, mode):
+    with serving(untrained_model, "--async-mode", mode) as server:
+        with FakePage(server.port) as page, raw(server.port) as connection:
+            page.until(lambda state: state["connection"] == "none")
+            connection.send_text(telemetry_text())
+            _, model = next_event(connection)
+            page.send(set={"set_speed_mph": 7})
+            _, pictures = page.receive()
+            while not pictures[0]:
+                _, pictures = page.receive()
+            assert pictures[0] == DRIVEN
+            page.until(lambda state: state["set_speed_mph"] == 7)
+            page.hands(steering=-1.0)
+            for _ in range(60):
+                connection.send_text(telemetry_text())
+                _, steered = next_event(connection)
+                page.hands(steering=-1.0)
+                page.receive()
+                if float(steered["steering_angle"]) == -1.0:
+                    break
+            assert float(steered["steering_angle"]) == -1.0 != float(model["steering_angle"])
+            assert page.until(lambda state: state["driver"] == "human", steering=-1.0)["take_over"] == 1
+            page.send(set={"paused": True})
+            assert "expected an object with some of saliency" in page.until_refused()
+        assert server.end() == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(untrained_model, mode):
     with serving(untrained_model, "--async-mode", mode) as server:
-        with requests.get(f"http://127.0.0.1:{server.port}/events", stream=True, timeout=5) as events:
-            threading.Thread(target=read_to_the_end, args=(events,), daemon=True).start()
-            with raw(server.port) as connection:
-                connection.send_text(telemetry_text())
-                assert next_event(connection)[0] == "steer"
-                began = time.monotonic()
-                assert server.end() == 0
-                assert time.monotonic() - began < 20  # a loaded machine takes half of that
+        with FakePage(server.port) as page, raw(server.port) as connection:
+            page.receive()
+            connection.send_text(telemetry_text())
+            assert next_event(connection)[0] == "steer"
+            began = time.monotonic()
+            assert server.end() == 0
+            assert time.monotonic() - began < 20  # a loaded machine takes half of that
         assert "Traceback" not in server.output, server.output
 
 
-def test_eight_pages_may_be_open_and_a_ninth_is_refused(url):
+def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
     def status():
-        with requests.get(f"{url}/events", stream=True, timeout=5) as events:
-            return events.status_code
+        return requests.get(f"http://127.0.0.1:{port}/room", timeout=5).status_code
 
-    lines = []
+    wait_for(lambda: status() == 200)
     with contextlib.ExitStack() as stack:
         for _ in range(8):
-            events = stack.enter_context(requests.get(f"{url}/events", stream=True, timeout=5))
-            lines.append(events.iter_lines())  # keep it: without it, requests closes the connection
-            assert next(lines[-1]).startswith(b"data: ")
+            stack.enter_context(FakePage(port))
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            FakePage(port)
+        assert refused.value.status_code == 503
         assert status() == 503
-    until = time.monotonic() + 5
-    while status() != 200:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    wait_for(lambda: status() == 200)
+
+
+def test_a_websocket_needs_the_token_and_a_page_of_this_server(untrained_model, port):
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        FakePage(port, origin="http://elsewhere.example")
+    assert refused.value.status_code == 403
+    with serving_in_a_thread(untrained_model, token="sesame") as server:
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            FakePage(server.port)
+        assert refused.value.status_code == 401

@@ -1,28 +1,19 @@
 """The page of bcclone play in headless Chromium, with keys, mouse, gamepad and thumbs."""
 
-import shutil
-
 import pytest
 
 from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
-from tests.play.play_server import FakePage, playing
+from tests.pages import FakePage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.play.play_server import playing
 from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 GAMEPAD = """
 window.stick = {connected: true, axes: [0, 0], buttons: Array.from({length: 8}, () => ({value: 0}))};
 navigator.getGamepads = () => [null, window.stick];
@@ -31,15 +22,9 @@ navigator.getGamepads = () => [null, window.stick];
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1320,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": GAMEPAD})
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": GAMEPAD})
+        yield driver
 
 
 class PlayPage:
@@ -69,7 +54,7 @@ class PlayPage:
         webdriver.ActionChains(self.browser).key_up(key).perform()
 
     def check_console(self):
-        assert [entry for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+        assert errors_of(self.browser) == []
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +82,7 @@ def page(browser, server):
 def test_a_held_key_takes_over_and_letting_go_gives_back(page, key, side):
     page.until("state.driver === 'model'")
     page.hold(key)
-    state = page.until(f"state.steering * {side} > .5")
+    state = page.until(f"state.steering_sent * {side} > .5")
     assert state["driver"] == "human"
     assert wait_for(lambda: page.text("connection-text") == "you drive")
     page.let_go(key)
@@ -112,9 +97,9 @@ def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
     page.until("state.recording.recorded > 3")  # nothing is recorded just after the car was put back
     for key in "adad":
         page.hold(key)
-        page.until("Math.abs(state.steering) > .2")
+        page.until("Math.abs(state.steering_sent) > .2")
         page.let_go(key)
-        page.until("state.steering === 0")
+        page.until("state.steering_sent === 0")
     page.let_go("w")
     assert folder.name in page.text("recording-text")
     page.press("m")
@@ -133,7 +118,7 @@ def test_the_mouse_steers_while_its_button_is_held_on_the_picture(page):
     picture = page.browser.find_element(By.ID, "frame")
     actions = webdriver.ActionChains(page.browser)
     actions.move_to_element(picture).click_and_hold().move_by_offset(110, 0).perform()
-    state = page.until("state.steering > .45")
+    state = page.until("state.steering_sent > .45")
     assert state["driver"] == "human"
     webdriver.ActionChains(page.browser).release().perform()
     page.until("state.driver === 'model'")
@@ -141,13 +126,13 @@ def test_the_mouse_steers_while_its_button_is_held_on_the_picture(page):
 
 def test_of_stick_and_keys_the_one_that_changed_last_steers(page):
     page.script("stick.axes[0] = -.55")
-    page.until("state.steering < -.4")
+    page.until("state.steering_sent < -.4")
     page.hold(Keys.ARROW_RIGHT)
-    page.until("state.steering > .4")
+    page.until("state.steering_sent > .4")
     page.script("stick.axes[0] = -.9")
-    page.until("state.steering < -.8")
+    page.until("state.steering_sent < -.8")
     page.script("stick.axes[0] = .03")  # in the dead zone: the key that is still held counts again
-    page.until("state.steering > .4")
+    page.until("state.steering_sent > .4")
     page.let_go(Keys.ARROW_RIGHT)
     page.until("state.driver === 'model'")
     page.script("stick.buttons[6].value = 1")
@@ -164,9 +149,9 @@ def test_thumbs_on_the_pads_steer_and_drive(page):
     page.script("document.getElementById('pads').style.display = 'flex'")
     page.script(touch, "steering-pad", "pointerdown", 7, 0.2, 0.5)
     page.script(touch, "throttle-pad", "pointerdown", 8, 0.5, 0.0)
-    page.until("state.steering < -.5 && state.throttle === 1")
+    page.until("state.steering_sent < -.5 && state.throttle === 1")
     page.script(touch, "steering-pad", "pointermove", 7, 0.9, 0.5)
-    page.until("state.steering > .5")
+    page.until("state.steering_sent > .5")
     page.script(touch, "steering-pad", "pointerup", 7, 0.9, 0.5)
     page.script(touch, "throttle-pad", "pointercancel", 8, 0.5, 0.0)
     page.until("state.driver === 'model'")
@@ -214,23 +199,15 @@ def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server,
 
 
 def test_every_control_has_a_name_and_a_role(page):
-    nodes = page.browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]}
-    buttons = {"Record", "Pause", "Back to the road", "Drive yourself", "Show saliency overlay"}
-    assert {name for role, name in named if role == "button"} == buttons
-    assert {name for role, name in named if role == "slider"} == {"Speed that the model holds"}
-    assert all(name for role, name in named if role in ("image", "region", "heading"))
+    buttons = ("Record", "Pause", "Back to the road", "Drive yourself", "Show saliency overlay")
+    slider = ("slider", "Speed that the model holds")
+    assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}
 
 
 @pytest.mark.parametrize("width", [320, 360, 800, 1320])
 def test_the_page_fits_the_width_of_the_window(page, width):
-    page.browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    )
-    try:
+    with window_of(page.browser, width):
         assert page.script("return document.documentElement.scrollWidth") <= width
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_path):

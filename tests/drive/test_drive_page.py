@@ -1,9 +1,8 @@
 """The web page of drive.py, in headless Chromium, with a real server and car.
 
-test_dashboard_addresses.py tests its addresses without a browser.
+test_page_addresses.py tests its addresses without a browser.
 """
 
-import shutil
 import signal
 import threading
 import time
@@ -18,23 +17,15 @@ from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
+from tests.pages import FakePage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-from tests.processes import wait_for  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 COLORS = [(180, 60, 60), (60, 180, 60), (60, 60, 180)]
 SPEED_MPH = 20.0  # of the car, whatever the throttle
 AS_STARTED = {"set_speed_mph": 25, "autonomous": True, "recording": False, "saliency": False}
@@ -82,14 +73,8 @@ def driving(port):
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1320,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +156,7 @@ def page(browser, port):
     page = Page(browser, port).open()
     wait_for(lambda: page.text("connection-text") != "connecting")
     yield page
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert errors_of(browser) == []
     assert page.hosts() <= {f"127.0.0.1:{port}"}
 
 
@@ -284,11 +269,11 @@ def test_the_saliency_overlay_is_shown_and_hidden(page, port):
         assert page.script(strongest) == 0
         page.element("saliency").click()
         wait_for(lambda: page.script(strongest) > 100)
-        assert page.pressed("saliency")
+        wait_for(lambda: page.pressed("saliency"))
         assert "Green: the pixels that decided" in page.text("sees")
         page.press("v")
         wait_for(lambda: page.script(strongest) == 0)
-        assert not page.pressed("saliency")
+        wait_for(lambda: not page.pressed("saliency"))
 
 
 def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
@@ -317,14 +302,9 @@ def test_warnings_are_shown_and_announced_once(page, port):
 
 
 def test_every_control_has_a_name_and_a_role(page):
-    nodes = page.browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]}
-    controls = {
-        ("slider", "Set speed"), ("button", "Record"), ("button", "Hand over to manual"),
-        ("button", "Show saliency overlay"),
-    }  # fmt: skip
-    assert {(role, name) for role, name in named if role in ("slider", "button", "link", "textbox")} == controls
-    assert all(name for role, name in named if role in ("image", "region", "heading"))
+    buttons = ("Record", "Hand over to manual", "Show saliency overlay")
+    slider = ("slider", "Speed that the model holds")
+    assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}
     assert page.element("set-speed").get_attribute("aria-valuetext") == "25 mph"
 
 
@@ -345,29 +325,24 @@ def test_the_space_bar_presses_a_focused_button_once(page):
 
 @pytest.mark.parametrize("width", [320, 420, 800, 1320])
 def test_the_page_fits_the_width_of_the_window(page, width):
-    page.browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    )
-    try:
+    with window_of(page.browser, width):
         assert page.script("return document.documentElement.scrollWidth") <= width
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_ninth_page_waits_until_another_closes(browser, port):
     with ExitStack() as stack:
         browser.get("about:blank")
-        url = f"http://127.0.0.1:{port}/events"
-        full = []
-        while len(full) < 8:  # the page of the test before may not have gone yet
-            events = stack.enter_context(requests.get(url, stream=True, timeout=5))
-            lines = events.iter_lines()  # keep it: without it, requests closes the connection
-            full += [(events, lines)] if events.ok and next(lines) else []
-        assert requests.head(url, timeout=5).status_code == 503
+        room = f"http://127.0.0.1:{port}/room"
+        wait_for(lambda: requests.get(room, timeout=5).ok)  # the page of the test before may not have gone yet
+        pages = []
+        while requests.get(room, timeout=5).ok:
+            pages.append(stack.enter_context(FakePage(port)))
+        assert len(pages) == 8
         page = Page(browser, port).open()
         page.shows("too many pages are open: close one")
-        full[0][0].close()
+        pages[0].socket.close()
         page.shows("waiting for the simulator")
+    errors_of(browser)  # that the websocket was refused
 
 
 @pytest.mark.long
@@ -436,26 +411,25 @@ def test_a_key_at_the_page_takes_over_and_gives_back(page, port, folder):
 
 
 def test_one_of_two_pages_steers(page, port):
-    hands = f"http://127.0.0.1:{port}/hands"
     with driving(port) as (world, _):
         wait_for(lambda: len(world.steerings) > 5)
-        with held_at(hands, steering_key=-1):
+        with held_at(port, steering_key=-1):
             wait_for(lambda: page.text("connection-text").startswith("a person steers"))
             webdriver.ActionChains(page.browser).key_down(Keys.ARROW_RIGHT).perform()
-            wait_for(lambda: "another page steers" in page.text("refusal"))
+            wait_for(lambda: "Another page steers" in page.text("wheel-text"))
             wait_for(lambda: world.steerings[-1] == -1.0)
         wait_for(lambda: world.steerings[-1] == 1.0)
         webdriver.ActionChains(page.browser).key_up(Keys.ARROW_RIGHT).perform()
 
 
 @contextmanager
-def held_at(address, **hands):
+def held_at(port, **hands):
     """Hold controls of another page within the block, which then falls silent."""
     over = threading.Event()
 
     def hold():
-        while not over.wait(0.1):
-            requests.post(address, json={"page": "another", "hands": hands}, timeout=5).raise_for_status()
+        with FakePage(port) as other:
+            other.until(lambda _: over.is_set(), frames=1000, **hands)
 
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()

@@ -1,25 +1,32 @@
-"""Read what pages send: controls to set, what hands do, wishes for the wheel; and make what a play's page gets.
+"""Read what pages send: drawn frames, what hands do, controls to set, wishes for the wheel; pack what they get.
 
-Reading raises ValueError with the reason. docs/reference/dashboard.md and play.md describe the messages. No sockets.
+Reading raises ValueError with the reason. docs/reference/page.md describes the messages. No sockets.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.hand_controls import HandInput
-
-_LONGEST_PAGE = 40
+from bcclone.drive.wheel import HandInput
 
 
 @dataclass(frozen=True)
 class ControlChanges:
-    """The controls that every page sets; None: a control stays as it is."""
+    """Controls to set; None: a control stays as it is.
+
+    autonomous: in a drive, the model drives, or the car is handed over; kept: in a play, the person keeps the wheel;
+    put_back: put the car back on the road.
+    """
 
     saliency: bool | None = None
     recording: bool | None = None
     set_speed_mph: float | None = None
+    autonomous: bool | None = None
+    paused: bool | None = None
+    kept: bool | None = None
+    put_back: bool | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -33,51 +40,13 @@ class ControlChanges:
             raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
 
     @classmethod
-    def parse(cls, values: Any) -> Self:
-        """Return the changes in a JSON value."""
-        names = [field.name for field in fields(cls)]
+    def parse(cls, values: Any, names: Sequence[str]) -> Self:
+        """Return the changes in a JSON value. names: of the controls that there are."""
         if not isinstance(values, dict) or not values or not set(values) <= set(names):
             raise ValueError(f"expected an object with some of {', '.join(names)}")
         if missing := [name for name, value in values.items() if value is None]:
             raise ValueError(f"{missing[0]} null, expected true or false, or a speed")
         return cls(**values)
-
-
-@dataclass(frozen=True)
-class DriveChanges(ControlChanges):
-    """The controls of a drive. autonomous: the model drives, or the car is handed over."""
-
-    autonomous: bool | None = None
-
-
-@dataclass(frozen=True)
-class PlayChanges(ControlChanges):
-    """The controls of a play. kept: the person keeps the wheel; put_back: put the car back on the road."""
-
-    paused: bool | None = None
-    kept: bool | None = None
-    put_back: bool | None = None
-
-
-@dataclass(frozen=True)
-class HandsAtPage:
-    """What the hands at a page do. page: a text that tells it from other pages."""
-
-    page: str
-    hands: HandInput
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.page, str) or not 0 < len(self.page) <= _LONGEST_PAGE:
-            raise ValueError(
-                f"page {str(self.page)[:_LONGEST_PAGE]!r}, expected a text of 1 to {_LONGEST_PAGE} characters"
-            )
-
-    @classmethod
-    def parse(cls, values: Any) -> Self:
-        """Return what is in a JSON value."""
-        if not isinstance(values, dict) or set(values) != {"page", "hands"}:
-            raise ValueError("expected an object with page and hands")
-        return cls(values["page"], HandInput.parse(values["hands"]))
 
 
 @dataclass(frozen=True)
@@ -106,14 +75,14 @@ class WheelRequest:
             raise ValueError(f"wheel {self.wish!r}, expected ask, give or keep")
 
 
-PageMessage = Drawn | HandsMoved | PlayChanges | WheelRequest
+PageMessage = Drawn | HandsMoved | ControlChanges | WheelRequest
 
 
-def parse_message(text: str | bytes) -> PageMessage:
-    """Return the message in a page's JSON text; raises ValueError with the reason when it is not valid."""
+def parse_message(text: str | bytes, controls: Sequence[str]) -> PageMessage:
+    """Return the message in a page's JSON text; raises ValueError. controls: names of those that there are."""
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("a message that is no JSON, expected an object") from None
     if not isinstance(values, dict) or not values:
         raise ValueError("expected an object with drawn, input, set or wheel")
@@ -123,7 +92,7 @@ def parse_message(text: str | bytes) -> PageMessage:
     if kind == "input":
         return HandsMoved(_number(values, "input"), HandInput.parse(values.get("hands")))
     if kind == "set":
-        return PlayChanges.parse(values["set"])
+        return ControlChanges.parse(values["set"], controls)
     if kind == "wheel":
         return WheelRequest(str(values["wheel"]))
     raise ValueError(f"{kind!r}, expected drawn, input, set or wheel")
