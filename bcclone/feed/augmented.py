@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bcclone.feed.augment.parameters import AugmentationInputs, Draws, draw
+from bcclone.feed.augment.kind import AugmentationInputs, Draws
+from bcclone.feed.augment.kinds import draw
 from bcclone.feed.feed import Augmentation, Batch, Buffers, Feed
 from bcclone.feed.order import EpochOrder
 from bcclone.system.arrays import Float32Array
