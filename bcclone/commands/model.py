@@ -28,8 +28,8 @@ from bcclone.train.training_state import TrainResult
 _TITLES = {
     "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
     "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
-    "feed": "how samples are loaded; all feeds but hdf5, hdf5-chunks and shards give the same batches\n\n"
-    + "\n".join(f"{name:<13} {text}" for name, text in STRATEGIES.items()),
+    "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
+    + "\n".join(f"{name:<13} {strategy.text}" for name, strategy in STRATEGIES.items()),
 }
 
 
