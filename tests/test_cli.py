@@ -125,9 +125,8 @@ def test_debug_adds_the_traceback_and_changes_nothing_else(line):
 BROKEN = """
 import sys, types
 from bcclone import cli
-from bcclone.commands.options import add_output_options
 broken = types.ModuleType("bcclone.commands.broken", "A command with a fault.")
-broken.add_arguments = add_output_options
+broken.add_arguments = lambda parser: None
 broken.run = lambda arguments: {}["missing"]
 sys.modules[broken.__name__] = broken
 sys.exit(cli.run("broken", "bcclone broken", sys.argv[1:]))

@@ -11,7 +11,6 @@ from typing import Any
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
-    add_output_options,
     add_settings,
     build,
     describe_unchanged,
@@ -53,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-plots", action="store_true", help="do not draw the pictures of bcclone plots at the end")
     add_settings(parser, TrainSettings, titles=_TITLES)
     wings.add_workers(parser)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
