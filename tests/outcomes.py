@@ -371,21 +371,8 @@ def _exit_codes(checkout, model):
         number, out, err = checkout.run(*words)
         found[label] = {"code": number, "traceback": "Traceback" in err, "out": bool(out), "err": bool(err)}
 
-    code("completion", "completion", "bash")
-    for name in (
-        "preprocess.py",
-        "model.py",
-        "drive.py",
-        "video.py",
-        "plots",
-        "simulate",
-        "evaluate",
-        "replay",
-        "import-model",
-        "demo",
-        "doctor",
-        "completion",
-    ):
+    listed = re.findall(r"^  ([a-z-]+) ", checkout.run("--help")[1], re.MULTILINE)
+    for name in (f"{name}.py" if (checkout.root / f"{name}.py").exists() else name for name in listed):
         code(f"{name} --help", name, "--help")
         code(f"{name} --nonsense", name, "--nonsense")
     code("preprocess nowhere", "preprocess.py", "nowhere")

@@ -10,7 +10,7 @@ from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.labels import Correction, knows_road, learned_speeds, path_labels
 from bcclone.dataset.samples import RowTable, SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
-from bcclone.feed.augment.parameters import AugmentationInputs
+from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed_settings import PATH, STEERING, THROTTLE
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import FileSource, FrameSource, SampleArrays

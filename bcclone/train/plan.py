@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.feed.feed_settings import AUTO, FeedSettings
+from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.open import check_feed, choose_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
@@ -157,9 +157,8 @@ def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify)
 
 def _describe_order(settings: FeedSettings) -> str:
     """Return the options that decide the order of the samples."""
-    windows = f" --window-shards {settings.window_shards} --window-streams {settings.window_streams}"
-    size = {"hdf5-chunks": f" --chunk-size {settings.chunk_size}", "shards": windows}
-    return f"--feed {settings.feed}{size.get(settings.feed, '')}"
+    names = ("feed", *ORDERS[settings.ordering.kind])
+    return " ".join(f"--{name.replace('_', '-')} {getattr(settings, name)}" for name in names)
 
 
 def _began_with(folder: RunFolder, start: Path) -> bool:

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from bcclone.feed.augment.parameters import AugmentationInputs, draw
+from bcclone.feed.augment.kind import AugmentationInputs
+from bcclone.feed.augment.kinds import draw
 from bcclone.feed.feed import Augmentation, Batch
 from bcclone.dataset.images import Preprocessing
 from bcclone.cluster.together_trainer import make_together_trainer

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image, seen_rows
+from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.parameters import draw
 from bcclone.feed.selection import augmentation_inputs_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.plots.predictions import predict, stretches
