@@ -83,7 +83,11 @@ def check_answers(path: Path, settings: ExportModelSettings, file: ModelFile, fr
 
 def difference_of(path: Path, kind: str, file: ModelFile, frames: Sequence[Image]) -> float:
     """Return the greatest difference between the answers of an exported file and its model on these frames."""
-    return greatest_difference(own_run(file), open_exported(path, kind), inputs_of(signature_of(file), frames))
+    own, exported, differences = own_run(file), open_exported(path, kind), []
+    for inputs in inputs_of(signature_of(file), frames):
+        expected, answers = own(inputs), exported(inputs)
+        differences += [np.max(np.abs(expected[name] - answers[name])) for name in expected]
+    return float(np.max(differences))  # NaN if one of them is
 
 
 def own_run(file: ModelFile) -> Run:
@@ -103,9 +107,9 @@ def own_run(file: ModelFile) -> Run:
     return run
 
 
-def inputs_of(signature: Signature, frames: Sequence[Image], seed: int = 0) -> list[Inputs]:
+def inputs_of(signature: Signature, frames: Sequence[Image]) -> list[Inputs]:
     """Return the inputs of one drive for each frame, uint8 (height, width, 3): windows that end with it."""
-    random, length = np.random.default_rng(seed), signature.inputs[FRAME][0] if len(signature.inputs[FRAME]) == 4 else 1
+    random, length = np.random.default_rng(0), signature.inputs[FRAME][0] if len(signature.inputs[FRAME]) == 4 else 1
     states = {name: shape for name, shape in signature.inputs.items() if name != FRAME}
     inputs: list[Inputs] = []
     for number in range(len(frames)):
@@ -113,15 +117,6 @@ def inputs_of(signature: Signature, frames: Sequence[Image], seed: int = 0) -> l
         drawn = {name: random.uniform(-1, 1, (1, *shape)).astype(np.float32) for name, shape in states.items()}
         inputs.append({FRAME: window.reshape(1, *signature.inputs[FRAME])} | drawn)
     return inputs
-
-
-def greatest_difference(one: Run, other: Run, inputs: Sequence[Inputs]) -> float:
-    """Return the greatest difference between the outputs of two runs; NaN if one of them is not a number."""
-    differences = []
-    for each in inputs:
-        first, second = one(each), other(each)
-        differences += [float(np.max(np.abs(first[name] - second[name]))) for name in first]
-    return float(np.max(differences))
 
 
 def noise_frames(count: int, signature: Signature) -> list[Image]:

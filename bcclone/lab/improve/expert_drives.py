@@ -122,9 +122,10 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
 def record_drive(
     policy: SteeringPolicy, task: ExpertDriveTask, on_progress: Callable[[float], None] | None = None
 ) -> ExpertDrive:
-    """Let a policy drive, and record it with the expert's steering. on_progress: called with the metres since the last.
+    """Let a policy drive, and record it with the expert's steering.
 
-    A new episode begins after each push, because the car jumps.
+    A new episode begins after each push, because the car jumps. on_progress: called with the metres since its last
+    call.
     """
     settings = task.settings
     track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)

@@ -98,10 +98,10 @@ def _round(improvement: TrainingRounds, last: Round) -> Round:
     number, model, settings = last.number + 1, improvement.folder.path / last.model, improvement.settings
     tasks = _tasks(improvement, number, model)
     drives = _record(improvement, tasks)
-    recordings = (*(settings.recordings if number == 1 else ()), *(str(task.folder) for task in tasks))
-    all_rows = improvement.convert(
-        recordings, settings.correction_weight or 1, add=(improvement.folder.store / MANIFEST_NAME).exists()
-    )
+    recorded = [str(improvement.folder.recordings / task.folder.name) for task in tasks]
+    recordings = (*(settings.recordings if number == 1 else ()), *recorded)
+    add = (improvement.folder.store / MANIFEST_NAME).exists()
+    all_rows = improvement.convert(recordings, settings.correction_weight or 1, add)
     epochs = settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MOST_EPOCHS)
     trained = improvement.train(number, model, epochs, settings.learning_rate or LEARNING_RATE)
     one = Round(

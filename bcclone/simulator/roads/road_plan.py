@@ -1,4 +1,4 @@
-"""The plan of a road: its control points and materials, from a seed or from a JSON file.
+"""The plan of a road: its control points and materials, which random_road draws, or a JSON file states.
 
 {"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of points alone is allowed, and a
 point may have its height as a fourth number.
