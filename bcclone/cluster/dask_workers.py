@@ -42,7 +42,7 @@ class DaskEngine:
 
     def __init__(self, client: "Client", address: str, topic: str, notify: Callable[[str], None]) -> None:
         self._client, self._address, self._topic, self._notify = client, address, topic, notify
-        self._known: set[str] = set()  # addresses of workers
+        self._seen: set[str] = set()  # addresses of workers
         # pure: two calls with equal tasks are two calls
         self._executor: Executor = client.get_executor(pure=False)
         self._without_workers_since: float | None = None
@@ -112,9 +112,9 @@ class DaskEngine:
         except TimeoutError:
             raise self._lost() from None
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
-        for address in sorted(self._known - set(workers)):
-            self._notify(f"note: worker {address} was lost, {len(workers)} remain; what it had begun is done again")
-        self._known = set(workers)
+        for address in sorted(self._seen - set(workers)):
+            self._notify(f"note: worker {address} was lost, {len(workers)} remain; its tasks are done again")
+        self._seen = set(workers)
         return workers
 
     def _lost(self) -> UserError:

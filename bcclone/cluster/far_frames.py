@@ -136,8 +136,7 @@ class FarFrames(ShardFrames):
         frames = self._cache_in_use().map(self.files[number], self.frame_shape, stop)
         with self._lock:
             self._maps[number] = frames
-            before = np.uint64(self._starts[number] * self.frame_bytes)
-            self._origins[number] = np.uint64(frames.ctypes.data) - before
+            self._point_to(number, frames)
 
     def _read(self, indices: Sequence[int]) -> dict[int, Image]:
         """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""
