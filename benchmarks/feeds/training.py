@@ -32,10 +32,10 @@ from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
+from benchmarks.feeds.jpeg import jpeg_samples
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Benchmark, cpu_seconds
 from benchmarks.feeds.other_loaders import generate
-from benchmarks.feeds.rooflines import jpeg_samples
 from benchmarks.measures import Measure, aligned
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
