@@ -71,7 +71,7 @@ class ShardTask:
 class WrittenShard:
     """A shard that has been written; its borrowed frames have no numbers yet.
 
-    origin: that of its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
+    origin: as in its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
     of each borrowed frame; was_kept: whether an interrupted run has left it.
     """
 

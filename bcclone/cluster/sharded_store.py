@@ -46,7 +46,7 @@ class ShardSettings:
 class ShardPlan:
     """The shards that a conversion adds to a folder: each has a block of the rows of one recording.
 
-    first: number of the first shard; rows: those of the conversion plan, with `validation` and `label`; blocks: first
+    first: number of the first shard; rows: of the conversion plan, with `validation` and `label`; blocks: first
     row and end of each shard; files_before: number of files in the shards before each one, (shards,).
     """
 
@@ -140,8 +140,8 @@ def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
 
     def local(camera: str) -> IndexArray:
         named = rows[f"file_{camera}"].to_numpy()
-        found = np.append(order, NO_FILE)[np.searchsorted(files, named, sorter=order)]
-        return np.where(named == NO_FILE, NO_FILE, found)
+        places = np.append(order, NO_FILE)[np.searchsorted(files, named, sorter=order)]
+        return np.where(named == NO_FILE, NO_FILE, places)
 
     return rows.assign(**{f"file_{camera}": local(camera) for camera in CAMERAS})
 
@@ -205,8 +205,8 @@ def complete(
     replace(manifest, content_hash=content.content_hash).write(shards.folder)
     named = {shard.name for shard in manifest.shards}
     with reaching(shards.folder):
-        found = [*shards.folder.glob(_SHARDS), *shards.folder.glob(".[0-9]*.partial.h5")]
-        for path in found:  # of other stores, and of killed workers
+        present = [*shards.folder.glob(_SHARDS), *shards.folder.glob(".[0-9]*.partial.h5")]
+        for path in present:  # of other stores, and of killed workers
             if path.name not in named:
                 path.unlink()
     return content
@@ -224,7 +224,7 @@ def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
 
 
 def first_free_number(folder: Location) -> int:
-    """Return the number after those of the shards that the manifest in the folder names, 0 without one."""
+    """Return the number after the last shard that the manifest in the folder names, 0 without one."""
     return max((int(Path(name).stem) for name in _named_shards(folder)), default=-1) + 1
 
 
@@ -238,4 +238,4 @@ def _named_shards(folder: Location) -> set[str]:
     try:
         return {shard.name for shard in Manifest.read(folder).shards}
     except UserError:
-        return set()  # what is there is not a store, and may be overwritten
+        return set()  # no store, which may be overwritten

@@ -173,8 +173,8 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     from bcclone.train.prepare import make_trainer, with_augment_device
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
-    wanted = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
-    settings = with_augment_device(wanted)
+    usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
+    settings = with_augment_device(usual)
     with open_store(store) as data:
         step, wait = _keras_step(data) if name == REPEATED else _step(make_trainer(data, settings))
     gpus = used_gpus()
