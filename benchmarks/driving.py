@@ -140,10 +140,10 @@ def _connection_errors() -> Iterator[None]:
 
 
 def _paced(rounds: int, rate: float) -> Iterator[int]:
-    begun = time.monotonic()
+    since = time.monotonic()
     for number in range(rounds):
         if rate:
-            time.sleep(max(begun + number / rate - time.monotonic(), 0.0))
+            time.sleep(max(since + number / rate - time.monotonic(), 0.0))
         yield number
 
 
@@ -191,5 +191,5 @@ def control(port: int, changes: Mapping[str, bool]) -> None:
 def state(port: int) -> dict[str, Any]:
     """Return the state that the page shows."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
+        shown: dict[str, Any] = json.load(answer)
+    return shown

@@ -158,7 +158,7 @@ def parameters_in(log: str) -> int:
 
 
 def run_bcclone(*words: object) -> tuple[Any, str]:
-    """Run a command of bcclone; return its --json and what it printed beside; raises UserError with its last line."""
+    """Run a command of bcclone; return its --json and its other output; raises UserError with its last line."""
     line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:

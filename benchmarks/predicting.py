@@ -24,8 +24,8 @@ class PredictingPolicy(Policy):
     def act(self, frame: Image) -> float:
         """Return the steering for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its window each time."""
         self._memory = window_after(self._memory, self.preprocessing.apply(frame), self.seq_length)
-        given = np.stack(self._memory).reshape(1, *self.model.input_shape[1:])
-        return float(self.model.predict(given, verbose=0)[0, 0])
+        window = np.stack(self._memory).reshape(1, *self.model.input_shape[1:])
+        return float(self.model.predict(window, verbose=0)[0, 0])
 
 
 def main() -> int:

@@ -131,7 +131,7 @@ def _decode(files: Sequence[str]) -> None:
 def time_source_conversion(rows: Sequence[Sequence[str]], store: Path) -> float:
     """Return the seconds to write every sample of the rows as pixels, in one process and with OpenCV.
 
-    rows: the files of each row's cameras. The samples are those of the default settings: the frames of each camera in
+    rows: the files of each row's cameras. The samples follow the default settings: the frames of each camera in
     this row and the rows before, and their mirror images.
     """
     cv2.setNumThreads(-1)  # OpenCV's own choice
@@ -158,9 +158,9 @@ def _read(path: str) -> Image:
 
 def _convert(settings: PreprocessSettings) -> float:
     """Return the seconds from the log to the finished store, which is removed again."""
-    made = convert(settings)
-    made.output.unlink()
-    return made.seconds
+    conversion = convert(settings)
+    conversion.output.unlink()
+    return conversion.seconds
 
 
 def _compare(rates: dict[str, list[float]]) -> list[Measure]:

@@ -41,7 +41,7 @@ from benchmarks.measures import Measure, Report
 _PERIODS = 12  # of the drive; the first warms up
 _MEMORY_BAR = 1.05
 _DRIFT_BAR = 1.25  # of the p99: a busy machine alone causes as much
-_LEAK_BAR = 4  # threads and files: those of a connection that has just been cut
+_LEAK_BAR = 4  # threads and files of a connection that has just been cut
 _LARGEST_DISK = 4e9
 _PAUSE_SECONDS = 1.0  # before the next connection, after one that failed
 _BLOCKS = (1 << 20, 1 << 12, 1)  # bytes that are written at a time to fill a disk

@@ -19,9 +19,9 @@ MANIFEST_NAME = "store.json"
 class Shard:
     """A shard of a store: the rows of one recording, or a block of them, as a store of its own.
 
-    recording: number of its recording in the whole store; rows, samples: their number; frames: number of those that no
-    earlier shard has, which come first in the file; borrowed: the numbers, in the whole store, of the further frames,
-    which are copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
+    recording: number of its recording in the whole store; rows, samples: counts; frames: count of the frames that no
+    earlier shard has, which come first in the file; borrowed: numbers, in the whole store, of the frames behind them:
+    copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Shard:
 class Manifest:
     """What store.json holds.
 
-    content_hash: that of a store of one file with the same content; origin: digest of what the shards that were written
-    last were made of.
+    content_hash: equal to the hash of a one-file store with the same content; origin: digest of the inputs of the
+    shards that were written last.
     """
 
     preprocessing: Preprocessing

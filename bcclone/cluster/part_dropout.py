@@ -47,7 +47,7 @@ class PartDropout(keras.layers.Dropout):  # type: ignore[misc]
 
 
 def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
-    """Return a copy of the network, in the same state, whose dropout layers are those of a part of a batch."""
+    """Return a copy of the network, in the same state, with a PartDropout for each of its dropout layers."""
 
     def part_of(layer: keras.layers.Layer) -> keras.layers.Layer:
         whole_maps = isinstance(layer, keras.layers.SpatialDropout2D)

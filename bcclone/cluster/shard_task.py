@@ -45,17 +45,17 @@ class ShardOrigin:
 class ShardTask:
     """A shard to write.
 
-    path: of the shard; number: of its recording; rows: the rows before the shard that its earlier frames are of, `halo`
-    of them, and then its own, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
-    `files`, or NO_FILE; files: paths, first of those that no earlier shard holds, `own` of them; origin: digest of all
-    of this; reuse: keep a shard that an interrupted run has left, if it was made of the same.
+    path: of the shard; number: of its recording; rows: first `context` rows before the shard, whose frames its samples
+    need, then its own rows, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
+    `files`, or NO_FILE; files: paths; the first `own` of them are in no earlier shard; origin: digest of all of this;
+    reuse: keep a shard that an interrupted run has left, if its origin is the same.
     """
 
     path: Location
     number: int
     recording: RecordingInfo
     rows: pd.DataFrame
-    halo: int
+    context: int
     files: Sequence[str]
     own: int
     preprocessing: Preprocessing
@@ -71,7 +71,7 @@ class ShardTask:
 class WrittenShard:
     """A shard that has been written; its borrowed frames have no numbers yet.
 
-    origin: that of its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
+    origin: as in its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
     of each borrowed frame; was_kept: whether an interrupted run has left it.
     """
 
@@ -149,9 +149,9 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         if task.files and not writer.count:
             _check_readable(task.files[:_PROBED])
         rows = with_frames(task.rows, stored.frames)
-        extras = rows["extras"].tolist()[task.halo :]
-        chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
-        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
+        extras = rows["extras"].tolist()[task.context :]
+        chunks = _own_samples(sample_chunks(rows.drop(columns="extras"), task.samples), task.context)
+        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.context :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
     with h5py.File(path, "r+") as file:
         content = json_text(ShardOrigin(origin, dict(stored.unusable)))
@@ -171,11 +171,11 @@ def _check_readable(files: Sequence[str]) -> None:
         read_file(path)
 
 
-def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTable]:
+def _own_samples(chunks: Iterator[SampleTable], context: int) -> Iterator[SampleTable]:
     """Yield the samples of the shard's own rows, numbered from 0."""
     for chunk in chunks:
-        own = chunk[chunk["row"] >= halo]
-        own["row"] -= halo
+        own = chunk[chunk["row"] >= context]
+        own["row"] -= context
         yield own
 
 

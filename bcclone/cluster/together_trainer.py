@@ -135,9 +135,9 @@ def make_together_trainer(
 ) -> TogetherTrainer:
     """Return the trainer of the network on the devices of a strategy; raises UserError as make_trainer() does."""
     if ARCHITECTURES[settings.network].batch_norm:
-        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and no further workers")
+        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
     if settings.jit_compile:
-        raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
+        raise UserError("--jit-compile trains on one device; use --gpus 1, and one worker")
     exported = prepare_keras(data, settings, labels)
     batch_rows = BatchRows()
     with computing_in(settings), strategy.scope():

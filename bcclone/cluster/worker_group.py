@@ -37,7 +37,7 @@ class WorkerGroup:
     """A worker that trains alone; the group of several, which has the same interface, is `ConnectedGroup`."""
 
     part: BatchPart = WHOLE_BATCH
-    strategy: Any = None  # that of several workers
+    strategy: Any = None  # of tf.distribute, with several workers
 
     @property
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""Estimate preprocessing and an epoch of training on several machines: how long they take, and what is busy.
+"""Estimate preprocessing and an epoch of training on several machines: how long they take, which resources are busy.
 
 The estimate is the asymptotic bound of operational analysis (Denning and Buzen, 1978): a phase lasts as long as its
 busiest resource works, while a first or last item passes the others, or as long as a worker needs for its share of the
@@ -88,7 +88,7 @@ def estimate_epoch(settings: Settings, rates: Rates, size: DrivingSize, near: fl
     """Estimate an epoch: each machine reads the windows of its stream of shards ahead, and trains on them.
 
     With fewer streams than machines, several machines read the same shards. near: fraction of the shards that a machine
-    has in its cache; those of a machine alone are on its disk anyway.
+    has in its cache; a machine alone has them all on its disk.
     """
     streams = _streams(settings)
     windows = math.ceil(size.shards / streams / settings.window_shards)
@@ -100,7 +100,7 @@ def estimate_epoch(settings: Settings, rates: Rates, size: DrivingSize, near: fl
         far = (1 - near) * of_machine
         fetched = _transfer(settings, far)
         fetched["storage"] *= settings.machines
-        # what is fetched is written to the disk, and what was in the cache is read from it
+        # fetched shards are written to the disk, and the others are read from its cache
         fetched["disks"] = (far + (0.0 if in_memory else near * of_machine)) / (settings.disk_mb * 1e6)
     samples = size.training_samples / settings.machines
     trained = {"training": samples / (settings.machine_rate or settings.cores * rates.training_rate)}

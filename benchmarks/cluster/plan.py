@@ -59,7 +59,7 @@ def _phases(settings: Settings, rates: Rates, size: DrivingSize) -> Iterator[Pha
     opening = size.shards * rates.open_ms + samples * rates.sample_us / 1000
     yield _by_one_thread("reading the logs", size.rows * rates.row_ms)
     yield estimate_preprocessing(settings, rates, size)
-    yield _by_one_thread("writing the manifest", opening)  # its content hash is that of all tables
+    yield _by_one_thread("writing the manifest", opening)  # its content hash covers all tables
     yield _by_one_thread("opening the store", opening)
     first = estimate_epoch(settings, rates, size, 0.0)
     yield Phase("training, first epoch", first.seconds, first.busy)

@@ -20,7 +20,7 @@ class Rates:
     image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
     that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time
     to open each shard of a store, and to read each sample; training_rate: samples that a core trains on in a second;
-    step_ms: further time of a step of several workers.
+    step_ms: how much longer a step of several workers takes.
     """
 
     image_rate: float = 1020.0
@@ -58,7 +58,7 @@ def _rate(text: str, shown: str) -> Any:
 class Settings:
     """Hours of driving to preprocess and to train on, on which machines, and at which rates.
 
-    A rate that is None is that of the file, or a default.
+    A rate that is None comes from the file, or is a default.
     """
 
     hours: float = setting(
@@ -107,7 +107,7 @@ class Settings:
         check_settings(self)
 
     def chosen_rates(self) -> Rates:
-        """Return the given rates, with those of the file or the defaults for the others; raises UserError."""
+        """Return the rates of these settings, of the file or by default, in this order; raises UserError."""
         rates = Rates() if self.rates is None else Rates.read(self.rates)
         chosen = {name: getattr(self, name) for name in ("image_rate", "training_rate")}
         return replace(rates, **{name: value for name, value in chosen.items() if value is not None})

@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.conversion import open_in_place
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
 from bcclone.feed.selection import TrainingData, select
-from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds import rooflines
+from benchmarks.feeds.jpeg import open_recordings
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
 from benchmarks.feeds.other_loaders import OTHER_LOADERS
 from benchmarks.measures import Measure, aligned
@@ -184,16 +183,11 @@ def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, aug
 @contextmanager
 def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingData]:
     """Open the store or, for the feed `files`, the recordings that it was made of; raises Unavailable."""
+    if settings.feed == "files":
+        yield open_recordings(benchmark.store)
+        return
     with open_store(benchmark.store) as store:
-        if settings.feed != "files":
-            yield store
-            return
-        logs = tuple(str(recording.path) for recording in store.recordings)
-    try:
-        data = open_in_place(logs, store.preprocessing, store.sample_settings)
-    except UserError as error:
-        raise Unavailable(f"the recording that {benchmark.store} was made of cannot be used: {error}") from None
-    yield data
+        yield store
 
 
 def endless_batches(feed: Feed) -> Generator[Batch]:

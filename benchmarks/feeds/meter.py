@@ -49,7 +49,7 @@ class LoaderFigures:
 
     resident_mb: memory that it and its child processes added, shared pages divided among their users (PSS);
     anonymous_mb: the same without pages of files, which the system can drop; None on systems other than Linux;
-    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: that of other programs, which
+    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: the same of other programs, which
     shows whether the machine was quiet.
     """
 
@@ -148,8 +148,8 @@ def _memory_of(process: psutil.Process) -> MemoryUse:
 
 
 def _kilobytes(name: str, text: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    line = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(line[1]) if line else 0
 
 
 def cpu_seconds() -> float:

@@ -12,8 +12,8 @@ import numpy as np
 
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
+from benchmarks.feeds.jpeg import JpegSamples, jpeg_samples
 from benchmarks.feeds.meter import Benchmark, OnBatch
-from benchmarks.feeds.rooflines import JpegSamples, jpeg_samples
 
 _FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
 _ENDLESS = 1_000_000

@@ -74,7 +74,7 @@ class Settings:
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
-    """Measure everything that is wanted, in fresh processes, and draw it; raises UserError for an unknown name."""
+    """Measure everything that `only` names, in fresh processes, and draw it; raises UserError for an unknown name."""
     names = (*names_in_order(bool(settings.shards)), "training", "gpu")
     if unknown := [name for name in settings.only if name not in names]:
         raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(names)}")

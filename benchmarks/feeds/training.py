@@ -32,10 +32,10 @@ from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
+from benchmarks.feeds.jpeg import jpeg_samples
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Benchmark, cpu_seconds
 from benchmarks.feeds.other_loaders import generate
-from benchmarks.feeds.rooflines import jpeg_samples
 from benchmarks.measures import Measure, aligned
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
@@ -173,8 +173,8 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     from bcclone.train.prepare import make_trainer, with_augment_device
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
-    wanted = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
-    settings = with_augment_device(wanted)
+    usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
+    settings = with_augment_device(usual)
     with open_store(store) as data:
         step, wait = _keras_step(data) if name == REPEATED else _step(make_trainer(data, settings))
     gpus = used_gpus()

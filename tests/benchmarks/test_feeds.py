@@ -14,9 +14,9 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.system.errors import UserError
 from benchmarks.feeds.charts import draw_charts
+from benchmarks.feeds.jpeg import jpeg_samples
 from benchmarks.feeds.loaders import SHARDED, loader_measures, measure_loader, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing
-from benchmarks.feeds.rooflines import jpeg_samples
 from benchmarks.feeds.run import Settings, measure
 from benchmarks.measures import Report
 from benchmarks.rounds import Rounds, Unavailable, in_fresh_process, median_ratio, run_rounds

@@ -30,9 +30,7 @@ def test_a_synthetic_recording_is_measured_and_removed(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_source_conversion_stores_each_sample_and_its_mirror_image(
-    simulated_recording, tmp_path
-):
+def test_the_source_conversion_stores_each_sample_and_its_mirror_image(simulated_recording, tmp_path):
     assert time_source_conversion(images_of_rows(simulated_recording, 6), tmp_path / "pixels.h5") > 0
     with h5py.File(tmp_path / "pixels.h5") as file:
         stored = file["images"][()]

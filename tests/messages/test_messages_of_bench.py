@@ -95,7 +95,7 @@ REFUSALS = [
         lambda: take_part("python-generator", moved=True),
         "rec/driving_log.csv",
         "data.h5",
-        "images",
+        "no such file",
         by=(Unavailable,),
     ),
     refusal(
