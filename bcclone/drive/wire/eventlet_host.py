@@ -47,7 +47,7 @@ def sleep(seconds: float) -> None:
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Run a function beside the requests, in a greenlet of its own."""
+    """Run a function in parallel to the requests, in a greenlet of its own."""
     eventlet.spawn(function, *arguments)
 
 

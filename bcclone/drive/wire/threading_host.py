@@ -42,7 +42,7 @@ def sleep(seconds: float) -> None:
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Run a function beside the requests, in a thread of its own."""
+    """Run a function in parallel to the requests, in a thread of its own."""
     threading.Thread(target=function, args=arguments, daemon=True).start()
 
 

@@ -1,7 +1,7 @@
 "use strict";
 
 // The page of a drive or of a play, over a websocket. docs/reference/page.md describes messages and fields. The page has
-// the elements that its session needs; what is written to an element that it lacks is left out (drawing.js).
+// only the elements that its session needs; write() ignores the others.
 
 const RETRY_MS = 1000;
 const HEARTBEAT_MS = 200; // the hands of a page that is silent for a second are off the wheel
