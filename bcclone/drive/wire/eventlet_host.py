@@ -25,6 +25,8 @@ with warnings.catch_warnings():  # that eventlet is in maintenance mode; the dec
     import eventlet.wsgi
     from eventlet.support.greenlets import GreenletExit
 
+sleep = eventlet.sleep  # pauses only the current request
+
 
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
@@ -39,11 +41,6 @@ def make_lock() -> Any:
 def make_event() -> Any:
     """Return an event that lets other greenlets run while it waits."""
     return eventlet.green.threading.Event()
-
-
-def sleep(seconds: float) -> None:
-    """Pause only the current request."""
-    eventlet.sleep(seconds)
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:

@@ -20,6 +20,8 @@ _SOCKET = "bcclone.socket"
 _SWITCH_SECONDS = 0.0005
 _POLL_SECONDS = 0.1
 
+sleep = time.sleep  # pauses only the current request
+
 
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
@@ -34,11 +36,6 @@ def make_lock() -> Any:
 def make_event() -> Any:
     """Return an event whose wait() blocks only the current request."""
     return threading.Event()
-
-
-def sleep(seconds: float) -> None:
-    """Pause only the current request."""
-    time.sleep(seconds)
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
