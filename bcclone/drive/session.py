@@ -19,8 +19,8 @@ from bcclone.drive.wheel import PageHands
 class DriveSession:
     """The parts of a drive that the server and the page share.
 
-    sees: how the network's input is made, in words; region: the part of the frame that the network sees, as fractions
-    (left, top, right, bottom).
+    sees: the preprocessing of the network's input, in words; region: the part of the frame that the network sees, as
+    fractions (left, top, right, bottom).
     """
 
     arbiter: ConnectionArbiter

@@ -64,7 +64,7 @@ class UncertaintyFigures:
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """The figures of a moment, as the page shows them; those of a car are None while none is connected.
+    """The figures of a moment, as the page shows them; the figures of a car are None while none is connected.
 
     seconds, first_answer_seconds: since the server began; frames_per_second: answers per second, of the last 2 s;
     warnings: the newest first; uncertainty: None without a monitor.

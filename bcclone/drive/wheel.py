@@ -20,7 +20,7 @@ _STEP_SECONDS = 0.02
 _MOST_STEPS = 25  # of a pause between two frames
 
 # Seen in recorded logs: each 0.02 s that a key is held turns the wheel by 0.05 of full lock, and a released key
-# centres it at once; throttle and brake rise and fall by 3 a second, those of the Unity program's default axes.
+# centres it at once; throttle and brake rise and fall by 3 a second, like the Unity program's default axes.
 STEERING_STEP, THROTTLE_STEP = 0.05, 0.06
 
 
@@ -160,7 +160,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class WheelView:
-    """What a page is told: whether it may steer; whether another page asks it for the wheel; whether it asks itself."""
+    """The wheel for one page: whether it may steer; whether another page asks it for the wheel; whether it asks."""
 
     drives: bool
     asked: bool = False

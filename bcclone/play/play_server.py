@@ -47,9 +47,14 @@ def play(
     world.frame()  # the first one may wait for the compiler
     driver = None if policy is None else Driver(policy, settings.speed)
     contents = PageContents(
-        "bcclone play", "bcclone play", PLAY_PORT, policy is not None,
-        sees=policy.preprocessing.describe() if policy else "", track=track.road.name, track_map=_map(track),
-    )  # fmt: skip
+        "bcclone play",
+        "bcclone play",
+        PLAY_PORT,
+        has_model=policy is not None,
+        sees=policy.preprocessing.describe() if policy else "",
+        track=track.road.name,
+        track_map=_map(track),
+    )
     access = Access(settings.host, settings.token)
     with (
         WebServer(threading_host, (settings.host, settings.port), access, notify, stop) as server,

@@ -14,8 +14,8 @@ class PageContents:
     """Which parts the page of a session has, and what starts the session again.
 
     program: the command's name; command: the whole one, without its port, which is `port` by default; has_model: a
-    model drives; sees: how its input is made, in words; track: name of the built-in world's track, "" for a car that is
-    served; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
+    model drives; sees: the preprocessing of its input, in words; track: name of the built-in world's track, "" for the
+    car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
     """
 
     program: str

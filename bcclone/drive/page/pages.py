@@ -6,32 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Protocol
 
 from bcclone.drive.page.messages import Drawn, HandsMoved, WheelRequest, parse_message, with_pictures
 from bcclone.drive.page.page_state import PageFrame, PageSession
 from bcclone.drive.wheel import WheelView
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.web_server import Host
+from bcclone.drive.wire.websocket import Websocket
 from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 _UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
 _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
-
-
-class MessageSocket(Protocol):
-    """A websocket: wait() returns None at its end, send() raises OSError then."""
-
-    def wait(self) -> str | bytes | None:
-        """Return the next message."""
-
-    def send(self, message: str | bytes) -> None:
-        """Send a message."""
-
-    def close(self) -> None:
-        """Close it."""
 
 
 class OpenPages:
@@ -59,7 +46,7 @@ class OpenPages:
             with self._lock:
                 self._admitted -= admitted
 
-    def serve(self, socket: MessageSocket) -> None:
+    def serve(self, socket: Websocket) -> None:
         """Serve an admitted page until its websocket closes."""
         page = _Page(socket, self._host)
         self._session.hands.join(page)
@@ -123,7 +110,7 @@ class OpenPages:
 class _Page:
     """One page: its websocket, and the frames that it has not drawn yet."""
 
-    def __init__(self, socket: MessageSocket, host: Host) -> None:
+    def __init__(self, socket: Websocket, host: Host) -> None:
         self.open, self.changed = True, host.make_event()
         self._socket = socket
         self._sent = self._drawn = 0  # numbers of messages with a frame, from 1

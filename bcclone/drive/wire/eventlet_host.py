@@ -25,6 +25,8 @@ with warnings.catch_warnings():  # that eventlet is in maintenance mode; the dec
     import eventlet.wsgi
     from eventlet.support.greenlets import GreenletExit
 
+sleep = eventlet.sleep  # pauses only the current request
+
 
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
@@ -41,13 +43,8 @@ def make_event() -> Any:
     return eventlet.green.threading.Event()
 
 
-def sleep(seconds: float) -> None:
-    """Pause only the current request."""
-    eventlet.sleep(seconds)
-
-
 def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Run a function beside the requests, in a greenlet of its own."""
+    """Run a function in parallel to the requests, in a greenlet of its own."""
     eventlet.spawn(function, *arguments)
 
 

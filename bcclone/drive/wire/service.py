@@ -71,7 +71,7 @@ Session = WebsocketSession | PollingSession
 
 
 class DriveService:
-    """The cars of a drive session, over Socket.IO. The server's user is told when a car has come or gone."""
+    """The cars of a drive session, over Socket.IO. The server notifies its user when a car has come or gone."""
 
     def __init__(self, session: DriveSession, async_mode: str, server: WebServer) -> None:
         self._session, self._arbiter, self._server = session, session.arbiter, server
@@ -146,10 +146,10 @@ class DriveService:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         sid = query.get("sid", [""])[0]
         polling = self._polling.get(sid)
-        is_known = polling is not None if sid else query.get("EIO") in (["3"], ["4"])
+        is_valid = polling is not None if sid else query.get("EIO") in (["3"], ["4"])
         try:
             same_origin = self._server.access.is_same_origin(environ)
-            if not (is_known and query.get("transport") == ["websocket"] and same_origin):
+            if not (is_valid and query.get("transport") == ["websocket"] and same_origin):
                 raise BadHandshake("no websocket for this session, version of Engine.IO, or page of another site")
             websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:

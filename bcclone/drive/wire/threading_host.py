@@ -20,6 +20,8 @@ _SOCKET = "bcclone.socket"
 _SWITCH_SECONDS = 0.0005
 _POLL_SECONDS = 0.1
 
+sleep = time.sleep  # pauses only the current request
+
 
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
@@ -36,13 +38,8 @@ def make_event() -> Any:
     return threading.Event()
 
 
-def sleep(seconds: float) -> None:
-    """Pause only the current request."""
-    time.sleep(seconds)
-
-
 def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Run a function beside the requests, in a thread of its own."""
+    """Run a function in parallel to the requests, in a thread of its own."""
     threading.Thread(target=function, args=arguments, daemon=True).start()
 
 

@@ -40,7 +40,7 @@ class Host(Protocol):
         """Pause only the current request."""
 
     def start(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function beside the requests."""
+        """Run a function in parallel to the requests."""
 
     def run(self, app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
         """Serve the listening socket until a stop is requested."""

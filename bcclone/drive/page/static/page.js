@@ -1,7 +1,7 @@
 "use strict";
 
 // The page of a drive or of a play, over a websocket. docs/reference/page.md describes messages and fields. The page has
-// the elements that its session needs; what is written to an element that it lacks is left out (drawing.js).
+// only the elements that its session needs; write() ignores the others.
 
 const RETRY_MS = 1000;
 const HEARTBEAT_MS = 200; // the hands of a page that is silent for a second are off the wheel
@@ -109,9 +109,8 @@ async function receive(data) {
   const pictures = 4 + length;
   const before = state;
   state = message;
-  // the warnings tell of a frame that cannot be decoded
-  if (jpeg) cameraImage = await decode("jpeg", new Uint8Array(data, pictures, jpeg)) || cameraImage;
-  if (mask) maskImage = await decode("png", new Uint8Array(data, pictures + jpeg, mask));
+  if (jpeg) cameraImage = await decode(cameraImage, "jpeg", new Uint8Array(data, pictures, jpeg));
+  if (mask) maskImage = await decode(maskImage, "png", new Uint8Array(data, pictures + jpeg, mask));
   if (!message.saliency.on) maskImage = null;
   drawCamera(element("frame"), cameraImage, maskImage, message.region);
   send({ drawn: message.number });
@@ -120,8 +119,11 @@ async function receive(data) {
   if (performance.now() - shownAt > SHOW_MS || isNews(before)) show();
 }
 
-function decode(type, bytes) {
-  return createImageBitmap(new Blob([bytes], { type: `image/${type}` })).catch(() => null);
+// Returns the new image in place of the one before, which stays when the new one cannot be decoded: the warnings say so.
+async function decode(before, type, bytes) {
+  const image = await createImageBitmap(new Blob([bytes], { type: `image/${type}` })).catch(() => null);
+  if (image && before) before.close();
+  return image || before;
 }
 
 // Changes that are shown at once; nobody reads figures thirty times a second.
