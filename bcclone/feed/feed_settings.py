@@ -20,7 +20,7 @@ STRATEGIES = {
     "device": "keeps all frames on the device that trains, and gathers batches there; shuffled",
 }
 
-STEERING, THROTTLE, PATH = "steering", "throttle", "path"  # what a network learns; see --predict
+STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and what only helps in training
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"

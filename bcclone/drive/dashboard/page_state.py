@@ -42,8 +42,7 @@ class DashboardState:
     driver: str
     take_over: int | None
     set_speed_mph: float
-    min_speed_mph: float
-    slow_in_corners: bool
+    speed_rule: str
     recording: RecordingFigures
     saliency: SaliencyState
     sees: str
@@ -82,8 +81,7 @@ class Dashboard:
             driver=by.driver,
             take_over=by.take_over,
             set_speed_mph=controller.set_speed_mph,
-            min_speed_mph=controller.min_speed_mph,
-            slow_in_corners=controller.slow_in_corners,
+            speed_rule=controller.settings.rule,
             recording=session.recording.figures(),
             saliency=SaliencyState(session.saliency.on, session.saliency.unavailable),
             sees=session.sees,

@@ -34,8 +34,8 @@ class ReferenceModel:
         memory: what the previous call returned; () begins a drive. Raises BadImage for a frame of another size.
         """
         image = self._policy.preprocessing.apply(frame)
-        steering, memory = self._policy.steer(image, memory)
-        return min(max(steering, -1.0), 1.0), memory
+        answer, memory = self._policy.next_answer(image, memory)
+        return min(max(answer.steering, -1.0), 1.0), memory
 
     def mask(self, frame: Image) -> Float32Array:
         """Return how much each pixel decided: float32 (160, 320), 0 to 1; raises BadImage for another size."""

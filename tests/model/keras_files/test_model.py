@@ -204,11 +204,11 @@ def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, nam
     assert policy.carries_states
     frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
     window = np.stack([PRESETS[YUV].apply(frames[number]) for number in (0, 0, 0)])[np.newaxis].astype("float32")
-    steering = [policy.act(frame) for frame in frames]
+    steering = [policy.answer(frame).steering for frame in frames]
     assert steering[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
     assert len(set(steering)) == 4
     model_file.save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
-    assert [Policy(load(tmp_path / "ours.h5")).act(frames[0])] == steering[:1]
+    assert [Policy(load(tmp_path / "ours.h5")).answer(frames[0]).steering] == steering[:1]
 
 
 def test_consecutive_time_distributed_layers_become_one(model_file):

@@ -190,7 +190,7 @@ function showControls() {
   const settled = !waiting && performance.now() - touched > SETTLED_MS;
   if (settled && !slider.matches(":active")) slider.value = state.set_speed_mph;
   showSetSpeed();
-  write("corners", state.slow_in_corners ? `slows down to ${fixed(state.min_speed_mph, 0)} mph in corners` : "");
+  write("corners", state.speed_rule);
   element("recording").setAttribute("aria-pressed", String(recording.on));
   element("autonomous").setAttribute("aria-pressed", String(!state.autonomous));
   element("saliency").setAttribute("aria-pressed", String(state.saliency.on));
