@@ -100,7 +100,7 @@ def made(untrained_model):
             layers.Conv2D(4, 5, strides=4, activation="elu"), layers.BatchNormalization(),
             layers.Conv2D(6, 3, strides=3, groups=2, use_bias=False),
             keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization()]),
-            layers.Reshape((6, -1)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
+            layers.Reshape((7, -1)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
             layers.Dropout(0.3), layers.Flatten(), layers.Dense(5, layers.ELU(0.3)),
             layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5), layers.Dense(1),
         ]
