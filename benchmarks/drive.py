@@ -115,7 +115,7 @@ def _decide(policy: SteeringPolicy, jpegs: Sequence[bytes], count: int) -> list[
     milliseconds = []
     for jpeg in itertools.islice(itertools.cycle(jpegs), count):
         since = time.perf_counter()
-        policy.act(decode_jpeg(jpeg))
+        policy.answer(decode_jpeg(jpeg))
         milliseconds.append((time.perf_counter() - since) * 1000)
     return milliseconds
 

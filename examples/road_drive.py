@@ -40,7 +40,7 @@ class RoadDrive:
 def act_of(policy: SteeringPolicy) -> Act:
     """Return the actions of a policy, from the beginning of a drive."""
     policy.forget()
-    return lambda frame: [policy.act(frame)]
+    return lambda frame: [policy.answer(frame).steering]
 
 
 def drive_road(points: Sequence[tuple[float, float]], act: Act, **settings: Any) -> RoadDrive:

@@ -28,8 +28,7 @@ class CarFigures:
     faults: int
     wakeups: int
     autonomous: bool
-    min_speed_mph: float
-    slow_in_corners: bool
+    speed_rule: str
 
 
 class DrivePage:
@@ -57,8 +56,7 @@ class DrivePage:
             faults=arbiter.driver.faults,
             wakeups=arbiter.wakeups,
             autonomous=arbiter.autonomous,
-            min_speed_mph=controller.min_speed_mph,
-            slow_in_corners=controller.slow_in_corners,
+            speed_rule=controller.settings.rule,
         )
         return PageState(
             driver=self.hands.by.driver,

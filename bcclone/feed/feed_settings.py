@@ -62,7 +62,7 @@ STRATEGIES = {
     ),
 }
 
-STEERING, THROTTLE, PATH = "steering", "throttle", "path"  # what a network learns; see --predict
+STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and what only helps in training
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import AUTO, PATH, STEERING, THROTTLE, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.settings import check_settings, setting
 
@@ -166,10 +167,9 @@ class LearningSettings:
     )
     predict: str = setting(
         STEERING,
-        "outputs of the network besides the steering: none; throttle: the speed to drive, from the recorded speed, for "
-        "drive.py --learned-speed; path: the road ahead, which improves training on stores of `simulate roads`, and "
-        "which the written model leaves out",
-        choices=(STEERING, THROTTLE, PATH),
+        f"outputs of the network; {'; '.join(f'{each.predict}: {each.meaning}' for each in OUTPUTS)}; {PATH}: also the "
+        "road ahead, which improves training on stores of `simulate roads` and is not in the written model",
+        choices=(*(each.predict for each in OUTPUTS), PATH),
         group=_NETWORK,
     )
     dropout: float | None = setting(

@@ -16,6 +16,7 @@ import pytest
 import requests
 import websocket
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
@@ -43,8 +44,8 @@ TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000
 class Straight:
     """A policy that always returns the same steering."""
 
-    def act(self, frame):
-        return 0.25
+    def answer(self, frame):
+        return Answer(0.25)
 
     def forget(self):
         pass

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.page.page_state import PageContents
@@ -18,21 +19,22 @@ from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
+from tests.drive.test_controller import LAWS
 
 pytestmark = pytest.mark.slow  # in real time
 PAGE = "a page"
 
 
 class Steady:
-    """A policy that steers as it was told, or fails with `error`."""
+    """A policy that answers the same at every frame, or fails with `error`."""
 
-    def __init__(self, steering, speed_mph=None):
-        self.steering, self.error, self.speed_mph = steering, "", speed_mph
+    def __init__(self, steering):
+        self.steady, self.error = Answer(steering), ""
 
-    def act(self, frame):
+    def answer(self, frame):
         if self.error:
             raise RuntimeError(self.error)
-        return self.steering
+        return self.steady
 
     def forget(self):
         pass
@@ -126,16 +128,11 @@ def test_a_world_that_nobody_watches_rests(renderer):
         until(lambda state: state.mode == "driving")
 
 
-@pytest.mark.parametrize(
-    ("steering", "speed", "held_mph"),
-    [
-        (0.0, SpeedSettings(20.0, learned_speed=True, min_speed_mph=2.0), 6.0),
-        (0.5, SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0), 4.0),
-    ],
-    ids=["a speed that the model has learned", "slower in corners"],
-)
-def test_a_play_holds_the_speed_that_its_settings_ask_for(renderer, steering, speed, held_mph):
-    with driven(renderer, Steady(steering, speed_mph=6.0), speed) as (_, until):
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_a_play_holds_the_speed_that_its_settings_ask_for(renderer, law):
+    policy, held_mph = Steady(0.0), law.held_mph
+    policy.steady = law.answer
+    with driven(renderer, policy, law.settings) as (_, until):
         until(lambda state: state.speed_mph > held_mph - 0.5)
         speeds = []
         until(lambda state: speeds.append(state.speed_mph) or len(speeds) == 60)

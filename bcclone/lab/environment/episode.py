@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MPH
 from bcclone.drive.controller import SpeedController, SpeedSettings
@@ -105,7 +106,7 @@ class Episode:
         """
         tracked, car = self.tracked, self.tracked.car
         steering, *others = self._checked(action)
-        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, steering)
+        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, Answer(steering))
         car.control(steering, throttle)
         before = tracked.progress_m
         for _ in range(_STEPS):

@@ -59,7 +59,7 @@ def signature_of(file: ModelFile) -> Signature:
     """Return the inputs and outputs that a model has when it is exported."""
     steps = steps_of(file.model)
     frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
-    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, file.outputs)
+    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, len(file.outputs))
 
 
 def check_answers(path: Path, settings: ExportModelSettings, file: ModelFile, frames: Sequence[Image]) -> float:

@@ -23,7 +23,6 @@ from bcclone.system.errors import UserError
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
 _DRIVES = "drives"  # the name of the first axis
-_DESCRIPTION = f"{FRAME}: camera frames, RGB; {STEERING}: -1 (left) to 1 (right)"
 
 Function = Callable[..., Any]
 
@@ -71,8 +70,14 @@ def _metadata(file: ModelFile, signature: Signature) -> dict[str, str]:
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(signature.seq_length),
-        "description": f"{_DESCRIPTION}; {file.preprocessing.describe()}",
+        "description": f"{FRAME}: camera frames, RGB; {_describe_columns(file)}; {file.preprocessing.describe()}",
     }
+
+
+def _describe_columns(file: ModelFile) -> str:
+    """Return what the columns of the answer are."""
+    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
+    return ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
 
 
 def _litert_content(file: ModelFile, signature: Signature) -> bytes:

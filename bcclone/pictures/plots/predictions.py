@@ -94,7 +94,7 @@ def predict(model: keras.Model, images: Image) -> FloatArray:
         keras.ops.convert_to_numpy(model(keras.ops.cast(images[start : start + _BATCH], dtype), training=False))
         for start in range(0, len(images), _BATCH)
     ]
-    return np.asarray(np.concatenate(batches)[:, 0], np.float64)  # a second output is the speed
+    return np.asarray(np.concatenate(batches)[:, 0], np.float64)  # the first output is the steering
 
 
 def stretches(seconds: FloatArray) -> list[IndexArray]:

@@ -36,8 +36,9 @@ class ReferenceModel:
 
         memory: what the previous call returned; () begins a drive. Raises BadImage for a frame of another size.
         """
-        steering, memory = self.policy.steer(self.policy.preprocessing.apply(frame), memory)
-        return min(max(steering, -1.0), 1.0), memory
+        image = self.policy.preprocessing.apply(frame)
+        answer, memory = self.policy.next_answer(image, memory)
+        return min(max(answer.steering, -1.0), 1.0), memory
 
     def mask(self, frame: Image) -> Float32Array:
         """Return how much each pixel decided: float32 (160, 320), 0 to 1; raises BadImage for another size."""

@@ -257,7 +257,7 @@ function showCar() {
   write("frames", state.frames.toLocaleString("en"));
   write("faults", String(state.faults));
   write("slow", latency.limit > 0 ? `${latency.slow} over ${latency.limit} ms` : "");
-  write("corners", state.slow_in_corners ? `slows down to ${fixed(state.min_speed_mph, 0)} mph in corners` : "");
+  write("corners", state.speed_rule);
   element("uncertainty").hidden = uncertainty === null;
   if (uncertainty === null) return;
   element("uncertainty").classList.toggle("uncertain", uncertainty.uncertain);
