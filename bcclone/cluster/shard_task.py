@@ -160,7 +160,7 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         rows = with_frames(task.rows, stored.frames)
         extras = rows["extras"].tolist()[task.halo :]
         chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
-        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
+        table = row_table(rows[task.halo :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
     with h5py.File(path, "r+") as file:
         content = ShardOrigin(origin, dict(stored.unusable)).to_json()

@@ -85,7 +85,7 @@ def _export_rows(arguments: argparse.Namespace) -> int:
         notify(f"left out: {line}")
     print_result(
         arguments,
-        result.as_json(),
+        result,
         f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
         f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
         f"{len(result.skipped)} left out, {result.seconds:.1f} s",
@@ -106,7 +106,7 @@ def _export_model(arguments: argparse.Namespace) -> int:
         f"{result.output}: written, {result.megabytes:g} MB; its answers differ by at most "
         f"{result.greatest_difference:.1e} from those of {result.model}"
     )
-    print_result(arguments, result.as_json(), "\n".join(lines))
+    print_result(arguments, result, "\n".join(lines))
     return 0
 
 

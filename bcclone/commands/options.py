@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
 from bcclone.system.settings import Setting, settings_of, type_of
 from bcclone.system.settings import option_of as option_of
@@ -201,8 +202,8 @@ def results_folder(folder: Path | None) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print the result of --json."""
-    print(json.dumps(value, allow_nan=False))
+    """Print the result of --json: a dataclass, or JSON values."""
+    print(json.dumps(to_json(value), allow_nan=False))
 
 
 def print_result(arguments: argparse.Namespace, value: Any, text: str) -> None:

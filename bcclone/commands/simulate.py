@@ -68,7 +68,7 @@ def _record(arguments: argparse.Namespace) -> int:
     recorded = record(arguments.folder, settings)
     print_result(
         arguments,
-        recorded.as_json(),
+        recorded,
         f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
         f"next: python preprocess.py {arguments.folder} -o data.h5",
     )
@@ -82,7 +82,7 @@ def _roads(arguments: argparse.Namespace) -> int:
     result = make_road_samples(settings, notify)
     print_result(
         arguments,
-        result.as_json(),
+        result,
         f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
         f"{result.validation} validation samples, {result.seconds:.0f} s\n"
         f"next: python model.py {result.output} -o model.h5 --predict path",

@@ -3,9 +3,9 @@
 import datetime
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -33,10 +33,6 @@ class Recorded:
     rows: int
     seconds: float
     distance_m: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return asdict(self) | {"log": str(self.log)}
 
 
 class RecordingWriter:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bcclone.lab.exchange import csv_table, lerobot, minari, robomimic, tub
 from bcclone.lab.exchange.exchange_settings import CSV, LEROBOT, MINARI, ROBOMIMIC, TUB, ExportSettings
@@ -38,10 +37,6 @@ class ExportResult:
     size: tuple[int, int]
     skipped: tuple[str, ...]
     seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self) | {"output": str(self.output)}
 
 
 def export(settings: ExportSettings) -> ExportResult:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bcclone.lab.exchange import csv_table, lerobot, tub
 from bcclone.lab.exchange.exchange_settings import CSV, IMPORT_FORMATS, LEROBOT, TUB, ImportSettings
@@ -36,10 +35,6 @@ class ImportResult:
     deleted: int
     converted: int
     seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self) | {"output": str(self.output)}
 
 
 def import_recording(settings: ImportSettings) -> ImportResult:

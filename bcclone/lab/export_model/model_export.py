@@ -1,8 +1,7 @@
 """Export a model: write it in a format of other programs, and compare that file with the model before it is kept."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from bcclone.lab.export_model.export_settings import FORMATS, LITERT, ONNX, SAVED_MODEL, ExportModelSettings
 from bcclone.lab.export_model.runtimes import litert_interpreter, load_tf2onnx
@@ -32,10 +31,6 @@ class ExportModelResult:
     preprocessing: str
     frames: int
     greatest_difference: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self)
 
 
 def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ExportModelResult:
