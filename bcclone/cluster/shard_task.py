@@ -151,7 +151,7 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         rows = with_frames(task.rows, stored.frames)
         extras = rows["extras"].tolist()[task.context :]
         chunks = _own_samples(sample_chunks(rows.drop(columns="extras"), task.samples), task.context)
-        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.context :])
+        table = row_table(rows[task.context :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
     with h5py.File(path, "r+") as file:
         content = json_text(ShardOrigin(origin, dict(stored.unusable)))

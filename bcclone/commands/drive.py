@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
         notify(f"{result.folder}: {result.recorded} frames recorded{dropped}\nnext: python video.py {result.folder}")
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     return 0
 
 

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         plot_recording(result.log, rows_to_show(settings), settings.view)
         result = replace(result, view=settings.view)
-    print_result(arguments, result.as_json(), _listed(result, undone=settings.undo))
+    print_result(arguments, result, _listed(result, undone=settings.undo))
     return 0
 
 

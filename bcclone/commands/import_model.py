@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = import_model(chosen(ImportSettings, arguments), notify)
     print_result(
         arguments,
-        result.as_json(),
+        result,
         f"its frames are prepared as {result.preprocessing} (--preprocess {arguments.preprocess})\n"
         f"{result.model}: written; next: python drive.py {result.model} run1",
     )

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     info = monitor.info
     alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
     text = f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}"
-    print_result(arguments, {"output": str(output), **to_json(info)}, text)
+    print_result(arguments, {"output": output, **to_json(info)}, text)
     if not arguments.json:
         notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
     return 0

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = play(settings, lambda text: print(text, file=stream, flush=True))
     notify(_summary(result))
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     return 0
 
 

@@ -1,9 +1,8 @@
 """The settings and the result of a drive; without TensorFlow and sockets, so that --help answers at once."""
 
 import ipaddress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import SIMULATOR_PORT, check_settings, preprocess_setting, setting
@@ -85,10 +84,6 @@ class DriveResult:
     recorded: int
     dropped: int
     failure: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as an object for JSON."""
-        return asdict(self) | {"folder": None if self.folder is None else str(self.folder)}
 
 
 def check_token(host: str, token: str) -> None:

@@ -1,8 +1,7 @@
 """The settings and the result of `bcclone play`; loads nothing large, so that --help answers at once."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
@@ -69,7 +68,3 @@ class PlayResult:
     rows: int
     dropped: int
     failure: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as an object for JSON."""
-        return asdict(self) | {"folders": [str(folder) for folder in self.folders]}

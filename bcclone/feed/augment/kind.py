@@ -78,7 +78,7 @@ class Kind:
     place, the frames of a sample alike; on_device: (images, parameters, xp) -> images, for all images at once, float32
     (images, rows, width, 3), levels of 0 to 255. A test compares the two.
 
-    xp is the array library, as in the Python array API standard: NumPy, or keras.ops for tensors.
+    xp is the array library, as in the Python array API standard: NumPy for the processor, keras.ops for the device.
     """
 
     setting: str

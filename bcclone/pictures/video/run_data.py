@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from bcclone.pictures.video.run_frames import RunFrames, seconds_by_name
 from bcclone.recording.drivers import MODEL, DrivenRow, read_drivers
+from bcclone.recording.edits import seconds_since_first
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
-from bcclone.recording.seconds import seconds_since_first
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 

@@ -10,10 +10,9 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.images import Image
-from bcclone.recording.edits import read_edits
+from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import CAMERAS, time_of
-from bcclone.recording.seconds import seconds_since_first
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError
 
