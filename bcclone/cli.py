@@ -18,7 +18,7 @@ from typing import Any
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, local_path
+from bcclone.commands.options import actions_of, declare, local_path
 from bcclone.system.errors import UserError
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -102,7 +102,7 @@ def _only_errors() -> Iterator[None]:
 def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
     """Return the parser of a command module: its docstring is the description."""
     parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, formatter_class=_HelpFormatter)
-    command.add_arguments(parser)
+    declare(command, parser)
     type_names: dict[object, str] = {int: "N", float: "X", local_path: "PATH"}
     for action in actions_of(parser):  # --help names the type of a value instead of repeating the option's name
         if action.option_strings and action.nargs is None and not (action.metavar or action.choices):

@@ -1,7 +1,7 @@
 """Run the whole workflow without the simulator: record, preprocess, train, drive and score a lap, make the clips.
 
 Each step is a command, as a user would run it, in a process of its own. Steps that an earlier demo has completed are
-skipped; steps that it had only begun are run again.
+skipped; steps that it did not complete run again.
 """
 
 import json
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.simulator.world_settings import RecordSettings, WorldSettings
-from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
+from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.json_values import from_json
 from bcclone.system.settings import check_settings, setting
 from bcclone.train.train_settings import TrainSettings
@@ -28,7 +28,7 @@ from bcclone.train.train_settings import TrainSettings
 if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
     from bcclone.simulator.score import Score
 
-_NOTES = "steps.json"
+_STEPS = "steps"
 _FIRST_PICTURE = "clip of the recording"
 _DRIVE, _FIGURES = "drive and score", "figures.json"
 # Each lap looks different, so that the model does not learn one look by heart: docs/lab-log/2026-11.md, 2026-11-23.
@@ -92,7 +92,18 @@ class DemoStep:
 
 
 @dataclass(frozen=True)
-class DoneStep:
+class StepState:
+    """What the demo's folder says of a step: the command that began, and whether it is complete."""
+
+    command: tuple[str, ...]
+    complete: bool
+
+
+States = FinishedSteps[StepState]  # by the name of the step
+
+
+@dataclass(frozen=True)
+class TimedStep:
     """A completed step and its duration, 0 if an earlier demo had completed it."""
 
     step: DemoStep
@@ -103,7 +114,7 @@ class DoneStep:
 class DemoResult:
     """The steps, the score of the drive, and all of its figures as JSON values."""
 
-    steps: tuple[DoneStep, ...]
+    steps: tuple[TimedStep, ...]
     score: "Score"
     figures: Mapping[str, Any]
 
@@ -123,15 +134,15 @@ class DemoResult:
         return self._seconds_to(_DRIVE)
 
     def _seconds_to(self, name: str) -> float | None:
-        names = [finished.step.name for finished in self.steps]
-        seconds = [finished.seconds for finished in self.steps[: names.index(name) + 1]]
+        names = [timed.step.name for timed in self.steps]
+        seconds = [timed.seconds for timed in self.steps[: names.index(name) + 1]]
         return sum(seconds) if all(seconds) else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         steps = [
-            {"step": finished.step.name, "made": str(finished.step.makes), "seconds": round(finished.seconds, 2)}
-            for finished in self.steps
+            {"step": timed.step.name, "made": str(timed.step.makes), "seconds": round(timed.seconds, 2)}
+            for timed in self.steps
         ]
         return {
             "steps": steps,
@@ -146,27 +157,27 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
 
     quiet: the steps print errors only.
     """
-    notes = _Notes(settings.folder / _NOTES)
-    if notes.empty and settings.folder.is_dir() and any(settings.folder.iterdir()):
+    kept = settings.folder / _STEPS
+    if not kept.is_dir() and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
-    steps, finished, rerun = _steps(settings), [], False
+    states, steps, timed, rerun = States(kept, StepState), _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         notify(f"\nstep {number} of {len(steps)}, {step.name}:")
-        missing = rerun or not (notes.finished(step) and step.proof.exists())
+        missing = rerun or not _is_complete(step, states)
         start = time.monotonic()
         if missing:
-            _clear(step, notes)
+            _clear(step, states)
             notify(f"$ {step.shown}")
-            _run(step, notes, quiet)
+            _run(step, states, quiet)
         else:
             notify(f"{step.makes} is complete already")
         rerun = rerun or (missing and not step.shown_only)
-        finished.append(DoneStep(step, time.monotonic() - start if missing else 0.0))
+        timed.append(TimedStep(step, time.monotonic() - start if missing else 0.0))
     (drive,) = (step for step in steps if step.name == _DRIVE)
     from bcclone.simulator.score import Score
 
     figures = json.loads(drive.proof.read_text(encoding="utf-8"))
-    return DemoResult(tuple(finished), from_json(Score, figures, unknown="ignore"), figures)
+    return DemoResult(tuple(timed), from_json(Score, figures, unknown="ignore"), figures)
 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:
@@ -200,52 +211,24 @@ def _argument(value: object) -> str:
     return f"./{value}" if isinstance(value, Path) and str(value).startswith("-") else str(value)
 
 
-class _Notes:
-    """Keeps in a file of the demo's folder which commands have begun and which are complete."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._commands: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            try:
-                self._commands = dict(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError):
-                raise UserError(
-                    f"{path} was not written by a demo; remove the folder, or choose another with --folder"
-                ) from None
-
-    @property
-    def empty(self) -> bool:
-        """Return whether no demo has begun in the folder."""
-        return not self._commands
-
-    def finished(self, step: DemoStep) -> bool:
-        """Return whether exactly this command is complete."""
-        return self._commands.get(step.name) == {"command": list(step.command), "finished": True}
-
-    def note(self, step: DemoStep, finished: bool) -> None:
-        """Note that a step begins or is complete."""
-        self._commands[step.name] = {"command": list(step.command), "finished": finished}
-        write_text(self._path, json.dumps(self._commands, indent=2) + "\n")
-
-    def has_begun(self, step: DemoStep) -> bool:
-        """Return whether an earlier demo has begun the step."""
-        return step.name in self._commands
+def _is_complete(step: DemoStep, states: States) -> bool:
+    """Return whether an earlier demo has completed exactly this command."""
+    return states.find(step.name) == StepState(step.command, complete=True) and step.proof.exists()
 
 
-def _clear(step: DemoStep, notes: _Notes) -> None:
+def _clear(step: DemoStep, states: States) -> None:
     """Remove what an earlier demo left of a step; refuse to remove anything else."""
     for leftover in (step.makes, *step.side_products):
-        if leftover.exists() and not notes.has_begun(step):
+        if leftover.exists() and states.find(step.name) is None:
             raise UserError(f"{leftover} exists, but not from a demo; choose another folder with --folder")
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:
             leftover.unlink(missing_ok=True)
-    notes.note(step, finished=False)
+    states.keep(step.name, StepState(step.command, complete=False))
 
 
-def _run(step: DemoStep, notes: _Notes, quiet: bool) -> None:
+def _run(step: DemoStep, states: States, quiet: bool) -> None:
     """Run a step; raises UserError when it fails."""
     command = [sys.executable, "-m", "bcclone", *step.command, *(["--quiet"] if quiet else [])]
     with subprocess.Popen(command, stdout=sys.stderr) as process:
@@ -259,14 +242,14 @@ def _run(step: DemoStep, notes: _Notes, quiet: bool) -> None:
         raise UserError(
             f"the demo ends here: `{step.shown}` failed (exit code {code}); fix the error above, and run the demo again"
         )
-    notes.note(step, finished=True)
+    states.keep(step.name, StepState(step.command, complete=True))
 
 
 def show_result(result: DemoResult) -> Sequence[str]:
     """Return the lines of the final table."""
     lines = [f"{'step':<22}{'seconds':>8}  what it made"]
-    lines += [f"{finished.step.name:<22}{finished.seconds:>8.1f}  {finished.step.makes}" for finished in result.steps]
-    lines.append(f"{'total':<22}{sum(finished.seconds for finished in result.steps):>8.1f}")
+    lines += [f"{timed.step.name:<22}{timed.seconds:>8.1f}  {timed.step.makes}" for timed in result.steps]
+    lines.append(f"{'total':<22}{sum(timed.seconds for timed in result.steps):>8.1f}")
     picture, lap, score = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.score
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]

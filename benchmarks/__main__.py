@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 
 from bcclone.cli import run_module
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, notify, print_json
+from bcclone.commands.options import add_settings, chosen, notify, print_json
 from bcclone.system.hardware import find_cards, visible_cards
 
 BENCHMARKS = {  # name: (its module, what it measures)
@@ -46,11 +46,10 @@ class Benchmark(ModuleType):
         """Declare the options."""
         add_settings(parser, self._module.Settings)
         parser.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
-        add_output_options(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Measure; return the exit code: 1 when something failed, or with --check-bars when a bar was missed."""
-        settings = build(self._module.Settings, **given_for(self._module.Settings, arguments))
+        settings = chosen(self._module.Settings, arguments)
         gpus = [card.describe() for card in visible_cards(find_cards())]
         for gpu in gpus:
             notify(f"GPU of this machine: {gpu}")

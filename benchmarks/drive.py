@@ -19,6 +19,7 @@ from bcclone.dataset.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.process import server_process
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
@@ -31,7 +32,8 @@ from benchmarks.driving import (
     telemetry_texts,
     watching,
 )
-from benchmarks.measures import Measure, Report, measure_in_rounds
+from benchmarks.measures import Measure, Report
+from benchmarks.rounds import measure_in_rounds
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _PAGES = 2
@@ -54,7 +56,7 @@ class Settings:
         check_settings(self)
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Return the drive server's measures; the default mode must reach the bars."""
     with model_or_untrained(settings.model) as model:
         return Report(_measure(model, frames_to_send(settings.recording), settings.rounds))
@@ -113,7 +115,7 @@ def _decide(policy: SteeringPolicy, jpegs: Sequence[bytes], count: int) -> list[
     milliseconds = []
     for jpeg in itertools.islice(itertools.cycle(jpegs), count):
         since = time.perf_counter()
-        policy.act(decode_jpeg(jpeg))
+        policy.answer(decode_jpeg(jpeg))
         milliseconds.append((time.perf_counter() - since) * 1000)
     return milliseconds
 

@@ -36,12 +36,15 @@ _SILENCE_SECONDS = 10.0
 _FRAMES = 60
 FRAMES_PER_SECOND = 30.0
 _WATCH = """
-import sys, urllib.request
-with urllib.request.urlopen(sys.argv[1]) as events:
-    events.readline()
-    print("watching", flush=True)
-    while events.read(65536):
-        pass
+import json, sys
+from websocket import create_connection
+page = create_connection(sys.argv[1])
+while True:
+    frame = page.recv()
+    number = json.loads(frame[4:4 + int.from_bytes(frame[:4], "big")])["number"]
+    page.send(json.dumps({"drawn": number}))
+    if number == 1:
+        print("watching", flush=True)
 """
 
 
@@ -137,10 +140,10 @@ def _connection_errors() -> Iterator[None]:
 
 
 def _paced(rounds: int, rate: float) -> Iterator[int]:
-    begun = time.monotonic()
+    since = time.monotonic()
     for number in range(rounds):
         if rate:
-            time.sleep(max(begun + number / rate - time.monotonic(), 0.0))
+            time.sleep(max(since + number / rate - time.monotonic(), 0.0))
         yield number
 
 
@@ -163,7 +166,7 @@ def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
     saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end if a page is gone.
     """
     control(port, {"saliency": saliency})
-    command = [sys.executable, "-c", _WATCH, f"http://127.0.0.1:{port}/events"]
+    command = [sys.executable, "-c", _WATCH, f"ws://127.0.0.1:{port}/socket"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(pages)]
     try:
         for reader in readers:
@@ -188,5 +191,5 @@ def control(port: int, changes: Mapping[str, bool]) -> None:
 def state(port: int) -> dict[str, Any]:
     """Return the state that the page shows."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
+        shown: dict[str, Any] = json.load(answer)
+    return shown

@@ -5,14 +5,16 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from benchmarks.measures import Measure, Report
+from benchmarks.rounds import rounds_setting
 
 _LARGE, _SMALL, _RACING = "bcclone, 160x320", "bcclone, 64x64", "CarRacing-v3, 96x96 from above"
 _VECTOR_CARS = 4
@@ -47,13 +49,13 @@ class Settings:
 
     road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
     steps: int = setting(300, "number of steps of each measurement", minimum=10)
-    rounds: int = setting(3, "number of rounds; the figures are the best of them", minimum=1)
+    rounds: int = rounds_setting(figures="the best of them")
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Return steps a second of each environment, each in processes of its own, in turn; the best round counts.
 
     CarRacing is left out, with a note, if Box2D is not installed.

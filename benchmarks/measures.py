@@ -1,10 +1,8 @@
 """Measured values with their bars, and the report of a benchmark as a table and as JSON."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
-
-_Result = TypeVar("_Result")
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,8 @@ class Report:
         ]
 
 
-def measure_in_rounds(functions: Mapping[str, Callable[[], _Result]], rounds: int) -> dict[str, list[_Result]]:
-    """Call all functions in each of several rounds, so that a slow moment of the machine affects all alike.
-
-    Return the results of each, in order of the rounds; a first round, in which caches fill, is not counted.
-    """
-    results: dict[str, list[_Result]] = {name: [] for name in functions}
-    for number in range(rounds + 1):
-        for name, measure in functions.items():
-            result = measure()
-            if number:
-                results[name].append(result)
-    return results
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, the first column to the left, the others to the right."""
+    first, *others = ([len(cell) + 2 for cell in column] for column in zip(*rows, strict=True))
+    form = f"{{:<{max(first)}}}" + "".join(f"{{:>{max(lengths)}}}" for lengths in others)
+    return [form.format(*row).rstrip() for row in rows]

@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,12 @@ from bcclone.dataset.store import Store
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, parse_names, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
-from benchmarks.feeds.meter import in_fresh_process
-from benchmarks.measures import Report
+from benchmarks.measures import Report, aligned
+from benchmarks.rounds import in_fresh_process
 
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 _DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
@@ -82,7 +83,7 @@ class Settings:
             raise ValueError(f"no network is called {', '.join(unknown)}; choose from {', '.join(NETWORKS)}")
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Return the figures and the commands of each model, which docs/networks.py compares; raises UserError."""
     models: dict[str, Any] = {}
     failed: dict[str, str] = {}
@@ -101,7 +102,7 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
     return Report(tables=_table(models), values={"machine": machine, "models": models}, failed=failed)
 
 
-def _kept(name: str, recording: Path, folder: Path, settings: Settings, notify: Callable[[str], None]) -> Any:
+def _kept(name: str, recording: Path, folder: Path, settings: Settings, notify: Notify) -> Any:
     """Return the figures of a model, from the folder if it is complete there."""
     result = folder / f"{name}.json"
     if not result.exists():
@@ -157,7 +158,7 @@ def parameters_in(log: str) -> int:
 
 
 def run_bcclone(*words: object) -> tuple[Any, str]:
-    """Run a command of bcclone; return its --json and what it printed beside; raises UserError with its last line."""
+    """Run a command of bcclone; return its --json and its other output; raises UserError with its last line."""
     line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -191,12 +192,18 @@ def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
 
 
 def _table(models: Mapping[str, Any]) -> list[str]:
-    rows = [f"{'':<18}{'parameters':>12}{'val. loss':>11}{'correlation':>13}{'interventions':>15}  m from the middle"]
+    rows = [["", "parameters", "val. loss", "correlation", "interventions", "m from the middle"]]
     for name, one in models.items():
         distances = " ".join(f"{row['mean_abs_cross_track_m']:.2f}" for row in one["rows"].values())
-        correlation = one["replay"]["steering_correlation_smoothed"]
+        correlation = f"{one['replay']['steering_correlation_smoothed']:.2f}"
         rows.append(
-            f"{name:<18}{one['parameters']:>12,}{one['val_loss']:>11.4f}{correlation:>13.2f}"
-            f"{one['interventions']:>15}  {distances}"
+            [
+                name,
+                f"{one['parameters']:,}",
+                f"{one['val_loss']:.4f}",
+                correlation,
+                f"{one['interventions']}",
+                distances,
+            ]
         )
-    return rows
+    return aligned(rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
@@ -21,11 +22,11 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 class PredictingPolicy(Policy):
     """A policy that calls Keras's predict for each frame."""
 
-    def act(self, frame: Image) -> float:
-        """Return the steering for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its window each time."""
+    def answer(self, frame: Image) -> Answer:
+        """Return the answer for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its window each time."""
         self._memory = window_after(self._memory, self.preprocessing.apply(frame), self.seq_length)
-        given = np.stack(self._memory).reshape(1, *self.model.input_shape[1:])
-        return float(self.model.predict(given, verbose=0)[0, 0])
+        window = np.stack(self._memory).reshape(1, *self.model.input_shape[1:])
+        return Answer.of(self.model.predict(window, verbose=0)[0])
 
 
 def main() -> int:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import cv2
 import h5py
@@ -27,8 +28,10 @@ from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
-from benchmarks.measures import Measure, Report, measure_in_rounds
+from benchmarks.measures import Measure, Report
+from benchmarks.rounds import measure_in_rounds, median_ratio, rounds_setting
 from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, refuse_both
 
 _SIDE = 128
@@ -38,7 +41,6 @@ _ROOFLINE_BAR, _SOURCE_BAR = 0.85, 5.0
 _ROUNDS = 7
 _SOURCE_ROWS = 100  # fewer, since its conversion takes much longer
 _CONVERSION, _SOURCE = "conversion to a store", "the source's way"
-_SOURCE_ONCE = f"{_SOURCE}, each image decoded once"
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Settings:
     recording: Path | None = setting(
         None, "recording to convert: a folder or its log", unit="PATH", shown="a synthetic one"
     )
-    rounds: int = setting(_ROUNDS, "number of rounds; the figures are medians", minimum=1)
+    rounds: int = rounds_setting(_ROUNDS)
 
     def __post_init__(self) -> None:
         check_settings(self)
         refuse_both(self, "recording")
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Return the conversion's measures for a recording, or for a synthetic one.
 
     All rates are in distinct images per second. Everything is written to the system's temporary folder.
@@ -71,7 +73,7 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
             draw_recording(recording, settings.frames or SYNTHETIC_IMAGES)
         plan = make_plan((str(recording),), SampleSettings(), None)
         rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, settings.rounds)
-    return Report(_compare({name: float(np.median(of_rounds)) for name, of_rounds in rates.items()}))
+    return Report(_compare(rates))
 
 
 def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
@@ -86,19 +88,13 @@ def _rates(
     recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, rounds: int
 ) -> dict[str, list[float]]:
     """Return images per second of each conversion and round. files: all images; rows: what the source's way takes."""
-    of_source = sum(map(len, rows))
     settings = PreprocessSettings((recording,), folder / "data.h5")
-    pixels = folder / "pixels.h5"
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
         conversions: dict[str, tuple[int, Callable[[], float]]] = {
             _CONVERSION: (len(files), partial(_convert, settings)),
             "decode and resize alone, threads": (len(files), partial(time_decoding, files)),
             "decode and resize alone, processes": (len(files), partial(time_decoding, files, processes)),
-            _SOURCE: (of_source, partial(time_source_conversion, rows, pixels, once=False)),
-            f"{_SOURCE}, each image decoded once": (
-                of_source,
-                partial(time_source_conversion, rows, pixels, once=True),
-            ),
+            _SOURCE: (sum(map(len, rows)), partial(time_source_conversion, rows, folder / "pixels.h5")),
         }
         seconds = measure_in_rounds({name: measure for name, (_, measure) in conversions.items()}, rounds)
     return {name: [count / of_round for of_round in seconds[name]] for name, (count, _) in conversions.items()}
@@ -132,14 +128,13 @@ def _decode(files: Sequence[str]) -> None:
         cv2.resize(frame, (_SIDE, _SIDE), small, interpolation=cv2.INTER_LINEAR)
 
 
-def time_source_conversion(rows: Sequence[Sequence[str]], store: Path, once: bool) -> float:
+def time_source_conversion(rows: Sequence[Sequence[str]], store: Path) -> float:
     """Return the seconds to write every sample of the rows as pixels, in one process and with OpenCV.
 
-    rows: the files of each row's cameras. The samples are those of the default settings: the frames of each camera in
-    this row and the rows before, and their mirror images. once: read each image once, instead of once per sample.
+    rows: the files of each row's cameras. The samples follow the default settings: the frames of each camera in
+    this row and the rows before, and their mirror images.
     """
     cv2.setNumThreads(-1)  # OpenCV's own choice
-    read = lru_cache(len(rows[0]) * (_PREVIOUS + 1))(_read) if once else _read
     since = time.perf_counter()
     with h5py.File(store, "w") as file:
         frame_rows = sum(min(number, _PREVIOUS + 1) for number in range(1, len(rows) + 1))
@@ -147,7 +142,7 @@ def time_source_conversion(rows: Sequence[Sequence[str]], store: Path, once: boo
         images = file.create_dataset("images", (size, _SIDE, _SIDE, 3), np.uint8)
         count = 0
         for last in range(1, len(rows) + 1):
-            frames = [read(path) for row in rows[max(last - _PREVIOUS - 1, 0) : last] for path in row]
+            frames = [_read(path) for row in rows[max(last - _PREVIOUS - 1, 0) : last] for path in row]
             samples = np.stack([*frames, *(cv2.flip(frame, 1) for frame in frames)])
             images[count : count + len(samples)] = samples
             count += len(samples)
@@ -163,17 +158,16 @@ def _read(path: str) -> Image:
 
 def _convert(settings: PreprocessSettings) -> float:
     """Return the seconds from the log to the finished store, which is removed again."""
-    made = convert(settings)
-    made.output.unlink()
-    return made.seconds
+    conversion = convert(settings)
+    conversion.output.unlink()
+    return conversion.seconds
 
 
-def _compare(rates: dict[str, float]) -> list[Measure]:
-    roofline = max(rate for name, rate in rates.items() if name.startswith("decode"))
-    once = rates[_SOURCE_ONCE]
+def _compare(rates: dict[str, list[float]]) -> list[Measure]:
+    decoding = max((name for name in rates if name.startswith("decode")), key=lambda name: median(rates[name]))
+    to_decoding, to_source = (median_ratio(rates[_CONVERSION], rates[other]) for other in (decoding, _SOURCE))
     return [
-        *(Measure(name, rate, "images/s") for name, rate in rates.items()),
-        Measure("conversion to the faster decoding alone", rates[_CONVERSION] / roofline, "x", _ROOFLINE_BAR),
-        Measure("conversion to the source's way", rates[_CONVERSION] / rates[_SOURCE], "x", _SOURCE_BAR),
-        Measure("conversion to that with each decoded once", rates[_CONVERSION] / once, "x"),
+        *(Measure(name, median(of_rounds), "images/s") for name, of_rounds in rates.items()),
+        Measure("conversion to the faster decoding alone", to_decoding, "x", _ROOFLINE_BAR),
+        Measure("conversion to the source's way", to_source, "x", _SOURCE_BAR),
     ]

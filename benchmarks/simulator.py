@@ -21,6 +21,7 @@ from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
@@ -49,7 +50,7 @@ class Settings:
         check_settings(self)
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Return the simulator's measures."""
     from bcclone.model.policy import load_policy
 

@@ -7,7 +7,7 @@ the recording.
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -21,6 +21,7 @@ from bcclone.drive.process import server_process
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
@@ -40,7 +41,7 @@ from benchmarks.measures import Measure, Report
 _PERIODS = 12  # of the drive; the first warms up
 _MEMORY_BAR = 1.05
 _DRIFT_BAR = 1.25  # of the p99: a busy machine alone causes as much
-_LEAK_BAR = 4  # threads and files: those of a connection that has just been cut
+_LEAK_BAR = 4  # threads and files of a connection that has just been cut
 _LARGEST_DISK = 4e9
 _PAUSE_SECONDS = 1.0  # before the next connection, after one that failed
 _BLOCKS = (1 << 20, 1 << 12, 1)  # bytes that are written at a time to fill a disk
@@ -87,7 +88,7 @@ class Settings:
             raise ValueError("--disk-fills fills the disk of a recording; name its folder with --record")
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Drive for some minutes; notify is called after each twelfth.
 
     Raises UserError for a disk that is too large, or when the server ends or answers nothing for a whole twelfth.
@@ -195,7 +196,7 @@ def _open_files(process: psutil.Process) -> int | None:
     return process.num_fds()
 
 
-def _soak(model: Path, texts: Sequence[str], settings: Settings, notify: Callable[[str], None]) -> list[Measure]:
+def _soak(model: Path, texts: Sequence[str], settings: Settings, notify: Notify) -> list[Measure]:
     run = None if settings.record is None else settings.record / "run"
     full = np.linspace(1, _PERIODS - 2, settings.disk_fills + 2).round().astype(int).tolist()[1:-1]
     arguments = [model, *([run] if run else []), "--async-mode", settings.async_mode]

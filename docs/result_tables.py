@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor")),
-    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "play")),
+    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
     *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "roads", "take-over")),
     ROOT / "writeup_images" / "README.md",
 ]

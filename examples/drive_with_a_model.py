@@ -23,7 +23,7 @@ def main(model: str, road: str) -> None:
     frame, info = env.reset(seed=0)
     ended = False
     while not ended:
-        frame, _, terminated, truncated, info = env.step(np.array([policy.act(frame)], np.float32))
+        frame, _, terminated, truncated, info = env.step(np.array([policy.answer(frame).steering], np.float32))
         ended = terminated or truncated
     env.close()
     lap_m = env.unwrapped.episode.track.lap_m

@@ -4,13 +4,14 @@
     python examples/one_file.py lap one.h5
     python drive.py one.h5 --preprocess nvidia-66x200-yuv
 
-This is the whole idea, with TensorFlow, OpenCV and NumPy alone; it imports nothing of bcclone. What the package adds is
-what a long life with recordings asks for: logs of every dialect, stores that feed a GPU, exact resume, checks,
-simulated drives, and models of any origin.
+This is the whole idea, with TensorFlow, OpenCV and NumPy alone; it imports nothing of bcclone. The functions stand in
+the order of the data: rows of the log -> samples -> images in batches -> network. The package adds all else: logs of
+every dialect, stores that feed a GPU, exact resume, checks, simulated drives, and models of any origin.
 """
 
 import argparse
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +23,15 @@ import tensorflow as tf
 from keras import layers
 
 HEIGHT, WIDTH = 66, 200  # of the network's input, as in Bojarski et al., arXiv:1604.07316
-SIDE_CORRECTION = 0.2  # the left camera sees the car too far left, so its label steers right
+SIDE_CORRECTION = 0.2  # a side camera shows the road as if the car were off its line; this steers back to the line
 STRETCH = 45  # rows, three seconds of driving
 
 
 class Sample(NamedTuple):
-    """An image file and the steering that belongs to what it shows, -1 (left) to 1 (right)."""
+    """An image to train on, and the steering that it asks for, -1 (left) to 1 (right).
+
+    flipped: the image is mirrored when it is loaded; its steering is the mirror image's.
+    """
 
     image: Path
     steering: float
@@ -35,10 +39,10 @@ class Sample(NamedTuple):
 
 
 def read_recording(folder: Path) -> list[list[Sample]]:
-    """Return the samples of each row of driving_log.csv, six a row: three cameras, each also as a mirror image.
+    """Return the six samples of each row of driving_log.csv: three cameras, each also as a mirror image.
 
-    The simulator writes center,left,right,steering,throttle,brake,speed. Its paths are those of the machine that
-    recorded, so only the names of the files count.
+    The simulator writes center,left,right,steering,throttle,brake,speed. Mirror images teach the network as many right
+    bends as left ones.
     """
     rows = []
     with (folder / "driving_log.csv").open(newline="") as file:
@@ -47,43 +51,56 @@ def read_recording(folder: Path) -> list[list[Sample]]:
                 angle = float(steering)
             except ValueError:  # a header
                 continue
-            cameras = [(center, 0.0), (left, SIDE_CORRECTION), (right, -SIDE_CORRECTION)]
-            images = [(image_in(folder, path), angle + correction) for path, correction in cameras]
-            rows.append([Sample(image, label, flipped) for image, label in images for flipped in (False, True)])
+            row = []
+            for path, correction in ((center, 0.0), (left, SIDE_CORRECTION), (right, -SIDE_CORRECTION)):
+                image, label = image_in(folder, path), angle + correction
+                row += [Sample(image, label, flipped=False), Sample(image, -label, flipped=True)]
+            rows.append(row)
     return rows
 
 
 def image_in(folder: Path, path: str) -> Path:
-    """Return where an image of the log lies, whichever system wrote its path."""
+    """Return the path of an image; the log has paths of the machine that recorded, so only the name counts."""
     return folder / "IMG" / path.strip().replace("\\", "/").rpartition("/")[2]
+
+
+def split(rows: list[list[Sample]]) -> tuple[list[Sample], list[Sample]]:
+    """Return the samples for training and for validation: every fifth stretch of the drive is held out.
+
+    Neighbouring frames are nearly alike, so a random split would only test what the network has memorised.
+    """
+    training: list[Sample] = []
+    validation: list[Sample] = []
+    for number, row in enumerate(rows):
+        held_out = number // STRETCH % 5 == 2
+        (validation if held_out else training).extend(row)
+    return training, validation
 
 
 def prepare(frame: np.ndarray) -> np.ndarray:
     """Return the network's input, YUV uint8 (66, 200, 3), for a camera frame, RGB uint8 (160, 320, 3).
 
-    Sky and bonnet are cropped: they say nothing about the road. drive.py does the same under the name
-    nvidia-66x200-yuv.
+    Sky and bonnet are cropped: they do not show the road. drive.py must prepare its frames alike; it calls this
+    preprocessing nvidia-66x200-yuv.
     """
     road = cv2.resize(frame[60:135], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     return cv2.cvtColor(road, cv2.COLOR_RGB2YUV)
 
 
 def load(samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images, uint8 (samples, 66, 200, 3), and the steering, float32 (samples,), of samples."""
+    """Return the prepared images, uint8 (samples, 66, 200, 3), and the steering, float32 (samples,)."""
     images = np.empty((len(samples), HEIGHT, WIDTH, 3), np.uint8)
-    steering = np.empty(len(samples), np.float32)
     for number, sample in enumerate(samples):
         frame = cv2.imread(str(sample.image))
         if frame is None:
             raise SystemExit(f"error: {sample.image}: no image; is the recording complete?")
         image = prepare(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         images[number] = image[:, ::-1] if sample.flipped else image
-        steering[number] = -sample.steering if sample.flipped else sample.steering
-    return images, steering
+    return images, np.array([sample.steering for sample in samples], np.float32)
 
 
 def batches(samples: list[Sample], batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches without end, shuffled anew in each epoch; only the images of a batch are in memory."""
+    """Yield batches without end, shuffled anew in each epoch; only one batch of images is in memory."""
     random = np.random.default_rng(seed)
     while True:
         order = random.permutation(len(samples))
@@ -91,19 +108,8 @@ def batches(samples: list[Sample], batch_size: int, seed: int) -> Iterator[tuple
             yield load([samples[index] for index in order[first : first + batch_size]])
 
 
-def split(rows: list[list[Sample]]) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples of training and of validation: a fifth of the drive is held out, in stretches.
-
-    Neighbouring frames are nearly alike, so a random split would only test what the network has memorised.
-    """
-    parts: tuple[list[Sample], list[Sample]] = [], []
-    for number, row in enumerate(rows):
-        parts[number // STRETCH % 5 == 2].extend(row)
-    return parts
-
-
 def build_network() -> keras.Model:
-    """Return the network of Nvidia's PilotNet, with dropout against memorising: 252,219 weights."""
+    """Return the network of Nvidia's PilotNet, 252,219 weights, with a dropout layer against memorising."""
     return keras.Sequential(
         [
             keras.Input((HEIGHT, WIDTH, 3)),
@@ -134,10 +140,10 @@ def train(recording: Path, output: Path, epochs: int, batch_size: int = 64, seed
     network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")
     network.fit(
         batches(training, batch_size, seed),
-        steps_per_epoch=-(-len(training) // batch_size),
+        steps_per_epoch=math.ceil(len(training) / batch_size),
         epochs=epochs,
         validation_data=batches(validation, batch_size, seed),
-        validation_steps=-(-len(validation) // batch_size),
+        validation_steps=math.ceil(len(validation) / batch_size),
         verbose=2,
     )
     network.save(output)

@@ -92,7 +92,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("angles", type=float, nargs="+", help="degrees")
-    given = parser.parse_args()
-    (output,) = RoadSimulator(load_policy(given.model)).simulate([given.angles], ["angle"] * len(given.angles), "")
+    arguments = parser.parse_args()
+    (output,) = RoadSimulator(load_policy(arguments.model)).simulate(
+        [arguments.angles], ["angle"] * len(arguments.angles), ""
+    )
     farthest = max(abs(xte) for xte in output.otherParams["xte"])
     print(f"{output.otherParams['cause']} after {output.simTime:.1f} s, at most {farthest:.2f} m from the centre line")

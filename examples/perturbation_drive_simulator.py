@@ -39,7 +39,7 @@ class LaneKeeping(ADS):
 
     def action(self, input: npt.NDArray[np.uint8]) -> list[list[float]]:  # noqa: A002  (their name)
         """Return steering, -1 to 1, and throttle for an RGB image of any size."""
-        return [[self._policy.act(cv2.resize(input, (FRAME_WIDTH, FRAME_HEIGHT))), 0.0]]
+        return [[self._policy.answer(cv2.resize(input, (FRAME_WIDTH, FRAME_HEIGHT))).steering, 0.0]]
 
     def name(self) -> str:
         """Return the name in reports."""

@@ -1,4 +1,4 @@
-"""Drive a road that is given as points, and keep the figures of each step: what the adapters in this folder share."""
+"""Drive a road through points, and keep the figures of each step; the adapters in this folder share this module."""
 
 import json
 import tempfile
@@ -21,7 +21,7 @@ Act = Callable[[npt.NDArray[np.uint8]], Sequence[float]]  # an RGB frame -> stee
 
 @dataclass(frozen=True)
 class RoadDrive:
-    """A drive. actions: of each step; infos: what the environment said after each step, docs/how-to/environment.md."""
+    """A drive. actions: of each step; infos: of the environment after each step, docs/how-to/environment.md."""
 
     actions: list[Sequence[float]]
     infos: list[dict[str, Any]]
@@ -38,9 +38,9 @@ class RoadDrive:
 
 
 def act_of(policy: SteeringPolicy) -> Act:
-    """Return what a policy does from the beginning of a drive on."""
+    """Return the actions of a policy, from the beginning of a drive."""
     policy.forget()
-    return lambda frame: [policy.act(frame)]
+    return lambda frame: [policy.answer(frame).steering]
 
 
 def drive_road(points: Sequence[tuple[float, float]], act: Act, **settings: Any) -> RoadDrive:
@@ -55,7 +55,7 @@ def drive_road(points: Sequence[tuple[float, float]], act: Act, **settings: Any)
 
 
 def drive(road: str, act: Act, **settings: Any) -> RoadDrive:
-    """Drive an episode on a road; settings: further arguments of the environment."""
+    """Drive an episode on a road; settings: arguments of the environment."""
     actions, infos = [], []
     env = gymnasium.make("bcclone/Road-v0", road=road, **settings)
     frame, _ = env.reset(seed=0)

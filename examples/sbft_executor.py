@@ -57,7 +57,7 @@ class RoadTestExecutor:
         return {"time-budget": self._end - time.monotonic()}
 
     def validate_test(self, the_test: Any) -> tuple[bool, str]:
-        """Return whether a road keeps to the rules, and what is wrong with it."""
+        """Return whether a road keeps to the rules, and its faults."""
         faults = judge_road(np.asarray(the_test.road_points, float), ROAD_WIDTH_M, self._rules)
         return not faults, "; ".join(faults)
 
@@ -90,10 +90,10 @@ if __name__ == "__main__":
     parser.add_argument("model")
     parser.add_argument("generator", help="MODULE:CLASS")
     parser.add_argument("--time-budget", type=float, default=300, help="seconds")
-    given = parser.parse_args()
-    module, _, name = given.generator.partition(":")
+    arguments = parser.parse_args()
+    module, _, name = arguments.generator.partition(":")
     try:
         generator = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        parser.error(f"{given.generator}: {error}; is its folder on PYTHONPATH?")
-    generator(executor=RoadTestExecutor(load_policy(given.model), given.time_budget), map_size=200).start()
+        parser.error(f"{arguments.generator}: {error}; is its folder on PYTHONPATH?")
+    generator(executor=RoadTestExecutor(load_policy(arguments.model), arguments.time_budget), map_size=200).start()

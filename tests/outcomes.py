@@ -120,15 +120,15 @@ def keys_of(value, prefix=""):
     return []
 
 
+_MEASURED = ("seconds", "latency", "_ms", "per_second", "wait_share", "path", "real_time", "folder")
+
+
 def without_times(value):
     if isinstance(value, dict):
         return {
             key: without_times(inner)
             for key, inner in value.items()
-            if not (isinstance(inner, str) and inner.startswith("/tmp"))
-            and not any(
-                word in key for word in ("seconds", "latency", "_ms", "per_second", "path", "real_time", "folder")
-            )
+            if not (isinstance(inner, str) and inner.startswith("/tmp")) and not any(word in key for word in _MEASURED)
         }
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
@@ -371,21 +371,8 @@ def _exit_codes(checkout, model):
         number, out, err = checkout.run(*words)
         found[label] = {"code": number, "traceback": "Traceback" in err, "out": bool(out), "err": bool(err)}
 
-    code("completion", "completion", "bash")
-    for name in (
-        "preprocess.py",
-        "model.py",
-        "drive.py",
-        "video.py",
-        "plots",
-        "simulate",
-        "evaluate",
-        "replay",
-        "import-model",
-        "demo",
-        "doctor",
-        "completion",
-    ):
+    listed = re.findall(r"^  ([a-z-]+) ", checkout.run("--help")[1], re.MULTILINE)
+    for name in (f"{name}.py" if (checkout.root / f"{name}.py").exists() else name for name in listed):
         code(f"{name} --help", name, "--help")
         code(f"{name} --nonsense", name, "--nonsense")
     code("preprocess nowhere", "preprocess.py", "nowhere")

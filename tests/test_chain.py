@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from bcclone.evaluate.replay_served import FrameReplay
 from bcclone.recording.log import read_log
-from tests.conftest import command, run_process, shared
+from tests.conftest import ROOT, run_process, run_script, shared
 from tests.drive.drive_server import drive, serving
 
 
@@ -40,6 +41,22 @@ def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path)
     assert len(world.controls) == 119
 
 
+def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained_model):
+    run_script("simulate", "record", tmp_path / "lap", "--laps", 0.3)
+    store, model = tmp_path / "data.h5", tmp_path / "model.h5"
+    run_script("preprocess.py", tmp_path / "lap", "-o", store, "--size", "64x64")
+    run_script("model.py", store, "-o", model, "--epochs", 6, "--no-plots", "--runs", tmp_path / "runs")
+
+    def driven(by):
+        line = ("evaluate", by, "--in-process", "--laps", 0.1, "--speed", 20, "--json")
+        return json.loads(run_script(*line).stdout)
+
+    trained = driven(model)
+    assert trained["interventions"] == 0
+    assert trained["mean_abs_cross_track_m"] < 0.5
+    assert driven(untrained_model)["interventions"] > 0
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("names", "rows", "frames"),
@@ -67,9 +84,8 @@ def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
 
 @pytest.mark.long
 def test_the_simulators_measurements_are_reported():
-    done = subprocess.run(
-        command("bench", "simulator", "--frames", 30, "--check-bars", "--json"), capture_output=True, check=False
-    )
+    line = [sys.executable, "-m", "benchmarks", "simulator", "--frames", "30", "--check-bars", "--json"]
+    done = subprocess.run(line, capture_output=True, check=False, cwd=ROOT)
     measures = json.loads(done.stdout)["measures"]
     assert {measure["bar"] for measure in measures} >= {60, 25, 3, 10, 150}
     assert done.returncode == int(any(measure["reached"] is False for measure in measures))

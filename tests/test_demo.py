@@ -52,15 +52,14 @@ def test_the_demo_removes_only_what_a_demo_made(tmp_path):
     (tmp_path / "demo" / "forward").mkdir(parents=True)
     (tmp_path / "demo" / "forward" / "mine.txt").write_text("mine")
     assert "holds other files than those of a demo" in demo(tmp_path / "demo").stderr
-    (tmp_path / "demo" / "steps.json").write_text('{"train": {}}')  # a demo has begun here
+    (tmp_path / "demo" / "steps").mkdir()  # a demo has begun here
     assert "forward exists, but not from a demo" in demo(tmp_path / "demo").stderr
     assert (tmp_path / "demo" / "forward" / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.slow
 def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
-    (tmp_path / "-x").mkdir()
-    (tmp_path / "-x" / "steps.json").write_text('{"train": {}}')
+    (tmp_path / "-x" / "steps").mkdir(parents=True)
     (tmp_path / "-x" / "forward.mp4").write_text("mine")  # ends the demo at its second step
     done = run_process("demo", "--folder=-x", "--record-laps", 0.08, cwd=tmp_path, code=1)
     assert (tmp_path / "-x" / "forward" / "driving_log.csv").exists()

@@ -62,6 +62,6 @@ def test_the_model_of_any_road_drives_where_it_has_never_been(settings):
 
 def test_the_older_names_of_its_settings_are_read():
     """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must augment as much."""
-    from bcclone.lab.improve.start_model import StartModel
+    from bcclone.lab.improve.training_rounds import StartModel
 
     assert StartModel.read(MODELS / "lake.h5").training.appearance == 2.0

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bcclone.system import task_pool
 from bcclone.system.child_process import interrupts_kept_from_children
 from bcclone.system.errors import UserError
-from bcclone.system.sources import source_digest
-from bcclone.system.task import Call, Outcome, Progress, run_call
+from bcclone.system.task import Call, Outcome, Progress, run_call, source_digest
 from bcclone.system.task_pool import Events, TaskPool
 
 if TYPE_CHECKING:
@@ -39,11 +38,11 @@ _CONFIGURATION = {
 
 
 class DaskEngine:
-    """An engine: the workers of a Dask scheduler. address: the scheduler's; topic: that of progress."""
+    """An engine: the workers of a Dask scheduler. address: of the scheduler; topic: of the progress events."""
 
     def __init__(self, client: "Client", address: str, topic: str, notify: Callable[[str], None]) -> None:
         self._client, self._address, self._topic, self._notify = client, address, topic, notify
-        self._known: set[str] = set()  # addresses of workers
+        self._seen: set[str] = set()  # addresses of workers
         # pure: two calls with equal tasks are two calls
         self._executor: Executor = client.get_executor(pure=False)
         self._without_workers_since: float | None = None
@@ -113,9 +112,9 @@ class DaskEngine:
         except TimeoutError:
             raise self._lost() from None
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
-        for address in sorted(self._known - set(workers)):
-            self._notify(f"note: worker {address} was lost, {len(workers)} remain; what it had begun is done again")
-        self._known = set(workers)
+        for address in sorted(self._seen - set(workers)):
+            self._notify(f"note: worker {address} was lost, {len(workers)} remain; its tasks are done again")
+        self._seen = set(workers)
         return workers
 
     def _lost(self) -> UserError:
@@ -126,7 +125,7 @@ class DaskEngine:
 
 
 def _require_same_bcclone(place: str, answer: str | Exception) -> None:
-    """Raise UserError unless the answer to source_digest() is that of this process. place: where the answer is from."""
+    """Raise UserError unless a worker's source_digest() is the digest of this process. place: the worker."""
     if isinstance(answer, Exception):
         raise UserError(
             f"{place} cannot load bcclone ({answer}); install the same version there, with Python and packages as "
@@ -238,7 +237,7 @@ def _connected(address: str) -> Iterator["Client"]:
         with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop
             thread.submit(asyncio.run, _shake_hands(address)).result()
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except Exception as error:  # Dask raises many kinds for what is not a scheduler
+    except Exception as error:  # Dask raises many kinds for a program that is no scheduler
         raise UserError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}); start one: dask scheduler --host HOST"
         ) from None

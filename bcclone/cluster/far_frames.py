@@ -113,9 +113,9 @@ class FarFrames(ShardFrames):
         while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
             missing.append(done)
             done += 1
-        wanted = [int(index) for index in indices[missing]]
-        read = self._read(sorted({index for index in wanted if index not in self._single}))
-        for place, index in zip(missing, wanted, strict=True):
+        needed = [int(index) for index in indices[missing]]
+        read = self._read(sorted({index for index in needed if index not in self._single}))
+        for place, index in zip(missing, needed, strict=True):
             into[place] = read[index] if index in read else self._single[index]
 
     def _cache_in_use(self) -> ShardCache:
@@ -136,8 +136,7 @@ class FarFrames(ShardFrames):
         frames = self._cache_in_use().map(self.files[number], self.frame_shape, stop)
         with self._lock:
             self._maps[number] = frames
-            before = np.uint64(self._starts[number] * self.frame_bytes)
-            self._origins[number] = np.uint64(frames.ctypes.data) - before
+            self._point_to(number, frames)
 
     def _read(self, indices: Sequence[int]) -> dict[int, Image]:
         """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""

@@ -49,7 +49,7 @@ def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
         index = numba.int64(indices[number])
         file = _file_of(ends, index)
         if index < 0 or file == len(ends):
-            raise IndexError("a frame beyond those of the store")
+            raise IndexError("a frame beyond the end of the store")
         if not origins[file]:
             return number
         source = origins[file] + numba.uint64(index * size)

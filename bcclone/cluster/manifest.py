@@ -1,15 +1,15 @@
 """The manifest of a store that is a folder: which shards it has, and how their numbers continue each other's."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, reaching, write_text
 
 MANIFEST_NAME = "store.json"
@@ -19,9 +19,9 @@ MANIFEST_NAME = "store.json"
 class Shard:
     """A shard of a store: the rows of one recording, or a block of them, as a store of its own.
 
-    recording: number of its recording in the whole store; rows, samples: their number; frames: number of those that no
-    earlier shard has, which come first in the file; borrowed: the numbers, in the whole store, of the further frames,
-    which are copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
+    recording: number of its recording in the whole store; rows, samples: counts; frames: count of the frames that no
+    earlier shard has, which come first in the file; borrowed: numbers, in the whole store, of the frames behind them:
+    copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
     """
 
     name: str
@@ -38,18 +38,13 @@ class Shard:
         if Path(self.name).name != self.name or min(self.rows, self.samples, self.frames, self.bytes) < 0:
             raise ValueError(f"shard {self.name!r}, expected the name of a file and counts of 0 or more")
 
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what the manifest holds of a shard."""
-        return cls(**{**stored, "borrowed": tuple(stored["borrowed"])})
-
 
 @dataclass(frozen=True)
 class Manifest:
     """What store.json holds.
 
-    content_hash: that of a store of one file with the same content; origin: digest of what the shards that were written
-    last were made of.
+    content_hash: equal to the hash of a one-file store with the same content; origin: digest of the inputs of the
+    shards that were written last.
     """
 
     preprocessing: Preprocessing
@@ -67,11 +62,11 @@ class Manifest:
             "origin": self.origin,
             "preprocessing": json.loads(self.preprocessing.to_json()),
             "preprocessing_hash": self.preprocessing.digest,
-            "sample_settings": asdict(self.sample_settings),
-            "recordings": [json.loads(recording.to_json()) for recording in self.recordings],
-            "shards": [asdict(shard) for shard in self.shards],
+            "sample_settings": self.sample_settings,
+            "recordings": self.recordings,
+            "shards": self.shards,
         }
-        write_text(folder / MANIFEST_NAME, json.dumps(content, indent=1))
+        write_text(folder / MANIFEST_NAME, json_text(content, indent=1))
 
     @classmethod
     def read(cls, folder: Location) -> Self:
@@ -89,8 +84,8 @@ class Manifest:
             return cls(
                 preprocessing,
                 SampleSettings.stored(stored["sample_settings"]),
-                tuple(RecordingInfo.from_json(json.dumps(one)) for one in stored["recordings"]),
-                tuple(map(Shard.from_json, stored["shards"])),
+                from_json(tuple[RecordingInfo, ...], stored["recordings"]),
+                from_json(tuple[Shard, ...], stored["shards"]),
                 str(stored["content_hash"]),
                 str(stored["origin"]),
             )

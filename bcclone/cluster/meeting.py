@@ -1,4 +1,4 @@
-"""Wait until all workers of a cluster are there and were told the same, before TensorFlow connects them.
+"""Wait until all workers of a cluster are there, with equal options, before TensorFlow connects them.
 
 While TensorFlow waits for a worker it holds the interpreter's lock, without a limit: no signal, thread or exception
 could end a wait for a worker that never comes. So the workers meet at the chief's address first. Each one sends a line
@@ -25,7 +25,7 @@ def meet(cluster: Cluster, version: str, seconds: float = MEETING_SECONDS) -> No
     """Return when all workers are there; call it on each of them.
 
     version: of bcclone; seconds: how long to wait. Raises UserError, on all workers that have come, when one does not
-    come in time, or was told other workers or has another version; and when this worker's port is in use.
+    come in time, has other --workers or another version; and when this worker's port is in use.
     """
     if cluster.is_chief:
         _meet_as_chief(cluster, version, seconds)
@@ -80,13 +80,13 @@ def _accepted(server: socket.socket, until: float) -> socket.socket | None:
 
 
 def _admit(cluster: Cluster, came: dict[int, socket.socket], connection: socket.socket, own: Mapping[str, Any]) -> None:
-    """Note that a worker has come; raises UserError when it was told something else, or has come twice."""
+    """Note that a worker has come; raises UserError when its options differ, or when it has come twice."""
     try:
         with connection.makefile("rb") as lines:
             hello = json.loads(lines.readline(_LONGEST_LINE))
         index, text = int(hello["index"]), _difference(cluster, own, hello)
     except (OSError, ValueError, TypeError, KeyError):
-        return  # another program that looks what is at this port
+        return  # another program that probes this port
     if index in came:
         text = f"two workers were started with --worker-index {index}; give each one a number of its own"
     came[-1 if text else index] = connection  # a worker that is refused is answered, too

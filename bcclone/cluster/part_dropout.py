@@ -35,39 +35,30 @@ class PartDropout(keras.layers.Dropout):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the inputs with units dropped in training."""
-        if not training or not self.rate or self._batch_rows.rows is None:
+        rows = self._batch_rows.rows
+        if not training or not self.rate or rows is None:
             return super().call(inputs, training=training)
-        return inputs * _part_of_mask(self, self._batch_rows, inputs, inputs.shape[1:])
-
-
-class PartSpatialDropout2D(keras.layers.SpatialDropout2D):  # type: ignore[misc]
-    """The same for keras.layers.SpatialDropout2D, which drops whole maps."""
-
-    def __init__(self, batch_rows: BatchRows, **config: Any) -> None:
-        super().__init__(**config)
-        self._batch_rows = batch_rows
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return the inputs with maps dropped in training."""
-        if not training or not self.rate or self._batch_rows.rows is None:
-            return super().call(inputs, training=training)
-        return inputs * _part_of_mask(self, self._batch_rows, inputs, (1, 1, inputs.shape[-1]))
-
-
-def _part_of_mask(layer: keras.layers.Layer, batch_rows: BatchRows, inputs: Any, shape: tuple[int, ...]) -> Any:
-    """Return the rows of the mask of the whole batch, (rows, *shape), by which a layer's inputs are multiplied."""
-    whole = tf.ones([batch_rows.size, *shape], inputs.dtype)
-    whole.set_shape([None, *shape])
-    mask = keras.random.dropout(whole, layer.rate, seed=layer.seed_generator)
-    return tf.gather(mask, batch_rows.rows)
+        noise_shape = self.noise_shape or inputs.shape
+        shape = [own or size for own, size in zip(noise_shape[1:], inputs.shape[1:], strict=True)]
+        whole = tf.ones([self._batch_rows.size, *shape], inputs.dtype)
+        whole.set_shape([None, *shape])
+        mask = keras.random.dropout(whole, self.rate, seed=self.seed_generator)
+        return inputs * tf.gather(mask, rows)
 
 
 def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
-    """Return a copy of the network, in the same state, whose dropout layers are those of a part of a batch."""
+    """Return a copy of the network, in the same state, with a PartDropout for each of its dropout layers."""
 
     def part_of(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = PartSpatialDropout2D if isinstance(layer, keras.layers.SpatialDropout2D) else PartDropout
-        return kind(batch_rows, **layer.get_config())
+        whole_maps = isinstance(layer, keras.layers.SpatialDropout2D)
+        return PartDropout(
+            batch_rows,
+            rate=layer.rate,
+            noise_shape=(None, 1, 1, None) if whole_maps else layer.noise_shape,
+            seed=layer.seed,
+            name=layer.name,
+            dtype=layer.dtype_policy,
+        )
 
     copy = with_dropout_layers(model, part_of)
     for variable, original in zip(copy.variables, model.variables, strict=True):

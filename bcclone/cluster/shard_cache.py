@@ -127,13 +127,13 @@ class ShardCache:
     def _make_room(self, size: int) -> None:
         """Delete the oldest copies that are not in use, until there is room for so many bytes."""
         copies = [path for path in self.folder.iterdir() if path.suffix in (".h5", ".partial")]
-        found = []
+        present = []
         for path in copies:
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
                 status = path.stat()
-                found.append((status.st_mtime_ns, status.st_size, path))
-        total = size + sum(bytes_of for _, bytes_of, _ in found)
-        for _, bytes_of, path in sorted(found):
+                present.append((status.st_mtime_ns, status.st_size, path))
+        total = size + sum(bytes_of for _, bytes_of, _ in present)
+        for _, bytes_of, path in sorted(present):
             if total <= self.limit:
                 return
             if not self._in_use[path.with_suffix(".h5").name] and self._delete(path):

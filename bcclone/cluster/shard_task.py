@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import h5py
 import numpy as np
@@ -23,6 +23,7 @@ from bcclone.dataset.samples import SampleTable, sample_chunks
 from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file, row_table
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.task import WorkerFault, report_progress
 
@@ -39,32 +40,22 @@ class ShardOrigin:
     digest: str
     unusable: Mapping[int, str]
 
-    def to_json(self) -> str:
-        """Return the JSON text that a shard holds."""
-        return json.dumps({"digest": self.digest, "unusable": list(self.unusable.items())})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
-        stored = json.loads(text)
-        return cls(stored["digest"], dict(stored["unusable"]))
-
 
 @dataclass(frozen=True)
 class ShardTask:
     """A shard to write.
 
-    path: of the shard; number: of its recording; rows: the rows before the shard that its earlier frames are of, `halo`
-    of them, and then its own, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
-    `files`, or NO_FILE; files: paths, first of those that no earlier shard holds, `own` of them; origin: digest of all
-    of this; reuse: keep a shard that an interrupted run has left, if it was made of the same.
+    path: of the shard; number: of its recording; rows: first `context` rows before the shard, whose frames its samples
+    need, then its own rows, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
+    `files`, or NO_FILE; files: paths; the first `own` of them are in no earlier shard; origin: digest of all of this;
+    reuse: keep a shard that an interrupted run has left, if its origin is the same.
     """
 
     path: Location
     number: int
     recording: RecordingInfo
     rows: pd.DataFrame
-    halo: int
+    context: int
     files: Sequence[str]
     own: int
     preprocessing: Preprocessing
@@ -80,7 +71,7 @@ class ShardTask:
 class WrittenShard:
     """A shard that has been written; its borrowed frames have no numbers yet.
 
-    origin: that of its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
+    origin: as in its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
     of each borrowed frame; was_kept: whether an interrupted run has left it.
     """
 
@@ -131,8 +122,8 @@ def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     content = read_store_file(path)
     try:
         with h5py.File(path, "r") as file:
-            return content, ShardOrigin.from_json(file["origin"].asstr()[()])
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            return content, from_json(ShardOrigin, json.loads(file["origin"].asstr()[()]))
+    except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
@@ -158,12 +149,12 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         if task.files and not writer.count:
             _check_readable(task.files[:_PROBED])
         rows = with_frames(task.rows, stored.frames)
-        extras = rows["extras"].tolist()[task.halo :]
-        chunks = _without_halo(sample_chunks(rows.drop(columns="extras"), task.samples), task.halo)
-        table = row_table(rows.drop(columns=["extras", "label", "take_over"])[task.halo :])
+        extras = rows["extras"].tolist()[task.context :]
+        chunks = _own_samples(sample_chunks(rows.drop(columns="extras"), task.samples), task.context)
+        table = row_table(rows[task.context :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
     with h5py.File(path, "r+") as file:
-        content = ShardOrigin(origin, dict(stored.unusable)).to_json()
+        content = json_text(ShardOrigin(origin, dict(stored.unusable)))
         file.create_dataset("origin", data=content, dtype=h5py.string_dtype())
         file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
 
@@ -180,11 +171,11 @@ def _check_readable(files: Sequence[str]) -> None:
         read_file(path)
 
 
-def _without_halo(chunks: Iterator[SampleTable], halo: int) -> Iterator[SampleTable]:
+def _own_samples(chunks: Iterator[SampleTable], context: int) -> Iterator[SampleTable]:
     """Yield the samples of the shard's own rows, numbered from 0."""
     for chunk in chunks:
-        own = chunk[chunk["row"] >= halo]
-        own["row"] -= halo
+        own = chunk[chunk["row"] >= context]
+        own["row"] -= context
         yield own
 
 

@@ -86,9 +86,9 @@ def _write_folder(
     old: Store | None,
     cluster: TaskPool | None,
 ) -> Written:
-    """Write the shards of the plan, side by side, and a manifest that names them, after those of the old store.
+    """Write the shards of the plan, side by side, and a manifest that names them after the shards of the old store.
 
-    cluster: that writes them, None for processes of this machine.
+    cluster: the workers, None for processes of this machine.
     """
     folder, samples = settings.output.absolute(), shard_settings.samples
     rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))

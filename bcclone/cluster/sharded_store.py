@@ -46,8 +46,8 @@ class ShardSettings:
 class ShardPlan:
     """The shards that a conversion adds to a folder: each has a block of the rows of one recording.
 
-    first: number of the first shard; rows: those of the conversion plan, with `validation` and `label`; blocks: first
-    row and end of each shard; known: number of the files that the shards before each one hold, (shards,).
+    first: number of the first shard; rows: of the conversion plan, with `validation` and `label`; blocks: first
+    row and end of each shard; files_before: number of files in the shards before each one, (shards,).
     """
 
     folder: Location
@@ -56,7 +56,7 @@ class ShardPlan:
     rows: pd.DataFrame
     settings: ShardSettings
     blocks: Sequence[tuple[int, int]]
-    known: IndexArray
+    files_before: IndexArray
 
     @classmethod
     def of(
@@ -69,26 +69,26 @@ class ShardPlan:
         most = max(settings.bytes // (frame_bytes * len(samples.cameras)), 1)
         blocks = list(_blocks(rows["recording"].to_numpy(), most))
         latest = np.max([rows[f"file_{camera}"].to_numpy() for camera in CAMERAS], axis=0)
-        known = np.append(0, np.maximum.accumulate(latest) + 1)[[begin for begin, _ in blocks]]
-        return cls(folder, first, plan, rows, settings, blocks, known)
+        files_before = np.append(0, np.maximum.accumulate(latest) + 1)[[begin for begin, _ in blocks]]
+        return cls(folder, first, plan, rows, settings, blocks, files_before)
 
     def __len__(self) -> int:
         return len(self.blocks)
 
     def files(self, number: int) -> tuple[IndexArray, int]:
-        """Return the files of a shard, as indices among those of the plan, and how many no earlier shard holds.
+        """Return the files of a shard, as indices into the plan's, and how many of them are in no earlier shard.
 
-        The others, which earlier shards hold, too, are the last.
+        Files that are in earlier shards, too, come last.
         """
         rows, _ = self._rows(number)
         named = np.unique([rows[f"file_{camera}"] for camera in CAMERAS])
         named = named[named != NO_FILE]
-        own = named[named >= self.known[number]]
-        return np.concatenate([own, named[named < self.known[number]]]), len(own)
+        own = named[named >= self.files_before[number]]
+        return np.concatenate([own, named[named < self.files_before[number]]]), len(own)
 
     def task(self, number: int) -> ShardTask:
         """Return the task that writes a shard."""
-        rows, halo = self._rows(number)
+        rows, context = self._rows(number)
         files, own = self.files(number)
         begin, end = self.blocks[number]
         recording = int(self.rows["recording"].iloc[begin])
@@ -104,7 +104,7 @@ class ShardPlan:
             number=recording,
             recording=replace(info, rows=end - begin),
             rows=rows,
-            halo=halo,
+            context=context,
             files=paths,
             own=own,
             preprocessing=settings.preprocessing,
@@ -118,11 +118,11 @@ class ShardPlan:
         return map(self.task, range(len(self)))
 
     def _rows(self, number: int) -> tuple[pd.DataFrame, int]:
-        """Return the rows of a shard, after those before it that its earlier frames are of, and the number of these."""
+        """Return the rows of a shard, behind the rows before it whose frames it needs, and the number of the latter."""
         begin, end = self.blocks[number]
         recording = self.rows["recording"].to_numpy()
-        halo = min(self.settings.samples.frame_offsets, begin - int(np.searchsorted(recording, recording[begin])))
-        return self.rows.iloc[begin - halo : end], halo
+        context = min(self.settings.samples.frame_offsets, begin - int(np.searchsorted(recording, recording[begin])))
+        return self.rows.iloc[begin - context : end], context
 
 
 def _blocks(recording: IndexArray, most: int) -> Iterator[tuple[int, int]]:
@@ -140,8 +140,8 @@ def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
 
     def local(camera: str) -> IndexArray:
         named = rows[f"file_{camera}"].to_numpy()
-        found = np.append(order, NO_FILE)[np.searchsorted(files, named, sorter=order)]
-        return np.where(named == NO_FILE, NO_FILE, found)
+        places = np.append(order, NO_FILE)[np.searchsorted(files, named, sorter=order)]
+        return np.where(named == NO_FILE, NO_FILE, places)
 
     return rows.assign(**{f"file_{camera}": local(camera) for camera in CAMERAS})
 
@@ -205,8 +205,8 @@ def complete(
     replace(manifest, content_hash=content.content_hash).write(shards.folder)
     named = {shard.name for shard in manifest.shards}
     with reaching(shards.folder):
-        found = [*shards.folder.glob(_SHARDS), *shards.folder.glob(".[0-9]*.partial.h5")]
-        for path in found:  # of other stores, and of killed workers
+        present = [*shards.folder.glob(_SHARDS), *shards.folder.glob(".[0-9]*.partial.h5")]
+        for path in present:  # of other stores, and of killed workers
             if path.name not in named:
                 path.unlink()
     return content
@@ -224,7 +224,7 @@ def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
 
 
 def first_free_number(folder: Location) -> int:
-    """Return the number after those of the shards that the manifest in the folder names, 0 without one."""
+    """Return the number after the last shard that the manifest in the folder names, 0 without one."""
     return max((int(Path(name).stem) for name in _named_shards(folder)), default=-1) + 1
 
 
@@ -238,4 +238,4 @@ def _named_shards(folder: Location) -> set[str]:
     try:
         return {shard.name for shard in Manifest.read(folder).shards}
     except UserError:
-        return set()  # what is there is not a store, and may be overwritten
+        return set()  # no store, which may be overwritten

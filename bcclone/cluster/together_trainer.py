@@ -1,41 +1,40 @@
-"""Take training steps on several devices of one machine or of several, which give the weights that one device gives."""
+"""Train on several devices of one machine or of several: the same steps as on one device, at a joint pace."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from bcclone.cluster.part_dropout import BatchRows, with_part_dropout
 from bcclone.cluster.worker_group import WorkerGroup
-from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
+from bcclone.system.interrupts import Interrupts
+from bcclone.train.loop import Pace, Trainer, samples_of
+from bcclone.train.losses import losses, sums_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
-from bcclone.train.train_settings import LearningSettings, TrainSettings
-from bcclone.train.trainer import Trainer, samples_of, sums_of
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_state import TrainingState
+
+_STEPS_BETWEEN_DECISIONS = 20
 
 
 class TogetherTrainer(Trainer):
-    """A trainer that divides each batch among devices. batch_rows: tells the dropout which samples it is given."""
+    """A trainer that divides each batch among the devices of a strategy.
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        settings: LearningSettings,
-        exported: keras.Model | None = None,
-        augmenter: DeviceAugmenter | None = None,
-    ) -> None:
-        super().__init__(model, optimizer, settings, exported, augmenter)
-        samples, rate = self._train.input_signature
+    group: of the workers; batch_rows: tells the dropout which samples it is given; network: as Trainer() takes it.
+    """
+
+    def __init__(self, strategy: Any, group: WorkerGroup, batch_rows: BatchRows, **network: Any) -> None:
+        super().__init__(**network)
+        self._strategy, self._group, self._batch_rows = strategy, group, batch_rows
         counts = (tf.TensorSpec((), tf.int32),) * 3
-        self._train_part = tf.function(self._train_part_step, input_signature=[samples, counts, rate])
-        self.strategy, self.group, self.batch_rows = tf.distribute.get_strategy(), WorkerGroup(), BatchRows()
+        step = [self.samples_signature, counts, tf.TensorSpec((), tf.float32)]
+        self._train_part = tf.function(self._train_part_step, input_signature=step)
 
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss, and add the batch of all workers to the totals."""
@@ -46,7 +45,7 @@ class TogetherTrainer(Trainer):
     def evaluate(self, batches: Iterable[Batch]) -> tuple[float, float]:
         """Return mean loss and mean absolute error over the batches of all workers, without dropout."""
         super().evaluate(batches)
-        self.totals.write(self.group.sum(self.totals.read()))
+        self.totals.write(self._group.sum(self.totals.read()))
         return self.totals.means()
 
     def weights_digest(self) -> str:
@@ -63,7 +62,7 @@ class TogetherTrainer(Trainer):
         of samples. A batch that cannot be divided equally is padded with samples of weight 0.
         """
         self.optimizer.learning_rate.assign(learning_rate)
-        devices, size = len(self.strategy.extended.worker_devices), tf.shape(samples[1])[0]
+        devices, size = len(self._strategy.extended.worker_devices), tf.shape(samples[1])[0]
         part_size = -(-size // devices)
         indices = tf.range(part_size * devices)
 
@@ -75,38 +74,60 @@ class TogetherTrainer(Trainer):
                 first = first_of(context)
                 return tf.gather(values, indices[first : first + part_size] % size)
 
-            return self.strategy.experimental_distribute_values_from_function(part_of)
+            return self._strategy.experimental_distribute_values_from_function(part_of)
 
         def weights_of(context: Any) -> Any:
             first = first_of(context)
             return tf.cast(indices[first : first + part_size, tf.newaxis] < counts[0], tf.float32)
 
-        weights = self.strategy.experimental_distribute_values_from_function(weights_of)
+        weights = self._strategy.experimental_distribute_values_from_function(weights_of)
         rows = split(counts[1] + tf.range(size))
         parts = tuple(split(values) for values in samples)
-        sums = self.strategy.run(self._descend, (parts, weights, rows, counts[2]))
-        self.totals.add(self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
+        sums = self._strategy.run(self._descend, (parts, weights, rows, counts[2]))
+        self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, rows: Any, size: Any) -> Any:
         """Take a step on one device, and return the sums of the loss, the absolute errors and the count.
 
         weights: float32 (samples, 1), 0 or 1; rows: int32 (samples,), index into the whole batch of `size` samples.
         """
-        self.batch_rows.set(rows, size)
+        self._batch_rows.set(rows, size)
         images, labels = self.augmented(samples)
         with tf.GradientTape() as tape:
             errors = self.errors(images, labels, training=True) * weights
-            losses = self.losses(errors)
-            loss = tf.reduce_sum(losses * self._label_weights) / tf.cast(size, tf.float32)
+            each = losses(self.loss, errors)
+            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         variables = self.model.trainable_variables
         total = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables)
         )
         # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
-        gradients = [gradient / self.strategy.num_replicas_in_sync for gradient in total]
+        gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in total]
         self.optimizer.apply(gradients, variables)
-        return sums_of(losses, errors, weights)
+        return sums_of(each, errors, weights)
+
+
+class JointPace(Pace):
+    """The pace of all workers: the chief's time, and a stop as soon as one of them is asked to stop.
+
+    weights_digest: of this worker's weights, which must be equal on all workers after each epoch.
+    """
+
+    def __init__(self, interrupts: Interrupts, group: WorkerGroup, weights_digest: Callable[[], str]) -> None:
+        super().__init__(interrupts)
+        self._group, self._weights_digest = group, weights_digest
+
+    def update(self, state: TrainingState, is_epoch_end: bool = False) -> None:
+        """Agree every few steps and around each epoch; in between the state keeps its seconds."""
+        if not is_epoch_end and state.step % _STEPS_BETWEEN_DECISIONS:
+            return
+        super().update(state)
+        own = [state.elapsed if self._group.is_chief else 0.0, self.must_stop]
+        state.elapsed, stops = self._group.sum(np.array(own)).tolist()
+        self.must_stop = bool(stops)
+        if is_epoch_end:
+            self._group.check_agreement({"weights": self._weights_digest()})
 
 
 def make_together_trainer(
@@ -114,19 +135,25 @@ def make_together_trainer(
 ) -> TogetherTrainer:
     """Return the trainer of the network on the devices of a strategy; raises UserError as make_trainer() does."""
     if ARCHITECTURES[settings.network].batch_norm:
-        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and no further workers")
+        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
     if settings.jit_compile:
-        raise UserError("--jit-compile trains on one device; use --gpus 1, and no further workers")
+        raise UserError("--jit-compile trains on one device; use --gpus 1, and one worker")
     exported = prepare_keras(data, settings, labels)
     batch_rows = BatchRows()
     with computing_in(settings), strategy.scope():
         model = first_network(data, settings, labels)
         if group.count > 1:
             exported, model = exported or model, with_part_dropout(model, batch_rows)
-        optimizer = make_optimizer(model, settings, strategy.num_replicas_in_sync)
-        trainer = TogetherTrainer(model, optimizer, settings, exported, make_augmenter(data, settings))
-    trainer.strategy, trainer.group, trainer.batch_rows = strategy, group, batch_rows
-    return trainer
+        return TogetherTrainer(
+            strategy,
+            group,
+            batch_rows,
+            model=model,
+            optimizer=make_optimizer(model, settings, strategy.num_replicas_in_sync),
+            settings=settings,
+            exported=exported,
+            augmenter=make_augmenter(data, settings),
+        )
 
 
 def strategy_of_gpus(wanted: int) -> Any:

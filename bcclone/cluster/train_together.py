@@ -7,7 +7,7 @@ temporary folder.
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,14 +20,15 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
-from bcclone.train.plan import Plan, new_plan, resumed_plan
-from bcclone.train.run import announce_network, check_inputs, open_folder, publish, republish, select_samples
+from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
+from bcclone.train.publish import open_folder, publish, republish
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
-Notify = Callable[[str], None]
 PlanMaker = Callable[[TrainingData, Notify], Plan]
 
 
@@ -40,22 +41,14 @@ def run_together(cluster: Cluster | None, settings: TrainSettings, notify: Notif
     settings = replace(settings, window_streams=settings.window_streams or workers)
     usual = TrainSettings()
     chosen = {name: value for name, value in values_of(settings).items() if value != getattr(usual, name)}
-    return _train_together(cluster, settings, chosen, notify, partial(_new, settings))
+    return _train_together(cluster, settings, chosen, notify, partial(new_plan, settings))
 
 
 def resume_together(
     cluster: Cluster | None, files: RunFiles, changes: Mapping[str, Any], notify: Notify
 ) -> TrainResult | None:
     """Do as train.run.resume() does, on each worker of a cluster, or with None on the GPUs of this machine."""
-    return _train_together(cluster, files, changes, notify, partial(_resumed, files, changes))
-
-
-def _new(settings: TrainSettings, data: TrainingData, notify: Notify) -> Plan:
-    return new_plan(settings, data, notify)
-
-
-def _resumed(files: RunFiles, changes: Mapping[str, Any], data: TrainingData, notify: Notify) -> Plan:
-    return resumed_plan(files, changes, data, notify)
+    return _train_together(cluster, files, changes, notify, partial(resumed_plan, files, changes))
 
 
 def _train_together(
@@ -78,10 +71,9 @@ def _train_together(
         if plan.result:
             return group.on_chief(lambda: republish(plan, notify))
         device = describe_devices() if group.count > 1 else load_tensorflow(gpu_memory=gpu_memory)
-        from bcclone.cluster.joint_pace import JointPace
-        from bcclone.cluster.together_trainer import make_together_trainer, strategy_of_gpus
+        from bcclone.cluster.together_trainer import JointPace, make_together_trainer, strategy_of_gpus
         from bcclone.train.loop import Training, train_epochs
-        from bcclone.train.prepare import with_augment_device
+        from bcclone.train.prepare import announce_network, with_augment_device
 
         plan = replace(plan, settings=with_augment_device(plan.settings))
         strategy = group.strategy or strategy_of_gpus(plan.settings.gpus)
@@ -120,24 +112,19 @@ def check_batch(batch_size: int, workers: int) -> None:
 
 def _shared(own: Plan | None, group: WorkerGroup, scratch: Path) -> Plan:
     """Return the chief's plan; on the other workers all of its files lie in the scratch folder."""
-    described: dict[str, Any] = {}
-    if own:
-        described = {
-            "settings": values_of(own.settings),
-            "identity": asdict(own.identity),
-            "result": own.result.as_json() if own.result else None,
-        }
-    described = json.loads(group.broadcast(json.dumps(described).encode()))
+    described = own and {"settings": own.settings, "identity": own.identity, "result": own.result}
+    stored = json.loads(group.broadcast(json_text(described).encode()))
     start = group.broadcast(own.settings.start.read_bytes() if own and own.settings.start else b"")
     if own:
         return own
-    values: dict[str, Any] = described["settings"]
-    values |= {"output": scratch / "model.h5", "runs": scratch, "name": "worker"}
+    settings = replace(
+        from_json(TrainSettings, stored["settings"]), output=scratch / "model.h5", runs=scratch, name="worker"
+    )
     if start:
-        values["start"] = scratch / "start.h5"
-        values["start"].write_bytes(start)
-    result = TrainResult.from_json(described["result"]) if described["result"] else None
-    return Plan(TrainSettings(**values), RunIdentity(**described["identity"]), result=result)
+        settings = replace(settings, start=scratch / "start.h5")
+        (scratch / "start.h5").write_bytes(start)
+    result = from_json(TrainResult, stored["result"]) if stored["result"] else None
+    return Plan(settings, from_json(RunIdentity, stored["identity"]), result=result)
 
 
 def _share_checkpoints(folder: RunFolder, group: WorkerGroup) -> None:

@@ -21,10 +21,10 @@ from bcclone.cluster.meeting import MEETING_SECONDS, meet
 from bcclone.cluster.workers import Cluster
 from bcclone.feed.order import WHOLE_BATCH, BatchPart
 from bcclone.system.errors import UserError
-from bcclone.system.sources import source_digest
+from bcclone.system.progress import Notify
+from bcclone.system.task import source_digest
 
 Value = TypeVar("Value")
-Notify = Callable[[str], None]
 
 _CONNECT_SECONDS, _PROBE_SECONDS = 60, 2.0
 _WORD_BYTES = 4
@@ -37,7 +37,7 @@ class WorkerGroup:
     """A worker that trains alone; the group of several, which has the same interface, is `ConnectedGroup`."""
 
     part: BatchPart = WHOLE_BATCH
-    strategy: Any = None  # that of several workers
+    strategy: Any = None  # of tf.distribute, with several workers
 
     @property
     def count(self) -> int:

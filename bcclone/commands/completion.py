@@ -8,13 +8,12 @@ tcsh: bcclone completion tcsh > FILE, where ~/.tcshrc sources FILE
 import argparse
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, add_output_options, local_path, print_json
+from bcclone.commands.options import actions_of, declare, local_path, print_result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that reads the script")
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,10 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     import shtab
 
     script = shtab.complete(_full_parser(), arguments.shell)
-    if arguments.json:
-        print_json({"shell": arguments.shell, "script": script})
-    else:
-        print(script)
+    print_result(arguments, {"shell": arguments.shell, "script": script}, script)
     return 0
 
 
@@ -43,7 +39,7 @@ def _full_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
-        load_command(name).add_arguments(command)
+        declare(load_command(name), command)
         for action in actions_of(command):
             if action.type is local_path or action.metavar in ("RECORDING", "STORE"):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]

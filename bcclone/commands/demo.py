@@ -5,25 +5,21 @@ Steps that are complete in the folder are skipped; remove the folder to start ag
 
 import argparse
 
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, make_folder, notify, print_json
+from bcclone.commands.options import add_settings, chosen, make_folder, notify, print_result
 from bcclone.demo import DemoSettings, run_demo, show_result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_settings(parser, DemoSettings)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return exit code 1 when the car needed an intervention."""
-    settings = build(DemoSettings, **given_for(DemoSettings, arguments))
+    settings = chosen(DemoSettings, arguments)
     make_folder(settings.folder)
     result = run_demo(settings, notify, arguments.quiet)
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        print("\n" + "\n".join(show_result(result)))
+    print_result(arguments, result.as_json(), "\n" + "\n".join(show_result(result)))
     return int(not result.on_the_road)
 
 

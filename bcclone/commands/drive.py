@@ -8,15 +8,7 @@ import argparse
 import sys
 
 from bcclone.commands import wings
-from bcclone.commands.options import (
-    add_output_options,
-    add_settings,
-    build,
-    given_for,
-    local_path,
-    notify,
-    print_json,
-)
+from bcclone.commands.options import add_settings, chosen, local_path, notify, print_json
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
@@ -42,14 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit when standard input is closed, for programs that start the server",
     )
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
     monitor, reaction = wings.monitor_of(arguments)
-    speed = build(SpeedSettings, **(given_for(SpeedSettings, arguments) | reaction))
-    settings = build(DriveSettings, speed=speed, **given_for(DriveSettings, arguments))
+    speed = chosen(SpeedSettings, arguments, **reaction)
+    settings = chosen(DriveSettings, arguments, speed=speed)
     from bcclone.drive.server import serve
 
     if arguments.end_with_stdin:
@@ -65,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
         notify(f"{result.folder}: {result.recorded} frames recorded{dropped}\nnext: python video.py {result.folder}")
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     return 0
 
 

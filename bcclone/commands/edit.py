@@ -8,7 +8,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, number_of, print_json
+from bcclone.commands.options import add_settings, chosen, number_of, print_result
 from bcclone.recording.edit_settings import EditSettings
 
 if TYPE_CHECKING:
@@ -19,12 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("recording", metavar="RECORDING", help="folder with a driving_log.csv, or a CSV file")
     add_settings(parser, EditSettings)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Edit the recording; return the exit code."""
-    settings = build(EditSettings, **given_for(EditSettings, arguments))
+    settings = chosen(EditSettings, arguments)
     from bcclone.recording.editing import edit, rows_to_show
 
     result = edit(settings)
@@ -33,10 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         plot_recording(result.log, rows_to_show(settings), settings.view)
         result = replace(result, view=settings.view)
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        print(_listed(result, undone=settings.undo))
+    print_result(arguments, result, _listed(result, undone=settings.undo))
     return 0
 
 

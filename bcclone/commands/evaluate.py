@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
-    add_output_options,
     add_settings,
     build,
+    chosen,
     given_for,
     local_path,
     notify,
     number_of,
     option_of,
-    print_json,
+    print_result,
     results_folder,
 )
 from bcclone.drive.controller import SpeedSettings
@@ -80,7 +80,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
     add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))
     add_settings(parser, Conditions)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -115,21 +114,17 @@ def _run_single(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{name} is an option of the suite; add --suite")
     if len(arguments.models) > 1:
         raise UserError("only one model can be scored at a time; compare several with --suite")
-    conditions = build(Conditions, **given_for(Conditions, arguments))
-    world = build(WorldSettings, **given_for(WorldSettings, arguments))
+    conditions = chosen(Conditions, arguments)
+    world = chosen(WorldSettings, arguments)
     monitor, reaction = wings.monitor_of(arguments)
     if arguments.speed_mph is not None:
         build(check_simulated_speed, arguments.speed_mph)
     speed = build(replace, EvaluateSettings.speed, **(given_for(SpeedSettings, arguments) | reaction))
-    own = given_for(EvaluateSettings, arguments)
-    settings = build(EvaluateSettings, speed=speed, world=world, conditions=conditions, **own)
+    settings = chosen(EvaluateSettings, arguments, speed=speed, world=world, conditions=conditions)
     from bcclone.evaluate.evaluation import evaluate
 
     result = evaluate(arguments.models[0], settings, wings.watch_opener(monitor, arguments.models[0]))
-    if arguments.json:
-        print_json(result.figures())
-    else:
-        _show(result, settings)
+    print_result(arguments, result.figures(), _summary(result, settings))
     if arguments.output is not None:
         from bcclone.commands.result_files import write_evaluation
 
@@ -148,7 +143,7 @@ def _run_suite(arguments: argparse.Namespace) -> int:
                 )
     kept = arguments.output / _KEPT if arguments.output else None
     monitor, reaction = wings.monitor_of(arguments)
-    settings = build(SuiteSettings, **(given_for(SuiteSettings, arguments) | {"kept": kept} | reaction))
+    settings = chosen(SuiteSettings, arguments, kept=kept, **reaction)
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_result import suite_table
 
@@ -156,10 +151,7 @@ def _run_suite(arguments: argparse.Namespace) -> int:
     scheduler = settings.scheduler
     with wings.pool_opener()(scheduler, notify=notify) if scheduler else nullcontext() as pool:
         result = evaluate_suite(arguments.models, settings, notify, pool, watched)
-    if arguments.json:
-        print_json(result.figures())
-    else:
-        print("\n".join(suite_table(result)))
+    print_result(arguments, result.figures(), "\n".join(suite_table(result)))
     if arguments.output is not None:
         from bcclone.commands.result_files import write_suite
 
@@ -183,11 +175,11 @@ def _suite_watch(monitor: Path | None, models: Sequence[Path]) -> "SuiteWatch | 
     return SuiteWatch(monitor, open_watch)
 
 
-def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
+def _summary(result: "Evaluation", settings: EvaluateSettings) -> str:
     from bcclone.evaluate.watched import WatchFigures
 
     score = result.score
-    print(
+    text = (
         f"autonomy {score.autonomy_percent:.1f} %: {number_of(score.interventions, 'intervention')} in "
         f"{score.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
         f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
@@ -197,7 +189,9 @@ def _show(result: "Evaluation", settings: EvaluateSettings) -> None:
         f"{_latency(result)}it ended: {score.ended}"
     )
     if result.watched:
-        print(f"the monitor {WatchFigures.of(result.watched).describe()}; uncertain: {settings.speed.when_uncertain}")
+        figures = WatchFigures.of(result.watched).describe()
+        text += f"\nthe monitor {figures}; uncertain: {settings.speed.when_uncertain}"
+    return text
 
 
 def _latency(result: "Evaluation") -> str:

@@ -10,16 +10,14 @@ import argparse
 from pathlib import Path
 
 from bcclone.commands.options import (
-    add_output_options,
     add_settings,
-    build,
+    chosen,
     describe_unchanged,
-    given_for,
     local_path,
     notify,
     number_of,
     option_of,
-    print_json,
+    print_result,
 )
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
@@ -50,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(parser, ExportSettings, only=_OF_ROWS)
     add_settings(parser, ExportModelSettings, only=_OF_MODELS)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,20 +77,19 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 
 def _export_rows(arguments: argparse.Namespace) -> int:
-    settings = build(ExportSettings, **given_for(ExportSettings, arguments))
+    settings = chosen(ExportSettings, arguments)
     from bcclone.lab.exchange.recording_export import export
 
     result = export(settings)
     for line in result.skipped[:_SHOWN_SKIPS]:
         notify(f"left out: {line}")
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        print(
-            f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
-            f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
-            f"{len(result.skipped)} left out, {result.seconds:.1f} s"
-        )
+    print_result(
+        arguments,
+        result,
+        f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
+        f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
+        f"{len(result.skipped)} left out, {result.seconds:.1f} s",
+    )
     return 0
 
 
@@ -102,17 +98,17 @@ def _export_model(arguments: argparse.Namespace) -> int:
     from bcclone.lab.export_model.model_export import export_model
 
     result = export_model(settings, notify)
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        for name, shape in (result.inputs | result.outputs).items():
-            print(f"{'input' if name in result.inputs else 'output'} {name}: {' x '.join(map(str, shape))}")
-        print(
-            f"{result.output}: written, {result.megabytes:g} MB; its answers differ by at most "
-            f"{result.greatest_difference:.1e} from those of {result.model}"
-        )
+    lines = [
+        f"{'input' if name in result.inputs else 'output'} {name}: {' x '.join(map(str, shape))}"
+        for name, shape in (result.inputs | result.outputs).items()
+    ]
+    lines.append(
+        f"{result.output}: written, {result.megabytes:g} MB; its answers differ by at most "
+        f"{result.greatest_difference:.1e} from those of {result.model}"
+    )
+    print_result(arguments, result, "\n".join(lines))
     return 0
 
 
 def _model_settings(arguments: argparse.Namespace) -> ExportModelSettings:
-    return build(ExportModelSettings, Path(arguments.source), **given_for(ExportModelSettings, arguments))
+    return chosen(ExportModelSettings, arguments, model=Path(arguments.source))

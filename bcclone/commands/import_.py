@@ -6,15 +6,13 @@ The recording has a driving_log.csv and IMG/, as the simulator writes them, and 
 import argparse
 
 from bcclone.commands.options import (
-    add_output_options,
     add_settings,
-    build,
+    chosen,
     describe_unchanged,
-    given_for,
     local_path,
     notify,
     number_of,
-    print_json,
+    print_result,
 )
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 
@@ -23,12 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("source", type=local_path, metavar="SOURCE", help="folder of a tub or a data set, or a table")
     add_settings(parser, ImportSettings)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Import; return the exit code."""
-    settings = build(ImportSettings, **given_for(ImportSettings, arguments))
+    settings = chosen(ImportSettings, arguments)
     from bcclone.lab.exchange.recording_import import import_recording
 
     result = import_recording(settings)
@@ -38,14 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
         notify(
             f"note: {number_of(result.deleted, 'row')} deleted in the source, and here: bcclone edit {result.output}"
         )
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        print(
-            f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
-            f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
-            f"next: python preprocess.py {result.output} -o data.h5"
-        )
+    print_result(
+        arguments,
+        result,
+        f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
+        f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
+        f"next: python preprocess.py {result.output} -o data.h5",
+    )
     return 0
 
 

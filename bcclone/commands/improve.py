@@ -9,7 +9,7 @@ intervention.
 
 import argparse
 
-from bcclone.commands.options import add_output_options, add_settings, build, given_for, local_path, notify, print_json
+from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result
 from bcclone.lab.improve.improve_settings import ImproveSettings
 
 
@@ -20,23 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recordings", nargs="*", metavar="RECORDING", help="folder, CSV file or pattern, as for preprocess.py"
     )
     add_settings(parser, ImproveSettings)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Improve the model; return the exit code."""
-    settings = build(ImproveSettings, **given_for(ImproveSettings, arguments))
+    settings = chosen(ImproveSettings, arguments)
     from bcclone.lab.improve.improvement import improve
 
     result = improve(settings, notify)
-    if arguments.json:
-        print_json(result.figures())
-    else:
-        print("\n".join(result.as_text()))
+    print_result(arguments, result.figures(), "\n".join(result.as_text()))
     return 0
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
-    settings = build(ImproveSettings, **given_for(ImproveSettings, arguments))
+    settings = chosen(ImproveSettings, arguments)
     return f"{settings.folder} keeps what was done so far; continue with the same command and --resume"

@@ -11,7 +11,6 @@ from typing import Any
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
-    add_output_options,
     add_settings,
     build,
     describe_unchanged,
@@ -28,8 +27,8 @@ from bcclone.train.training_state import TrainResult
 _TITLES = {
     "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
     "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
-    "feed": "how samples are loaded; all feeds but hdf5, hdf5-chunks and shards give the same batches\n\n"
-    + "\n".join(f"{name:<13} {text}" for name, text in STRATEGIES.items()),
+    "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
+    + "\n".join(f"{name:<13} {strategy.text}" for name, strategy in STRATEGIES.items()),
 }
 
 
@@ -53,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-plots", action="store_true", help="do not draw the pictures of bcclone plots at the end")
     add_settings(parser, TrainSettings, titles=_TITLES)
     wings.add_workers(parser)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,15 +9,13 @@ import argparse
 from pathlib import Path
 
 from bcclone.commands.options import (
-    add_output_options,
     add_settings,
-    build,
+    chosen,
     describe_unchanged,
-    given_for,
     local_path,
     notify,
     option_of,
-    print_json,
+    print_result,
 )
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.atomic import check_output
@@ -39,12 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_settings(fit, MonitorSettings)
     fit.add_argument("--force", action="store_true", help="replace an existing monitor")
-    add_output_options(fit)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit the monitor; return the exit code."""
-    settings = build(MonitorSettings, **given_for(MonitorSettings, arguments))
+    settings = chosen(MonitorSettings, arguments)
     for name, kind in _ONLY.items():
         if getattr(arguments, name) is not None and settings.kind != kind:
             option = option_of(MonitorSettings, name)
@@ -58,11 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     monitor = fit(arguments.model, arguments.store, output, settings, notify)
     info = monitor.info
-    if arguments.json:
-        print_json({"output": str(output), **to_json(info)})
-    else:
-        alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
-        print(f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}")
+    alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
+    text = f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}"
+    print_result(arguments, {"output": output, **to_json(info)}, text)
+    if not arguments.json:
         notify(f"next: bcclone evaluate {arguments.model} --monitor {output}")
     return 0
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
 from bcclone.system.settings import Setting, settings_of, type_of
 from bcclone.system.settings import option_of as option_of
@@ -127,8 +129,15 @@ def local_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add --json, --quiet and --debug, which every command has; cli.run() reads the last two."""
+def declare(command: ModuleType, parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a command's module, and those that every command has; cli.run() reads the last two."""
+    command.add_arguments(parser)
+    uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for each in uses[0].choices.values() if uses else [parser]:
+        _add_output_options(each)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--json", action="store_true", help="print one JSON value on standard output, and nothing else there"
@@ -154,6 +163,11 @@ def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Set
         return make(*positional, **values)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def chosen(kind: Callable[..., Settings], arguments: argparse.Namespace, **others: Any) -> Settings:
+    """Return the settings of this kind that the options choose. others: fields without an option."""
+    return build(kind, **(given_for(kind, arguments) | others))
 
 
 def number_of(number: int, noun: str) -> str:
@@ -188,8 +202,16 @@ def results_folder(folder: Path | None) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Print the result of --json."""
-    print(json.dumps(value, allow_nan=False))
+    """Print the result of --json: JSON values, or a dataclass of them."""
+    print(json.dumps(to_json(value), allow_nan=False))
+
+
+def print_result(arguments: argparse.Namespace, value: Any, text: str) -> None:
+    """Print the result of a command: the value with --json, else the text."""
+    if arguments.json:
+        print_json(value)
+    else:
+        print(text)
 
 
 def notify(text: str) -> None:

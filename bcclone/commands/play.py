@@ -6,15 +6,7 @@ With --model, a model drives, and you take over whenever you steer. R records in
 import argparse
 import sys
 
-from bcclone.commands.options import (
-    add_output_options,
-    add_settings,
-    build,
-    given_for,
-    notify,
-    number_of,
-    print_json,
-)
+from bcclone.commands.options import add_settings, build, chosen, given_for, notify, number_of, print_json
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.process import end_with_stdin
 from bcclone.play.play_settings import PLAY_SPEED_MPH, PlayResult, PlaySettings
@@ -31,14 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit when standard input is closed, for programs that start the server",
     )
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    conditions = build(Conditions, **given_for(Conditions, arguments))
+    conditions = chosen(Conditions, arguments)
     speed = build(SpeedSettings, **({"speed_mph": PLAY_SPEED_MPH} | given_for(SpeedSettings, arguments)))
-    settings = build(PlaySettings, conditions=conditions, speed=speed, **given_for(PlaySettings, arguments))
+    settings = chosen(PlaySettings, arguments, conditions=conditions, speed=speed)
     from bcclone.play.play_server import play
 
     if arguments.end_with_stdin:
@@ -47,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = play(settings, lambda text: print(text, file=stream, flush=True))
     notify(_summary(result))
     if arguments.json:
-        print_json(result.as_json())
+        print_json(result)
     return 0
 
 

@@ -9,15 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.commands import wings
-from bcclone.commands.options import (
-    add_output_options,
-    add_settings,
-    build,
-    given_for,
-    local_path,
-    notify,
-    print_json,
-)
+from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result
 from bcclone.pictures.plots.plot_settings import PlotSettings
 
 _STORE = "data.h5"
@@ -31,12 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the model was trained on: a store, or recordings as folders or logs (data.h5, if it exists)",
     )  # fmt: skip
     add_settings(parser, PlotSettings)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw the pictures; return the exit code."""
-    settings = build(PlotSettings, **given_for(PlotSettings, arguments))
+    settings = chosen(PlotSettings, arguments)
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
         notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
@@ -45,12 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     result = draw_all(settings, notify, wings.store_opener())
     for note in result.notes:
         notify(f"note: {note}")
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        width = max(len(picture.name) for picture in result.pictures)
-        for picture in result.pictures:
-            print(f"{picture.name:<{width}}  {picture.path or f'left out: {picture.reason}'}")
+    width = max(len(picture.name) for picture in result.pictures)
+    lines = [f"{each.name:<{width}}  {each.path or f'left out: {each.reason}'}" for each in result.pictures]
+    print_result(arguments, result.as_json(), "\n".join(lines))
     return 0
 
 

@@ -12,16 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands import wings
-from bcclone.commands.options import (
-    add_output_options,
-    add_settings,
-    build,
-    given_for,
-    local_path,
-    notify,
-    print_json,
-    results_folder,
-)
+from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result, results_folder
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
@@ -51,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder to write a picture and the figures into (default: none)",
     )
     add_settings(parser, ServerSettings, shown={"port": "none, which scores models"})
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     monitor, _ = wings.monitor_of(arguments)
     if arguments.port is not None and monitor is not None:
         raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
-    settings = build(ReplaySettings, **given_for(ReplaySettings, arguments))
-    server = build(ServerSettings, **given_for(ServerSettings, arguments))
+    settings = chosen(ReplaySettings, arguments)
+    server = chosen(ServerSettings, arguments)
     from bcclone.evaluate.replay import replay
     from bcclone.evaluate.replay_served import replay_served
     from bcclone.recording.files import find_log
@@ -101,11 +91,9 @@ def _report(
     for notice in missing_images(first):
         notify(notice)
     values = results_as_json(results) | (report.as_json() if report else {})
-    if arguments.json:
-        print_json(values)
-    else:
-        watched = [f"the monitor {WatchFigures.of(first.watched).describe()}"] if first.watched else []
-        print("\n".join([*replay_table(results), *watched, *([report.summary()] if report else [])]))
+    watched = [f"the monitor {WatchFigures.of(first.watched).describe()}"] if first.watched else []
+    lines = [*replay_table(results), *watched, *([report.summary()] if report else [])]
+    print_result(arguments, values, "\n".join(lines))
     if arguments.output is not None:
         from bcclone.commands.result_files import write_replay
 

@@ -16,6 +16,8 @@ from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
 from bcclone.evaluate.watched import WatchedFrame, watched_csv
 from bcclone.pictures.plots.drives import (
+    Deviation,
+    DrivenLine,
     DriveScore,
     plot_appearances,
     plot_deviations,
@@ -41,7 +43,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
         f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed.speed_mph:g} mph: "
         f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions"
     )
-    plot_drive(title, (track.edge(-1), track.edge(1)), evaluation.trace, evaluation.interventions, paths[0])
+    plot_drive(title, (track.edge(-1), track.edge(1)), _line(evaluation), paths[0])
     plot_views(evaluation.views, paths[1])
     _write_json(paths[2], evaluation.figures())
     write_text(paths[3], event_lines(evaluation.events))
@@ -55,7 +57,7 @@ def write_replay(folder: Path, recording: str, results: Results, figures: Mappin
     """
     first = next(iter(results.values()))
     drivers = {**results, CONTROLS["zero"]: first.controls["zero"]}
-    rollouts = {name: result.rollout for name, result in drivers.items()}
+    rollouts = {name: Deviation(one.rollout.path, one.rollout.interventions) for name, one in drivers.items()}
     title = f"{recording}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
@@ -85,7 +87,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     write_text(paths[4], "".join(lines))
     for one in result.scenarios:
         track = load_track(one.settings.track, one.settings.reverse)
-        titled = {f"{model}: {_title(drive)}": drive for model, drive in result.drives[one.name].items()}
+        titled = {f"{model}: {_title(drive)}": _line(drive) for model, drive in result.drives[one.name].items()}
         title, edges = f"{one.name}: {one.description}", (track.edge(-1), track.edge(1))
         plot_drives(title, edges, titled, maps / f"{one.name}.png")
         for drive in result.drives[one.name].values():
@@ -127,6 +129,10 @@ def _scores(result: SuiteResult, model: str) -> list[DriveScore]:
         *(DriveScore(its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in scores),
         *(DriveScore(its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
     ]
+
+
+def _line(drive: Evaluation) -> DrivenLine:
+    return DrivenLine(drive.trace, drive.interventions)
 
 
 def _title(drive: Evaluation) -> str:

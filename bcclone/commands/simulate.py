@@ -2,16 +2,7 @@
 
 import argparse
 
-from bcclone.commands.options import (
-    add_output_options,
-    add_settings,
-    build,
-    describe_unchanged,
-    given_for,
-    local_path,
-    notify,
-    print_json,
-)
+from bcclone.commands.options import add_settings, chosen, describe_unchanged, local_path, notify, print_result
 from bcclone.evaluate.evaluate_settings import FrameReplaySettings
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.simulator.world_settings import (
@@ -50,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         for kind in kinds:
             add_settings(use, kind)
-        add_output_options(use)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,68 +60,61 @@ def _sentence(text: str) -> str:
 
 
 def _record(arguments: argparse.Namespace) -> int:
-    conditions = build(Conditions, **given_for(Conditions, arguments))
-    expert = build(ExpertSettings, **given_for(ExpertSettings, arguments))
-    settings = build(RecordSettings, expert=expert, conditions=conditions, **given_for(RecordSettings, arguments))
+    conditions = chosen(Conditions, arguments)
+    expert = chosen(ExpertSettings, arguments)
+    settings = chosen(RecordSettings, arguments, expert=expert, conditions=conditions)
     from bcclone.simulator.record import record
 
     recorded = record(arguments.folder, settings)
-    if arguments.json:
-        print_json(recorded.as_json())
-    else:
-        print(
-            f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
-            f"next: python preprocess.py {arguments.folder} -o data.h5"
-        )
+    print_result(
+        arguments,
+        recorded,
+        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
+        f"next: python preprocess.py {arguments.folder} -o data.h5",
+    )
     return 0
 
 
 def _roads(arguments: argparse.Namespace) -> int:
-    settings = build(RoadSamplesSettings, **given_for(RoadSamplesSettings, arguments))
+    settings = chosen(RoadSamplesSettings, arguments)
     from bcclone.lab.road_samples.writing import make_road_samples
 
     result = make_road_samples(settings, notify)
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        print(
-            f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
-            f"{result.validation} validation samples, {result.seconds:.0f} s\n"
-            f"next: python model.py {result.output} -o model.h5 --predict path"
-        )
+    print_result(
+        arguments,
+        result,
+        f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
+        f"{result.validation} validation samples, {result.seconds:.0f} s\n"
+        f"next: python model.py {result.output} -o model.h5 --predict path",
+    )
     return 0
 
 
 def _drive(arguments: argparse.Namespace) -> int:
-    conditions = build(Conditions, **given_for(Conditions, arguments))
-    world = build(WorldSettings, set_back=False, **given_for(WorldSettings, arguments))
-    settings = build(SimulationSettings, world=world, conditions=conditions, **given_for(SimulationSettings, arguments))
-    server = build(ServerSettings, **given_for(ServerSettings, arguments))
+    conditions = chosen(Conditions, arguments)
+    world = chosen(WorldSettings, arguments, set_back=False)
+    settings = chosen(SimulationSettings, arguments, world=world, conditions=conditions)
+    server = chosen(ServerSettings, arguments)
     from bcclone.simulator.world import simulate
 
     result = simulate(settings, server)
-    if arguments.json:
-        print_json(result.as_json())
-    else:
-        score = result.score
-        print(
-            f"{result.report.summary()}\n"
-            f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
-            f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
-        )
-        if result.traced is not None:
-            print(f"{settings.run_folder}: the position of the car at {result.traced} frames, for video.py")
+    score = result.score
+    text = (
+        f"{result.report.summary()}\n"
+        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
+        f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
+    )
+    if result.traced is not None:
+        text += f"\n{settings.run_folder}: the position of the car at {result.traced} frames, for video.py"
+    print_result(arguments, result, text)
     return 0
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    settings = build(FrameReplaySettings, **given_for(FrameReplaySettings, arguments))
-    server = build(ServerSettings, **given_for(ServerSettings, arguments))
+    settings = chosen(FrameReplaySettings, arguments)
+    server = chosen(ServerSettings, arguments)
     from bcclone.evaluate.replay_served import replay_frames
 
     report = replay_frames(arguments.recording, settings, server)
-    if arguments.json:
-        print_json(report.as_json())
-    else:
-        print(report.summary())
+    print_result(arguments, report.as_json(), report.summary())
     return 0

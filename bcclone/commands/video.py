@@ -7,16 +7,7 @@ With --model it also draws the steering of that model and a saliency overlay: th
 import argparse
 from pathlib import Path
 
-from bcclone.commands.options import (
-    add_output_options,
-    add_settings,
-    build,
-    describe_unchanged,
-    given_for,
-    local_path,
-    notify,
-    print_json,
-)
+from bcclone.commands.options import add_settings, chosen, describe_unchanged, local_path, notify, print_result
 from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.system.errors import UserError
 
@@ -29,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run", type=local_path, nargs="?", metavar="RUN", help="folder that drive.py recorded, or a recording"
     )
     add_settings(parser, ClipSettings)
-    add_output_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,10 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     clip = make_clip(settings)
     for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
         notify(note)
-    if arguments.json:
-        print_json(clip.as_json())
-    else:
-        print(f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped")
+    text = f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped"
+    print_result(arguments, clip.as_json(), text)
     return 0
 
 
@@ -58,7 +46,7 @@ def interrupted(arguments: argparse.Namespace) -> str:
 def _settings(arguments: argparse.Namespace) -> ClipSettings:
     if arguments.run is None:
         raise _no_run_named()
-    return build(ClipSettings, **given_for(ClipSettings, arguments))
+    return chosen(ClipSettings, arguments)
 
 
 def _no_run_named() -> UserError:

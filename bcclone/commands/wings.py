@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bcclone.commands.options import add_settings, build, given_for
+from bcclone.commands.options import add_settings, chosen
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 
 HAS_CLUSTER, HAS_LAB = (find_spec(f"bcclone.{wing}") is not None for wing in ("cluster", "lab"))
@@ -73,7 +73,7 @@ def trainers(arguments: argparse.Namespace, gpus: int) -> tuple[Callable[..., An
     if HAS_CLUSTER:
         from bcclone.cluster.workers import WorkerSettings, find_cluster
 
-        cluster = find_cluster(build(WorkerSettings, **given_for(WorkerSettings, arguments)), os.environ)
+        cluster = find_cluster(chosen(WorkerSettings, arguments), os.environ)
         if cluster or gpus != 1:
             from bcclone.cluster.train_together import resume_together, run_together
 
@@ -100,7 +100,7 @@ def monitor_of(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, st
         return None, {}
     from bcclone.lab.monitor.monitor_settings import WatchSettings
 
-    watch = build(WatchSettings, **given_for(WatchSettings, arguments))
+    watch = chosen(WatchSettings, arguments)
     return watch.monitor, {"when_uncertain": watch.when_uncertain}
 
 

@@ -13,6 +13,7 @@ from bcclone.dataset.images import BadImage
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
+from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
 
@@ -62,28 +63,21 @@ class RecordingReport:
                 "path": str(self.path), "foreign": True, "reason": self.reason, "dialect": None, "rows": 0,
                 "bad_rows": [], "deleted_rows": 0, "episodes": 0, "steering_sum": 0.0, "speed_sum": 0.0, "images": None,
             }  # fmt: skip
-        log, dialect, images = self.log, self.log.dialect, self.images
-        steering = log.rows["steering"]
+        log, steering = self.log, self.log.rows["steering"]
         return {
             "path": str(self.path),
             "foreign": False,
-            "dialect": {
-                "spaced": dialect.spaced, "decimal_comma": dialect.decimal_comma, "header": dialect.header,
-                "cameras": list(dialect.cameras), "extra_columns": dialect.extra_columns,
-            },
+            "dialect": to_json(log.dialect),
             "rows": len(log.rows),
-            "bad_rows": [{"row": bad.row, "reason": bad.reason} for bad in log.bad_rows],
+            "bad_rows": to_json(log.bad_rows),
             "deleted_rows": len(log.deleted),
             "episodes": log.episodes,
             "steering_sum": float(steering.sum()),
             "speed_sum": float(log.rows["speed_mph"].sum()),
             "zero_steering_share": float((steering == 0).mean()),
             "suspects": list(self.suspects),
-            "images": images and {
-                "missing": images.missing, "corrupt": images.corrupt, "orphans": images.orphans,
-                "frozen": images.frozen, "duplicates": images.duplicates, "reasons": list(images.reasons),
-            },
-        }  # fmt: skip
+            "images": to_json(self.images),
+        }
 
     def as_text(self) -> str:
         """Return the report as lines of text."""
@@ -139,41 +133,41 @@ def _check_images(log: Log) -> ImageFaults | None:
     if not any(index.find(name) for name in named):
         return None
     known = named | {name for camera in CAMERAS for name in log.deleted[camera]}
-    found = _ImagePass()
+    faults = _ImagePass()
     with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            _check_row(found, index, row)
+            _check_row(faults, index, row)
             progress.advance(1)
-    frozen = sum(a is not None and a == b for a, b in zip(found.checksums, found.checksums[1:], strict=False))
-    readable = [checksum for checksum in found.checksums if checksum is not None]
+    frozen = sum(a is not None and a == b for a, b in zip(faults.checksums, faults.checksums[1:], strict=False))
+    readable = [checksum for checksum in faults.checksums if checksum is not None]
     return ImageFaults(
-        missing=found.missing,
-        corrupt=len(found.reasons) - found.missing,
+        missing=faults.missing,
+        corrupt=len(faults.reasons) - faults.missing,
         orphans=len(index.orphans(known)),
         frozen=frozen,
         duplicates=len(readable) - len(set(readable)) - frozen,
-        reasons=tuple(found.reasons),
+        reasons=tuple(faults.reasons),
     )
 
 
-def _check_row(found: _ImagePass, index: ImageIndex, row: Mapping[Any, Any]) -> None:
+def _check_row(faults: _ImagePass, index: ImageIndex, row: Mapping[Any, Any]) -> None:
     for camera in CAMERAS:
         if name := row[camera]:
-            _check_image(found, index.find(name), name, row["line"], camera)
+            _check_image(faults, index.find(name), name, row["line"], camera)
 
 
-def _check_image(found: _ImagePass, path: str | None, name: str, line: int, camera: str) -> None:
+def _check_image(faults: _ImagePass, path: str | None, name: str, line: int, camera: str) -> None:
     checksum = None
     if path is None:
-        found.missing += 1
-        found.reasons.append(f"row {line}: image {name} is missing")
+        faults.missing += 1
+        faults.reasons.append(f"row {line}: image {name} is missing")
     else:
         try:
             checksum = zlib.crc32(read_frame(path).data)
         except BadImage as error:
-            found.reasons.append(f"row {line}: image {name}: {error}")
+            faults.reasons.append(f"row {line}: image {name}: {error}")
     if camera == "center":
-        found.checksums.append(checksum)
+        faults.checksums.append(checksum)
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:

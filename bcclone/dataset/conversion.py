@@ -151,7 +151,7 @@ def open_in_place(
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     path = parse_location(plan.logs[0]).parent
-    table = row_table(rows.drop(columns=["extras", "take_over"]))
+    table = row_table(rows)
     return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
 
 
@@ -237,7 +237,7 @@ def _write_tables(
     writer: StoreWriter, plan: ConversionPlan, new: pd.DataFrame, old: Store | None, settings: SampleSettings
 ) -> Written:
     """Complete the store with the tables of the old store, if any, and those of the new rows."""
-    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new.drop(columns=["extras", "take_over"])
+    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new
     if old:
         extras = [*(old.extras or [""] * len(old.rows)), *extras]
         rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)

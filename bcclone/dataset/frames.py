@@ -1,10 +1,10 @@
-"""Read the frames of a store, which lie in a memory-mapped file."""
+"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them."""
 
 import contextlib
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from itertools import chain
@@ -70,15 +70,17 @@ class Frames:
     """Frames, uint8 (frames, height, width, 3), in a file that is mapped into memory when it is first used.
 
     They can be indexed like an array. A pickled copy maps the file again, and raises UserError if it has changed.
-    bcclone.cluster has subclasses for several files, on this machine or far away.
+    bcclone.cluster has subclasses that take() from several files, on this machine or far away.
     """
 
     is_far = False  # whether the files are on another machine, so that single frames are read slowly
 
-    def __init__(self, file: FrameFile, frame_shape: tuple[int, ...]) -> None:
-        self.files: tuple[FrameFile, ...] = (file,)
-        self.frame_shape = frame_shape
-        self._mapped: Image | None = None
+    def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
+        self.files, self.frame_shape = tuple(files), frame_shape
+        counts = [file.count for file in self.files]
+        self._ends = np.cumsum(counts, dtype=np.int64)
+        self._starts = self._ends - counts
+        self._maps: dict[int, Image] = {}  # number of a file -> its frames
         self._mapping = threading.Lock()  # a file mapped twice would be unmapped once, where the first thread reads it
 
     @property
@@ -115,20 +117,24 @@ class Frames:
         return frames.reshape(*numbers.shape, *self.frame_shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.asarray(self._map(), dtype)
+        return np.asarray(self._map_file(0) if len(self.files) == 1 else self[:], dtype)
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        np.take(self._map(), indices, axis=0, out=into, mode="clip")
+        np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
 
     def file_of(self, indices: Indices) -> npt.NDArray[np.int64]:
         """Return the numbers of the files that hold these frames, (images,)."""
-        return np.zeros(np.shape(indices), np.int64)
+        return np.searchsorted(self._ends, indices, "right")
 
     def stretches(self, first: int, last: int) -> list[tuple[FrameFile, int, int]]:
         """Return where the frames from first to last lie: file, offset in it, and number of bytes."""
-        (file,) = self.files
-        return [(file, file.offset + first * self.frame_bytes, (last + 1 - first) * self.frame_bytes)]
+        parts = []
+        for number in range(int(self.file_of(np.array(first))), int(self.file_of(np.array(last))) + 1):
+            file, start = self.files[number], int(self._starts[number])
+            begin, end = max(first - start, 0), min(last - start + 1, file.count)
+            parts.append((file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes))
+        return parts
 
     def load(self, indices: Indices, stop: threading.Event) -> Any:
         """Bring the frames at these indices near, until unload(); may return early when `stop` is set.
@@ -157,39 +163,45 @@ class Frames:
     def open_cache(self, folder: Path | None, limit: int) -> None:
         """Keep copies of far files from now on, with at most `limit` bytes, in a folder, None for a temporary one."""
 
-    def _map(self) -> Image:
-        if self._mapped is None:
+    def _map_file(self, number: int) -> Image:
+        if number not in self._maps:
             with self._mapping:
-                if self._mapped is None:
-                    self._mapped = self.files[0].map(self.frame_shape)
-        return self._mapped
+                if number not in self._maps:
+                    self._maps[number] = self.files[number].map(self.frame_shape)
+        return self._maps[number]
 
     def reopened(self) -> "Frames":
         """Return the same frames, which are mapped anew."""
-        return Frames(self.files[0], self.frame_shape)
+        return type(self)(self.files, self.frame_shape)
 
     def close(self) -> None:
-        """Unmap the file; the frames cannot be read afterwards."""
-        self.files, self._mapped = (), None
+        """Unmap the files; the frames cannot be read afterwards."""
+        self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
+        self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_again, (self.files[0], self.frame_shape)
+        return _open_again, (type(self), self.files, self.frame_shape)
 
 
 class FramesInMemory(Frames):
     """Frames that are in memory, uint8 (frames, height, width, 3)."""
 
     def __init__(self, frames: Image) -> None:
-        super().__init__(FrameFile(Path(), 0, len(frames), (0, 0)), frames.shape[1:])
-        self._mapped = frames
+        super().__init__([FrameFile(Path(), 0, len(frames), (0, 0))], frames.shape[1:])
+        self._maps[0] = frames
+
+    def reopened(self) -> Frames:
+        """Return these frames, which are in memory already."""
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._mapped,)
+        return type(self), (self._maps[0],)
 
 
-def _open_again(file: FrameFile, frame_shape: tuple[int, ...]) -> Frames:
-    file.check()
-    return Frames(file, frame_shape)
+def _open_again(kind: type[Frames], files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> Frames:
+    for file in files:
+        file.check()
+    return kind(files, frame_shape)
 
 
 def runs(indices: Indices, gap: int) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ A key is either pressed or not, so the steering of a keyboard jumps between a fe
 which is what the images show, is a smooth curve. Without smoothing, a network learns the jumps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bcclone.dataset.answer import Output
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.errors import UserError
 
-LEARNED_SPEED_MPH = 30.0  # the unit of a learned speed: about the car's top speed
-_SPEED_LEAD_SECONDS = 0.5  # a controller needs some time to reach the speed of a bend
 # metres ahead: where the stretches of a path end, and the columns of the rows that hold it, where it is known
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
 PATH_COLUMNS = *(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn"
@@ -47,15 +46,20 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
     return labels
 
 
-def learned_speeds(episode: IndexArray, time_ms: IndexArray, speed_mph: FloatArray) -> Float32Array:
-    """Return the speed that the images of each row call for, in units of LEARNED_SPEED_MPH, float32 (rows,).
+def output_labels(rows: npt.NDArray[Any], outputs: Sequence[Output]) -> Float32Array:
+    """Return what the images of each row call for beside the steering, in the units of the outputs, (rows, outputs).
 
-    It is the speed recorded half a second later, within the episode. The rows are ordered by episode and time.
+    rows: ordered by episode and time.
     """
-    seconds, speeds = np.asarray(time_ms, np.float64) / 1000, np.array(speed_mph, np.float64)
-    for rows in _episodes(episode):
-        speeds[rows] = np.interp(seconds[rows] + _SPEED_LEAD_SECONDS, seconds[rows], speeds[rows])
-    return (speeds / LEARNED_SPEED_MPH).astype(np.float32)
+    labels = np.empty((len(rows), len(outputs)), np.float32)
+    seconds = np.asarray(rows["time_ms"], np.float64) / 1000
+    for number, output in enumerate(outputs):
+        values = np.array(rows[output.column], np.float64)
+        for episode in _episodes(rows["episode"]):
+            later = seconds[episode] + output.lead_seconds
+            values[episode] = np.interp(later, seconds[episode], values[episode])
+        labels[:, number] = values / output.unit
+    return labels
 
 
 def knows_road(rows: npt.NDArray[Any]) -> bool:

@@ -67,7 +67,7 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
     if not path.exists():
         raise missing_store(path)
     content = read_store_file(path)
-    return content, Frames(content.frames[0], (content.preprocessing.height, content.preprocessing.width, 3))
+    return content, Frames(content.frames, (content.preprocessing.height, content.preprocessing.width, 3))
 
 
 def missing_store(path: Location) -> UserError:

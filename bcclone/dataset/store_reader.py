@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import IO, Self
 
 import h5py
@@ -17,9 +17,11 @@ from bcclone.recording.dialect import Dialect
 from bcclone.recording.row import CAMERAS
 from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, parse_location
+from bcclone.system.json_values import from_json, to_json
+from bcclone.system.location import Location, as_local
 
 SCHEMA_VERSION = 2
+_NOT_STORED = ["extras", "label", "take_over"]  # columns that samples are made of, and the text of a table of its own
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,12 @@ class RecordingInfo:
 
     def to_json(self) -> str:
         """Return the JSON text that a store holds."""
-        return json.dumps(asdict(self) | {"path": str(self.path)})
+        return json.dumps(to_json(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a text of to_json(); raises KeyError, TypeError or ValueError for any other."""
-        stored = json.loads(text)
-        dialect = Dialect(**stored["dialect"] | {"cameras": tuple(stored["dialect"]["cameras"])})
-        return cls(**stored | {"path": parse_location(stored["path"]), "dialect": dialect})
+        """Read a text of to_json(); raises ValueError for any other."""
+        return from_json(cls, json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ def _frames_offset(dataset: h5py.Dataset, size: int, preprocessing: Preprocessin
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:
-    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length."""
+    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length, without _NOT_STORED."""
     columns = []
-    for name, column in rows.items():
+    for name, column in rows.drop(columns=_NOT_STORED, errors="ignore").items():
         values = column.to_numpy()
         if name in CAMERAS:
             values = np.array([text.encode() for text in column] or [b""])

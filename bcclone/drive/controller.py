@@ -1,9 +1,9 @@
 """Compute the throttle from speed and steering: Udacity's proportional-integral controller, slower in corners."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from bcclone.dataset.answer import Answer
 from bcclone.system.settings import check_settings, setting
 
 HIGHEST_SPEED_MPH = 60.0
@@ -30,16 +30,16 @@ class SpeedSettings:
     )
     min_speed_mph: float = setting(
         10.0,
-        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --learned-speed",
+        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --predicted-speed",
         unit="MPH",
         minimum=0,
         maximum=HIGHEST_SPEED_MPH,
         option="min-speed",
         group=_SPEED,
     )
-    learned_speed: bool = setting(
+    predicted_speed: bool = setting(
         False,
-        "drive as fast as the model has learned, between --min-speed and --speed; for a model trained to predict the "
+        "drive as fast as the model predicts, between --min-speed and --speed; for a model trained with --predict "
         "throttle",
         group=_SPEED,
     )
@@ -49,27 +49,32 @@ class SpeedSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.learned_speed and self.slow_in_corners:
-            raise ValueError("--learned-speed slows down where the model does; leave out --slow-in-corners")
+        if self.predicted_speed and self.slow_in_corners:
+            raise ValueError("--predicted-speed slows down where the model does; leave out --slow-in-corners")
+
+    @property
+    def rule(self) -> str:
+        """Return in words how the speed to hold changes on the road, "" if it does not."""
+        if self.predicted_speed:
+            return f"drives as fast as the model predicts, {self.min_speed_mph:.0f} mph at least"
+        return f"slows down to {self.min_speed_mph:.0f} mph in corners" if self.slow_in_corners else ""
 
 
 class SpeedController:
     """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
 
-    set_speed_mph: may be changed while it drives; uncertain: set before each frame by the driver; learned_mph: returns
-    the speed that the model asks for now, which is held between min_speed_mph and the set speed.
+    settings: what it was built from; set_speed_mph: may be changed while it drives; uncertain: set before each frame by
+    the driver.
     """
 
-    def __init__(self, settings: SpeedSettings, learned_mph: Callable[[], float] | None = None) -> None:
-        self.set_speed_mph, self.min_speed_mph = settings.speed_mph, settings.min_speed_mph
-        self.slow_in_corners, self.when_uncertain = settings.slow_in_corners, settings.when_uncertain
+    def __init__(self, settings: SpeedSettings) -> None:
+        self.settings, self.set_speed_mph = settings, settings.speed_mph
         self.uncertain = False
-        self._learned_mph = learned_mph
         self._integral = 0.0
 
-    def throttle(self, speed_mph: float, steering: float = 0.0) -> float:
-        """Return the throttle, -1 (brake) to 1, for the current speed and the steering that is sent with it."""
-        error = self.target_mph(steering) - speed_mph
+    def throttle(self, speed_mph: float, answer: Answer) -> float:
+        """Return the throttle, -1 (brake) to 1, for the current speed; answer: with the steering that is sent."""
+        error = self.target_mph(answer) - speed_mph
         if self._stops:
             self._integral = 0.0  # what was added up while driving would push against the brake
             return min(max(_KP * error, -1.0), 0.0)
@@ -77,25 +82,25 @@ class SpeedController:
         self._integral = min(max(self._integral + error, -bound), bound)
         return min(max(_KP * error + _KI * self._integral, -1.0), 1.0)
 
-    def target_mph(self, steering: float) -> float:
-        """Return the speed to hold at this steering, and with this uncertainty."""
+    def target_mph(self, answer: Answer) -> float:
+        """Return the speed to hold with this answer and this uncertainty."""
         if self._stops:
             return 0.0
-        slower = _SLOW if self.uncertain and self.when_uncertain == "slow" else 1.0
-        return slower * self._certain_mph(steering)
+        slower = _SLOW if self.uncertain and self.settings.when_uncertain == "slow" else 1.0
+        return slower * self._certain_mph(answer)
 
     @property
     def _stops(self) -> bool:
-        return self.uncertain and self.when_uncertain == "stop"
+        return self.uncertain and self.settings.when_uncertain == "stop"
 
-    def _certain_mph(self, steering: float) -> float:
-        lowest = min(self.min_speed_mph, self.set_speed_mph)
-        if self._learned_mph is not None:
-            learned = self._learned_mph()
-            return min(max(learned, lowest), self.set_speed_mph) if math.isfinite(learned) else lowest
-        if not self.slow_in_corners:
+    def _certain_mph(self, answer: Answer) -> float:
+        lowest = min(self.settings.min_speed_mph, self.set_speed_mph)
+        if self.settings.predicted_speed:
+            mph = answer.predicted_speed_mph
+            return min(max(mph, lowest), self.set_speed_mph) if mph is not None and math.isfinite(mph) else lowest
+        if not self.settings.slow_in_corners:
             return self.set_speed_mph
-        sharpness = min(max((abs(steering) - _STRAIGHT) / (_SHARPEST - _STRAIGHT), 0.0), 1.0)
+        sharpness = min(max((abs(answer.steering) - _STRAIGHT) / (_SHARPEST - _STRAIGHT), 0.0), 1.0)
         return self.set_speed_mph - sharpness * (self.set_speed_mph - lowest)
 
     def forget(self) -> None:

@@ -1,9 +1,8 @@
 """The settings and the result of a drive; without TensorFlow and sockets, so that --help answers at once."""
 
 import ipaddress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import SIMULATOR_PORT, check_settings, preprocess_setting, setting
@@ -17,7 +16,7 @@ class DriveSettings:
     """Which model drives, how fast, where the server listens and who may connect.
 
     model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
-    speed.when_uncertain: takes effect where serve() is given a watch.
+    speed.when_uncertain: takes effect where serve() gets a watch.
     """
 
     model: Path = Path("model.h5")
@@ -65,11 +64,7 @@ class DriveSettings:
         check_settings(self)
         for address in self.allow_from:
             _check_address(address)
-        if not (self.token or is_this_machine(self.host)):
-            raise ValueError(
-                f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
-                "listen on 127.0.0.1"
-            )
+        check_token(self.host, self.token)
         if self.append and self.run_folder is None:
             raise ValueError("--append adds to a run; name its folder: python drive.py MODEL RUN --append")
 
@@ -90,9 +85,14 @@ class DriveResult:
     dropped: int
     failure: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as an object for JSON."""
-        return asdict(self) | {"folder": None if self.folder is None else str(self.folder)}
+
+def check_token(host: str, token: str) -> None:
+    """Raise ValueError when other machines could connect to a server without a token."""
+    if not (token or is_this_machine(host)):
+        raise ValueError(
+            f"--host {host} is reachable from other machines; set a secret for them with --token TEXT, or listen on "
+            "127.0.0.1"
+        )
 
 
 def is_this_machine(host: str) -> bool:

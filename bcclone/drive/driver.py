@@ -5,10 +5,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from bcclone.dataset.images import BadImage, Image, Preprocessing, decode_jpeg
+import numpy as np
+
+from bcclone.dataset.answer import Answer
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.watch import Uncertainty, Watch
@@ -26,10 +29,10 @@ _DECAY = 0.8  # factor on the last steering for each frame without usable steeri
 
 
 class SteeringPolicy(Protocol):
-    """Turns camera frames into steering; may remember earlier frames of the drive. Unreadable frames are left out."""
+    """Answers camera frames; may remember earlier frames of the drive. Unreadable frames are left out."""
 
-    def act(self, frame: Image) -> float:
-        """Return the steering, -1 to 1, for an RGB frame, uint8 (160, 320, 3)."""
+    def answer(self, frame: Image) -> Answer:
+        """Return the steering, and what else it predicts, for an RGB frame, uint8 (160, 320, 3)."""
 
     def forget(self) -> None:
         """Forget the frames so far: the next one does not follow the last one."""
@@ -71,9 +74,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What model and monitor say of a frame: the steering, or None and the reason."""
+    """What model and monitor say of a frame: the answer, or None and the reason."""
 
-    steering: float | None
+    answer: Answer | None
     fault: str
     uncertainty: Uncertainty | None
 
@@ -94,10 +97,12 @@ class Driver:
         hands: PageHands | None = None,
         watch: Watch | None = None,
     ) -> None:
-        learned_mph = learned_speed_of(policy) if speed.learned_speed else None
-        self.controller, self._hands, self._watch = SpeedController(speed, learned_mph), hands, watch
+        """Raises UserError for a policy that does not predict what the settings ask for."""
+        if speed.predicted_speed:
+            _check_predicts_speed(policy)
+        self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
         self._policy, self._on_decision = policy, on_decision
-        self._steering = 0.0
+        self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._judged = _Judged(None, "", None)
         self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
         self.answered = self.faults = 0
@@ -114,37 +119,45 @@ class Driver:
         slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
         """
         frame, fault = _decode(telemetry.jpeg)
-        repeated = frame is not None and late and self.too_slow and self._judged.steering is not None
+        repeated = frame is not None and late and self.too_slow and self._judged.answer is not None
         if frame is None:
             judged = _Judged(None, fault, None)
         elif repeated:
             judged = self._judged
         else:
             judged = self._judged = self._infer_and_judge(frame)
-        steering, fault, uncertainty = judged.steering, judged.fault, judged.uncertainty
+        answer, fault, uncertainty = judged.answer, judged.fault, judged.uncertainty
         self.controller.uncertain = uncertainty is not None and uncertainty.uncertain
-        if steering is None:
+        if answer is None:
             self.count_fault(fault)
-            control = Control(self._steering * _DECAY, 0.0)
+            control = Control(self._sent.steering * _DECAY, 0.0)
         else:
-            clipped = min(max(steering, -1.0), 1.0)
-            control = Control(clipped, self.controller.throttle(telemetry.speed_mph, clipped))
+            self._sent = replace(answer, steering=min(max(answer.steering, -1.0), 1.0))
+            control = Control(self._sent.steering, self.controller.throttle(telemetry.speed_mph, self._sent))
         by = BY_MODEL
         if self._hands is not None:
             steered = self._hands.control(control)
             control, by = steered.control, steered.by
-        self._steering = control.steering
+        self._sent = replace(self._sent, steering=control.steering)
         self.answered += 1
-        set_speed = self.controller.target_mph(control.steering)
         decision = Decision(
-            self.answered, telemetry, control, steering, set_speed, fault, frame is not None, by, uncertainty, repeated
+            frame=self.answered,
+            telemetry=telemetry,
+            control=control,
+            steering=None if answer is None else answer.steering,
+            set_speed_mph=self.controller.target_mph(self._sent),
+            fault=fault,
+            frame_readable=frame is not None,
+            by=by,
+            uncertainty=uncertainty,
+            repeated=repeated,
         )
         self._report(decision)
         return decision
 
     def forget(self) -> None:
         """Reset steering, controller and frames, for another car."""
-        self._steering = 0.0
+        self._sent = Answer(0.0)
         self.controller.forget()
         if self._hands is not None:
             self._hands.forget()
@@ -170,16 +183,16 @@ class Driver:
         self._judging_seconds.append(time.monotonic() - begun)
         return judged
 
-    def _infer(self, frame: Image) -> tuple[float | None, str]:
-        """Return the model's steering, or None and the reason."""
+    def _infer(self, frame: Image) -> tuple[Answer | None, str]:
+        """Return the model's answer, or None and the reason."""
         try:
-            steering = self._policy.act(frame)
+            answer = self._policy.answer(frame)
         except Exception as error:  # the car needs an answer, whatever inference raises
             first, *_ = str(error).splitlines() or [type(error).__name__]
             return None, f"bad inference: {first[:_LONGEST_REASON]}"
-        if not math.isfinite(steering):
-            return None, f"bad inference: steering is {steering}"
-        return steering, ""
+        if not math.isfinite(answer.steering):
+            return None, f"bad inference: steering is {answer.steering}"
+        return answer, ""
 
     def _judge(self, frame: Image) -> Uncertainty | None:
         """Return what the monitor says of a frame, None without one or when it fails."""
@@ -198,14 +211,15 @@ class Driver:
             logger.exception("a decision could not be recorded or counted")
 
 
-def learned_speed_of(policy: SteeringPolicy) -> Callable[[], float]:
-    """Return the function that returns the speed that a policy asks for, in mph; raises UserError if it knows none."""
-    if getattr(policy, "speed_mph", None) is None:
+def _check_predicts_speed(policy: SteeringPolicy) -> None:
+    """Raise UserError for a policy whose answers have no speed; it forgets the frame that it is shown."""
+    answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
+    policy.forget()
+    if answer.predicted_speed_mph is None:
         raise UserError(
-            "this model has not learned how fast to drive; leave out --learned-speed, or train one with: "
+            "this model does not predict how fast to drive; leave out --predicted-speed, or train one with: "
             "python model.py data.h5 --predict throttle"
         )
-    return lambda: float(policy.speed_mph)  # type: ignore[attr-defined]
 
 
 def _decode(jpeg: bytes) -> tuple[Image | None, str]:

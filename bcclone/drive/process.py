@@ -48,8 +48,9 @@ def server_process(
         finally:
             _end(process)
             _, _, after = _read(output).partition(_CONNECTED)
-            told = [line for line in after.splitlines() if not line.startswith("interrupted: ")]  # the caller tells it
-            print("\n".join(told).strip(), file=sys.stderr, flush=True)
+            # the caller reports an interrupt itself
+            lines = [line for line in after.splitlines() if not line.startswith("interrupted: ")]
+            print("\n".join(lines).strip(), file=sys.stderr, flush=True)
 
 
 def end_with_stdin() -> None:

@@ -41,7 +41,7 @@ class RunRow:
 
 
 class RunRecorder:
-    """Records a drive; it is on from the start when a folder is given.
+    """Records a drive; with a folder, it is on from the start.
 
     Without one, the first start makes run-DATE_TIME. Each later start adds to the same folder. Entering it raises
     UserError when the folder cannot be used.
@@ -188,7 +188,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
 
 
 def _check_is_run(folder: Path) -> None:
-    """Raise UserError when a log in the folder is not that of a run, for example a person's recording."""
+    """Raise UserError when the log in the folder belongs to no run, but for example to a person's recording."""
     log = folder / LOG_NAME
     if log.exists():
         with log.open(encoding="utf-8", errors="replace") as file:

@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.driver import ModelPolicy
+from bcclone.drive.page.page_state import SaliencyState
 
 logger = logging.getLogger(__name__)
 
@@ -18,26 +19,20 @@ _COLOR_BGR = (90, 255, 80)
 _MAX_ALPHA = 220  # of 255, so that the frame shows through
 
 
-class NewestFrame(Protocol):
-    """Has the newest frame of a drive."""
-
-    @property
-    def jpeg(self) -> tuple[int, bytes]:
-        """Return the number of the newest frame and the frame; b"" without one."""
-
-
 class SaliencyThread:
     """Computes the saliency overlays of the newest frames, off the driving path.
 
-    mask: frame uint8 (160, 320, 3) RGB -> float (160, 320), 0..1; None when the network has no saliency, and
-    `unavailable` is the reason.
+    newest: returns the number of the newest frame and its JPEG, b"" without one; mask: frame uint8 (160, 320, 3) RGB ->
+    float (160, 320), 0..1; None when the network has no saliency, and `unavailable` is the reason.
     """
 
-    def __init__(self, source: NewestFrame, mask: Callable[[Image], Any] | None, unavailable: str = "") -> None:
+    def __init__(
+        self, newest: Callable[[], tuple[int, bytes]], mask: Callable[[Image], Any] | None, unavailable: str = ""
+    ) -> None:
         self.unavailable = unavailable
-        self._source, self._mask = source, mask
+        self._newest, self._mask = newest, mask
         self._lock = threading.Lock()
-        self._png: tuple[int, bytes] = (0, b"")
+        self._png = b""
         self._wanted, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="bcclone-saliency", daemon=True)
 
@@ -60,27 +55,32 @@ class SaliencyThread:
         if value and self._mask is None:
             raise ValueError(self.unavailable)
         with self._lock:
-            self._png = (0, b"")
+            self._png = b""
             if value:
                 self._wanted.set()
             else:
                 self._wanted.clear()
 
     @property
-    def png(self) -> tuple[int, bytes]:
-        """Return the number of a frame and its overlay, a PNG with transparency; 0 and b"" without one."""
+    def state(self) -> SaliencyState:
+        """Return whether overlays are computed, and why not."""
+        return SaliencyState(self.on, self.unavailable)
+
+    @property
+    def png(self) -> bytes:
+        """Return the newest overlay, a PNG with transparency; b"" without one."""
         return self._png
 
     def _run(self) -> None:
         last = 0
         while self._wanted.wait() and not self._over.is_set():
-            number, jpeg = self._source.jpeg
+            number, jpeg = self._newest()
             if number != last and jpeg:
                 last = number
-                self._compute(number, jpeg)
+                self._compute(jpeg)
             self._over.wait(_EVERY_SECONDS)
 
-    def _compute(self, number: int, jpeg: bytes) -> None:
+    def _compute(self, jpeg: bytes) -> None:
         if self._mask is None:
             return
         try:
@@ -99,17 +99,17 @@ class SaliencyThread:
         png = cv2.imencode(".png", overlay)[1].tobytes()
         with self._lock:
             if self._wanted.is_set() and not self._over.is_set():  # not switched off meanwhile
-                self._png = number, png
+                self._png = png
 
 
-def make_saliency_thread(policy: ModelPolicy, source: NewestFrame) -> SaliencyThread:
+def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
     from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:
-        return SaliencyThread(source, Saliency(policy.model, policy.preprocessing).mask)
+        return SaliencyThread(newest, Saliency(policy.model, policy.preprocessing).mask)
     except Exception as error:  # an unusual network drives without the overlay
-        return SaliencyThread(source, None, str(error) or type(error).__name__)
+        return SaliencyThread(newest, None, str(error) or type(error).__name__)
 
 
 def seen_region_of(policy: ModelPolicy) -> tuple[float, float, float, float]:

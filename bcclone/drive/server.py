@@ -1,26 +1,18 @@
 """Run a drive server: open the model, listen, and serve the car and the web page until the server is stopped."""
 
-import socket
-import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import closing
-from importlib import import_module
-from typing import Any, cast
 
-from bcclone.drive.dashboard.app import make_app
-from bcclone.drive.dashboard.page_state import Dashboard
+from bcclone.drive.drive_page import DrivePage
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.driver import ModelPolicy
+from bcclone.drive.page.app import make_app
+from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.session import open_session
 from bcclone.drive.watch import Watch
-from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import Access, guarded
-from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
-from bcclone.drive.wire.service import DriveService, Host
-from bcclone.system.errors import UserError
-from bcclone.system.interrupts import StopSocket
+from bcclone.drive.wire.access import Access
+from bcclone.drive.wire.service import DriveService
+from bcclone.drive.wire.web_server import WebServer, load_host
 
 
 def serve(
@@ -60,72 +52,20 @@ def serve_policy(
     watch: Watch | None = None,
 ) -> DriveResult:
     """Do as serve() does, with a policy that is open already. watch: judges each frame."""
-    host = _host(settings.async_mode)
+    host, access = load_host(settings.async_mode), Access(settings.host, settings.token, settings.allow_from)
     if settings.async_mode == "eventlet":
         notify("note: eventlet's support, and this mode, end in April 2027; without --async-mode, threads serve")
     with (
-        closing(listen(settings.host, settings.port)) as listener,
+        WebServer(host, (settings.host, settings.port), access, notify, stop) as server,
         open_session(policy, settings, watch) as session,
-        closing(Notifier(notify)) as notifier,
     ):
-        _allow_files()
-        access = Access(settings.host, settings.token, settings.allow_from)
-        service = DriveService(session, settings.async_mode, host, access, notifier.notify)
-        page = make_app(Dashboard(session, service), access, service.sleep)
-        inner = marking_requests(service.with_page(page), service.connections)
-        app = logging_errors(guarded(inner, access, service.sleep))
-        with StopSocket(stop) as stop_socket:
-            service.start_background_task(service.watch)
-            notifier.notify(_listening(listener))
-            host.run(app, listener, service.connections, stop_socket)
-            service.stop()
+        service = DriveService(session, settings.async_mode, server)
+        page = DrivePage(session, service)
+        app = service.with_page(make_app(page, OpenPages(page, host), server))
+        server.notify(
+            f"listening on {server.address}; start the simulator, choose a track and AUTONOMOUS MODE\n"
+            f"watch it drive: {server.url}"
+        )
+        server.run(app, service.check_sessions, service.driving_peer)
+        session.arbiter.end()
     return session.result()
-
-
-def _host(async_mode: str) -> Host:
-    """Return the module that serves in this mode.
-
-    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread then never returns.
-    So a thread of its own imports it, unless this is the main thread. Raises UserError when the package is missing.
-    """
-    name = f"bcclone.drive.wire.{async_mode}_host"
-    loaded: Future[Any] = Future()
-
-    def load() -> None:
-        try:
-            loaded.set_result(import_module(name))
-        except BaseException as error:
-            loaded.set_exception(error)
-
-    if threading.current_thread() is threading.main_thread():
-        load()
-    else:
-        threading.Thread(target=load, daemon=True).start()
-    try:
-        return cast(Host, loaded.result())
-    except ModuleNotFoundError as error:
-        if not error.name or error.name.partition(".")[0] != async_mode:
-            raise
-        raise UserError(
-            f"--async-mode {async_mode} needs a package that is not installed: pip install {async_mode}; or leave the "
-            "option out, to serve with threads"
-        ) from None
-
-
-def _allow_files() -> None:
-    """Raise the limit of open files for this process to what `limits` needs, where the system has one."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.FILES if hard == resource.RLIM_INFINITY else min(limits.FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _listening(listener: socket.socket) -> str:
-    return (
-        f"listening on {address_of(listener)}; start the simulator, choose a track and AUTONOMOUS MODE\n"
-        f"watch it drive: {url_of(listener)}"
-    )

@@ -19,8 +19,8 @@ from bcclone.drive.wheel import PageHands
 class DriveSession:
     """The parts of a drive that the server and the page share.
 
-    sees: how the network's input is made, in words; region: the part of the frame that the network sees, as fractions
-    (left, top, right, bottom).
+    sees: the preprocessing of the network's input, in words; region: the part of the frame that the network sees, as
+    fractions (left, top, right, bottom).
     """
 
     arbiter: ConnectionArbiter
@@ -63,6 +63,6 @@ def open_session(policy: ModelPolicy, settings: DriveSettings, watch: Watch | No
         hands = PageHands()
         driver = Driver(policy, settings.speed, on_decision, hands, watch)
         arbiter = ConnectionArbiter(driver, stats.driven_by_hand, stats.warn, stats.car_changed)
-        saliency = stack.enter_context(make_saliency_thread(policy, stats))
+        saliency = stack.enter_context(make_saliency_thread(policy, lambda: stats.jpeg))
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         yield DriveSession(arbiter, hands, stats, recording, saliency, sees, region)

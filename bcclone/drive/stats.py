@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.drive.driver import Decision
+from bcclone.drive.page.page_state import PageWarning
 from bcclone.drive.protocol import Telemetry
 
 HISTORY_SECONDS = 60.0
@@ -33,15 +34,6 @@ class HistoryPoint:
     steering_sent: float
     throttle: float
     latency_ms: float
-
-
-@dataclass(frozen=True)
-class DriveWarning:
-    """A warning, how often it occurred, and when last, in seconds since the server began."""
-
-    text: str
-    count: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ class UncertaintyFigures:
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """The figures of a moment, as the page shows them; those of a car are None while none is connected.
+    """The figures of a moment, as the page shows them; the figures of a car are None while none is connected.
 
     seconds, first_answer_seconds: since the server began; frames_per_second: answers per second, of the last 2 s;
     warnings: the newest first; uncertainty: None without a monitor.
@@ -89,7 +81,7 @@ class LiveFigures:
     throttle: float | None
     target_speed_mph: float | None
     latency_ms: LatencyFigures
-    warnings: tuple[DriveWarning, ...]
+    warnings: tuple[PageWarning, ...]
     uncertainty: UncertaintyFigures | None = None
 
 
@@ -115,7 +107,7 @@ class DriveStats:
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._latency: float | None = None  # of the last answer to the car that drives
         self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
-        self._warnings: dict[str, DriveWarning] = {}
+        self._warnings: dict[str, PageWarning] = {}
         self._percentiles: tuple[float | None, float | None] = (None, None)
         self._percentiles_at = -1.0
         self.frames = self.slow = 0
@@ -179,7 +171,7 @@ class DriveStats:
         """Add a warning; the same text again is only counted."""
         with self._lock:
             before = self._warnings.pop(text, None)
-            self._warnings[text] = DriveWarning(text, before.count + 1 if before else 1, round(self.seconds, 1))
+            self._warnings[text] = PageWarning(text, before.count + 1 if before else 1, round(self.seconds, 1))
             while len(self._warnings) > _MAX_WARNINGS:
                 del self._warnings[next(iter(self._warnings))]
 

@@ -1,23 +1,116 @@
-"""Decide who has the wheel: a model or a person who takes over, and the person at which page. No sockets, no files.
+"""Turn what persons' hands do into steering, and decide who has the wheel: a model or a person, and at which page.
 
-Drives and plays share Wheel, through which all steering of a car goes, once a frame. In a drive, any page may take over
-from the model (PageHands); in a play, one page drives, and others may ask it for the wheel (Seat).
+Drives and plays share this module. HandInput in, SteeredBy out, once a frame. No sockets, no files.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from bcclone.drive.hand_controls import RELEASED, HandControls, HandInput
 from bcclone.drive.protocol import Control
 from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow
 
 MOST_CHANGE = 0.05  # of the steering from frame to frame, at a hand-over
-SILENT_SECONDS = 1.0  # without a message of the page whose hands are on the wheel, they are off it
+SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are off the wheel
 ANSWER_SECONDS = 10.0  # that a page has to keep the wheel after it was asked for it
 _STEP_SECONDS = 0.02
 _MOST_STEPS = 25  # of a pause between two frames
+
+# Seen in recorded logs: each 0.02 s that a key is held turns the wheel by 0.05 of full lock, and a released key
+# centres it at once; throttle and brake rise and fall by 3 a second, like the Unity program's default axes.
+STEERING_STEP, THROTTLE_STEP = 0.05, 0.06
+
+
+@dataclass(frozen=True)
+class HandInput:
+    """The controls that a person uses at a moment.
+
+    steering, throttle: a position, -1 (left, brake) to 1 (right, throttle); None: no mouse, stick or pad is used, and
+    the keys count. steering_key, throttle_key: -1 (left, brake), 1 (right, throttle), or 0 if no key is held.
+    """
+
+    steering: float | None = None
+    throttle: float | None = None
+    steering_key: int = 0
+    throttle_key: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steering", "throttle"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and -1.0 <= value <= 1.0):
+                raise ValueError(f"{name} {value!r}, expected -1 to 1, or null")
+        for name in ("steering_key", "throttle_key"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or value not in (-1, 0, 1):
+                raise ValueError(f"{name} {value!r}, expected -1, 0 or 1")
+
+    @classmethod
+    def parse(cls, values: Any) -> "HandInput":
+        """Return the input in a JSON value; raises ValueError with the reason when it is not valid."""
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= names:
+            raise ValueError(f"expected an object with some of {', '.join(sorted(names))}")
+        return cls(**values)
+
+
+RELEASED = HandInput()
+
+
+@dataclass(frozen=True)
+class HandControl:
+    """What the person's hands ask for, -1 to 1 each; None: they are off the wheel, or off the pedals."""
+
+    steering: float | None
+    throttle: float | None
+
+
+class HandControls:
+    """Follows a person's hands in steps of 0.02 s; held keys turn the wheel as the simulator's keys do."""
+
+    def __init__(self) -> None:
+        self._steering = self._throttle = 0.0  # of the keys
+
+    def advance(self, hands: HandInput, steps: int) -> HandControl:
+        """Return the control after so many steps of 0.02 s with these controls in use."""
+        for _ in range(steps):
+            self._steering = _pressed(self._steering, hands.steering_key, STEERING_STEP)
+            if not hands.steering_key:
+                self._steering = 0.0
+            self._throttle = _pressed(self._throttle, hands.throttle_key, THROTTLE_STEP)
+            if not hands.throttle_key:
+                self._throttle = _released(self._throttle, THROTTLE_STEP)
+        return HandControl(self._steer(hands), self._pedals(hands))
+
+    def _steer(self, hands: HandInput) -> float | None:
+        if hands.steering is not None:
+            return float(hands.steering)
+        return self._steering if hands.steering_key else None
+
+    def _pedals(self, hands: HandInput) -> float | None:
+        if hands.throttle is not None:
+            self._throttle = 0.0
+            return float(hands.throttle)
+        return self._throttle if hands.throttle_key or self._throttle else None
+
+
+def _pressed(value: float, key: int, step: float) -> float:
+    """Return a value after one step with this key held; the other direction begins at 0."""
+    if not key:
+        return value
+    value = 0.0 if value * key < 0 else value
+    return round(min(max(value + key * step, -1.0), 1.0), 6)  # so that many steps add up to round numbers
+
+
+def _released(value: float, step: float) -> float:
+    """Return a value after one step without a key, on its way to 0."""
+    return math.copysign(round(max(abs(value) - step, 0.0), 6), value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -65,121 +158,139 @@ class Wheel:
         return limited
 
 
-class WheelTaken(ValueError):
-    """Another page steers."""
-
-
-class PageHands:
-    """The hands of the persons at the web pages: those of one page count, the first that takes over, until it lets go.
-
-    All steering of the car goes through control(), once a frame.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._lock = clock, threading.Lock()
-        self._page, self._hands, self._moved = "", RELEASED, -SILENT_SECONDS
-        self._wheel, self._steered = Wheel(), clock()
-
-    @property
-    def by(self) -> DrivenRow:
-        """Return who steers."""
-        return self._wheel.by
-
-    def move(self, page: str, hands: HandInput) -> None:
-        """Take what the hands at a page do; raises WheelTaken if another page's steer."""
-        with self._lock:
-            if page != self._page and self._in_use() != RELEASED:
-                raise WheelTaken("another page steers; it has the wheel until its keys are released")
-            self._page, self._hands, self._moved = page, hands, self._clock()
-
-    def control(self, model: Control) -> SteeredBy:
-        """Return the control of the next frame, and who steers. model: the model's."""
-        with self._lock:
-            now = self._clock()
-            steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _MOST_STEPS)
-            self._steered = now
-            return self._wheel.turn(self._in_use(), steps, model)
-
-    def forget(self) -> None:
-        """Begin anew with another car; take-overs are counted on."""
-        with self._lock:
-            self._wheel = Wheel(self._wheel.count)
-
-    def _in_use(self) -> HandInput:
-        return self._hands if self._clock() - self._moved < SILENT_SECONDS else RELEASED
-
-
 @dataclass(frozen=True)
-class SeatView:
-    """What a page is told: whether it drives; whether another page asks it for the wheel; whether it asks itself."""
+class WheelView:
+    """The wheel for one page: whether it may steer; whether another page asks it for the wheel; whether it asks."""
 
     drives: bool
     asked: bool = False
     asking: bool = False
 
 
-class Seat:
-    """The pages in the order in which they came; the first one drives, until it leaves or hands over.
+class PageHands:
+    """The open pages, in the order in which they came, and the hands at the page that steers.
 
-    A page is any object. One that is asked for the wheel gives it, keeps it, or loses it when it does not answer within
-    10 s, so that a page that nobody looks at does not hold it for ever. Callers hold a lock.
+    In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers, until it lets go.
+    In a play the first page drives, until it leaves or hands over: one that is asked for the wheel gives it, keeps it,
+    or loses it when it does not answer within 10 s, so that a page that nobody looks at does not hold it for ever.
+    A page is any object. wheel: all steering of the car goes through it, once a frame.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared, self._clock, self._lock = shared, clock, threading.Lock()
         self._pages: list[object] = []
         self._asking: object | None = None
         self._asked_at = 0.0
+        self._mover: object | None = None  # the page that moved its hands last
+        self._input, self._moved = (0, RELEASED), -math.inf
+        self.wheel, self._steered = Wheel(), clock()
 
     @property
-    def driver(self) -> object | None:
-        """Return the page that drives."""
-        return self._pages[0] if self._pages else None
+    def by(self) -> DrivenRow:
+        """Return who steers."""
+        return self.wheel.by
 
     @property
     def pages(self) -> int:
         """Return the number of open pages."""
         return len(self._pages)
 
-    def view(self, page: object) -> SeatView:
+    @property
+    def driver(self) -> object | None:
+        """Return the page that drives; in a drive, the page whose hands are on the wheel."""
+        if self._shared:
+            return None if self._in_use() == RELEASED else self._mover
+        return self._pages[0] if self._pages else None
+
+    @property
+    def input(self) -> tuple[int, HandInput]:
+        """Return what the hands did last, and the number of that input."""
+        return self._input
+
+    @property
+    def silent_seconds(self) -> float:
+        """Return the seconds since the page that steers sent anything."""
+        return self._clock() - self._moved
+
+    def view(self, page: object) -> WheelView:
         """Return what to tell a page."""
-        drives = page is self.driver
-        return SeatView(drives, asked=drives and self._asking is not None, asking=page is self._asking)
+        with self._lock:
+            drives = self._may_steer(page)
+            return WheelView(drives, asked=drives and self._asking is not None, asking=page is self._asking)
+
+    def may_set(self, page: object) -> bool:
+        """Return whether a page may set controls."""
+        return self._shared or page is self.driver
+
+    def move(self, page: object, hands: HandInput, number: int = 0) -> None:
+        """Take what the hands at a page do; raises ValueError if it may not steer. number: of this input."""
+        with self._lock:
+            if not self._may_steer(page):
+                raise ValueError("another page steers; this one only watches")
+            self._mover, self._input, self._moved = page, (number, hands), self._clock()
+
+    def control(self, model: Control) -> SteeredBy:
+        """Return the control of the next frame of a drive, and who steers. model: the model's."""
+        with self._lock:
+            now = self._clock()
+            steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _MOST_STEPS)
+            self._steered = now
+            return self.wheel.turn(self._in_use(), steps, model)
+
+    def forget(self) -> None:
+        """Begin anew with another car; take-overs are counted on."""
+        with self._lock:
+            self.wheel = Wheel(self.wheel.count)
 
     def join(self, page: object) -> None:
         """Add a page."""
-        self._pages.append(page)
+        with self._lock:
+            self._pages.append(page)
 
     def leave(self, page: object) -> None:
         """Remove a page that has closed; if it drove, the page that asks, or else the oldest one, drives."""
-        drove = page is self.driver
-        if page in self._pages:
-            self._pages.remove(page)
-        if page is self._asking:
-            self._asking = None
-        elif drove and self._asking is not None:
-            self._hand_over()
+        with self._lock:
+            drove = page is self.driver
+            if page in self._pages:
+                self._pages.remove(page)
+            if page is self._asking:
+                self._asking = None
+            elif drove and self._asking is not None:
+                self._hand_over()
+            if drove:
+                self._input = (0, RELEASED)
 
     def ask(self, page: object) -> None:
         """Let a watching page ask for the wheel, if no other one asks."""
-        if page is self.driver or page not in self._pages or self._asking is not None:
-            return
-        self._asking, self._asked_at = page, self._clock()
+        with self._lock:
+            watches = not (self._shared or page is self.driver)
+            if watches and page in self._pages and self._asking is None:
+                self._asking, self._asked_at = page, self._clock()
 
     def answer(self, page: object, give: bool) -> None:
         """Give the wheel to the page that asks, or keep it; only the page that drives can."""
-        if page is not self.driver or self._asking is None:
-            return
-        if give:
-            self._hand_over()
-        self._asking = None
+        with self._lock:
+            if page is not self.driver or self._asking is None:
+                return
+            if give:
+                self._hand_over()
+            self._asking = None
 
-    def check(self, asleep: bool = False) -> None:
-        """Hand over when the page that drives has not answered in time, or is asleep; call this now and then."""
-        if self._asking is not None and (asleep or self._clock() - self._asked_at >= ANSWER_SECONDS):
-            self._hand_over()
+    def check(self) -> None:
+        """Hand over when the page that drives is silent, or has not answered in time; call this now and then."""
+        with self._lock:
+            late = self._clock() - self._asked_at >= ANSWER_SECONDS
+            if self._asking is not None and (late or self.silent_seconds > SILENT_SECONDS):
+                self._hand_over()
+
+    def _may_steer(self, page: object) -> bool:
+        return page is self.driver or (self._shared and self.driver is None)
+
+    def _in_use(self) -> HandInput:
+        return self._input[1] if self.silent_seconds < SILENT_SECONDS else RELEASED
 
     def _hand_over(self) -> None:
+        """Let the page that asks drive; the one before takes its hands off the wheel."""
         self._pages.remove(self._asking)
         self._pages.insert(0, self._asking)
-        self._asking = None
+        self._asking, self._input = None, (0, RELEASED)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image, Preprocessing
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult
@@ -31,8 +32,8 @@ class StatelessPolicy(Protocol):
     def preprocessing(self) -> Preprocessing:
         """Return how its images are prepared."""
 
-    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
-        """Return the steering, -1 to 1, for the next prepared image of a drive, and its new memory.
+    def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
+        """Return the answer for the next prepared image of a drive, and its new memory.
 
         image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
         """
@@ -175,11 +176,12 @@ class _Driver:
         for pose in poses:
             if pose not in images:
                 images[pose] = self._views.view(frames, pose, centre)
-        answers: dict[tuple[int, ...], tuple[float, Memory]] = {}
+        answers: dict[tuple[int, ...], tuple[Answer, Memory]] = {}
         for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
             image = images[pose]
             key = (id(image), *map(id, memory))
             if key not in answers:
-                answers[key] = self._policy.steer(image, memory)
-            self._steering_now[index], after[index] = answers[key]
+                answers[key] = self._policy.next_answer(image, memory)
+            answer, after[index] = answers[key]
+            self._steering_now[index] = answer.steering
         self._memories = after

@@ -1,10 +1,12 @@
 """Let several models drive the scenarios of a suite and replay recordings, side by side, here or on a cluster."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
@@ -21,6 +23,7 @@ from bcclone.system.task_pool import TaskPool, open_pool
 
 Place = tuple[Work, str]  # the work and the name of the model
 Results = dict[Place, Evaluation | ReplayFigures]
+Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def evaluate_suite(
@@ -38,22 +41,10 @@ def evaluate_suite(
     of each drive of one model.
     """
     settings = settings or SuiteSettings()
-    logs = find_local_logs(settings.recordings) if settings.recordings else []
+    named = name_models(list(map(Path, models)))
     scenarios = select_scenarios(settings)
-    names, recordings = name_models(list(map(Path, models))), name_recordings(logs)
-    watch = replace(watch, file=watch.file.absolute()) if watch else None
-    # the longest first, so that no worker drives on alone at the end
-    ordered: list[Work] = sorted([*scenarios, *recordings], key=lambda one: -one.seconds)
-    files = {path: InputFile.of(path) for path in [*names.values(), *logs, *([watch.file] if watch else [])]}
-    tasks: dict[Place, SuiteTask] = {}
-    for work, model in product(ordered, names):
-        task = SuiteTask(files[names[model]], settings.preprocess, work)
-        if isinstance(work, Recording):
-            log = files[work.log]
-            task = replace(task, work=replace(work, log=log.path), inputs=(log,))
-        elif watch is not None:
-            task = replace(task, watch=watch, inputs=(files[watch.file],))
-        tasks[work, model] = task
+    recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
+    tasks = _make_tasks(named, [*scenarios, *recordings], settings.preprocess, watch)
     kept = FinishedSteps(settings.kept, Evaluation)
     results: Results = {place: finished for place, task in tasks.items() if (finished := _find(kept, task))}
     if results:
@@ -62,15 +53,41 @@ def evaluate_suite(
         jobs = min(settings.jobs or usable_cores(), len(left))
         with nullcontext(pool) if pool else open_pool(jobs) as workers:
             results |= _run_tasks(left, workers, kept)
-    drives = {
-        one.name: {model: drive for model in names if isinstance(drive := results[one, model], Evaluation)}
-        for one in scenarios
+    return SuiteResult(
+        models=named,
+        scenarios=scenarios,
+        drives=_table_of(Evaluation, results, scenarios, named),
+        recordings={one.name: one.log for one in recordings},
+        replays=_table_of(ReplayFigures, results, recordings, named),
+    )
+
+
+def _make_tasks(
+    models: Mapping[str, Path], works: Sequence[Work], preprocess: str | None, watch: SuiteWatch | None
+) -> dict[Place, SuiteTask]:
+    """Return the task of each work and model, the longest first, so that no worker drives on alone at the end."""
+    input_of = cache(InputFile.of)
+    tasks: dict[Place, SuiteTask] = {}
+    for work, (name, model) in product(sorted(works, key=lambda one: -one.seconds), models.items()):
+        task = SuiteTask(input_of(model), preprocess, work)
+        if isinstance(work, Recording):
+            log = input_of(work.log)
+            task = replace(task, work=replace(work, log=log.path), inputs=(log,))
+        elif watch is not None:
+            file = input_of(watch.file)
+            task = replace(task, watch=replace(watch, file=file.path), inputs=(file,))
+        tasks[work, name] = task
+    return tasks
+
+
+def _table_of(
+    kind: type[Result], results: Results, works: Sequence[Work], models: Collection[str]
+) -> dict[str, dict[str, Result]]:
+    """Return the results of some works: name of the work -> model -> its result."""
+    return {
+        work.name: {model: result for model in models if isinstance(result := results[work, model], kind)}
+        for work in works
     }
-    replays = {
-        one.name: {model: replay for model in names if isinstance(replay := results[one, model], ReplayFigures)}
-        for one in recordings
-    }
-    return SuiteResult(names, scenarios, drives, {one.name: one.log for one in recordings}, replays)
 
 
 def _find(kept: FinishedSteps[Evaluation], task: SuiteTask) -> Evaluation | None:

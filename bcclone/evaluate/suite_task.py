@@ -27,8 +27,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.sources import source_digest
-from bcclone.system.task import WorkerFault, report_progress
+from bcclone.system.task import WorkerFault, report_progress, source_digest
 
 if TYPE_CHECKING:
     from bcclone.model.policy import Policy  # loads TensorFlow

@@ -1,5 +1,6 @@
 """Augment the batches of a feed in threads, or add the random numbers with which the training step augments them."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,10 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bcclone.feed.augment.parameters import AugmentationInputs, Draws, draw
+from bcclone.dataset.images import seen_rows
+from bcclone.feed.augment.kind import AugmentationInputs, Draws
+from bcclone.feed.augment.kinds import draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed import Augmentation, Batch, Buffers, Feed
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.order import EpochOrder
-from bcclone.system.arrays import Float32Array
+from bcclone.feed.selection import Selection
 from bcclone.system.prefetch import prefetch_ordered
 
 Seed = tuple[int, int, int]
@@ -18,7 +23,7 @@ Seed = tuple[int, int, int]
 Work = Callable[[Batch, AugmentationInputs, Seed], Batch]
 _Task = tuple[Batch, AugmentationInputs, Seed]
 
-AHEAD = 2  # batches per thread
+_AHEAD = 2  # batches per thread
 
 
 class AugmentedFeed(Feed):
@@ -33,7 +38,7 @@ class AugmentedFeed(Feed):
         self, feed: Feed, epoch_order: EpochOrder, inputs: AugmentationInputs, work: Work, threads: int
     ) -> None:
         self._feed, self._epoch_order, self._inputs, self._work = feed, epoch_order, inputs, work
-        self._ahead, self._pool = AHEAD * threads, ThreadPoolExecutor(threads, "bcclone-augment")
+        self._ahead, self._pool = _AHEAD * threads, ThreadPoolExecutor(threads, "bcclone-augment")
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
@@ -63,19 +68,28 @@ class AugmentedFeed(Feed):
         self._feed.close()
 
 
-def augment_on_cpu(augment_images: Callable[..., Float32Array], buffers: Buffers) -> Work:
-    """Return the work that augments batches on the processor, into reused buffers.
-
-    augment_images: CpuAugmenter.augment, whose module loads Numba.
-    """
+def augmented(
+    feed: Feed, selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, sampling: SamplingSettings
+) -> Feed:
+    """Return the feed with its samples augmented, or with the random numbers for the training step to augment them."""
+    inputs = selection.augmentation_inputs
+    if sampling.augmentation.augment_on == "device":
+        return AugmentedFeed(feed, epoch_order, inputs, draw_for_device, threads=1)
+    # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
+    threads = settings.feed_workers or max((os.cpu_count() or 1) // 2, 1)
+    preprocessing = selection.data.preprocessing
+    shape = *selection.arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
+    buffers = Buffers(epoch_order.part.span(sampling.batch_size).samples, shape, kept=_AHEAD * threads + 2)
+    rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
+    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
 
     def augment(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:
         images, into = np.asarray(batch.images), buffers.take(len(batch))
         labels = np.array(batch.labels)
-        labels[:, :1] = augment_images(images, labels[:, :1], inputs, _draws(batch, seed), into)
+        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs, _draws(batch, seed), into)
         return replace(batch, images=into, labels=labels)
 
-    return augment
+    return AugmentedFeed(feed, epoch_order, inputs, augment, threads)
 
 
 def draw_for_device(batch: Batch, inputs: AugmentationInputs, seed: Seed) -> Batch:

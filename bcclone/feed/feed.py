@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.parameters import AugmentationInputs, Draws
+from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, EpochOrder, Order
 
 PAGE = 4096

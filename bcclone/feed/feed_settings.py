@@ -6,21 +6,63 @@ from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.system.settings import check_settings, setting
 
 AUTO = "auto"  # the strategy that suits the samples and the machine
-STRATEGIES = {
-    "files": "decodes the images of a recording for each batch; needs no store",
-    "memory": "loads all frames into memory first; shuffled",
-    "hdf5": "reads the store in its order; not shuffled",
-    "hdf5-chunks": "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
-    "shards": "reads windows of a store's shards ahead, in random order, shuffled within; for stores at a URL, too",
-    "hdf5-shuffle": "reads from the memory-mapped store; shuffled",
-    "queue": "a loader process sends batches through a pipe into a bounded queue; shuffled",
-    "workers": "loader processes write into shared memory; shuffled",
-    "sequence": "a Keras PyDataset with its workers; shuffled at the end of each epoch",
-    "tf-data": "a tf.data pipeline; shuffled",
-    "device": "keeps all frames on the device that trains, and gathers batches there; shuffled",
+IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
+ORDERS = {  # order of the samples -> the settings that it depends on
+    IN_ORDER: (),
+    SHUFFLED: (),
+    CHUNKS: ("chunk_size",),
+    WINDOWS: ("window_shards", "window_streams"),
 }
 
-STEERING, THROTTLE, PATH = "steering", "throttle", "path"  # what a network learns; see --predict
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to fetch samples.
+
+    text: for --help; makes: the module and function of bcclone.feed that makes the feed; order: one of ORDERS; copies:
+    of all frames in memory; of_files: reads the images of a recording, others a store; at_url: reads stores at a URL.
+    """
+
+    text: str
+    makes: str
+    order: str = SHUFFLED
+    copies: int = 0
+    of_files: bool = False
+    at_url: bool = False
+
+
+STRATEGIES = {
+    "files": Strategy(
+        "decodes the images of a recording for each batch; needs no store", "threads.files", of_files=True
+    ),
+    "memory": Strategy("loads all frames into memory first; shuffled", "threads.memory", copies=1),
+    "hdf5": Strategy("reads the store in its order; not shuffled", "threads.hdf5", IN_ORDER),
+    "hdf5-chunks": Strategy(
+        "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
+        "read_ahead.hdf5_chunks",
+        CHUNKS,
+    ),
+    "shards": Strategy(
+        "reads windows of a store's shards ahead, in random order, shuffled within; for stores at a URL, too",
+        "read_ahead.shards",
+        WINDOWS,
+        at_url=True,
+    ),
+    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "threads.hdf5"),
+    "queue": Strategy(
+        "a loader process sends batches through a pipe into a bounded queue; shuffled", "processes.queue"
+    ),
+    "workers": Strategy("loader processes write into shared memory; shuffled", "processes.workers"),
+    "sequence": Strategy(
+        "a Keras PyDataset with its workers; shuffled at the end of each epoch", "keras_sequence.make_feed"
+    ),
+    "tf-data": Strategy("a tf.data pipeline; shuffled", "tf_data.make_feed"),
+    "device": Strategy(  # TensorFlow copies the frames that it is given
+        "keeps all frames on the device that trains, and gathers batches there; shuffled", "device.make_feed", copies=2
+    ),
+}
+
+STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and what only helps in training
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _GROUP = "feed"
@@ -30,11 +72,11 @@ _GROUP = "feed"
 class Ordering:
     """How samples are ordered.
 
-    kind: "in order", "shuffled", "chunks" of `size` samples, or "windows" of `size` shards, of which several streams
-    give each a part of every batch.
+    kind: one of ORDERS; CHUNKS of `size` samples, or WINDOWS of `size` shards, of which several streams give each a
+    part of every batch.
     """
 
-    kind: str = "in order"
+    kind: str = IN_ORDER
     size: int = 0
     streams: int = 1
 
@@ -99,11 +141,8 @@ class FeedSettings:
     @property
     def ordering(self) -> Ordering:
         """Return how samples are ordered; feeds that agree in it give the same batches."""
-        if self.feed == "hdf5-chunks":
-            return Ordering("chunks", self.chunk_size)
-        if self.feed == "shards":
-            return Ordering("windows", self.window_shards, self.window_streams or 1)
-        return Ordering("in order" if self.feed == "hdf5" else "shuffled")
+        order = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
+        return Ordering(order, *(getattr(self, name) or 1 for name in ORDERS[order]))
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,22 @@
-"""Open the feed of a selection of samples, with the strategy of the settings, or choose a strategy for the samples.
+"""Open the feed of a selection of samples, with the strategy of the settings, or choose a strategy for the samples."""
 
-A strategy is a function that returns its feed, in the module of its fetcher; modules that load TensorFlow are imported
-when their strategy is used.
-"""
-
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
-from bcclone.dataset.images import seen_rows
 from bcclone.dataset.store import Store
-from bcclone.feed.augmented import AHEAD, AugmentedFeed, augment_on_cpu, draw_for_device
-from bcclone.feed.feed import Buffers, Feed
-from bcclone.feed.feed_settings import AUTO, FeedSettings, SamplingSettings
+from bcclone.feed.feed import Feed
+from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
 from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder
-from bcclone.feed.processes import queue, workers
-from bcclone.feed.read_ahead import MEGABYTE, hdf5_chunks, shards, window_fetcher
+from bcclone.feed.read_ahead import MEGABYTE, window_fetcher
 from bcclone.feed.selection import Selection, TrainingData
-from bcclone.feed.threads import ThreadFetcher, files, hdf5, memory
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
 
+# samples, their order, settings, batch size -> feed
 MakeFeed = Callable[[Selection, EpochOrder, FeedSettings, int], Feed]
 
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
-_COPIES = {"memory": 1, "device": 2}  # of the frames in memory; TensorFlow copies what it is given
-_FEEDS: dict[str, MakeFeed] = {
-    "files": files,
-    "memory": memory,
-    "hdf5": hdf5,
-    "hdf5-chunks": hdf5_chunks,
-    "shards": shards,
-    "hdf5-shuffle": hdf5,
-    "queue": queue,
-    "workers": workers,
-}
-_WITH_TENSORFLOW = {  # name -> module, whose make_feed() is used
-    "sequence": "bcclone.feed.keras_sequence",
-    "tf-data": "bcclone.feed.tf_data",
-    "device": "bcclone.feed.device",
-}
 
 
 def open_feed(
@@ -57,7 +33,7 @@ def open_feed(
     if settings.feed == AUTO:
         settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
-    shard = selection.shard if settings.ordering.kind == "windows" else None
+    shard = selection.shard if settings.ordering.kind == WINDOWS else None
     epoch_order = EpochOrder.of(settings, len(selection), sampling.seed, shard)
     epoch_order = replace(epoch_order, batch_size=sampling.batch_size, part=part)
     if sampling.zero_fraction < 1:
@@ -69,7 +45,9 @@ def open_feed(
     feed = _strategy(settings.feed)(selection, epoch_order, settings, part.span(sampling.batch_size).samples)
     if not sampling.augmentation.augment:
         return feed
-    return _augmented(feed, selection, epoch_order, settings, sampling)
+    from bcclone.feed.augmented import augmented  # loads Numba
+
+    return augmented(feed, selection, epoch_order, settings, sampling)
 
 
 def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = WHOLE_BATCH) -> Feed:
@@ -79,30 +57,34 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     """
     data, size = selection.data, part.span(batch_size).samples
     epoch_order = EpochOrder(len(selection), batch_size=batch_size, part=part)
-    if not isinstance(data, Store):
-        return Feed(epoch_order, ThreadFetcher(selection.file_source(), size, threads=1))
-    if data.frames.is_far:
+    if isinstance(data, Store) and data.frames.is_far:
         return Feed(epoch_order, window_fetcher(selection, size))
-    return Feed(epoch_order, ThreadFetcher(selection.mapped_source(), size))
+    name = "hdf5" if isinstance(data, Store) else "files"
+    return _strategy(name)(selection, epoch_order, FeedSettings(name), size)
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
     """Raise UserError when the strategy cannot read the samples, or they do not fit into memory."""
-    if settings.feed == "files" and isinstance(data, Store):
-        raise UserError(f"{data.path}: --feed files reads images; give it the recording that the store was made of")
-    if settings.feed != "files" and not isinstance(data, Store):
+    if settings.feed == AUTO:
+        settings = replace(settings, feed=choose_feed(data)[0])
+    strategy = STRATEGIES[settings.feed]
+    if strategy.of_files and isinstance(data, Store):
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads images; give it the recording that the store was made of"
+        )
+    if not strategy.of_files and not isinstance(data, Store):
         raise UserError(
             f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
             "-o data.h5, or use --feed files"
         )
     if isinstance(data, Store):
-        if data.frames.is_far and settings.feed not in (AUTO, "shards"):
+        if data.frames.is_far and not strategy.at_url:
             raise UserError(
                 f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
             )
         data.frames.check_cache(settings.cache_mb * MEGABYTE, settings.window_shards)
-    if settings.feed in _COPIES and isinstance(data, Store):
-        _check_memory(data, _COPIES[settings.feed])
+        if strategy.copies:
+            _check_memory(data, strategy.copies)
 
 
 def choose_feed(data: TrainingData) -> tuple[str, str]:
@@ -130,27 +112,7 @@ def _check_memory(store: Store, copies: int) -> None:
 
 
 def _strategy(name: str) -> MakeFeed:
-    """Return the function that makes the feed of a strategy; only those of Keras and TensorFlow load them."""
-    if name in _FEEDS:
-        return _FEEDS[name]
-    make_feed: MakeFeed = import_module(_WITH_TENSORFLOW[name]).make_feed
+    """Return the function that makes the feed of a strategy; its module may load TensorFlow."""
+    module, function = STRATEGIES[name].makes.split(".")
+    make_feed: MakeFeed = getattr(import_module(f"bcclone.feed.{module}"), function)
     return make_feed
-
-
-def _augmented(
-    feed: Feed, selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, sampling: SamplingSettings
-) -> Feed:
-    """Return the feed with its samples augmented, or with the random numbers for the training step to augment them."""
-    inputs = selection.augmentation_inputs
-    if sampling.augmentation.augment_on == "device":
-        return AugmentedFeed(feed, epoch_order, inputs, draw_for_device, threads=1)
-    from bcclone.feed.augment.on_cpu import CpuAugmenter  # loads Numba
-
-    # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
-    threads = settings.feed_workers or max((os.cpu_count() or 1) // 2, 1)
-    preprocessing = selection.data.preprocessing
-    shape = *selection.arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
-    buffers = Buffers(epoch_order.part.span(sampling.batch_size).samples, shape, kept=AHEAD * threads + 2)
-    rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
-    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
-    return AugmentedFeed(feed, epoch_order, inputs, augment_on_cpu(augmenter.augment, buffers), threads)

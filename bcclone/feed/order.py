@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.samples import RowTable
-from bcclone.feed.feed_settings import FeedSettings, Ordering
+from bcclone.feed.feed_settings import CHUNKS, SHUFFLED, WINDOWS, FeedSettings, Ordering
 
 Order = npt.NDArray[np.uint32]
 
@@ -69,7 +69,7 @@ class EpochOrder:
     shard: Order | None = None
 
     def __post_init__(self) -> None:
-        if self.ordering.kind == "windows" and (self.shard is None or len(self.shard) != self.size):
+        if self.ordering.kind == WINDOWS and (self.shard is None or len(self.shard) != self.size):
             raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
         if self.part.count > 1 and self.batch_size < self.part.count:
             raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
@@ -88,7 +88,7 @@ class EpochOrder:
 
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples of an epoch, counted from 1."""
-        if self.ordering.kind == "windows" and self.shard is not None:
+        if self.ordering.kind == WINDOWS and self.shard is not None:
             # first leave out samples, so that each worker's part of a batch remains that of its stream
             kept = self._balanced(sequential(self.size), epoch)
             return kept[self._windowed(self.shard[kept], epoch)]
@@ -122,9 +122,9 @@ class EpochOrder:
             yield self.part.span(min(self.batch_size, len(self) - first))
 
     def _all(self, epoch: int) -> Order:
-        if self.ordering.kind == "chunks":
+        if self.ordering.kind == CHUNKS:
             return chunked(self.size, self.ordering.size, self.seed, epoch)
-        if self.ordering.kind == "shuffled":
+        if self.ordering.kind == SHUFFLED:
             return shuffled(self.size, self.seed, epoch)
         return sequential(self.size)
 

@@ -6,18 +6,19 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.frames import FramesInMemory
-from bcclone.dataset.labels import Correction, knows_road, learned_speeds, path_labels
+from bcclone.dataset.labels import Correction, knows_road, output_labels, path_labels
 from bcclone.dataset.samples import RowTable, SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
-from bcclone.feed.augment.parameters import AugmentationInputs
-from bcclone.feed.feed_settings import PATH, STEERING, THROTTLE
+from bcclone.feed.augment.kind import AugmentationInputs
+from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import FileSource, FrameSource, SampleArrays
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
-_LEAST_SPEED_RANGE = 0.01  # in units of LEARNED_SPEED_MPH
+_LEAST_RANGE = 0.01  # of the labels of an output, in its unit
 TrainingData = Store | ImageSamples
 
 
@@ -95,8 +96,8 @@ class Selection:
 def select(data: TrainingData, validation: bool = False, seq_length: int = 1, predict: str = STEERING) -> Selection:
     """Return the training or the validation samples.
 
-    seq_length: frames of a window; 1 for single frames; predict: what is learned, STEERING, THROTTLE or PATH. Raises
-    UserError for rows of which only some know their path.
+    seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it. Raises
+    UserError for rows of which only some know their path, and for an output that is the same in all rows.
     """
     further = _further_labels(data, predict)
     samples = data.samples[data.split_indices(validation)]
@@ -122,15 +123,17 @@ class _Further:
 
 def _further_labels(data: TrainingData, predict: str) -> _Further | None:
     rows: RowTable = data.rows
-    if predict == THROTTLE:
-        speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
-        if len(speeds) and np.ptp(speeds) < _LEAST_SPEED_RANGE:
+    if predict == PATH:
+        return _Further(path_labels(rows, data.sample_settings), mirrored=True)
+    outputs = outputs_of(predict)[1:]
+    labels = output_labels(rows, outputs)
+    for output, column in zip(outputs, labels.T, strict=True):
+        if len(column) and np.ptp(column) < _LEAST_RANGE:
             raise UserError(
-                f"{data.path}: all rows have the same speed, {rows['speed_mph'][0]:.0f} mph, so none is learned; "
-                "train without --predict throttle, or on recordings of changing speed"
+                f"{data.path}: all rows have the same {output.column}, {rows[output.column][0]:.0f}, so nothing can be "
+                f"learned from it; train without --predict {predict}, or on recordings in which it changes"
             )
-        return _Further(speeds[:, np.newaxis], mirrored=False)
-    return _Further(path_labels(rows, data.sample_settings), mirrored=True) if predict == PATH else None
+    return _Further(labels, mirrored=False) if outputs else None
 
 
 def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32], further: _Further | None) -> SampleArrays:

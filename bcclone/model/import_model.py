@@ -1,9 +1,8 @@
 """Convert a Keras model of another program to a bcclone model file, which stores its preprocessing."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bcclone.model.keras_files.tree import RebuiltLayer
 from bcclone.system import file_kinds
@@ -41,10 +40,6 @@ class ImportResult:
     weights: int
     layers: tuple[RebuiltLayer, ...]
     preprocessing: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self)
 
 
 def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambda line: None) -> ImportResult:

@@ -15,8 +15,8 @@ import h5py
 import keras
 from keras.src.legacy.saving import legacy_h5_format
 
+from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.images import PRESETS, Preprocessing, PreprocessingMismatch
-from bcclone.model.answer import OUTPUTS, first_outputs
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
@@ -78,9 +78,9 @@ class ModelFile:
         return int(shape[1]) if len(shape) == 5 else 1
 
     @property
-    def outputs(self) -> tuple[str, ...]:
-        """Return the names of what the network predicts, in the order of its numbers; the first is the steering."""
-        return first_outputs(int(self.model.output_shape[-1]))
+    def outputs(self) -> tuple[Output, ...]:
+        """Return what the network predicts, in the order of its numbers; the first is the steering."""
+        return OUTPUTS[: self.model.output_shape[-1]]
 
 
 @dataclass(frozen=True)

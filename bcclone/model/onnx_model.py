@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
-from bcclone.model.answer import first_outputs
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
@@ -27,14 +27,14 @@ class Signature:
     """The inputs and outputs of an exported network.
 
     seq_length: the frames of a window; state_sizes: those of the states of a recurrent network, which takes one frame
-    at a time and was trained on windows of seq_length; frame: the height and width of a camera frame; predicts: the
-    outputs of the network by name, which are the columns of STEERING.
+    at a time and was trained on windows of seq_length; frame: the height and width of a camera frame; predicts: how
+    many of OUTPUTS the network has, which are the columns of STEERING.
     """
 
     seq_length: int = 1
     state_sizes: tuple[int, ...] = ()
     frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
-    predicts: tuple[str, ...] = first_outputs(1)
+    predicts: int = 1
 
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
@@ -47,7 +47,7 @@ class Signature:
     def outputs(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each output by its name: the prediction, and the states for the next frame, float32."""
         states = {f"next_state_{number}": (size,) for number, size in enumerate(self.state_sizes)}
-        return {STEERING: (len(self.predicts),), **states}
+        return {STEERING: (self.predicts,), **states}
 
 
 class OnnxModel:
@@ -64,7 +64,7 @@ class OnnxModel:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name."""
         return [np.asarray(output) for output in self._session.run(list(self.signature.outputs), dict(inputs))]
 
-    def steer(self, frames: Image) -> Float32Array:
+    def predict(self, frames: Image) -> Float32Array:
         """Return the prediction, (drives, outputs), for frames or windows of them, uint8 (drives, ...)."""
         return self.run({FRAME: frames})[0]
 
@@ -111,7 +111,7 @@ def _signature_of(session: Any, path: Path) -> Signature:
     seq_length = frame[0] if len(frame) == 4 and isinstance(frame[0], int) else 1
     sizes = tuple(shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1)
     columns = outputs.get(STEERING) or (1,)
-    predicts = first_outputs(columns[0] if isinstance(columns[0], int) else 1)
+    predicts = min(columns[0], len(OUTPUTS)) if isinstance(columns[0], int) else 1
     signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, predicts=predicts)
     kinds = {each.name: each.type for each in session.get_inputs()}
     if (inputs, outputs) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":

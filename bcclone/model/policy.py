@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
-from bcclone.model.answer import Answer
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.model.onnx_model import FRAME, OnnxModel, is_onnx
 from bcclone.model.recurrent import Steps, steps_of
@@ -29,7 +29,7 @@ class Policy:
     are driven.
 
     carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX file; speed_mph: of the last answer().
+    one in an ONNX file.
     """
 
     def __init__(self, file: ModelFile | OnnxModel) -> None:
@@ -38,7 +38,6 @@ class Policy:
         self._network = _network_of_onnx(file) if isinstance(file, OnnxModel) else _network_of(file)
         self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
-        self.speed_mph: float | None = None
         self.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
         self.forget()
 
@@ -48,12 +47,7 @@ class Policy:
         Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
         """
         answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
-        self.speed_mph = answer.speed_mph
         return answer
-
-    def act(self, frame: Image) -> float:
-        """Return the steering of answer()."""
-        return self.answer(frame).steering
 
     def forget(self) -> None:
         """Forget the frames so far; the next one begins another drive."""
@@ -64,13 +58,8 @@ class Policy:
 
         image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
         """
-        outputs, after = self._network.steer(image, memory)
+        outputs, after = self._network.step(image, memory)
         return Answer.of(outputs), after
-
-    def steer(self, image: Image, memory: Memory) -> tuple[float, Memory]:
-        """Return the steering and the memory of next_answer()."""
-        answer, after = self.next_answer(image, memory)
-        return answer.steering, after
 
 
 class _Windows:
@@ -82,7 +71,7 @@ class _Windows:
     def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
         self.seq_length, self._shape, self._infer = seq_length, shape, infer
 
-    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+    def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs, (outputs,), for the next prepared image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self._infer(np.stack(window).reshape(1, *self._shape))
@@ -100,7 +89,7 @@ class _Recurrent:
     def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
         self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
-    def steer(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
+    def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs and the new memory, as _Windows does."""
         states = memory or tuple(np.zeros((1, size), np.float32) for size in self._sizes)
         for _ in range(1 if memory else self.seq_length):
@@ -119,7 +108,7 @@ def _network_of_onnx(file: OnnxModel) -> _Windows | _Recurrent:
     signature = file.signature
     if signature.state_sizes:
         return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
-    return _Windows(signature.seq_length, signature.inputs[FRAME], file.steer)
+    return _Windows(signature.seq_length, signature.inputs[FRAME], file.predict)
 
 
 def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:

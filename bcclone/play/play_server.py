@@ -1,43 +1,32 @@
-"""Run `bcclone play`: build the world, load the model, and serve the page until the server is stopped.
-
-GET / the page, GET /track its map, GET /socket the websocket, GET /room whether there is room for a page, POST /login
-the token.
-"""
+"""Run `bcclone play`: build the world, load the model, and serve the page until the server is stopped."""
 
 import logging
 import os
 import sys
 import threading
-import time
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-import flask
-
-from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.dashboard.app import protect, text_response
 from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.driver import Driver, ModelPolicy
+from bcclone.drive.page.app import make_app
+from bcclone.drive.page.page_state import PageContents
+from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.saliency_thread import make_saliency_thread
-from bcclone.drive.wire import limits, threading_host
-from bcclone.drive.wire.access import Access, Connections, guarded
-from bcclone.drive.wire.listener import Notifier, address_of, listen, logging_errors, marking_requests, url_of
-from bcclone.drive.wire.threading_host import make_lock, socket_of
-from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of
-from bcclone.play.pages import PlayPages
+from bcclone.drive.wire import threading_host
+from bcclone.drive.wire.access import Access
+from bcclone.drive.wire.web_server import WebServer
 from bcclone.play.play_files import play_recorder
-from bcclone.play.play_session import FrameFeed, PlaySession
-from bcclone.play.play_settings import PlayResult, PlaySettings
+from bcclone.play.play_session import PlaySession
+from bcclone.play.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.system.interrupts import StopSocket
 
 logger = logging.getLogger(__name__)
 
-_WATCH_SECONDS = 1.0
 _MAP_STEP = 4  # points of the centre line between two of the map: 2 m
 
 
@@ -57,25 +46,29 @@ def play(
     world = PlayedWorld(renderer, track)
     world.frame()  # the first one may wait for the compiler
     driver = None if policy is None else Driver(policy, settings.speed)
-    sees = policy.preprocessing.describe() if policy else ""
+    contents = PageContents(
+        "bcclone play",
+        "bcclone play",
+        PLAY_PORT,
+        has_model=policy is not None,
+        sees=policy.preprocessing.describe() if policy else "",
+        track=track.road.name,
+        track_map=_map(track),
+    )
+    access = Access(settings.host, settings.token)
     with (
-        closing(listen(settings.host, settings.port, for_simulator=False)) as listener,
-        closing(Notifier(notify)) as notifier,
-        play_recorder(renderer, settings.folder, notifier.notify) as recorder,
-        StopSocket(stop) as stop_socket,
-        _driven(PlaySession(world, recorder, FrameFeed(), driver), policy, stop_socket) as session,
+        WebServer(threading_host, (settings.host, settings.port), access, notify, stop) as server,
+        play_recorder(renderer, settings.folder, server.notify) as recorder,
+        _driven(PlaySession(world, recorder, contents, driver), policy, server) as session,
     ):
-        pages, connections = PlayPages(session, limits.DASHBOARDS), Connections()
-        access = Access(settings.host, settings.token)
-        page = make_play_app(pages, track, policy is not None, sees, access)
-        app = logging_errors(guarded(marking_requests(page, connections), access, time.sleep))
+        pages = OpenPages(session, server.host)
+        session.on_frame = pages.wake
         if not is_this_machine(settings.host):
-            notifier.notify("warning: every machine that knows the token can drive; the token is sent unencrypted")
-        notifier.notify(f"listening on {address_of(listener)}; drive here: {url_of(listener)}")
+            server.notify("warning: every machine that knows the token can drive; the token is sent unencrypted")
+        server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
-            _open_browser(url_of(listener))
-        with _closing_late(connections):
-            threading_host.run(app, listener, connections, stop_socket)
+            _open_browser(server.url)
+        server.run(make_app(session, pages, server))
     return _result(session)
 
 
@@ -90,7 +83,7 @@ def _load_policy(settings: PlaySettings) -> ModelPolicy:
 
 
 @contextmanager
-def _driven(session: PlaySession, policy: ModelPolicy | None, stop: StopSocket) -> Iterator[PlaySession]:
+def _driven(session: PlaySession, policy: ModelPolicy | None, server: WebServer) -> Iterator[PlaySession]:
     """Let a thread drive the session within the block; when that fails, a stop is requested."""
 
     def drive() -> None:
@@ -98,7 +91,7 @@ def _driven(session: PlaySession, policy: ModelPolicy | None, stop: StopSocket) 
             session.drive()
         except Exception:
             logger.exception("the world cannot go on")
-            stop.request()
+            server.stop()
 
     thread = threading.Thread(target=drive, name="bcclone-world", daemon=True)
     with _saliency(session, policy):
@@ -116,26 +109,8 @@ def _saliency(session: PlaySession, policy: ModelPolicy | None) -> Iterator[None
     if policy is None:
         yield
         return
-    with make_saliency_thread(policy, session.feed) as session.saliency:
+    with make_saliency_thread(policy, lambda: session.jpeg) as session.saliency:
         yield
-
-
-@contextmanager
-def _closing_late(connections: Connections) -> Iterator[None]:
-    """Close connections whose request does not arrive, within the block."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(_WATCH_SECONDS):
-            connections.close_late()
-
-    thread = threading.Thread(target=watch, name="bcclone-watch", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _open_browser(url: str) -> None:
@@ -159,53 +134,6 @@ def _result(session: PlaySession) -> PlayResult:
     )
 
 
-def make_play_app(pages: PlayPages, track: Track, has_model: bool, sees: str, access: Access) -> flask.Flask:
-    """Return the page as a WSGI app. sees: how the model's input is made, in words; "" without a model."""
-    app = flask.Flask(__name__)
-    protect(app, access, time.sleep, "bcclone play")
-    responses = _PlayResponses(pages, track, has_model, sees)
-    app.add_url_rule("/", view_func=responses.index)
-    app.add_url_rule("/track", view_func=responses.track)
-    app.add_url_rule("/socket", view_func=responses.socket, websocket=True)
-    app.add_url_rule("/room", view_func=responses.room)
-    return app
-
-
-class _PlayResponses:
-    """The responses of the page's addresses."""
-
-    def __init__(self, pages: PlayPages, track: Track, has_model: bool, sees: str) -> None:
-        self._pages, self._track, self._has_model, self._sees = pages, track, has_model, sees
-
-    def index(self) -> str:
-        """Return the page."""
-        speed = f"{HIGHEST_SPEED_MPH:g}"
-        return flask.render_template(
-            "play.html", has_model=self._has_model, sees=self._sees, highest_speed=speed, track=self._track.road.name
-        )
-
-    def track(self) -> dict[str, Any]:
-        """Return the map: x and z of the centre line's points, in metres, and the width of the asphalt."""
-        line = self._track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
-        return {"line": line, "width_m": self._track.road.width_m}
-
-    def room(self) -> flask.Response:
-        """Return whether one more page has room; a browser does not tell why a websocket was refused."""
-        return self._full() if self._pages.full else text_response("there is room", 200)
-
-    def socket(self) -> Any:
-        """Serve a page over its websocket until it closes."""
-        environ = flask.request.environ
-        with self._pages.admission() as admitted:
-            if not admitted:
-                return self._full()
-            try:
-                websocket = Websocket(socket_of(environ), headers_of(environ), make_lock())
-            except (BadHandshake, OSError) as error:
-                return text_response(str(error), 400)
-            environ[UPGRADED] = True
-            self._pages.serve(websocket)
-        return ""
-
-    def _full(self) -> flask.Response:
-        return text_response(f"{self._pages.most} pages are open already", 503)
+def _map(track: Track) -> dict[str, Any]:
+    """Return the map: x and z of the centre line's points, in metres, and the width of the asphalt."""
+    return {"line": track.line[::_MAP_STEP, [0, 2]].round(1).tolist(), "width_m": track.road.width_m}

@@ -1,11 +1,10 @@
 """The settings and the result of `bcclone play`; loads nothing large, so that --help answers at once."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.drive_settings import is_this_machine
+from bcclone.drive.drive_settings import check_token
 from bcclone.simulator.world_settings import Conditions, reverse_setting, track_setting
 from bcclone.system.settings import check_settings, preprocess_setting, setting
 
@@ -49,11 +48,7 @@ class PlaySettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if not (self.token or is_this_machine(self.host)):
-            raise ValueError(
-                f"--host {self.host} is reachable from other machines; set a secret for them with --token TEXT, or "
-                "listen on 127.0.0.1"
-            )
+        check_token(self.host, self.token)
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,3 @@ class PlayResult:
     rows: int
     dropped: int
     failure: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as an object for JSON."""
-        return asdict(self) | {"folders": [str(folder) for folder in self.folders]}

@@ -84,8 +84,7 @@ class PlayedWorld:
 
     def trace_point(self) -> TracePoint:
         """Return where the car is, as a row of trace.csv."""
-        car, position = self.car, self.tracked.position
-        return TracePoint(self.tracked.seconds, self.track.road.name, car.x, car.z, position.cross_track_m)
+        return self.tracked.trace_point
 
     def snapshot(self) -> Car:
         """Return a copy of the car as it is now."""

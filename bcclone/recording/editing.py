@@ -1,19 +1,29 @@
 """Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bcclone.recording.drivers import BY_MODEL, read_drivers
 from bcclone.recording.edit_settings import END, START, EditSettings
-from bcclone.recording.edits import DELETE, RESTORE, TRIM, Edit, Edits, Mask, Span, edits_path, read_edits, write_edits
+from bcclone.recording.edits import (
+    DELETE,
+    RESTORE,
+    TRIM,
+    Edit,
+    Edits,
+    Mask,
+    Span,
+    edits_path,
+    read_edits,
+    seconds_since_first,
+    write_edits,
+)
 from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, read_log
-from bcclone.recording.seconds import seconds_since_first
 from bcclone.system import atomic
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
@@ -60,10 +70,6 @@ class EditResult:
     edits: int
     spans: tuple[RowSpan, ...]
     view: Path | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self) | {"log": str(self.log), "view": self.view and str(self.view)}
 
 
 def edit(settings: EditSettings) -> EditResult:

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.recording.row import time_of
-from bcclone.system.arrays import IndexArray
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, reaching
 
 TRIM, DELETE, RESTORE = KINDS = ("trim", "delete", "restore")
 _VERSION = 1
+_LONGEST_PAUSE_SECONDS = 10.0
 
 Mask = npt.NDArray[np.bool_]
 
@@ -78,6 +79,11 @@ class Edits:
         if stored["version"] != _VERSION:
             raise ValueError(f"version {stored['version']}, expected {_VERSION}")
         return cls(tuple(Edit(each["edit"], tuple(Span(*names) for names in each["rows"])) for each in stored["edits"]))
+
+
+def seconds_since_first(seconds: FloatArray) -> FloatArray:
+    """Return the rising times of rows as seconds of driving since the first; pauses count 10 s at most."""
+    return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _LONGEST_PAUSE_SECONDS))])
 
 
 def edits_path(log: Location) -> Location:

@@ -28,7 +28,7 @@ from bcclone.recording.dialect import (
     with_decimal_point,
 )
 from bcclone.recording.edits import Edits, read_edits
-from bcclone.recording.row import CAMERAS, STEERING_LIMIT, LogRow, RowError, time_of
+from bcclone.recording.row import CAMERAS, NUMBERS, STEERING_LIMIT, LogRow, RowError, time_of
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location, reaching
@@ -42,7 +42,6 @@ _STANDARD_LINE = re.compile(
     + rf"\2{_STANDARD_IMAGE.format(CAMERAS[2])}"
     + rf"\2({NUMBER.pattern})" * 4
 )
-_NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of LogRow
 
 
 class ForeignLog(UserError):
@@ -115,9 +114,9 @@ def read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
     if any(len(name.encode()) > LONGEST_NAME for names in (center, left, right) for name in names):
         return None
     table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
-    for name, column in zip(_NUMBERS, numbers, strict=True):
+    for name, column in zip(NUMBERS, numbers, strict=True):
         table[name] = np.array([float(number) for number in column])
-    values = table[list(_NUMBERS)].to_numpy()
+    values = table[list(NUMBERS)].to_numpy()
     if not (np.isfinite(values).all() and (np.abs(values[:, :3]) <= STEERING_LIMIT).all()):
         return None
     try:

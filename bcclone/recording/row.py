@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 CAMERAS = ("center", "left", "right")
+NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
 # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 STEERING_LIMIT = 1.001
@@ -45,10 +46,10 @@ class LogRow:
     extras: str = ""
 
     def __post_init__(self) -> None:
-        for column in ("steering", "throttle", "brake", "speed_mph"):
+        for column in NUMBERS:
             if not math.isfinite(getattr(self, column)):
                 raise RowError(f"{column} is not a finite number")
-        for column in ("steering", "throttle", "brake"):
+        for column in NUMBERS[:3]:
             value = getattr(self, column)
             if abs(value) > STEERING_LIMIT:
                 raise RowError(f"{column} is {value:g}, expected -1 to 1")

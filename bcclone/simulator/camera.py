@@ -31,7 +31,7 @@ _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 @dataclass(frozen=True)
 class Mounting:
-    """How the cameras are mounted other than usual: metres to the right and higher, and degrees that they look up."""
+    """How the mounting of the cameras differs from the usual: metres to the right, metres higher, degrees upwards."""
 
     right_m: float = 0.0
     higher_m: float = 0.0

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
+from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
 from bcclone.system.exact_math import arctangent, cosine, length, sine, tangent
@@ -51,8 +52,8 @@ class Car:
         self._change_speed(grade)
         curvature = tangent(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
         most = _MOST_SIDEWAYS / max(self.speed, 1.0)
-        wanted = min(max(YAW_GAIN * self.speed * curvature, -most), most)
-        self._yaw_rate += (wanted - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
+        yaw_rate = min(max(YAW_GAIN * self.speed * curvature, -most), most)
+        self._yaw_rate += (yaw_rate - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
         self.heading += self._yaw_rate * STEP_SECONDS
         level = self.speed * STEP_SECONDS / length(1.0, grade)
         self.x += level * sine(self.heading)
@@ -65,7 +66,7 @@ class Car:
         self.x, self.y, self.z, self.heading, self._yaw_rate = x, y, z, heading, 0.0
 
     def _change_speed(self, grade: float) -> None:
-        """Accelerate; the top speed is cut before, so that the car reaches 30.2 mph as in the simulator."""
+        """Accelerate; the speed is limited before the step, so the car reaches 30.2 mph, as in the simulator."""
         speed = min(self.speed, TOP_SPEED_MPH * MPH)
         slope = _GRAVITY * grade / length(1.0, grade)
         acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
@@ -73,7 +74,7 @@ class Car:
 
 
 def start_on(track: Track, cross_track_m: float = 0.0, along_m: float | None = None) -> Car:
-    """Return a car that stands on the track, at its start if nothing else is given, and faces along it."""
+    """Return a car that stands on the track, by default at its start, and faces along it."""
     along_m = track.start_m if along_m is None else along_m
     x, y, z, heading = track.point(along_m, cross_track_m)
     return Car(x, y, z, heading, pitch=arctangent(float(track.grade[track.index(along_m)])))
@@ -83,7 +84,7 @@ class TrackedCar:
     """A car and its position on a track.
 
     progress_m: distance along the track, backwards is negative; distance_m: distance driven; ground_height: x, z ->
-    height of the ground beside the road, in metres; without it the road continues to both sides.
+    height of the ground off the road, in metres; without it the ground is as high as the road.
     """
 
     def __init__(
@@ -104,6 +105,11 @@ class TrackedCar:
     def seconds(self) -> float:
         """Return the simulated time that has passed."""
         return self.steps * STEP_SECONDS
+
+    @property
+    def trace_point(self) -> TracePoint:
+        """Return where the car is, for a run's trace."""
+        return TracePoint(self.seconds, self.track.road.name, self.car.x, self.car.z, self.position.cross_track_m)
 
     def step(self) -> None:
         """Advance by 0.02 s."""

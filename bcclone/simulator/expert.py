@@ -19,7 +19,7 @@ _WANDER_SECONDS = 4.0
 _KEY_STEP = 0.05  # of full lock, per 0.02 s that a key is held; 0 when it is released: seen in recorded logs
 _KEY_SLACK = 0.006  # error, in seconds of full lock, at which a person presses a key
 _SWERVE_SECONDS, _RECOVERY_SECONDS = 4.0, 2.5
-_PAUSE_SECONDS = 1.5  # at least: a reader of the log takes a shorter pause for none
+_PAUSE_SECONDS = 1.5  # at least; readers of the log ignore shorter pauses
 _MOST_SIDEWAYS = 7.0  # m/s2 in a bend, for a careful driver
 _SPEED_GAIN = 0.8  # of the throttle, for each m/s too slow
 _AHEAD_SECONDS = (0.3, 0.7, 1.1, 1.6, 2.2)
@@ -42,9 +42,9 @@ class Expert:
         steering = self._pursue(car, position)
         if self._settings.steering == "keyboard":
             steering = self._by_key(steering)
-        wanted = self._careful_speed(position)
+        speed = self._careful_speed(position)
         hold = DRAG * car.speed / FULL_THROTTLE
-        throttle = min(max((wanted - car.speed) * _SPEED_GAIN + hold, -1.0), 1.0)
+        throttle = min(max((speed - car.speed) * _SPEED_GAIN + hold, -1.0), 1.0)
         return steering, throttle
 
     def _choose_line(self, position: TrackPosition) -> None:
@@ -80,9 +80,9 @@ class Expert:
         curvature = 2 * sine(turn) / max(length(x - car.x, z - car.z), 0.1)
         return min(max(math.degrees(arctangent(WHEELBASE_M * curvature)) / FULL_LOCK_DEGREES, -1.0), 1.0)
 
-    def _by_key(self, wanted: float) -> float:
-        """Return the steering of a person who presses keys so that its average is `wanted`."""
-        self._key_debt += (wanted - self._key_steering) * STEP_SECONDS
+    def _by_key(self, target: float) -> float:
+        """Return the steering of a person who presses keys so that its average is `target`."""
+        self._key_debt += (target - self._key_steering) * STEP_SECONDS
         pressed = abs(self._key_debt) > _KEY_SLACK or self._key_steering != 0.0
         side = math.copysign(1.0, self._key_debt)
         if pressed and (self._key_steering == 0.0 or side == math.copysign(1.0, self._key_steering)):
@@ -93,8 +93,8 @@ class Expert:
 
     def _careful_speed(self, position: TrackPosition) -> float:
         """Return the speed for the bends ahead, m/s."""
-        line, wanted = self._track, self._settings.speed_mph * MPH
+        line, speed = self._track, self._settings.speed_mph * MPH
         for seconds in _AHEAD_SECONDS:
-            curvature = abs(float(line.curvature[line.index(position.along_m + seconds * wanted)]))
-            wanted = min(wanted, math.sqrt(_MOST_SIDEWAYS / max(curvature, 1e-3)))
-        return wanted
+            curvature = abs(float(line.curvature[line.index(position.along_m + seconds * speed)]))
+            speed = min(speed, math.sqrt(_MOST_SIDEWAYS / max(curvature, 1e-3)))
+        return speed

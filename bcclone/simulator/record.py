@@ -2,17 +2,17 @@
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS, MPH
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.run_tables import TRACE, SidecarWriter, TracePoint
+from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
@@ -22,7 +22,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
 BETWEEN_ROWS_SECONDS = 1 / 15
-_BEGUN = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
+_START = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,17 @@ class Recorded:
     seconds: float
     distance_m: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return asdict(self) | {"log": str(self.log)}
-
 
 class RecordingWriter:
     """Writes rows as the simulator does: three images, then their row; a row that fails leaves nothing behind.
 
-    begun: the time at which the recording begins. Raises UserError if the folder is not empty or cannot be written to.
+    start: the time at which the recording begins. Raises UserError if the folder is not empty or cannot be written to.
     """
 
-    def __init__(self, folder: Path, begun: datetime.datetime = _BEGUN) -> None:
+    def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} is not an empty folder; choose another one to record into")
-        self.log, self._images, self.rows, self._begun = folder / LOG_NAME, folder / "IMG", 0, begun
+        self.log, self._images, self.rows, self._start = folder / LOG_NAME, folder / "IMG", 0, start
         try:
             self._images.mkdir(parents=True)
             self._file: BinaryIO = self.log.open("wb", buffering=0)
@@ -67,14 +63,14 @@ class RecordingWriter:
         car: Car,
         frames: Mapping[str, Image],
         write_tables: Callable[[str], None] = lambda image: None,
-    ) -> str:
-        """Append a row; return the name of its centre image.
+    ) -> None:
+        """Append a row.
 
-        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); write_tables: called with that name
-        just before the row is written, to write the rows of the tables next to the log. Raises UserError if the disk
-        refuses; the rows before are complete.
+        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); write_tables: called with the name of
+        the centre image just before the row is written, to write rows of the tables next to the log. Raises UserError
+        if the disk refuses; the rows before are complete.
         """
-        clock = self._begun + datetime.timedelta(milliseconds=round(seconds * 1000))
+        clock = self._start + datetime.timedelta(milliseconds=round(seconds * 1000))
         stamp = f"{clock:%Y_%m_%d_%H_%M_%S}_{clock.microsecond // 1000:03d}"
         paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
         with self._undone_on_failure(list(paths.values())) as file:
@@ -85,7 +81,6 @@ class RecordingWriter:
             write_tables(paths["center"].name)
             _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
         self.rows += 1
-        return paths["center"].name
 
     def failed(self, error: OSError) -> UserError:
         """Return the error for a row that could not be written."""
@@ -112,14 +107,17 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     """Record an expert's drive; the same settings and folder give the same bytes. Raises UserError."""
     track = load_track(settings.track, settings.reverse)
     goal = track.goal_m(settings.laps)  # refuses a road or a length before the folder is made
-    with RecordingWriter(folder) as writer, _trace_writer(folder, writer) as write_position:
+    with RecordingWriter(folder) as writer, _open_trace(folder, writer) as trace:
         renderer = Renderer(settings.track, settings.conditions)
         tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
+
+        def write_place(image: str) -> None:
+            trace.append(tracked.trace_point.row(image))
+
         with _report_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
             for _ in _rows_due(tracked, expert, goal):
-                write_position(
-                    writer.write(tracked.seconds, tracked.car, renderer.frames(tracked.car, tracked.seconds)), tracked
-                )
+                frames = renderer.frames(tracked.car, tracked.seconds)
+                writer.write(tracked.seconds, tracked.car, frames, write_place)
                 progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
             progress.advance(goal - progress.done, f"{writer.rows} rows")
         return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
@@ -137,24 +135,12 @@ def _rows_due(tracked: TrackedCar, expert: Expert, goal_m: float) -> Iterator[No
         tracked.step()
 
 
-@contextmanager
-def _trace_writer(folder: Path, writer: RecordingWriter) -> Iterator[Callable[[str, TrackedCar], None]]:
-    """Yield a function that writes where the car was at an image; raises UserError if the disk refuses."""
-    with ExitStack() as stack:
-        try:
-            table = stack.enter_context(SidecarWriter(TRACE, folder))
-        except OSError as error:
-            raise writer.failed(error) from None
-
-        def write_position(image: str, tracked: TrackedCar) -> None:
-            car, road = tracked.car, tracked.track.road
-            point = TracePoint(tracked.seconds, road.name, car.x, car.z, tracked.position.cross_track_m)
-            try:
-                table.append(point.row(image))
-            except OSError as error:
-                raise writer.failed(error) from None
-
-        yield write_position
+def _open_trace(folder: Path, writer: RecordingWriter) -> SidecarWriter:
+    """Open the table of the car's places; raises UserError if the disk refuses."""
+    try:
+        return SidecarWriter(TRACE, folder)
+    except OSError as error:
+        raise writer.failed(error) from None
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class DriveEvent:
 
 
 def event_lines(events: Iterable[DriveEvent], **more: str) -> str:
-    """Return events as JSON lines. more: further entries of each line."""
+    """Return events as JSON lines. more: other entries of each line."""
     return "".join(json.dumps(more | to_json(event)) + "\n" for event in events)
 
 
@@ -170,6 +170,6 @@ class Scorer:
 def autonomy_percent(interventions: int, seconds: float) -> float:
     """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section 7.
 
-    It is negative if there are more interventions than one every 6 s.
+    It is negative for more than one intervention every 6 s.
     """
     return (1 - interventions * INTERVENTION_SECONDS / max(seconds, STEP_SECONDS)) * 100

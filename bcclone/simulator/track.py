@@ -11,11 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.roads.line import RUN_OUT_M, STEP_M, RoadLine, interpolate, with_run_outs
-from bcclone.simulator.roads.look import RoadLook
-from bcclone.simulator.roads.points_file import read_points
-from bcclone.simulator.roads.random_road import random_road
-from bcclone.simulator.roads.road_name import PREFIX as RANDOM_PREFIX
-from bcclone.simulator.roads.road_plan import RoadPlan
+from bcclone.simulator.roads.random_road import RANDOM_PREFIX, random_road
+from bcclone.simulator.roads.road_plan import RoadLook, RoadPlan, read_points
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
@@ -32,7 +29,7 @@ class Road:
     """Properties of a track's road.
 
     width_m: of the asphalt; bridge: its start and end, in metres along the centre line; style: how the surface is
-    drawn; look: what a designed road is made of.
+    drawn; look: the materials of a designed road.
     """
 
     name: str
@@ -78,8 +75,8 @@ class Track:
     """A centre line with a point every half metre, closed or open.
 
     points: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; ahead: the same as a unit vector,
-    x and z, (points, 2); grade: metres up for each metre along; length_m: of the whole line; start_m, lap_m: where a
-    drive starts, and its length: an open line goes on beyond both.
+    x and z, (points, 2); grade: metres up for each metre along; length_m: of the whole line; start_m, lap_m: start
+    and length of a drive; an open line is longer at both ends.
     """
 
     def __init__(self, road: Road, line: RoadLine, closed: bool = True) -> None:
@@ -124,11 +121,11 @@ class Track:
     def goal_m(self, laps: float) -> float:
         """Return how far a drive of some laps goes. Raises UserError for more than one lap of an open road."""
         if not self.closed and laps > 1:
-            raise UserError(f"{self.road.name} is an open road, which has one lap; {laps:g} are given")
+            raise UserError(f"{self.road.name} is an open road, which has one lap; expected at most 1, not {laps:g}")
         return laps * self.lap_m
 
     def _place(self, along_m: float) -> tuple[int, float, int]:
-        """Return the index of the point at a position, or just before it, how far beyond it is, and the next index."""
+        """Return the index of the point at or just before a position, the fraction to the next point, and its index."""
         count = len(self.line)
         if self.closed:
             place = along_m % self.length_m * self.points_a_metre
@@ -200,7 +197,7 @@ class Track:
 
 
 def _extended(line: FloatArray) -> FloatArray:
-    """Return a line with a point more at both ends, straight on."""
+    """Return a line extended straight on by one point at both ends."""
     return np.vstack([2 * line[0] - line[1], line, 2 * line[-1] - line[-2]])
 
 

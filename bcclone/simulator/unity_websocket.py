@@ -52,7 +52,7 @@ class UnitySocket:
         self.send_frames(text_frames(text))
 
     def send_frames(self, frames: Sequence[bytes]) -> None:
-        """Send frames made by text_frames(), each by a write of its own."""
+        """Send frames of text_frames(), each by a write of its own."""
         for frame in frames:
             with self._sending:
                 self._socket.sendall(frame)
@@ -77,7 +77,7 @@ class UnitySocket:
         """Handle what the server sent; return the text of a message when it is complete."""
         if isinstance(event, CloseConnection):
             if self._protocol.state is ConnectionState.OPEN:  # wsproto could not read what came
-                raise ServerGone(f"the server sent what is no websocket message: {event.reason}")
+                raise ServerGone(f"the server sent bytes that are no websocket message: {event.reason}")
             raise ServerGone("the server sent a close frame")
         if isinstance(event, Ping):
             self.send_frames([self._protocol.send(event.response())])

@@ -11,7 +11,7 @@ from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, write_trace
+from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
@@ -26,7 +26,7 @@ FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
-_LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock that a world in real time catches up with at once
+_LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock: a world in real time catches up with no more at once
 _RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
 _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
@@ -69,7 +69,7 @@ def _count_frames(folder: Path) -> int:
 def _trace(folder: Path, world: "SimulatedWorld", expected: int) -> int:
     """Write where the car was at each frame into the run folder of the server, which may still be writing frames.
 
-    expected: number of frames there when it has written all, those of earlier drives included.
+    expected: number of frames there when it has written all, including the frames of earlier drives.
     """
     until = time.monotonic() + _RECORDER_SECONDS
     while _count_frames(folder) < expected and time.monotonic() < until:
@@ -140,13 +140,12 @@ class SimulatedWorld:
             self.advance(FRAME_SECONDS)
         if self.ended:
             return None
-        car, position = self.tracked.car, self.tracked.position
+        car = self.tracked.car
         frame = self._renderer.frame(car, seconds=self.tracked.seconds)
         if self.tracked.progress_m >= len(self.views) * self._goal_m / _VIEWS:
             self.views.append(frame)
         jpeg = encode_jpeg(frame)
-        point = TracePoint(self.tracked.seconds, self.track.road.name, car.x, car.z, position.cross_track_m)
-        self.shown.append(ShownFrame(digest_of(jpeg), point))
+        self.shown.append(ShownFrame(digest_of(jpeg), self.tracked.trace_point))
         return CarState(car.steering * FULL_LOCK_DEGREES, car.throttle, car.speed / MPH, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
@@ -226,13 +225,13 @@ class Perturbations:
 
     def __init__(self, size_m: float, every_m: float) -> None:
         self._size_m, self._every_m = size_m, every_m
-        self._given = 0
+        self._pushes = 0
 
     def due(self, progress_m: float, position: TrackPosition) -> float:
         """Return how far to push the car now: to the right if positive, 0 for not at all."""
-        if self._size_m == 0 or progress_m < (self._given + 1) * self._every_m:
+        if self._size_m == 0 or progress_m < (self._pushes + 1) * self._every_m:
             return 0.0
-        side = 1 if self._given % 2 == 0 else -1
-        self._given += 1
+        side = 1 if self._pushes % 2 == 0 else -1
+        self._pushes += 1
         room = max(position.limit_m - _SPARE_M - side * position.cross_track_m, 0.0)
         return side * min(self._size_m, room)

@@ -10,5 +10,5 @@ Float32Array = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
 
 # What a policy keeps of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A
-# policy of single frames keeps none; () is that of a drive that has not begun.
+# policy of single frames keeps none; () stands for a drive that has not begun.
 Memory = tuple[npt.NDArray[Any], ...]

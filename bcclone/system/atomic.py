@@ -1,5 +1,6 @@
 """Write files atomically: a path holds the complete new file or the old one, never a part."""
 
+import hashlib
 import os
 import shutil
 import sys
@@ -130,6 +131,12 @@ def file_version(path: Path) -> tuple[int, int]:
     """Return the size and modification time of a file, which differ after it was written again."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_output(path: Path, force: bool, remedy: str = REMEDY) -> None:

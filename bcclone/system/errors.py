@@ -14,9 +14,9 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
-def did_you_mean(name: str, known: Iterable[str], most: int = 1, quote: str = "") -> str:
-    """Return the question for an unknown name, with the nearest of the known ones, at most so many; "" if none is."""
+def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:
+    """Return the question for an unknown name, with the nearest of these names, at most so many; "" if none is near."""
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), most)
+    near = difflib.get_close_matches(name, list(names), most)
     return f"did you mean {' or '.join(f'{quote}{one}{quote}' for one in near)}?" if near else ""

@@ -68,12 +68,12 @@ class Card:
 
     def describe(self) -> str:
         """Describe the card, for example "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
-        known = []
+        notes = []
         if self.compute_capability:
-            known.append("compute capability {}.{}".format(*self.compute_capability))
+            notes.append("compute capability {}.{}".format(*self.compute_capability))
         if self.memory_used_mb is not None and self.memory_total_mb is not None:
-            known.append(f"{self.memory_used_mb / 1000:.1f} of {self.memory_total_mb / 1000:.1f} GB used")
-        return f"{self.name} ({', '.join(known)})" if known else self.name
+            notes.append(f"{self.memory_used_mb / 1000:.1f} of {self.memory_total_mb / 1000:.1f} GB used")
+        return f"{self.name} ({', '.join(notes)})" if notes else self.name
 
 
 def find_cards() -> list[Card]:
@@ -95,10 +95,10 @@ def find_cards() -> list[Card]:
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
     """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names UUIDs."""
-    wanted = environment.get("CUDA_VISIBLE_DEVICES")
-    if wanted is None:
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
         return list(cards)
-    numbers = [text.strip() for text in wanted.split(",") if text.strip()]
+    numbers = [text.strip() for text in visible.split(",") if text.strip()]
     if not all(number.removeprefix("-").isdigit() for number in numbers):
         return list(cards)
     return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
@@ -116,15 +116,15 @@ def parse_cards(text: str, names: Sequence[str] = _CARD) -> list[Card]:
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != len(names):
             continue
-        given = dict(zip(names, cells, strict=True))
-        major, _, minor = given.get("compute_cap", "").partition(".")
+        values = dict(zip(names, cells, strict=True))
+        major, _, minor = values.get("compute_cap", "").partition(".")
         cards.append(
             Card(
-                name=given["name"],
+                name=values["name"],
                 compute_capability=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
-                memory_used_mb=parse_megabytes(given["memory.used"]),
-                memory_total_mb=parse_megabytes(given["memory.total"]),
-                driver=given["driver_version"],
+                memory_used_mb=parse_megabytes(values["memory.used"]),
+                memory_total_mb=parse_megabytes(values["memory.total"]),
+                driver=values["driver_version"],
             )
         )
     return cards

@@ -1,8 +1,8 @@
 """Dataclasses -> JSON values, and back by the types of their fields.
 
 A dataclass is an object with a key for each field; a tuple, a list, a mapping, a Path or URL, an Enum, a Literal, None
-and a number stand for themselves. cattrs would do the same, but takes 0.07 s to import, reads "3" as a number, and does
-not resolve a dataclass that mentions itself.
+and a number stand for themselves. cattrs would do the same, but reads "3" as a number and 3.7 as a whole one, and does
+not resolve a mapping to the dataclass that it is in.
 """
 
 import json

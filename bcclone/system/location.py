@@ -23,7 +23,7 @@ _REMEDY = (
 
 
 class Unreachable(UserError):
-    """What is at a URL cannot be read or written at present."""
+    """A file at a URL cannot be read or written at present."""
 
 
 def parse_location(text: str) -> Location:
@@ -88,14 +88,14 @@ def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
     locations: list[Any] = [location for location, _, _ in ranges]
     paths = [location.path for location in locations]
     with reaching(locations[0]):
-        found = locations[0].fs.cat_ranges(paths, [start for _, start, _ in ranges], [end for *_, end in ranges])
-    for (location, start, end), data in zip(ranges, found, strict=True):
+        blocks = locations[0].fs.cat_ranges(paths, [start for _, start, _ in ranges], [end for *_, end in ranges])
+    for (location, start, end), data in zip(ranges, blocks, strict=True):
         with reaching(location):
             if isinstance(data, Exception):
                 raise data
         if len(data) < end - start:
             raise Unreachable(f"{location}: ends before byte {end}; it was replaced or truncated, so write it again")
-    return found  # type: ignore[no-any-return]
+    return blocks  # type: ignore[no-any-return]
 
 
 def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:

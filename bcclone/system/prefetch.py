@@ -25,7 +25,7 @@ def prefetch_ordered(
     Items are taken one by one in the calling thread. At most `ahead` of them are computed, or wait to be collected,
     beyond the result that the caller holds; the next one is submitted when the caller asks for the next result. An
     error, of the function or of the items, is raised when its result is asked for, after all results before it.
-    Leaving the block cancels what has not begun and waits for what has.
+    Leaving the block cancels the calls that have not begun and waits for the others.
 
     workers: how many threads, which end with the block, or an executor, which stays open; ahead: 1 or more; name:
     prefix of the threads' names.

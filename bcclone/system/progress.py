@@ -7,12 +7,14 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+Notify = Callable[[str], None]  # takes a line that tells the user how a long work goes
+
 _SECONDS_BETWEEN_LINES = 5.0
 _LEAST_FRACTION = 0.001  # of the total, before the time left is shown
 
 
 class ProgressBar:
-    """Counts to `total` and shows count, rate and time left, followed by further figures.
+    """Counts to `total` and shows count, rate and time left, followed by other figures.
 
     Rate and time left are measured from the first advance on, so that preparations do not count. done: count at the
     start; clock: returns seconds.
@@ -58,9 +60,9 @@ class ProgressBar:
             self._print_line(figures)
 
     def _print_line(self, figures: str) -> None:
-        begun, done = self._begin
-        rate = (self.done - done) / max(self._clock() - begun, 1e-9)
-        known = self.done - done >= _LEAST_FRACTION * self.total and round(self.done) < self.total
-        left = f", {(self.total - self.done) / rate:.0f} s left" if known else ""
+        since, before = self._begin
+        rate = (self.done - before) / max(self._clock() - since, 1e-9)
+        is_measured = self.done - before >= _LEAST_FRACTION * self.total and round(self.done) < self.total
+        left = f", {(self.total - self.done) / rate:.0f} s left" if is_measured else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)

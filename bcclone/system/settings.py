@@ -21,7 +21,7 @@ _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "fee
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
-# those of images.PRESETS, which would load OpenCV; a test compares
+# the names in images.PRESETS, which would load OpenCV; a test compares
 PRESET_NAMES = (
     "carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120",
     "chauffeur-120x320-yuv", "epoch-128x128-rgb",
@@ -30,7 +30,7 @@ PRESET_NAMES = (
 
 @dataclass(frozen=True)
 class Setting:
-    """The description of one setting; its name, type and default are those of the dataclass field.
+    """The description of one setting; its name, type and default stand in the dataclass field.
 
     help: what it sets, a phrase that stands alone; unit: shown for the value in --help, such as "M" or "SECONDS";
     minimum, maximum: the range (a maximum needs a minimum); above_minimum, below_maximum: exclude the end itself;
@@ -112,7 +112,7 @@ def preprocess_setting(
 
 
 def size_setting() -> Any:
-    """Return the field for width and height of stored images, None for those of the preprocessing."""
+    """Return the field for width and height of stored images, None for the size of the preprocessing."""
     return setting(
         None,
         "size of the stored images in pixels, N or WIDTHxHEIGHT",

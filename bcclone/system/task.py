@@ -1,15 +1,33 @@
 """Run one task in a worker: a call becomes an outcome, with progress on the way. Loads no engine."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from bcclone.system.errors import UserError
-from bcclone.system.sources import source_digest
 
 _SECONDS_BETWEEN_REPORTS = 0.25
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = (".py", ".csv")
+
+
+@cache
+def source_digest() -> str:
+    """Return a digest of bcclone's files as they were at the first call: its code and its tables.
+
+    It tells this version from others, whose number does not change with each commit.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _SOURCES):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 class WorkerFault(Exception):

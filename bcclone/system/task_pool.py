@@ -1,22 +1,27 @@
 """Run a function over tasks on an engine, in any order: results, progress and retries are the same on each engine."""
 
+import multiprocessing
+import os
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue as ProcessQueue
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from bcclone.system.child_process import process_pool
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
-from bcclone.system.sources import source_digest
-from bcclone.system.task import Call, Outcome, Progress, WorkerFault
-from bcclone.system.worker_processes import open_processes
+from bcclone.system.task import Call, Outcome, Progress, WorkerFault, run_call, source_digest
 
 _RETRIES = 3
 _TASKS_PER_WORKER = 3  # one that runs, and others that wait for it to end
 _SECONDS_BETWEEN_CHECKS = 1.0
+_POLL_SECONDS = 0.1
 _LONGEST_NAME = 200  # characters of a task that an error repeats
 
 Task = TypeVar("Task")
@@ -188,6 +193,69 @@ class _TaskRun:
             raise explained from None
 
 
+# set once in each worker process: a queue between processes is inherited, and cannot be sent with a call
+_queue: "ContextVar[ProcessQueue[Progress]]" = ContextVar("queue")
+
+
+class _ProcessEngine:
+    """An engine: worker processes of this machine."""
+
+    def __init__(self, executor: Executor, workers: int) -> None:
+        self._executor, self.workers = executor, workers
+
+    def names(self) -> Sequence[str]:
+        """Return nothing: the processes share their disks, so that it does not matter which one takes a call."""
+        return ()
+
+    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
+        """Start a call."""
+        return self._executor.submit(_run_in_process, call)
+
+    def explain(self, error: Exception) -> UserError | None:
+        """Return the error for a worker process that died."""
+        return _worker_ended() if isinstance(error, BrokenExecutor) else None
+
+    def check(self) -> None:
+        """Do nothing: the executor notices by itself that a process has died."""
+
+
+@contextmanager
+def _open_processes(workers: int, receive: Callable[[Progress], None]) -> Iterator[_ProcessEngine]:
+    """Yield an engine of so many processes. receive: is given their progress, in a thread."""
+    queue: ProcessQueue[Progress] = multiprocessing.get_context("spawn").SimpleQueue()
+    ended = threading.Event()
+    # a thread, because a worker waits while the queue is full
+    forwarding = threading.Thread(target=_forward, args=(queue, receive, ended), name="progress")
+    forwarding.start()
+    try:
+        with process_pool(workers, _initialize_worker, (queue,)) as executor:
+            yield _ProcessEngine(executor, workers)
+    except BrokenExecutor:  # a process that ended while the others were started
+        raise _worker_ended() from None
+    finally:
+        ended.set()
+        forwarding.join()
+        queue.close()
+
+
+def _worker_ended() -> UserError:
+    return UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs")
+
+
+def _forward(queue: "ProcessQueue[Progress]", receive: Callable[[Progress], None], ended: threading.Event) -> None:
+    while not ended.wait(_POLL_SECONDS):
+        while not queue.empty():
+            receive(queue.get())
+
+
+def _initialize_worker(queue: "ProcessQueue[Progress]") -> None:
+    _queue.set(queue)
+
+
+def _run_in_process(call: Call) -> Outcome:
+    return run_call(call, f"process {os.getpid()}", _queue.get().put)
+
+
 @contextmanager
 def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
     """Yield a pool of processes of this machine, which have ended when the block is left. Raises UserError.
@@ -195,5 +263,5 @@ def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
     jobs: number of processes, 0 for one per usable core.
     """
     events: Events = SimpleQueue()
-    with open_processes(jobs or usable_cores(), events.put) as processes:
+    with _open_processes(jobs or usable_cores(), events.put) as processes:
         yield TaskPool(processes, events)

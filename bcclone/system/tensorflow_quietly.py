@@ -58,11 +58,11 @@ def used_gpus() -> list[Card]:
     """Return the GPUs of the loaded TensorFlow, without their memory."""
     import tensorflow
 
-    found = []
+    cards = []
     for device in tensorflow.config.list_physical_devices("GPU"):
         details = tensorflow.config.experimental.get_device_details(device)
-        found.append(Card(details.get("device_name", device.name), details.get("compute_capability")))
-    return found
+        cards.append(Card(details.get("device_name", device.name), details.get("compute_capability")))
+    return cards
 
 
 def describe_peak_memory() -> str:

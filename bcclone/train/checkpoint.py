@@ -7,9 +7,9 @@ The order of the samples follows from seed and epoch. The last two checkpoints a
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 import h5py
 import keras
@@ -19,14 +19,26 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
-from bcclone.train.trainer import Trainer
 from bcclone.train.training_state import TrainingState
 
 _KEPT = 2
-Notify = Callable[[str], None]
+
+
+class TrainedNetwork(Protocol):
+    """What a checkpoint keeps of a network in training. totals: the sums of the epoch's losses."""
+
+    totals: Any
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Return all variables that training changes."""
+
+    def export(self) -> keras.Model:
+        """Return the network to save."""
 
 
 class Checkpoints:
@@ -39,7 +51,7 @@ class Checkpoints:
         """Return the paths of the checkpoints, the newest first."""
         return sorted(self.folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
-    def save(self, trainer: Trainer, state: TrainingState, model: bytes) -> None:
+    def save(self, trainer: TrainedNetwork, state: TrainingState, model: bytes) -> None:
         """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
 
         model: the model file so far, empty before the first epoch is complete.
@@ -52,7 +64,7 @@ class Checkpoints:
         for path in self.paths()[_KEPT:]:
             path.unlink(missing_ok=True)
 
-    def load(self, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
+    def load(self, trainer: TrainedNetwork, notify: Notify) -> tuple[TrainingState, bytes]:
         """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
         Raises UserError when no checkpoint is intact and of this network.
@@ -73,7 +85,7 @@ class Checkpoints:
         return TrainingState(), b""
 
 
-def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
+def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> bytes:
     """Return the content of a checkpoint, which _load() reads."""
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
@@ -85,7 +97,7 @@ def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
     return content.getvalue()
 
 
-def _load(source: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
+def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
     with h5py.File(source, "r") as file:
         state = TrainingState.from_json(json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
@@ -104,7 +116,7 @@ class Checkpointing:
     """Restores a training from its newest checkpoint, and saves its state and its model from then on."""
 
     def __init__(
-        self, trainer: Trainer, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
+        self, trainer: TrainedNetwork, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
     ) -> None:
         """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
         self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings

@@ -1,11 +1,17 @@
-"""Train epoch by epoch from the newest checkpoint on; resumable at any step."""
+"""Train step by step and epoch by epoch, from the newest checkpoint on; resumable at any step."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import WHOLE_BATCH, BatchPart
@@ -15,22 +21,109 @@ from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import ProgressBar
 from bcclone.train.checkpoint import Checkpointing
 from bcclone.train.history import EpochFigures
+from bcclone.train.losses import Totals, label_weights, losses, sums_of
 from bcclone.train.run_folder import RunFolder
+from bcclone.train.schedule import Schedule
 from bcclone.train.tensorboard import TensorBoard
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import Trainer
-from bcclone.train.training_state import (
-    SampleCounts,
-    Trained,
-    TrainingState,
-    TrainResult,
-    epoch_summary,
-    fraction_done,
-    learning_rate,
-)
+from bcclone.train.train_settings import LearningSettings, TrainSettings
+from bcclone.train.training_state import SampleCounts, Trained, TrainingState, TrainResult, epoch_summary
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20
+
+
+class Trainer:
+    """A network and its optimizer, with the steps of training and of validation compiled for any batch size.
+
+    exported: the network that takes the weights to be saved, when the trained one computes in 16 bits or has outputs
+    that only help in training; augmenter: augments each batch as the first part of a step, None when the feed does or
+    samples are not augmented.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        settings: LearningSettings,
+        exported: keras.Model | None = None,
+        augmenter: DeviceAugmenter | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.totals = model, optimizer, Totals()
+        self.loss, self.label_weights = settings.loss, label_weights(model.output_shape[-1])
+        self._exported, self._augmenter = exported, augmenter
+        self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
+        images_and_labels = (
+            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
+            tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
+        )
+        self.samples_signature = images_and_labels + (augmenter.input_signature if augmenter else ())
+        step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
+        self._train = tf.function(self._train_step, input_signature=step, jit_compile=settings.jit_compile or None)
+        self._validate = tf.function(self._validate_step, input_signature=images_and_labels)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Return all variables that training changes: weights, dropout generators, the optimizer's moments."""
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def train(self, batch: Batch, learning_rate: float) -> None:
+        """Take one step down the gradient of the mean loss and add the batch to the totals."""
+        self._train(samples_of(batch), np.float32(learning_rate))
+
+    def evaluate(self, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Return mean loss and mean absolute error over batches, without dropout."""
+        self.totals.reset()
+        for batch in batches:
+            if batch.samples:
+                self._validate(batch.images, batch.labels)
+        return self.totals.means()
+
+    def export(self) -> keras.Model:
+        """Return the network to save, which computes in 32 bits, with the layers and outputs that drive alone."""
+        if self._exported is None:
+            return self.model
+        weights = zip(self.model.get_weights(), self._exported.get_weights(), strict=True)
+        self._exported.set_weights([trained[..., : saved.shape[-1]] for trained, saved in weights])
+        return self._exported
+
+    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
+        """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
+        self.optimizer.learning_rate.assign(learning_rate)
+        images, labels = self.augmented(samples)
+        with tf.GradientTape() as tape:
+            errors = self.errors(images, labels, training=True)
+            each = losses(self.loss, errors)
+            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(tf.shape(labels)[0], tf.float32)
+            loss = self.optimizer.scale_loss(loss)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.totals.add(sums_of(each, errors, tf.ones_like(errors[:, :1])))
+
+    def _validate_step(self, images: Any, labels: Any) -> None:
+        errors = self.errors(images, labels, training=False)
+        self.totals.add(sums_of(losses(self.loss, errors), errors, tf.ones_like(errors[:, :1])))
+
+    def augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""
+        images, labels, *others = samples
+        if not self._augmenter:
+            return images, labels
+        images, steering = self._augmenter(images, labels[:, :1], *others)
+        return images, tf.concat([steering, labels[:, 1:]], axis=1)
+
+    def errors(self, images: Any, labels: Any, training: bool) -> Any:
+        """Return prediction minus label, float32 (samples, labels)."""
+        predicted = self.model(tf.cast(images, self._input_dtype), training=training)
+        return tf.cast(predicted, tf.float32) - labels
+
+
+def samples_of(batch: Batch) -> tuple[Any, ...]:
+    """Return what a step takes of a batch: images, labels, and the inputs of the augmentation if the feed adds them."""
+    samples: tuple[Any, ...] = batch.images, batch.labels
+    if batch.augmentation is None:
+        return samples
+    inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
+    return (*samples, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform)
 
 
 class Pace:
@@ -81,13 +174,14 @@ def train_epochs(training: Training) -> Trained:
             notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
         checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)
         with Interrupts().listening() as interrupts:
-            ended = _Loop(training, (feed, validation), checkpointing, training.make_pace(interrupts), board).run()
+            pace = training.make_pace(interrupts)
+            limit = _Epochs(training, (feed, validation), checkpointing, pace, board).run()
     state, counts = checkpointing.state, SampleCounts(len(feed), len(validation))
-    return Trained(TrainResult.of(state, settings, counts, ended, folder.path), checkpointing.model, state.history)
+    return Trained(TrainResult.of(state, settings, counts, limit, folder.path), checkpointing.model, state.history)
 
 
-class _Loop:
-    """A training from its newest checkpoint to its end."""
+class _Epochs:
+    """The epochs of a training, from its newest checkpoint to its end."""
 
     def __init__(
         self,
@@ -101,22 +195,20 @@ class _Loop:
         self._feed, self._validation = feeds
         self._checkpointing, self._pace, self._board = checkpointing, pace, board
         self._state = checkpointing.state
-        self._steps_per_epoch = -(-len(self._feed) // self._settings.batch_size)
-        self._ending = 0.0  # seconds that the end of an epoch took
-        self._is_cut = False  # the time limit has ended an epoch early
+        self._schedule = Schedule(training.settings, self._state, len(self._feed), len(self._validation))
 
     def run(self) -> str:
         """Train to the end; return the limit that ended it."""
         self._checkpointing.save()
-        if ended := self._end():
-            self._notify(f"note: nothing is left to train: {ended}; increase it to train on")
+        if limit := self._schedule.reached_limit():
+            self._notify(f"note: nothing is left to train: {limit}; increase it to train on")
         self._pace.update(self._state, is_epoch_end=True)
-        while not (ended := self._end()):
+        while not (limit := self._schedule.reached_limit()):
             self._raise_if_interrupted()
             self._train_epoch()
             self._pace.update(self._state, is_epoch_end=True)
             self._complete_epoch()
-        return ended
+        return limit
 
     def _train_epoch(self) -> None:
         """Train on the rest of this epoch, or until the time is up."""
@@ -126,23 +218,22 @@ class _Loop:
         label = f"epoch {number}/{self._settings.epochs}" if self._settings.epochs else f"epoch {number}"
         left = len(self._feed) - state.samples
         with self._feed.epoch(number, state.samples) as batches, ProgressBar(label, left, "samples") as progress:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             for batch in batches:
-                state.waited += time.perf_counter() - begun
+                state.waited += time.perf_counter() - start
                 progress.advance(batch.global_size, self._step(batch))
-                state.seconds += time.perf_counter() - begun
+                state.seconds += time.perf_counter() - start
                 self._pace.update(state)
-                self._is_cut = self._is_time_up()
-                if self._is_cut:
+                if self._schedule.must_cut_epoch():
                     break
                 if self._pace.must_stop or self._checkpointing.is_due():
                     self._checkpointing.save()
                 self._raise_if_interrupted()
-                begun = time.perf_counter()
+                start = time.perf_counter()
 
     def _step(self, batch: Batch) -> str:
         """Take a step; return the figures of the epoch so far, every few steps."""
-        state, rate = self._state, self._learning_rate()
+        state, rate = self._state, self._schedule.learning_rate()
         self._trainer.train(batch, rate)
         state.step += 1
         state.samples += batch.global_size
@@ -157,7 +248,7 @@ class _Loop:
 
     def _complete_epoch(self) -> None:
         """Validate, keep the model if it is the one to keep, and save everything."""
-        state, began = self._state, self._state.elapsed
+        state, start = self._state, self._state.elapsed
         state.complete_epoch(self._epoch_figures())
         if not state.history[-1].is_finite:
             raise self._divergence(state.epoch)
@@ -165,7 +256,7 @@ class _Loop:
             self._checkpointing.take_model()
         self._checkpointing.save()
         self._pace.update(state, is_epoch_end=True)
-        self._ending = state.elapsed - began
+        self._schedule.seconds_of_ending = state.elapsed - start
         if self._board:
             self._board.log_epoch(state.history[-1])
         self._notify(epoch_summary(state))
@@ -185,36 +276,11 @@ class _Loop:
             mae=mae,
             val_loss=val_loss,
             val_mae=val_mae,
-            learning_rate=self._learning_rate(),
+            learning_rate=self._schedule.learning_rate(),
             seconds=seconds,
             samples_per_second=state.samples / seconds,
             data_wait_share=state.waited / seconds,
         )
-
-    def _learning_rate(self) -> float:
-        state, settings = self._state, self._settings
-        return learning_rate(settings, fraction_done(settings, state.step, self._steps_per_epoch, state.elapsed))
-
-    def _end(self) -> str:
-        """Return the limit that has been reached, "" while there is none."""
-        settings, state = self._settings, self._state
-        if settings.epochs and state.epoch >= settings.epochs:
-            return f"--epochs {settings.epochs}"
-        if state.is_out_of_patience(settings.patience):
-            return f"--patience {settings.patience}"
-        if state.epoch and (self._is_cut or self._is_time_up()):
-            return f"--time {settings.time:g}s"
-        return ""
-
-    def _is_time_up(self) -> bool:
-        """Return whether the time left only suffices for the end of the epoch."""
-        limit, state, ending = self._settings.time, self._state, self._ending
-        if not limit:
-            return False
-        # validation takes less than half as long as training; the first steps, with compilation, say nothing yet
-        if not ending and state.step >= _STEPS_BETWEEN_FIGURES and state.samples:
-            ending = len(self._validation) * state.elapsed / (state.step * self._settings.batch_size) / 2
-        return state.elapsed + ending >= limit
 
     def _raise_if_interrupted(self) -> None:
         if self._pace.must_stop:

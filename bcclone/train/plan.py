@@ -1,16 +1,17 @@
-"""Decide the settings of a run: the chosen ones, what follows from the samples, or those of the run that is resumed."""
+"""Plan a run: check its files, decide its settings, select its samples."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.feed.feed_settings import AUTO, FeedSettings
-from bcclone.feed.open import choose_feed
-from bcclone.feed.selection import TrainingData
+from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
+from bcclone.feed.open import check_feed, choose_feed
+from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.settings import differences
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import (
@@ -25,8 +26,6 @@ from bcclone.train.train_settings import (
     values_of,
 )
 from bcclone.train.training_state import TrainResult
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,14 @@ class Plan:
         """Return whether the output may be replaced if it exists."""
         folder, output = self.folder, self.settings.output
         return self.settings.force or bool(folder and (folder.may_overwrite or folder.has_published(output)))
+
+
+def check_inputs(files: RunFiles) -> None:
+    """Raise UserError when the output is one of the inputs, or the model to begin with is missing."""
+    if files.output.resolve() in [Path(path).resolve() for path in files.data]:
+        raise UserError(f"{files.output} is the store itself; name another -o")
+    if files.start and not files.start.is_file():
+        raise UserError(f"{files.start}: no such model; name another one, or leave --from out")
 
 
 def resolve(settings: TrainSettings, data: TrainingData, notify: Notify = lambda line: None) -> TrainSettings:
@@ -99,6 +106,17 @@ def resumed_plan(files: RunFiles, changes: Mapping[str, Any], data: TrainingData
     return Plan(settings, identity, folder, None if is_extended else folder.result)
 
 
+def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) -> tuple[Selection, Selection]:
+    """Return the samples of training and of validation; raises UserError when the feed cannot read them."""
+    check_feed(data, settings)
+    training, validation = (select(data, side, settings.seq_length, settings.predict) for side in (False, True))
+    if not data.split_indices(validation=False).size:
+        raise UserError(f"{data.path}: no training samples; make the store with more driving or a smaller --validation")
+    if settings.seq_length > 1:
+        notify(f"note: {describe_windows(training, validation)}")
+    return training, validation
+
+
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
     """Return what identifies a run of these samples and this output."""
     return RunIdentity(str(data.path.resolve()), data.content_hash, str(files.output.resolve()))
@@ -139,9 +157,8 @@ def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify)
 
 def _describe_order(settings: FeedSettings) -> str:
     """Return the options that decide the order of the samples."""
-    windows = f" --window-shards {settings.window_shards} --window-streams {settings.window_streams}"
-    size = {"hdf5-chunks": f" --chunk-size {settings.chunk_size}", "shards": windows}
-    return f"--feed {settings.feed}{size.get(settings.feed, '')}"
+    names = ("feed", *ORDERS[settings.ordering.kind])
+    return " ".join(f"--{name.replace('_', '-')} {getattr(settings, name)}" for name in names)
 
 
 def _began_with(folder: RunFolder, start: Path) -> bool:

@@ -8,18 +8,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
-from bcclone.dataset.labels import learned_speeds
+from bcclone.dataset.labels import output_labels
 from bcclone.feed.augment.on_device import DeviceAugmenter
-from bcclone.feed.feed_settings import AUTO, PATH, THROTTLE
+from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import ForeignModel, open_model
-from bcclone.model.network import build_network
+from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.model.published_networks import check_images
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
+from bcclone.train.loop import Trainer
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import Trainer
 
 
 def make_trainer(data: TrainingData, settings: TrainSettings, labels: int = 1) -> Trainer:
@@ -86,6 +89,17 @@ def first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> 
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
 
+def announce_network(model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
+    """Report the layers, and what of a new network differs from its own design."""
+    architecture, images = ARCHITECTURES[settings.network], data.preprocessing
+    height, width, preset = images.height, images.width, architecture.preset
+    if preset and not settings.start and images != PRESETS[preset]:
+        notify(f"note: {settings.network} was published for images like those of --preprocess {preset}")
+    elif not (preset or settings.start) and convolutions_for(height, width, architecture) != architecture.convolutions:
+        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
+    notify(layer_table(model))
+
+
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
     """Return a copy of the network with the same weights, whose dropout layers leave out this fraction, 0 to 1."""
     copy = with_dropout_layers(model, lambda layer: layer.__class__.from_config(layer.get_config() | {"rate": rate}))
@@ -127,8 +141,9 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
-    if len(file.outputs) > 1 and settings.predict != THROTTLE:
-        raise UserError(f"{start} predicts the speed, too; fine-tune it with --predict {THROTTLE}")
+    if len(file.outputs) > len(outputs_of(settings.predict)):
+        last = file.outputs[-1]
+        raise UserError(f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}")
     if file.preprocessing != preprocessing:
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"
@@ -137,11 +152,10 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
         )
     if len(file.outputs) == outputs:
         return file.model
-    if settings.predict != THROTTLE:
-        return _with_outputs(file.model, outputs, begin=0.0)
-    rows = data.rows
-    speeds = learned_speeds(rows["episode"], rows["time_ms"], rows["speed_mph"])
-    return _with_outputs(file.model, outputs, begin=float(speeds.mean()))
+    begin = np.zeros(outputs - len(file.outputs))
+    if settings.predict != PATH:
+        begin = output_labels(data.rows, outputs_of(settings.predict)[len(file.outputs) :]).mean(axis=0)
+    return _with_outputs(file.model, begin)
 
 
 def _store_for(preprocessing: Preprocessing) -> str:
@@ -159,12 +173,11 @@ def _options_for(preprocessing: Preprocessing) -> str:
     return ""
 
 
-def _with_outputs(model: keras.Model, outputs: int, begin: float) -> keras.Model:
-    """Return a network with further outputs, which say `begin` at first, and so disturb the others little."""
+def _with_outputs(model: keras.Model, begin: FloatArray) -> keras.Model:
+    """Return a network with more outputs, which are `begin`, (added,), at first, and so disturb the others little."""
     last = model.layers[-1]
-    wider = keras.layers.Dense(outputs, dtype="float32", name=last.name)
+    wider = keras.layers.Dense(last.units + len(begin), dtype="float32", name=last.name)
     widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))
     kernel, bias = last.get_weights()
-    added = outputs - len(bias)
-    wider.set_weights([np.pad(kernel, ((0, 0), (0, added))), np.append(bias, np.full(added, begin, bias.dtype))])
+    wider.set_weights([np.pad(kernel, ((0, 0), (0, len(begin)))), np.append(bias, begin.astype(bias.dtype))])
     return widened

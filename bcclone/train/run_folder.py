@@ -35,9 +35,9 @@ def new_path(runs: Path, name: str | None) -> Path:
     """Return the path of a new run folder; without a name, make a folder named by date and time."""
     if name is not None:
         return runs / name
-    begun = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    started = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
-        path = runs / (begun if number == 1 else f"{begun}~{number}")
+        path = runs / (started if number == 1 else f"{started}~{number}")
         with contextlib.suppress(FileExistsError):  # another one may begin in the same second
             path.mkdir(parents=True)
             return path
@@ -48,12 +48,12 @@ def new_path(runs: Path, name: str | None) -> Path:
 class RunRecord:
     """What settings.json holds of a run.
 
-    begun: date and time, ISO 8601; force: whether the run may overwrite the output; published: SHA-256 of the model
+    started: date and time, ISO 8601; force: whether the run may overwrite the output; published: SHA-256 of the model
     that it wrote there last, None before.
     """
 
     identity: RunIdentity
-    begun: str
+    started: str
     settings: TrainSettings
     force: bool = False
     published: str | None = None
@@ -93,10 +93,10 @@ class RunFolder:
                 "store and output"
             )
         folder = cls(path)
-        begun = datetime.datetime.now().isoformat()
+        started = datetime.datetime.now().isoformat()
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, settings.start.read_bytes())
-        folder._write_record(RunRecord(identity, begun, settings, settings.force))
+        folder._write_record(RunRecord(identity, started, settings, settings.force))
         return folder
 
     @classmethod
@@ -105,13 +105,13 @@ class RunFolder:
 
         Folders that are not runs are ignored.
         """
-        found = []
+        runs_by_time = []
         for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
             run = cls(path.parent)
             record = run._read_record()
             if record and record.identity == identity:
-                found.append((record.begun, run))
-        return max(found, key=lambda entry: entry[0])[1] if found else None
+                runs_by_time.append((record.started, run))
+        return max(runs_by_time, key=lambda entry: entry[0])[1] if runs_by_time else None
 
     @property
     def identity(self) -> RunIdentity | None:
@@ -145,11 +145,11 @@ class RunFolder:
     def _record(self) -> RunRecord:
         record = self._read_record()
         if record is None:
-            raise UserError(f"{self.path}: its {_SETTINGS} is not that of a run; train again without --resume")
+            raise UserError(f"{self.path}: its {_SETTINGS} is damaged; train again without --resume")
         return record
 
     def _read_record(self) -> RunRecord | None:
-        """Return the content of settings.json, or None when it is not that of a run."""
+        """Return the content of settings.json, or None when it is damaged or missing."""
         try:
             return RunRecord.from_json(json.loads((self.path / _SETTINGS).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -59,8 +59,8 @@ def _name_of(path: Path, key: str) -> str:
     """Return the field name of a key."""
     name = key.replace("-", "_")
     if name not in _TYPES:
-        known = [known.replace("_", "-") for known in SETTING_NAMES]
-        hint = did_you_mean(key.replace("_", "-"), known, quote="'") or f"known are {', '.join(known)}"
+        names = [name.replace("_", "-") for name in SETTING_NAMES]
+        hint = did_you_mean(key.replace("_", "-"), names, quote="'") or f"the settings are {', '.join(names)}"
         raise UserError(f"{path}: no setting is called {key!r}; {hint}")
     return name
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import AUTO, PATH, STEERING, THROTTLE, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.settings import check_settings, setting
 
@@ -28,10 +29,10 @@ _LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "netwo
 
 def parse_duration(text: str) -> float:
     """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything else."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    if not found or not any(found.groups()):
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match or not any(match.groups()):
         raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
 
@@ -166,10 +167,9 @@ class LearningSettings:
     )
     predict: str = setting(
         STEERING,
-        "what the network learns: steering alone; throttle: how fast to drive as well, from the recorded speed, which "
-        "drive.py holds if told to; path: where the road leads as well, which improves training on stores of `simulate "
-        "roads` and is not in the written model",
-        choices=(STEERING, THROTTLE, PATH),
+        f"outputs of the network; {'; '.join(f'{each.predict}: {each.meaning}' for each in OUTPUTS)}; {PATH}: also the "
+        "road ahead, which improves training on stores of `simulate roads` and is not in the written model",
+        choices=(*(each.predict for each in OUTPUTS), PATH),
         group=_NETWORK,
     )
     dropout: float | None = setting(
@@ -265,7 +265,7 @@ class TrainSettings(CheckpointSettings, FeedSettings, AugmentSettings, LearningS
         if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
             raise ValueError(f"--name {self.name!r}, expected the name of a folder in {self.runs}")
         if not self.epochs and not self.time:
-            raise ValueError("epochs 0 means as many as --time allows, but no time is given; add --time")
+            raise ValueError("epochs 0 means as many as --time allows; add --time")
 
     @property
     def sampling(self) -> SamplingSettings:

@@ -1,6 +1,5 @@
-"""The state of a training between two steps, and what follows from it: the learning rate, and at the end the result."""
+"""The state of a training between two steps, and its result at the end."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,8 +7,6 @@ from typing import Any, Self
 
 from bcclone.train.history import EpochFigures, best_epoch
 from bcclone.train.train_settings import TrainSettings
-
-_FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
 
 
 @dataclass
@@ -60,29 +57,6 @@ class TrainingState:
         """Read the values that to_json() returned; raises TypeError or KeyError for others."""
         history = [EpochFigures(**figures) for figures in stored["history"]]
         return cls(**{**stored, "history": history})
-
-
-def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elapsed: float) -> float:
-    """Return the fraction of the training that is done, by its steps or by its seconds, whichever is larger."""
-    by_steps = step / (settings.epochs * steps_per_epoch) if settings.epochs else 0.0
-    by_time = elapsed / settings.time if settings.time else 0.0
-    return min(max(by_steps, by_time), 1.0)
-
-
-def learning_rate(settings: TrainSettings, done: float) -> float:
-    """Return the learning rate of the next step. done: fraction of the training that is done, 0 to 1.
-
-    It rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value; "cosine"
-    follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError if the
-    plan of a run has not decided the highest value.
-    """
-    if not settings.learning_rate:
-        raise ValueError("learning rate 0, expected one that plan.resolve() has decided")
-    rise = min((done + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
-    fallen = max(done - settings.warmup, 0.0) / (1.0 - settings.warmup)
-    left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}
-    falling = _FINAL_FRACTION + (1.0 - _FINAL_FRACTION) * left[settings.schedule]
-    return settings.learning_rate * rise * (1.0 if settings.schedule == "constant" else falling)
 
 
 def epoch_summary(state: TrainingState) -> str:

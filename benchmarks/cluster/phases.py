@@ -1,19 +1,21 @@
-"""Simulate preprocessing and an epoch of training on several machines: how long they take, and what is busy."""
+"""Estimate preprocessing and an epoch of training on several machines: how long they take, which resources are busy.
+
+The estimate is the asymptotic bound of operational analysis (Denning and Buzen, 1978): a phase lasts as long as its
+busiest resource works, while a first or last item passes the others, or as long as a worker needs for its share of the
+items, whichever is longer. Queues in between make it up to a tenth longer.
+"""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.cluster.plan_settings import Rates, Settings
-from benchmarks.cluster.simulation import Process, Resource, Semaphore, Simulation, Take, Use
 
 _ROWS_PER_SECOND, _CAMERAS = 15, 3
 _FRAME_BYTES = 128 * 128 * 3
 _IMAGE_BYTES = 15_800  # JPEG, on average of two real recordings: docs/explanation/feeding.md
 _SAMPLES_PER_IMAGE, TRAINING_FRACTION = 2, 0.8  # as it is and mirrored; preprocess.py keeps a fifth for validation
 _GRADIENT_BYTES = 252_219 * 4  # of the network cnn
-_WINDOWS_AHEAD = 2
-_MOST_TRANSFERS = 20_000  # beyond that a part of an epoch is simulated, and the rest takes as long for each window
 _GBIT, GB = 1e9 / 8, 1e9
 
 
@@ -46,96 +48,69 @@ class Phase:
     seconds: float
     busy: Mapping[str, float]
 
+    @classmethod
+    def of(cls, name: str, seconds: float, work: Mapping[str, float]) -> "Phase":
+        """Return a phase. work: seconds that each resource works."""
+        return cls(name, seconds, {kind: worked / seconds for kind, worked in work.items() if worked})
+
     @property
     def bottleneck(self) -> str:
         """Return the resource that was busy longest."""
         return max(self.busy, key=lambda name: self.busy[name])
 
 
-class _Machines:
-    """The resources of the machines, by kind."""
-
-    def __init__(self, settings: Settings, per_machine: Mapping[str, float]) -> None:
-        self.disks = [Resource(settings.disk_mb * 1e6) for _ in range(settings.machines)]
-        self.networks = [Resource(settings.network_gbit * _GBIT) for _ in range(settings.machines)]
-        self.storage = Resource(settings.storage_gbit * _GBIT)
-        self.others = {name: Resource(rate) for name, rate in per_machine.items()}
-
-    def path(self, machine: int) -> tuple[Resource, ...]:
-        """Return what data pass to or from where they are stored: a network, or the disk of a single machine."""
-        if len(self.disks) == 1:
-            return (self.disks[0],)
-        return self.storage, self.networks[machine]
-
-    def busy(self, seconds: float, cores: list[Resource]) -> dict[str, float]:
-        """Return the fraction of the time in which each kind of resource was busy."""
-        kinds = {"disks": self.disks, "cores": cores, **{name: [one] for name, one in self.others.items()}}
-        if len(self.disks) > 1:
-            kinds |= {"storage": [self.storage], "networks": self.networks}
-        fractions = {
-            name: sum(one.busy for one in resources) / (len(resources) * seconds)
-            for name, resources in kinds.items()
-            if resources
-        }
-        return {name: fraction for name, fraction in fractions.items() if fraction}
-
-
-def simulate_preprocessing(settings: Settings, rates: Rates, size: DrivingSize) -> Phase:
-    """Simulate workers, one for each core, that read images, decode them and write shards.
+def estimate_preprocessing(settings: Settings, rates: Rates, size: DrivingSize) -> Phase:
+    """Estimate workers, one for each core, that read images, decode them and write shards, one step after the other.
 
     The command that starts them sends one shard after the other.
     """
-    simulation, machines = Simulation(), _Machines(settings, {"scheduler": 1.0})
-    cores = [Resource(rates.image_rate) for _ in range(settings.machines * settings.cores)]
-    left = iter(range(size.shards))
-
-    def worker(number: int) -> Process:
-        path = machines.path(number % settings.machines)
-        for _ in left:
-            if rates.shard_ms:
-                yield Use(rates.shard_ms / 1000, (machines.others["scheduler"],))
-            yield Use(size.image_bytes / size.shards, path)
-            yield Use(size.images / size.shards, (cores[number],))
-            yield Use(size.store_bytes / size.shards, path)
-
-    for number in range(len(cores)):
-        simulation.start(worker(number))
-    seconds = simulation.run()
-    return Phase("preprocessing", seconds, machines.busy(seconds, cores))
+    workers = settings.machines * settings.cores
+    of_shard = {"scheduler": rates.shard_ms / 1000, "cores": size.images / size.shards / rates.image_rate}
+    moved = _transfer(settings, (size.image_bytes + size.store_bytes) / size.shards)
+    passed = sum(of_shard.values()) + max(moved.values())  # seconds that a worker needs for a shard, alone
+    servers = {"cores": workers, "networks": settings.machines}  # of the other kinds there is one
+    work = {kind: size.shards * seconds / servers.get(kind, 1) for kind, seconds in (of_shard | moved).items()}
+    shared = max(work[kind] + passed - seconds for kind, seconds in (of_shard | moved).items())
+    return Phase.of("preprocessing", max(math.ceil(size.shards / workers) * passed, shared), work)
 
 
-def simulate_epoch(settings: Settings, rates: Rates, size: DrivingSize, near: float) -> Phase:
-    """Simulate an epoch: each machine reads the windows of its stream of shards, two ahead, and trains on them.
+def _transfer(settings: Settings, size: float) -> dict[str, float]:
+    """Return the seconds that so many bytes need at each resource between a machine and where the data are stored.
+
+    They pass the storage and the machine's network, or the disk of a single machine.
+    """
+    if settings.machines == 1:
+        return {"disks": size / (settings.disk_mb * 1e6)}
+    return {"storage": size / (settings.storage_gbit * _GBIT), "networks": size / (settings.network_gbit * _GBIT)}
+
+
+def estimate_epoch(settings: Settings, rates: Rates, size: DrivingSize, near: float) -> Phase:
+    """Estimate an epoch: each machine reads the windows of its stream of shards ahead, and trains on them.
 
     With fewer streams than machines, several machines read the same shards. near: fraction of the shards that a machine
-    has in its cache; those of a machine alone are on its disk anyway.
+    has in its cache; a machine alone has them all on its disk.
     """
-    work = _EpochWork.of(settings, rates, size, near)
-    simulated = min(work.windows, max(_MOST_TRANSFERS // settings.machines, 10 * _WINDOWS_AHEAD))
-    simulation, machines = Simulation(), _Machines(settings, {"training": 1.0, "gradients": 1.0})
-    fetched = Semaphore()
-    room = [Semaphore(_WINDOWS_AHEAD) for _ in range(settings.machines)]
-
-    def fetch(machine: int) -> Process:
-        for _ in range(simulated):
-            yield Take(room[machine])
-            yield from work.transfers(machines, machine)
-            simulation.put(fetched)
-
-    def train() -> Process:
-        for _ in range(simulated):
-            yield Take(fetched, settings.machines)
-            yield Use(work.training_seconds, (machines.others["training"],))
-            if work.exchange_seconds:
-                yield Use(work.exchange_seconds, (machines.others["gradients"],))
-            for each in room:
-                simulation.put(each)
-
-    simulation.start(train())
-    for machine in range(settings.machines):
-        simulation.start(fetch(machine))
-    seconds = simulation.run()
-    return Phase("epoch", seconds * work.windows / simulated, machines.busy(seconds, []))
+    streams = _streams(settings)
+    windows = math.ceil(size.shards / streams / settings.window_shards)
+    of_machine = size.store_bytes / streams
+    in_memory = bool(near) and size.store_bytes <= settings.memory_gb * GB
+    if settings.machines == 1:
+        fetched = _transfer(settings, 0.0 if in_memory else of_machine)
+    else:
+        far = (1 - near) * of_machine
+        fetched = _transfer(settings, far)
+        fetched["storage"] *= settings.machines
+        # fetched shards are written to the disk, and the others are read from its cache
+        fetched["disks"] = (far + (0.0 if in_memory else near * of_machine)) / (settings.disk_mb * 1e6)
+    samples = size.training_samples / settings.machines
+    trained = {"training": samples / (settings.machine_rate or settings.cores * rates.training_rate)}
+    if settings.machines > 1:
+        exchanged = 2 * _GRADIENT_BYTES * (settings.machines - 1) / settings.machines  # by a ring
+        step_seconds = exchanged / (settings.network_gbit * _GBIT) + rates.step_ms / 1000
+        trained["gradients"] = samples / settings.batch_size * step_seconds
+    fetching, training = max(fetched.values()), sum(trained.values())
+    seconds = max(fetching + training / windows, training + fetching / windows)
+    return Phase.of("epoch", seconds, {**fetched, **trained})
 
 
 def fraction_near(settings: Settings, size: DrivingSize, epoch: int) -> float:
@@ -149,48 +124,3 @@ def fraction_near(settings: Settings, size: DrivingSize, epoch: int) -> float:
 
 def _streams(settings: Settings) -> int:
     return min(settings.window_streams or settings.machines, settings.machines)
-
-
-@dataclass(frozen=True)
-class _EpochWork:
-    """The work of each machine: a number of windows, and for each one on average what follows.
-
-    far_bytes: to read from the storage; disk_bytes: to read from its own disk; exchange_seconds: of gradients.
-    """
-
-    windows: int
-    far_bytes: float
-    disk_bytes: float
-    training_seconds: float
-    exchange_seconds: float
-
-    @classmethod
-    def of(cls, settings: Settings, rates: Rates, size: DrivingSize, near: float) -> "_EpochWork":
-        streams = _streams(settings)
-        windows = math.ceil(size.shards / streams / settings.window_shards)
-        window_bytes = size.store_bytes / windows / streams
-        if settings.machines == 1:
-            far_bytes, disk_bytes = 0.0, window_bytes
-        else:
-            far_bytes, disk_bytes = (1 - near) * window_bytes, near * window_bytes
-        if near and size.store_bytes <= settings.memory_gb * GB:
-            disk_bytes = 0.0
-        samples = size.training_samples / windows / settings.machines
-        steps = samples / settings.batch_size
-        exchanged = 2 * _GRADIENT_BYTES * (settings.machines - 1) / settings.machines  # by a ring
-        exchange = exchanged / (settings.network_gbit * _GBIT) + rates.step_ms / 1000
-        return cls(
-            windows,
-            far_bytes,
-            disk_bytes,
-            training_seconds=samples / (settings.machine_rate or settings.cores * rates.training_rate),
-            exchange_seconds=steps * exchange if settings.machines > 1 else 0.0,
-        )
-
-    def transfers(self, machines: _Machines, machine: int) -> Iterator[Use]:
-        """Yield how a machine gets a window: from the storage into its disk's cache, and from that disk."""
-        disk = machines.disks[machine]
-        if self.far_bytes:
-            yield Use(self.far_bytes, (*machines.path(machine), disk))
-        if self.disk_bytes:
-            yield Use(self.disk_bytes, (disk,))

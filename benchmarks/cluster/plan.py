@@ -1,29 +1,30 @@
 """Benchmark "plan": how long preprocessing and training on very much driving take, and what they wait for.
 
-Nothing is measured: the phases are simulated from the rates that the benchmark "cluster" has measured.
+Nothing is measured: the phases are estimated from the rates that the benchmark "cluster" has measured.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from bcclone.system.progress import Notify
 from benchmarks.cluster.phases import (
     GB,
     TRAINING_FRACTION,
     DrivingSize,
     Phase,
+    estimate_epoch,
+    estimate_preprocessing,
     fraction_near,
-    simulate_epoch,
-    simulate_preprocessing,
 )
 from benchmarks.cluster.plan_settings import Rates, Settings
-from benchmarks.measures import Measure, Report
+from benchmarks.measures import Measure, Report, aligned
 
 _SAMPLE_BYTES = 20 + 9 + 4  # of the store's table, the feed's arrays and the order of an epoch
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
-    """Simulate all phases, one after the other; raises UserError for a file without rates.
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+    """Estimate all phases, one after the other; raises UserError for a file without rates.
 
     The memory that processes need has the memory of a machine as its bar.
     """
@@ -57,15 +58,15 @@ def _phases(settings: Settings, rates: Rates, size: DrivingSize) -> Iterator[Pha
     samples = size.training_samples / TRAINING_FRACTION
     opening = size.shards * rates.open_ms + samples * rates.sample_us / 1000
     yield _by_one_thread("reading the logs", size.rows * rates.row_ms)
-    yield simulate_preprocessing(settings, rates, size)
-    yield _by_one_thread("writing the manifest", opening)  # its content hash is that of all tables
+    yield estimate_preprocessing(settings, rates, size)
+    yield _by_one_thread("writing the manifest", opening)  # its content hash covers all tables
     yield _by_one_thread("opening the store", opening)
-    first = simulate_epoch(settings, rates, size, 0.0)
+    first = estimate_epoch(settings, rates, size, 0.0)
     yield Phase("training, first epoch", first.seconds, first.busy)
     epochs = range(2, settings.epochs + 1)
     if epochs:  # as if the caches were always as on average
         near = sum(fraction_near(settings, size, epoch) for epoch in epochs) / len(epochs)
-        epoch = simulate_epoch(settings, rates, size, near)
+        epoch = estimate_epoch(settings, rates, size, near)
         yield Phase(f"training, {len(epochs)} more", epoch.seconds * len(epochs), epoch.busy)
 
 
@@ -90,15 +91,13 @@ def _phase_as_json(phase: Phase, settings: Settings) -> dict[str, Any]:
 
 def _table(settings: Settings, size: DrivingSize, phases: list[Phase]) -> list[str]:
     machines = f"{settings.machines:,} machine{'s' if settings.machines > 1 else ''}"
-    rows = [
+    head = (
         f"{settings.hours:,g} hours of driving: {size.images:,} images, {size.store_bytes / 1e12:.2f} TB of frames in "
-        f"{size.shards:,} shards, {size.training_samples:,} training samples; {machines}",
-        "",
-        f"{'':<24}{'hours':>10}{'cost':>12}  first bottleneck, and how busy resources were",
-    ]
-    for phase in phases:
+        f"{size.shards:,} shards, {size.training_samples:,} training samples; {machines}"
+    )
+    rows, notes = [["", "hours", "cost"]], ["first bottleneck, and how busy resources were"]
+    for phase in (*phases, Phase("total", sum(phase.seconds for phase in phases), {})):
+        rows.append([phase.name, f"{phase.seconds / 3600:.2f}", f"{_cost(phase.seconds, settings):,.2f}"])
         busy = sorted(phase.busy.items(), key=lambda item: -item[1])
-        shown = ", ".join(f"{name} {fraction:.0%}" for name, fraction in busy)
-        rows.append(f"{phase.name:<24}{phase.seconds / 3600:>10.2f}{_cost(phase.seconds, settings):>12,.2f}  {shown}")
-    seconds = sum(phase.seconds for phase in phases)
-    return [*rows, f"{'total':<24}{seconds / 3600:>10.2f}{_cost(seconds, settings):>12,.2f}", ""]
+        notes.append(", ".join(f"{name} {fraction:.0%}" for name, fraction in busy))
+    return [head, "", *(f"{row}  {note}".rstrip() for row, note in zip(aligned(rows), notes, strict=True)), ""]

@@ -1,12 +1,12 @@
 """Settings of a plan: how much driving, on which machines, and the rates at which these work."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
 from bcclone.system.settings import check_settings, setting
 
 
@@ -14,12 +14,13 @@ from bcclone.system.settings import check_settings, setting
 class Rates:
     """What the work costs. The defaults were measured on two cores, but for step_ms, which is assumed.
 
-    row_bytes is from decision 0018, and the others are from docs/results/cluster.json.
+    row_bytes is from decision 0018, and the others are from docs/results/cluster.json. The benchmark "cluster" measures
+    all but row_bytes and sample_us.
 
     image_rate: images that a core decodes and writes in a second; row_ms, row_bytes: time and memory of the command
     that starts the conversion, for each row; shard_ms: its time, and Dask's, for each shard; open_ms, sample_us: time
     to open each shard of a store, and to read each sample; training_rate: samples that a core trains on in a second;
-    step_ms: further time of a step of several workers.
+    step_ms: how much longer a step of several workers takes.
     """
 
     image_rate: float = 1020.0
@@ -32,10 +33,8 @@ class Rates:
     step_ms: float = 5.0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-                raise ValueError(f"{each.name} {value!r}, expected a number, not negative")
+        if not all(0 <= value < float("inf") for value in vars(self).values()):
+            raise ValueError(f"{self}, expected no negative number")
         if not self.image_rate or not self.training_rate:
             raise ValueError("image_rate and training_rate, expected more than 0")
 
@@ -43,8 +42,7 @@ class Rates:
     def read(cls, path: Path) -> Self:
         """Read the rates in a result of `python -m benchmarks cluster --json`; raises UserError."""
         try:
-            stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["rates"]
-            return cls(**{name: value for name, value in stored.items() if value is not None})
+            return from_json(cls, json.loads(path.read_text(encoding="utf-8"))["rates"])
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or (f"no {error}" if isinstance(error, KeyError) else error)
             raise UserError(
@@ -60,7 +58,7 @@ def _rate(text: str, shown: str) -> Any:
 class Settings:
     """Hours of driving to preprocess and to train on, on which machines, and at which rates.
 
-    A rate that is None is that of the file, or a default.
+    A rate that is None comes from the file, or is a default.
     """
 
     hours: float = setting(
@@ -109,7 +107,7 @@ class Settings:
         check_settings(self)
 
     def chosen_rates(self) -> Rates:
-        """Return the given rates, with those of the file or the defaults for the others; raises UserError."""
+        """Return the rates of these settings, of the file or by default, in this order; raises UserError."""
         rates = Rates() if self.rates is None else Rates.read(self.rates)
         chosen = {name: getattr(self, name) for name in ("image_rate", "training_rate")}
         return replace(rates, **{name: value for name, value in chosen.items() if value is not None})

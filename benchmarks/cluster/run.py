@@ -2,26 +2,30 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 
+from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.hardware import usable_cores
+from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
-from benchmarks.cluster.plan_settings import Rates
-from benchmarks.cluster.sharding import ShardingRates, measure_sharding
-from benchmarks.cluster.steps import StepRates, measure_steps
-from benchmarks.cluster.tables import TableCosts, measure_tables
+from benchmarks.cluster.sharding import measure_sharding
+from benchmarks.cluster.steps import measure_steps
+from benchmarks.feeds.loaders import loader_measures, measure_loader, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing
-from benchmarks.feeds.rounds import run_rounds
-from benchmarks.feeds.run import loader_measures, rounds_setting, seconds_setting
-from benchmarks.measures import Report
-from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, make_synthetic_store, sharded_copy
+from benchmarks.measures import Measure, Report
+from benchmarks.rounds import rounds_setting, run_rounds, seconds_setting
+from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, make_synthetic_store, number_of_shards, sharded_copy
 
 _SHARDS, _FEED_SHARDS, _FRAME_MB = 16, 8, 128 * 128 * 3 / 1e6
+_OPENED = 3  # times
 _FEEDS = ("hdf5-shuffle", "hdf5-shuffle-sharded")
 
 
@@ -32,7 +36,6 @@ class Settings:
     frames: int | None = setting(
         None, "number of camera images of the synthetic recording", minimum=60, shown=str(SYNTHETIC_IMAGES)
     )
-    rows: int = setting(40_000, "number of rows of the log whose plan is measured", minimum=100, maximum=10_000_000)
     rounds: int = rounds_setting()
     seconds: float = seconds_setting()
 
@@ -40,7 +43,7 @@ class Settings:
         check_settings(self)
 
 
-def measure(settings: Settings, notify: Callable[[str], None] = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Measure everything on generated data in the system's temporary folder; raises UserError.
 
     values, load: of the machine before, as the mean number of processes that ran in a minute; rounds: pool -> [images
@@ -55,14 +58,15 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
         (folder / "shards").mkdir()
         shard_mb = max(round(images * _FRAME_MB / _SHARDS), 1)
         sharding = measure_sharding(recording, folder / "shards", shard_mb, settings.rounds)
-        notify("measuring: tables")
-        tables = measure_tables(recording, folder, settings.rows // 4, settings.rows)
         notify("measuring: feeds")
         store = make_synthetic_store(recording, folder / "data.h5")
         with sharded_copy(store, _FEED_SHARDS) as shards:
+            open_ms = max(_milliseconds_to_open(shards) - _milliseconds_to_open(store), 0.0) / number_of_shards(shards)
+            manifest_bytes = (shards / MANIFEST_NAME).stat().st_size / number_of_shards(shards)
             benchmark = Benchmark(store, workers=usable_cores(), shards=shards)
             timing = Timing(warm_samples=2 * images, seconds=settings.seconds)
-            feeds = run_rounds(_FEEDS, benchmark, timing, settings.rounds, notify)
+            measure_feed = partial(measure_loader, benchmark=benchmark, timing=timing)
+            feeds = run_rounds(_FEEDS, measure_feed, settings.rounds, notify)
         notify("measuring: training")
         center = SampleSettings(cameras=("center",))  # a third of the samples: short epochs
         convert(PreprocessSettings((str(recording),), folder / "center.h5", samples=center))
@@ -78,24 +82,31 @@ def measure(settings: Settings, notify: Callable[[str], None] = lambda line: Non
             pool: [[round(sharding.images / run.seconds, 1), round(run.others, 3)] for run in runs]
             for pool, runs in sharding.written.items()
         },
-        "feeds": feeds.as_json(),
+        "feeds": results_as_json(feeds),
         "training": asdict(steps),
-        "rates": asdict(_rates(sharding, tables, steps)),
+        "rates": {
+            "image_rate": sharding.images_per_core_second,
+            "row_ms": sharding.row_ms,
+            "shard_ms": sharding.milliseconds_per_empty_task("1 Dask worker"),
+            "open_ms": open_ms,
+            "training_rate": median(steps.alone) / usable_cores(),
+            "step_ms": max(steps.step_milliseconds, 0.0),
+        },
     }
     used = f"other programs used {sharding.others:.2f} of {usable_cores()} cores meanwhile"
-    measures = [*sharding.measures(), *tables.measures(), *loader_measures(feeds), *steps.measures()]
+    opening = [
+        Measure("opening a shard", open_ms, "ms"),
+        Measure("manifest of each shard", manifest_bytes, "bytes"),
+    ]
+    measures = [*sharding.measures(), *opening, *loader_measures(feeds), *steps.measures()]
     return Report(measures, [used, ""], values, feeds.failed)
 
 
-def _rates(sharding: ShardingRates, tables: TableCosts, steps: StepRates) -> Rates:
-    """Return the rates that a plan takes."""
-    return Rates(
-        image_rate=sharding.images_per_core_second,
-        row_ms=max(tables.row_milliseconds, 0.0),
-        row_bytes=max(tables.row_bytes, 0.0),
-        shard_ms=sharding.milliseconds_per_empty_task("1 Dask worker"),
-        open_ms=max(tables.open_milliseconds, 0.0),
-        sample_us=max(tables.sample_microseconds, 0.0),
-        training_rate=steps.samples_per_second / usable_cores(),
-        step_ms=max(steps.step_milliseconds, 0.0),
-    )
+def _milliseconds_to_open(store: Path) -> float:
+    """Return the time of a core to open a store, the median of some times."""
+    milliseconds = []
+    for _ in range(_OPENED):
+        since = time.process_time()
+        with open_store(store):
+            milliseconds.append(1000 * (time.process_time() - since))
+    return median(milliseconds)

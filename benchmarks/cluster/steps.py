@@ -12,6 +12,7 @@ from statistics import median
 
 from bcclone.system.errors import UserError
 from benchmarks.measures import Measure
+from benchmarks.rounds import median_ratio
 
 _EPOCHS = 3  # the first, in which TensorFlow compiles the step, is not counted
 _BATCH_SIZE = 64
@@ -27,16 +28,6 @@ class StepRates:
     together: Sequence[float]
 
     @property
-    def samples_per_second(self) -> float:
-        """Return the median of one worker."""
-        return median(self.alone)
-
-    @property
-    def ratio(self) -> float:
-        """Return how many times as fast two workers are, the median over the rounds."""
-        return median(together / alone for together, alone in zip(self.together, self.alone, strict=True))
-
-    @property
     def step_milliseconds(self) -> float:
         """Return how much longer a step of two workers takes than one of one worker, the median over the rounds."""
         pairs = zip(self.together, self.alone, strict=True)
@@ -44,11 +35,10 @@ class StepRates:
 
     def measures(self) -> list[Measure]:
         """Return the measures; none has a bar."""
-        together, alone = median(self.together), median(self.alone)
         return [
-            Measure("training, one worker", alone, "samples/s"),
-            Measure("training, two workers on its cores", together, "samples/s"),
-            Measure("two workers to one", self.ratio, "x"),
+            Measure("training, one worker", median(self.alone), "samples/s"),
+            Measure("training, two workers on its cores", median(self.together), "samples/s"),
+            Measure("two workers to one", median_ratio(self.together, self.alone), "x"),
             Measure("a step of two workers, beyond one", self.step_milliseconds, "ms"),
         ]
 

@@ -47,26 +47,26 @@ class GpuSamples:
 
 
 class GpuWatch:
-    """Samples the card while its block runs. samples: those of the block, after it; empty without a card."""
+    """Samples the card while its block runs. samples: of the block, after it; empty without a card."""
 
     def __init__(self, every_ms: int = 200) -> None:
         self._every_ms = every_ms
         self.samples = GpuSamples()
 
     def __enter__(self) -> Self:
-        self._begun = datetime.now()
+        self._since = datetime.now()
         self._process = _start_sampling(self._every_ms)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            self.samples = parse_samples(_end(self._process), self._begun)
+            self.samples = parse_samples(_end(self._process), self._since)
 
 
-def parse_samples(text: str, begun: datetime) -> GpuSamples:
+def parse_samples(text: str, since: datetime) -> GpuSamples:
     """Return the samples in the output of nvidia-smi; incomplete lines are ignored.
 
-    begun: when watching began, in local time.
+    since: when watching began, in local time.
     """
     samples = []
     for line in text.rpartition("\n")[0].splitlines():  # the last line may be incomplete
@@ -79,7 +79,7 @@ def parse_samples(text: str, begun: datetime) -> GpuSamples:
             continue
         percent = parse_number(cells[1])
         busy = None if percent is None else percent / 100
-        samples.append(GpuSample((at - begun).total_seconds(), busy, parse_megabytes(cells[2])))
+        samples.append(GpuSample((at - since).total_seconds(), busy, parse_megabytes(cells[2])))
     return GpuSamples(tuple(samples))
 
 

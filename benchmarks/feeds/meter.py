@@ -1,63 +1,14 @@
-"""Measure a loader in a fresh process while its batches arrive: samples per second, memory and CPU time."""
+"""Measure a loader while its batches arrive: samples per second, memory and CPU time."""
 
-import multiprocessing
-import os
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import psutil
 
-from bcclone.system.child_process import process_pool
-from bcclone.system.errors import UserError
-
-_LONGEST_SECONDS = 600.0
-
-Arguments = ParamSpec("Arguments")
-Answer = TypeVar("Answer")
 OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when enough were loaded
-
-
-class LoaderUnavailable(Exception):
-    """A loader cannot run on this machine or with this store; the message is the reason."""
-
-
-def in_fresh_process(
-    function: Callable[Arguments, Answer], *arguments: Arguments.args, **named: Arguments.kwargs
-) -> Answer:
-    """Call a function of a module in a spawned process and return its result; its errors are raised here.
-
-    Raises UserError if the process breaks off or takes more than ten minutes.
-    """
-    with process_pool(1, _use_default_start_method) as pool:
-        future = pool.submit(_call, function, arguments, named)
-        try:
-            return future.result(_LONGEST_SECONDS)
-        except BrokenProcessPool:
-            raise UserError(
-                f"the process of {function.__name__}{arguments} ended unexpectedly; was there enough memory?"
-            ) from None
-        except TimeoutError:
-            if future.done():  # the function's own error
-                raise
-            raise UserError(f"{function.__name__}{arguments} did not finish within {_LONGEST_SECONDS:.0f} s") from None
-
-
-def _use_default_start_method() -> None:
-    """Undo the start method that a spawned process inherits, so that loaders start their processes as usual."""
-    multiprocessing.set_start_method(None, force=True)
-
-
-def _call(function: Callable[Arguments, Answer], arguments: tuple[object, ...], named: dict[str, object]) -> Answer:
-    try:
-        return function(*arguments, **named)  # type: ignore[arg-type]
-    finally:
-        # after the measurement, Keras's threads print errors because fit() was stopped early
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @dataclass(frozen=True)
@@ -98,7 +49,7 @@ class LoaderFigures:
 
     resident_mb: memory that it and its child processes added, shared pages divided among their users (PSS);
     anonymous_mb: the same without pages of files, which the system can drop; None on systems other than Linux;
-    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: that of other programs, which
+    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: the same of other programs, which
     shows whether the machine was quiet.
     """
 
@@ -108,6 +59,9 @@ class LoaderFigures:
     anonymous_mb: float | None
     cpu_share: float
     others_cpu_share: float
+
+    def __str__(self) -> str:
+        return f"{self.samples_per_second:,.0f} samples/s"
 
     @property
     def core_milliseconds(self) -> float:
@@ -194,8 +148,8 @@ def _memory_of(process: psutil.Process) -> MemoryUse:
 
 
 def _kilobytes(name: str, text: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    line = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(line[1]) if line else 0
 
 
 def cpu_seconds() -> float:

@@ -4,18 +4,16 @@ Each function loads batches for any number of epochs, calls `on_batch` with the 
 `on_batch` returns False. It raises ImportError if its package is missing.
 """
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
-from bcclone.dataset.images import Image
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
+from benchmarks.feeds.jpeg import JpegSamples, jpeg_samples
 from benchmarks.feeds.meter import Benchmark, OnBatch
-from benchmarks.feeds.rooflines import JpegSamples, jpeg_samples
 
 _FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
 _ENDLESS = 1_000_000
@@ -23,9 +21,8 @@ _ENDLESS = 1_000_000
 
 def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects do."""
-    for images, _ in generate(jpeg_samples(benchmark.store), benchmark.batch_size, benchmark.seed):
-        if not on_batch(len(images)):
-            return
+    batches = generate(jpeg_samples(benchmark.store), benchmark.batch_size, benchmark.seed)
+    _deliver(lambda: (images for images, _ in batches), on_batch)
 
 
 def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -100,7 +97,8 @@ def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     order = tf.data.Dataset.from_tensor_slices((paths, samples.steering, samples.flipped))
     order = order.shuffle(len(samples), seed=benchmark.seed, reshuffle_each_iteration=True)
     loaded = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
-    _deliver(loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE), on_batch)
+    batches = loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE)
+    _deliver(lambda: (images for images, _ in batches), on_batch)
 
 
 def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -117,7 +115,7 @@ def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(benchmark.seed),
     )
-    _deliver(loader, on_batch)
+    _deliver(lambda: (images for images, _ in loader), on_batch)
 
 
 class TorchImages:
@@ -143,34 +141,43 @@ class TorchImages:
         return functional.horizontal_flip(image) if self._flipped[index] else image, self._steering[index]
 
 
-def _deliver(loader: Any, on_batch: OnBatch) -> None:
+def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
     """Pass on the sizes of the batches, epoch after epoch, until there are enough."""
-    for _ in itertools.count():
-        for images, _steering in loader:
+    while True:
+        for images in epoch():
             if not on_batch(len(images)):
                 return
 
 
 def h5py_fancy(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by h5py's fancy indexing of the store, as most loaders do: sorted, distinct indices, as h5py needs."""
-    samples = _training_samples(benchmark)
+    samples, random = _training_samples(benchmark), np.random.default_rng(benchmark.seed)
     with h5py.File(benchmark.store, "r") as file:
-        _deliver_images(_fancy_batches(file["frames"], samples, benchmark), on_batch)
+
+        def epoch() -> Iterator[np.ndarray]:
+            for batch in _batches(random.permutation(samples), benchmark):
+                distinct, inverse = np.unique(batch["frame"], return_inverse=True)
+                yield _flipped(file["frames"][distinct][inverse], batch)
+
+        _deliver(epoch, on_batch)
 
 
-def _fancy_batches(dataset: h5py.Dataset, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
-    random = np.random.default_rng(benchmark.seed)
-    while True:
-        order = random.permutation(len(samples))
-        for start in range(0, len(order), benchmark.batch_size):
-            batch = samples[order[start : start + benchmark.batch_size]]
-            yield _read(dataset, batch["frame"], batch["flipped"])
+def pytables_chunks(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Load by PyTables: chunks in random order, each shuffled in memory, which is not a global shuffle."""
+    import tables
 
+    samples, random = _training_samples(benchmark), np.random.default_rng(benchmark.seed)
+    chunks = samples["frame"] // _FRAMES_PER_CHUNK
+    with tables.open_file(str(benchmark.store), "r") as file:
 
-def _deliver_images(batches: Iterator[Image], on_batch: OnBatch) -> None:
-    for images in batches:
-        if not on_batch(len(images)):
-            return
+        def epoch() -> Iterator[np.ndarray]:
+            for chunk in random.permutation(np.unique(chunks)).tolist():
+                first = chunk * _FRAMES_PER_CHUNK
+                frames = file.root.frames[first : first + _FRAMES_PER_CHUNK]
+                for batch in _batches(random.permutation(samples[chunks == chunk]), benchmark):
+                    yield _flipped(frames[batch["frame"] - first], batch)
+
+        _deliver(epoch, on_batch)
 
 
 def _training_samples(benchmark: Benchmark) -> SampleTable:
@@ -178,44 +185,14 @@ def _training_samples(benchmark: Benchmark) -> SampleTable:
         return store.samples[store.split_indices(validation=False)]
 
 
-def _read(dataset: h5py.Dataset, frames: np.ndarray, flipped: np.ndarray) -> Image:
-    distinct, inverse = np.unique(frames, return_inverse=True)
-    images = dataset[distinct][inverse]
-    images[flipped] = images[flipped, :, ::-1]
-    return np.asarray(images, np.uint8)
+def _batches(samples: SampleTable, benchmark: Benchmark) -> Iterator[SampleTable]:
+    for start in range(0, len(samples), benchmark.batch_size):
+        yield samples[start : start + benchmark.batch_size]
 
 
-def pytables_chunks(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by PyTables: chunks in random order, each shuffled in memory, which is not a global shuffle."""
-    import tables
-
-    samples = _training_samples(benchmark)
-    samples = samples[np.argsort(samples["frame"], kind="stable")]
-    with tables.open_file(str(benchmark.store), "r") as file:
-        _deliver_images(_chunk_batches(file.root.frames, samples, benchmark), on_batch)
-
-
-def _chunk_batches(dataset: Any, samples: SampleTable, benchmark: Benchmark) -> Iterator[Image]:
-    random = np.random.default_rng(benchmark.seed)
-    while True:
-        for chunk in random.permutation(-(-dataset.nrows // _FRAMES_PER_CHUNK)):
-            yield from _batches_of_chunk(dataset, samples, int(chunk) * _FRAMES_PER_CHUNK, benchmark, random)
-
-
-def _batches_of_chunk(
-    dataset: Any, samples: SampleTable, first: int, benchmark: Benchmark, random: np.random.Generator
-) -> Iterator[Image]:
-    """Yield the batches of the chunk that starts at frame `first`; the last one is shorter."""
-    begin, end = np.searchsorted(samples["frame"], [first, first + _FRAMES_PER_CHUNK])
-    if begin == end:
-        return
-    frames = dataset[first : first + _FRAMES_PER_CHUNK]
-    shuffled = random.permutation(samples[begin:end])
-    for start in range(0, len(shuffled), benchmark.batch_size):
-        batch = shuffled[start : start + benchmark.batch_size]
-        images = frames[batch["frame"] - first]
-        images[batch["flipped"]] = images[batch["flipped"], :, ::-1]
-        yield images
+def _flipped(images: np.ndarray, batch: SampleTable) -> np.ndarray:
+    images[batch["flipped"]] = images[batch["flipped"], :, ::-1]
+    return images
 
 
 OTHER_LOADERS: dict[str, Callable[[Benchmark, OnBatch], None]] = {

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -10,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
-from bcclone.dataset.samples import NO_FRAME, RowTable
-from bcclone.dataset.store import Store
+from bcclone.dataset.images import decode_jpeg
 from bcclone.feed.feed import Buffers
-from bcclone.recording.files import ImageIndex
-from bcclone.recording.row import CAMERAS
 from bcclone.system.prefetch import prefetch_ordered
-from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, OnBatch
+from benchmarks.feeds.jpeg import jpeg_samples
+from benchmarks.feeds.meter import Benchmark, OnBatch
 
 _MOST_FILES = 4096
 
@@ -65,56 +60,3 @@ def _random_indices(count: int, size: int, seed: int) -> Iterator[npt.NDArray[np
         order = random.permutation(count)
         for start in range(0, count - size + 1, size):
             yield order[start : start + size]
-
-
-@dataclass(frozen=True)
-class JpegSamples:
-    """Training samples as JPEG files. files: paths; steering: float32; flipped: bool, (samples,) each."""
-
-    files: npt.NDArray[np.object_]
-    steering: npt.NDArray[np.float32]
-    flipped: npt.NDArray[np.bool_]
-    preprocessing: Preprocessing
-
-    def __post_init__(self) -> None:
-        if not len(self.files) == len(self.steering) == len(self.flipped):
-            lengths = f"{len(self.files)} files, {len(self.steering)} steerings and {len(self.flipped)} flips"
-            raise ValueError(f"{lengths}, expected one of each for a sample")
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def image(self, index: int) -> Image:
-        """Return a sample's image as the network's input, by the fastest decoder."""
-        prepared = self.preprocessing.apply(read_frame(self.files[index]))
-        return np.asarray(cv2.flip(prepared, 1), np.uint8) if self.flipped[index] else prepared
-
-
-def jpeg_samples(path: Path) -> JpegSamples:
-    """Return a store's training samples by their files; raises LoaderUnavailable."""
-    with open_store(path) as store:
-        samples = store.samples[store.split_indices(validation=False)]
-        files = _files(store)[samples["frame"]]
-        return JpegSamples(files, samples["steering"].copy(), samples["flipped"].copy(), store.preprocessing)
-
-
-def _files(store: Store) -> npt.NDArray[np.object_]:
-    """Return the path of each frame's file."""
-    files = np.empty(len(store.frames), object)
-    for number, recording in enumerate(store.recordings):
-        index = ImageIndex(recording.path)
-        for frame, name in _named_frames(store.rows[store.rows["recording"] == number]):
-            files[frame] = index.find(name)
-    if any(file is None for file in files):
-        raise LoaderUnavailable(
-            f"the recording {store.recordings[0].path} that {store.path} was made of has no images; put them back"
-        )
-    return files
-
-
-def _named_frames(rows: RowTable) -> Iterator[tuple[int, str]]:
-    """Yield the index of each frame of these rows, and its image's name in the log."""
-    for camera in CAMERAS:
-        there = rows[rows[f"frame_{camera}"] != NO_FRAME]
-        for frame, name in zip(there[f"frame_{camera}"].tolist(), there[camera].tolist(), strict=True):
-            yield frame, name.decode()

@@ -1,4 +1,4 @@
-"""Benchmark "cluster": the simulation against results by hand, plans, and a small measurement of everything."""
+"""Benchmark "cluster": estimates against results by hand, plans, and a small measurement of everything."""
 
 import json
 
@@ -6,12 +6,10 @@ import pytest
 
 from bcclone.system.errors import UserError
 from benchmarks.cluster import plan
-from benchmarks.cluster.phases import DrivingSize, fraction_near, simulate_epoch, simulate_preprocessing
+from benchmarks.cluster.phases import DrivingSize, estimate_epoch, estimate_preprocessing, fraction_near
 from benchmarks.cluster.plan_settings import Rates
 from benchmarks.cluster.sharding import Run, ShardingRates
-from benchmarks.cluster.simulation import Resource, Semaphore, Simulation, Take, Use
 from benchmarks.cluster.steps import StepRates
-from benchmarks.cluster.tables import Opening, Planning, TableCosts, make_log, measure_tables, plan_rows
 from tests.benchmarks.running import run_benchmark
 
 HOUR = DrivingSize(
@@ -25,49 +23,6 @@ def settings(**changed):
     return plan.Settings(**{**values, **changed})
 
 
-def test_a_resource_serves_one_request_after_the_other():
-    simulation, disk, ends = Simulation(), Resource(rate=10.0), []
-
-    def reader(amount):
-        yield Use(amount, (disk,))
-        ends.append(simulation.now)
-
-    for amount in (20.0, 10.0):
-        simulation.start(reader(amount))
-    assert simulation.run() == 3.0
-    assert ends == [2.0, 3.0]
-    assert disk.busy == 3.0
-
-
-def test_a_transfer_lasts_as_long_as_its_slowest_resource():
-    simulation, fast, slow = Simulation(), Resource(rate=10.0), Resource(rate=2.0)
-
-    def transfer():
-        yield Use(20.0, (fast, slow))
-
-    simulation.start(transfer())
-    assert simulation.run() == 10.0
-    assert (fast.busy, slow.busy) == (2.0, 10.0)
-
-
-def test_a_process_waits_for_all_its_tokens():
-    simulation, clock, tokens, ends = Simulation(), Resource(rate=1.0), Semaphore(), []
-
-    def giver():
-        for _ in range(3):
-            yield Use(1.0, (clock,))
-            simulation.put(tokens)
-
-    def taker(count):
-        yield Take(tokens, count)
-        ends.append((count, simulation.now))
-
-    for process in (taker(2), taker(1), giver()):
-        simulation.start(process)
-    simulation.run()
-    assert ends == [(2, 2.0), (1, 3.0)]
-
-
 def test_the_size_of_an_hour_of_driving():
     size = DrivingSize.of(1, shard_mb=256)
     assert (size.rows, size.images) == (54_000, 162_000)
@@ -77,22 +32,22 @@ def test_the_size_of_an_hour_of_driving():
 
 def test_one_worker_reads_decodes_and_writes_each_shard():
     # 10 shards: 1 s to read, 10 s to decode and 4 s to write each
-    phase = simulate_preprocessing(settings(), RATES, HOUR)
+    phase = estimate_preprocessing(settings(), RATES, HOUR)
     assert phase.seconds == pytest.approx(150)
     assert phase.busy == pytest.approx({"disks": 50 / 150, "cores": 100 / 150})
     assert phase.bottleneck == "cores"
 
 
 def test_a_disk_that_all_cores_share_is_the_bottleneck():
-    phase = simulate_preprocessing(settings(cores=10), RATES, HOUR)
-    # 5 s of the disk for each shard; it waits only while the first shards are decoded, and no core is done earlier
+    phase = estimate_preprocessing(settings(cores=10), RATES, HOUR)
+    # 5 s of the disk for each shard, while the first shards are decoded
     assert phase.bottleneck == "disks"
     assert 50 <= phase.seconds <= 60
 
 
 def test_machines_share_the_storage():
     # each machine moves 5 GB a shard at 1 GB/s; the storage serves 2 GB/s to both
-    phase = simulate_preprocessing(settings(machines=2), RATES, HOUR)
+    phase = estimate_preprocessing(settings(machines=2), RATES, HOUR)
     assert phase.seconds == pytest.approx(75)
     assert phase.busy["networks"] == pytest.approx(25 / 75)
     assert phase.busy["storage"] == pytest.approx(25 / 75)
@@ -100,21 +55,21 @@ def test_machines_share_the_storage():
 
 def test_the_scheduler_limits_very_many_workers():
     slow = Rates(**{**vars(RATES), "shard_ms": 20_000.0})
-    phase = simulate_preprocessing(settings(machines=10, storage_gbit=1e6), slow, HOUR)
+    phase = estimate_preprocessing(settings(machines=10, storage_gbit=1e6), slow, HOUR)
     assert phase.bottleneck == "scheduler"
     assert phase.seconds == pytest.approx(200 + 1 + 10 + 4, abs=0.1)  # the last shard, after all were sent
 
 
 def test_an_epoch_reads_ahead_while_it_trains():
     # windows of 4 GB: 4 s to read, 8 s to train on
-    phase = simulate_epoch(settings(), RATES, HOUR, near=0)
+    phase = estimate_epoch(settings(), RATES, HOUR, near=0)
     assert phase.seconds == pytest.approx(4 + 10 * 8)
     assert phase.busy == pytest.approx({"disks": 40 / 84, "training": 80 / 84})
 
 
 def test_each_machine_reads_its_stream():
     # 5 windows of 4 GB for each of 2 machines: 4 s by its network, 1 GB/s of the storage's 2, then 8 s of training
-    phase = simulate_epoch(settings(machines=2), RATES, HOUR, near=0)
+    phase = estimate_epoch(settings(machines=2), RATES, HOUR, near=0)
     assert phase.bottleneck == "training"
     assert phase.seconds == pytest.approx(4 + 5 * 8, abs=0.1)
     assert phase.busy["storage"] == pytest.approx(20 / phase.seconds)
@@ -122,17 +77,17 @@ def test_each_machine_reads_its_stream():
 
 def test_with_one_stream_every_machine_reads_the_whole_store():
     # 40 GB for each of 4 machines, from 2 GB/s: 8 s for a window of all, and 2 s of training
-    phase = simulate_epoch(settings(machines=4, window_streams=1), RATES, HOUR, near=0)
+    phase = estimate_epoch(settings(machines=4, window_streams=1), RATES, HOUR, near=0)
     assert phase.bottleneck == "storage"
     assert phase.seconds == pytest.approx(10 * 8 + 2, abs=4.0)
 
 
 def test_what_is_in_the_cache_does_not_come_from_the_storage():
-    half = simulate_epoch(settings(machines=2), RATES, HOUR, near=0.5)
+    half = estimate_epoch(settings(machines=2), RATES, HOUR, near=0.5)
     assert half.busy["storage"] == pytest.approx(10 / half.seconds)
-    near = simulate_epoch(settings(machines=4, memory_gb=39), RATES, HOUR, near=1)
+    near = estimate_epoch(settings(machines=4, memory_gb=39), RATES, HOUR, near=1)
     assert set(near.busy) == {"disks", "training", "gradients"}
-    kept = simulate_epoch(settings(memory_gb=40), RATES, HOUR, near=1)
+    kept = estimate_epoch(settings(memory_gb=40), RATES, HOUR, near=1)
     assert kept.seconds == pytest.approx(80)
     assert kept.busy == pytest.approx({"training": 1.0})
 
@@ -142,11 +97,11 @@ def test_the_cache_fills_with_the_streams_of_the_epochs():
     assert fractions == pytest.approx([0, 0.5, 0.75, 0.75])
 
 
-def test_a_part_of_a_long_epoch_stands_for_all_of_it():
+def test_the_storage_serves_every_machine_all_shards_of_one_stream():
     size = DrivingSize.of(1000, shard_mb=256)
     slow = settings(machines=100, window_streams=1, storage_gbit=800, machine_rate=1e6)
-    expected = 100 * size.store_bytes / 100e9  # the storage serves every machine all shards
-    assert simulate_epoch(slow, RATES, size, near=0).seconds == pytest.approx(expected, rel=0.02)
+    expected = 100 * size.store_bytes / 100e9
+    assert estimate_epoch(slow, RATES, size, near=0).seconds == pytest.approx(expected, rel=0.02)
 
 
 def test_a_plan_adds_its_phases_and_says_what_does_not_fit():
@@ -177,16 +132,6 @@ def test_a_file_without_rates_is_refused(tmp_path, content):
         settings(rates=tmp_path / "other.json").chosen_rates()
 
 
-def test_a_shard_and_a_sample_cost_what_two_stores_differ_in():
-    # 2 ms for each shard and 10 us for each of 1,000 samples
-    costs = TableCosts(
-        Planning(100, 1.0, 10.0), Planning(200, 3.0, 30.0), Opening(5, 1000, 0.02, 900), Opening(105, 1000, 0.22, 9000)
-    )
-    assert (costs.row_milliseconds, costs.row_bytes) == pytest.approx((20.0, 200_000.0))
-    assert costs.open_milliseconds == pytest.approx(2.0)
-    assert costs.sample_microseconds == pytest.approx(10.0)
-
-
 def test_workers_are_compared_round_by_round():
     def runs(*seconds):
         return [Run(each, core_seconds=each, others=0.5) for each in seconds]
@@ -197,7 +142,7 @@ def test_workers_are_compared_round_by_round():
         "1 Dask worker": runs(11.0, 21.0),
         "2 Dask workers": runs(6.0, 12.0),
     }
-    rates = ShardingRates(1000, 10, 4e6, 1e5, written, {name: runs(1.0, 1.0) for name in written})
+    rates = ShardingRates(1000, 10, 0.05, 4e6, 1e5, written, {name: runs(1.0, 1.0) for name in written})
     measures = {measure.name: measure for measure in rates.measures()}
     assert (measures["2 processes to 1"].value, measures["2 processes to 1"].bar) == (2.0, 1.7)
     assert measures["a shard by Dask, beyond a process"].value == pytest.approx(100.0)
@@ -208,28 +153,13 @@ def test_workers_are_compared_round_by_round():
 def test_the_cost_of_a_step_is_the_difference_for_the_same_batch():
     rates = StepRates(alone=[640.0, 640.0], together=[320.0, 320.0])
     assert rates.step_milliseconds == pytest.approx(100.0)
-    assert rates.ratio == 0.5
-
-
-def test_a_log_is_planned_without_its_images(tmp_path):
-    planned = plan_rows(make_log(tmp_path / "log", 300))
-    assert planned.rows == 300
-    assert planned.seconds > 0
-
-
-@pytest.mark.long
-def test_the_costs_of_tables_are_measured(simulated_recording, tmp_path):
-    costs = measure_tables(simulated_recording, tmp_path, 100, 2000)
-    assert (costs.few.rows, costs.many.rows) == (100, 2000)
-    assert costs.small.shards > costs.large.shards == 1
-    assert costs.small.samples == costs.large.samples > 0
-    assert costs.small.manifest_bytes > costs.large.manifest_bytes > 100
+    assert {measure.name: measure.value for measure in rates.measures()}["two workers to one"] == 0.5
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_command_measures_everything_and_its_result_makes_a_plan(tmp_path):
-    options = ("--frames", 300, "--rows", 400, "--rounds", 1, "--seconds", 0.1)
+    options = ("--frames", 300, "--rounds", 1, "--seconds", 0.1)
     done = run_benchmark("cluster", *options, "--json")
     (tmp_path / "cluster.json").write_text(done.stdout)
     found = json.loads(done.stdout)
@@ -238,4 +168,4 @@ def test_the_command_measures_everything_and_its_result_makes_a_plan(tmp_path):
     assert {"cores", "load", "free_cores", "rates"} <= set(found)
     assert found["rates"]["training_rate"] > 0
     planned = run_benchmark("plan", "--hours", 10, "--machines", 2, "--rates", tmp_path / "cluster.json", "--json")
-    assert json.loads(planned.stdout)["rates"] == found["rates"]
+    assert found["rates"].items() <= json.loads(planned.stdout)["rates"].items()

@@ -2,15 +2,25 @@
 
 import json
 import sys
+from functools import partial
 
 import pytest
 
 from bcclone.feed.feed_settings import STRATEGIES
 from benchmarks.feeds.charts import draw_charts
-from benchmarks.feeds.gpu_load import AFTER, BEFORE, FEEDS, GpuReport, TrainingLoad, measure_gpu
 from benchmarks.feeds.gpu_watch import GpuSample
-from benchmarks.feeds.rounds import LoaderResults
 from benchmarks.feeds.run import Settings
+from benchmarks.feeds.training import (
+    AFTER,
+    BEFORE,
+    FEEDS,
+    TrainingLoad,
+    load_rows,
+    loads_as_json,
+    train_watched,
+    training_measures,
+)
+from benchmarks.rounds import Rounds, run_rounds
 from benchmarks.synthetic import draw_recording, make_synthetic_store
 from tests.benchmarks.running import run_benchmark
 
@@ -33,10 +43,11 @@ def test_all_strategies_and_the_disk_generator_are_trained_on():
 
 
 def test_the_json_has_the_series_and_null_where_nothing_was_measured():
-    with_gpu = json.loads(json.dumps(GpuReport(256, 1.0, {AFTER: ON_GPU}).as_json(), allow_nan=False))
+    with_gpu = json.loads(json.dumps(loads_as_json(Rounds({AFTER: [ON_GPU]}), 256, 1.0), allow_nan=False))
     assert with_gpu["feeds"][AFTER]["gpu_share"] == 0.95
     assert with_gpu["feeds"][AFTER]["gpu_series"] == [[0.1, 0.9, 2000.0], [0.3, None, None], [0.5, 1.0, 2100.0]]
-    without = json.loads(json.dumps(GpuReport(32, 1.0, {AFTER: ON_CPU}, {"files": "gone"}).as_json(), allow_nan=False))
+    on_cpu = Rounds({AFTER: [ON_CPU]}, {"files": "gone"})
+    without = json.loads(json.dumps(loads_as_json(on_cpu, 32, 1.0), allow_nan=False))
     assert without["feeds"][AFTER]["gpu_share"] is None
     assert without["feeds"][AFTER]["gpu_memory_mb"] is None
     assert without["feeds"][AFTER]["gpu_series"] == []
@@ -45,7 +56,7 @@ def test_the_json_has_the_series_and_null_where_nothing_was_measured():
 
 
 def test_the_table_reports_a_missing_gpu():
-    without, with_gpu = (GpuReport(32, 1.0, {AFTER: load}).to_rows() for load in (ON_CPU, ON_GPU))
+    without, with_gpu = (load_rows(Rounds({AFTER: [load]}), 32) for load in (ON_CPU, ON_GPU))
     assert any("no GPU" in row for row in without)
     assert without[-1].split()[-1] == "-"
     assert not any("no GPU" in row for row in with_gpu)
@@ -54,10 +65,20 @@ def test_the_table_reports_a_missing_gpu():
 
 def test_a_chart_is_drawn_of_a_gpu_and_of_none_without(tmp_path):
     for name, load in (("gpu", ON_GPU), ("cpu", ON_CPU)):
-        report = GpuReport(32, 1.0, {AFTER: load, BEFORE: load, "files": load})
-        draw_charts(LoaderResults(), report, tmp_path / f"{name}.png")
+        loads = Rounds({AFTER: [load], BEFORE: [load], "files": [load]})
+        draw_charts(Rounds(), loads, 32, tmp_path / f"{name}.png")
     assert [path.name for path in tmp_path.iterdir()] == ["gpu.png"]
     assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_trainings_are_compared_round_by_round():
+    rates = [[900.0, 90.0], [1000.0, 100.0], [1100.0, 110.0]]
+    loads = [[TrainingLoad("CPU", rate, 0.01, 0.9) for rate in of_rounds] for of_rounds in rates]
+    measures = {measure.name.partition(", ")[0]: measure for measure in training_measures(loads, "batches of 32")}
+    assert measures["with augmentation to without"].value == pytest.approx(90.0)
+    assert measures["without augmentation to train_on_batch"].value == pytest.approx(100 / 1.1)
+    assert measures["waiting for data"].value == pytest.approx(1.0)
+    assert measures["waiting for data"].reached
 
 
 def test_a_batch_size_of_zero_is_refused():
@@ -73,13 +94,12 @@ def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    notices = []
-    report = measure_gpu(store, 0.5, 8, notices.append, (BEFORE,))
-    load = report.loads[BEFORE]
+    loads = run_rounds([BEFORE], partial(train_watched, store=store, seconds=0.5, batch_size=8), 1)
+    ((load,),) = loads.results.values()
     assert load.samples_per_second > 0
     assert 0 <= load.data_wait_share <= 1
     assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
-    assert "no GPU" in notices[-1]
+    assert load.device == "CPU"
 
 
 @pytest.mark.long
@@ -89,11 +109,11 @@ def test_a_feed_whose_images_are_gone_is_skipped_and_the_others_train(store, tmp
     recording = store.parent / "recording"
     recording.rename(tmp_path / "recording")
     try:
-        report = measure_gpu(moved, 0.1, 8, feeds=("files", AFTER))
+        loads = run_rounds(["files", AFTER], partial(train_watched, store=moved, seconds=0.1, batch_size=8), 1)
     finally:
         (tmp_path / "recording").rename(recording)
-    assert set(report.skipped) == {"files"}
-    assert set(report.loads) == {AFTER}
+    assert set(loads.skipped) == {"files"}
+    assert set(loads.results) == {AFTER}
 
 
 @pytest.mark.long

@@ -1,10 +1,13 @@
 """The steering of samples: smoothed, shifted in time, corrected for the camera."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M, Correction, learned_speeds, path_labels, steering_labels
+from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M, Correction, output_labels, path_labels, steering_labels
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.system.errors import UserError
@@ -78,11 +81,15 @@ def test_a_fixed_correction_determines_the_lookahead(steering):
     assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)
 
 
-def test_the_learned_speed_is_that_of_half_a_second_later_within_the_episode():
-    episode, time_ms = np.array([0, 0, 0, 1, 1]), np.array([0, 250, 750, 5000, 6000])
-    speeds = learned_speeds(episode, time_ms, np.array([0.0, 3.0, 9.0, 30.0, 15.0])) * 30
-    assert speeds.tolist() == pytest.approx([6.0, 9.0, 9.0, 22.5, 15.0])
-    assert speeds.dtype == np.float32
+@pytest.mark.parametrize("output", OUTPUTS[1:], ids=lambda output: output.name)
+def test_the_label_of_an_output_is_what_was_recorded_later_within_the_episode(output):
+    output = replace(output, lead_seconds=0.5)
+    rows = np.zeros(5, [("episode", int), ("time_ms", int), (output.column, float)])
+    rows["episode"], rows["time_ms"] = [0, 0, 0, 1, 1], [0, 250, 750, 5000, 6000]
+    rows[output.column] = [0.0, 3.0, 9.0, 30.0, 15.0]
+    labels = output_labels(rows, [output])
+    assert (labels * output.unit).T.tolist() == [pytest.approx([6.0, 9.0, 9.0, 22.5, 15.0])]
+    assert labels.dtype == np.float32
 
 
 def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
@@ -21,8 +22,8 @@ class Always:
 
     forgotten = 0
 
-    def act(self, frame):
-        return 0.25
+    def answer(self, frame):
+        return Answer(0.25)
 
     def forget(self):
         self.forgotten += 1
@@ -217,10 +218,10 @@ def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(Always):
-        def act(self, frame):
+        def answer(self, frame):
             begun.set()
             assert go_on.wait(20)
-            return 0.25
+            return Answer(0.25)
 
     arbiter = make_arbiter(Slow())
     with ThreadPoolExecutor() as pool:

@@ -1,17 +1,38 @@
 """The speed controller reaches and holds the set speed, and slows down in corners."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
+
+STRAIGHT = Answer(0.0)
+
+
+@dataclass(frozen=True)
+class Law:
+    """Settings, and the speed to hold with an answer, slow enough to stay on the road; tests of plays run for each."""
+
+    name: str
+    settings: SpeedSettings
+    answer: Answer
+    held_mph: float
+
+
+LAWS = (
+    Law("set speed", SpeedSettings(6.0), Answer(0.0), 6.0),
+    Law("slower in corners", SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0), Answer(0.5), 4.0),
+    Law("as predicted", SpeedSettings(20.0, predicted_speed=True, min_speed_mph=2.0), Answer(0.0, 6.0), 6.0),
+)
 
 
 def hold(controller, seconds, mph=0.0, drag=0.1):
     """Drive a car with the simulator's acceleration; return its speeds."""
     speeds = []
     for _ in range(int(seconds * 15)):
-        throttle = controller.throttle(mph)
+        throttle = controller.throttle(mph, STRAIGHT)
         assert -1 <= throttle <= 1
         mph = max(0.0, mph + (5.4 * 2.237 * throttle - drag * mph) / 15)
         speeds.append(mph)
@@ -27,7 +48,7 @@ def test_the_set_speed_is_reached_and_held():
 def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
     controller = SpeedController(SpeedSettings(25.0))
     for _ in range(60 * 60 * 15):
-        controller.throttle(0.0)
+        controller.throttle(0.0, STRAIGHT)
     speeds = hold(controller, 60)
     assert speeds[-1] == pytest.approx(25.0, abs=1.0)
 
@@ -36,18 +57,18 @@ def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
 def test_the_integral_gives_at_most_half_throttle(mph, limit):
     controller = SpeedController(SpeedSettings(25.0))
     for _ in range(1000):
-        controller.throttle(mph)
-    assert controller.throttle(25.0) == pytest.approx(limit)
+        controller.throttle(mph, STRAIGHT)
+    assert controller.throttle(25.0, STRAIGHT) == pytest.approx(limit)
 
 
 def test_the_gains_are_udacitys():
     controller = SpeedController(SpeedSettings(10.0))
-    assert controller.throttle(9.0) == pytest.approx(0.1 * 1 + 0.002 * 1)
-    assert controller.throttle(9.0) == pytest.approx(0.1 * 1 + 0.002 * 2)
+    assert controller.throttle(9.0, STRAIGHT) == pytest.approx(0.1 * 1 + 0.002 * 1)
+    assert controller.throttle(9.0, STRAIGHT) == pytest.approx(0.1 * 1 + 0.002 * 2)
 
 
 def test_a_far_too_fast_car_brakes_fully():
-    assert SpeedController(SpeedSettings(5.0)).throttle(60.0) == -1.0
+    assert SpeedController(SpeedSettings(5.0)).throttle(60.0, STRAIGHT) == -1.0
 
 
 @pytest.mark.parametrize(
@@ -55,37 +76,33 @@ def test_a_far_too_fast_car_brakes_fully():
 )
 def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
     controller = SpeedController(SpeedSettings(25.0, min_speed_mph=10.0, slow_in_corners=True))
-    assert controller.target_mph(steering) == pytest.approx(mph)
-    assert SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(steering) == 25.0
+    assert controller.target_mph(Answer(steering)) == pytest.approx(mph)
+    assert SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering)) == 25.0
 
 
 def test_the_default_minimum_in_corners_is_10_mph():
-    assert SpeedController(SpeedSettings(25.0, slow_in_corners=True)).target_mph(1.0) == 10.0
-
-
-def test_unknown_steering_counts_as_a_straight_road():
-    default, straight = (SpeedController(SpeedSettings(25.0, slow_in_corners=True)) for _ in range(2))
-    assert default.throttle(20.0) == straight.throttle(20.0, steering=0.0)
+    assert SpeedController(SpeedSettings(25.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 10.0
 
 
 def test_the_throttle_is_lower_in_a_corner_than_on_a_straight_road():
     straight, corner = (
-        SpeedController(SpeedSettings(25.0, slow_in_corners=True)).throttle(20.0, steering) for steering in (0, 0.5)
+        SpeedController(SpeedSettings(25.0, slow_in_corners=True)).throttle(20.0, Answer(steering))
+        for steering in (0, 0.5)
     )
     assert straight > 0 > corner
 
 
 def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
-    assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(1.0) == 5.0
+    assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 5.0
 
 
 def test_forget_resets_the_integral():
     controller = SpeedController(SpeedSettings(25.0))
-    first = controller.throttle(24.0)
+    first = controller.throttle(24.0, STRAIGHT)
     for _ in range(100):
-        controller.throttle(0.0)
+        controller.throttle(0.0, STRAIGHT)
     controller.forget()
-    assert controller.throttle(24.0) == first
+    assert controller.throttle(24.0, STRAIGHT) == first
 
 
 def test_an_uncertain_car_holds_a_fraction_of_the_speed_until_it_is_certain_again():
@@ -102,9 +119,9 @@ def test_a_car_uncertain_stops_and_drives_on_afterwards():
     controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
     mph = hold(controller, 60)[-1]
     controller.uncertain = True
-    assert controller.target_mph(0.0) == 0.0
-    assert controller.throttle(mph) == -1.0
-    assert controller.throttle(0.0) == 0.0
+    assert controller.target_mph(STRAIGHT) == 0.0
+    assert controller.throttle(mph, STRAIGHT) == -1.0
+    assert controller.throttle(0.0, STRAIGHT) == 0.0
     assert hold(controller, 20, mph)[-1] == pytest.approx(0.0, abs=0.3)
     controller.uncertain = False
     assert hold(controller, 60)[-1] == pytest.approx(20.0, abs=0.5)
@@ -120,26 +137,28 @@ def test_another_car_is_not_uncertain():
     controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
     controller.uncertain = True
     controller.forget()
-    assert controller.target_mph(0.0) == 20.0
+    assert controller.target_mph(STRAIGHT) == 20.0
 
 
 @pytest.mark.parametrize(("rule", "target"), [("ignore", 10.0), ("slow", 4.0), ("stop", 0.0)])
 def test_in_a_corner_the_car_uncertain_is_slower_still(rule, target):
     controller = SpeedController(SpeedSettings(20.0, min_speed_mph=10.0, slow_in_corners=True, when_uncertain=rule))
     controller.uncertain = True
-    assert controller.target_mph(0.5) == pytest.approx(target)
+    assert controller.target_mph(Answer(0.5)) == pytest.approx(target)
 
 
-@pytest.mark.parametrize(("learned", "held"), [(20.0, 20.0), (50.0, 30.0), (3.0, 10.0), (math.nan, 10.0)])
-def test_a_learned_speed_is_held_between_the_lowest_and_the_set_one(learned, held):
-    controller = SpeedController(SpeedSettings(30.0, min_speed_mph=10.0), learned_mph=lambda: learned)
-    assert controller.target_mph(0.9) == held
+@pytest.mark.parametrize(
+    ("predicted", "held"), [(20.0, 20.0), (50.0, 30.0), (3.0, 10.0), (math.nan, 10.0), (None, 10.0)]
+)
+def test_a_predicted_speed_is_held_between_the_lowest_and_the_set_one(predicted, held):
+    controller = SpeedController(SpeedSettings(30.0, min_speed_mph=10.0, predicted_speed=True))
+    assert controller.target_mph(Answer(0.9, predicted)) == held
 
 
-def test_uncertain_a_learned_speed_is_reduced_too():
-    controller = SpeedController(SpeedSettings(30.0, when_uncertain="slow"), learned_mph=lambda: 25.0)
+def test_uncertain_a_predicted_speed_is_reduced_too():
+    controller = SpeedController(SpeedSettings(30.0, predicted_speed=True, when_uncertain="slow"))
     controller.uncertain = True
-    assert controller.target_mph(0.0) == pytest.approx(10.0)
+    assert controller.target_mph(Answer(0.0, 25.0)) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +167,7 @@ def test_uncertain_a_learned_speed_is_reduced_too():
         {"speed_mph": 61},
         {"min_speed_mph": -1},
         {"when_uncertain": "panic"},
-        {"slow_in_corners": True, "learned_speed": True},
+        {"slow_in_corners": True, "predicted_speed": True},
     ],
 )
 def test_invalid_speeds_are_refused_with_what_is_expected(values):

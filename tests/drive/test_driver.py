@@ -6,28 +6,30 @@ import time
 import numpy as np
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from tests.drive.test_controller import LAWS
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
 
 class Steering:
-    """A policy that returns, or raises, the given answers."""
+    """A policy that returns, or raises, the given answers; a number is a steering."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
         self.forgotten = 0
 
-    def act(self, frame):
+    def answer(self, frame):
         assert frame.shape == (160, 320, 3)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, Answer) else Answer(answer)
 
     def forget(self):
         self.forgotten += 1
@@ -72,12 +74,18 @@ def test_failing_inference_gets_a_safe_answer(answer):
 
 def test_decisions_are_numbered_and_reported_with_the_speed_to_hold():
     decisions = []
-    driver = Driver(Steering(0.5, 0.5), SpeedSettings(20, min_speed_mph=8, slow_in_corners=True), decisions.append)
+    driver = Driver(Steering(0.5, 0.5), SpeedSettings(20), decisions.append)
     assert [driver.decide(telemetry()), driver.decide(telemetry())] == decisions
     assert [decision.frame for decision in decisions] == [1, 2]
     decision = decisions[0]
     assert decision.telemetry.jpeg == FRAME
-    assert (decision.steering, decision.control.steering, decision.set_speed_mph) == (0.5, 0.5, 8.0)
+    assert (decision.steering, decision.control.steering, decision.set_speed_mph) == (0.5, 0.5, 20.0)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_the_speed_to_hold_follows_the_policys_answer(law):
+    driver = Driver(Steering(*[law.answer] * 2), law.settings)
+    assert driver.decide(telemetry()).set_speed_mph == pytest.approx(law.held_mph)
 
 
 def test_a_failing_recorder_costs_the_car_no_answer(caplog):
@@ -145,7 +153,7 @@ def test_a_frame_that_cannot_be_judged_is_driven_without_uncertainty():
     assert (failed.set_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
 
 
-def test_without_a_monitor_nothing_uncertainties():
+def test_without_a_monitor_no_frame_is_uncertain():
     assert Driver(Steering(0.1), SpeedSettings(20.0, when_uncertain="stop")).decide(telemetry()).uncertainty is None
 
 
@@ -155,10 +163,10 @@ class Slow:
     def __init__(self, seconds):
         self.seconds, self.seen = seconds, 0
 
-    def act(self, frame):
+    def answer(self, frame):
         time.sleep(self.seconds)
         self.seen += 1
-        return self.seen / 100
+        return Answer(self.seen / 100)
 
     def forget(self):
         pass

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.drive.hand_controls import RELEASED, HandControls, HandInput
+from bcclone.drive.wheel import RELEASED, HandControls, HandInput
 
 LEFT, RIGHT = HandInput(steering_key=-1), HandInput(steering_key=1)
 

@@ -1,10 +1,9 @@
-"""A person at the page takes over, steers, and gives the wheel back; one page at a time."""
+"""A person at a page of a drive takes over and gives the wheel back; of the pages of a play one drives."""
 
 import pytest
 
-from bcclone.drive.hand_controls import RELEASED, HandInput
 from bcclone.drive.protocol import Control
-from bcclone.drive.wheel import SILENT_SECONDS, PageHands, WheelTaken
+from bcclone.drive.wheel import ANSWER_SECONDS, RELEASED, SILENT_SECONDS, HandInput, PageHands, WheelView
 from bcclone.recording.drivers import BY_MODEL, HUMAN, DrivenRow
 
 MODEL_STEERS = Control(-0.3, 0.4)
@@ -28,7 +27,7 @@ def clock():
 
 @pytest.fixture
 def hands(clock):
-    return PageHands(clock)
+    return PageHands(clock=clock)
 
 
 def steer(hands, clock, frames, model=MODEL_STEERS, hold=None):
@@ -70,7 +69,7 @@ def test_a_page_that_falls_silent_lets_go(hands, clock):
 
 def test_a_second_page_waits_until_the_first_lets_go(hands, clock):
     hands.move("a", RIGHT)
-    with pytest.raises(WheelTaken):
+    with pytest.raises(ValueError, match="another page steers"):
         hands.move("b", HandInput(steering_key=-1))
     hands.move("a", RELEASED)
     hands.move("b", HandInput(steering_key=-1))
@@ -83,3 +82,95 @@ def test_take_overs_are_counted_on_for_another_car(hands, clock):
     assert hands.by == BY_MODEL
     steer(hands, clock, 2, hold=RELEASED)
     assert steer(hands, clock, 2, hold=RIGHT)[1].by == DrivenRow(HUMAN, 2)
+
+
+@pytest.fixture
+def play(clock):
+    """The hands at three pages of a play."""
+    play = PageHands(shared=False, clock=clock)
+    for page in ("first", "second", "third"):
+        play.join(page)
+    play.move("first", RELEASED)
+    return play
+
+
+def test_the_first_page_drives_and_the_others_watch(play):
+    assert [play.view(page).drives for page in ("first", "second", "third")] == [True, False, False]
+
+
+def test_the_oldest_page_drives_when_the_driver_leaves(play):
+    play.leave("first")
+    assert play.driver == "second"
+    play.leave("second")
+    play.leave("third")
+    assert play.driver is None
+
+
+@pytest.mark.parametrize(("give", "driver"), [(True, "third"), (False, "first")])
+def test_the_driver_gives_or_keeps_the_wheel(play, give, driver):
+    play.ask("third")
+    assert play.view("first") == WheelView(drives=True, asked=True)
+    assert play.view("third") == WheelView(drives=False, asking=True)
+    play.answer("first", give)
+    assert play.driver == driver
+    assert not any(play.view(page).asked or play.view(page).asking for page in ("first", "third"))
+
+
+def test_nobody_else_gives_the_wheel_away(play):
+    play.ask("third")
+    play.answer("second", give=True)
+    assert play.driver == "first"
+
+
+def test_a_driver_that_does_not_answer_loses_the_wheel(play, clock):
+    play.ask("second")
+    clock.seconds += ANSWER_SECONDS - 0.1
+    play.move("first", RIGHT, 7)
+    play.check()
+    assert (play.driver, play.input) == ("first", (7, RIGHT))
+    clock.seconds += 0.1
+    play.check()
+    assert play.input == (0, RELEASED)
+    assert play.driver == "second"
+
+
+def test_a_driver_that_sleeps_loses_the_wheel_at_once(play, clock):
+    play.ask("second")
+    clock.seconds += SILENT_SECONDS + 0.1
+    play.check()
+    assert play.driver == "second"
+
+
+def test_the_page_that_asks_drives_when_the_driver_leaves(play):
+    play.ask("third")
+    play.leave("first")
+    assert play.driver == "third"
+    assert not play.view("third").asking
+
+
+def test_the_wish_of_a_page_that_leaves_is_forgotten(play):
+    play.ask("third")
+    play.leave("third")
+    assert not play.view("first").asked
+    play.ask("second")
+    play.answer("first", give=True)
+    assert play.driver == "second"
+
+
+def test_a_page_of_a_play_that_watches_may_neither_steer_nor_set_controls(play):
+    assert play.may_set("first")
+    assert not play.may_set("second")
+    with pytest.raises(ValueError, match="only watches"):
+        play.move("second", RIGHT)
+
+
+def test_any_page_of_a_drive_sets_controls_and_sees_whether_another_one_steers(hands):
+    for page in ("a", "b"):
+        hands.join(page)
+    assert [hands.view(page).drives for page in ("a", "b")] == [True, True]
+    hands.move("a", RIGHT)
+    hands.ask("b")
+    assert [hands.view(page) for page in ("a", "b")] == [WheelView(True), WheelView(False)]
+    assert hands.may_set("b")
+    hands.leave("a")
+    assert hands.view("b").drives

@@ -4,15 +4,17 @@ import json
 
 import pytest
 
-from bcclone.drive.dashboard.page_messages import (
+from bcclone.drive.page.messages import (
+    ControlChanges,
     Drawn,
     HandsMoved,
-    PlayChanges,
     WheelRequest,
     parse_message,
     with_pictures,
 )
-from bcclone.drive.hand_controls import HandInput
+from bcclone.drive.wheel import HandInput
+
+CONTROLS = ("recording", "set_speed_mph", "paused")
 
 
 @pytest.mark.parametrize(
@@ -20,12 +22,12 @@ from bcclone.drive.hand_controls import HandInput
     [
         ('{"drawn": 7}', Drawn(7)),
         ('{"input": 3, "hands": {"steering_key": -1}}', HandsMoved(3, HandInput(steering_key=-1))),
-        ('{"set": {"recording": true, "set_speed_mph": 12}}', PlayChanges(recording=True, set_speed_mph=12)),
+        ('{"set": {"recording": true, "set_speed_mph": 12}}', ControlChanges(recording=True, set_speed_mph=12)),
         ('{"wheel": "ask"}', WheelRequest("ask")),
     ],
 )
 def test_a_message_of_each_kind_is_read(text, message):
-    assert parse_message(text) == message
+    assert parse_message(text, CONTROLS) == message
 
 
 @pytest.mark.parametrize(
@@ -33,12 +35,13 @@ def test_a_message_of_each_kind_is_read(text, message):
     [
         "", "{", "[]", "{}", "3", b"\xff", '{"drawn": -1}', '{"drawn": true}', '{"drawn": "1"}', '{"input": 1}',
         '{"input": 1, "hands": {"steering": 2}}', '{"set": {}}', '{"set": {"speed": 1}}', '{"set": {"paused": 1}}',
+        '{"set": {"autonomous": true}}',
         '{"set": {"set_speed_mph": 61}}', '{"set": {"set_speed_mph": NaN}}', '{"wheel": "take"}', '{"else": 1}',
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match="expected"):
-        parse_message(text)
+        parse_message(text, CONTROLS)
 
 
 def test_a_message_with_pictures_can_be_taken_apart():

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
@@ -190,8 +191,8 @@ def test_rows_that_the_disk_cannot_take_are_dropped_and_counted(tmp_path):
 class Always:
     """A policy that always returns the same steering."""
 
-    def act(self, frame):
-        return 0.1
+    def answer(self, frame):
+        return Answer(0.1)
 
     def forget(self):
         pass

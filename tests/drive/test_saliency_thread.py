@@ -23,13 +23,12 @@ def stats():
 
 
 def test_the_overlay_of_the_newest_frame_is_shown_until_it_is_switched_off(stats):
-    with SaliencyThread(stats, lambda frame: np.ones((160, 320))) as saliency:
-        assert saliency.png == (0, b"")
+    with SaliencyThread(lambda: stats.jpeg, lambda frame: np.ones((160, 320))) as saliency:
+        assert saliency.png == b""
         saliency.on = True
-        wait_for(lambda: saliency.png[0] == 1)
-        assert saliency.png[1].startswith(b"\x89PNG")
+        assert wait_for(lambda: saliency.png).startswith(b"\x89PNG")
         saliency.on = False
-        assert saliency.png == (0, b"")
+        assert saliency.png == b""
 
 
 def test_an_overlay_that_is_ready_after_switching_off_is_dropped(stats):
@@ -40,19 +39,19 @@ def test_an_overlay_that_is_ready_after_switching_off_is_dropped(stats):
         go_on.wait(10)
         return np.ones((160, 320))
 
-    with SaliencyThread(stats, mask) as saliency:
+    with SaliencyThread(lambda: stats.jpeg, mask) as saliency:
         saliency.on = True
         assert computing.wait(10)
         saliency.on = False
         go_on.set()
-    assert saliency.png == (0, b"")
+    assert saliency.png == b""
 
 
 def test_a_network_without_saliency_is_reported_and_the_thread_goes_on(stats):
     def mask(frame):
         raise RuntimeError("it has no convolution")
 
-    with SaliencyThread(stats, mask) as saliency:
+    with SaliencyThread(lambda: stats.jpeg, mask) as saliency:
         saliency.on = True
         wait_for(lambda: not saliency.on)
         assert "no convolution" in saliency.unavailable

@@ -61,7 +61,7 @@ def test_the_answer_has_the_models_steering_and_the_controllers_throttle(port, u
 
     world = Still(6)
     drive(port, world)
-    steering = load_policy(untrained_model).act(decode_jpeg(FRAME))
+    steering = load_policy(untrained_model).answer(decode_jpeg(FRAME)).steering
     assert 0.001 < abs(steering) < 1
     assert [control[0] for control in world.controls] == pytest.approx([steering] * 5, abs=2e-6)
     assert {control[1] for control in world.controls} == {1.0}  # 12.5 of 25 mph

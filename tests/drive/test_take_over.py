@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.drive.hand_controls import HandInput
 from bcclone.drive.protocol import Control
-from bcclone.drive.wheel import Wheel
+from bcclone.drive.wheel import HandInput, Wheel
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 
 ONE = st.floats(-1, 1)

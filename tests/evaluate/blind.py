@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
@@ -18,9 +19,9 @@ class Blind:
     def __init__(self, steering):
         self._steering = itertools.cycle(steering)
 
-    def act(self, frame):
+    def answer(self, frame):
         """Return the next steering, -1 to 1, whatever the frame."""
-        return next(self._steering)
+        return Answer(next(self._steering))
 
     def forget(self):
         """Do nothing: no frames are kept."""

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import decode_jpeg
-from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import ReplaySettings
@@ -22,6 +22,7 @@ from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from tests.conftest import ROOT
 from tests.drive.drive_server import Still, drive, serving_in_a_thread
+from tests.drive.test_controller import LAWS
 from tests.evaluate.blind import Blind
 
 
@@ -93,14 +94,14 @@ def policy(request, tmp_path):
     return load_policy(model)
 
 
-def test_a_policy_steers_every_frame_and_starts_anew_after_it_forgets(policy):
+def test_a_policy_answers_every_frame_and_starts_anew_after_it_forgets(policy):
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (160, 320, 3), dtype=np.uint8) for _ in range(4)]
     drives = []
     for _ in range(2):
         policy.forget()
-        drives.append([policy.act(image) for image in images])
-    assert all(isinstance(steering, float) and math.isfinite(steering) for steering in drives[0])
+        drives.append([policy.answer(image) for image in images])
+    assert all(isinstance(answer, Answer) and math.isfinite(answer.steering) for answer in drives[0])
     assert drives[0] == drives[1]
 
 
@@ -136,8 +137,7 @@ class ShownAgain:
 
 @pytest.mark.parametrize(
     "speed",
-    [SpeedSettings(20.0), SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=1.0)],
-    ids=["held", "corners"],
+    [pytest.param(law.settings, id=law.name) for law in LAWS if law.answer == Answer(law.answer.steering)],
 )
 def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames(speed):
     from bcclone.model.policy import load_policy

@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import UNCERTAIN, evaluate_policy
@@ -122,22 +123,22 @@ def test_latency_and_offset_reach_the_world(track):
 class Broken:
     """A policy that answers as an untrained or damaged model can."""
 
-    def __init__(self, answer):
-        self.answer = answer
+    def __init__(self, steering):
+        self.steering = steering
 
-    def act(self, frame):
-        if self.answer is None:
+    def answer(self, frame):
+        if self.steering is None:
             raise RuntimeError("out of memory")
-        return self.answer
+        return Answer(self.steering)
 
     def forget(self):
         pass
 
 
-@pytest.mark.parametrize("answer", [float("nan"), None])
-def test_a_model_that_never_steers_gets_no_score(answer):
+@pytest.mark.parametrize("steering", [float("nan"), None])
+def test_a_model_that_never_steers_gets_no_score(steering):
     with pytest.raises(UserError, match="no usable steering for any frame"):
-        evaluate_policy(Broken(answer), EvaluateSettings(world=WorldSettings(laps=0.01)))
+        evaluate_policy(Broken(steering), EvaluateSettings(world=WorldSettings(laps=0.01)))
 
 
 class Forgetful(Blind):

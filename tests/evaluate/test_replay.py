@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.decode import read_frame
 from bcclone.dataset.images import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
@@ -58,10 +59,10 @@ class Constant:
     def __init__(self, steering=0.0):
         self.steering, self.calls, self.begun = steering, 0, 0
 
-    def steer(self, image, memory):
+    def next_answer(self, image, memory):
         self.begun += memory == ()
         self.calls += 1
-        return self.steering, (image,)
+        return Answer(self.steering), (image,)
 
 
 def straight():
@@ -202,7 +203,7 @@ def check_each_rollout_alone(lap, model):
     policy, settings = load_policy(model), ReplaySettings(fraction=(0.3, 0.5), limits_m=(1.0, 3.0))
     result = replay_policies({"model": policy}, lap, settings)["model"]
     reference = read_reference(lap, settings.fraction)
-    expected = [policy.act(read_frame(paths["center"])) for paths in reference.images]
+    expected = [policy.answer(read_frame(paths["center"])).steering for paths in reference.images]
     assert result.steering == pytest.approx(np.array(expected), abs=1e-5)
     for limit in (1.0, 2.0, 3.0):
         lone = replay_policies(
@@ -384,7 +385,8 @@ def test_networks_steer_the_same_on_made_views_and_real_ones(legacy):
         for camera in ("left", "right"):
             made = views.view(frames, RelativePose(MOUNTS[camera][0]), views.prepare(frames.centre))
             real = views.prepare(read_frame(paths[camera]))
-            apart.append(abs(policy.steer(made, ())[0] - policy.steer(real, ())[0]))
+            steering = [policy.next_answer(view, ())[0].steering for view in (made, real)]
+            apart.append(abs(steering[0] - steering[1]))
     assert np.mean(apart) < 0.05
 
 

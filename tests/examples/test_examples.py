@@ -11,6 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bcclone.dataset.answer import Answer
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STRAIGHT = [(20.0, 20.0), (20.0, 50.0), (20.0, 80.0)]
 
@@ -18,9 +20,9 @@ STRAIGHT = [(20.0, 20.0), (20.0, 50.0), (20.0, 80.0)]
 class Straight:
     """A policy that never steers."""
 
-    def act(self, frame):
+    def answer(self, frame):
         assert frame.shape == (160, 320, 3)
-        return 0.0
+        return Answer(0.0)
 
     def forget(self):
         pass

@@ -9,9 +9,9 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, Ordering, SamplingSettings
+from bcclone.feed.feed_settings import IN_ORDER, STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed, open_validation_feed
-from bcclone.feed.order import chunked, sequential, shuffled, windowed
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -22,7 +22,6 @@ FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
     "three workers": FeedSettings("workers", feed_workers=3),
     "sequence, processes": FeedSettings("sequence", feed_workers=2, multiprocessing=True),
 }
-OTHER_ORDERS = ("hdf5", "hdf5-chunks", "shards")
 STARTED = ("queue", "workers", "sequence, processes")
 
 
@@ -62,13 +61,7 @@ def expected(form, store):
 
 
 def order_of(settings, size, epoch):
-    chunk_size = settings.ordering.size
-    return {
-        "shuffled": lambda: shuffled(size, SEED, epoch),
-        "chunks": lambda: chunked(size, chunk_size, SEED, epoch),
-        "windows": lambda: windowed(np.zeros(size, np.uint32), chunk_size, SEED, epoch),  # a file is one shard
-        "in order": lambda: sequential(size),
-    }[settings.ordering.kind]()
+    return EpochOrder.of(settings, size, SEED, shard=np.zeros(size, np.uint32)).order(epoch)  # a file is one shard
 
 
 def plain(store, samples):
@@ -102,7 +95,7 @@ def test_every_training_sample_comes_once_to_the_bit_and_the_last_batch_is_short
 def test_each_epoch_has_the_same_samples_in_another_order(feed, form, expected):
     assert_same(drain(feed, 2), expected(2))
     same = (expected(1)[1] == expected(2)[1]).all()
-    assert same == (form == "hdf5")
+    assert same == (FORMS[form].ordering.kind == IN_ORDER)
 
 
 def test_an_epoch_can_be_repeated(feed, expected):
@@ -151,8 +144,9 @@ def test_validation_samples_come_in_order_and_apart(store, files):
 
 def test_the_order_does_not_depend_on_the_fetcher():
     """A run may be resumed with another feed when the order stays."""
-    shuffling = {settings.ordering for name, settings in FORMS.items() if name not in OTHER_ORDERS}
-    assert shuffling == {Ordering("shuffled")}
+    for form in ("memory", "workers", "one worker", "three workers", "sequence, processes", "tf-data", "device"):
+        assert FORMS[form].ordering == FORMS["hdf5-shuffle"].ordering
+    assert FeedSettings("hdf5").ordering != FeedSettings("hdf5-shuffle").ordering
     assert len({FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}) == 2
 
 

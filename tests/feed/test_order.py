@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.feed.feed_settings import FeedSettings, Ordering
+from bcclone.feed.feed_settings import IN_ORDER, ORDERS, FeedSettings, Ordering
 from bcclone.feed.order import (
     BatchPart,
     BatchSpan,
@@ -21,12 +21,17 @@ from bcclone.feed.order import (
 )
 
 
-def test_a_shuffle_is_a_permutation_of_seed_and_epoch():
-    first = shuffled(1000, seed=1, epoch=1)
-    assert sorted(first.tolist()) == list(range(1000))
-    assert (first == shuffled(1000, seed=1, epoch=1)).all()
+@pytest.mark.parametrize("kind", ORDERS)
+def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind):
+    def order(seed, epoch):
+        shard = np.arange(1000, dtype=np.uint32) // 10
+        return EpochOrder(1000, Ordering(kind, 8), seed, shard=shard).order(epoch).tolist()
+
+    first = order(seed=1, epoch=1)
+    assert sorted(first) == list(range(1000))
+    assert first == order(seed=1, epoch=1)
     for seed, epoch in [(1, 2), (2, 1)]:
-        assert (first != shuffled(1000, seed, epoch)).any()
+        assert (first == order(seed, epoch)) == (kind == IN_ORDER)
 
 
 def test_the_shuffle_is_the_same_on_every_machine_and_in_every_version():

@@ -11,8 +11,9 @@ from bcclone.cli import make_parser
 from benchmarks import preprocess
 from benchmarks.__main__ import Benchmark as Command
 from benchmarks.cluster.steps import measure_steps
-from benchmarks.feeds.meter import Benchmark, LoaderUnavailable, Timing, in_fresh_process
-from benchmarks.feeds.rounds import measure_loader
+from benchmarks.feeds.loaders import measure_loader
+from benchmarks.feeds.meter import Benchmark, Timing
+from benchmarks.rounds import Unavailable, in_fresh_process
 from benchmarks.soak import check_disk
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
@@ -52,7 +53,7 @@ def without_tables(monkeypatch):
 
 def of_no_image():
     Path("image.jpg").write_bytes(b"no image")
-    return preprocess.time_source_conversion([["image.jpg"]], Path("data.h5"), once=True)
+    return preprocess.time_source_conversion([["image.jpg"]], Path("data.h5"))
 
 
 REFUSALS = [
@@ -68,7 +69,7 @@ REFUSALS = [
         "all cameras",
         "another recording",
     ),
-    refusal(lambda: run("feeds --only x"), "x", "cold"),
+    refusal(lambda: run("feeds --only x"), "x", "training"),
     refusal(lambda: run("feeds --rounds 0"), "0", "rounds", "1 or more"),
     refusal(lambda: run("feeds --seconds 61"), "61", "60"),
     refusal(lambda: run("feeds --batch-size 0"), "batch", "0", "1 to 65536"),
@@ -89,20 +90,20 @@ REFUSALS = [
     refusal(lambda: preprocess.time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
-    refusal(without_tables, "tables", "pip install '.[bench]'", by=(LoaderUnavailable,)),
+    refusal(without_tables, "tables", "pip install '.[bench]'", by=(Unavailable,)),
     refusal(
         lambda: take_part("python-generator", moved=True),
         "rec/driving_log.csv",
         "data.h5",
-        "images",
-        by=(LoaderUnavailable,),
+        "no such file",
+        by=(Unavailable,),
     ),
     refusal(
         lambda: take_part("files", moved=True),
         "rec/driving_log.csv",
         "data.h5",
         "no such file",
-        by=(LoaderUnavailable,),
+        by=(Unavailable,),
     ),
 ]
 

@@ -45,7 +45,7 @@ def evaluated(broken_policy):
 
 
 def listen(host, port):
-    from bcclone.drive.wire.listener import listen
+    from bcclone.drive.wire.web_server import listen
 
     return listen(host, port)
 
@@ -55,24 +55,20 @@ def listen_twice():
         return listen("127.0.0.1", first.getsockname()[1])
 
 
-def dashboard():
-    """Return a dashboard of drive.py, which sets its controls."""
-    from bcclone.drive.dashboard.page_state import Dashboard
-    from tests.drive.test_dashboard_addresses import make_session
+def asked(**values):
+    """Set controls at a page of drive.py."""
+    from bcclone.drive.page.messages import ControlChanges
+    from tests.drive.test_page_addresses import make_page
 
-    return Dashboard(make_session(), None)
-
-
-def asked(**wanted):
-    from bcclone.drive.dashboard.page_messages import DriveChanges
-
-    dashboard().set(DriveChanges.parse(wanted))
+    page = make_page()
+    page.set(ControlChanges.parse(values, page.controls))
 
 
 def asked_to_record_where_nobody_may():
-    from bcclone.drive.dashboard.page_messages import DriveChanges
+    from bcclone.drive.page.messages import ControlChanges
+    from tests.drive.test_page_addresses import make_page
 
-    page, changes = dashboard(), DriveChanges(recording=True)  # imports need privileges here
+    page, changes = make_page(), ControlChanges(recording=True)  # imports need privileges here
     Path().chmod(0o555)
     try:
         with without_privileges():
@@ -116,7 +112,7 @@ REFUSALS = [
     refusal(lambda: asked(), "saliency, recording, set_speed_mph, autonomous", by=(ValueError,)),
     refusal(lambda: asked(autonomous=1), "autonomous", "expected true or false", by=(ValueError,)),
     refusal(lambda: asked(set_speed_mph=99), "99", "0 to 60", by=(ValueError,)),
-    refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder", by=(ValueError,)),
+    refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
     refusal(lambda: asked(saliency=True), "convolution", by=(ValueError,)),
     refusal(lambda: recorded_into(make_recording("rec")), "rec", "not an empty folder", "another"),
     refusal(lambda: recorded_into("/dev/null/rec"), "/dev/null/rec", "Not a directory", "another folder"),

@@ -13,7 +13,7 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.parameters import AugmentationInputs
+from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
 from bcclone.feed.open import check_feed, open_feed

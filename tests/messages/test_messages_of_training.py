@@ -101,7 +101,7 @@ def from_another_kind(untrained_model):
     from bcclone.model.model_file import load_model_file, save_model
 
     file = load_model_file(untrained_model)
-    save_model(Path("other.h5"), file.model, file.preprocessing, {"settings": {"network": "cnn-batch-norm"}})
+    save_model(Path("other.h5"), file.model, file.preprocessing, {"settings": {"network": "lstm"}})
     return prepared(store(), Path("other.h5"))
 
 
@@ -167,7 +167,7 @@ REFUSALS = [
         "3 frames",
         "--seq-length 3",
     ),
-    refusal(from_another_kind, "other.h5", "--network cnn-batch-norm"),
+    refusal(from_another_kind, "other.h5", "--network lstm"),
     refusal(from_other_images, "untrained.h5", "data.h5", "320x160 -> 128x128 RGB", "320x160 -> 64x64 RGB"),
     refusal(lambda untrained_model: on_gpus(64), "--gpus 64", "0", "bcclone doctor"),
     refusal(

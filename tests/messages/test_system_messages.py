@@ -22,7 +22,7 @@ NOT_PROVOKED = {
 
 def to_a_full_disk():
     with suppress(OSError), Path("/dev/full").open("w") as full, redirect_stdout(full):
-        cli.main(["completion", "bash"])
+        cli.main(["doctor"])
 
 
 def of_a_locked_folder():

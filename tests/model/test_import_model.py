@@ -116,9 +116,9 @@ def test_the_policy_prepares_the_frame_by_the_preset(tmp_path, untrained_model):
 
     path = write(tmp_path / "old.h5", keras1_config())
     frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-    swapped = load_policy(path, "nvidia-66x200-yuv-bgr").act(frame)
-    assert swapped == pytest.approx(load_policy(path, PRESETS[YUV]).act(frame[..., ::-1]), abs=1e-5)
-    assert swapped != pytest.approx(load_policy(path, YUV).act(frame), abs=1e-5)
+    swapped = load_policy(path, "nvidia-66x200-yuv-bgr").answer(frame).steering
+    assert swapped == pytest.approx(load_policy(path, PRESETS[YUV]).answer(frame[..., ::-1]).steering, abs=1e-5)
+    assert swapped != pytest.approx(load_policy(path, YUV).answer(frame).steering, abs=1e-5)
 
 
 def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):

@@ -24,11 +24,11 @@ frames = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), np.uint8)
 answers = {"backend": keras.backend.backend()}
 for name in sys.argv[2:]:
     policy = load_policy(folder / name)
-    answers[name] = [policy.act(frame) for frame in frames]
+    answers[name] = [policy.answer(frame).steering for frame in frames]
     file = load_model_file(folder / name)
     copy = folder / f"copy-{keras.backend.backend()}.h5"
     save_model(copy, file.model, file.preprocessing)
-    answers[f"{name}, written again"] = [load_policy(copy).act(frame) for frame in frames[:1]]
+    answers[f"{name}, written again"] = [load_policy(copy).answer(frame).steering for frame in frames[:1]]
 answers["parameters"] = build_network().count_params()
 print(json.dumps(answers))
 """

@@ -161,4 +161,5 @@ def test_the_policy_is_the_network_on_the_prepared_frame(load, untrained_model):
     frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
     prepared = Preprocessing().apply(frame)[np.newaxis]
     network = float(load(untrained_model).model(prepared)[0, 0])
-    assert load_policy(untrained_model).act(frame) == pytest.approx(network, abs=1e-5)  # rounding differs by processor
+    answer = load_policy(untrained_model).answer(frame)
+    assert answer.steering == pytest.approx(network, abs=1e-5)  # rounding differs by processor

@@ -103,7 +103,8 @@ def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
 
 
 def test_batch_normalization_comes_between_each_convolution_and_its_activation(build_network):
-    plain, network = build_network(64, 64), build_network(64, 64, network="cnn-batch-norm")
+    normalized = Architecture("normalized", "", batch_norm=True)
+    plain, network = build_network(64, 64), build_network(64, 64, network=normalized)
     assert maps_of(network) == maps_of(plain)
     names = [layer.name for layer in network.layers]
     assert names[2:8] == ["conv1", "norm1", "elu1", "conv2", "norm2", "elu2"]

@@ -27,8 +27,8 @@ def check_same(model, exported):
     own, exported = load_policy(model), load_policy(exported(model))
     assert (exported.seq_length, exported.carries_states) == (own.seq_length, own.carries_states)
     for _ in range(2):
-        assert [exported.act(frame) for frame in FRAMES] == pytest.approx(
-            [own.act(frame) for frame in FRAMES], abs=1e-5
+        assert [exported.answer(frame).steering for frame in FRAMES] == pytest.approx(
+            [own.answer(frame).steering for frame in FRAMES], abs=1e-5
         )
         for policy in (own, exported):
             policy.forget()
@@ -50,7 +50,7 @@ def test_frames_of_another_size_are_refused(untrained_model, exported):
     from bcclone.model.policy import load_policy
 
     with pytest.raises(BadImage, match="expected 320x160"):
-        load_policy(exported(untrained_model)).act(FRAMES[0, :80])
+        load_policy(exported(untrained_model)).answer(FRAMES[0, :80])
 
 
 def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported):

@@ -1,10 +1,12 @@
 """Policies give their network one frame, or the last frames of a drive."""
 
 import base64
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.images import BadImage, Preprocessing, encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
@@ -28,17 +30,17 @@ def steering_of(policy, *numbers):
 
 
 def test_the_first_frame_fills_the_window_and_the_next_push_it_out(policy):
-    steering = [policy.act(FRAMES[number]) for number in range(5)]
+    steering = [policy.answer(FRAMES[number]).steering for number in range(5)]
     windows = [(0, 0, 0), (0, 0, 1), (0, 1, 2), (1, 2, 3), (2, 3, 4)]
     assert steering == [steering_of(policy, *window) for window in windows]
     assert len(set(steering)) == 5
 
 
 def test_a_policy_that_forgets_starts_again(policy):
-    first = [policy.act(frame) for frame in FRAMES[:3]]
-    policy.act(FRAMES[5])
+    first = [policy.answer(frame).steering for frame in FRAMES[:3]]
+    policy.answer(FRAMES[5])
     policy.forget()
-    assert [policy.act(frame) for frame in FRAMES[:3]] == first
+    assert [policy.answer(frame).steering for frame in FRAMES[:3]] == first
 
 
 def test_one_policy_drives_several_cars_as_it_drives_each_alone(policy):
@@ -50,8 +52,8 @@ def check_two_drives_in_turn(policy):
     for number in range(3):
         for car in (0, 1):
             image = policy.preprocessing.apply(FRAMES[number + 3 * car])
-            answer, memories[car] = policy.steer(image, memories[car])
-            steering[car].append(answer)
+            answer, memories[car] = policy.next_answer(image, memories[car])
+            steering[car].append(answer.steering)
     assert steering[0] == drive(policy, 0, 1, 2)
     policy.forget()
     assert steering[1] == drive(policy, 3, 4, 5)
@@ -62,16 +64,16 @@ def test_two_policies_do_not_mix_their_frames(policy, untrained_window_model):
 
     other = load_policy(untrained_window_model)
     for number in range(3):
-        policy.act(FRAMES[number])
-        other.act(FRAMES[number + 3])
-    assert policy.act(FRAMES[3]) == steering_of(policy, 1, 2, 3)
+        policy.answer(FRAMES[number])
+        other.answer(FRAMES[number + 3])
+    assert policy.answer(FRAMES[3]).steering == steering_of(policy, 1, 2, 3)
 
 
 def test_a_frame_of_another_size_does_not_get_into_the_window(policy):
-    policy.act(FRAMES[0])
+    policy.answer(FRAMES[0])
     with pytest.raises(BadImage):
-        policy.act(FRAMES[1][:80])
-    assert policy.act(FRAMES[2]) == steering_of(policy, 0, 0, 2)
+        policy.answer(FRAMES[1][:80])
+    assert policy.answer(FRAMES[2]).steering == steering_of(policy, 0, 0, 2)
 
 
 def test_a_frame_that_cannot_be_read_does_not_get_into_the_window(policy):
@@ -90,7 +92,7 @@ def recurrent(untrained_recurrent_model):
 
 
 def drive(policy, *numbers):
-    return [policy.act(FRAMES[number]) for number in numbers]
+    return [policy.answer(FRAMES[number]).steering for number in numbers]
 
 
 def unrolled(policy, *numbers):
@@ -130,16 +132,16 @@ def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_rec
     drive(recurrent, 0, 1, 2)
     path = tmp_path / "driven.h5"
     save_model(path, recurrent.model, recurrent.preprocessing, {})
-    assert load_policy(path).act(FRAMES[0]) == load_policy(untrained_recurrent_model).act(FRAMES[0])
+    assert load_policy(path).answer(FRAMES[0]) == load_policy(untrained_recurrent_model).answer(FRAMES[0])
 
 
 def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
     first = drive(recurrent, 0, 1)
     recurrent.forget()
-    assert recurrent.act(FRAMES[0]) == first[0]
+    assert recurrent.answer(FRAMES[0]).steering == first[0]
     with pytest.raises(BadImage):
-        recurrent.act(FRAMES[3][:80])
-    assert recurrent.act(FRAMES[1]) == first[1]
+        recurrent.answer(FRAMES[3][:80])
+    assert recurrent.answer(FRAMES[1]).steering == first[1]
 
 
 def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):
@@ -162,14 +164,12 @@ def test_a_policy_of_single_frames_keeps_none(untrained_model):
     from bcclone.model.policy import load_policy
 
     policy = load_policy(untrained_model)
-    first = policy.act(FRAMES[0])
-    policy.act(FRAMES[1])
-    assert policy.act(FRAMES[0]) == first
+    first = policy.answer(FRAMES[0]).steering
+    policy.answer(FRAMES[1])
+    assert policy.answer(FRAMES[0]).steering == first
 
 
 def test_an_answer_names_every_output_of_the_network(untrained_model):
-    from bcclone.dataset.labels import LEARNED_SPEED_MPH
-    from bcclone.model.answer import OUTPUTS
     from bcclone.model.model_file import ModelFile
     from bcclone.model.network import build_network
     from bcclone.model.policy import Policy, load_policy
@@ -177,7 +177,7 @@ def test_an_answer_names_every_output_of_the_network(untrained_model):
     network = build_network(outputs=len(OUTPUTS))
     policy = Policy(ModelFile(network, Preprocessing()))
     numbers = network(Preprocessing().apply(FRAMES[0])[np.newaxis])[0].numpy()
-    answer = policy.answer(FRAMES[0])
-    assert answer.steering == pytest.approx(float(numbers[0]), abs=1e-5)
-    assert answer.speed_mph == pytest.approx(float(numbers[1]) * LEARNED_SPEED_MPH, abs=1e-3)
-    assert load_policy(untrained_model).answer(FRAMES[0]).speed_mph is None
+    expected = {each.name: number * each.unit for each, number in zip(OUTPUTS, numbers, strict=True)}
+    assert asdict(policy.answer(FRAMES[0])) == pytest.approx(expected, abs=1e-3)
+    alone = load_policy(untrained_model).answer(FRAMES[0])
+    assert alone == Answer(alone.steering)

@@ -66,7 +66,7 @@ def test_a_network_that_combines_frames_drives_by_windows(layers):
         model = network(layers, *chain)
         assert steps_of(model) is None
         policy = Policy(ModelFile(model, YUV))
-        steering = [policy.act(frame) for frame in FRAMES]
+        steering = [policy.answer(frame).steering for frame in FRAMES]
         window = np.stack([YUV.apply(frame) for frame in FRAMES[1:]])[np.newaxis].astype("float32")
         assert not policy.carries_states
         assert steering[-1] == pytest.approx(float(model(window)[0, 0]), abs=1e-5)

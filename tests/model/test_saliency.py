@@ -252,9 +252,9 @@ def test_one_thread_computes_saliency_while_another_drives(untrained_model, sali
     file = load_model_file(untrained_model)
     policy, seen = Policy(file), saliency(file.model, file.preprocessing)
     frames = [frame_of(seed=seed) for seed in range(20)]
-    steering, masks = [policy.act(frame) for frame in frames], [seen.mask(frame) for frame in frames]
+    steering, masks = [policy.answer(frame).steering for frame in frames], [seen.mask(frame) for frame in frames]
     with ThreadPoolExecutor(2) as pool:
-        driving = pool.submit(lambda: [policy.act(frame) for frame in frames])
+        driving = pool.submit(lambda: [policy.answer(frame).steering for frame in frames])
         looking = pool.submit(lambda: [seen.mask(frame) for frame in frames])
         assert driving.result() == pytest.approx(steering, abs=1e-5)
         assert np.allclose(looking.result(), masks, atol=1e-4)

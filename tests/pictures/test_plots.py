@@ -94,7 +94,7 @@ def test_the_shown_speeds_are_the_recorded_median_and_usual_ones_that_differ_fro
 
 
 def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
-    from bcclone.pictures.plots.recovery_frames import find_recoveries
+    from bcclone.pictures.plots.sample_pictures import find_recoveries
 
     back = np.array([-2.0, -1.6, -0.9, -0.2, 0.1])
     along, slow = np.array([0.1, 1.5, 0.1]), np.array([1.8, 1.7, 1.6])
@@ -114,7 +114,7 @@ def recoveries(tmp_path_factory):
 
 
 def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, model_file, tmp_path):
-    from bcclone.pictures.plots.recovery_frames import find_recoveries, locate_samples, plot_recovery_frames
+    from bcclone.pictures.plots.sample_pictures import find_recoveries, locate_samples, plot_recovery_frames
     from bcclone.pictures.plots.subject import SampleFrames, Subject
 
     folder, samples = recoveries

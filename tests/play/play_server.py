@@ -1,14 +1,11 @@
-"""bcclone play in a thread or as a process, and a page for it without a browser."""
+"""bcclone play in a thread or as a process."""
 
-import json
 import re
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-import websocket
 
 from bcclone.play.play_server import play
 from bcclone.play.play_settings import PlayResult, PlaySettings
@@ -78,57 +75,3 @@ class PlayProcess:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
-
-
-class FakePage:
-    """A page without a browser: reads frames, acknowledges them, and sends what a test wants."""
-
-    def __init__(self, port, acknowledges=True, **options):
-        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}/socket", timeout=10, **options)
-        self.acknowledges = acknowledges
-        self.inputs = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, **message):
-        self.socket.send(json.dumps(message))
-
-    def hands(self, **hands):
-        self.inputs += 1
-        self.send(input=self.inputs, hands=hands)
-        return self.inputs
-
-    def receive(self):
-        """Return the next message and its pictures."""
-        data = self.socket.recv()
-        assert isinstance(data, bytes), data
-        length = int.from_bytes(data[:4], "big")
-        message, at, pictures = json.loads(data[4 : 4 + length]), 4 + length, []
-        for size in message["pictures"]:
-            pictures.append(data[at : at + size])
-            at += size
-        if self.acknowledges and message["kind"] == "frame":
-            self.send(drawn=message["number"])
-        return message, pictures
-
-    def until(self, condition, frames=300, **hands):
-        """Send these hands with every frame until a state meets the condition; return that state."""
-        for _ in range(frames):
-            state, _ = self.receive()
-            if state["kind"] == "frame" and condition(state):
-                return state
-            if hands:
-                self.hands(**hands)
-        raise AssertionError(state)
-
-    def until_refused(self, frames=100):
-        """Return the reason of the next refusal."""
-        for _ in range(frames):
-            message, _ = self.receive()
-            if message["kind"] == "refusal":
-                return message["error"]
-        raise AssertionError(message)

@@ -14,7 +14,8 @@ from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.play.play_settings import PlaySettings
 from bcclone.recording.drivers import HUMAN, MODEL, read_drivers
 from bcclone.recording.log import read_log
-from tests.play.play_server import FakePage, PlayProcess, playing
+from tests.pages import FakePage
+from tests.play.play_server import PlayProcess, playing
 from tests.processes import on_a_full_disk
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def test_keys_move_the_car_and_frames_show_the_input(page):
     state = page.until(lambda state: state["speed_mph"] > 5, **FASTER)
     assert state["input"] > 0
     assert state["seconds"] > before["seconds"]
-    state = page.until(lambda state: state["steering"] <= -0.5, **LEFT)
+    state = page.until(lambda state: state["steering_sent"] <= -0.5, **LEFT)
     assert (state["driver"], state["take_over"]) == (HUMAN, None)
 
 
@@ -50,7 +51,7 @@ def test_the_car_of_a_silent_page_rolls_to_a_stop_on_the_road(page):
     page.until(lambda state: state["speed_mph"] > 10, **FASTER)
     state = page.until(lambda state: state["mode"] == "asleep")
     assert state["speed_mph"] > 5
-    assert any("silent" in text for text in state["warnings"])
+    assert any("silent" in warning["text"] for warning in state["warnings"])
     state = page.until(lambda state: state["speed_mph"] == 0)
     assert not state["off_road"]
     assert page.until(lambda state: state["mode"] == "driving", **FASTER)["warnings"] == []
@@ -89,7 +90,7 @@ def test_a_second_page_watches_and_gets_the_wheel_when_it_is_given(page, server)
         page.send(wheel="give")
         second.until(lambda state: state["wheel"]["drives"])
         page.until(lambda state: not state["wheel"]["drives"])
-        second.until(lambda state: state["steering"] <= -0.2, **LEFT)
+        second.until(lambda state: state["steering_sent"] <= -0.2, **LEFT)
     page.until(lambda state: state["wheel"]["drives"])
 
 
@@ -153,8 +154,8 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
         steering = []
 
         def took(state):
-            steering.append(state["steering"])
-            return state["steering"] == 0.9
+            steering.append(state["steering_sent"])
+            return state["steering_sent"] == 0.9
 
         state = page.until(took, steering=0.9)
         assert (state["driver"], state["take_over"]) == (HUMAN, 1)
@@ -183,7 +184,7 @@ def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whol
     with PlayProcess("-o", folder, wrap=full) as server, FakePage(server.port) as page:
         page.send(set={"recording": True})
         state = page.until(lambda state: state["recording"]["failure"], **FASTER)
-        assert any("the recording has ended" in text for text in state["warnings"])
+        assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
         page.until(lambda later: later["seconds"] > state["seconds"] + 0.5, **FASTER)
         page.send(set={"recording": True})
         page.until(lambda state: state["recording"]["recorded"] > 3 and not state["recording"]["failure"], **FASTER)

@@ -3,33 +3,38 @@
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.drive.hand_controls import RELEASED, HandInput
+from bcclone.drive.page.page_state import PageContents
+from bcclone.drive.wheel import RELEASED, HandInput
 from bcclone.play.play_files import play_recorder
-from bcclone.play.play_session import FrameFeed, PlaySession
+from bcclone.play.play_session import PlaySession
 from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
+from tests.drive.test_controller import LAWS
 
 pytestmark = pytest.mark.slow  # in real time
+PAGE = "a page"
 
 
 class Steady:
-    """A policy that steers as it was told, or fails with `error`."""
+    """A policy that answers the same at every frame, or fails with `error`."""
 
-    def __init__(self, steering, speed_mph=None):
-        self.steering, self.error, self.speed_mph = steering, "", speed_mph
+    def __init__(self, steering):
+        self.steady, self.error = Answer(steering), ""
 
-    def act(self, frame):
+    def answer(self, frame):
         if self.error:
             raise RuntimeError(self.error)
-        return self.steering
+        return self.steady
 
     def forget(self):
         pass
@@ -44,22 +49,24 @@ def renderer():
 def driven(renderer, policy=None, speed=SpeedSettings(20.0)):  # noqa: B008
     """Drive within the block; yield a function that holds the hands so until a state meets the condition."""
     driver = None if policy is None else Driver(policy, speed)
-    session = PlaySession(PlayedWorld(renderer, load_track("lake")), play_recorder(renderer, None), FrameFeed(), driver)
-    session.controls.pages = 1
+    shown = threading.Event()
+    contents = PageContents("bcclone play", "bcclone play", 0, policy is not None, track="lake")
+    recorder = play_recorder(renderer, None)
+    session = PlaySession(PlayedWorld(renderer, load_track("lake")), recorder, contents, driver, shown.set)
+    session.hands.join(PAGE)
     thread = threading.Thread(target=session.drive)
     thread.start()
-    seen = [0]
 
     def until(condition, hands=RELEASED, frames=200):
         for number in range(frames):
             if hands is not None:
-                session.controls.at = time.monotonic()
-                session.controls.input = (number + 1, hands)
-            frame = session.feed.after(seen[0], 5)
-            seen[0] = frame.number
-            if condition(frame.state):
-                return frame.state
-        raise AssertionError(frame.state)
+                session.hands.move(PAGE, hands, number + 1)
+            assert shown.wait(5)
+            shown.clear()
+            state = SimpleNamespace(**session.state().as_json())
+            if condition(state):
+                return state
+        raise AssertionError(state)
 
     try:
         yield session, until
@@ -71,10 +78,10 @@ def driven(renderer, policy=None, speed=SpeedSettings(20.0)):  # noqa: B008
 def test_a_model_drives_until_a_person_steers(renderer):
     with driven(renderer, Steady(0.1)) as (_, until):
         state = until(lambda state: state.speed_mph > 1)
-        assert (state.driver, state.steering_model, state.steering) == (MODEL, 0.1, 0.1)
-        state = until(lambda state: state.steering == -0.3, HandInput(steering=-0.3))
+        assert (state.driver, state.steering_model, state.steering_sent) == (MODEL, 0.1, 0.1)
+        state = until(lambda state: state.steering_sent == -0.3, HandInput(steering=-0.3))
         assert (state.driver, state.take_over) == (HUMAN, 1)
-        assert until(lambda state: state.steering == 0.1).driver == MODEL
+        assert until(lambda state: state.steering_sent == 0.1).driver == MODEL
 
 
 @pytest.mark.parametrize("steering", [float("nan"), 0.2])
@@ -83,14 +90,14 @@ def test_a_model_that_fails_gets_safe_controls_and_the_reason_is_shown(renderer,
     with driven(renderer, policy) as (_, until):
         until(lambda state: state.speed_mph > 1)
         policy.steering, policy.error = steering, "" if steering != steering else "the model is broken"
-        state = until(lambda state: abs(state.steering) < 0.01)
+        state = until(lambda state: abs(state.steering_sent) < 0.01)
         assert state.throttle == 0
-        assert any("the model fails: bad inference" in text for text in state.warnings)
-        assert policy.error in " ".join(state.warnings)
-        state = until(lambda state: state.steering == 0.4, HandInput(steering=0.4, throttle_key=1))
+        assert any("the model fails: bad inference" in warning["text"] for warning in state.warnings)
+        assert policy.error in " ".join(warning["text"] for warning in state.warnings)
+        state = until(lambda state: state.steering_sent == 0.4, HandInput(steering=0.4, throttle_key=1))
         assert state.throttle > 0
         policy.steering, policy.error = 0.2, ""
-        until(lambda state: state.steering == 0.2 and not state.warnings)
+        until(lambda state: state.steering_sent == 0.2 and not state.warnings)
 
 
 def test_the_person_brakes_while_the_model_steers(renderer):
@@ -111,27 +118,21 @@ def test_a_lost_car_is_put_back(renderer):
 def test_a_world_that_nobody_watches_rests(renderer):
     with driven(renderer) as (session, until):
         until(lambda state: state.mode == "driving", HandInput())
-        session.controls.at = float("-inf")
         until(lambda state: state.mode == "asleep", hands=None)
-        session.controls.pages = 0
+        session.hands.leave(PAGE)
         time.sleep(0.2)
         frames = session.frames
         time.sleep(0.3)
         assert session.frames == frames
-        session.controls.pages = 1
+        session.hands.join(PAGE)
         until(lambda state: state.mode == "driving")
 
 
-@pytest.mark.parametrize(
-    ("steering", "speed", "held_mph"),
-    [
-        (0.0, SpeedSettings(20.0, learned_speed=True, min_speed_mph=2.0), 6.0),
-        (0.5, SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0), 4.0),
-    ],
-    ids=["a speed that the model has learned", "slower in corners"],
-)
-def test_a_play_holds_the_speed_that_its_settings_ask_for(renderer, steering, speed, held_mph):
-    with driven(renderer, Steady(steering, speed_mph=6.0), speed) as (_, until):
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_a_play_holds_the_speed_that_its_settings_ask_for(renderer, law):
+    policy, held_mph = Steady(0.0), law.held_mph
+    policy.steady = law.answer
+    with driven(renderer, policy, law.settings) as (_, until):
         until(lambda state: state.speed_mph > held_mph - 0.5)
         speeds = []
         until(lambda state: speeds.append(state.speed_mph) or len(speeds) == 60)

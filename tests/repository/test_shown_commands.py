@@ -9,17 +9,15 @@ import sys
 
 import pytest
 
+from bcclone.commands import COMMANDS
 from tests.conftest import ROOT, command
 from tests.drive.drive_server import Server, serving
 from tests.model.keras_files.old_models import keras1_config, write
 from tests.repository.shown import PAGES, shown_on
 
 RECORDS = {path.name for folder in ("decisions", "lab-log") for path in (ROOT / "docs" / folder).glob("*.md")}
-ONLY_NAMED = {  # without what it works on: a name, and no command
-    "bcclone completion", "bcclone drive", "bcclone edit", "bcclone evaluate", "bcclone export",
-    "bcclone import", "bcclone import-model", "bcclone model", "bcclone plots", "bcclone preprocess",
-    "bcclone replay", "bcclone simulate record DIR", "bcclone simulate", "bcclone video",
-}  # fmt: skip
+# without what it works on: a name, and no command
+ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"} | {"bcclone simulate record DIR"}
 MINUTES = ("python -m benchmarks ", "bcclone demo")  # tests of their own run them smaller
 SMALLER = {
     "simulate record": ("--laps", "0.02"),

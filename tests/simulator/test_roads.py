@@ -10,10 +10,10 @@ from bcclone.simulator.car import Car, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.roads.line import interpolate
-from bcclone.simulator.roads.look import BARRIERS, EDGES, SURFACES, SURROUNDINGS
 from bcclone.simulator.roads.random_road import random_road
+from bcclone.simulator.roads.road_plan import BARRIERS, EDGES, SURFACES, SURROUNDINGS
 from bcclone.simulator.roads.rules import RoadRules, judge_road, sharpest_bend
-from bcclone.simulator.scene.neighbor import neighbor_of
+from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
@@ -66,7 +66,7 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
     ("stored", "part"),
     [
         ("{", "not JSON"),
-        ("3", "no list of points"),
+        ("3", "expected"),
         ('{"points": [], "colour": 1}', "colour"),
         ('{"points": [[0, 0, 8]]}', "1 points"),
         ('{"points": [[0, 0], [50, 0, 8]]}', "point 1"),

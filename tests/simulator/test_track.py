@@ -192,7 +192,7 @@ def test_impossible_roads_and_maps_of_them_are_refused():
         lambda: Road("narrow", 0.5, (0.0, 1.0), 0),
         lambda: Road("backwards", 4.0, (9.0, 1.0), 0),
         lambda: Grid(0.0, 0.0, 0),
-        lambda: RoadMap(some, some, other, some),
+        lambda: RoadMap(some, some, other, some, some),
         lambda: Shoulders(some.astype(np.int64), other),
     )
     for make in refused:

@@ -10,6 +10,7 @@ import pytest
 from bcclone.commands.options import add_settings, build, given_for
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import check_settings, option_words, parse_names, setting
@@ -108,8 +109,9 @@ def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
 
 
 def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
-    speed = SpeedSettings(20.0, slow_in_corners=True, when_uncertain="stop")  # when_uncertain has no option of its own
-    assert option_words(speed) == ["--speed", "20.0", "--slow-in-corners"]
+    speed = SpeedSettings(20.0, when_uncertain="stop")  # when_uncertain has no option of its own
+    assert option_words(speed) == ["--speed", "20.0"]
+    assert option_words(EvaluateSettings(in_process=True)) == ["--in-process"]
     assert option_words(SpeedSettings()) == []
     drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))
     addresses = ["--allow-from", "127.0.0.2", "--allow-from", "127.0.0.3"]

@@ -1,12 +1,14 @@
 """model.py --predict throttle: the network learns how fast to drive beside the steering, and drives so."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from bcclone.dataset.store import Store
-from bcclone.drive.driver import learned_speed_of
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.driver import Driver
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.open import open_feed
@@ -64,7 +66,7 @@ def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, si
 @pytest.mark.slow
 def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
     path, _ = trained
-    line = ("evaluate", path, "--in-process", "--learned-speed", "--laps", 0.05, "--json")
+    line = ("evaluate", path, "--in-process", "--predicted-speed", "--laps", 0.05, "--json")
     slow, fast = (json.loads(run_script(*line, "--speed", mph).stdout)["mean_speed_mph"] for mph in (12, 30))
     assert slow < 12.5
     assert fast > slow
@@ -80,27 +82,24 @@ def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
     run_script("export", path, "--to", "onnx", "-o", tmp_path / "model.onnx")
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     one, other = load_policy(path), load_policy(tmp_path / "model.onnx")
-    assert one.act(frame) == pytest.approx(other.act(frame), abs=1e-5)
-    assert one.speed_mph == pytest.approx(other.speed_mph, abs=1e-3)
+    assert asdict(one.answer(frame)) == pytest.approx(asdict(other.answer(frame)), abs=1e-3)
 
 
 @pytest.mark.slow
 def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
     from bcclone.model.policy import load_policy
 
-    policy = load_policy(untrained_model)
-    with pytest.raises(UserError, match="has not learned how fast to drive.*--predict throttle"):
-        learned_speed_of(policy)
-    policy = load_policy(trained[0])
-    policy.act(np.zeros((160, 320, 3), np.uint8))
-    assert learned_speed_of(policy)() == policy.speed_mph
+    speed = SpeedSettings(predicted_speed=True)
+    with pytest.raises(UserError, match="does not predict how fast to drive.*--predict throttle"):
+        Driver(load_policy(untrained_model), speed)
+    Driver(load_policy(trained[0]), speed)
 
 
 @pytest.mark.long
 def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1, "--from", trained[0])
     refused = run_script("model.py", simulated_store, *line, code=1)
-    assert "predicts the speed, too; fine-tune it with --predict throttle" in refused.stderr
+    assert "predicts speed_mph, too; fine-tune it with --predict throttle" in refused.stderr
     run_script("model.py", simulated_store, *line, "--predict", "throttle", "--batch-size", 64)
     assert (tmp_path / "m.h5").exists()
 
@@ -110,15 +109,16 @@ def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, sim
     from bcclone.model.policy import load_policy
 
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
-    knew = load_policy(untrained_model).act(frame)
+    knew = load_policy(untrained_model).answer(frame).steering
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1)
     line = (*line, "--from", untrained_model, "--predict", "throttle", "--learning-rate", 1e-9)
     printed = run_script("model.py", simulated_store, *line).stderr
     assert f"beginning with {untrained_model} at a learning rate of 1e-09" in printed
     policy = load_policy(tmp_path / "m.h5")
-    assert policy.act(frame) == pytest.approx(knew, abs=1e-3)
+    answer = policy.answer(frame)
+    assert answer.steering == pytest.approx(knew, abs=1e-3)
     with Store(simulated_store) as store:
-        assert policy.speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)  # half a second later
+        assert answer.predicted_speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)  # half a second later
 
 
 @pytest.mark.slow

@@ -18,9 +18,11 @@ from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
+from bcclone.model.architectures import ARCHITECTURES
 from tests.conftest import ROOT, command, made_once, run_process, run_script
 from tests.processes import on_a_full_disk, wait_for
 
+BATCH_NORM = [name for name, each in ARCHITECTURES.items() if each.batch_norm]
 QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
@@ -532,7 +534,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("network", "frames"), [("gru", 3), ("cnn-batch-norm", 1)])
+@pytest.mark.parametrize(("network", "frames"), [("gru", 3), *((each, 1) for each in BATCH_NORM)])
 def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path, network, frames):
     from bcclone.model.model_file import load_model_file
     from bcclone.model.policy import load_policy

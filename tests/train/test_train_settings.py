@@ -14,8 +14,8 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.train.plan import Plan, resolve, resumed_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.train.schedule import fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
-from bcclone.train.training_state import fraction_done, learning_rate
 
 DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1)
 IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
@@ -129,7 +129,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("batchsize = 1", "did you mean 'batch-size'"),
-        ("zzz = 1", "known are batch-size, epochs"),
+        ("zzz = 1", "the settings are batch-size, epochs"),
         ('epochs = "ten"', "epochs is 'ten', expected a whole number"),
         ("epochs = true", "expected a whole number"),
         ("epochs = 2.0", "expected a whole number"),
@@ -161,7 +161,7 @@ def test_a_missing_settings_file_is_reported(tmp_path):
 def test_time_is_a_limit_besides_or_instead_of_epochs():
     assert new("--time", "10m") == replace(DEFAULT, time=600.0)
     assert new("--time", "10m", "--epochs", 0) == replace(DEFAULT, time=600.0, epochs=0)
-    with pytest.raises(UserError, match="no time is given"):
+    with pytest.raises(UserError, match="add --time"):
         new("--epochs", 0)
 
 
@@ -187,7 +187,7 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
     assert resume(timed, "--time", 0, "--epochs", 3) == replace(DEFAULT, epochs=3)
     both = begin(tmp_path / "both", replace(DEFAULT, epochs=3, time=9.0))
     assert resume(both, "--epochs", 0) == replace(DEFAULT, epochs=0, time=9.0)
-    with pytest.raises(UserError, match="no time is given"):
+    with pytest.raises(UserError, match="add --time"):
         resume(timed, "--time", 0)
 
 
@@ -224,29 +224,3 @@ def test_the_fraction_done_follows_steps_or_seconds():
     assert fraction_done(TrainSettings(epochs=2, time=10.0), 150, 100, 4.0) == 0.75
     assert fraction_done(TrainSettings(epochs=2, time=10.0), 500, 100, 4.0) == 1.0
     assert math.isclose(fraction_done(TrainSettings(epochs=0, time=10.0), 1, 1, 5.0), 0.5)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"batch_size": 0},
-        {"epochs": -1},
-        {"learning_rate": -0.1},
-        {"patience": -1},
-        {"seed": -1},
-        {"seed": 2**32},
-        {"schedule": "step"},
-        {"loss": "l1"},
-        {"warmup": 0.9},
-        {"clip_norm": float("nan")},
-        {"zero_fraction": 0.0},
-        {"gpus": -1},
-        {"time": -1.0},
-        {"seq_length": -1},
-        {"seq_length": 21},
-    ],  # fmt: skip
-    ids=str,
-)
-def test_settings_are_checked_when_they_are_made(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", " ")):
-        TrainSettings(**wrong)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import ROOT
@@ -15,7 +16,8 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from bcclone.feed.augment.parameters import AugmentationInputs, draw
+from bcclone.feed.augment.kind import AugmentationInputs
+from bcclone.feed.augment.kinds import draw
 from bcclone.feed.feed import Augmentation, Batch
 from bcclone.dataset.images import Preprocessing
 from bcclone.cluster.together_trainer import make_together_trainer
@@ -61,11 +63,12 @@ def test_two_devices_train_like_one():
     assert done.stdout == "True\nFalse\nTrue\n", done.stderr  # longer without a limit than with it
 
 
-def test_batch_normalization_is_refused_on_several_devices(tools):
+@pytest.mark.parametrize("network", [name for name, each in ARCHITECTURES.items() if each.batch_norm])
+def test_batch_normalization_is_refused_on_several_devices(tools, network):
     from bcclone.cluster.together_trainer import make_together_trainer
 
-    with pytest.raises(UserError, match="cnn-batch-norm trains on one device; use --gpus 1"):
-        make_together_trainer(None, TrainSettings(network="cnn-batch-norm"), 1, object(), None)
+    with pytest.raises(UserError, match=f"{network} trains on one device; use --gpus 1"):
+        make_together_trainer(None, TrainSettings(network=network), 1, object(), None)
 
 
 def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
@@ -83,7 +86,7 @@ def tools():
     import keras
 
     from bcclone.feed.feed import Batch
-    from bcclone.train.trainer import Trainer
+    from bcclone.train.loop import Trainer
 
     return keras, Batch, Trainer
 

@@ -27,22 +27,6 @@ _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 _MAX_LENGTH_DIGITS = 20
 
 
-def guarded(app: WSGIApp, access: "Access", sleep: Callable[[float], Any]) -> WSGIApp:
-    """Return the app, which refused requests do not reach. sleep: pauses only the current request."""
-
-    def allowed_only(environ: dict[str, Any], start_response: Any) -> Any:
-        refusal = access.refusal(environ)
-        if refusal is None:
-            return app(environ, start_response)
-        status, reason = refusal
-        if status.startswith("401"):
-            sleep(WRONG_TOKEN_SECONDS)
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{reason}\n".encode()]
-
-    return allowed_only
-
-
 class Access:
     """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator needs no token."""
 
@@ -54,7 +38,7 @@ class Access:
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the status and the reason for refusing a request, or None to accept it.
 
-        The page asks for the token itself (dashboard/app.py): a browser cannot send one with its first request.
+        The page asks for the token itself (page/app.py): a browser cannot send one with its first request.
         """
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
             # DNS rebinding: a foreign page whose name points to this machine would count as ours

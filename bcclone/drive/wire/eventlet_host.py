@@ -5,6 +5,7 @@ The only module that imports eventlet, without monkey patching (docs/decisions/0
 
 import contextlib
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from bcclone.drive.wire import limits
@@ -15,13 +16,16 @@ from bcclone.system.interrupts import StopSocket
 
 with warnings.catch_warnings():  # that eventlet is in maintenance mode; the decision explains why it is offered
     warnings.simplefilter("ignore")
-    import engineio.async_drivers.eventlet  # noqa: F401, loaded in the same thread; see server._host()
+    import engineio.async_drivers.eventlet  # noqa: F401, loaded in the same thread; see load_host()
     import eventlet
+    import eventlet.green.threading
     import eventlet.greenio
     import eventlet.hubs
     import eventlet.semaphore
     import eventlet.wsgi
     from eventlet.support.greenlets import GreenletExit
+
+sleep = eventlet.sleep  # pauses only the current request
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
@@ -32,6 +36,16 @@ def socket_of(environ: dict[str, Any]) -> Any:
 def make_lock() -> Any:
     """Return a lock that lets other greenlets run while it waits; a threading.Lock would block them all."""
     return eventlet.semaphore.Semaphore()
+
+
+def make_event() -> Any:
+    """Return an event that lets other greenlets run while it waits."""
+    return eventlet.green.threading.Event()
+
+
+def start(function: Callable[..., Any], *arguments: Any) -> None:
+    """Run a function in parallel to the requests, in a greenlet of its own."""
+    eventlet.spawn(function, *arguments)
 
 
 def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
@@ -55,7 +69,7 @@ def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket)
     stop.restore_signals()
     server.kill()
     for request in list(requests.coroutines_running):
-        request.kill()  # the server waits for all requests, and event streams do not end
+        request.kill()  # the server waits for all requests, and websockets do not end
     with contextlib.suppress(GreenletExit):
         server.wait()  # raises the error that ended the server, if any
 

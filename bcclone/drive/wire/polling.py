@@ -45,7 +45,7 @@ class PollingHandler(Protocol):
 
 
 class PollingServer:
-    """python-socketio's server for the sessions that poll, and its sleep() and background tasks for all."""
+    """python-socketio's server for the sessions that poll."""
 
     def __init__(self, async_mode: str, handler: PollingHandler) -> None:
         self._handler = handler

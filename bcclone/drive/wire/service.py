@@ -8,38 +8,23 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.session import DriveSession
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import Access, Connections, Peer, WSGIApp, peer_of
+from bcclone.drive.wire.access import Peer, WSGIApp, peer_of
 from bcclone.drive.wire.limits import RefusedPacket, client_logger
 from bcclone.drive.wire.polling import PollingServer, PollingSession
 from bcclone.drive.wire.socketio_dialects import SocketIOConnection, TelemetryEvent, event_text, holds_telemetry
-from bcclone.drive.wire.websocket import UPGRADED, BadHandshake, Websocket, headers_of
-from bcclone.system.interrupts import StopSocket
+from bcclone.drive.wire.web_server import WebServer
+from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
 _PATH = "/socket.io/"
-_WATCH_SECONDS = 0.5
-
-
-class Host(Protocol):
-    """A module that serves a WSGI app: threading_host or eventlet_host."""
-
-    def socket_of(self, environ: dict[str, Any]) -> Any:
-        """Return the socket of a request."""
-
-    def make_lock(self) -> Any:
-        """Return a lock that blocks only the current request."""
-
-    def run(self, app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
-        """Serve the listening socket until a stop is requested."""
 
 
 class WebsocketSession:
@@ -86,24 +71,14 @@ Session = WebsocketSession | PollingSession
 
 
 class DriveService:
-    """The cars of a drive session, over Socket.IO.
+    """The cars of a drive session, over Socket.IO. The server notifies its user when a car has come or gone."""
 
-    notify is called with a line when a car has come or gone. connections: the TCP connections, for the host; sleep and
-    start_background_task: as the host's connections are served, in threads or in greenlets.
-    """
-
-    def __init__(
-        self, session: DriveSession, async_mode: str, host: Host, access: Access, notify: Callable[[str], None]
-    ) -> None:
-        self._session, self._arbiter, self._notify = session, session.arbiter, notify
-        self._host, self._access = host, access
+    def __init__(self, session: DriveSession, async_mode: str, server: WebServer) -> None:
+        self._session, self._arbiter, self._server = session, session.arbiter, server
+        self._notify, self._sleep = server.notify, server.host.sleep
         self._sessions: dict[str, Session] = {}  # open ones, oldest first
         self._polling = PollingServer(async_mode, self)
-        self.connections = Connections(self._driving_peer)
-        self.sleep = self._polling.server.sleep
-        self.start_background_task = self._polling.server.start_background_task
         self._new_sessions = _RateLimit(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
-        self._stopped = False
 
     @property
     def clients(self) -> int:
@@ -123,7 +98,7 @@ class DriveService:
             if not environ.get("PATH_INFO", "").startswith(_PATH):
                 return page(environ, start_response)
             if "sid=" not in environ.get("QUERY_STRING", ""):
-                self.sleep(self._new_sessions.take())
+                self._sleep(self._new_sessions.take())
                 self._make_room()
             if "websocket" in environ.get("HTTP_UPGRADE", "").lower():
                 return self._serve_websocket(environ, start_response)
@@ -131,19 +106,22 @@ class DriveService:
 
         return app
 
-    def watch(self) -> None:
-        """Wake a silent car and close idle connections every half second, until stop()."""
-        while not self._stopped:
-            self.sleep(_WATCH_SECONDS)
-            try:
-                self._check_connections()
-            except Exception:  # the next round must take place all the same
-                logger.exception("the watch failed; it goes on")
+    def driving_peer(self) -> Peer | None:
+        """Return the client that drives."""
+        driving = self._driving_session()
+        return driving.peer if driving else None
 
-    def stop(self) -> None:
-        """Wait for the decision that is being made, make no more, and let watch() return."""
-        self._stopped = True
-        self._arbiter.end()
+    def check_sessions(self) -> None:
+        """Wake a silent car and close idle sessions; call this about twice a second."""
+        self._polling.close_idle()
+        for session in list(self._sessions.values()):
+            if isinstance(session, WebsocketSession):
+                session.ping()
+        if (silent := self._arbiter.wake()) is not None:
+            self._session.stats.warn("the car was silent for 3 s; a message was sent to wake it")
+            self._send_manual(silent)
+        for sid in self._arbiter.pending_manual():
+            self._send_manual(sid)
 
     def on_open(self, session: PollingSession) -> None:
         """Take note of a polling session."""
@@ -168,16 +146,15 @@ class DriveService:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         sid = query.get("sid", [""])[0]
         polling = self._polling.get(sid)
-        is_known = polling is not None if sid else query.get("EIO") in (["3"], ["4"])
+        is_valid = polling is not None if sid else query.get("EIO") in (["3"], ["4"])
         try:
-            if not (is_known and query.get("transport") == ["websocket"] and self._access.is_same_origin(environ)):
+            same_origin = self._server.access.is_same_origin(environ)
+            if not (is_valid and query.get("transport") == ["websocket"] and same_origin):
                 raise BadHandshake("no websocket for this session, version of Engine.IO, or page of another site")
-            sock, lock = self._host.socket_of(environ), self._host.make_lock()
-            websocket = Websocket(sock, headers_of(environ), lock, lambda: self.sleep(0))
+            websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
             return [f"{error}\n".encode()]
-        environ[UPGRADED] = True
         protocol = SocketIOConnection(eio3=query.get("EIO") == ["3"], joined=bool(polling and polling.client))
         session = WebsocketSession(sid or secrets.token_urlsafe(15), websocket, protocol, peer_of(environ))
         try:
@@ -223,7 +200,7 @@ class DriveService:
                 self._leave(session.sid)
             if reaction.close:
                 return
-            self.sleep(0)  # a client that sends without pause must not block the others
+            self._sleep(0)  # a client that sends without pause must not block the others
 
     def _answer_websocket(self, session: WebsocketSession, event: TelemetryEvent) -> None:
         arrived = session.websocket.arrived
@@ -243,7 +220,7 @@ class DriveService:
         if self._arbiter.driving_sid != before:
             self._notify("a car is connected" if before is None else "another car is connected, and drives")
         if reply.after:
-            self.sleep(reply.after)
+            self._sleep(reply.after)
         session.send(reply)
         if session.sid not in self._sessions:
             self._leave(session.sid)  # closed by another thread meanwhile; it would be driving forever
@@ -265,18 +242,6 @@ class DriveService:
             driver = self._arbiter.driver
             self._notify(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
-    def _check_connections(self) -> None:
-        self.connections.close_late()
-        self._polling.close_idle()
-        for session in list(self._sessions.values()):
-            if isinstance(session, WebsocketSession):
-                session.ping()
-        if (silent := self._arbiter.wake()) is not None:
-            self._session.stats.warn("the car was silent for 3 s; a message was sent to wake it")
-            self._send_manual(silent)
-        for sid in self._arbiter.pending_manual():
-            self._send_manual(sid)
-
     def _send_manual(self, sid: str) -> None:
         if (session := self._sessions.get(sid)) is not None:
             session.send_unasked(MANUAL)
@@ -292,10 +257,6 @@ class DriveService:
 
     def _driving_session(self) -> Session | None:
         return self._sessions.get(self._arbiter.driving_sid or "")
-
-    def _driving_peer(self) -> Peer | None:
-        driving = self._driving_session()
-        return driving.peer if driving else None
 
 
 class _RateLimit:

@@ -4,6 +4,8 @@ import select
 import socketserver
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
@@ -18,6 +20,8 @@ _SOCKET = "bcclone.socket"
 _SWITCH_SECONDS = 0.0005
 _POLL_SECONDS = 0.1
 
+sleep = time.sleep  # pauses only the current request
+
 
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
@@ -25,8 +29,18 @@ def socket_of(environ: dict[str, Any]) -> Any:
 
 
 def make_lock() -> Any:
-    """Return a lock for sending."""
+    """Return a lock that blocks only the current request."""
     return threading.Lock()
+
+
+def make_event() -> Any:
+    """Return an event whose wait() blocks only the current request."""
+    return threading.Event()
+
+
+def start(function: Callable[..., Any], *arguments: Any) -> None:
+    """Run a function in parallel to the requests, in a thread of its own."""
+    threading.Thread(target=function, args=arguments, daemon=True).start()
 
 
 def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
@@ -56,7 +70,7 @@ def _accept(server: "_ThreadingServer", stop: StopSocket) -> None:
 class _Handler(WSGIRequestHandler):
     """Adds the socket to the app's environ, and prints nothing about clients.
 
-    Responses are HTTP/1.0, so that the end of the connection ends the body, which also suits event streams.
+    Responses are HTTP/1.0, so that the end of the connection ends the body, which also suits long polling.
     """
 
     timeout = limits.REQUEST_SECONDS
@@ -103,7 +117,7 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
         return sock, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing about a client's faults; faults of the app are logged in server.py."""
+        """Print nothing about a client's faults; faults of the app are logged by WebServer."""
 
 
 def _end_response() -> list[bytes]:

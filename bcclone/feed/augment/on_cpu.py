@@ -3,30 +3,17 @@
 import threading
 
 import numpy as np
-import simplejpeg
 
 from bcclone.dataset.images import Image, Preprocessing
 from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kernel import Parameters, Scratch, augment_images
-from bcclone.feed.augment.parameters import (
-    AugmentationInputs,
-    Cameras,
-    Draws,
-    Extent,
-    band_rows,
-    blur_taps_of,
-    camera_moves,
-    draw,
-    jpeg_quality_of,
-    light_of,
-    patches_of,
-    shadows_of,
-    steering_change,
-)
+from bcclone.feed.augment.kernel import Parameters, Scratch, draw_views
+from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent, Numbers
+from bcclone.feed.augment.kinds import LENS, draw, numbers_of
+from bcclone.feed.augment.light import levels_of, light_of
+from bcclone.feed.augment.shadows import band_rows, shadows_of
+from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.system.arrays import Float32Array
-
-_LOG_LEVELS = np.log(np.maximum(np.arange(256, dtype=np.float32), 1e-6) / 255)
 
 
 class CpuAugmenter:
@@ -53,8 +40,8 @@ class CpuAugmenter:
         images, into: uint8 (samples, height, width, 3) or windows of them, whose frames change alike; steering:
         float32 (samples, 1), -1 to 1.
         """
-        settings, extent = self._settings, self._extent
-        move = camera_moves(draws, settings)
+        settings, extent, numbers = self._settings, self._extent, numbers_of(draws)
+        move = camera_moves(numbers, settings)
         if not hasattr(self._thread, "scratch"):
             self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
         count, below = images.shape[1] if images.ndim == 5 else 1, extent.top + extent.rows
@@ -62,10 +49,10 @@ class CpuAugmenter:
         frames, views = images.reshape(shape), into.reshape(shape)
         for unchanged in (slice(0, extent.top), slice(below, None)):
             views[:, :, unchanged] = frames[:, :, unchanged]
-        parameters = self._parameters(draws, move, inputs)
-        augment_images(frames, views, extent.top, parameters, self._thread.scratch)
-        if settings.noise:
-            _compress(views[:, :, extent.top : below], jpeg_quality_of(draws, settings.noise))
+        draw_views(frames, views, extent.top, self._parameters(numbers, move, inputs), self._thread.scratch)
+        for kind in LENS:
+            if fraction := getattr(settings, kind.setting):
+                kind.on_cpu(views, extent, kind.parameters(numbers, fraction, extent, np))
         if self._preprocessing.color != "RGB":
             for view in views[:, :, extent.top : below].reshape(-1, extent.rows, *images.shape[-2:]):
                 self._preprocessing.convert_colors(view, view)
@@ -74,28 +61,18 @@ class CpuAugmenter:
         change = steering_change(move, inputs.lookahead_m)
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
 
-    def _parameters(self, draws: Draws, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
-        """Return the parameters; kinds that are turned off have values that change nothing."""
+    def _parameters(self, numbers: Numbers, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
+        """Return the parameters of the views; kinds that are turned off have values that change nothing."""
         settings, extent = self._settings, self._extent
         warp = self._cameras.warps(move, inputs.flipped)
-        light = light_of(draws, settings.appearance, self._preprocessing.rgb_matrix)
+        light = light_of(numbers, settings.appearance, self._preprocessing.rgb_matrix)
         return Parameters(
             sky=warp.sky,
             ground=warp.ground,
             horizon=warp.horizon_row(extent.width, extent.rows),
             moved=inputs.flipped | settings.moves_camera,
             matrix=np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2),
-            levels=255 * np.exp(light.gamma[:, np.newaxis] * _LOG_LEVELS),
-            shadows=shadows_of(draws, settings.shadows, extent),
+            levels=levels_of(light),
+            shadows=shadows_of(numbers, settings.shadows, extent),
             band_rows=band_rows(extent),
-            taps=blur_taps_of(draws, settings.blur),
-            patches=patches_of(draws, settings.patches, extent),
         )
-
-
-def _compress(views: Image, quality: Float32Array) -> None:
-    """Encode images, uint8 (samples, frames, rows, width, 3), as JPEGs and decode them, unless their quality is 0."""
-    for sample in np.flatnonzero(quality).tolist():
-        for view in views[sample]:
-            data = simplejpeg.encode_jpeg(view, quality=int(quality[sample]), colorsubsampling="420")
-            simplejpeg.decode_jpeg(data, buffer=view)

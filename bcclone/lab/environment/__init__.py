@@ -9,16 +9,22 @@ Importing this loads neither TensorFlow nor the renderer; the first environment 
 pip install 'bcclone[gym]'.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import UserError
+from bcclone.system.settings import check_settings, setting
 
 try:
     from gymnasium.envs.registration import register, registry
 except ImportError as error:
     raise UserError(f"Gymnasium is not installed ({error}); install it with: pip install 'bcclone[gym]'") from None
 
-from bcclone.lab.environment.environment_settings import ACTIONS, OBSERVATIONS, EnvironmentSettings
-
-__all__ = ["ACTIONS", "OBSERVATIONS", "EnvironmentSettings"]
+OBSERVATIONS = ("center", "left", "right", "segmentation", "depth")
+ACTIONS = ("steering", "steering-throttle")
 
 for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "random:0")):
     if f"bcclone/{_name}-v0" not in registry:
@@ -28,3 +34,49 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
             vector_entry_point="bcclone.lab.environment.vector_env:DrivingVectorEnv",
             kwargs={"road": _road},
         )
+
+
+@dataclass(frozen=True)
+class EnvironmentSettings:
+    """What an environment simulates, which observations it gives and which actions it takes.
+
+    observations: one of OBSERVATIONS gives an array, several a dictionary of arrays; limit_m: distance from the centre
+    line at which an episode ends, 0 for the moment when a wheel leaves the road; time_limit: of simulated seconds.
+    """
+
+    road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
+    reverse: bool = setting(False, "drive the road in the opposite direction")
+    height: int = setting(FRAME_HEIGHT, "height of the pictures", minimum=8, maximum=2048)
+    width: int = setting(FRAME_WIDTH, "width of the pictures", minimum=8, maximum=4096)
+    observations: tuple[str, ...] = setting(("center",), "what is observed", choices=OBSERVATIONS, several=True)
+    action: str = setting("steering", "what is controlled; with steering alone, the speed is held", choices=ACTIONS)
+    speed_mph: float = setting(20.0, "speed that is held", unit="MPH", minimum=1, maximum=TOP_SPEED_MPH)
+    laps: float = setting(1.0, "laps of an episode", minimum=0, above_minimum=True, maximum=1000)
+    limit_m: float = setting(
+        0.0,
+        "distance from the centre line that ends an episode",
+        unit="M",
+        minimum=0,
+        maximum=LOST_M,
+        zero="a wheel off the road",
+    )
+    time_limit: float = setting(300.0, "longest episode, in simulated seconds", minimum=0.04, maximum=1e6)
+    random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.observations or len(set(self.observations)) < len(self.observations):
+            raise ValueError(f"observations {self.observations}, expected each at most once, and at least one")
+
+
+def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
+    """Return the conditions with changes: values by name, or other Conditions in their place. Raises ValueError."""
+    if isinstance(changes, Conditions):
+        return changes
+    if not isinstance(changes, Mapping):
+        raise ValueError(f"conditions are {changes!r}, expected values by name, such as {{'fog': 2}}")  # noqa: TRY004
+    names = [each.name for each in fields(Conditions)]
+    if unknown := sorted(str(name) for name in set(changes) - set(names)):
+        raise ValueError(f"unknown conditions {', '.join(unknown)}; expected {', '.join(names)}")
+    return replace(conditions, **changes)

@@ -1,5 +1,7 @@
 """The simulator as a Gymnasium environment."""
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -10,14 +12,57 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from bcclone.dataset.images import Image
-from bcclone.lab.environment.environment_settings import EnvironmentSettings, changed_conditions
+from bcclone.lab.environment import EnvironmentSettings, changed_conditions
 from bcclone.lab.environment.episode import FARTHEST_M, Episode, Observation
-from bcclone.lab.environment.window import Window
 from bcclone.simulator.render import LABELS
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import UserError
 
 _CONDITIONS = {each.name for each in fields(Conditions)}
+_LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
+_UNSEEN = ("dummy", "offscreen")  # drivers that SDL falls back to where there is no display
+
+
+class Window:
+    """A window for pictures of one size; without a display, a note, and nothing is shown.
+
+    Raises UserError where there is no pygame.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        try:
+            import pygame
+        except ImportError as error:
+            raise UserError(
+                f"render_mode human needs pygame ({error}); install it with: pip install 'bcclone[gym]'"
+            ) from None
+        self._pygame: Any = pygame
+        self._surface: Any = None
+        scale = max(_LEAST_WIDTH_PX // width, 1)
+        pygame.display.init()
+        if pygame.display.get_driver() in _UNSEEN and "SDL_VIDEODRIVER" not in os.environ:
+            pygame.display.quit()
+            print("note: there is no display, so render_mode human shows nothing", file=sys.stderr)
+            return
+        pygame.display.set_caption("bcclone")
+        self._surface = pygame.display.set_mode((width * scale, height * scale))
+        self._clock = pygame.time.Clock()
+
+    def show(self, picture: Image) -> None:
+        """Show a picture, and wait until the next one is due."""
+        if self._surface is None:
+            return
+        pygame = self._pygame
+        pygame.event.pump()
+        image = pygame.surfarray.make_surface(np.swapaxes(picture, 0, 1))
+        self._surface.blit(pygame.transform.scale(image, self._surface.get_size()), (0, 0))
+        pygame.display.flip()
+        self._clock.tick(round(1 / FRAME_SECONDS))
+
+    def close(self) -> None:
+        """Close the window; it may be closed twice."""
+        self._pygame.display.quit()
 
 
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
@@ -28,11 +73,11 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
     conditions = changed_conditions(Conditions(), values.get("conditions", {}))
     conditions = replace(conditions, **{name: value for name, value in values.items() if name in _CONDITIONS})
     others = {name: value for name, value in values.items() if name not in {*_CONDITIONS, "conditions"}}
-    known = {each.name for each in fields(EnvironmentSettings)}
-    if unknown := sorted(set(others) - known):
-        raise TypeError(f"unknown argument {', '.join(unknown)}; expected {', '.join(sorted(known | _CONDITIONS))}")
-    if isinstance(names := others.get("observations"), list):
-        others["observations"] = tuple(names)
+    names = {each.name for each in fields(EnvironmentSettings)}
+    if unknown := sorted(set(others) - names):
+        raise TypeError(f"unknown argument {', '.join(unknown)}; expected {', '.join(sorted(names | _CONDITIONS))}")
+    if isinstance(observations := others.get("observations"), list):
+        others["observations"] = tuple(observations)
     return EnvironmentSettings(**others, conditions=conditions)
 
 
@@ -75,7 +120,7 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     @property
     def episode(self) -> Episode:
-        """Return the drive itself, for experts and tests that may know more than what is observed."""
+        """Return the drive itself, for experts and tests that need more than the observations."""
         return self._episode
 
     def reset(
@@ -91,9 +136,9 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         """Advance by 0.04 s. Raises gymnasium.error.ResetNeeded after the end of an episode."""
         if self._episode.ended:
             raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
-        done = self._episode.step(action)
+        step = self._episode.step(action)
         self._show()
-        return done.observation, done.reward, done.terminated, done.truncated, done.info
+        return step.observation, step.reward, step.terminated, step.truncated, step.info
 
     def render(self) -> Image | None:
         """Return the picture of the centre camera in the mode rgb_array."""

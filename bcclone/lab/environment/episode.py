@@ -1,20 +1,21 @@
-"""Drive an episode step by step: controls in, frames, reward and the figures of the drive out; without Gymnasium."""
+"""Drive an episode step by step, without Gymnasium: controls in; frames, reward and figures out."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MPH
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.lab.environment.environment_settings import EnvironmentSettings, changed_conditions
+from bcclone.lab.environment import EnvironmentSettings, changed_conditions
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
-from bcclone.simulator.obstacles import Obstacles
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.scene import Obstacles
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
@@ -27,7 +28,6 @@ _STEPS = round(FRAME_SECONDS / STEP_SECONDS)
 _SECTOR_M = 50.0
 _NEXT_SECONDS = 1.0
 _START_OFFSET_M, _START_TURN_DEGREES = 0.8, 4.0  # largest of random starts
-_DRIVE_OPTIONS = ("start_m", "offset_m", "turn_degrees", "speed_mph")
 _WORLD_OPTIONS = ("road", "conditions")
 
 Observation = Any  # an array, or a dictionary of arrays
@@ -48,9 +48,12 @@ class Start:
         check_settings(self)
 
 
+_DRIVE_OPTIONS = tuple(each.name for each in fields(Start))
+
+
 @dataclass(frozen=True)
 class Step:
-    """What a step leads to, as Gymnasium has it; info: Episode.info()."""
+    """The result of a step, with Gymnasium's names; info: Episode.info()."""
 
     observation: Observation
     reward: float
@@ -82,18 +85,18 @@ class Episode:
         """Begin an episode; return its first observation and info.
 
         options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of Conditions by name; road.
-        They hold for this episode. Raises ValueError for others, UserError for a road that cannot be built; the present
-        episode goes on then.
+        They hold for this episode. Raises ValueError for other options, and UserError for a road that cannot be built;
+        then the present episode goes on.
         """
-        given = dict(options or {})
-        if unknown := sorted(set(given) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
+        values = dict(options or {})
+        if unknown := sorted(set(values) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
             expected = ", ".join((*_DRIVE_OPTIONS, *_WORLD_OPTIONS))
             raise ValueError(f"unknown option {', '.join(unknown)}; expected {expected}")
-        conditions = changed_conditions(self.settings.conditions, given.get("conditions", {}))
-        chosen = Start(**{name: _number(name, given[name]) for name in _DRIVE_OPTIONS if name in given})
-        self._open(given.get("road", self.settings.road), conditions, chosen.start_m)
+        conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
+        chosen = Start(**{name: _number(name, values[name]) for name in _DRIVE_OPTIONS if name in values})
+        self._open(values.get("road", self.settings.road), conditions, chosen.start_m)
         start = self._random_start(randomness) if self.settings.random_start else Start()
-        self._begin(replace(start, **{name: getattr(chosen, name) for name in _DRIVE_OPTIONS if name in given}))
+        self._begin(replace(start, **{name: getattr(chosen, name) for name in _DRIVE_OPTIONS if name in values}))
         return self.observe(), self.info()
 
     def step(self, action: npt.NDArray[np.floating]) -> Step:
@@ -103,7 +106,7 @@ class Episode:
         """
         tracked, car = self.tracked, self.tracked.car
         steering, *others = self._checked(action)
-        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, steering)
+        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, Answer(steering))
         car.control(steering, throttle)
         before = tracked.progress_m
         for _ in range(_STEPS):
@@ -123,7 +126,7 @@ class Episode:
         return Step(self.observe(), reward - PENALTY * failed, failed or goal, truncated, info)
 
     def observe(self) -> Observation:
-        """Return what is observed now: an array, or a dictionary of arrays for several observations."""
+        """Return the present observation: an array, or a dictionary of arrays for several observations."""
         names, seconds = self.settings.observations, self.tracked.seconds
         if names == ("center",):
             return self._renderer.frame(self.tracked.car, seconds=seconds)

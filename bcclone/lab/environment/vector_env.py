@@ -17,11 +17,11 @@ _Batch = tuple[Observation, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.
 
 
 class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArray[Any]]):
-    """Cars that drive apart from each other on the same road, as DrivingEnv does.
+    """Cars on the same road that do not meet each other; each drives as in DrivingEnv.
 
     The cars share the scene, so many take little memory. An episode that has ended begins anew with the next step, with
-    the options of the last reset(). threads: that draw the frames, 0 for one per core. Raises ValueError for less than
-    one car and for another render_mode than rgb_array.
+    the options of the last reset(). threads: number that draw the frames, 0 for one per core. Raises ValueError for
+    less than one car and for another render_mode than rgb_array.
     """
 
     metadata = DrivingEnv.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
@@ -47,7 +47,7 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode of every car. seed: of the first car, the others count on; or one for each.
 
-        options: those of Episode.reset(), for all cars and also for the episodes that follow by themselves.
+        options: as in Episode.reset(), for all cars, also for the episodes that follow without a reset().
         """
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
         for number, one in enumerate(seeds):

@@ -1,7 +1,7 @@
 """The format csv: table.csv, one line for each row, and the image files as they were recorded.
 
 UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths are relative to the
-table and have forward slashes. A value that is not known is empty.
+table and have forward slashes. An unknown value is empty.
 """
 
 import csv
@@ -9,17 +9,16 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bcclone.lab.exchange.rows import ExchangedRow, Source, suffix_of
+from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, Source, suffix_of
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError
 
 TABLE = "table.csv"
-_NUMBERS = ("steering", "throttle", "brake", "speed_mph")
 _POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
 COLUMNS = (
-    "recording", "episode", "time_ms", *CAMERAS, *_NUMBERS, "driver", "take_over", "track", *_POINT,
+    "recording", "episode", "time_ms", *CAMERAS, *NUMBERS, "driver", "take_over", "track", *_POINT,
 )  # fmt: skip
 
 
@@ -45,19 +44,18 @@ def _write_images(row: ExchangedRow, index: int, folder: Path) -> dict[str, str]
 
 def _cells(row: ExchangedRow) -> dict[str, object]:
     cells: dict[str, object] = {"recording": row.recording, "episode": row.episode, "time_ms": row.time_ms}
-    cells |= {name: repr(value) for name, value in zip(_NUMBERS, row.numbers, strict=True)}
+    cells |= {name: repr(value) for name, value in zip(NUMBERS, row.numbers, strict=True)}
     if row.driven:
-        cells |= {"driver": row.driven.driver, "take_over": row.driven.take_over or ""}
-    if point := row.point:
-        values = (point.seconds, point.x_m, point.z_m, point.cross_track_m)
-        cells |= {"track": point.track} | {name: repr(value) for name, value in zip(_POINT, values, strict=True)}
+        cells |= {"driver": row.driver, "take_over": row.take_over or ""}
+    if row.point:
+        cells |= {"track": row.track} | {name: repr(value) for name, value in zip(_POINT, row.position, strict=True)}
     return cells
 
 
 def read(path: Path) -> Iterator[ExchangedRow]:
     """Yield the rows of a table, or of the folder that holds table.csv.
 
-    Of the columns, only center and time_ms are needed with steering; others that are missing are 0 or not known.
+    A table needs the columns center, time_ms and steering; other numbers that are missing are 0.
     Raises UserError for a row that cannot be read.
     """
     path = path / TABLE if path.is_dir() else path
@@ -81,20 +79,20 @@ def read(path: Path) -> Iterator[ExchangedRow]:
 
 def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
     try:
-        given = {name: text for name, text in cells.items() if text}
-        driver, take_over, track = (given.get(name, "") for name in ("driver", "take_over", "track"))
+        filled = {name: text for name, text in cells.items() if text}
+        driver, take_over, track = (filled.get(name, "") for name in ("driver", "take_over", "track"))
         driven = DrivenRow(driver, int(take_over) if take_over else None) if driver else None
         return ExchangedRow(
-            recording=int(given.get("recording", 0)),
-            episode=int(given.get("episode", 0)),
-            time_ms=int(given["time_ms"]),
-            images={camera: _image(path, given[camera]) for camera in CAMERAS if camera in given},
-            steering=_number(given, "steering"),
-            throttle=_number(given, "throttle", 0.0),
-            brake=_number(given, "brake", 0.0),
-            speed_mph=_number(given, "speed_mph", 0.0),
+            recording=int(filled.get("recording", 0)),
+            episode=int(filled.get("episode", 0)),
+            time_ms=int(filled["time_ms"]),
+            images={camera: _image(path, filled[camera]) for camera in CAMERAS if camera in filled},
+            steering=_number(filled, "steering"),
+            throttle=_number(filled, "throttle", 0.0),
+            brake=_number(filled, "brake", 0.0),
+            speed_mph=_number(filled, "speed_mph", 0.0),
             driven=driven,
-            point=_point(given, track) if track else None,
+            point=_point(filled, track) if track else None,
         )
     except KeyError as error:
         raise UserError(f"{path}: line {line}: {error} is empty; fill it in, or remove the line") from None
@@ -102,20 +100,20 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
         raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
 
 
-def _point(given: Mapping[str, str], track: str) -> TracePoint:
-    seconds, x_m, z_m, cross_track_m = (_number(given, name) for name in _POINT)
+def _point(filled: Mapping[str, str], track: str) -> TracePoint:
+    seconds, x_m, z_m, cross_track_m = (_number(filled, name) for name in _POINT)
     return TracePoint(seconds, track, x_m, z_m, cross_track_m)
 
 
-def _number(given: Mapping[str, str], name: str, default: float | None = None) -> float:
-    if name not in given and default is not None:
+def _number(filled: Mapping[str, str], name: str, default: float | None = None) -> float:
+    if name not in filled and default is not None:
         return default
     try:
-        value = float(given[name])
+        value = float(filled[name])
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{name} is {given[name][:40]!r}, expected a number with a decimal point")
+        raise ValueError(f"{name} is {filled[name][:40]!r}, expected a number with a decimal point")
     return value
 
 

@@ -21,7 +21,7 @@ class ExportSettings:
     output: Path = setting(Path("export"), "folder to write, or the file of --to robomimic; must be new", short="-o")
     to: str = setting(CSV, "format", choices=EXPORT_FORMATS)
     cameras: tuple[str, ...] = setting(
-        (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", unit="NAMES", shown="those of the source",
+        (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", unit="NAMES", shown="all of the source",
         parse=parse_names, choices=CAMERAS,
     )  # fmt: skip
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows cannot be used")
@@ -37,7 +37,7 @@ class ImportSettings:
     source: Path
     output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty", short="-o")
     format: str | None = setting(
-        None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="found by its files"
+        None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"
     )
 
     def __post_init__(self) -> None:

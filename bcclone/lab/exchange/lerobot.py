@@ -1,8 +1,8 @@
 """The format lerobot: a LeRobot data set, version 3.0, with image files instead of videos, so that it keeps the JPEGs.
 
 meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
-images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. Beside
-LeRobot's `action` and `observation.state`, which are float32, `recorded` has the values of the log to the last bit.
+images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. LeRobot's
+`action` and `observation.state` are float32; our own column `recorded` has the values of the log to the last bit.
 Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
 """
 
@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.exchange.episodes import episodes_of
 from bcclone.lab.exchange.lerobot_statistics import Statistics
-from bcclone.lab.exchange.rows import ExchangedRow, Source, position_of, suffix_of
+from bcclone.lab.exchange.rows import ACTIONS, NUMBERS, ExchangedRow, Source, suffix_of
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import TracePoint
@@ -30,8 +29,7 @@ _EPISODES_PATH, _TASKS_PATH, _STATS_PATH = (
 _FILE_MB, _FILES_PER_CHUNK = 100, 1000
 _TASK = "Drive along the road."
 _IMAGE, _ACTION, _STATE, _RECORDED = "observation.images.", "action", "observation.state", "recorded"
-_ACTIONS, _NUMBERS = ["steering", "throttle", "brake"], ["steering", "throttle", "brake", "speed_mph"]
-_POSITION = ["seconds", "x_m", "z_m", "cross_track_m"]
+_POSITION = ("seconds", "x_m", "z_m", "cross_track_m")
 _ROWS_AT_ONCE = 256
 
 
@@ -52,7 +50,7 @@ def write(source: Source, folder: Path, name: str) -> None:
     with _DataFiles(folder, features) as files:
         episodes = [
             _write_episode(files, _records(rows, number, source.rows_per_second), statistics)
-            for number, rows in episodes_of(source)
+            for number, rows in source.episodes()
         ]
     pyarrow, parquet = load_pyarrow()
     _make_parent(folder / _EPISODES_PATH)
@@ -68,9 +66,9 @@ def _features(source: Source) -> dict[str, dict[str, Any]]:
     image = {"dtype": "image", "shape": [*source.size, 3], "names": ["height", "width", "channels"]}
     features = {f"{_IMAGE}{camera}": image for camera in source.cameras}
     features |= {
-        _STATE: _feature("float32", ["speed_mph"]),
-        _ACTION: _feature("float32", _ACTIONS),
-        _RECORDED: _feature("float64", _NUMBERS),
+        _STATE: _feature("float32", NUMBERS[3:]),
+        _ACTION: _feature("float32", ACTIONS),
+        _RECORDED: _feature("float64", NUMBERS),
         "time_ms": _feature("int64"),
         "recording": _feature("int64"),
     }
@@ -82,8 +80,8 @@ def _features(source: Source) -> dict[str, dict[str, Any]]:
     return features | {name: _feature("int64") for name in ("frame_index", "episode_index", "index", "task_index")}
 
 
-def _feature(dtype: str, names: list[str] | None = None) -> dict[str, Any]:
-    return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
+def _feature(dtype: str, names: Sequence[str] = ()) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [len(names) or 1], "names": list(names) or None}
 
 
 class _DataFiles:
@@ -167,10 +165,10 @@ def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -
             _RECORDED: row.numbers,
             "time_ms": row.time_ms,
             "recording": row.recording,
-            "driver": row.driven.driver if row.driven else "",
-            "take_over": (row.driven and row.driven.take_over) or 0,
-            "track": row.point.track if row.point else "",
-            "position": position_of(row),
+            "driver": row.driver,
+            "take_over": row.take_over,
+            "track": row.track,
+            "position": row.position,
             "timestamp": frame / rows_per_second,
             "frame_index": frame,
             "episode_index": episode,
@@ -211,8 +209,8 @@ def _make_parent(path: Path) -> None:
 def read(folder: Path) -> Iterator[ExchangedRow]:
     """Yield the frames of a data set of version 2 or 3 with image features; raises UserError for any other.
 
-    Without our own columns, the steering, throttle and brake are those of `action`, by their names, and the times are
-    counted from 1970, an hour for each episode.
+    Without our own column `recorded`, steering, throttle and brake are taken from `action`, by their names. Without
+    `time_ms`, times are counted from 1970, an hour for each episode.
     """
     _, parquet = load_pyarrow()
     info = _read_info(folder / INFO)
@@ -258,7 +256,7 @@ def _columns(path: Path, info: Mapping[str, Any]) -> dict[str, Any]:
     numbers: dict[str, tuple[str, int]] = {}
     for column in (_STATE, _ACTION, _RECORDED):  # the last one counts
         names = _flat_names(features.get(column, {}).get("names"))
-        numbers |= {name: (column, place) for place, name in enumerate(names) if name in _NUMBERS}
+        numbers |= {name: (column, place) for place, name in enumerate(names) if name in NUMBERS}
     if "steering" not in numbers:
         raise UserError(
             f"{path}: no feature named 'steering' in {_ACTION} (it has: "

@@ -1,4 +1,4 @@
-"""Statistics of a LeRobot data set, with which its policies scale their inputs: meta/stats.json."""
+"""Statistics of a LeRobot data set, meta/stats.json; its policies scale their inputs by them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from bcclone.lab.exchange.rows import decode
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
-_IMAGES_LOOKED_AT, _EVERY_PIXEL = 100, 4  # about how many of each camera; every fourth pixel in a row and a column
+_IMAGES_READ, _EVERY_PIXEL = 100, 4  # of each camera, about; every fourth pixel in a row and a column
 
 
 class Statistics:
@@ -19,7 +19,7 @@ class Statistics:
             name: [] for name, each in features.items() if each["dtype"] not in ("image", "string")
         }
         self._colors: dict[str, list[Any]] = {name: [] for name, each in features.items() if each["dtype"] == "image"}
-        self._between, self._count = max(rows // _IMAGES_LOOKED_AT, 1), 0
+        self._between, self._count = max(rows // _IMAGES_READ, 1), 0
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add a frame."""
@@ -32,22 +32,22 @@ class Statistics:
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """Return the content of stats.json: numbers have the shape of the feature, colours (3, 1, 1), 0 to 1."""
-        found: dict[str, dict[str, Any]] = {
+        content: dict[str, dict[str, Any]] = {
             name: _statistics(np.array(values, np.float64)) for name, values in self._values.items()
         }
         for name, colors in self._colors.items():
             of_pixels = _statistics(np.concatenate(colors))
             shaped: dict[str, Any] = {key: [[[one]] for one in value] for key, value in of_pixels.items()}
-            found[name] = shaped | {"count": [len(colors)]}
-        return found
+            content[name] = shaped | {"count": [len(colors)]}
+        return content
 
 
 def _statistics(values: Any) -> dict[str, list[float]]:
-    """Return the statistics of each column, ignoring values that are not known."""
-    known = np.where(np.isnan(values).all(axis=0), 0.0, values)
-    found = {
-        "min": np.nanmin(known, axis=0), "max": np.nanmax(known, axis=0),
-        "mean": np.nanmean(known, axis=0), "std": np.nanstd(known, axis=0),
+    """Return the statistics of each column, ignoring NaN."""
+    columns = np.where(np.isnan(values).all(axis=0), 0.0, values)
+    statistics = {
+        "min": np.nanmin(columns, axis=0), "max": np.nanmax(columns, axis=0),
+        "mean": np.nanmean(columns, axis=0), "std": np.nanstd(columns, axis=0),
     }  # fmt: skip
-    found |= {name: np.nanquantile(known, share, axis=0) for name, share in _QUANTILES.items()}
-    return {name: each.tolist() for name, each in found.items()} | {"count": [len(values)]}
+    statistics |= {name: np.nanquantile(columns, share, axis=0) for name, share in _QUANTILES.items()}
+    return {name: each.tolist() for name, each in statistics.items()} | {"count": [len(values)]}

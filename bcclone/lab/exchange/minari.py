@@ -7,22 +7,18 @@ Rewards are 0, since a recording has none. Source: Minari 0.5.4, dataset/_storag
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from bcclone.lab.exchange.episodes import episodes_of
-from bcclone.lab.exchange.growing import GrowingDataset
-from bcclone.lab.exchange.rows import ExchangedRow, Source, position_of
+from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, image_dataset, write_images
 
 _DATA, _FILE, _METADATA = "data", "main_data.hdf5", "metadata.json"
 _MINARI_VERSION = "0.5.4"  # the version whose format this is
 _SPEED_LIMIT_MPH = 1000.0
-_ACTIONS = ("steering", "throttle", "brake")
 _LOW, _HIGH = (-1.001, -1.001, -1.001), (1.001, 1.001, 1.001)  # the simulator sometimes writes 1.0000001
 
 
@@ -33,7 +29,7 @@ def write(source: Source, folder: Path, name: str) -> None:
     with h5py.File(data / _FILE, "w", track_order=True) as file:
         steps = [
             _write_episode(file.create_group(f"episode_{number}"), number, rows, source)
-            for number, rows in episodes_of(source)
+            for number, rows in source.episodes()
         ]
     size_mb = round((data / _FILE).stat().st_size / 1e6, 1)
     metadata = _metadata(source, _id_of(name)) | {
@@ -51,15 +47,8 @@ def _id_of(name: str) -> str:
 def _write_episode(group: h5py.Group, number: int, rows: Iterable[ExchangedRow], source: Source) -> int:
     """Write an episode; return the number of its steps."""
     observations = group.create_group("observations")
-    images = {camera: GrowingDataset(observations, camera, (), h5py.vlen_dtype(np.uint8)) for camera in source.cameras}
-    observed = []  # the rows without their images
-    for row in rows:
-        _append_images(images, row)
-        observed.append(replace(row, images={}))
-    _append_images(images, row)
-    observed.append(observed[-1])
-    for dataset in images.values():
-        dataset.close()
+    datasets = {camera: image_dataset(observations, camera, (), h5py.vlen_dtype(np.uint8)) for camera in source.cameras}
+    observed = write_images(datasets, _last_repeated(rows), lambda image: np.frombuffer(image, np.uint8))
     steps = len(observed) - 1
     group.attrs.update({"id": number, "total_steps": steps})
     observations["speed_mph"] = np.array([[row.speed_mph] for row in observed])
@@ -71,9 +60,10 @@ def _write_episode(group: h5py.Group, number: int, rows: Iterable[ExchangedRow],
     return steps
 
 
-def _append_images(images: Mapping[str, GrowingDataset], row: ExchangedRow) -> None:
-    for camera, dataset in images.items():
-        dataset.append(np.frombuffer(row.images[camera], np.uint8))
+def _last_repeated(rows: Iterable[ExchangedRow]) -> Iterator[ExchangedRow]:
+    for row in rows:
+        yield row
+    yield row
 
 
 def _write_infos(infos: h5py.Group, observed: Sequence[ExchangedRow], source: Source) -> None:
@@ -81,11 +71,11 @@ def _write_infos(infos: h5py.Group, observed: Sequence[ExchangedRow], source: So
     infos["time_ms"] = np.array([row.time_ms for row in observed])
     infos["recording"] = np.array([row.recording for row in observed])
     if source.has_drivers:
-        infos["driver"] = _texts(row.driven.driver if row.driven else "" for row in observed)
-        infos["take_over"] = np.array([(row.driven and row.driven.take_over) or 0 for row in observed])
+        infos["driver"] = _texts(row.driver for row in observed)
+        infos["take_over"] = np.array([row.take_over for row in observed])
     if source.has_trace:
-        infos["track"] = _texts(row.point.track if row.point else "" for row in observed)
-        infos["position"] = np.array([position_of(row) for row in observed])
+        infos["track"] = _texts(row.track for row in observed)
+        infos["position"] = np.array([row.position for row in observed])
 
 
 def _texts(texts: Iterable[str]) -> Any:
@@ -96,7 +86,7 @@ def _metadata(source: Source, dataset_id: str) -> dict[str, Any]:
     image = _box("uint8", (*source.size, 3), 0, 255)
     spaces = dict.fromkeys(source.cameras, image)
     spaces["speed_mph"] = _box("float64", (1,), -_SPEED_LIMIT_MPH, _SPEED_LIMIT_MPH)
-    action = {"type": "Box", "dtype": "float64", "shape": [len(_ACTIONS)], "low": list(_LOW), "high": list(_HIGH)}
+    action = {"type": "Box", "dtype": "float64", "shape": [len(ACTIONS)], "low": list(_LOW), "high": list(_HIGH)}
     return {
         "dataset_id": dataset_id,
         "data_format": "hdf5",
@@ -105,7 +95,7 @@ def _metadata(source: Source, dataset_id: str) -> dict[str, Any]:
         "observation_space": json.dumps({"type": "Dict", "subspaces": spaces}),
         "action_space": json.dumps(action),
         "algorithm_name": "human",
-        "description": f"Driving recorded in the Udacity simulator; actions: {', '.join(_ACTIONS)}. By bcclone export.",
+        "description": f"Driving recorded in the Udacity simulator; actions: {', '.join(ACTIONS)}. By bcclone export.",
     }
 
 

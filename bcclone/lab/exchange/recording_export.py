@@ -1,10 +1,9 @@
-"""Export recordings or a store: check everything first, then write the whole target or nothing."""
+"""Export recordings or a store in another format, whole or not at all."""
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bcclone.lab.exchange import csv_table, lerobot, minari, robomimic, tub
 from bcclone.lab.exchange.exchange_settings import CSV, LEROBOT, MINARI, ROBOMIMIC, TUB, ExportSettings
@@ -14,11 +13,12 @@ from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
-_FOLDERS: dict[str, Callable[[Source, Path, str], None]] = {
+_WRITERS: dict[str, Callable[[Source, Path, str], None]] = {
     CSV: csv_table.write,
     TUB: tub.write,
     LEROBOT: lerobot.write,
     MINARI: minari.write,
+    ROBOMIMIC: robomimic.write,
 }
 
 
@@ -39,17 +39,13 @@ class ExportResult:
     skipped: tuple[str, ...]
     seconds: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self) | {"output": str(self.output)}
-
 
 def export(settings: ExportSettings) -> ExportResult:
     """Write recordings or a store in another format.
 
     Raises UserError for a source that cannot be read, a target that exists, a missing package, and a disk that refuses.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     _check_output(settings)
     if settings.to == LEROBOT:
         lerobot.load_pyarrow()
@@ -64,7 +60,9 @@ def export(settings: ExportSettings) -> ExportResult:
                 yield row
                 bar.advance(1)
 
-        _write(replace(source, read=counted), settings)
+        replacing = atomic.replacing if settings.to == ROBOMIMIC else atomic.replacing_folder
+        with replacing(settings.output) as temporary:
+            _WRITERS[settings.to](replace(source, read=counted), temporary, settings.output.name)
     return ExportResult(
         output=settings.output,
         format=settings.to,
@@ -74,17 +72,8 @@ def export(settings: ExportSettings) -> ExportResult:
         cameras=source.cameras,
         size=source.size,
         skipped=source.skipped,
-        seconds=round(time.monotonic() - begun, 2),
+        seconds=round(time.monotonic() - start, 2),
     )
-
-
-def _write(source: Source, settings: ExportSettings) -> None:
-    if settings.to == ROBOMIMIC:
-        with atomic.replacing(settings.output) as temporary:
-            robomimic.write(source, temporary)
-    else:
-        with atomic.replacing_folder(settings.output) as folder:
-            _FOLDERS[settings.to](source, folder, settings.output.name)
 
 
 def _check_output(settings: ExportSettings) -> None:

@@ -1,15 +1,25 @@
-"""Import a recording: find out its format, and write it in the simulator's, whole or not at all."""
+"""Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO
 
+import cv2
+import numpy as np
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange import csv_table, lerobot, tub
 from bcclone.lab.exchange.exchange_settings import CSV, IMPORT_FORMATS, LEROBOT, TUB, ImportSettings
-from bcclone.lab.exchange.recording_folder import write_recordings
-from bcclone.lab.exchange.rows import ExchangedRow
+from bcclone.lab.exchange.rows import ExchangedRow, decode
+from bcclone.recording.drivers import DRIVERS
+from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
+from bcclone.recording.files import LOG_NAME
+from bcclone.recording.row import CAMERAS, LogRow, RowError
+from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 
@@ -18,7 +28,129 @@ _READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
     TUB: tub.read,
     LEROBOT: lerobot.read,
 }
-_FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # by which a folder is recognised
+_FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # each shows the format of its folder
+_EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
+_LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
+
+
+@dataclass
+class Written:
+    """Counts of a recording. deleted: rows that the source marks as deleted; converted: images in another format."""
+
+    rows: int = 0
+    deleted: int = 0
+    converted: int = 0
+
+
+@dataclass
+class RecordingFolder:
+    """Writes the rows of one recording into an empty folder; a context manager."""
+
+    folder: Path
+    written: Written = field(default_factory=Written)
+
+    def __enter__(self) -> "RecordingFolder":
+        self._images = self.folder / "IMG"
+        self._images.mkdir(parents=True)
+        self._names: dict[str, int] = {}  # of a centre image -> hash of its content
+        self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
+        self._files = ExitStack()
+        self._log: IO[str] = self._files.enter_context((self.folder / LOG_NAME).open("w", encoding="ascii"))
+        self._drivers: SidecarWriter | None = None
+        self._trace: SidecarWriter | None = None
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._files.close()
+        if kind is None and self.written.deleted:
+            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
+
+    def write(self, row: ExchangedRow) -> None:
+        """Append a row; raises UserError for numbers that no recording has, and for images that cannot be read."""
+        self._check(row)
+        images = {camera: self._as_recorded(image, row) for camera, image in row.images.items()}
+        stamp = self._free_stamp(row.time_ms, images["center"])
+        names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
+        try:
+            center, left, right = (names.get(camera, "") for camera in CAMERAS)
+            LogRow(self.written.rows + 1, row.time_ms, center, left, right, *row.numbers)
+        except RowError as error:
+            raise UserError(f"row {self.written.rows + 1}: {error}; correct it in the source") from None
+        for camera, name in names.items():
+            (self._images / name).write_bytes(images[camera])
+        self._write_tables(names["center"], row)
+        paths = (name and f"IMG/{name}" for name in (center, left, right))
+        self._log.write(",".join((*paths, *map(repr, row.numbers))) + "\n")
+        self._marks.append((names["center"], row.deleted))
+        self.written.rows += 1
+        self.written.deleted += row.deleted
+
+    def _check(self, row: ExchangedRow) -> None:
+        if "center" not in row.images:
+            raise UserError(f"row {self.written.rows + 1}: it has no image of the center camera; remove the row")
+        if not 0 <= row.time_ms < _LAST_MS:
+            raise UserError(
+                f"row {self.written.rows + 1}: its time is {row.time_ms} ms, expected milliseconds since 1970, "
+                f"before the year {_LAST.year}; correct it in the source"
+            )
+
+    def _as_recorded(self, image: bytes, row: ExchangedRow) -> bytes:
+        """Return a JPEG of the simulator's size unchanged, and convert any other image to one."""
+        try:
+            decode_jpeg(image)
+            return image
+        except BadImage:
+            pass
+        try:
+            frame = decode(image)
+        except BadImage as error:
+            raise UserError(f"row {self.written.rows + 1}: its image cannot be read: {error}; remove the row") from None
+        self.written.converted += 1
+        size = (FRAME_WIDTH, FRAME_HEIGHT)
+        return encode_jpeg(np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8))
+
+    def _free_stamp(self, time_ms: int, center: bytes) -> str:
+        """Return the time for the names of a row; another image of the same millisecond gets a later one."""
+        content = hash(center)
+        while True:
+            taken = _EPOCH + timedelta(milliseconds=time_ms)
+            stamp = f"{taken:%Y_%m_%d_%H_%M_%S}_{taken.microsecond // 1000:03d}"
+            if self._names.setdefault(stamp, content) == content:
+                return stamp
+            time_ms += 1
+
+    def _write_tables(self, image: str, row: ExchangedRow) -> None:
+        if row.driven:
+            self._drivers = self._drivers or self._files.enter_context(SidecarWriter(DRIVERS, self.folder))
+            self._drivers.append(row.driven.row(image))
+        if row.point:
+            self._trace = self._trace or self._files.enter_context(SidecarWriter(TRACE, self.folder))
+            self._trace.append(row.point.row(image))
+
+
+def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[Written]:
+    """Write each recording into a folder of its own, 1, 2 and so on; return what was written to each."""
+    written: dict[int, Written] = {}
+    with ExitStack() as stack:
+        opened: dict[int, RecordingFolder] = {}
+        for row in rows:
+            if row.recording not in opened:
+                into = RecordingFolder(folder / str(len(opened) + 1))
+                opened[row.recording] = stack.enter_context(into)
+                written[row.recording] = into.written
+            opened[row.recording].write(row)
+    return list(written.values())
+
+
+def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:
+    """Return the spans of deleted rows. marks: each row's centre image, and whether the row is deleted."""
+    spans: list[tuple[str, str]] = []
+    before = False
+    for image, deleted in sorted(marks):
+        if deleted:
+            spans.append((spans.pop()[0], image) if before else (image, image))
+        before = deleted
+    return [Span(*span) for span in spans]
 
 
 @dataclass(frozen=True)
@@ -37,17 +169,13 @@ class ImportResult:
     converted: int
     seconds: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self) | {"output": str(self.output)}
-
 
 def import_recording(settings: ImportSettings) -> ImportResult:
     """Write a donkeycar tub, a LeRobot data set or our CSV as a recording.
 
     Raises UserError for a source that cannot be read, a target that is not empty, and a disk that refuses.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     source, output = settings.source, settings.output
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} is not an empty folder; name another -o")
@@ -72,7 +200,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
         rows=sum(each.rows for each in written),
         deleted=sum(each.deleted for each in written),
         converted=sum(each.converted for each in written),
-        seconds=round(time.monotonic() - begun, 2),
+        seconds=round(time.monotonic() - start, 2),
     )
 
 

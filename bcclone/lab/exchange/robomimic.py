@@ -6,32 +6,28 @@ robomimic reads images as uint8 (rows, height, width, 3), and everything else as
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from bcclone.lab.exchange.episodes import episodes_of
-from bcclone.lab.exchange.growing import GrowingDataset
-from bcclone.lab.exchange.rows import ExchangedRow, Source, decode, position_of
+from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, decode, image_dataset, write_images
 from bcclone.recording.drivers import MODEL
 
 _VALIDATION_EVERY = 10  # of the episodes, if there are that many
-_ACTIONS = ("steering", "throttle", "brake")
 
 
-def write(source: Source, path: Path) -> None:
-    """Write the rows into a file."""
+def write(source: Source, path: Path, name: str) -> None:
+    """Write the rows into a file. name: not used, since the data set has none."""
     total, names = 0, []
     with h5py.File(path, "w") as file:
         data = file.create_group("data")
-        for number, rows in episodes_of(source):
+        for number, rows in source.episodes():
             names.append(f"demo_{number}")
             total += _write_demo(data.create_group(names[-1]), rows, source)
         data.attrs["total"] = total
         data.attrs["env_args"] = json.dumps({"env_name": "udacity-simulator", "type": 2, "env_kwargs": {}})
-        data.attrs["actions"] = json.dumps(_ACTIONS)
+        data.attrs["actions"] = json.dumps(ACTIONS)
         if len(names) >= _VALIDATION_EVERY:
             valid = names[::_VALIDATION_EVERY]
             file["mask/valid"] = np.array(valid, "S")
@@ -41,17 +37,10 @@ def write(source: Source, path: Path) -> None:
 def _write_demo(demo: h5py.Group, rows: Iterable[ExchangedRow], source: Source) -> int:
     """Write an episode; return its rows."""
     observations = demo.create_group("obs")
-    images = {
-        camera: GrowingDataset(observations, f"{camera}_image", (*source.size, 3), np.uint8)
-        for camera in source.cameras
+    datasets = {
+        camera: image_dataset(observations, f"{camera}_image", (*source.size, 3), np.uint8) for camera in source.cameras
     }
-    written = []  # the rows without their images
-    for row in rows:
-        for camera, dataset in images.items():
-            dataset.append(decode(row.images[camera]))
-        written.append(replace(row, images={}))
-    for dataset in images.values():
-        dataset.close()
+    written = write_images(datasets, rows, decode)
     count = len(written)
     demo.attrs["num_samples"] = count
     observations["speed_mph"] = np.array([[row.speed_mph] for row in written])
@@ -60,8 +49,8 @@ def _write_demo(demo: h5py.Group, rows: Iterable[ExchangedRow], source: Source) 
     demo["dones"] = (np.arange(count) == count - 1).astype(np.int64)
     demo["time_ms"] = np.array([row.time_ms for row in written])
     if source.has_drivers:
-        demo["by_model"] = np.array([bool(row.driven and row.driven.driver == MODEL) for row in written])
-        demo["take_over"] = np.array([(row.driven and row.driven.take_over) or 0 for row in written])
+        demo["by_model"] = np.array([row.driver == MODEL for row in written])
+        demo["take_over"] = np.array([row.take_over for row in written])
     if source.has_trace:
-        demo["position"] = np.array([position_of(row) for row in written])
+        demo["position"] = np.array([row.position for row in written])
     return count

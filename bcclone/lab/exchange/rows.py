@@ -1,22 +1,31 @@
-"""A row of a recording on its way to another format or from one: its images as file content, and its numbers."""
+"""A row of a recording on its way to another format or from one: its images as file content, and its numbers.
 
+Also what several formats share: the episodes of a source, and the data sets of images in an HDF5 file.
+"""
+
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.run_tables import TracePoint
 
+ACTIONS = ("steering", "throttle", "brake")
+NUMBERS = (*ACTIONS, "speed_mph")
 _PNG = b"\x89PNG"
+_ROWS_AT_ONCE = 256  # that a data set of images grows by, so that long episodes take little memory
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangedRow:
-    """A row with everything that a recording knows about it.
+    """A row with all of its values.
 
     recording, episode: numbers from 0, the episodes counted through all recordings; time_ms: milliseconds since 1970 on
     the recorder's clock; images: camera -> content of a JPEG or PNG file; steering -1..1, throttle, brake 0..1, speed
@@ -41,14 +50,37 @@ class ExchangedRow:
         """Return steering, throttle, brake and speed in mph."""
         return self.steering, self.throttle, self.brake, self.speed_mph
 
+    @property
+    def driver(self) -> str:
+        """Return who drove, "" if unknown."""
+        return self.driven.driver if self.driven else ""
+
+    @property
+    def take_over(self) -> int:
+        """Return the number of the take-over that the row belongs to, 0 for none."""
+        return (self.driven and self.driven.take_over) or 0
+
+    @property
+    def track(self) -> str:
+        """Return the name of the simulated track, "" if unknown."""
+        return self.point.track if self.point else ""
+
+    @property
+    def position(self) -> tuple[float, float, float, float]:
+        """Return seconds, x and z in metres, and metres from the centre line; NaN if unknown."""
+        point = self.point
+        if point is None:
+            return math.nan, math.nan, math.nan, math.nan
+        return point.seconds, point.x_m, point.z_m, point.cross_track_m
+
 
 @dataclass(frozen=True)
 class Source:
     """Rows to export, each recording in order of time.
 
-    cameras: those of every row; size: height and width of the images; rows: their number; skipped: a line for each
-    row that is left out; rows_per_second: the usual rate within an episode, rounded; has_drivers, has_trace: of at
-    least one row; read: yields the rows.
+    cameras: of every row; size: height and width of the images; rows: their number; skipped: a line for each
+    row that is left out; rows_per_second: the usual rate within an episode, rounded; has_drivers, has_trace:
+    whether a row has a driver or a point; read: yields the rows.
     """
 
     cameras: tuple[str, ...]
@@ -63,13 +95,35 @@ class Source:
     def __iter__(self) -> Iterator[ExchangedRow]:
         return self.read()
 
+    def episodes(self) -> Iterator[tuple[int, Iterator[ExchangedRow]]]:
+        """Yield the number of each episode, from 0 without a gap, and its rows, which are read once."""
+        for number, (_, rows) in enumerate(itertools.groupby(self, key=lambda row: row.episode)):
+            yield number, rows
 
-def position_of(row: ExchangedRow) -> tuple[float, float, float, float]:
-    """Return the point of a row: seconds, x and z in metres, metres from the centre line; NaN if it is not known."""
-    point = row.point
-    if point is None:
-        return math.nan, math.nan, math.nan, math.nan
-    return point.seconds, point.x_m, point.z_m, point.cross_track_m
+
+def write_images(
+    datasets: Mapping[str, h5py.Dataset], rows: Iterable[ExchangedRow], content: Callable[[bytes], Any]
+) -> list[ExchangedRow]:
+    """Write the images of rows into the data set of each camera; return the rows without their images.
+
+    datasets: of image_dataset(); content: converts the content of an image file to a value of a data set.
+    """
+    written: list[ExchangedRow] = []
+    for row in rows:
+        for camera, dataset in datasets.items():
+            if len(written) == len(dataset):
+                dataset.resize(len(written) + _ROWS_AT_ONCE, axis=0)
+            dataset[len(written)] = content(row.images[camera])
+        written.append(replace(row, images={}))
+    for dataset in datasets.values():
+        dataset.resize(len(written), axis=0)
+    return written
+
+
+def image_dataset(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
+    """Return an empty data set that grows. shape: of one row."""
+    chunks = (1, *shape) if shape else (_ROWS_AT_ONCE,)
+    return group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
 
 
 def suffix_of(image: bytes) -> str:
@@ -79,10 +133,10 @@ def suffix_of(image: bytes) -> str:
 
 def decode(image: bytes) -> Image:
     """Return the pixels of a JPEG or PNG, RGB uint8 (height, width, 3); raises BadImage if they cannot be read."""
-    found = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-    if found is None:
+    frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
+    if frame is None:
         raise BadImage("neither a JPEG nor a PNG")
-    return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def encode_png(frame: Image) -> bytes:

@@ -1,8 +1,8 @@
-"""Open what is exported: recordings, whose images stay as they are, or a store, whose frames become PNGs."""
+"""Open the source of an export: recordings, whose images stay as they are, or a store, whose frames become PNGs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ Row = Mapping[Any, Any]  # a row of a log's table, or of a store's
 
 @dataclass
 class _Recording:
-    """A log with its tables; rows: those that are usable, or are thought to be; episodes: how many there are."""
+    """A log with its tables. rows: at first all, then the usable ones; cameras: in the log."""
 
     log: Location
     index: ImageIndex
@@ -40,22 +40,16 @@ class _Recording:
     episodes: int
     drivers: Mapping[str, DrivenRow]
     trace: Mapping[str, TracePoint]
-    named_cameras: tuple[str, ...] = field(default=CAMERAS)
+    cameras: tuple[str, ...]
 
     def exchanged(self, row: Row, number: int, episodes: int, cameras: Sequence[str]) -> ExchangedRow:
-        """Return a row with its images."""
-        image = row["center"]
-        return ExchangedRow(
-            recording=number,
+        """Return a row with its images. number: of the recording; episodes: in the recordings before it."""
+        images = {camera: read_file(str(self.index.find(row[camera]))) for camera in cameras}
+        return replace(
+            _exchanged(row, number, images),
             episode=episodes + int(row["episode"]),
-            time_ms=int(row["time_ms"]),
-            images={camera: read_file(str(self.index.find(row[camera]))) for camera in cameras},
-            steering=float(row["steering"]),
-            throttle=float(row["throttle"]),
-            brake=float(row["brake"]),
-            speed_mph=float(row["speed_mph"]),
-            driven=self.drivers.get(image, BY_MODEL) if self.drivers else None,
-            point=self.trace.get(image),
+            driven=self.drivers.get(row["center"], BY_MODEL) if self.drivers else None,
+            point=self.trace.get(row["center"]),
         )
 
 
@@ -78,7 +72,7 @@ def _is_store(location: Location) -> bool:
 
 def _recorded_rows(settings: ExportSettings) -> Source:
     recordings = [_read(path) for path in find_logs([settings.source])]
-    named = {camera for recording in recordings for camera in recording.named_cameras}
+    named = {camera for recording in recordings for camera in recording.cameras}
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
     read = sum(len(recording.rows) for recording in recordings)
     skipped = [line for recording in recordings for line in _leave_out_unusable(recording, cameras)]
@@ -114,7 +108,7 @@ def _recorded_rows(settings: ExportSettings) -> Source:
 
 
 def _rate(times_ms: Iterable[Sequence[int]]) -> int:
-    """Return the usual rows per second, at least 1, given the times of each recording."""
+    """Return the usual rows per second, at least 1. times_ms: of the rows of each recording."""
     between_ms = np.concatenate([np.diff(np.asarray(times, np.int64)) for times in times_ms])
     return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1
 
@@ -128,7 +122,7 @@ def _read(path: Location) -> _Recording:
         episodes=log.episodes,
         drivers=read_drivers(path.parent),
         trace={} if is_url(path) else read_trace(as_local(path.parent)),
-        named_cameras=log.dialect.cameras,
+        cameras=log.dialect.cameras,
     )
 
 
@@ -137,12 +131,12 @@ def _leave_out_unusable(recording: _Recording, cameras: Sequence[str]) -> list[s
     files: dict[str, str] = {}  # path -> why it cannot be used, or ""
     for row in recording.rows:
         files.update((path, "") for camera in cameras if (path := recording.index.find(row[camera])))
-    paths, done = list(files), 0
+    paths, checked = list(files), 0
     with ProgressBar(f"checking {recording.log.name}", len(paths), "images") as progress:
         for decoded in decode_files(paths, _WHOLE_FRAME):
             count = len(decoded.checksums) + len(decoded.errors)
-            files.update((paths[done + index], reason) for index, reason in decoded.errors.items())
-            done += count
+            files.update((paths[checked + index], reason) for index, reason in decoded.errors.items())
+            checked += count
             progress.advance(count)
     usable, lines = [], []
     for row in recording.rows:
@@ -166,10 +160,10 @@ def _why_not(row: Row, index: ImageIndex, cameras: Sequence[str], files: Mapping
 
 
 def _stored_rows(store: Store, settings: ExportSettings) -> Source:
-    made = store.preprocessing
-    if made.color != "RGB":
+    preprocessing = store.preprocessing
+    if preprocessing.color != "RGB":
         raise UserError(
-            f"{store.path}: its frames are {made.describe()}, expected RGB; export the recordings that it was made of: "
+            f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its recordings: "
             f"{', '.join(str(recording.path.parent) for recording in store.recordings[:3])}"
         )
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or store.sample_settings.cameras))
@@ -186,11 +180,13 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
 
     def rows() -> Iterator[ExchangedRow]:
         for index in usable:
-            yield _stored_row(store, index, cameras)
+            row = store.rows[index]
+            images = {camera: encode_png(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras}
+            yield _exchanged(row, int(row["recording"]), images)
 
     return Source(
         cameras=cameras,
-        size=(made.height, made.width),
+        size=(preprocessing.height, preprocessing.width),
         rows=len(usable),
         skipped=tuple(skipped),
         rows_per_second=_rate([times[store.rows["recording"] == number] for number in range(len(store.recordings))]),
@@ -198,13 +194,13 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
     )
 
 
-def _stored_row(store: Store, index: int, cameras: Sequence[str]) -> ExchangedRow:
-    row = store.rows[index]
+def _exchanged(row: Any, recording: int, images: Mapping[str, bytes]) -> ExchangedRow:
+    """Return a row of a log or of a store."""
     return ExchangedRow(
-        recording=int(row["recording"]),
+        recording=recording,
         episode=int(row["episode"]),
         time_ms=int(row["time_ms"]),
-        images={camera: encode_png(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras},
+        images=images,
         steering=float(row["steering"]),
         throttle=float(row["throttle"]),
         brake=float(row["brake"]),

@@ -3,7 +3,7 @@ r"""The format tub: a tub of donkeycar, version 2, which keeps the JPEG files.
 manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest, and the list of
 catalogs with the indexes of deleted records. Each catalog has one JSON object for each record; its
 .catalog_manifest has the length of each line, so that a record can be found. Lines end with \r\n. Source: donkeycar
-5.3, parts/tub_v2.py and parts/datastore_v2.py. Beside donkeycar's own inputs, ours begin with `bcclone/`.
+5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not have begin with `bcclone/`.
 """
 
 import json
@@ -49,14 +49,13 @@ def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
     record: dict[str, Any] = {
         "_index": index, "_session_id": f"{day}_{row.episode}", "_timestamp_ms": row.time_ms,
         _RECORDING: row.recording,
-        "user/mode": _MODE_OF[row.driven.driver] if row.driven else _MODE_OF[HUMAN],
+        "user/mode": _MODE_OF[row.driver or HUMAN],
     }  # fmt: skip
     record |= dict(zip(_NUMBER_INPUTS, row.numbers, strict=True))
-    if row.driven and row.driven.take_over:
-        record[_TAKE_OVER] = row.driven.take_over
-    if point := row.point:
-        values = (point.seconds, point.x_m, point.z_m, point.cross_track_m)
-        record |= {_TRACK: point.track} | dict(zip(_POINT_INPUTS, values, strict=True))
+    if row.take_over:
+        record[_TAKE_OVER] = row.take_over
+    if row.point:
+        record |= {_TRACK: row.track} | dict(zip(_POINT_INPUTS, row.position, strict=True))
     for camera, image in row.images.items():
         key = _IMAGE_INPUT[camera]
         record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"

@@ -1,8 +1,8 @@
-"""Prepare camera frames in a TensorFlow graph, to the byte as images.Preprocessing.apply() does with OpenCV.
+"""Prepare camera frames in a TensorFlow graph; the bytes are the same as from images.Preprocessing.apply() with OpenCV.
 
-cv2.resize(INTER_LINEAR) and cv2.cvtColor compute 8-bit images in fixed point. The numbers here are those of OpenCV
+cv2.resize(INTER_LINEAR) and cv2.cvtColor compute 8-bit images in fixed point. The constants are OpenCV's own
 (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all sizes. All values
-are below 2**24, and divisors are powers of 2: so float32 holds them exactly, and runtimes compute it faster than int32.
+are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute it faster than int32.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from bcclone.system.arrays import Float32Array
 
 _WEIGHT_ONE = 2048  # a weight of 1: 11 bits after the point
 _ACROSS_DIVISOR = 16  # after resizing across: 7 bits after the point are left
-# after multiplying with a weight again, OpenCV divides by 2**16; the product would exceed 2**24, so it is made of the
-# products with the value's high and low bytes: floor((high * weight + floor(low * weight / 256)) / 256)
+# Then OpenCV multiplies with a second weight and divides by 2**16. That product would exceed 2**24, so the value's high
+# and low bytes are multiplied one by one: floor((high * weight + floor(low * weight / 256)) / 256)
 _BYTE = 256
 _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
 

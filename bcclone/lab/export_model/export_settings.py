@@ -6,7 +6,7 @@ from pathlib import Path
 from bcclone.system.settings import check_settings, preprocess_setting, setting
 
 ONNX, LITERT, SAVED_MODEL = "onnx", "litert", "saved-model"
-FORMATS = {  # name: (ending of the file, what it is)
+FORMATS = {  # name: (ending of the file, description)
     ONNX: (".onnx", "a file that ONNX Runtime runs in many languages; drive.py drives with it"),
     LITERT: (".tflite", "a file for LiteRT (TensorFlow Lite) on phones and small computers"),
     SAVED_MODEL: ("", "a folder for TensorFlow and TensorFlow Serving"),
@@ -30,5 +30,5 @@ class ExportModelSettings:
 
     @property
     def path(self) -> Path:
-        """Return what is written: the output, or the model's name with the ending of the format."""
+        """Return the path to write: the output, or the model's name with the ending of the format."""
         return self.output or self.model.with_suffix(FORMATS[self.to][0])

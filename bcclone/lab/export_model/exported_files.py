@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from bcclone.lab.export_model.exact_frames import prepare_frames
 from bcclone.lab.export_model.export_settings import LITERT, ONNX
-from bcclone.lab.export_model.runtimes import load_tf2onnx
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, SEQ_LENGTH, STEERING, Signature
 from bcclone.model.recurrent import steps_of
@@ -24,7 +23,6 @@ from bcclone.system.errors import UserError
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
 _DRIVES = "drives"  # the name of the first axis
-_DESCRIPTION = f"{FRAME}: camera frames, RGB; {STEERING}: -1 (left) to 1 (right)"
 
 Function = Callable[..., Any]
 
@@ -41,8 +39,8 @@ def write_exported(path: Path, kind: str, file: ModelFile, signature: Signature)
 
 def _onnx_content(file: ModelFile, signature: Signature) -> bytes:
     """Return the content of an ONNX file for any number of drives."""
-    tf2onnx = load_tf2onnx()
-    import onnx  # comes with it
+    import onnx
+    import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
     specs = _specs(signature, drives=None)
@@ -72,8 +70,14 @@ def _metadata(file: ModelFile, signature: Signature) -> dict[str, str]:
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(signature.seq_length),
-        "description": f"{_DESCRIPTION}; {file.preprocessing.describe()}",
+        "description": f"{FRAME}: camera frames, RGB; {_describe_columns(file)}; {file.preprocessing.describe()}",
     }
+
+
+def _describe_columns(file: ModelFile) -> str:
+    """Return what the columns of the answer are."""
+    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
+    return ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
 
 
 def _litert_content(file: ModelFile, signature: Signature) -> bytes:

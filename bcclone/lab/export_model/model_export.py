@@ -1,17 +1,17 @@
 """Export a model: write it in a format of other programs, and compare that file with the model before it is kept."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from importlib.util import find_spec
 
 from bcclone.lab.export_model.export_settings import FORMATS, LITERT, ONNX, SAVED_MODEL, ExportModelSettings
-from bcclone.lab.export_model.runtimes import litert_interpreter, load_tf2onnx
 from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
+_WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert"}  # packages, each in the extra of its format's name
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class ExportModelResult:
     """An exported model.
 
     output: the file or folder written; to: its format; megabytes: its size; inputs, outputs: the shape of each by its
-    name, without the number of drives; preprocessing: description of how it prepares the frames; frames: the number of
-    frames on which it was compared with the model; greatest_difference: of all outputs on them.
+    name, without the number of drives; preprocessing: description of how it prepares the frames; frames: number of
+    frames in the comparison with the model; greatest_difference: of all outputs on them.
     """
 
     model: str
@@ -32,10 +32,6 @@ class ExportModelResult:
     preprocessing: str
     frames: int
     greatest_difference: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values that `--json` prints."""
-        return asdict(self)
 
 
 def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ExportModelResult:
@@ -59,7 +55,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     with atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output) as new:
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
         write_exported(new, settings.to, file, signature)
-        notify(f"comparing its answers with those of the model on {_FRAMES} frames of noise")
+        notify(f"comparing its answers with the model's on {_FRAMES} frames of noise")
         difference = check_answers(new, settings, file, noise_frames(_FRAMES, signature))
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
     return ExportModelResult(
@@ -78,10 +74,9 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
 def _check_packages(kind: str) -> None:
     """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
-        load_tf2onnx()
         load_onnxruntime()
-    elif kind == LITERT:
-        litert_interpreter()
+    if kind in _WRITERS and find_spec(_WRITERS[kind]) is None:
+        raise UserError(f"{kind} files need another package: pip install 'bcclone[{kind}]'")
 
 
 def _check_output(settings: ExportModelSettings) -> None:
@@ -98,4 +93,4 @@ def _check_output(settings: ExportModelSettings) -> None:
 
 
 def _named(ending: str) -> str:
-    return f"end in {ending}" if ending else "be that of a folder"
+    return f"end in {ending}" if ending else "not end in .h5 or .keras"

@@ -33,8 +33,8 @@ _MOST_LATENCY_MS = 300
 _LOWEST_SUN = 10.0  # degrees
 LOOKAHEAD_SECONDS = 0.8  # at the default 0.45 s the expert itself swings off the road when it steers 400 ms late
 _ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
-_BETWEEN_DRIVES_SECONDS = 100_000.0  # of the clock in image names, which no two drives share
-_BETWEEN_EPISODES_SECONDS = 2.0  # a reader of the log takes a shorter pause for none
+_BETWEEN_DRIVES_SECONDS = 100_000.0  # so that images of two drives have different names
+_BETWEEN_EPISODES_SECONDS = 2.0  # readers of the log ignore shorter pauses
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def kept_drive(folder: Path) -> ExpertDrive | None:
 
 @dataclass(frozen=True)
 class ExpertDriveTask:
-    """A drive to record. folder: for the recording; number: of the drive among all; push_m, push_every_m: sideways."""
+    """A drive to record. folder: for the recording; number: of the drive; push_m, push_every_m: of sideways pushes."""
 
     model: InputFile
     folder: Path
@@ -72,7 +72,7 @@ class ExpertDriveTask:
 
 
 def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[EvaluateSettings, float, float]:
-    """Return a drive by its number, from 0: its settings, the size of its pushes and their distance, in metres.
+    """Return a drive by its number, from 0: its settings, and the size and distance of its pushes, in metres.
 
     Every second drive is in reverse. Speed, start, latency, light, weather and textures are random.
     """
@@ -122,9 +122,10 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
 def record_drive(
     policy: SteeringPolicy, task: ExpertDriveTask, on_progress: Callable[[float], None] | None = None
 ) -> ExpertDrive:
-    """Let a policy drive, and record it with the expert's steering. on_progress: called with the metres driven since.
+    """Let a policy drive, and record it with the expert's steering.
 
-    A new episode begins after each push, because the car jumps.
+    A new episode begins after each push, because the car jumps. on_progress: called with the metres since its last
+    call.
     """
     settings = task.settings
     track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)
@@ -151,7 +152,7 @@ def record_drive(
 
 
 class _Pilot:
-    """Lets the model drive, or the expert from the road's edge until the car is back on its line."""
+    """Lets the model drive; when it leaves the road, the expert takes the car back to its line."""
 
     def __init__(self, driver: Driver, expert: Expert, world: SimulatedWorld) -> None:
         self._driver, self._expert, self._world = driver, expert, world

@@ -1,6 +1,7 @@
 """Settings of improving a model; loads neither TensorFlow nor the renderer, so that --help answers at once."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
@@ -8,7 +9,10 @@ from bcclone.simulator.world_settings import TRACKS
 from bcclone.system.settings import check_settings, jobs_setting, setting
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
 
-_EXPERT, _TRAINING, _SCORE = "learning from the built-in expert", "training", "scoring, before and after"
+_SCORE = "scoring, before and after"
+_expert = partial(setting, group="learning from the built-in expert")
+_training = partial(setting, group="training")
+_score = partial(setting, group=_SCORE)
 
 
 @dataclass(frozen=True)
@@ -28,35 +32,32 @@ class ImproveSettings:
     work: Path | None = setting(
         None, "folder for recordings, stores, runs and figures on the way", unit="DIR", shown="OUTPUT-improve"
     )
-    expert: bool = setting(
+    expert: bool = _expert(
         False,
         "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there",
-        group=_EXPERT,
     )
-    track: str = setting("lake", "track on which the expert teaches", choices=TRACKS, group=_EXPERT)
-    rounds: int = setting(20, "end after this many rounds", minimum=1, maximum=1000, group=_EXPERT)
-    minutes: float = setting(
+    track: str = _expert("lake", "track on which the expert teaches", choices=TRACKS)
+    rounds: int = _expert(20, "end after this many rounds", minimum=1, maximum=1000)
+    minutes: float = _expert(
         0.0,
-        "begin no further round after so many minutes",
+        "begin no other round after so many minutes",
         unit="MINUTES",
         minimum=0,
         maximum=1e6,
         zero="no limit",
-        group=_EXPERT,
     )
-    drives: int = setting(2, "drives in a round, each in the other direction", minimum=1, maximum=100, group=_EXPERT)
-    drive_laps: float = setting(
-        1.0, "length of each drive, in laps", unit="LAPS", minimum=0, above_minimum=True, maximum=100, group=_EXPERT
+    drives: int = _expert(2, "drives in a round, each in the other direction", minimum=1, maximum=100)
+    drive_laps: float = _expert(
+        1.0, "length of each drive, in laps", unit="LAPS", minimum=0, above_minimum=True, maximum=100
     )
-    epochs: int = setting(
+    epochs: int = _training(
         0,
         "number of passes over the training samples, in each round",
         minimum=1,
         maximum=10_000,
         zero="4, and with --expert fewer in later rounds",
-        group=_TRAINING,
     )
-    learning_rate: float = setting(
+    learning_rate: float = _training(
         0.0,
         "highest learning rate",
         minimum=0,
@@ -64,33 +65,29 @@ class ImproveSettings:
         above_minimum=True,
         below_maximum=True,
         zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert",
-        group=_TRAINING,
     )
-    correction_weight: int = setting(
+    correction_weight: int = _training(
         0,
         "number of times that each training sample of a take-over is seen in an epoch",
         minimum=1,
         maximum=MAX_CORRECTION_WEIGHT,
-        zero="as many as make corrections half of what is seen",
-        group=_TRAINING,
+        zero="so often that half of the samples are corrections",
     )
-    seed: int = setting(0, "seed of the drives and of the training", minimum=0, maximum=2**32 - 1, group=_TRAINING)
-    rows: tuple[str, ...] = setting(
+    seed: int = _training(0, "seed of the drives and of the training", minimum=0, maximum=2**32 - 1)
+    rows: tuple[str, ...] = _score(
         (),
         "names of the suite's rows to drive, such as lake-30; see docs/reference/cli.md",
         unit="NAME",
-        shown="all, with --expert those of the track",
+        shown="all, with --expert all of the track",
         several=True,
-        group=_SCORE,
     )
-    laps: float = setting(
+    laps: float = _score(
         1.0,
         "length of each row's drive, in laps",
         unit="LAPS",
         minimum=0,
         above_minimum=True,
         maximum=1000,
-        group=_SCORE,
     )
     jobs: int = jobs_setting("number of processes that drive in parallel", _SCORE)
 

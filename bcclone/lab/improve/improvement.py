@@ -7,15 +7,20 @@ from typing import Any
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import select_scenarios
-from bcclone.lab.improve.corrections import count_images, learn_from_corrections
-from bcclone.lab.improve.expert import learn_from_expert
 from bcclone.lab.improve.improve_settings import ImproveSettings
-from bcclone.lab.improve.rounds import RowComparison, chosen_round, compare_rows, comparison_table, rounds_table
-from bcclone.lab.improve.start_model import StartModel
-from bcclone.lab.improve.training_rounds import Rounds, TrainingRounds
+from bcclone.lab.improve.learning import count_images, learn_from_corrections, learn_from_expert
+from bcclone.lab.improve.rounds import (
+    Rounds,
+    RowComparison,
+    chosen_round,
+    compare_rows,
+    comparison_table,
+    plot_rounds,
+    rounds_table,
+)
+from bcclone.lab.improve.training_rounds import StartModel, TrainingRounds
 from bcclone.lab.improve.work_folder import opened
 from bcclone.model.onnx_model import is_onnx
-from bcclone.pictures.plots.round_charts import RoundScore, plot_rounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
@@ -76,7 +81,7 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
     """
     select_scenarios(SuiteSettings(settings.rows))
     if is_onnx(settings.model):
-        raise UserError(f"{settings.model}: an ONNX file cannot be trained on; name the .h5 that it was made from")
+        raise UserError(f"{settings.model}: an ONNX file cannot be trained; name the .h5 file that was exported")
     if not settings.expert:
         count_images(settings.recordings, CAMERAS)
     elif settings.recordings:
@@ -88,6 +93,6 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
         notify(f"everything on the way is in {folder.path}")
         improvement = TrainingRounds(settings, folder, StartModel.read(folder.start), pool, notify)
         rounds = learn_from_expert(improvement) if settings.expert else learn_from_corrections(improvement)
-        plot_rounds([RoundScore(one.all_rows, one.row_interventions) for one in rounds], folder.picture)
+        plot_rounds(rounds, folder.picture)
         folder.publish(folder.path / chosen_round(rounds).model, settings.output)
         return Improvement(rounds, settings.model, settings.output, folder.path)

@@ -1,37 +1,44 @@
-"""The rounds in which a model is improved: their figures, the rows of the suite before and after, and the tables."""
+"""The rounds in which a model is improved: figures, rows of the suite before and after, tables and a chart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
 from bcclone.system.json_values import to_json
 
 _DESCRIPTIONS = {one.name: one.description for one in SCENARIOS}
+_ROW_INCHES, _ROUND_INCHES = 0.24, 0.42
+_MOST_TICKS = 30
+_MOST_SHOWN = 3  # interventions at which the colour scale ends
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Round:
     """A round: what was recorded and trained, and how the model then drives.
 
     number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it was trained on;
     rescues: how often the expert took the car back to the road while it was recorded; epochs: passes over the samples;
-    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: name
-    of the row of the suite -> score, of the rows that were driven; those that failed before are driven first, the
-    others only if none of them fails again.
+    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: row
+    of the suite -> score; rows that failed in the round before are driven first, the others only if none of them fails
+    again.
     """
 
     number: int
-    rows: int
-    all_rows: int
-    rescues: int
-    distance_m: float
-    epochs: int
-    val_loss: float | None
-    seconds: float
+    rows: int = 0
+    all_rows: int = 0
+    rescues: int = 0
+    distance_m: float = 0.0
+    epochs: int = 0
+    val_loss: float | None = None
+    seconds: float = 0.0
     model: str
-    scores: Mapping[str, Score]
+    scores: Mapping[str, Score] = field(default_factory=dict)
 
     @property
     def row_interventions(self) -> dict[str, int]:
@@ -53,6 +60,9 @@ class Round:
         scores = [_row_figures(row, score) for row, score in self.scores.items()]
         sums = {"interventions": self.interventions, "clean_rows": self.clean_rows}
         return {**to_json(self), "scores": scores, **sums}
+
+
+Rounds = tuple[Round, ...]
 
 
 def chosen_round(rounds: Sequence[Round]) -> Round:
@@ -122,6 +132,30 @@ def comparison_table(rows: Sequence[RowComparison]) -> list[str]:
     return [*lines, "", _describe_comparison(rows)]
 
 
+def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
+    """Draw the interventions of each round, from round 0, into a PNG: their sum, and on each row of the suite.
+
+    Rows that were not driven, after others had failed again, are grey.
+    """
+    names = list(rounds[0].scores)
+    counts = np.array([[one.row_interventions.get(name, np.nan) for one in rounds] for name in names])
+    figure = new_figure(3 + max(len(rounds), 8) * _ROUND_INCHES, 3.2 + len(names) * _ROW_INCHES)
+    above, below = figure.subplots(2, sharex=True, height_ratios=(2.2, len(names) * _ROW_INCHES))
+    above.plot(range(len(rounds)), np.nansum(counts, axis=0), "o-", color=BLUE)
+    above.set(ylabel="interventions\non the driven rows", ylim=(0, None))
+    tidy(above)
+    below.set_facecolor("0.85")
+    below.imshow(np.minimum(counts, _MOST_SHOWN), cmap="Oranges", vmin=0, vmax=_MOST_SHOWN, aspect="auto")
+    for (row, number), count in np.ndenumerate(counts):
+        color = "white" if count > _MOST_SHOWN / 2 else "black"
+        below.text(number, row, f"{count:.0f}" if count > 0 else "", ha="center", va="center", fontsize=8, color=color)
+    below.set_yticks(range(len(names)), names, fontsize=8)
+    shown = range(0, len(rounds), -(-len(rounds) // _MOST_TICKS))
+    below.set_xticks(shown, [f"{number}\n{rounds[number].all_rows}" for number in shown], fontsize=7)
+    below.set_xlabel("round, and rows in the training")
+    save(figure, path)
+
+
 def _describe_comparison(rows: Sequence[RowComparison]) -> str:
     """Return in a sentence whether the model became better, and which rows became worse."""
     before, after = (sum(getattr(one, when).interventions for one in rows) for when in ("before", "after"))
@@ -131,7 +165,7 @@ def _describe_comparison(rows: Sequence[RowComparison]) -> str:
 
 
 def _failures(score: Score) -> tuple[bool, int]:
-    """Return what is larger for a worse drive: whether it was ended before its goal, then the interventions."""
+    """Return a sort key that is larger for a worse drive: whether it missed its goal, then its interventions."""
     return not score.complete, score.interventions
 
 

@@ -1,29 +1,72 @@
-"""Improve a model in rounds, in a work folder: score it, train it on, score it again, and keep each complete round."""
+"""Improve a model in rounds, in a work folder: score it, train it on, score it again, and keep each complete round.
+
+It is trained on with its own preprocessing, network, windows and augmentation, as far as its file states them.
+"""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Self
 
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_if_store
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import GOOD_ROWS, SampleSettings
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.evaluate.suite import evaluate_suite
+from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.lab.improve.improve_settings import ImproveSettings
-from bcclone.lab.improve.rounds import Round, describe_round
-from bcclone.lab.improve.start_model import StartModel
+from bcclone.lab.improve.rounds import Round, Rounds, describe_round
 from bcclone.lab.improve.work_folder import WorkFolder
 from bcclone.simulator.score import Score
+from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.progress import Notify
+from bcclone.system.settings import current_names
 from bcclone.system.task_pool import TaskPool
 from bcclone.train.run import resume, run
-from bcclone.train.train_settings import DECIDE_WEIGHTS, values_of
+from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
-Notify = Callable[[str], None]
-Rounds = tuple[Round, ...]
-
 _MOST_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
+_KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
+
+
+@dataclass(frozen=True)
+class StartModel:
+    """The model to begin with, as far as its file states how it was trained.
+
+    samples: settings of its samples; training: the settings that later trainings keep.
+    """
+
+    path: Path
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    training: TrainSettings
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a model file; raises UserError for one of another program."""
+        from bcclone.system.tensorflow_quietly import load_tensorflow
+
+        load_tensorflow()
+        from bcclone.model.model_file import ForeignModel, open_model
+
+        file = open_model(path)
+        if isinstance(file, ForeignModel):
+            raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+        try:
+            stored = file.training.samples
+            samples = SampleSettings.stored(stored) if stored else SampleSettings()
+            values = current_names(file.training.settings)  # models/lake.h5 has names of an older version
+            kept = {name: values[name] for name in _KEPT if name in values}
+            training = TrainSettings(**kept, seq_length=file.seq_length)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}: its training is described wrongly: {error}; train the model again") from None
+        return cls(path, file.preprocessing, replace(samples, seq_length=file.seq_length), training)
 
 
 @dataclass(frozen=True)
@@ -53,7 +96,7 @@ class TrainingRounds:
             self.notify(f"continuing after round {rounds[-1].number}, which is complete")
             return tuple(rounds)
         model = self.folder.start
-        return self.add((), lambda: self.scored(Round(0, 0, 0, 0, 0.0, 0, None, 0.0, model.name, {})))
+        return self.add((), lambda: self.scored(Round(number=0, model=model.name)))
 
     def add(self, rounds: Rounds, complete: Callable[[], Round]) -> Rounds:
         """Complete a round, and keep it with its duration."""
@@ -72,6 +115,21 @@ class TrainingRounds:
         one = self.scored(last)
         one = replace(one, seconds=round(last.seconds + time.monotonic() - start, 1))
         return (*before, self._kept.keep(_all_rows_key(last.number), one))
+
+    def convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
+        """Write recordings into the store, or add them to it; return how many rows it has.
+
+        A call that was interrupted continues, and one that is repeated changes nothing.
+        """
+        settings = ShardingSettings(
+            tuple(recordings),
+            self.folder.store,
+            add=add,
+            resume=True,
+            preprocessing=self.start.preprocessing,
+            samples=replace(self.start.samples, rows=GOOD_ROWS, correction_weight=correction_weight),
+        )
+        return convert(settings, self.notify).rows
 
     def train(self, number: int, model: Path, epochs: int, learning_rate: float) -> TrainResult:
         """Train on from a model, on the store, without pictures; an interrupted training continues where it stopped."""

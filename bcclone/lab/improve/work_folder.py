@@ -1,68 +1,46 @@
-"""The folder in which a model is improved: the options, the models on the way, and one process at a time."""
+"""The work folder of an improvement: its options and models; locked, so that only one process uses it."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.system import atomic, file_kinds
 from bcclone.system.errors import UserError
-
-_OPTIONS, _START = "options.json", "start.h5"
 
 
 @dataclass(frozen=True)
 class WorkFolder:
     """Files on the way from a model to a better one.
 
-    start: a copy of the model to begin with; recordings, store, runs, models: what is recorded, made of it and trained.
+    start: a copy of the first model, so that a resume does not need the original; options: of the command; rounds: the
+    complete rounds; recordings: the drives; store: their samples, a folder of shards; runs, models: the trainings and
+    their results; picture: of the rounds.
     """
 
     path: Path
+    start: Path
+    options: Path
+    rounds: Path
+    recordings: Path
+    store: Path
+    runs: Path
+    models: Path
+    picture: Path
 
-    @property
-    def start(self) -> Path:
-        """Return the copy of the model to begin with, so that a resume does not need the original."""
-        return self.path / _START
-
-    @property
-    def rounds(self) -> Path:
-        """Return the folder of the complete rounds."""
-        return self.path / "rounds"
-
-    @property
-    def recordings(self) -> Path:
-        """Return the folder of the recordings that are made."""
-        return self.path / "recordings"
-
-    @property
-    def store(self) -> Path:
-        """Return the store, a folder of shards."""
-        return self.path / "store"
-
-    @property
-    def runs(self) -> Path:
-        """Return the folder of the trainings."""
-        return self.path / "runs"
-
-    @property
-    def models(self) -> Path:
-        """Return the folder of the trained models."""
-        return self.path / "models"
-
-    @property
-    def picture(self) -> Path:
-        """Return the picture of the rounds."""
-        return self.path / "rounds.png"
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Return the work folder at a path."""
+        names = ("start.h5", "options.json", "rounds", "recordings", "store", "runs", "models", "rounds.png")
+        return cls(path, *(path / name for name in names))
 
     def clear(self) -> None:
         """Delete what an earlier improvement has left; other files stay."""
-        (self.path / _OPTIONS).unlink()
+        self.options.unlink()
         for part in (self.rounds, self.recordings, self.store, self.runs, self.models):
             shutil.rmtree(part, ignore_errors=True)
         self.models.mkdir()
@@ -83,15 +61,15 @@ class WorkFolder:
 def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[WorkFolder]:
     """Yield the work folder, locked: a new one, or with --resume the one of the interrupted command.
 
-    options: what a resumed command must have in common with the first one, by name. Raises UserError if the folder or
+    options: by name; a resumed command must have the same as the first one. Raises UserError if the folder or
     the output cannot be used.
     """
-    folder = WorkFolder(settings.folder)
-    path, record, model = folder.path, folder.path / _OPTIONS, settings.model
+    folder = WorkFolder.at(settings.folder)
+    path, record, model = folder.path, folder.options, settings.model
     if not record.exists() and not model.is_file():
         raise UserError(f"{model}: no such model; train one with: python model.py data.h5 -o {model}")
     if model.is_file() and not folder.has_published(model):
-        options = {**options, "model": _digest(model)}
+        options = {**options, "model": atomic.sha256_of(model)}
     if record.exists() and not (settings.resume or settings.force):
         raise UserError(
             f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
@@ -124,18 +102,13 @@ def _check_same(record: Path, options: Mapping[str, Any]) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{record}: cannot be read: {error}; name another --work") from None
     differing = [
-        f"\n  {name}: {stored.get(name)}, but {value} is given"
+        f"\n  {name}: {stored.get(name)}, but now {value}"
         for name, value in json.loads(json.dumps(options)).items()
         if stored.get(name) != value
     ]
     if differing:
         raise UserError(
-            f"{record.parent} was begun with other options; resume it with the same ones, begin anew with --force "
+            f"{record.parent} has other options; resume it with the same ones, begin anew with --force "
             "instead of --resume, or name another --work:"
             f"{''.join(differing)}"
         )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

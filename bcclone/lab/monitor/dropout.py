@@ -10,17 +10,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.lab.monitor.scorer import (
-    Arrays,
-    FitInputs,
-    Notify,
-    Scorer,
-    compiled_scorer,
-    image_shape,
-    single_frame_layers,
-)
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _RANDOM = (layers.Dropout, layers.SpatialDropout2D)
 
@@ -45,7 +38,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
             values = layer(values, training=isinstance(layer, _RANDOM))
         return tf.math.reduce_std(tf.reshape(tf.cast(values[:, 0], tf.float32), (-1, passes)), axis=1)
 
-    return compiled_scorer(image_shape(model), deviation)
+    return compiled_scorer(model, deviation)
 
 
 def _first_dropout(model: ModelFile) -> int:

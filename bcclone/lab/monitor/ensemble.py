@@ -1,8 +1,8 @@
 """Kind `ensemble`: the standard deviation of the steering of several networks, trained from different seeds.
 
 B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive uncertainty estimation using deep
-ensembles", NeurIPS 2017, https://arxiv.org/abs/1612.01474. The members are smaller than the model, because they are all
-computed for each frame.
+ensembles", NeurIPS 2017, https://arxiv.org/abs/1612.01474. The members are smaller than the model, because
+each frame passes through all of them.
 """
 
 import tempfile
@@ -16,21 +16,22 @@ from keras import layers
 
 from bcclone.dataset.images import seen_rows
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer, compiled_scorer, image_shape
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH_SIZE = 64
 _LEARNING_RATE = 1e-3
-_LARGEST_SIDE = 64  # pixels of what the members compute on
+_LARGEST_SIDE = 64  # pixels of the members' inputs
 
 
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     """Return the members as the contents of model files: those that the settings name, or trained ones."""
     settings, model = inputs.settings, inputs.model
     if settings.member_models:
-        return _arrays([_given_member(path, model) for path in settings.member_models])
-    height, width, _ = image_shape(model)
+        return _arrays([_read_member(path, model) for path in settings.member_models])
+    height, width = model.preprocessing.height, model.preprocessing.width
     members = []
     for number in range(settings.members):
         seed = settings.seed * settings.members + number
@@ -49,7 +50,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
         steering = [member(tf.cast(images, member.inputs[0].dtype), training=False) for member in members]
         return tf.math.reduce_std(tf.cast(tf.concat(steering, axis=1), tf.float32), axis=1)
 
-    return compiled_scorer(image_shape(model), deviation)
+    return compiled_scorer(model, deviation)
 
 
 def member_network(height: int, width: int) -> keras.Model:
@@ -96,12 +97,12 @@ def _train_steering(network: keras.Model, store: Path, epochs: int, seed: int) -
         return float(network.evaluate(validation, verbose=0))
 
 
-def _given_member(path: Path, model: ModelFile) -> bytes:
+def _read_member(path: Path, model: ModelFile) -> bytes:
     member = load_model_file(path)
     if member.preprocessing != model.preprocessing or member.seq_length > 1:
         raise UserError(
-            f"{path}: a member takes single frames, prepared as those of the model: {model.preprocessing.describe()}; "
-            "train it on a store that was made with the same options"
+            f"{path}: a member takes single frames, prepared as the model's: {model.preprocessing.describe()}; "
+            "train it on a store with the same options"
         )
     return model_content(member.model, member.preprocessing, {})
 

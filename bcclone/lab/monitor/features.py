@@ -17,21 +17,14 @@ from keras import layers
 
 from bcclone.dataset.images import Image
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import (
-    Arrays,
-    FitInputs,
-    Notify,
-    Scorer,
-    compiled_scorer,
-    image_shape,
-    single_frame_layers,
-)
+from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH_SIZE = 64
-_SHRINKAGE = 1e-3  # of each variance; keeps directions in which the vectors hardly differ from deciding alone
+_SHRINKAGE = 1e-3  # of each variance; so that directions in which the vectors hardly differ do not dominate
 
 
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
@@ -48,7 +41,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     def distance(images: Any) -> Any:
         return tf.norm(tf.linalg.matmul(features(images) - mean, scaling), axis=1)
 
-    return compiled_scorer(image_shape(model), distance)
+    return compiled_scorer(model, distance)
 
 
 def _training_batches(store: Path, seed: int) -> Iterator[Image]:
@@ -60,7 +53,7 @@ def _training_batches(store: Path, seed: int) -> Iterator[Image]:
 
 
 def _measure_distribution(batches: Iterable[Float32Array]) -> Arrays:
-    """Return mean, (n,), and scaling, (n, n), of vectors given in batches, (batch, n)."""
+    """Return mean, (n,), and scaling, (n, n), of vectors in batches, (batch, n)."""
     vectors: FloatArray = np.concatenate([np.asarray(batch, np.float64) for batch in batches])
     mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
     correlation = np.cov((vectors - mean) / deviation, rowvar=False) + _SHRINKAGE * np.eye(len(mean))

@@ -9,15 +9,16 @@ import numpy as np
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
-from bcclone.lab.monitor.monitor import KINDS, Monitor, MonitorInfo, save_monitor, sha256_of
+from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Notify, Scorer
-from bcclone.lab.monitor.threshold import GammaFit, moving_average
+from bcclone.lab.monitor.scorer import FitInputs, Scorer
 from bcclone.model.model_file import load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.atomic import sha256_of
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _BATCH = 64
 
@@ -41,40 +42,36 @@ def fit(
 
     An existing file is replaced; notify: called with each line of progress. Raises UserError.
     """
-    inputs = fit_inputs(Path(model), Path(store), settings or MonitorSettings())
-    if inputs.settings.nominal:
-        drives: Iterable[NominalDrive] = recorded_drives(inputs.settings.nominal, inputs.model.preprocessing)
-    else:
-        drives = validation_drives(inputs.store)
-    info, arrays = fit_kind(inputs, drives, notify)
+    settings = settings or MonitorSettings()
+    inputs = FitInputs(load_model_file(Path(model)), Path(store), settings)
+    _check_preprocessing(inputs, Path(model))
+    kind = KINDS[settings.kind]
+    arrays = kind.learn(inputs, notify)
+    scores = nominal_scores(kind.make_scorer(inputs.model, arrays), _nominal_drives(inputs))
+    gamma = GammaFit.of(scores)
+    threshold = gamma.threshold(settings.false_alarms)
+    notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
+    info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))
     save_monitor(Path(output), info, arrays)
     return Monitor(info, inputs.model, arrays)
 
 
-def fit_inputs(model: Path, store: Path, settings: MonitorSettings) -> FitInputs:
-    """Load the model that a monitor is fitted to; raises UserError if the store was prepared for another one."""
-    loaded = load_model_file(model)
-    with open_store(store) as opened:
-        if opened.preprocessing != loaded.preprocessing:
+def _check_preprocessing(inputs: FitInputs, model: Path) -> None:
+    """Raise UserError if the store was prepared for another model."""
+    expected = inputs.model.preprocessing
+    with open_store(inputs.store) as store:
+        if store.preprocessing != expected:
             raise UserError(
-                f"{store}: its frames are prepared as {opened.preprocessing.describe()}, the model's as "
-                f"{loaded.preprocessing.describe()}; give the store that {model} was trained on"
+                f"{inputs.store}: its frames are prepared as {store.preprocessing.describe()}, the model's as "
+                f"{expected.describe()}; give the store that {model} was trained on"
             )
-    return FitInputs(loaded, sha256_of(model), store, settings)
 
 
-def fit_kind(
-    inputs: FitInputs, drives: Iterable[NominalDrive], notify: Notify = lambda line: None
-) -> tuple[MonitorInfo, Arrays]:
-    """Return what a monitor file holds; raises UserError. drives: what the threshold is set on."""
-    settings, kind = inputs.settings, KINDS[inputs.settings.kind]
-    arrays = kind.learn(inputs, notify)
-    scores = nominal_scores(kind.make_scorer(inputs.model, arrays), drives)
-    fitted = GammaFit.of(scores)
-    threshold = fitted.threshold(settings.false_alarms)
-    notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
-    info = MonitorInfo(settings.kind, inputs.model_sha256, fitted, threshold, settings.false_alarms, len(scores))
-    return info, arrays
+def _nominal_drives(inputs: FitInputs) -> Iterator[NominalDrive]:
+    """Return the undisturbed driving that the threshold is set on."""
+    if inputs.settings.nominal:
+        return recorded_drives(inputs.settings.nominal, inputs.model.preprocessing)
+    return validation_drives(inputs.store)
 
 
 def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray:
@@ -84,6 +81,13 @@ def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray
         scores = score_all(scorer, drive.images)
         averages.append(moving_average(scores, max(round(drive.rate * WINDOW_SECONDS), 1)))
     return np.concatenate(averages)
+
+
+def moving_average(scores: FloatArray, frames: int) -> FloatArray:
+    """Return the averages over each `frames` consecutive scores, (n - frames + 1,); of all if there are fewer."""
+    if len(scores) <= frames:
+        return np.array([scores.mean()]) if len(scores) else scores
+    return np.convolve(scores, np.full(frames, 1 / frames), mode="valid")
 
 
 def score_all(scorer: Scorer, images: Iterable[Image]) -> FloatArray:

@@ -1,38 +1,71 @@
-"""Monitors, and the files that hold them.
+"""Monitors, their thresholds, and the files that hold them.
+
+A gamma distribution, fitted to the scores of undisturbed driving, gives the threshold for a rate of false alarms, as in
+SelfOracle: A. Stocco, M. Weiss, M. Calzana and P. Tonella, "Misbehaviour prediction for autonomous driving systems",
+ICSE 2020, https://arxiv.org/abs/1910.04443, section 3.4.
 
 A monitor file is a NumPy archive (.npz) of plain arrays: `monitor`, a JSON text with the kind, the model's SHA-256, the
 gamma distribution and the threshold, and the arrays of the kind under `learned/`. It is read without pickle.
 """
 
-import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
+from scipy.stats import gamma
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.lab.monitor import dropout, ensemble, features
 from bcclone.lab.monitor.scorer import Arrays, Kind
-from bcclone.lab.monitor.threshold import GammaFit
 from bcclone.model.model_file import ModelFile, load_model_file
-from bcclone.system.arrays import Float32Array
-from bcclone.system.atomic import write_bytes
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.atomic import sha256_of, write_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
 
-# the kinds by their names, each of which is a module
+# name of a kind -> its module
 KINDS = {"ensemble": cast(Kind, ensemble), "dropout": cast(Kind, dropout), "features": cast(Kind, features)}
 _VERSION = 1
 _TEXT, _LEARNED = "monitor", "learned/"
 _LARGEST_FILE = 1 << 28  # bytes, unpacked
 _LONGEST_TEXT = 1 << 16
-_ZIP = b"PK"  # what a monitor's file begins with
+_ZIP = b"PK"  # the first bytes of a monitor's file
 _FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
+_FEWEST = 10  # scores that a distribution is fitted to
+
+
+@dataclass(frozen=True)
+class GammaFit:
+    """A gamma distribution that begins at 0."""
+
+    shape: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.shape < math.inf and 0 < self.scale < math.inf):
+            raise ValueError(f"a gamma distribution of shape {self.shape} and scale {self.scale}, expected more than 0")
+
+    @classmethod
+    def of(cls, scores: FloatArray) -> Self:
+        """Fit to scores, (n,), by greatest likelihood; raises UserError for too few or equal ones."""
+        usable = scores[np.isfinite(scores) & (scores > 0)]
+        if len(usable) < _FEWEST or np.ptp(usable) == 0:
+            raise UserError(
+                f"{len(usable)} usable scores of undisturbed driving, expected {_FEWEST} or more that differ; "
+                "give more frames to fit the monitor on"
+            )
+        shape, _, scale = gamma.fit(usable, floc=0)
+        return cls(float(shape), float(scale))
+
+    def threshold(self, false_alarms: float) -> float:
+        """Return the score that this fraction of scores exceeds."""
+        return float(gamma.isf(false_alarms, self.shape, scale=self.scale))
 
 
 @dataclass(frozen=True)
@@ -75,7 +108,7 @@ class Monitor:
 
     @property
     def threshold(self) -> float:
-        """Return the highest average score of a second that is still certain."""
+        """Return the threshold: a second with a higher average score is uncertain."""
         return self.info.threshold
 
     def score(self, frame: Image) -> float:
@@ -138,12 +171,6 @@ def _info(text: str) -> MonitorInfo:
     if stored.pop("version") != _VERSION:
         raise ValueError("it was written by another version of bcclone")
     return from_json(MonitorInfo, stored)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -17,7 +17,7 @@ class WatchSettings:
 
     monitor: Path | None = setting(
         None,
-        "score each frame by this monitor of the model, made by bcclone monitor fit",
+        "score each frame by this monitor of the model, written by bcclone monitor fit",
         unit="PATH",
         shown="none",
         group=_UNCERTAINTY,
@@ -47,8 +47,8 @@ class MonitorSettings:
 
     kind: str = setting(
         "ensemble",
-        "what is measured: disagreement of networks trained from other seeds (ensemble) or of random halves of the "
-        "model's own network (dropout), or how far its features are from those of the store (features)",
+        "measure: disagreement of networks trained from other seeds (ensemble) or of random halves of the model's own "
+        "network (dropout), or the distance of its features from the features of the store (features)",
         choices=KINDS,
     )
     members: int = setting(5, "number of networks of an ensemble", minimum=2, maximum=50)
@@ -60,7 +60,7 @@ class MonitorSettings:
         option="member",
     )
     passes: int = setting(32, "number of random passes of dropout", minimum=2, maximum=1000)
-    epochs: int = setting(5, "passes over the store in which each network of an ensemble is trained", minimum=1)
+    epochs: int = setting(5, "epochs of training for each network of an ensemble", minimum=1)
     false_alarms: float = setting(
         0.05,
         "fraction of seconds of undisturbed driving in which the monitor may be uncertain, which sets its threshold",

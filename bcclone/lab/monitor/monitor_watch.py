@@ -18,14 +18,14 @@ class FrameScorer(Protocol):
 
     @property
     def threshold(self) -> float:
-        """Return the highest average score of a second that is still certain."""
+        """Return the threshold: a second with a higher average score is uncertain."""
 
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); the higher, the more unusual."""
 
 
 class MonitorWatch:
-    """Averages the scores of a drive over the last second, as long as it lasts.
+    """Averages the scores of a drive over its last second.
 
     clock: returns the time of the present frame, in seconds.
     """
@@ -33,22 +33,22 @@ class MonitorWatch:
     def __init__(self, monitor: FrameScorer, clock: Callable[[], float] = time.monotonic) -> None:
         self._monitor, self._clock = monitor, clock
         self._recent: deque[tuple[float, float]] = deque()  # time and score
-        self._begun: float | None = None  # when the first of the frames that belong together was scored
+        self._start: float | None = None  # time of the first frame since the last forget()
 
     def judge(self, frame: Image) -> Uncertainty:
         """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
         now, score = self._clock(), self._monitor.score(frame)
         self._recent.append((now, score))
-        self._begun = now if self._begun is None else self._begun
+        self._start = now if self._start is None else self._start
         while now - self._recent[0][0] >= WINDOW_SECONDS:
             self._recent.popleft()
         average = sum(one for _, one in self._recent) / len(self._recent)
-        return Uncertainty(score, average, self._monitor.threshold, complete=now - self._begun >= WINDOW_SECONDS)
+        return Uncertainty(score, average, self._monitor.threshold, complete=now - self._start >= WINDOW_SECONDS)
 
     def forget(self) -> None:
         """Forget the frames so far: the next one does not follow the last one."""
         self._recent.clear()
-        self._begun = None
+        self._start = None
 
 
 def watch_opener(monitor: Path | None, model: Path) -> Callable[..., MonitorWatch] | None:

@@ -1,6 +1,6 @@
-"""What every kind of monitor gives: scores of prepared images, and the arrays that it is stored as."""
+"""The interface of every kind of monitor: it scores prepared images, and is stored as arrays."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,17 +13,16 @@ from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 Arrays = Mapping[str, Any]  # name -> NumPy array
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What a kind is fitted to: the model, the SHA-256 of its file, the store of its samples, and the settings."""
+    """What a kind is fitted to: the model, the store of its samples, and the settings."""
 
     model: ModelFile
-    model_sha256: str
     store: Path
     settings: MonitorSettings
 
@@ -42,29 +41,18 @@ class Kind(Protocol):
         """Return the scorer; raises UserError for a model of another form, ValueError or KeyError for other arrays."""
 
 
-def compiled_scorer(shape: Sequence[int], compute: Callable[[Any], Any]) -> Scorer:
-    """Return a scorer that is compiled as one call.
-
-    shape: of an image; compute: images, uint8 (batch, *shape), to scores, (batch,).
-    """
-    compiled = tf.function(compute, autograph=False)
-    compute_now = compiled.get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
+def compiled_scorer(model: ModelFile, compute: Callable[[Any], Any]) -> Scorer:
+    """Return a scorer that is compiled as one call. compute: prepared images of a model to scores, (batch,)."""
+    shape = (None, model.preprocessing.height, model.preprocessing.width, 3)
+    compute_now = tf.function(compute, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     return lambda images: np.asarray(compute_now(tf.constant(images)).numpy(), np.float32)
 
 
 def single_frame_layers(model: ModelFile, kind: str) -> list[Any]:
-    """Return the layers of a network of single frames; raises UserError for one of windows.
-
-    kind: of the monitor, for the error.
-    """
+    """Return the layers of a network of single frames; raises UserError for one of windows. kind: of the monitor."""
     if model.seq_length > 1:
         raise UserError(
             f"a monitor of kind {kind} needs a network of single frames, this one takes windows of "
             f"{model.seq_length}; choose --kind ensemble"
         )
     return list(model.model.layers)
-
-
-def image_shape(model: ModelFile) -> tuple[int, int, int]:
-    """Return height, width and channels of a model's prepared images."""
-    return model.preprocessing.height, model.preprocessing.width, 3

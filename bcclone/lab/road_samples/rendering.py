@@ -1,29 +1,104 @@
-"""Render the frames of a road in a worker, in several kinds of light and weather."""
+"""Render the frames of a road in a worker: cars at random places, in several kinds of light and weather.
 
+Each frame is labelled with the steering that brings the car back to the middle, and with where the road leads.
+"""
+
+import math
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg, encode_jpeg
-from bcclone.dataset.labels import PATH_COLUMNS
-from bcclone.lab.road_samples.places import car_at, draw_place, path_at, steering_at
+from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M
+from bcclone.dataset.vehicle import MPH, steering_of
+from bcclone.simulator.car import Car
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import arctangent, cosine, sine
 from bcclone.system.task import report_progress
 
 _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
 _SECONDS = 1e4  # of the clock that drops follow
+SPEED_MPH = 20.0  # that the samples state; a frame does not show it
+# The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a little, and a network
+# underestimates sharp ones.
+_BEND_TO_M, _BEND_STEP_M, _BEND_GAIN = 6.0, 0.5, 1.15
+# curvature for each radian to the right of the road, and for each metre to the right of its middle
+_BY_TURN, _BY_OFFSET = -0.25, -0.0139
+_IN_THE_MIDDLE = 0.45  # fraction of the places
+_NEAR_M, _NEAR_DEGREES, _FAR_DEGREES = 0.4, 3.0, 7.0  # standard deviations
+_BEYOND_M = 0.3  # how far places go beyond the limit, at which a wheel leaves the asphalt
+_NOSE_UP, _NOSE_DEGREES = 0.6, 0.8  # mean and standard deviation of what throttle and brake do
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of the car on a road.
+
+    along_m: along the road; offset_m: to the right of its middle; turn: radians to the right of its direction; nose_up:
+    pitch of the car relative to the road, in radians.
+    """
+
+    along_m: float
+    offset_m: float
+    turn: float
+    nose_up: float
+
+
+def draw_place(track: Track, random: np.random.Generator) -> Place:
+    """Return a place anywhere on a road, half of the time near its middle."""
+    along_m = track.start_m + track.lap_m * random.random()
+    limit_m = float(track.widths_m[track.index(along_m)]) / 2 + _BEYOND_M - 1.0
+    near = random.random() < _IN_THE_MIDDLE
+    offset_m = random.normal(0.0, _NEAR_M) if near else random.uniform(-limit_m, limit_m)
+    turn = random.normal(0.0, _NEAR_DEGREES if near else _FAR_DEGREES)
+    nose_up = random.normal(_NOSE_UP, _NOSE_DEGREES)
+    return Place(along_m, offset_m, math.radians(turn), math.radians(nose_up))
+
+
+def car_at(track: Track, place: Place) -> Car:
+    """Return the car at a place."""
+    x, y, z, heading = track.point(place.along_m, place.offset_m)
+    rise = float(track.grade[track.index(place.along_m)]) * cosine(place.turn)
+    return Car(x, y, z, heading + place.turn, SPEED_MPH * MPH, pitch=arctangent(rise) + place.nose_up)
+
+
+def steering_at(track: Track, place: Place) -> float:
+    """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
+
+    It turns firmly along the road and gently towards its middle, as people do when they are off the middle.
+    """
+    bend = _mean_curvature(track, place.along_m, 0.0, _BEND_TO_M)
+    return float(steering_of(_BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
+
+
+def path_at(track: Track, place: Place) -> list[float]:
+    """Return where the road leads, in the order of labels.PATH_COLUMNS.
+
+    These are the steering along the road over each stretch ahead, the car's offset in metres and its turn in radians.
+    """
+    starts = (0.0, *PATH_ENDS_M[:-1])
+    bends = [_mean_curvature(track, place.along_m, *stretch) for stretch in zip(starts, PATH_ENDS_M, strict=True)]
+    return [*(float(steering_of(bend)) for bend in bends), place.offset_m, place.turn]
+
+
+def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
+    """Return the mean curvature of the road between two distances ahead, in 1/m, positive to the right."""
+    ahead = np.arange(start_m, end_m + _BEND_STEP_M / 2, _BEND_STEP_M)
+    return float(np.mean([track.curvature[track.index(along_m + metres)] for metres in ahead.tolist()]))
 
 
 @dataclass(frozen=True)
 class RoadTask:
-    """Frames to render. road: its name; reverse: driven the other way; frames: how many; seed: of all that is drawn;
-    recolored: fraction of the weathers in random colours; camera_height_m: by how much the camera is mounted higher,
-    at most."""
+    """Frames to render.
+
+    road: its name; reverse: driven the other way; frames: how many; seed: of all random numbers; recolored: fraction of
+    the weathers in random colours; camera_height_m: by how much the camera is mounted higher, at most.
+    """
 
     road: str
     reverse: bool
@@ -39,8 +114,9 @@ class RoadTask:
 
 @dataclass(frozen=True)
 class RoadFrames:
-    """Prepared images of a road, uint8 (frames, height, width, 3), their steering, float32 (frames,), and where the
-    road leads from there, float32 (frames, len(PATH_COLUMNS)).
+    """Prepared images of a road, uint8 (frames, height, width, 3), and their labels.
+
+    steering: float32 (frames,); path: where the road leads from there, float32 (frames, len(PATH_COLUMNS)).
     """
 
     images: Image
@@ -91,6 +167,6 @@ def draw_weather(random: np.random.Generator, conditions: Conditions, task: Road
     strength = random.uniform(0.1, 0.7)
     rain, snow, night = (strength if kind == each else 0.0 for each in ("rain", "snow", "night"))
     drawn = replace(drawn, rain=rain, snow=snow, night=night)
-    if task.camera_height_m:  # else draws nothing, so that stores of before are made again to the byte
+    if task.camera_height_m:  # without it nothing is drawn, so that earlier stores can be made again to the byte
         drawn = replace(drawn, camera_height_m=random.uniform(0.0, task.camera_height_m))
     return drawn

@@ -30,7 +30,7 @@ class RoadSamplesSettings:
     first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", minimum=0, maximum=900_000_000)
     ranges: str = setting(
         "",
-        "what the roads' seeds choose from, beside or instead of the default's values: surface=dirt,hills=0",
+        "what the roads' seeds choose from; values replace the default's of the same name: surface=dirt,hills=0",
         shown=RANGES,
         unit="RANGES",
     )
@@ -76,8 +76,8 @@ class RoadSamplesSettings:
         return round(self.validation * self.roads)
 
     def road(self, number: int) -> str:
-        """Return the name of a road by its number, from 0, with the values of `ranges` in place of those of RANGES."""
-        given = [part.strip() for part in self.ranges.split(",") if part.strip()]
-        keys = {part.partition("=")[0].strip() for part in given}
-        kept = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
-        return f"random:{self.first_road + number}:{','.join([*kept, *given])}"
+        """Return the name of a road by its number, from 0, by RANGES; values of `ranges` replace its values."""
+        own = [part.strip() for part in self.ranges.split(",") if part.strip()]
+        keys = {part.partition("=")[0].strip() for part in own}
+        defaults = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
+        return f"random:{self.first_road + number}:{','.join([*defaults, *own])}"

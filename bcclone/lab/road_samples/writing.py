@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,10 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import NO_FRAME, sample_chunks
 from bcclone.dataset.store_reader import RecordingInfo, row_table
 from bcclone.dataset.store_writer import StoreWriter
-from bcclone.lab.road_samples.places import SPEED_MPH
-from bcclone.lab.road_samples.rendering import RoadFrames, RoadTask, render_road
+from bcclone.lab.road_samples.rendering import SPEED_MPH, RoadFrames, RoadTask, render_road
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.recording.dialect import Dialect
+from bcclone.simulator.roads.random_road import parse_name
 from bcclone.simulator.track import load_track
 from bcclone.system import atomic, file_kinds
 from bcclone.system.arrays import Float32Array
@@ -43,10 +42,6 @@ class RoadSamplesResult:
     validation: int
     seconds: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return asdict(self) | {"output": str(self.output)}
-
 
 def make_road_samples(
     settings: RoadSamplesSettings, notify: Callable[[str], None] = lambda line: None
@@ -55,7 +50,7 @@ def make_road_samples(
 
     notify: receives the address of the dashboard of a cluster. Raises UserError.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     if not settings.output.suffix:
         raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
     file_kinds.check_output(settings.output, "store", settings.force)
@@ -81,18 +76,18 @@ def make_road_samples(
         frames=count,
         train=sum(map(len, tables)) - validation,
         validation=validation,
-        seconds=round(time.monotonic() - begun, 1),
+        seconds=round(time.monotonic() - start, 1),
     )
 
 
 def _check_ranges(settings: RoadSamplesSettings) -> None:
-    """Refuse malformed ranges before any work."""
+    """Refuse malformed ranges, and ranges of which no road can be made, before any work."""
     first = settings.road(0)
     try:
-        load_track(first)
-    except UserError as error:
-        reason = str(error).removeprefix(f"{first}: ")
-        raise UserError(f"--ranges {settings.ranges}: {reason}" if settings.ranges else str(error)) from None
+        parse_name(first)
+    except ValueError as error:
+        raise UserError(f"--ranges {settings.ranges}: {error}") from None
+    load_track(first)
 
 
 def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:
@@ -127,7 +122,7 @@ def _rendered(
 
 
 def _rows(settings: RoadSamplesSettings, labels: Float32Array, path: Float32Array) -> pd.DataFrame:
-    """Return a row for each frame, with steering and path, (frames, ...); the last roads are those for validation."""
+    """Return a row for each frame. labels: (frames,); path: (frames, columns). The last roads are for validation."""
     count, frames = settings.roads * settings.frames, settings.frames
     road, number = np.divmod(np.arange(count), frames)
     return pd.DataFrame(

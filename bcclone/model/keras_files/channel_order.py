@@ -14,12 +14,6 @@ from bcclone.system.arrays import Float32Array
 
 _FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
 _CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}
-# supported with channels first; Rescaling etc. do not depend on the axes
-_KNOWN_FIRST = {
-    "Conv2D", "Convolution2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
-    "Cropping2D", "ZeroPadding2D", "SpatialDropout2D", "BatchNormalization", "Lambda", "Rescaling", "Activation",
-    "Dropout", "GaussianDropout", "GaussianNoise", "ELU", "ReLU", "LeakyReLU", "Flatten",
-}  # fmt: skip
 
 
 def is_mirrored(stored: StoredModel) -> bool:
@@ -57,12 +51,6 @@ def _orders(leaf: Leaf) -> Iterator[bool]:
                     f"{leaf}: {name} is {short(value)}, expected 'channels_last' or 'channels_first'"
                 )
             yield value in _FIRST
-
-
-def check_first(leaf: Leaf, rank: int) -> None:
-    """Refuse a layer that would differ with the channels last. rank: number of axes of its input."""
-    if rank == 4 and leaf.kind not in _KNOWN_FIRST:
-        raise UnsupportedModel("has its channels first, which is not supported for this type; expected channels last")
 
 
 def flattens_channels_first(config: Mapping[str, Any]) -> bool:

@@ -1,22 +1,18 @@
-"""Rebuild one layer, as Keras 1 to 3 stored it, with the current Keras.
+"""The arguments of a layer as Keras 1 to 3 stored them -> those of its present class.
 
-_TYPES lists the types that are supported; no other is ever made, and no class is looked up by a name in the file. The
-function of each type takes the arguments of a stored layer and the shape of its input, and returns the arguments of
-the current class, with the channels last. Arguments that cannot be translated raise UnsupportedModel.
+Each function takes the arguments of a stored layer and the shape of its input, with the batch, and returns the
+arguments of the class that layer_kinds.KINDS names, with the channels last. Arguments that cannot be translated raise
+UnsupportedModel.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import keras
-from keras import layers
 
 from bcclone.model import network
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import Arguments, Shape, as_integer, short
 from bcclone.model.keras_files.lambda_code import affine_of, shown
-from bcclone.model.layer_kinds import RECURRENT
 
 Keywords = dict[str, Any]
 Translation = Callable[[Arguments, Shape], Keywords]
@@ -24,7 +20,7 @@ Translation = Callable[[Arguments, Shape], Keywords]
 _NORMALIZE = "bcclone>normalize"  # as keras.saving registers network.normalize; a test compares
 
 
-def _convolution(arguments: Arguments, shape: Shape) -> Keywords:
+def convolution(arguments: Arguments, shape: Shape) -> Keywords:
     """Conv2D and Conv3D; Keras 1's Convolution2D."""
     axes = len(shape) - 2
     if "nb_row" in arguments.left:
@@ -42,20 +38,21 @@ def _convolution(arguments: Arguments, shape: Shape) -> Keywords:
     }
 
 
-def _separable_convolution(arguments: Arguments, shape: Shape) -> Keywords:
+def separable_convolution(arguments: Arguments, shape: Shape) -> Keywords:
+    """SeparableConv2D."""
     multiplier = arguments.integer("depth_multiplier", default=1)
-    return _convolution(arguments, shape) | {"depth_multiplier": multiplier, "groups": None}
+    return convolution(arguments, shape) | {"depth_multiplier": multiplier, "groups": None}
 
 
-def _depthwise_convolution(arguments: Arguments, shape: Shape) -> Keywords:
+def depthwise_convolution(arguments: Arguments, shape: Shape) -> Keywords:
     """DepthwiseConv2D, which has no number of filters."""
     arguments.take("filters", default=None)
     arguments.left["filters"] = 1
     multiplier = arguments.integer("depth_multiplier", default=1)
-    return _convolution(arguments, shape) | {"depth_multiplier": multiplier, "filters": None, "groups": None}
+    return convolution(arguments, shape) | {"depth_multiplier": multiplier, "filters": None, "groups": None}
 
 
-def _pooling(arguments: Arguments, shape: Shape) -> Keywords:
+def pooling(arguments: Arguments, shape: Shape) -> Keywords:
     """MaxPooling and AveragePooling, in two and three dimensions."""
     axes = len(shape) - 2
     size = arguments.several(axes, "pool_size")
@@ -65,16 +62,17 @@ def _pooling(arguments: Arguments, shape: Shape) -> Keywords:
     return {"pool_size": size, "strides": strides, "padding": arguments.padding()}
 
 
-def _global_pooling(arguments: Arguments, shape: Shape) -> Keywords:
+def global_pooling(arguments: Arguments, shape: Shape) -> Keywords:
     """GlobalAveragePooling2D and GlobalMaxPooling2D."""
     return {"keepdims": arguments.flag("keepdims", default=False)}
 
 
-def _cropping(arguments: Arguments, shape: Shape) -> Keywords:
+def cropping(arguments: Arguments, shape: Shape) -> Keywords:
+    """Cropping2D and Cropping3D."""
     return {"cropping": _edges(arguments.take("cropping"), "cropping", len(shape) - 2)}
 
 
-def _zero_padding(arguments: Arguments, shape: Shape) -> Keywords:
+def zero_padding(arguments: Arguments, shape: Shape) -> Keywords:
     """ZeroPadding2D; Keras 1 could name its four sides."""
     value = arguments.take("padding")
     if isinstance(value, dict):
@@ -82,13 +80,13 @@ def _zero_padding(arguments: Arguments, shape: Shape) -> Keywords:
     return {"padding": _edges(value, "padding", len(shape) - 2)}
 
 
-def _up_sampling(arguments: Arguments, shape: Shape) -> Keywords:
+def up_sampling(arguments: Arguments, shape: Shape) -> Keywords:
     """UpSampling2D with nearest neighbours."""
     arguments.only("interpolation", "nearest")
     return {"size": arguments.several(2, "size")}
 
 
-def _resizing(arguments: Arguments, shape: Shape) -> Keywords:
+def resizing(arguments: Arguments, shape: Shape) -> Keywords:
     """Resizing without antialiasing."""
     for name in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"):
         arguments.only(name, False)
@@ -115,30 +113,33 @@ def _edges(value: Any, name: str, axes: int) -> tuple[tuple[int, int], ...]:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def _nothing(arguments: Arguments, shape: Shape) -> Keywords:
+def no_arguments(arguments: Arguments, shape: Shape) -> Keywords:
     """Layers without relevant arguments."""
     return {}
 
 
-def _dense(arguments: Arguments, shape: Shape) -> Keywords:
+def dense(arguments: Arguments, shape: Shape) -> Keywords:
+    """Dense."""
     units, bias = arguments.integer("output_dim", "units"), arguments.flag("bias", "use_bias")
     return {"units": units, "activation": arguments.activation(), "use_bias": bias}
 
 
-def _activation(arguments: Arguments, shape: Shape) -> Keywords:
+def activation(arguments: Arguments, shape: Shape) -> Keywords:
+    """Activation."""
     return {"activation": arguments.activation()}
 
 
-def _dropout(arguments: Arguments, shape: Shape) -> Keywords:
-    """Dropout, SpatialDropout2D, GaussianDropout and AlphaDropout."""
+def dropout(arguments: Arguments, shape: Shape) -> Keywords:
+    """All layers of dropout."""
     return {"rate": arguments.fraction("p", "rate")}
 
 
-def _noise(arguments: Arguments, shape: Shape) -> Keywords:
+def noise(arguments: Arguments, shape: Shape) -> Keywords:
+    """GaussianNoise."""
     return {"stddev": arguments.number("sigma", "stddev")}
 
 
-def _lambda(arguments: Arguments, shape: Shape) -> Keywords:
+def lambda_layer(arguments: Arguments, shape: Shape) -> Keywords:
     """Lambda: our own normalisation, or the Rescaling that computes the same as its byte code."""
     function = arguments.take("function")
     arguments.only("function_type", "lambda")
@@ -162,12 +163,12 @@ def _lambda(arguments: Arguments, shape: Shape) -> Keywords:
     return {"scale": affine.scale, "offset": affine.offset}
 
 
-def _rescaling(arguments: Arguments, shape: Shape) -> Keywords:
+def rescaling(arguments: Arguments, shape: Shape) -> Keywords:
     """Rescaling with one factor and one offset."""
     return {"scale": arguments.number("scale"), "offset": arguments.number("offset", default=0)}
 
 
-def _batch_normalization(arguments: Arguments, shape: Shape) -> Keywords:
+def batch_normalization(arguments: Arguments, shape: Shape) -> Keywords:
     """BatchNormalization; modes 1 and 2 of Keras 1 use the statistics of the batch and are not supported."""
     arguments.only("mode", 0)
     arguments.only("renorm", False)
@@ -187,35 +188,38 @@ def _batch_normalization(arguments: Arguments, shape: Shape) -> Keywords:
     }
 
 
-def _elu(arguments: Arguments, shape: Shape) -> Keywords:
+def elu(arguments: Arguments, shape: Shape) -> Keywords:
     """ELU; Keras 3.0 to 3.3 did not store alpha, which is 1."""
     return {"alpha": arguments.number("alpha", default=1)}
 
 
-def _leaky_relu(arguments: Arguments, shape: Shape) -> Keywords:
+def leaky_relu(arguments: Arguments, shape: Shape) -> Keywords:
+    """LeakyReLU."""
     return {"negative_slope": arguments.number("alpha", "negative_slope")}
 
 
-def _relu(arguments: Arguments, shape: Shape) -> Keywords:
+def relu(arguments: Arguments, shape: Shape) -> Keywords:
+    """ReLU."""
     highest = None if arguments.left.get("max_value") is None else arguments.number("max_value")
     slope, threshold = arguments.number("negative_slope", default=0), arguments.number("threshold", default=0)
     return {"max_value": highest, "negative_slope": slope, "threshold": threshold}
 
 
-def _prelu(arguments: Arguments, shape: Shape) -> Keywords:
+def prelu(arguments: Arguments, shape: Shape) -> Keywords:
+    """PReLU."""
     axes = arguments.take("shared_axes", default=None) or []
     if not isinstance(axes, list) or any(axis not in range(1, len(shape)) for axis in axes):
         raise UnsupportedModel(f"shared_axes is {short(axes)}, expected some of 1 to {len(shape) - 1}")
     return {"shared_axes": axes}
 
 
-def _softmax(arguments: Arguments, shape: Shape) -> Keywords:
+def softmax(arguments: Arguments, shape: Shape) -> Keywords:
     """Softmax over the last axis."""
     arguments.only("axis", -1, len(shape) - 1)
     return {}
 
 
-def _reshape(arguments: Arguments, shape: Shape) -> Keywords:
+def reshape(arguments: Arguments, shape: Shape) -> Keywords:
     """Reshape; one extent may be -1, for the rest."""
     target = arguments.take("target_shape")
     if not isinstance(target, list) or not 0 < len(target) <= 5:
@@ -227,14 +231,15 @@ def _reshape(arguments: Arguments, shape: Shape) -> Keywords:
     return {"target_shape": tuple(extents)}
 
 
-def _permute(arguments: Arguments, shape: Shape) -> Keywords:
+def permute(arguments: Arguments, shape: Shape) -> Keywords:
+    """Permute."""
     axes = arguments.take("dims")
     if not isinstance(axes, list) or sorted(map(str, axes)) != sorted(map(str, range(1, len(shape)))):
         raise UnsupportedModel(f"dims is {short(axes)}, expected the numbers 1 to {len(shape) - 1} in any order")
     return {"dims": tuple(axes)}
 
 
-def _recurrent(arguments: Arguments, shape: Shape) -> Keywords:
+def recurrent(arguments: Arguments, shape: Shape) -> Keywords:
     """GRU, LSTM and SimpleRNN that read forwards and are not stateful."""
     for name in ("go_backwards", "stateful", "return_state", "time_major", "zero_output_for_mask"):
         arguments.only(name, False)
@@ -253,93 +258,3 @@ def _recurrent(arguments: Arguments, shape: Shape) -> Keywords:
     if "unit_forget_bias" in arguments.left:
         arguments.flag("unit_forget_bias")  # only initialises the bias
     return keywords
-
-
-_TYPES: dict[str, tuple[type[keras.Layer], Translation]] = {
-    "Conv2D": (layers.Conv2D, _convolution),
-    "Convolution2D": (layers.Conv2D, _convolution),
-    "Conv3D": (layers.Conv3D, _convolution),
-    "SeparableConv2D": (layers.SeparableConv2D, _separable_convolution),
-    "SeparableConvolution2D": (layers.SeparableConv2D, _separable_convolution),
-    "DepthwiseConv2D": (layers.DepthwiseConv2D, _depthwise_convolution),
-    "MaxPooling2D": (layers.MaxPooling2D, _pooling),
-    "AveragePooling2D": (layers.AveragePooling2D, _pooling),
-    "MaxPooling3D": (layers.MaxPooling3D, _pooling),
-    "AveragePooling3D": (layers.AveragePooling3D, _pooling),
-    "GlobalAveragePooling2D": (layers.GlobalAveragePooling2D, _global_pooling),
-    "GlobalMaxPooling2D": (layers.GlobalMaxPooling2D, _global_pooling),
-    "Cropping2D": (layers.Cropping2D, _cropping),
-    "Cropping3D": (layers.Cropping3D, _cropping),
-    "ZeroPadding2D": (layers.ZeroPadding2D, _zero_padding),
-    "UpSampling2D": (layers.UpSampling2D, _up_sampling),
-    "Resizing": (layers.Resizing, _resizing),
-    "Dense": (layers.Dense, _dense),
-    "Flatten": (layers.Flatten, _nothing),
-    "Reshape": (layers.Reshape, _reshape),
-    "Permute": (layers.Permute, _permute),
-    "Lambda": (layers.Lambda, _lambda),
-    "Rescaling": (layers.Rescaling, _rescaling),
-    "BatchNormalization": (layers.BatchNormalization, _batch_normalization),
-    "BatchNormalizationV1": (layers.BatchNormalization, _batch_normalization),
-    "Dropout": (layers.Dropout, _dropout),
-    "SpatialDropout2D": (layers.SpatialDropout2D, _dropout),
-    "GaussianDropout": (layers.GaussianDropout, _dropout),
-    "AlphaDropout": (layers.AlphaDropout, _dropout),
-    "GaussianNoise": (layers.GaussianNoise, _noise),
-    "Activation": (layers.Activation, _activation),
-    "ELU": (layers.ELU, _elu),
-    "LeakyReLU": (layers.LeakyReLU, _leaky_relu),
-    "ReLU": (layers.ReLU, _relu),
-    "PReLU": (layers.PReLU, _prelu),
-    "Softmax": (layers.Softmax, _softmax),
-    "GRU": (layers.GRU, _recurrent),
-    "LSTM": (layers.LSTM, _recurrent),
-    "SimpleRNN": (layers.SimpleRNN, _recurrent),
-}
-# rank of the input, with the batch, for the types with these endings
-_RANKS = {"2D": 4, "3D": 5, "GRU": 3, "LSTM": 3, "SimpleRNN": 3, "Resizing": 4}
-
-
-def rebuild_layer(kind: str, config: Mapping[str, Any], shape: Shape, name: str, channels_first: bool) -> keras.Layer:
-    """Return the layer of class `kind`, called `name`, for an input of `shape`, with the batch.
-
-    channels_first: the order of the axes in the file; `shape` and the result have the channels last. Raises
-    UnsupportedModel for other layers, and ValueError, TypeError or LookupError, also from Keras, for invalid values.
-    """
-    if kind not in _TYPES:
-        raise UnsupportedModel(f"layers of this type are not supported; known are {', '.join(_TYPES)}")
-    for ending, rank in _RANKS.items():
-        if kind.endswith(ending) and len(shape) != rank:
-            raise UnsupportedModel(f"expected an input of {rank} axes with the batch, got {shape}")
-    layer_type, translate = _TYPES[kind]
-    arguments = Arguments(config, channels_first)
-    keywords = {key: value for key, value in translate(arguments, shape).items() if value is not None}
-    arguments.check_rest()
-    if "scale" in keywords and layer_type is layers.Lambda:
-        layer_type = layers.Rescaling
-    layer = layer_type(**keywords, name=name)
-    layer.trainable = config.get("trainable", True) is not False
-    return layer
-
-
-def estimate_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
-    """Estimate the number of weights of a layer, without biases, before it allocates any.
-
-    channels: of its input; extents: of its output, without the batch.
-    """
-    count = 0
-    if isinstance(layer, layers.SeparableConv2D):
-        count = channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
-    elif isinstance(layer, layers.DepthwiseConv2D):
-        count = channels * layer.depth_multiplier * math.prod(layer.kernel_size)
-    elif isinstance(layer, layers.Conv2D | layers.Conv3D):
-        count = math.prod(layer.kernel_size) * channels * layer.filters // layer.groups
-    elif isinstance(layer, layers.Dense):
-        count = channels * layer.units
-    elif isinstance(layer, RECURRENT):
-        count = 4 * layer.units * (channels + layer.units)
-    elif isinstance(layer, layers.PReLU):
-        count = math.prod(extents)
-    elif isinstance(layer, layers.BatchNormalization):
-        count = 4 * channels
-    return count

@@ -3,26 +3,24 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import Shape, dtype_of
+from bcclone.model.keras_files.arguments import Arguments, Shape, dtype_of
 from bcclone.model.keras_files.channel_order import (
-    check_first,
     check_mirrored,
     flattens_channels_first,
     has_channels_first,
     is_mirrored,
 )
-from bcclone.model.keras_files.layers import estimate_weights, rebuild_layer
 from bcclone.model.keras_files.stored import StoredModel
 from bcclone.model.keras_files.tree import Input, Leaf, Nest, RebuiltLayer, read_tree
 from bcclone.model.keras_files.weights import assign_weights
-from bcclone.model.layer_kinds import RECURRENT
+from bcclone.model.layer_kinds import KINDS, RECURRENT, stored_kind
 
 _MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
@@ -107,17 +105,17 @@ class _Builder:
                 self._begin_frames(leaf)
             elif self._gathered_name and not leaf.over_time:
                 self._end_frames()
-            if self.channels_first:
-                check_first(leaf, len(self.shape))
             if self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4:
                 self._append_order(leaf)
             name = self._free_name(leaf.name, leaf.kind.lower())
             config, after = _without_activation_layer(leaf.config)
-            layer = rebuild_layer(leaf.kind, config, self.shape, name, self.channels_first)
+            layer = _rebuild_layer(leaf.kind, config, self.shape, name, self.channels_first)
             self._append(layer)
             if after is not None:
                 name = self._free_name(f"{leaf.name}_activation", "activation")
-                self._append(rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first))
+                self._append(
+                    _rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first)
+                )
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise UnsupportedModel(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
         self.rebuilt[leaf] = layer
@@ -176,7 +174,7 @@ class _Builder:
         extents = [extent or 0 for extent in output[1:]]
         if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
             raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
-        weights = estimate_weights(layer, self.shape[-1] or 0, extents)
+        weights = _estimate_weights(layer, self.shape[-1] or 0, extents)
         self._weights += weights
         steps = (self.shape[1] or 1) if isinstance(layer, RECURRENT) else math.prod(extents[:-1])
         self._products += weights * steps * self._frames
@@ -196,3 +194,50 @@ def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, A
     if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
         return config, None
     return {**config, "activation": "linear"}, activation
+
+
+def _rebuild_layer(
+    stored_as: str, config: Mapping[str, Any], shape: Shape, name: str, channels_first: bool
+) -> keras.Layer:
+    """Return the layer of class `stored_as`, called `name`, for an input of `shape`, with the batch.
+
+    channels_first: the order of the axes in the file; `shape` and the result have the channels last. Raises
+    UnsupportedModel for other layers, and ValueError, TypeError or LookupError, also from Keras, for invalid values.
+    """
+    kind = stored_kind(stored_as)
+    if kind is None:
+        raise UnsupportedModel(f"layers of this type are not supported; known are {', '.join(KINDS)}")
+    if channels_first and len(shape) == 4 and not kind.channels_first:
+        raise UnsupportedModel("has its channels first, which is not supported for this type; expected channels last")
+    if kind.axes not in (0, len(shape)):
+        raise UnsupportedModel(f"expected an input of {kind.axes} axes with the batch, got {shape}")
+    arguments = Arguments(config, channels_first)
+    keywords = {key: value for key, value in kind.translate(arguments, shape).items() if value is not None}
+    arguments.check_rest()
+    is_affine = kind.type is keras.layers.Lambda and "scale" in keywords
+    layer = (keras.layers.Rescaling if is_affine else kind.type)(**keywords, name=name)
+    layer.trainable = config.get("trainable", True) is not False
+    return layer
+
+
+def _estimate_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
+    """Estimate the number of weights of a layer, without biases, before it allocates any.
+
+    channels: of its input; extents: of its output, without the batch.
+    """
+    count = 0
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        count = channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
+    elif isinstance(layer, keras.layers.DepthwiseConv2D):
+        count = channels * layer.depth_multiplier * math.prod(layer.kernel_size)
+    elif isinstance(layer, keras.layers.Conv2D | keras.layers.Conv3D):
+        count = math.prod(layer.kernel_size) * channels * layer.filters // layer.groups
+    elif isinstance(layer, keras.layers.Dense):
+        count = channels * layer.units
+    elif isinstance(layer, RECURRENT):
+        count = 4 * layer.units * (channels + layer.units)
+    elif isinstance(layer, keras.layers.PReLU):
+        count = math.prod(extents)
+    elif isinstance(layer, keras.layers.BatchNormalization):
+        count = 4 * channels
+    return count

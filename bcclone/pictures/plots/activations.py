@@ -1,4 +1,4 @@
-"""Draw what a network makes of a frame: the crop that it applies, and the feature maps of each convolution."""
+"""Draw a frame on its way through a network: its crop, and the feature maps of each convolution."""
 
 import math
 from dataclasses import dataclass
@@ -40,9 +40,9 @@ class CropSteps:
 def plot_crop(subject: Subject, path: Path) -> None:
     """Draw a frame, the network's input, and the cropped input into a PNG."""
     samples = subject.frames.shown_samples()
-    made = subject.file.preprocessing
+    preprocessing = subject.file.preprocessing
     frame = subject.frames.frame(int(samples[len(samples) // 2]))
-    steps = crop_steps(subject.file.model, made, frame)
+    steps = crop_steps(subject.file.model, preprocessing, frame)
     figure = new_figure(10, 3.0, "What the crop leaves of a frame")
     axes = figure.subplots(1, 3, width_ratios=[2, 1, 1])
     (frame_height, frame_width), (height, width) = frame.shape[:2], steps.prepared.shape[:2]
@@ -53,7 +53,7 @@ def plot_crop(subject: Subject, path: Path) -> None:
     axes[0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--"))
     axes[0].set_yticks([0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1])
     each = f"each of {subject.file.seq_length} frames" if subject.file.seq_length > 1 else "network's input"
-    show_image(axes[1], steps.prepared, f"{each}: {width} x {height}, {made.color}")
+    show_image(axes[1], steps.prepared, f"{each}: {width} x {height}, {preprocessing.color}")
     for row in (steps.first_row, steps.last_row + 1):
         if 0 < row < height:
             axes[1].axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")
@@ -84,19 +84,19 @@ class Activation:
 
 def plot_activations(subject: Subject, path: Path) -> None:
     """Draw the frame of the strongest steering, and every convolution's maps for it, into a PNG."""
-    made, windows = subject.file.preprocessing, subject.shown_windows()
+    preprocessing, windows = subject.file.preprocessing, subject.shown_windows()
     strongest = np.argmax(np.abs(subject.frames.table["steering"][windows[:, -1]]))
     image = subject.inputs(windows[[strongest]])[0]
-    given = activations(subject.file.model, image)
-    sheets = [mosaic(activation.maps) for activation in given]
+    convolutions = activations(subject.file.model, image)
+    sheets = [mosaic(activation.maps) for activation in convolutions]
     heights = [9.4 * sheet.shape[0] / sheet.shape[1] + 0.3 for sheet in sheets]
     title = "Activations of each convolution, each map in its own range (bright: high)"
     figure = new_figure(10, sum(heights) + 2.4, title)
     axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
     newest = "" if image.ndim == 3 else f", the newest of {len(image)} frames"
     shown = image if image.ndim == 3 else image[-1]
-    show_image(axes[0], shown, f"network's input, {made.width} x {made.height}{newest}")
-    for below, activation, sheet in zip(axes[1:], given, sheets, strict=True):
+    show_image(axes[0], shown, f"network's input, {preprocessing.width} x {preprocessing.height}{newest}")
+    for below, activation, sheet in zip(axes[1:], convolutions, sheets, strict=True):
         rows, columns, channels = activation.maps.shape
         part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
         below.imshow(sheet, cmap="viridis", interpolation="nearest")
@@ -112,14 +112,14 @@ def activations(model: keras.Model, image: Image) -> list[Activation]:
     """
     each_frame = frame_layers(model)
     values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
-    found = []
+    outputs = []
     for layer in each_frame or model.layers:
         values = layer(values, training=False)
         if isinstance(layer, layers.Conv2D):
-            found.append(Activation(layer.name, np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)))
-    if not found:
+            outputs.append(Activation(layer.name, np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)))
+    if not outputs:
         raise NotDrawn("the network has no convolution (Conv2D)")
-    return found
+    return outputs
 
 
 def mosaic(maps: Float32Array) -> Float32Array:

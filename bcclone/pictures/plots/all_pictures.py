@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def draw_all(
     settings: PlotSettings, notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
 ) -> PlotResult:
-    """Draw the pictures of a model. Those that the model or its samples do not allow are left out, with a reason.
+    """Draw the pictures of a model; a picture that the model or its samples do not allow is left out, with a reason.
 
     notify: takes a line for each log that was read. Raises UserError for a file that is no model, for samples that
-    cannot be read, or a folder that cannot be made.
+    cannot be read, and for a folder that cannot be created.
     """
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -70,7 +70,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose another --output") from None
+        raise UserError(f"{folder}: cannot create that folder: {error.strerror}; choose another --output") from None
 
 
 def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:

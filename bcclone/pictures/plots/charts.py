@@ -37,7 +37,7 @@ def plot_history(subject: Subject, path: Path) -> None:
     """
     history = subject.history
     if not history:
-        raise NotDrawn("there is no history: no run folder is known to hold this model")
+        raise NotDrawn("there is no history: no run folder holds this model")
     rates = [epoch.learning_rate for epoch in history]
     count = 3 if len(set(rates)) > 1 else 2
     figure = new_figure(7, 2.6 * count)
@@ -83,7 +83,7 @@ class SteeringCounts:
 
 
 def plot_steering(subject: Subject, path: Path) -> None:
-    """Draw the histogram of the training samples, and that of an epoch if balancing changes it, into a PNG.
+    """Draw the histogram of the training samples, and of an epoch if balancing changes it, into a PNG.
 
     Raises NotDrawn if there are none.
     """
@@ -152,9 +152,9 @@ class Return:
 
 
 def plot_recovery(subject: Subject, path: Path) -> None:
-    """Draw the steering that brings a car back over the time it takes, and the corrections, into a PNG."""
+    """Draw which steering brings a car back to its line in how much time, and the corrections, into a PNG."""
     correction = subject.correction
-    title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m beside its line"
+    title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m off its line"
     figure = new_figure(8, 4.8, title)
     axes = figure.subplots()
     speeds = typical_speeds(subject.frames.speeds_mph())
@@ -186,11 +186,11 @@ def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[Return]
     """Return how a car at the position of a side camera comes back, at each speed."""
     speeds = np.array(speeds_mph, float)
     sides = (correction.of_camera("left", speeds) - correction.of_camera("right", speeds)) / 2
-    found = []
+    backs = []
     for speed, steering in zip(speeds.tolist(), sides.tolist(), strict=True):
         seconds = seconds_back(SIDE_CAMERA_M, speed * MPH, steering)
-        found.append(Return(speed, steering, seconds, seconds * speed * MPH))
-    return found
+        backs.append(Return(speed, steering, seconds, seconds * speed * MPH))
+    return backs
 
 
 def typical_speeds(recorded_mph: FloatArray) -> list[float]:

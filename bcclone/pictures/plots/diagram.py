@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,20 @@ class Stage:
 
 def stages_of(model: keras.Model) -> list[Stage]:
     """Return the network's input and its layers in order."""
-    given = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
-    stages = [Stage("input", "", tuple(given[1:]), str(model.inputs[0].dtype), 0)]
+    shape = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
+    stages = [Stage("input", "", tuple(shape[1:]), str(model.inputs[0].dtype), 0)]
     for layer, shape in _layers_of(model):
         parameters = int(layer.count_params())
         if keeps_pixels(layer) and shape == stages[-1].shape:
             last = stages[-1]
-            notes = (*last.notes, _note(layer))
-            stages[-1] = Stage(last.name, last.kind, shape, last.detail, last.parameters + parameters, notes)
+            stages[-1] = replace(last, parameters=last.parameters + parameters, notes=(*last.notes, _note(layer)))
         else:
             stages.append(Stage(layer.name, type(layer).__name__, shape, _detail(layer), parameters))
     return stages
 
 
 def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, tuple[int | None, ...]]]:
-    """Yield each layer and the shape of its output, also those of a network inside TimeDistributed."""
+    """Yield each layer and the shape of its output, including the layers of a network inside TimeDistributed."""
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
         if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
@@ -120,8 +119,8 @@ def plot_network(subject: Subject, path: Path) -> None:
     figure = new_figure(max(8.0, 1.1 * len(stages)), 4.9)
     figure.suptitle(f"{model.name}: {model.count_params():,} parameters", fontsize=12)
     figure.supxlabel(
-        "rows x columns x channels of what each layer gives; boxes by the square root of rows, columns and channels, "
-        "of vectors by that of their length",
+        "outputs in rows x columns x channels; boxes are scaled by the square root of rows, columns and channels, "
+        "or of a vector's length",
         fontsize=8,
     )
     axes = figure.subplots()

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.collections import LineCollection
 
 from bcclone.dataset.images import Image
 from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, save_image, show_image, tidy
+from bcclone.simulator.score import Intervention, LinePoint
 from bcclone.system.arrays import FloatArray
 
 _COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
@@ -35,55 +35,23 @@ class DriveScore:
     greatest_m: float
 
 
-class MapPoint(Protocol):
-    """A point on the map, metres."""
+@dataclass(frozen=True)
+class DrivenLine:
+    """A drive on the map: the points of its line in driving order, and where a person would have taken over."""
 
-    @property
-    def x(self) -> float:
-        """Return the coordinate that grows to the right."""
-        ...
-
-    @property
-    def z(self) -> float:
-        """Return the coordinate that grows upwards."""
-        ...
+    trace: Sequence[LinePoint]
+    interventions: Sequence[Intervention]
 
 
-class DrivenPoint(MapPoint, Protocol):
-    """A point of a driven line."""
+@dataclass(frozen=True)
+class Deviation:
+    """A drive through a recording: its deviation from the recorded path, and where a person took over.
 
-    @property
-    def cross_track_m(self) -> float:
-        """Return the distance to the right of the centre line, metres."""
-        ...
+    path: at the end of each row, metres, positive to the right; interventions: the rows after which a person took over.
+    """
 
-
-class DrivenLine(Protocol):
-    """A drive on the map."""
-
-    @property
-    def trace(self) -> Sequence[DrivenPoint]:
-        """Return the points of the line in driving order."""
-        ...
-
-    @property
-    def interventions(self) -> Sequence[MapPoint]:
-        """Return where a person would have taken over."""
-        ...
-
-
-class Deviation(Protocol):
-    """A drive through a recording."""
-
-    @property
-    def path(self) -> Sequence[float]:
-        """Return the deviation from the recorded path at the end of each row, metres, positive to the right."""
-        ...
-
-    @property
-    def interventions(self) -> Sequence[int]:
-        """Return the rows after which a person took over."""
-        ...
+    path: Sequence[float]
+    interventions: Sequence[int]
 
 
 def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]], path: Path) -> None:
@@ -103,7 +71,7 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]],
         means, greatest = ([getattr(score, name) for score in scores] for name in ("mean_m", "greatest_m"))
         offset.hlines(heights, means, greatest, color=colour, linewidth=1, alpha=0.6)
         offset.plot(means, heights, mark, color=colour, markersize=5)
-    autonomy.set(xlabel="autonomy, %\n(what is below 0 is at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
+    autonomy.set(xlabel="autonomy, %\n(values below 0 are drawn at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
     offset.set_xlabel(_OFFSET_LABEL)
     offset.set_xlim(left=0)
     autonomy.set_yticks(middles, rows)
@@ -113,18 +81,15 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]],
     save(figure, path)
 
 
-def plot_drive(
-    title: str, edges: tuple[FloatArray, FloatArray], trace: Sequence[DrivenPoint], interventions: Sequence[MapPoint],
-    path: Path,
-) -> None:  # fmt: skip
+def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: DrivenLine, path: Path) -> None:
     """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
 
-    edges: x and z of the left and the right side of the road, (points, 2) each, metres; of a closed road, the last
+    edges: x and z of the left and the right side of the road, (points, 2) each, metres; on a closed road, the last
     point is the first one.
     """
     figure = new_figure(8, 7)
     axes = figure.add_subplot()
-    line = _draw_line(axes, edges, trace, interventions)
+    line = _draw_line(axes, edges, drive)
     figure.colorbar(line, ax=axes, label=_OFF_CENTRE, extend="max")
     axes.set(title=title, xlabel="x, m", ylabel="z, m")
     axes.legend(loc="best")
@@ -141,7 +106,7 @@ def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mappin
     figure = new_figure(5 * across + 1, 4.6 * down + 0.4, title)
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
-        line = _draw_line(axes, edges, drive.trace, drive.interventions)
+        line = _draw_line(axes, edges, drive)
         axes.set_title(name, fontsize=9)
         axes.set(xlabel="x, m", ylabel="z, m")
         axes.label_outer()
@@ -152,23 +117,18 @@ def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mappin
     save(figure, path)
 
 
-def _draw_line(
-    axes: Axes,
-    edges: tuple[FloatArray, FloatArray],
-    trace: Sequence[DrivenPoint],
-    interventions: Sequence[MapPoint],
-) -> LineCollection:
+def _draw_line(axes: Axes, edges: tuple[FloatArray, FloatArray], drive: DrivenLine) -> LineCollection:
     """Draw the road and a driven line on it; return the line."""
     left, right = edges
     axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
-    points = np.array([(point.x, point.z) for point in trace])
+    points = np.array([(point.x, point.z) for point in drive.trace])
     segments = np.stack([points[:-1], points[1:]], axis=1)
     connected = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M
-    offset_m = np.abs([point.cross_track_m for point in trace])[1:]
+    offset_m = np.abs([point.cross_track_m for point in drive.trace])[1:]
     line = LineCollection(list(segments[connected]), array=offset_m[connected], cmap="plasma", clim=(0, _WORST_M))
     line.set(linewidth=2.5, zorder=3)
     axes.add_collection(line)
-    for marked, mark, label in ((interventions, "rx", "intervention"), (trace[:1], "k^", "start")):
+    for marked, mark, label in ((drive.interventions, "rx", "intervention"), (drive.trace[:1], "k^", "start")):
         axes.plot([point.x for point in marked], [point.z for point in marked], mark, label=label, zorder=4)
     axes.set_aspect("equal")
     return line

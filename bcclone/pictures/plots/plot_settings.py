@@ -6,7 +6,7 @@ from typing import Any
 
 from bcclone.system.settings import check_settings, parse_names, preprocess_setting, setting
 
-# those of bcclone.pictures.plots.pictures, which loads matplotlib; a test compares
+# the same as in bcclone.pictures.plots.pictures, which loads matplotlib; a test compares
 PICTURE_NAMES = (
     "history", "crop", "recovery", "recovery-frames", "steering", "samples", "activations", "saliency", "predictions",
     "network",
@@ -16,7 +16,7 @@ _HISTOGRAM = "histogram of the steering"
 
 @dataclass(frozen=True)
 class PlotSettings:
-    """Which pictures to draw, of which model.
+    """Which pictures of a model to draw.
 
     data: what the model was trained on, a store or recordings (folders or logs); some pictures need it.
     """
@@ -38,7 +38,7 @@ class PlotSettings:
         parse=parse_names,
         choices=PICTURE_NAMES,
     )
-    runs: Path = setting(Path("runs"), "folder with the run folders, in which to find the history of the model")
+    runs: Path = setting(Path("runs"), "folder of the run folders, one of which has the history of the model")
     preprocess: str | None = preprocess_setting()
     zero_fraction: float | None = setting(
         None,
@@ -46,10 +46,10 @@ class PlotSettings:
         unit="FRACTION",
         minimum=0,
         maximum=1,
-        shown="that of the training",
+        shown="as in the training",
         group=_HISTOGRAM,
     )
-    seed: int = setting(0, "seed of which samples balancing leaves out", minimum=0, group=_HISTOGRAM)
+    seed: int = setting(0, "seed of the samples that balancing leaves out", minimum=0, group=_HISTOGRAM)
 
     def __post_init__(self) -> None:
         check_settings(self)

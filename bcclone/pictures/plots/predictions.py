@@ -1,4 +1,4 @@
-"""Draw the network's steering against that of the human, over time and frame by frame."""
+"""Draw the network's and the human's steering, over time and frame by frame."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,7 @@ def predict(model: keras.Model, images: Image) -> FloatArray:
         keras.ops.convert_to_numpy(model(keras.ops.cast(images[start : start + _BATCH], dtype), training=False))
         for start in range(0, len(images), _BATCH)
     ]
-    return np.asarray(np.concatenate(batches)[:, 0], np.float64)  # a second output is the speed
+    return np.asarray(np.concatenate(batches)[:, 0], np.float64)  # the first output is the steering
 
 
 def stretches(seconds: FloatArray) -> list[IndexArray]:
@@ -181,6 +181,6 @@ def strip_of(frames: SampleFrames, samples: IndexArray) -> IndexArray:
     )
     begin = seconds[best][int(np.argmax(np.abs(steering[best])))] - _STRIP_SECONDS / 2
     latest = max(seconds[best][-1] - _STRIP_SECONDS, seconds[best][0])
-    wanted = min(max(begin, seconds[best][0]), latest) + _STRIP_STEP_SECONDS * np.arange(_STRIP_FRAMES)
-    found = np.clip(np.searchsorted(seconds[best], wanted - 1e-3), 0, len(best) - 1)
-    return np.asarray(samples[best[np.unique(found)]])
+    times = min(max(begin, seconds[best][0]), latest) + _STRIP_STEP_SECONDS * np.arange(_STRIP_FRAMES)
+    indices = np.clip(np.searchsorted(seconds[best], times - 1e-3), 0, len(best) - 1)
+    return np.asarray(samples[best[np.unique(indices)]])

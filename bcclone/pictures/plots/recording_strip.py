@@ -4,6 +4,7 @@ Deleted rows are shaded, and their pictures are faded.
 """
 
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,8 @@ def _draw_steering(axes: Axes, rows: pd.DataFrame) -> None:
 
 def _picture(row: Mapping[Hashable, Any], images: ImageIndex) -> Image:
     """Return the centre image of a row, faded if the row is deleted, or grey if the image cannot be read."""
-    try:
-        path = images.find(str(row["center"]))
-        frame = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 200, np.uint8) if path is None else read_frame(path)
-    except BadImage:
-        frame = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 200, np.uint8)
+    frame = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 200, np.uint8)
+    if path := images.find(str(row["center"])):
+        with suppress(BadImage):
+            frame = read_frame(path)
     return (255 - (255 - frame) * _FADED).astype(np.uint8) if row["deleted"] else frame

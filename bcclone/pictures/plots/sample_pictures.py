@@ -1,4 +1,4 @@
-"""Draw the training samples that are made of a log row, or the windows that a network takes, with their steering."""
+"""Draw training samples: of a log row, the windows of a network, and three frames of a recovery of the expert."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,22 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image, seen_rows
+from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.parameters import draw
 from bcclone.feed.selection import augmentation_inputs_of
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.pictures.plots.predictions import predict
+from bcclone.pictures.plots.predictions import predict, stretches
 from bcclone.pictures.plots.style import BLUE, GRAY, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
+from bcclone.recording.run_tables import TracePoint, read_trace
+from bcclone.system.arrays import FloatArray, IndexArray
 
 _AUGMENTED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend
 _MOST_FRAMES = 6  # of a window
+_START_M, _END_M = 1.0, 0.3  # distance from the centre line: at least this at the start, at most that at the end
+_LONGEST_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class ShownSample:
 
 
 def plot_samples(subject: Subject, path: Path) -> None:
-    """Draw some log rows and the samples made of them into a PNG; raises NotDrawn if there are none."""
+    """Draw the samples of some log rows into a PNG; raises NotDrawn if there are none."""
     frames = subject.frames
     samples = frames.one_per_row(validation=False)
     if not len(samples):
@@ -54,15 +57,15 @@ def samples_of_row(frames: SampleFrames, index: int) -> list[ShownSample]:
     table = frames.table
     own = int(table["camera"][index])
     most = int(table["frame_offset"].max())
-    wanted = [(CAMERAS[camera], camera, 0, False) for camera in range(len(CAMERAS))]
-    wanted += [
+    parts = [(CAMERAS[camera], camera, 0, False) for camera in range(len(CAMERAS))]
+    parts += [
         (f"{CAMERAS[own]},\n{_earlier(offset)}", own, offset, False)
         for offset in sorted({1, most})
         if 0 < offset <= most
     ]
-    wanted += [(f"{CAMERAS[own]}, mirrored", own, 0, True)]
-    found = [(title, frames.find(index, camera, offset, flipped)) for title, camera, offset, flipped in wanted]
-    there = [(title, sample) for title, sample in found if sample is not None]
+    parts += [(f"{CAMERAS[own]}, mirrored", own, 0, True)]
+    samples = [(title, frames.find(index, camera, offset, flipped)) for title, camera, offset, flipped in parts]
+    there = [(title, sample) for title, sample in samples if sample is not None]
     images = frames.inputs(np.array([sample for _, sample in there]), frames.data.preprocessing)
     return [
         ShownSample(title, image, float(table["steering"][sample]))
@@ -156,3 +159,76 @@ def _draw_window(all_axes: Sequence[Axes], frames: Sequence[Image]) -> None:
         show_image(axes, frame)
     change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
     all_axes[-1].imshow(change, cmap="inferno", vmin=0)
+
+
+@dataclass(frozen=True)
+class LocatedSamples:
+    """Samples of the centre camera in the order of time, (samples,) each.
+
+    indices: in the table of samples; seconds: since 1970; offset_m: metres to the right of the centre line.
+    """
+
+    indices: IndexArray
+    seconds: FloatArray
+    offset_m: FloatArray
+
+
+def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArray]:
+    """Return three indices of each recovery, (3,): its first frame, half-way back, and the first on the centre line.
+
+    Recoveries begin after a pause of the recording. seconds, offset_m: (samples,), as in LocatedSamples.
+    """
+    recoveries = []
+    for stretch in stretches(seconds):
+        distance_m = np.abs(offset_m[stretch])
+        soon = seconds[stretch] - seconds[stretch[0]] <= _LONGEST_SECONDS
+        half = np.flatnonzero(soon & (distance_m <= distance_m[0] / 2))
+        middle = np.flatnonzero(soon & (distance_m <= _END_M))
+        if distance_m[0] >= _START_M and len(middle):
+            recoveries.append(stretch[[0, half[0], middle[0]]])
+    return recoveries
+
+
+def locate_samples(frames: SampleFrames) -> LocatedSamples:
+    """Return the samples whose position on the track is in the trace.csv of their recording.
+
+    Raises NotDrawn if there is no trace, and UserError for a trace that cannot be read.
+    """
+    samples = np.concatenate([frames.one_per_row(validation) for validation in (False, True)])
+    samples = samples[np.argsort(frames.table["row"][samples], kind="stable")]
+    traces: dict[Path, dict[str, TracePoint]] = {}
+    offsets = np.full(len(samples), np.nan)
+    for number, path in enumerate(map(frames.image_path, samples.tolist())):
+        if path is None:
+            continue
+        image = Path(path)
+        folder = image.parent.parent if image.parent.name == "IMG" else image.parent
+        if folder not in traces:
+            traces[folder] = read_trace(folder)
+        if image.name in traces[folder]:
+            offsets[number] = traces[folder][image.name].cross_track_m
+    located = np.isfinite(offsets)
+    if not located.any():
+        raise NotDrawn("the positions of the car are unknown: only `bcclone simulate record` writes a trace.csv")
+    return LocatedSamples(samples[located], frames.seconds(samples[located]), offsets[located])
+
+
+def plot_recovery_frames(subject: Subject, path: Path) -> None:
+    """Draw the recovery that begins farthest from the centre line into a PNG; raises NotDrawn if there is none."""
+    located = locate_samples(subject.frames)
+    recoveries = find_recoveries(located.seconds, located.offset_m)
+    if not recoveries:
+        raise NotDrawn(f"there is no recovery from {_START_M:g} m or more off the centre line")
+    chosen = max(recoveries, key=lambda recovery: abs(located.offset_m[recovery[0]]))
+    row = subject.frames.table["row"][located.indices]
+    steering = subject.frames.data.rows["steering"][row]
+    figure = new_figure(10, 2.5, "A recovery: the recording begins when the car is off the middle, on its way back")
+    for axes, number in zip(figure.subplots(1, len(chosen)), chosen.tolist(), strict=True):
+        after = located.seconds[number] - located.seconds[chosen[0]]
+        show_image(axes, subject.frames.frame(int(located.indices[number])), f"{after:.1f} s")
+        axes.set_xlabel(f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}", fontsize=9)
+    save(figure, path)
+
+
+def _describe(offset_m: float) -> str:
+    return f"{abs(offset_m):.1f} m {'right' if offset_m > 0 else 'left'} of the middle"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # it loads TensorFlow
 
 
 class NotDrawn(Exception):
-    """A picture cannot be made of this model and these samples; the text is the reason."""
+    """This model and these samples do not allow a picture; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class SampleFrames:
         table = self.table
         plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["validation"] == validation)
         plain &= table["camera"] == table["camera"].min()
-        found = np.flatnonzero(plain)
-        return found[np.argsort(table["row"][found], kind="stable")]
+        samples = np.flatnonzero(plain)
+        return samples[np.argsort(table["row"][samples], kind="stable")]
 
     def shown_samples(self) -> IndexArray:
         """Return one validation sample of each log row, or training samples if there are no others."""
@@ -111,8 +111,8 @@ class SampleFrames:
         """Return the sample of the same row as another, with this camera, frame offset and flip; None if missing."""
         table = self.table
         alike = (table["row"] == table["row"][index]) & (table["camera"] == camera)
-        found = np.flatnonzero(alike & (table["frame_offset"] == frame_offset) & (table["flipped"] == flipped))
-        return int(found[0]) if len(found) else None
+        samples = np.flatnonzero(alike & (table["frame_offset"] == frame_offset) & (table["flipped"] == flipped))
+        return int(samples[0]) if len(samples) else None
 
     def seconds(self, indices: IndexArray) -> FloatArray:
         """Return when the rows of samples were recorded, seconds since 1970."""
@@ -159,8 +159,8 @@ class SampleFrames:
         return self._images[number].find(name)
 
     def _scaled_up(self, frame: int, fault: str) -> Image:
-        made = self.data.preprocessing
-        if not isinstance(self.data, Store) or made.color != "RGB" or made.crop_top or made.crop_bottom:
+        stored = self.data.preprocessing
+        if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crop_top or stored.crop_bottom:
             raise NotDrawn(f"{fault}; and the store holds no frame to show instead")
-        size = (made.frame_width, made.frame_height)
+        size = (stored.frame_width, stored.frame_height)
         return np.asarray(cv2.resize(self.data.frames[frame], size, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -79,7 +79,7 @@ def make_clip(settings: ClipSettings, model: ReferenceModel | None = None) -> Cl
 class ClipTrack:
     """One run of a clip, and how its frames are drawn.
 
-    width: in pixels, None for that of the frames; smooth: without noise, which would take most of a GIF's bytes;
+    width: in pixels, None for the frames' own; smooth: without noise, which would take most of a GIF's bytes;
     overlay: None shows the frames alone; model: its steering and saliency are drawn on the overlay.
     """
 

@@ -104,7 +104,7 @@ class ClipSettings:
         minimum=_MIN_WIDTH,
         maximum=_MAX_WIDTH,
         zero="the default",
-        shown="that of the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
+        shown="as the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
         group=_LAYOUT,
     )
 
@@ -161,7 +161,7 @@ class ClipSettings:
 
     @property
     def run_width(self) -> int | None:
-        """Return the width of each run, in pixels; None for that of its frames."""
+        """Return the width of each run, in pixels; None for its frames' own."""
         if not self.width and self.overlay:
             return _DEFAULT_WIDTHS[self.path.suffix][len(self.runs) - 1]
         return self.width or None

@@ -26,7 +26,7 @@ DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 @dataclass(frozen=True)
 class _Codec:
-    """How ffmpeg encodes. name: of its encoder; options: further ones of its command line."""
+    """How ffmpeg encodes. name: of its encoder; options: others of its command line."""
 
     name: str
     options: tuple[str, ...]
@@ -40,7 +40,7 @@ _PALETTE = _Codec("png", ("-vf", f"palettegen=max_colors={_PALETTE_COLORS}"))
 def encode(path: Path, draw: DrawPictures, total: int, settings: ClipSettings) -> int:
     """Write a clip and return its number of pictures, 0 if there are none. Raises UserError when ffmpeg fails.
 
-    draw: yields the pictures of the given numbers below `total`, RGB uint8 (height, width, 3), all of one size. For a
+    draw: yields the pictures of some numbers below `total`, RGB uint8 (height, width, 3), all of one size. For a
     GIF, some are drawn twice: first to choose its colours by pictures from the whole clip, since all of them would not
     fit into memory.
     """
@@ -160,7 +160,7 @@ def _check_mp4(path: Path, count: int) -> None:
     import cv2
 
     clip = cv2.VideoCapture(str(path))
-    found = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 if the file is not a clip
+    written = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 if the file is not a clip
     clip.release()
-    if found != count:
-        raise UserError(f"the clip is incomplete: {found} of {count} frames were written; is the disk full?")
+    if written != count:
+        raise UserError(f"the clip is incomplete: {written} of {count} frames were written; is the disk full?")

@@ -24,7 +24,7 @@ _GAP_PIXELS = 4  # between two runs side by side
 
 
 def make_overlay(name: str, width: int, data: RunData, size: tuple[int, int], with_model: bool) -> "Overlay":
-    """Return an overlay with room for what a run's data holds; raises UserError for an unknown track.
+    """Return an overlay with a place for each value of a run; raises UserError for an unknown track.
 
     width: of the picture, in pixels; size: width and height of the run's frames; with_model: whether a reference model
     steers, too.
@@ -87,7 +87,7 @@ class TrackMap:
     """A map of the track with the driven line. What does not change from frame to frame is drawn once.
 
     kept: fraction of the frame below that is kept, float32 (size, size, 1); road: what the dimmed ground and the road
-    add to it, float32 (size, size, 3); points: the car at each frame, (frames, 2), pixels, NaN where it is not known;
+    add to it, float32 (size, size, 3); points: the car at each frame, (frames, 2), pixels, NaN where unknown;
     stretches: the driven line between two places where the car was set back, as indices of frames and their points.
     """
 
@@ -129,9 +129,9 @@ def make_map(road: FloatArray, positions: FloatArray, size: int, closed: bool = 
         return np.asarray((points - middle) * (scale, -scale) + size / 2)
 
     points = on_map(positions)
-    known = np.flatnonzero(np.isfinite(positions).all(axis=1))
-    moved_m = np.hypot(*np.diff(positions[known], axis=0).T)
-    stretches = np.split(known, np.flatnonzero(moved_m > _SET_BACK_M) + 1)
+    located = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    moved_m = np.hypot(*np.diff(positions[located], axis=0).T)
+    stretches = np.split(located, np.flatnonzero(moved_m > _SET_BACK_M) + 1)
     thinned = [_thinned(stretch, points) for stretch in stretches if len(stretch)]
     covered = np.zeros((size, size), np.uint8)
     path(covered, on_map(road), (255,), _ROAD_PIXELS, closed)

@@ -26,7 +26,7 @@ _ROW, _STEERING_ROW = 74, 66  # pixels high
 _MARGIN, _SMALL, _LARGE = 12, 13, 24
 _BAR = 14
 _FULL_BAR = 0.4  # steering that fills a bar: a car seldom steers more, and small values should be visible
-_LABEL, _NUMBER = 62, 52  # pixels beside a bar
+_LABEL, _NUMBER = 62, 52  # pixels to the left and to the right of a bar
 _SPEED, _LATENCY, _OFFSET = 88, 118, 138  # pixels wide
 
 
@@ -35,9 +35,8 @@ class Panel:
     """The parts of a panel, the same for all frames of a run.
 
     width: in pixels; driver: label of the upper steering bar, "" for none; it is green, and "human", while a person has
-    taken over; model: whether there is a lower bar, for
-    the reference model; speed, latency: whether they are shown; road_half_m: half the width of the road, for the
-    distance from its centre line, None to leave that out.
+    taken over; model: whether there is a lower bar, for the reference model; speed, latency: whether they are shown;
+    road_half_m: half the width of the road, for the distance from its centre line, None to leave that out.
     """
 
     width: int

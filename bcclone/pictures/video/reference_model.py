@@ -1,6 +1,7 @@
 """Compute the steering and the saliency of a model on the frames of a recorded run."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,28 +19,30 @@ if TYPE_CHECKING:
 _GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not follow on the previous one
 
 
+@dataclass(frozen=True)
 class ReferenceModel:
-    """A model that steers along with a recorded drive; several runs can share it, each with a memory of its own.
+    """A model that steers along with a recorded drive; several runs can share it, each with a memory of its own."""
 
-    seq_length: number of consecutive frames that decide one answer; for a recurrent network, all frames of a drive.
-    """
+    policy: "Policy"
+    saliency: "Saliency"
 
-    def __init__(self, policy: "Policy", saliency: "Saliency") -> None:
-        self._policy, self._saliency = policy, saliency
-        self.seq_length = sys.maxsize if policy.carries_states else policy.seq_length
+    @property
+    def seq_length(self) -> int:
+        """Return how many consecutive frames decide one answer; for a recurrent network, all frames of a drive."""
+        return sys.maxsize if self.policy.carries_states else self.policy.seq_length
 
-    def steer(self, frame: Image, memory: "Memory" = ()) -> "tuple[float, Memory]":
+    def steer(self, frame: Image, memory: Memory = ()) -> tuple[float, Memory]:
         """Return the steering, -1 to 1, for the next frame of a drive, RGB uint8 (160, 320, 3), and the new memory.
 
         memory: what the previous call returned; () begins a drive. Raises BadImage for a frame of another size.
         """
-        image = self._policy.preprocessing.apply(frame)
-        steering, memory = self._policy.steer(image, memory)
-        return min(max(steering, -1.0), 1.0), memory
+        image = self.policy.preprocessing.apply(frame)
+        answer, memory = self.policy.next_answer(image, memory)
+        return min(max(answer.steering, -1.0), 1.0), memory
 
     def mask(self, frame: Image) -> Float32Array:
         """Return how much each pixel decided: float32 (160, 320), 0 to 1; raises BadImage for another size."""
-        return self._saliency.mask(frame)
+        return self.saliency.mask(frame)
 
 
 def open_reference_model(path: Path, preprocess: str | None = None) -> ReferenceModel:

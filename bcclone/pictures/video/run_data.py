@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from bcclone.pictures.video.run_frames import RunFrames, seconds_by_name
 from bcclone.recording.drivers import MODEL, DrivenRow, read_drivers
+from bcclone.recording.edits import seconds_since_first
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
-from bcclone.recording.seconds import seconds_since_first
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 
@@ -19,7 +19,7 @@ _LOG_COLUMNS = ("steering", "speed_mph")
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """What an overlay shows of one frame; None where it is not known.
+    """The values of one frame on an overlay; None for an unknown one.
 
     seconds: of driving since the first frame; index: number of the frame, up to which the map draws the driven line;
     steering, model_steering: -1 (left) to 1 (right), of the driver and of the reference model; cross_track_m: to the
@@ -41,11 +41,11 @@ class FrameInfo:
 
 @dataclass(frozen=True)
 class RunData:
-    """What is known of a run's frames: arrays (frames,) with NaN for unknown values, None for unknown columns.
+    """The values of a run's frames: arrays (frames,) with NaN for unknown values, None for unknown columns.
 
-    seconds: of driving since the first frame; driver: label of the steering, "sent", "human", "expert"; taken_over: in
-    which frames a person had taken over, bool; track: name of the track; positions: x and z on its map, (frames, 2),
-    metres; notes: what is left out, and why.
+    seconds: of driving since the first frame; driver: label of the steering, "sent", "human", "expert"; taken_over:
+    whether a person had taken over, bool; track: name of the track; positions: x and z on its map, (frames, 2), metres;
+    notes: parts that are left out, with the reason.
     """
 
     seconds: FloatArray
@@ -60,18 +60,18 @@ class RunData:
     notes: tuple[str, ...] = ()
 
     def at(self, index: int) -> FrameInfo:
-        """Return the known values of one frame, without those of a reference model."""
+        """Return the values of one frame, without a reference model's."""
 
-        def known(values: FloatArray | None) -> float | None:
+        def value_of(values: FloatArray | None) -> float | None:
             return None if values is None or not np.isfinite(values[index]) else float(values[index])
 
         return FrameInfo(
             float(self.seconds[index]),
             index,
-            steering=known(self.steering),
-            speed_mph=known(self.speed_mph),
-            latency_ms=known(self.latency_ms),
-            cross_track_m=known(self.cross_track_m),
+            steering=value_of(self.steering),
+            speed_mph=value_of(self.speed_mph),
+            latency_ms=value_of(self.latency_ms),
+            cross_track_m=value_of(self.cross_track_m),
             taken_over=self.taken_over is not None and bool(self.taken_over[index]),
         )
 
@@ -147,6 +147,6 @@ def _read_log(frames: RunFrames) -> tuple[dict[str, dict[str, float]], tuple[str
 
 
 def _column(values: Sequence[float | None]) -> FloatArray | None:
-    """Return values as an array, NaN for None; None if no value is known."""
+    """Return values as an array, NaN for None; None if all are unknown."""
     column = np.array([np.nan if value is None else value for value in values], np.float64)
     return None if np.isnan(column).all() else column

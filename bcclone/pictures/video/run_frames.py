@@ -10,15 +10,14 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.images import Image
-from bcclone.recording.edits import read_edits
+from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import CAMERAS, time_of
-from bcclone.recording.seconds import seconds_since_first
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError
 
 _MIN_SIZE = 2  # pixels: H.264 halves the colour planes
-_ROUNDING = 1e-6  # a float may be this much below the whole number that is meant
+_ROUNDING = 1e-6  # tolerance for a float just below a whole number
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,9 @@ class FrameDecoder:
 
 
 def find_frames(folder: Path) -> RunFrames:
-    """Return the frames of a run, or those of the centre camera of a recording; raises UserError if there are none.
+    """Return the frames of a run, or of a recording's centre camera; raises UserError if there are none.
 
-    Frames of another size than most, and frames without a time in the name, are skipped; those of deleted rows are
+    Frames of another size than most, and frames without a time in the name, are skipped; frames of deleted rows are
     left out.
     """
     names, skipped = _find_names(folder)
@@ -102,8 +101,8 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
         if folder.exists():
             raise UserError(f"{folder}: a file, expected the folder of a run; name one, such as run1")
         raise UserError(f"{folder}: no such run folder; {record}")
-    found = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
-    names = [str(path.relative_to(folder)) for path in found if not path.name.startswith(CAMERAS[1:])]
+    images = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
+    names = [str(path.relative_to(folder)) for path in images if not path.name.startswith(CAMERAS[1:])]
     if not names:
         raise UserError(f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, such as run1")
     skipped, timed = {}, []
@@ -129,9 +128,9 @@ def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str
         return 0, 0
     size: tuple[int, int] = Counter(sizes.values()).most_common(1)[0][0]
     skipped.update(
-        (name, f"{found[0]}x{found[1]} pixels, the others have {size[0]}x{size[1]}")
-        for name, found in sizes.items()
-        if found != size
+        (name, f"{other[0]}x{other[1]} pixels, the others have {size[0]}x{size[1]}")
+        for name, other in sizes.items()
+        if other != size
     )
     return size
 

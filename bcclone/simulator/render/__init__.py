@@ -13,7 +13,6 @@ from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import Mounting, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
-from bcclone.simulator.render.coloring import color, draw_coloring
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
@@ -21,10 +20,17 @@ from bcclone.simulator.render.weather import draw_drops
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
+from bcclone.system.exact_math import exponentials, normals
 
 _NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
 LABELS = dict(zip(_NAMES, (SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR), strict=True))
 _FRAMES_A_SECOND = 50  # at most: drops of two frames differ
+# logarithms of factors of brightness: mean and standard deviation
+_SURROUNDINGS = (-0.35, 0.9)
+_BRIGHTNESS = {SKY: (0.0, 0.3), GROUND: _SURROUNDINGS, WATER: _SURROUNDINGS, OBJECT: _SURROUNDINGS, ROAD: (-0.1, 0.45)}
+_PAINT = (0.0, 0.35)  # of lines and edges, relative to the road
+_TINT = 0.2  # standard deviation of each colour channel's logarithm
+_BRIGHTEST = 2.5
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class _Bonnet:
 class Renderer:
     """Draws what a car's cameras see of a track. The very first frame waits for the compiler, whose work is cached.
 
-    height, width: of the pictures; their field of view is always that of the simulator's frames of 160 x 320 pixels.
+    height, width: of the pictures; in every size they show as much as the simulator's frames of 160 x 320 pixels.
     """
 
     def __init__(
@@ -110,3 +116,29 @@ def _bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _Bonn
     lit = np.minimum(paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255).astype(np.uint8)
     bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
     return _Bonnet(np.flatnonzero(hidden), lit, bottoms)
+
+
+def draw_coloring(seed: int) -> Float32Array:
+    """Draw a colour and a brightness for each kind of thing: factors of each label's RGB, float32 (labels, 3).
+
+    A network that has only seen one renderer's colours learns them by heart: green grass, gray asphalt, a bright sky.
+    With random colours (domain randomization: J. Tobin and others, https://arxiv.org/abs/1703.06907), only the shape of
+    the road is left to learn from. The car's own bonnet stays as it is.
+    """
+    randomness = np.random.default_rng([seed, 21])
+    factors = np.ones((CAR + 1, 3), np.float32)
+    for label, brightness in _BRIGHTNESS.items():
+        factors[label] = _drawn(randomness, *brightness)
+    for label in (LINE, EDGE):
+        factors[label] = factors[ROAD] * _drawn(randomness, *_PAINT)
+    return np.minimum(factors, np.float32(_BRIGHTEST))
+
+
+def color(picture: Image, labels: npt.NDArray[np.uint8], factors: Float32Array) -> None:
+    """Give a picture, RGB uint8 (height, width, 3), these colours. labels: (height, width)."""
+    picture[...] = np.minimum(picture * factors[labels], np.float32(255.0))
+
+
+def _drawn(randomness: np.random.Generator, mean: float, deviation: float) -> Float32Array:
+    brightness = mean + deviation * normals(randomness)
+    return exponentials((brightness + _TINT * normals(randomness, (3,))).astype(np.float32))

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
-from bcclone.simulator.roads.look import REACH_M
+from bcclone.simulator.roads.road_plan import REACH_M
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.bands import RoadBands, bands_of
-from bcclone.simulator.scene.neighbor import neighbor_of
 from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
@@ -64,7 +63,7 @@ def blank_canvas(height: int, width: int) -> Canvas:
 class Paint(NamedTuple):
     """Textures and properties of the road. textures: of make_textures(), (4, texels); kinds, border_light: of the
     shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track; half_widths_m: of the
-    asphalt, (metres,); neighbor_m: of neighbor_of(), (metres,); roadside_m: largest distance of any road from the
+    asphalt, (metres,); neighbor_m: as in RoadMap; roadside_m: largest distance of any road from the
     centre line; bands: of a road that is neither the lake's nor the mountain's."""
 
     textures: Float32Array
@@ -104,8 +103,7 @@ class Surface(NamedTuple):
 class Air(NamedTuple):
     """Light and weather.
 
-    sky: RGB from the horizon to the zenith, float32 (steps, 3); headlights: their light beside daylight; wet, snow: 0
-    to 1.
+    sky: RGB from the horizon to the zenith, float32 (steps, 3); headlights: light that they add; wet, snow: 0 to 1.
     """
 
     daylight: float
@@ -137,7 +135,7 @@ def surface_of(scene: Scene) -> Surface:
             bridge_end=float(road.bridge[1]),
             style=int(road.style),
             half_widths_m=scene.track.half_widths_m,
-            neighbor_m=neighbor_of(scene.track),
+            neighbor_m=ground.road.neighbor_m,
             roadside_m=REACH_M if road.look.neighbor_m else _ROADSIDE_M,
             bands=bands_of(road.look),
         ),

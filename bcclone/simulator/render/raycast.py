@@ -29,7 +29,7 @@ from bcclone.simulator.render.surface import (
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 
 _NEAR_M, _FAR_M = 0.8, 640.0
-_BACK = 0.975  # of the last depth: a camera that rolls makes columns that lean a little
+_BACK = 0.975  # of the last depth, where the next ray starts: columns lean a little when the camera rolls
 _LEAP = 1.25  # of the last depth: how far ahead the ground is assumed to continue as it is
 _STEEPEST = 2.0  # slope that is assumed to continue
 _CLOSE_M, _CLOSE, _ROUNDS = 0.004, 0.002, 3  # distance to the ground that is near enough: at least, and of the depth
@@ -100,7 +100,7 @@ def _above(surface: Any, ray: Ray, depth: float) -> float:
 
 @drawing(inline="always")
 def _leap(surface: Any, ray: Ray, depth: float) -> float:
-    """Return how far a ray can go without meeting the ground, 0 if that is not known."""
+    """Return how far a ray can go without meeting the ground, 0 if it might."""
     side = surface.tops.shape[0] - 1
     column = min(max(int((ray.x + ray.dx * depth - surface.x) * surface.blocks_a_metre), 0), side)
     row = min(max(int((ray.z + ray.dz * depth - surface.z) * surface.blocks_a_metre), 0), side)
@@ -150,7 +150,7 @@ def _sky(sky: Any, ray: Ray) -> RGB:
 
 @drawing(inline="always")
 def _wild(surface: Any, x: float, z: float, cell: Cell, footprint: float) -> RGB:
-    """Return the colour of the ground beside the road."""
+    """Return the colour of the ground off the road."""
     level = level_of(footprint * 20.0)
     fine = texel(surface.paint.textures, GRAIN, x * 20.0, z * 20.0, level)
     left, low, across, up = cell

@@ -159,7 +159,7 @@ def road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
 
 @drawing(inline="always")
 def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
-    """Return the colour and the label of a road that is made of bands, as RoadBands describes them."""
+    """Return the colour and the label of a designed road, whose bands are described by RoadBands."""
     bands, sunlight = paint.bands, pixel.sunlight
     metre = min(max(int(pixel.along), 0), paint.half_widths_m.size - 1)
     half_m, offset_m = paint.half_widths_m[metre], _from_middle(pixel.cross, paint.neighbor_m[metre])
@@ -261,7 +261,7 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
 
 @drawing()
 def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visibility: float) -> RGB:
-    """Add the yellow line, the tar beside it, and a kerb or a second line to the asphalt's colour."""
+    """Add the yellow line, the tar next to it, and a kerb or a second line to the asphalt's colour."""
     offset_m, sunlight, pixel_m = abs(pixel.cross), pixel.sunlight, pixel.pixel_m
     line = covered(offset_m, 3.34, 3.46, pixel_m) * line_visibility
     color = mixed(color, lit((196.0, 178.0, 84.0), 1.0 + 0.06 * fine, sunlight), line)

@@ -35,7 +35,7 @@ def _blend_pixel(picture: Any, row: int, column: int, color: tuple[float, float,
 def _make_draw_drops(sources: int) -> Any:
     @drawing(cache=True)
     def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
-        """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: which drops."""
+        """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: its number decides the places."""
         if not sources:
             return
         rows, columns = picture.shape[0], picture.shape[1]

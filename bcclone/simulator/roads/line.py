@@ -35,8 +35,8 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     fine, widths = spline(at), np.interp(at, chord, table[:, 3])
     steps = np.diff(fine, axis=0)
     length = np.concatenate([[0.0], np.cumsum(np.sqrt((steps * steps).sum(axis=1)))])
-    wanted = np.linspace(0.0, length[-1], max(round(length[-1] / STEP_M), 2) + (not closed), endpoint=not closed)
-    points, width = (np.column_stack([np.interp(wanted, length, axis) for axis in axes]) for axes in (fine.T, [widths]))
+    even = np.linspace(0.0, length[-1], max(round(length[-1] / STEP_M), 2) + (not closed), endpoint=not closed)
+    points, width = (np.column_stack([np.interp(even, length, axis) for axis in axes]) for axes in (fine.T, [widths]))
     # rounded to a micrometre: the solver of the spline rounds differently on different processors
     return RoadLine(np.round(points, 6), np.round(width[:, 0], 6), round(float(length[-1]), 6))
 

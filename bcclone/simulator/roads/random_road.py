@@ -4,32 +4,134 @@ random:7 is the road of seed 7; values after it narrow what the seed chooses fro
 surface=dirt.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from bcclone.simulator.roads import look as looks
 from bcclone.simulator.roads.line import interpolate, with_run_outs
-from bcclone.simulator.roads.look import RoadLook
-from bcclone.simulator.roads.road_name import CHOICES, parse_name
-from bcclone.simulator.roads.road_plan import RoadPlan
+from bcclone.simulator.roads.road_plan import (
+    BARRIERS,
+    EDGES,
+    LINES,
+    MIDDLES,
+    NARROWEST_M,
+    REACH_M,
+    SURFACES,
+    SURROUNDINGS,
+    WIDEST_M,
+    RoadLook,
+    RoadPlan,
+)
 from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 from bcclone.simulator.roads.shapes import RoadSize, loop, winding
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, did_you_mean
 
-_TRIES, _CALMER_TRIES = 200, 100  # of any shape, and of ever rounder ones after that
-_ROUNDNESS = 14.0  # a loop is this many times as long as the largest radius that its sharpest bend may have
-_BESIDE_M, _INSIDE_M = 6.0, 2.0  # beside the edges: free of other parts of the road, and inside of its bends
-_WINDING = 0.7  # fraction of the roads of any shape
-_NEIGHBOR = 0.25  # fraction of the roads that have another beside them, of any
-_EASED, _LEAST_EASED, _MOST_EASED = 0.5, 0.5, 1.0  # fraction of winding roads, of any; of the slope in sharpest bends
+_TRIES, _CALMER_TRIES = 200, 100  # of any shape, and then of ever rounder ones
+_ROUNDNESS = 14.0  # length of a loop over the largest radius of its sharpest bend
+_BESIDE_M, _INSIDE_M = 6.0, 2.0  # free of other parts of the road: outside its edges, and on the inside of its bends
+_WINDING = 0.7  # fraction of winding roads, where the shape is any
+_NEIGHBOR = 0.25  # fraction of the roads with a neighbor, where the kind is any
+# eased slopes: fraction of the winding roads where slopes may be any; by how much the slope is gentler in sharp bends
+_EASED, _LEAST_EASED, _MOST_EASED = 0.5, 0.5, 1.0
 _OFTEN = {"surface": (0.6, 0.2, 0.2), "barriers": (0.7, 0.15, 0.15)}  # how often each choice is drawn
+RANDOM_PREFIX = "random:"
+CHOICES = {
+    "surface": SURFACES,
+    "lines": LINES,
+    "middle": MIDDLES,
+    "edges": EDGES,
+    "barriers": BARRIERS,
+    "surroundings": SURROUNDINGS,
+}
+# kinds of roads: the default first; a seed chooses only where the name says "any"
+KINDS = {
+    "shape": ("loop", "winding", "any"),
+    "neighbor": ("none", "left", "right", "any"),
+    "slopes": ("even", "eased", "any"),
+}
+
+
+@dataclass(frozen=True)
+class RoadRanges:
+    """What the seed of a road chooses from: the smallest and the largest of each, in metres."""
+
+    length: tuple[float, float] = (500.0, 1200.0)
+    radius: tuple[float, float] = (18.0, 40.0)
+    hills: tuple[float, float] = (0.0, 10.0)
+    width: tuple[float, float] = (7.0, 10.0)
+
+
+_LIMITS = {"length": (150.0, 5000.0), "radius": (8.0, 200.0), "hills": (0.0, 40.0), "width": (NARROWEST_M, WIDEST_M)}
+
+
+@dataclass(frozen=True)
+class RoadName:
+    """What the name of a road states: its seed, ranges of its figures, a value for each kind, and choices of its look.
+
+    kinds: name in KINDS -> value; chosen: name in CHOICES -> value, for the names that the seed does not choose.
+    """
+
+    seed: int
+    ranges: RoadRanges
+    kinds: Mapping[str, str]
+    chosen: Mapping[str, str]
+
+
+def parse_name(name: str) -> RoadName:
+    """Return what a name such as random:7 or random:7:surface=dirt states; raises ValueError for a malformed one."""
+    seed, _, rest = name.removeprefix(RANDOM_PREFIX).partition(":")
+    if not seed.isdecimal() or len(seed) > 9:
+        raise ValueError(f"the seed is {seed!r}, expected a whole number of up to nine digits, as in random:7")
+    ranges, chosen, stated = asdict(RoadRanges()), dict[str, str](), set[str]()
+    kinds = {kind: choices[0] for kind, choices in KINDS.items()}
+    for part in filter(None, map(str.strip, rest.split(","))):
+        key, equals, value = map(str.strip, part.partition("="))
+        if not equals:
+            raise ValueError(f"{part!r}, expected a name and a value, such as surface=dirt")
+        _expect(key, value, key not in stated, "each only once")
+        stated.add(key)
+        if key in CHOICES:
+            _expect(key, value, value in CHOICES[key], f"one of {', '.join(CHOICES[key])}")
+            chosen[key] = value
+        elif key in KINDS:
+            _expect(key, value, value in KINDS[key], f"one of {', '.join(KINDS[key])}")
+            kinds[key] = value
+        elif key in _LIMITS:
+            low, high = _LIMITS[key]
+            span = _span(value.split("-"))
+            fits = span is not None and low <= span[0] <= span[1] <= high
+            expected = f"a number, or a range from the smaller to the larger, of {low:g}-{high:g} metres"
+            _expect(key, value, fits, expected)
+            ranges[key] = span
+        else:
+            names = (*_LIMITS, *KINDS, *CHOICES)
+            if hint := did_you_mean(key, names):
+                raise ValueError(f"{key}={value}: {hint}")
+            _expect(key, value, False, ", ".join(names))
+    return RoadName(int(seed), RoadRanges(**ranges), kinds, chosen)
+
+
+def _span(texts: Sequence[str]) -> tuple[float, float] | None:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return None
+    return (numbers[0], numbers[-1]) if 1 <= len(numbers) <= 2 else None
+
+
+def _expect(key: str, value: str, fits: bool, expected: str) -> None:
+    if not fits:
+        raise ValueError(f"{key}={value}, expected {expected}")
 
 
 def random_road(name: str) -> RoadPlan:
     """Return the plan of a road such as random:7 or random:7:surface=dirt. Raises UserError for a malformed name."""
-    stated = parse_name(name)
+    try:
+        stated = parse_name(name)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from None
     seed, ranges, kinds = stated.seed, stated.ranges, stated.kinds
     randomness = np.random.default_rng([seed, 20])
     look = _draw_look(randomness, seed, stated.chosen)
@@ -66,45 +168,36 @@ def random_road(name: str) -> RoadPlan:
 
 
 def _draw_look(randomness: np.random.Generator, seed: int, chosen: Mapping[str, str]) -> RoadLook:
-    """Draw every choice, also those that are given, so that the others stay what they are."""
-    drawn = {}
+    """Draw every choice, also one that the name states, so that the others stay as they are."""
+    drawn: dict[str, Any] = {}
     for name, choices in CHOICES.items():
         often = np.cumsum(_OFTEN.get(name, (1 / len(choices),) * len(choices)))
         drawn[name] = choices[min(int(np.searchsorted(often, randomness.random())), len(choices) - 1)]
     drawn |= chosen
-    return RoadLook(
-        surface=drawn["surface"],
-        shade=round(0.7 + 0.6 * randomness.random(), 3),
-        lines=drawn["lines"],
-        middle=drawn["middle"],
-        edges=drawn["edges"],
-        edge_m=round(0.4 + 1.4 * randomness.random(), 3),
-        barriers=drawn["barriers"],
-        surroundings=drawn["surroundings"],
-        seed=seed,
-    )
+    shade, edge_m = 0.7 + 0.6 * randomness.random(), 0.4 + 1.4 * randomness.random()
+    return RoadLook(**drawn, shade=round(shade, 3), edge_m=round(edge_m, 3), seed=seed)
 
 
 def _draw_neighbor(seed: int, neighbor: str, width_m: float) -> float:
-    """Return the distance of the middle of another road beside it, 0 for none; wide roads have none.
+    """Return the distance of the middle of a neighboring road, 0 for none; wide roads have none.
 
-    It is drawn by itself, so that all else of a road stays what it is.
+    It has random numbers of its own, so that the rest of a road does not depend on it.
     """
     randomness = np.random.default_rng([seed, 21])
     drawn, gap_m = randomness.random(), 0.1 + 2.0 * randomness.random()
     side = {"left": -1, "right": 1, "none": 0}.get(neighbor, -1 if drawn < _NEIGHBOR / 2 else int(drawn < _NEIGHBOR))
-    return round(side * (width_m + gap_m), 2) if 1.5 * width_m + gap_m < looks.REACH_M else 0.0
+    return round(side * (width_m + gap_m), 2) if 1.5 * width_m + gap_m < REACH_M else 0.0
 
 
 def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
-    """Return loop or winding; a seed draws one only if any is asked for, so that its loops are always the same."""
+    """Return loop or winding; a seed draws it only where it may be any, so that its loops stay the same."""
     if shape != "any":
         return shape
     return "winding" if randomness.random() < _WINDING else "loop"
 
 
 def _draw_eased(seed: int, slopes: str) -> float:
-    """Return by which fraction the slope is gentler in the sharpest bends of a winding road; drawn by itself."""
+    """Return the fraction by which the slope is gentler in the sharpest bends; it has random numbers of its own."""
     randomness = np.random.default_rng([seed, 22])
     drawn, fraction = randomness.random(), _LEAST_EASED + (_MOST_EASED - _LEAST_EASED) * randomness.random()
     return fraction if slopes == "eased" or (slopes == "any" and drawn < _EASED) else 0.0

@@ -1,15 +1,63 @@
-"""The plan of a road: control points, and what it is made of."""
+"""The plan of a road: its control points and materials, which random_road draws, or a JSON file states.
 
+{"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of points alone is allowed, and a
+point may have its height as a fourth number.
+"""
+
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
-from bcclone.simulator.roads.look import RoadLook
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
+from bcclone.system.settings import check_settings, setting
 
 NARROWEST_M, WIDEST_M = 4.0, 16.0
 MOST_POINTS, MOST_EXTENT_M = 5000, 3000.0
+SURFACES = ("asphalt", "dirt", "paving")
+LINES = ("white", "yellow", "none")
+MIDDLES = ("dashed", "solid", "none")
+EDGES = ("grass", "sand", "gravel", "kerb", "none")
+BARRIERS = ("none", "rail", "wall")
+REACH_M = 16.0  # largest distance from the middle of a road at which a scene shows roads
+SURROUNDINGS = ("meadow", "forest", "desert", "rock", "water", "town")
+_STEEPEST = 0.6  # between two points
+_EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
+
+
+@dataclass(frozen=True)
+class RoadLook:
+    """The materials of a road.
+
+    lines: along both edges; middle: in the same colour; edges: a band of edge_m metres outside the surface; barriers:
+    along both sides; seed: of textures, hills and plants.
+    """
+
+    surface: str = setting("asphalt", "surface of the road", choices=SURFACES)
+    shade: float = setting(1.0, "brightness of the surface", minimum=0.3, maximum=1.6)
+    lines: str = setting("white", "lines along both edges", choices=LINES)
+    middle: str = setting("dashed", "line in the middle", choices=MIDDLES)
+    edges: str = setting("grass", "band along each edge of the surface", choices=EDGES)
+    edge_m: float = setting(1.0, "width of that band, in metres", minimum=0, maximum=2)
+    barriers: str = setting("none", "rails or walls along both sides", choices=BARRIERS)
+    surroundings: str = setting("meadow", "land around the road", choices=SURROUNDINGS)
+    neighbor_m: float = setting(
+        0.0,
+        "distance of the middle of another road on its right, negative on its left, where it does not bend sharply",
+        minimum=-REACH_M,
+        maximum=REACH_M,
+        zero="none",
+    )
+    seed: int = setting(0, "seed of textures, hills and plants", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -58,3 +106,43 @@ class RoadPlan:
     def table(self) -> FloatArray:
         """Return x, y, z and width of every point, float64 (points, 4)."""
         return np.array([(point.x, point.y, point.z, point.width_m) for point in self.points], float)
+
+
+@dataclass(frozen=True)
+class _StoredRoad:
+    """The content of a road's file. points: x, z, width and perhaps height of each, in metres."""
+
+    points: tuple[tuple[float, ...], ...]
+    closed: bool = False
+    look: RoadLook = field(default_factory=RoadLook)
+
+    def __post_init__(self) -> None:
+        for number, point in enumerate(self.points, 1):
+            if len(point) not in (3, 4):
+                raise ValueError(f"point {number} is {list(point)}, expected [x, z, width] or [x, z, width, height]")
+
+
+def read_points(path: Path) -> RoadPlan:
+    """Return the plan in a file. Raises UserError if it is not a road."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        road = from_json(_StoredRoad, {"points": stored} if isinstance(stored, list) else stored)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the road: {error.strerror}; name another file") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; {_EXPECTED}") from None
+    points = tuple(ControlPoint(x, height[0] if height else 0.0, z, width) for x, z, width, *height in road.points)
+    _check_slopes(path, points, road.closed)
+    return RoadPlan(str(path), points, road.closed, road.look)
+
+
+def _check_slopes(path: Path, points: Sequence[ControlPoint], closed: bool) -> None:
+    for number, (here, there) in enumerate(pairwise((*points, points[0]) if closed and points else points), 1):
+        rise, run = abs(there.y - here.y), math.dist((here.x, here.z), (there.x, there.z))
+        if rise > _STEEPEST * run > 0:
+            raise UserError(
+                f"{path}: {rise:.0f} m of height over {run:.0f} m from point {number} to {number % len(points) + 1}; "
+                f"expected at most {_STEEPEST:g} m for each metre"
+            )

@@ -1,4 +1,4 @@
-"""The rules for roads: those that the simulator needs, and those of the SBST and SBFT tool competitions.
+"""Check roads by rules: by the simulator's own, or by the rules of the SBST and SBFT tool competitions.
 
 The competitions' figures: github.com/se2p/tool-competition-av, code_pipeline/validation.py (2 to 500 points, a square
 map of 200 m, roads of two lanes of 4 m, longer than 20 m, radius of at least 47 feet).
@@ -26,10 +26,10 @@ class RoadRules:
 
 
 def judge_road(points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: RoadRules | None = None) -> list[str]:
-    """Return what is wrong with a road, an empty list for a valid one.
+    """Return the faults of a road, an empty list for a valid one.
 
     points: x and z of control points in metres, (points, 2); the road is their cubic spline. width_m: of the whole
-    road; rules: those of the competitions if none are given.
+    road; rules: by default the competitions'.
     """
     rules = rules or RoadRules()
     fewest, most = rules.points
@@ -48,7 +48,7 @@ def judge_road(points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: 
 
 
 def faults_of_line(line: FloatArray, half_width_m: float, rules: RoadRules, closed: bool = False) -> list[str]:
-    """Return what is wrong with a centre line with a point every half metre, (points, 2)."""
+    """Return the faults of a centre line with a point every half metre, (points, 2)."""
     faults = []
     steps = np.diff(line, axis=0)
     lengths = np.sqrt((steps * steps).sum(axis=1))
@@ -74,7 +74,7 @@ def faults_of_line(line: FloatArray, half_width_m: float, rules: RoadRules, clos
 def sharpest_bend(line: FloatArray, closed: bool) -> tuple[float, int]:
     """Return the smallest radius of a line in metres, infinite for a straight one, and the index of its point.
 
-    The radius is that of the circle through points 2 m apart, as the road is no smoother than its control points.
+    It is the radius of the circle through points 2 m apart, since a road is no smoother than its control points.
     """
     reach = 4
     ahead, behind = np.roll(line, -reach, axis=0), np.roll(line, reach, axis=0)

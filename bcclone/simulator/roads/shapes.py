@@ -1,4 +1,4 @@
-"""Draw the course of a random road: a loop around a middle, or an open winding road, with hills."""
+"""Draw the centre line of a random road: a loop around a middle, or an open winding road, with hills."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ import numpy as np
 from bcclone.simulator.roads.road_plan import ControlPoint
 from bcclone.system.exact_math import cosine, exponential, sine
 
-# winding roads: steps in metres, the widest turn from the general direction, the logarithm of how many times as wide
-# the gentlest bend may be as the sharpest (2.5), straight stretches between bends in steps; the steepest slope, the
-# least length of hills' waves
-_STRETCH_M, _WIDEST_TURN, _GENTLEST, _LONGEST_STRAIGHT = 5.0, 1.6, 0.9162907318741551, 4
-_STEEPEST, _SHORTEST_WAVE_M = 0.3, (30.0, 100.0)
+# of winding roads
+_STRETCH_M = 5.0  # between two points
+_WIDEST_TURN = 1.6  # radians from the general direction
+_GENTLEST = 0.9162907318741551  # logarithm of 2.5: the radius of the gentlest bend over the radius of the sharpest
+_LONGEST_STRAIGHT = 4  # points between two bends
+_STEEPEST, _SHORTEST_WAVE_M = 0.3, (30.0, 100.0)  # slope; range of the length of the hills' shortest wave
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def loop(randomness: np.random.Generator, size: RoadSize, wildness: float) -> tu
 def winding(randomness: np.random.Generator, size: RoadSize, radius_m: float, eased: float) -> tuple[ControlPoint, ...]:
     """Return the points of an open road of bends to both sides, some with a straight stretch between.
 
-    radius_m: of the sharpest bends; eased: by which fraction its slope is gentler there.
+    radius_m: of the sharpest bends; eased: fraction by which the slope is gentler there.
     """
     bends: list[float] = []  # curvature of every stretch of _STRETCH_M
     turned = 0.0  # radians from the road's general direction
@@ -87,10 +88,10 @@ def winding(randomness: np.random.Generator, size: RoadSize, radius_m: float, ea
 
 
 def _heights(randomness: np.random.Generator, bends: Sequence[float], hills_m: float, eased: float) -> list[float]:
-    """Return the heights of a winding road's points, from 0: waves of many lengths, all as steep as one another.
+    """Return the heights of a winding road's points, from 0: waves of many lengths and of the same steepness.
 
     The difference between the highest and the lowest is hills_m, or less where that would be too steep. bends: the
-    curvature at each point; eased: by which fraction the slope is gentler in the sharpest of them.
+    curvature at each point; eased: fraction by which the slope is gentler in the sharpest bends.
     """
     count = len(bends)
     least, most = _SHORTEST_WAVE_M

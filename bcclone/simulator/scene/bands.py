@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bcclone.simulator.roads.look import RoadLook
+from bcclone.simulator.roads.road_plan import RoadLook
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE
 
 Color = tuple[float, float, float]
@@ -30,7 +30,7 @@ class RoadBands(NamedTuple):
 
     surface, texture, grain: of the road, its texture's number and contrast; line: of the lines along both edges, line_m
     wide and line_inset_m inside; middle: of the line in the middle; line_dash_m, middle_dash_m: length of a dash and
-    of a gap, 0 for a solid line; shoulder: the band beside the road; stripe: of a kerb's stripes, stripe_m long, 0 for
+    of a gap, 0 for a solid line; shoulder: the band along each edge; stripe: of a kerb's stripes, stripe_m long, 0 for
     none.
     """
 

@@ -22,7 +22,7 @@ def resize(
 ) -> Float32Array:
     """Return a field of another size, float32 (height, width), by cubic convolution; its edges are continued.
 
-    kept: how many of the first rows and columns are wanted; the others are not computed.
+    kept: how many of the first rows and columns are computed and returned, by default all.
     """
     rows, columns = kept or (height, width)
     field = np.ascontiguousarray(field)

@@ -34,8 +34,11 @@ _MARGIN_M = 130.0  # of ground around a designed road
 
 @dataclass(frozen=True)
 class _Land:
-    """covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from the road; relief_m:
-    of its hills; cliffs: how steep they are, 0 to 1."""
+    """The land around a designed road.
+
+    covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from the road; relief_m:
+    height of its hills; cliffs: how steep they are, 0 to 1.
+    """
 
     covers: tuple[tuple[int, int, int], ...]
     stone: tuple[int, int, int]
@@ -132,7 +135,7 @@ def _mountain(track: Track, seed: int) -> Ground:
 
 
 def _designed(track: Track, seed: int) -> Ground:
-    """Return the ground around a designed road: level beside it, and beyond as its surroundings are."""
+    """Return the ground around a designed road: level along the road, and farther away by its surroundings."""
     low, high = track.line[:, [0, 2]].min(axis=0), track.line[:, [0, 2]].max(axis=0)
     side = math.ceil((float((high - low).max()) + 2 * _MARGIN_M) / CELL_M / 64) * 64
     corner = np.round((low + high) / 2 - side * CELL_M / 2, 3)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.roads.look import REACH_M
+from bcclone.simulator.roads.road_plan import REACH_M
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
@@ -102,7 +102,7 @@ def _palms(ground: Ground, randomness: np.random.Generator, count: int) -> Rows:
 
 
 def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_m: float) -> Rows:
-    """Return clumps of bushes on dry ground beside the road."""
+    """Return clumps of bushes on dry ground near the road."""
     rows: Rows = []
     for x, z in _random_positions(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
         for _ in range(int(randomness.integers(2, 7))):

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from bcclone.simulator.roads.look import REACH_M
-from bcclone.simulator.scene.neighbor import neighbor_of
+from bcclone.simulator.roads.road_plan import REACH_M
 from bcclone.simulator.track import LAKE, Track
 from bcclone.system.arrays import Float32Array
 
@@ -22,8 +21,25 @@ PLAIN, KERB, DIRT = 0, 1, 2
 _KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
 _KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
 _DIRT_RIGHT = ((52, 91), (832, 850))
-_BORDER_SLOPE = 0.45  # of the concrete border that rises beside the road; an estimate
+_BORDER_SLOPE = 0.45  # of the concrete border along the road; an estimate
 _MOST = 1.6
+_STRAIGHT = 2.5  # the bend's radius is at least so many times the distance between the two roads
+_AROUND_M = 12  # which holds so far ahead and back
+
+
+def neighbor_of(track: Track) -> Float32Array:
+    """Return where a second road runs along the road at each metre, as where a track comes back along itself.
+
+    It is the distance of its middle to the right of the road's middle, in metres, float32 (metres,): negative on the
+    left, and 0 where there is none, as in sharp bends.
+    """
+    apart_m = track.road.look.neighbor_m
+    metres = int(track.length_m) + 1
+    if not apart_m:
+        return np.zeros(metres, np.float32)
+    bends = np.abs(track.curvature[[track.index(metre) for metre in range(metres)]]) * abs(apart_m) * _STRAIGHT > 1
+    around = np.convolve(np.pad(bends, _AROUND_M, mode="edge"), np.ones(2 * _AROUND_M + 1), "valid")
+    return np.where(around > 0, 0.0, apart_m).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -52,13 +68,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class RoadMap:
-    """Metres along the track, metres to the right of it, height of its road, and metres from the middle of the nearest
-    road, its neighbor included; float32 (side, side) each."""
+    """Where each cell lies, float32 (side, side) each.
+
+    along_m: along the track; cross_track_m: to the right of it; road_height_m: height of its road; distance_m: from the
+    middle of the nearest road, its neighbor included; neighbor_m: as neighbor_of() returns it, (metres,).
+    """
 
     along_m: Float32Array
     cross_track_m: Float32Array
     road_height_m: Float32Array
     distance_m: Float32Array
+    neighbor_m: Float32Array
 
     def __post_init__(self) -> None:
         maps = self.along_m, self.cross_track_m, self.road_height_m, self.distance_m
@@ -76,8 +96,8 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
     rows, columns = np.nonzero(mask)
     points = np.column_stack([grid.x + (columns + 0.5) * CELL_M, grid.z + (rows + 0.5) * CELL_M])
     kept = np.flatnonzero(on_ground)
-    _, found = cKDTree(track.line[kept][:, [0, 2]]).query(points)
-    nearest = kept[found]
+    _, index = cKDTree(track.line[kept][:, [0, 2]]).query(points)
+    nearest = kept[index]
     point = track.line[nearest]
     ahead_x, ahead_z = (axis[nearest] for axis in track.ahead.T)
     dx, dz = points[:, 0] - point[:, 0], points[:, 1] - point[:, 2]
@@ -94,10 +114,10 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
         target[rows[inside], columns[inside]] = value[inside]
     along_m, cross_track_m, road_height_m = maps
     neighbor_m = neighbor_of(track)
-    beside_m = neighbor_m[np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)]
+    neighbor_there_m = neighbor_m[np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)]
     distance_m = np.abs(cross_track_m)
-    nearest_m = np.where(beside_m, np.minimum(distance_m, np.abs(cross_track_m - beside_m)), distance_m)
-    return RoadMap(along_m, cross_track_m, road_height_m, nearest_m)
+    nearest_m = np.where(neighbor_there_m, np.minimum(distance_m, np.abs(cross_track_m - neighbor_there_m)), distance_m)
+    return RoadMap(along_m, cross_track_m, road_height_m, nearest_m, neighbor_m)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Build the walls of the bridge, the guard walls, and the deck where the mountain road crosses over itself.
 
-Everything is made of parallelograms, so that one short loop can draw it.
+Everything consists of parallelograms, so that one short loop can draw it.
 """
 
 from dataclasses import dataclass

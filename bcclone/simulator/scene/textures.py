@@ -49,10 +49,10 @@ def _cobbles(seed: int) -> Float32Array:
     pitch = SIZE // _STONES
     bend = [3.0 * tiling_noise(SIZE, seed + shift, ((16, 1.0),)) for shift in (50, 51)]
     rows, columns = (axis + bent for axis, bent in zip(np.mgrid[0:SIZE, 0:SIZE], bend, strict=True))
-    course = np.floor(columns / pitch).astype(int) % _STONES
-    shifted = rows + np.where(course % 2 == 1, pitch // 2, 0)
+    stripe = np.floor(columns / pitch).astype(int) % _STONES
+    shifted = rows + np.where(stripe % 2 == 1, pitch // 2, 0)
     stone = np.floor(shifted / pitch).astype(int) % _STONES
-    brightness = (0.6 * normals(randomness, (_STONES, _STONES)) - 0.5)[course, stone]
+    brightness = (0.6 * normals(randomness, (_STONES, _STONES)) - 0.5)[stripe, stone]
     joint = np.minimum(columns % pitch, shifted % pitch) < 2.5
     stones = np.where(joint, 2.0, brightness).astype(np.float32)
     return np.asarray(blur(stones, 3) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)

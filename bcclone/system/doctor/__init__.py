@@ -1,4 +1,4 @@
-"""Check every requirement of bcclone on this machine, and explain how to fix what is missing.
+"""Check every requirement of bcclone on this machine, and explain how to fix each fault.
 
 Nothing is changed, downloaded or printed. The checks run even if no package is installed.
 """

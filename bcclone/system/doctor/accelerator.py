@@ -1,10 +1,9 @@
 """Check the NVIDIA driver and cards, and with TensorFlow loaded, the devices that it computes on.
 
 TensorFlow's wheels list the cards they are built for in
-`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.14.1 begins with sm_35, 2.15.1 and 2.16.2 with
-sm_50, 2.17.1 to 2.21.0 with sm_60. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next version, 9.11.0, from
-7.5 on, by NVIDIA's support matrices of the two and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and
-9.28.0.42.
+`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.17.1 to 2.21.0 begin with sm_60. cuDNN up to
+9.10.2 supports cards from 5.0 on, and the next version, 9.11.0, from 7.5 on, by NVIDIA's support matrices of the two
+and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and 9.28.0.42.
 """
 
 import json
@@ -13,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -29,16 +27,6 @@ _OLDEST_FOR_CUDNN: Capability = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
 _CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "9.10.2.21"
 
 
-@dataclass(frozen=True)
-class LastTensorFlow:
-    """The last version whose wheels support cards from `oldest` on, and the newest Python of these wheels."""
-
-    oldest: Capability
-    version: str
-    python: str
-
-
-_LAST = (LastTensorFlow((5, 0), "2.16.2", "3.12"), LastTensorFlow((3, 5), "2.14.1", "3.11"))
 # https://developer.nvidia.com/cuda-legacy-gpus; the drivers of these cards may be too old to report the capability
 _OLD_NAMES: tuple[tuple[str, Capability], ...] = (
     (r"TITAN V\b|\bV100", (7, 0)),
@@ -160,7 +148,8 @@ def check_card(card: Card, cudnn: str | None) -> Check:
         return Check("GPU", "ok", f"{card.describe()}; the GTX 16, RTX 20 and later work (compute capability 7.5)")
     found = card.describe() if card.compute_capability else f"{card.name}, {_text(capability)} by its name"
     if capability < OLDEST_FOR_TENSORFLOW:
-        return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", _older_tensorflow(capability))
+        advice = "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older cards"
+        return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
     if capability >= _OLDEST_FOR_CUDNN:
         return Check("GPU", "ok", found)
     older_cudnn = f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
@@ -177,17 +166,6 @@ def check_card(card: Card, cudnn: str | None) -> Check:
 def capability_of(name: str) -> Capability | None:
     """Return the compute capability of an older card by its name, None for other names."""
     return next((capability for pattern, capability in _OLD_NAMES if re.search(pattern, name)), None)
-
-
-def _older_tensorflow(capability: Capability) -> str:
-    last = next((last for last in _LAST if capability >= last.oldest), None)
-    if last is None:
-        return f"bcclone trains on the CPU: the wheels of TensorFlow 2 support {_text(_LAST[-1].oldest)} and later"
-    return (
-        f"bcclone trains on the CPU; the last TensorFlow whose wheels support {_text(capability)} is {last.version}, "
-        f"for other programs and in a virtual environment of its own: python{last.python} -m pip install "
-        f'"tensorflow[and-cuda]=={last.version}"'
-    )
 
 
 def _text(capability: Capability) -> str:

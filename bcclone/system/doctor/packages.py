@@ -12,7 +12,7 @@ from bcclone.system.doctor.check import Check, read_text
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-PYTHONS = ((3, 11), (3, 13))  # those of pyproject.toml; a test compares
+PYTHONS = ((3, 11), (3, 13))  # as in pyproject.toml; a test compares
 REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
 _INSTALL = f"activate the virtual environment in which it is installed, or {REINSTALL}"
 _FOLDER = Path(__file__).parents[3]
@@ -58,7 +58,7 @@ def _requirements_of_checkout(pyproject: Path) -> list[str] | None:
 
 
 def check_installation(installed: Sequence[str] | None, declared: Sequence[str] | None) -> Check:
-    """Compare the requirements of the installed bcclone with those of its checkout; None if there is none."""
+    """Compare the requirements of the installed bcclone with the ones of its checkout; None if there is none."""
     if installed is None:
         return Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
     found = f"{metadata.version('bcclone')} ({_FOLDER})"
@@ -75,9 +75,9 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
     checks = []
     for requirement in _needed(requirements, extra):
         checks.append(_check_package(requirement))
-        for further in sorted(requirement.extras):
+        for added in sorted(requirement.extras):
             if checks[-1].state == "ok":
-                checks.extend(check_packages(metadata.requires(requirement.name) or [], further))
+                checks.extend(check_packages(metadata.requires(requirement.name) or [], added))
     return checks
 
 

@@ -1,6 +1,5 @@
 """The training step augments samples as the processor does."""
 
-from dataclasses import replace
 from functools import cache
 
 import cv2
@@ -9,10 +8,11 @@ import pytest
 
 from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
 from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.augment.kind import AugmentationInputs
+from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.parameters import AugmentationInputs, draw
+from tests.feed.augment.strengths import STRENGTHS, alone
 
-NOTHING = AugmentSettings(True, 0, 0, 0, 0, 0, 0, 0, 0)
 OURS = Preprocessing()
 
 
@@ -56,14 +56,10 @@ def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     return (into, on_cpu), (on_device.numpy(), labels.numpy())
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("shift_m", 0.8), ("turn_degrees", 5.0), ("pitch_degrees", 0.7), ("appearance", 2.0), ("shadows", 1.0)]
-    + [("blur", 1.0), ("patches", 1.0)],
-)
-def test_device_and_processor_make_the_same_images(device, name, value):
+@pytest.mark.parametrize("name", [name for name in STRENGTHS if name != "noise"])
+def test_device_and_processor_make_the_same_images(device, name):
     images = pictures(48)
-    (by_cpu, steering), (by_device, labels) = both(device, replace(NOTHING, **{name: value}), images)
+    (by_cpu, steering), (by_device, labels) = both(device, alone(name), images)
     apart = np.abs(by_cpu.astype(int) - by_device)
     assert apart.mean() < 0.3
     assert (apart > 3).mean() < 1e-3  # an edge that falls on a pixel's centre
@@ -74,7 +70,7 @@ def test_device_and_processor_make_the_same_images(device, name, value):
 def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
     """To within what libjpeg loses by rounding to whole levels after each step."""
     images = pictures(48)
-    (by_cpu, _), (by_device, _) = both(device, replace(NOTHING, noise=1.0), images)
+    (by_cpu, _), (by_device, _) = both(device, alone("noise"), images)
     added, apart = np.abs(by_cpu.astype(int) - images), np.abs(by_cpu.astype(int) - by_device)
     assert apart.mean() < 0.35 * added.mean()
     assert apart.mean() < 1.5

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from bcclone.lab.export_model.comparison import open_exported
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
-from bcclone.lab.export_model.runtimes import open_exported
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -44,7 +44,7 @@ def exported(tmp_path_factory):
 
 
 def answers(policy, frames):
-    return [policy.act(frame) for frame in frames]
+    return [policy.answer(frame).steering for frame in frames]
 
 
 def test_an_exported_model_takes_camera_frames_and_answers_as_the_model(kind, untrained_model, exported):

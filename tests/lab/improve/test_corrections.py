@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from bcclone.cluster.shards import open_store
-from bcclone.lab.improve.corrections import count_images
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.improvement import Improvement
+from bcclone.lab.improve.learning import count_images
 from bcclone.lab.improve.rounds import Round, compare_rows, comparison_table
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.simulator.score import Score
@@ -58,7 +58,7 @@ def test_rows_that_became_worse_are_named():
     [((2, 1), "better.h5 is the model after round 1"), ((1, 2), "NOT IMPROVED"), ((0,), "nothing to learn")],
 )
 def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path):
-    rounds = [Round(n, 9, 9, 0, 1.0, 1, 0.1, 1.0, "", {"fog": score(i)}) for n, i in enumerate(interventions)]
+    rounds = [Round(number=n, model="", scores={"fog": score(i)}) for n, i in enumerate(interventions)]
     made = Improvement(tuple(rounds), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
     outcome = made.as_text()[-1]
     assert words in outcome

@@ -8,11 +8,6 @@ from bcclone.lab.monitor.monitor_settings import MonitorSettings, WatchSettings
 @pytest.mark.parametrize(
     "values",
     [
-        {"kind": "guess"},
-        {"members": 1},
-        {"false_alarms": 0.0},
-        {"false_alarms": 1.0},
-        {"passes": 1},
         {"member_models": ("a.h5",)},
         {"kind": "dropout", "member_models": ("a.h5", "b.h5")},
     ],

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import gamma
 
-from bcclone.lab.monitor.threshold import GammaFit, moving_average
+from bcclone.lab.monitor.fitting import moving_average
+from bcclone.lab.monitor.monitor import GammaFit
 from bcclone.system.errors import UserError
 
 

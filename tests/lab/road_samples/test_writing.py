@@ -6,7 +6,7 @@ import pytest
 from bcclone.dataset.store import Store
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.lab.road_samples.writing import make_road_samples
-from bcclone.simulator.roads.road_name import parse_name
+from bcclone.simulator.roads.random_road import parse_name
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 
@@ -38,7 +38,7 @@ def test_a_network_trains_on_what_the_command_writes(tmp_path):
     assert json.loads(run_script(*line, "--validation", 0.5).stdout)["frames"] == 6
     train = ("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 1, "--batch-size", 2)
     assert "do not follow each other" in run_script(*train, "--seq-length", 3, code=1).stderr
-    assert "the same speed, 20 mph" in run_script(*train, "--predict", "throttle", code=1).stderr
+    assert "the same speed_mph, 20" in run_script(*train, "--predict", "throttle", code=1).stderr
     run_script(*train)
     assert model.exists()
     run_script("simulate", "record", tmp_path / "lap", "--laps", 0.01)

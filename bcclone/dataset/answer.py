@@ -1,0 +1,61 @@
+"""What a network answers for a frame: the table of its outputs, and one frozen value; loads no large package.
+
+A new output is a row of OUTPUTS and a field of Answer: `--predict`, labels, model files, policies and exported files
+follow.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a network, and its label.
+
+    name: its field of Answer; predict: the choice of --predict that adds it, and meaning: its help; unit: of the number
+    that the network computes; column: of the rows, whose value lead_seconds later, within the episode, is the label.
+    """
+
+    name: str
+    predict: str
+    meaning: str
+    column: str
+    unit: float = 1.0
+    lead_seconds: float = 0.0
+
+
+# In the order of the network's numbers; a network has the first of them, or more. The steering has labels of its own.
+OUTPUTS = (
+    Output("steering", "steering", "the steering alone", "steering"),
+    Output(
+        "predicted_speed_mph",
+        "throttle",
+        "also the speed to drive, from the recorded speed, for drive.py --predicted-speed",
+        "speed_mph",
+        unit=30.0,  # about the car's top speed
+        lead_seconds=0.5,  # a controller needs some time to reach the speed of a bend
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The outputs of a network for one frame, None where it has no such output.
+
+    steering: -1 (left) to 1 (right), NaN from a diverged network; predicted_speed_mph: how fast to drive.
+    """
+
+    steering: float
+    predicted_speed_mph: float | None = None
+
+    @classmethod
+    def of(cls, numbers: Iterable[Any]) -> Self:
+        """Return the answer from the network's numbers for a frame, (outputs,)."""
+        return cls(**{each.name: float(number) * each.unit for number, each in zip(numbers, OUTPUTS, strict=False)})
+
+
+def outputs_of(predict: str) -> tuple[Output, ...]:
+    """Return the outputs of a network trained with --predict: all up to the named one, or the steering alone."""
+    names = [each.predict for each in OUTPUTS]
+    return OUTPUTS[: names.index(predict) + 1] if predict in names else OUTPUTS[:1]

@@ -1,0 +1,141 @@
+"""Serve the web page and the addresses that its script requests, for a drive or a play.
+
+GET / the page, GET /socket its websocket, GET /room whether there is room for one more page, GET /history the points
+of the plots, GET /track the map, GET /state the state once, POST /control a JSON object of controls to set, POST /login
+the token.
+"""
+
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+import flask
+
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
+from bcclone.drive.page.messages import ControlChanges
+from bcclone.drive.page.page_state import PageSession
+from bcclone.drive.page.pages import OpenPages
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
+from bcclone.drive.wire.web_server import WebServer
+from bcclone.drive.wire.websocket import BadHandshake
+from bcclone.system.errors import UserError
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" the login form would have the origin "null"
+    "Cache-Control": "no-store",
+}
+_LONGEST_BODY = 1000
+
+
+def make_app(session: PageSession, pages: OpenPages, server: WebServer) -> flask.Flask:
+    """Return the page of a session as a WSGI app, which asks for the server's token."""
+    app = flask.Flask(__name__)
+    app.secret_key = secrets.token_bytes(32)
+    app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)
+    login = _TokenLogin(server, session.contents.program)
+    app.before_request(login.require_token)
+    app.after_request(_add_headers)
+    responses = _Responses(session, pages, server)
+    app.add_url_rule("/", view_func=responses.index)
+    app.add_url_rule("/socket", view_func=responses.socket, websocket=True)
+    app.add_url_rule("/room", view_func=responses.room)
+    app.add_url_rule("/history", view_func=responses.history)
+    app.add_url_rule("/track", view_func=responses.track)
+    app.add_url_rule("/state", view_func=responses.state)
+    app.add_url_rule("/control", view_func=responses.control, methods=["POST"])
+    app.add_url_rule("/login", view_func=login.login, methods=["POST"])
+    return app
+
+
+class _Responses:
+    """The responses of the page's addresses."""
+
+    def __init__(self, session: PageSession, pages: OpenPages, server: WebServer) -> None:
+        self._session, self._pages, self._server = session, pages, server
+
+    def index(self) -> str:
+        """Return the page."""
+        contents = self._session.contents
+        port = int(flask.request.environ["SERVER_PORT"])
+        option = "" if port == contents.port else f" --port {port}"
+        return flask.render_template("page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}")
+
+    def socket(self) -> Any:
+        """Serve a page over its websocket until it closes."""
+        with self._pages.admission() as admitted:
+            if not admitted:
+                return self.room()
+            try:
+                websocket = self._server.accept_websocket(flask.request.environ)
+            except (BadHandshake, OSError) as error:
+                return _text(str(error), 400)
+            self._pages.serve(websocket)
+        return ""
+
+    def room(self) -> flask.Response:
+        """Return whether one more page has room; a browser does not tell why a websocket was refused."""
+        return _text(f"{limits.PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the points of the plots."""
+        return [asdict(point) for point in self._session.history()]
+
+    def track(self) -> Any:
+        """Return the map, if there is one."""
+        return self._session.contents.track_map or _text("this car drives in another program's world", 404)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state."""
+        return self._session.state().as_json()
+
+    def control(self) -> Any:
+        """Set the controls in the request's JSON; return the new state."""
+        try:
+            self._session.set(ControlChanges.parse(flask.request.get_json(silent=True), self._session.controls))
+        except (ValueError, UserError) as error:
+            return {"error": str(error)}, 400
+        self._pages.wake()
+        return self.state()
+
+
+def _text(text: str, status: int) -> flask.Response:
+    """Return a response of one line."""
+    return flask.Response(f"{text}\n", status, mimetype="text/plain")
+
+
+class _TokenLogin:
+    """Asks for the token, and remembers a browser that has sent it."""
+
+    def __init__(self, server: WebServer, program: str) -> None:
+        self._access, self._sleep, self._program = server.access, server.host.sleep, program
+
+    def require_token(self) -> Any:
+        """Return the response to a request that is not allowed, or None."""
+        request = flask.request
+        if not self._access.is_same_origin(request.environ):
+            return _text("pages of other sites have no access", 403)
+        logged_in = not self._access.token or flask.session.get("logged_in")
+        if logged_in or request.endpoint in ("login", "static"):
+            return None
+        if request.endpoint == "index":
+            return self._form(wrong=False)
+        return _text("log in on the page first", 401)
+
+    def login(self) -> Any:
+        """Remember a browser that has sent the token."""
+        if not self._access.is_token(flask.request.form.get("token", "")):
+            self._sleep(WRONG_TOKEN_SECONDS)
+            return self._form(wrong=True)
+        flask.session["logged_in"] = True
+        return flask.redirect("/")
+
+    def _form(self, wrong: bool) -> Any:
+        return flask.render_template("login.html", wrong=wrong, program=self._program), 401
+
+
+def _add_headers(response: flask.Response) -> flask.Response:
+    response.headers.update(_HEADERS)
+    return response

@@ -1,0 +1,108 @@
+"""What a drive or a play offers to its pages: contents, state, frames, and controls to set. docs/reference/page.md."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from bcclone.drive.page.messages import ControlChanges
+from bcclone.drive.recorder import RecordingFigures
+from bcclone.drive.wheel import PageHands
+
+
+@dataclass(frozen=True)
+class PageContents:
+    """Which parts the page of a session has, and what starts the session again.
+
+    program: the command's name; command: the whole one, without its port, which is `port` by default; has_model: a
+    model drives; sees: the preprocessing of its input, in words; track: name of the built-in world's track, "" for the
+    car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
+    """
+
+    program: str
+    command: str
+    port: int
+    has_model: bool
+    sees: str = ""
+    track: str = ""
+    track_map: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SaliencyState:
+    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
+
+    on: bool
+    unavailable: str
+
+
+@dataclass(frozen=True)
+class PageWarning:
+    """A warning, how often it occurred, and when last, in seconds since the start; None: it holds now."""
+
+    text: str
+    count: int = 1
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class PageState:
+    """What a page shows. figures: dataclasses of what the session adds, whose fields stand beside the others in JSON.
+
+    set_speed_mph: None without a model; region: the part of the frame that the model sees, as fractions (left, top,
+    right, bottom), None if it is not marked.
+    """
+
+    driver: str
+    take_over: int | None
+    set_speed_mph: float | None
+    recording: RecordingFigures
+    saliency: SaliencyState
+    sees: str
+    region: tuple[float, float, float, float] | None
+    figures: tuple[Any, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return one flat object for JSON."""
+        values = asdict(self)
+        for figures in values.pop("figures"):
+            values |= figures
+        return values
+
+
+@dataclass(frozen=True)
+class PageFrame:
+    """A camera frame as JPEG, b"" without a car, with its state and the newest saliency overlay as PNG, b"" if off.
+
+    number: from 1; the same picture may be sent again, with a new number and state.
+    """
+
+    number: int
+    jpeg: bytes
+    overlay: bytes
+    state: PageState
+
+
+class PageSession(Protocol):
+    """A drive or a play, as its pages know it."""
+
+    hands: PageHands
+
+    @property
+    def contents(self) -> PageContents:
+        """Return which parts the page has."""
+
+    @property
+    def controls(self) -> Sequence[str]:
+        """Return the names of the controls that pages set."""
+
+    def state(self) -> PageState:
+        """Return the current state."""
+
+    def newest(self) -> PageFrame | None:
+        """Return the newest frame, None before the first."""
+
+    def set(self, changes: ControlChanges) -> None:
+        """Set controls; raises ValueError or UserError with the reason when that is not possible."""
+
+    def history(self) -> Sequence[Any]:
+        """Return the points of the plots, as dataclasses."""

@@ -1,0 +1,150 @@
+"""Exchange messages with the open pages: frames out, never faster than a page draws them; hands and wishes in."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from bcclone.drive.page.messages import Drawn, HandsMoved, WheelRequest, parse_message, with_pictures
+from bcclone.drive.page.page_state import PageFrame, PageSession
+from bcclone.drive.wheel import WheelView
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.web_server import Host
+from bcclone.drive.wire.websocket import Websocket
+from bcclone.system.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
+_LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
+
+
+class OpenPages:
+    """The open pages of a session, at most 8. host: serves them, in threads or in greenlets."""
+
+    def __init__(self, session: PageSession, host: Host) -> None:
+        self._session, self._host, self._lock = session, host, threading.Lock()
+        self._admitted = 0
+        self._pages: list[_Page] = []
+
+    @property
+    def full(self) -> bool:
+        """Return whether there is no room for one more page."""
+        return self._admitted >= limits.PAGES
+
+    @contextmanager
+    def admission(self) -> Iterator[bool]:
+        """Keep room for a page within the block, before its websocket is there; yield False if there is none."""
+        with self._lock:
+            admitted = not self.full
+            self._admitted += admitted
+        try:
+            yield admitted
+        finally:
+            with self._lock:
+                self._admitted -= admitted
+
+    def serve(self, socket: Websocket) -> None:
+        """Serve an admitted page until its websocket closes."""
+        page = _Page(socket, self._host)
+        self._session.hands.join(page)
+        self._pages.append(page)
+        try:
+            self._host.start(self._send_frames, page)
+            while (text := socket.wait()) is not None:
+                self._receive(page, text)
+                self._host.sleep(0)  # a page that sends without pause must not block the others
+        finally:
+            page.close()
+            self._pages.remove(page)
+            self._session.hands.leave(page)
+
+    def wake(self) -> None:
+        """Send the newest frame to the pages that have drawn those before; any thread may call this."""
+        for page in list(self._pages):
+            page.changed.set()
+
+    def _receive(self, page: "_Page", text: str | bytes) -> None:
+        hands = self._session.hands
+        try:
+            message = parse_message(text, self._session.controls)
+            if isinstance(message, Drawn):
+                page.draw(message.number)
+            elif isinstance(message, HandsMoved):
+                hands.move(page, message.hands, message.number)
+            elif isinstance(message, WheelRequest):
+                if message.wish == "ask":
+                    hands.ask(page)
+                else:
+                    hands.answer(page, give=message.wish == "give")
+            elif hands.may_set(page):
+                self._session.set(message)
+                self.wake()
+            else:
+                raise ValueError("this page only watches; ask for the wheel first")
+        except (ValueError, UserError) as error:
+            page.send(with_pictures({"kind": "refusal", "error": str(error)}))
+
+    def _send_frames(self, page: "_Page") -> None:
+        """Send the newest frames until the page closes; a slow page gets fewer."""
+        number = 0
+        try:
+            while page.open:
+                page.changed.wait(_LOOK_SECONDS)
+                page.changed.clear()
+                if not page.ready:
+                    continue
+                frame = self._session.newest()
+                if frame is not None and frame.number != number:
+                    number = frame.number
+                    self._session.hands.check()
+                    page.send_frame(frame, self._session.hands.view(page))
+        except Exception:
+            logger.exception("frames cannot be sent to a page")
+        finally:
+            page.close()
+
+
+class _Page:
+    """One page: its websocket, and the frames that it has not drawn yet."""
+
+    def __init__(self, socket: Websocket, host: Host) -> None:
+        self.open, self.changed = True, host.make_event()
+        self._socket = socket
+        self._sent = self._drawn = 0  # numbers of messages with a frame, from 1
+        self._jpeg, self._overlay = b"", b""  # that were sent last
+
+    @property
+    def ready(self) -> bool:
+        """Return whether the page can take another frame."""
+        return self.open and self._sent - self._drawn < _UNDRAWN_FRAMES
+
+    def draw(self, number: int) -> None:
+        """Take note that the page has drawn its frame of this number."""
+        self._drawn = max(self._drawn, min(number, self._sent))
+        self.changed.set()
+
+    def send_frame(self, frame: PageFrame, view: WheelView) -> None:
+        """Send a frame, with the pictures that are new."""
+        self._sent += 1
+        state = frame.state.as_json() | {"kind": "frame", "number": self._sent, "wheel": asdict(view)}
+        jpeg = b"" if frame.jpeg is self._jpeg else frame.jpeg
+        overlay = b"" if frame.overlay is self._overlay else frame.overlay
+        self._jpeg, self._overlay = frame.jpeg, frame.overlay
+        self.send(with_pictures(state, jpeg, overlay))
+
+    def send(self, message: bytes) -> None:
+        """Send a message; the page is closed when that fails."""
+        try:
+            self._socket.send(message)
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Close the page; both its threads end."""
+        self.open = False
+        self.changed.set()
+        with contextlib.suppress(OSError):
+            self._socket.close()

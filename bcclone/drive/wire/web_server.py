@@ -1,0 +1,215 @@
+"""Listen on an address, check each request, and serve an app until it is stopped. Drives and plays share this."""
+
+import errno
+import logging
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from importlib import import_module
+from typing import Any, Protocol, Self, cast
+
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access, Connections, Peer, WSGIApp
+from bcclone.drive.wire.websocket import UPGRADED, Websocket, headers_of
+from bcclone.system.errors import UserError
+from bcclone.system.interrupts import StopSocket
+from bcclone.system.settings import SIMULATOR_PORT
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG = 128
+_CHECK_SECONDS = 0.5
+
+
+class Host(Protocol):
+    """A module that serves a WSGI app: threading_host or eventlet_host."""
+
+    def socket_of(self, environ: dict[str, Any]) -> Any:
+        """Return the socket of a request."""
+
+    def make_lock(self) -> Any:
+        """Return a lock that blocks only the current request."""
+
+    def make_event(self) -> Any:
+        """Return an event like threading.Event, whose wait() blocks only the current request."""
+
+    def sleep(self, seconds: float) -> Any:
+        """Pause only the current request."""
+
+    def start(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function in parallel to the requests."""
+
+    def run(self, app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
+        """Serve the listening socket until a stop is requested."""
+
+
+def load_host(async_mode: str) -> Host:
+    """Return the module that serves in this mode.
+
+    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread then never returns.
+    So a thread of its own imports it, unless this is the main thread. Raises UserError when the package is missing.
+    """
+    name = f"bcclone.drive.wire.{async_mode}_host"
+    loaded: Future[Any] = Future()
+
+    def load() -> None:
+        try:
+            loaded.set_result(import_module(name))
+        except BaseException as error:
+            loaded.set_exception(error)
+
+    if threading.current_thread() is threading.main_thread():
+        load()
+    else:
+        threading.Thread(target=load, daemon=True).start()
+    try:
+        return cast(Host, loaded.result())
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] != async_mode:
+            raise
+        raise UserError(
+            f"--async-mode {async_mode} needs a package that is not installed: pip install {async_mode}; or leave the "
+            "option out, to serve with threads"
+        ) from None
+
+
+class WebServer:
+    """A context manager that listens on an address, and then serves an app there until it is stopped.
+
+    access: who may send requests; notify: called with lines for the user, never by two threads at a time, and not after
+    the block; stop: an event that any thread may set to end the server; Ctrl-C and SIGTERM end it if the main thread
+    enters the block. Entering raises UserError when the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        address: tuple[str, int],
+        access: Access,
+        notify: Callable[[str], None],
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.host, self.access = host, access
+        self._address = address
+        self._notify, self._lock, self._ended = notify, threading.Lock(), False
+        self._stop = StopSocket(stop)
+        self._resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as resources:
+            self._listener = resources.enter_context(listen(*self._address))
+            resources.enter_context(self._stop)
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:  # wait for the line that is being passed on, and drop later ones:
+            self._ended = True  # Python may abort when the process ends while a daemon thread prints
+        self._resources.close()
+
+    @property
+    def address(self) -> str:
+        """Return the address and the port that it listens on, as in a URL."""
+        host, port = self._listener.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the page for a browser on this machine."""
+        return f"http://{self.address.replace('0.0.0.0', '127.0.0.1')}/"
+
+    def notify(self, text: str) -> None:
+        """Pass a line of any thread on to the user; an OSError, as of a closed pipe, must not cost a car its answer."""
+        with self._lock, suppress(OSError):
+            if not self._ended:
+                self._notify(text)
+
+    def stop(self) -> None:
+        """Let run() return; any thread may call this."""
+        self._stop.request()
+
+    def run(
+        self,
+        app: WSGIApp,
+        check: Callable[[], None] = lambda: None,
+        driving_peer: Callable[[], Peer | None] = lambda: None,
+    ) -> None:
+        """Serve an app until it is stopped.
+
+        check: called every half second; driving_peer: returns the client whose connection is never closed for others.
+        """
+        _allow_files()
+        connections, over = Connections(driving_peer), threading.Event()
+
+        def watch() -> None:
+            while not over.is_set():
+                self.host.sleep(_CHECK_SECONDS)
+                try:
+                    connections.close_late()
+                    check()
+                except Exception:  # the next round must take place all the same
+                    logger.exception("a check of the connections failed; it goes on")
+
+        self.host.start(watch)
+        try:
+            self.host.run(self._checked(app, connections), self._listener, connections, self._stop)
+        finally:
+            over.set()
+
+    def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
+        """Return the websocket that a request opens; raises BadHandshake or OSError."""
+        headers, lock = headers_of(environ), self.host.make_lock()
+        websocket = Websocket(self.host.socket_of(environ), headers, lock, lambda: self.host.sleep(0))
+        environ[UPGRADED] = True
+        return websocket
+
+    def _checked(self, app: WSGIApp, connections: Connections) -> WSGIApp:
+        """Return the app, which refused requests do not reach, and whose errors are logged: the hosts print nothing."""
+
+        def checked(environ: dict[str, Any], start_response: Any) -> Any:
+            try:
+                if (refusal := self.access.refusal(environ)) is None:
+                    connections.requested(environ)
+                    return app(environ, start_response)
+                status, reason = refusal
+                if status.startswith("401"):
+                    self.host.sleep(WRONG_TOKEN_SECONDS)
+                start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+                return [f"{reason}\n".encode()]
+            except OSError:  # the client has gone
+                raise
+            except Exception:
+                logger.exception("the server failed on a request")
+                raise
+
+        return checked
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket, which the caller closes; raises UserError when the address cannot be used."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; end that, or choose "
+                f"another --port (the simulator itself always connects to {SIMULATOR_PORT})"
+            ) from None
+        reason = str(error.strerror or error).partition(" (while")[0]  # Python adds the address
+        raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
+
+
+def _allow_files() -> None:
+    """Raise the limit of open files for this process to what `limits` needs, where the system has one."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = limits.FILES if hard == resource.RLIM_INFINITY else min(limits.FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,0 +1,91 @@
+"""Blur some images, with a Gaussian filter."""
+
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import Image
+from bcclone.feed.augment.kind import Extent, Kind, Numbers
+from bcclone.system.arrays import Float32Array
+from bcclone.system.compiled import compiled
+
+_NARROW_SIGMA = 1.0  # pixels
+_INT, _FLOAT = np.int32, np.float32
+
+
+def _taps(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> Any:
+    """Return the weights of a Gaussian blur along rows and columns, float32 (samples, 3).
+
+    They are those of the pixel itself, its neighbours, and the pixels two away (0 for a narrow Gaussian); sharp images
+    have 1, 0, 0.
+    """
+    sigma = 0.4 + 1.1 * numbers["blur_sigma"]  # pixels
+    reach = xp.where(numbers["blur"] < fraction, xp.where(sigma > _NARROW_SIGMA, 2.0, 1.0), 0.0)
+    distance = np.arange(3, dtype=np.float32)
+    taps = xp.where(distance <= reach, xp.exp(-0.5 * (distance / sigma) ** 2), 0.0)
+    return taps / (2.0 * xp.sum(taps, axis=1, keepdims=True) - taps[:, :1])
+
+
+@compiled(error_model="numpy")
+def mirrored(index: int, size: int) -> int:
+    """Return the index mirrored at the edges, which are not repeated."""
+    return abs(index) if index < size else 2 * size - 2 - index
+
+
+def _on_cpu(images: Image, extent: Extent, taps: Float32Array) -> None:
+    _blur_images(images, extent.top, taps, np.empty((extent.rows, 3 * extent.width), np.float32))
+
+
+@compiled(error_model="numpy", cache=True)
+def _blur_images(images: Any, top: Any, taps: Any, blurred: Any) -> None:
+    for sample in range(images.shape[0]):
+        if taps[sample, 1] > 0:
+            for frame in range(images.shape[1]):
+                _blur(images[sample, frame, top : top + blurred.shape[0]], taps[sample], blurred)
+
+
+@compiled(error_model="numpy")
+def _blur(view: Any, taps: Any, blurred: Any) -> None:
+    """Blur an image in index, along rows, then along columns; it is mirrored at its edges."""
+    rows, width = view.shape[0], view.shape[1]
+    center, close, wide = taps[0], taps[1], taps[2]
+    flat = view.reshape(rows, 3 * width)
+    for row in range(rows):
+        line = flat[row]
+        first, second, third, fourth, fifth = line, line[3:], line[6:], line[9:], line[12:]
+        result = blurred[row, 6:]
+        for index in range(3 * width - 12):
+            near, far = _INT(second[index]) + _INT(fourth[index]), _INT(first[index]) + _INT(fifth[index])
+            result[index] = center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
+        for x in (0, 1, width - 2, width - 1):
+            for channel in range(3):
+                near = view[row, mirrored(x - 1, width), channel] + view[row, mirrored(x + 1, width), channel]
+                far = view[row, mirrored(x - 2, width), channel] + view[row, mirrored(x + 2, width), channel]
+                here = center * _FLOAT(view[row, x, channel])
+                blurred[row, 3 * x + channel] = here + close * _FLOAT(near) + wide * _FLOAT(far)
+    for row in range(rows):
+        first, second = blurred[mirrored(row - 2, rows)], blurred[mirrored(row - 1, rows)]
+        fourth, fifth = blurred[mirrored(row + 1, rows)], blurred[mirrored(row + 2, rows)]
+        third, line = blurred[row], flat[row]
+        for index in range(3 * width):
+            near, far = second[index] + fourth[index], first[index] + fifth[index]
+            line[index] = np.uint8(_INT(center * third[index] + close * near + wide * far + _FLOAT(0.5)))
+
+
+def filtered(images: Any, taps: Any, xp: Any) -> Any:
+    """Return images, (images, rows, width, channels), filtered along both axes; they are mirrored at their edges.
+
+    taps: float32 (images, 3), weights of the pixel itself, of its neighbours, and of the pixels two away.
+    """
+    center, close, wide = (taps[:, n, None, None, None] for n in range(3))
+    for axis in (1, 2):
+        size = images.shape[axis]
+        padded = xp.pad(images, [(2, 2) if number == axis else (0, 0) for number in range(4)], mode="reflect")
+        first, second, third, fourth, fifth = (
+            padded[:, n : n + size] if axis == 1 else padded[:, :, n : n + size] for n in range(5)
+        )
+        images = center * third + close * (second + fourth) + wide * (first + fifth)
+    return images
+
+
+BLUR = Kind("blur", {"blur": 1, "blur_sigma": 1}, _taps, _on_cpu, filtered)

@@ -1,0 +1,37 @@
+"""The list of all augmentations, and the random numbers of a batch that they need."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from bcclone.feed.augment import light, shadows, viewpoint
+from bcclone.feed.augment.blur import BLUR
+from bcclone.feed.augment.kind import Draws, Numbers
+from bcclone.feed.augment.noise import NOISE
+from bcclone.feed.augment.patches import PATCHES
+
+LENS = (BLUR, PATCHES, NOISE)  # applied in this order, after viewpoint, light and shadows
+
+
+def _columns(names: Iterable[Mapping[str, int]]) -> dict[str, slice]:
+    """Return the columns of each name. names: how many numbers a sample has of each name, kind by kind."""
+    widths = {name: width for kind in names for name, width in kind.items()}
+    ends = np.cumsum(list(widths.values())).tolist()
+    return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
+
+
+_NORMAL = _columns([viewpoint.NORMALS, light.NORMALS])
+_UNIFORM = _columns([viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS, *(kind.uniforms for kind in LENS)])
+NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
+
+
+def draw(samples: int, seed: Sequence[int]) -> Draws:
+    """Return random numbers for `samples` samples. seed: for example training seed, epoch and first sample."""
+    random = np.random.default_rng(seed)
+    return Draws(random.standard_normal((samples, NORMALS), np.float32), random.random((samples, UNIFORMS), np.float32))
+
+
+def numbers_of(draws: Draws) -> Numbers:
+    """Return the random numbers of a batch by name, float32 (samples, numbers) each."""
+    normal = {name: draws.normal[:, columns] for name, columns in _NORMAL.items()}
+    return normal | {name: draws.uniform[:, columns] for name, columns in _UNIFORM.items()}

@@ -1,0 +1,76 @@
+"""Cover parts of images with patches, like objects in front of the lens."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bcclone.dataset.images import Image
+from bcclone.feed.augment.kind import Extent, Kind, Numbers
+from bcclone.system.compiled import compiled
+
+_MOST = 3  # patches of one image
+_INT = np.int32
+
+
+class _Patches(NamedTuple):
+    """Up to _MOST rectangles of one color over each image, in pixels of the changed rows.
+
+    count: float32 (samples,), number of patches; corners: float32 (samples, _MOST, 4), whole numbers: left, top,
+    right and bottom, inclusive; colors: float32 (samples, _MOST, 3), RGB, whole numbers.
+    """
+
+    count: Any
+    corners: Any
+    colors: Any
+
+
+def _patches(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> _Patches:
+    """Return patches for a fraction of the images."""
+    width, height = float(extent.width), float(extent.height)
+    count = 1.0 + xp.floor(_MOST * numbers["patch_count"][:, 0])
+    geometry = xp.reshape(numbers["patch_geometry"], (-1, _MOST, 4))
+    left, top = 0.95 * width * geometry[:, :, 0], (0.2 + 0.75 * geometry[:, :, 1]) * height
+    right, bottom = left + (0.03 + 0.27 * geometry[:, :, 2]) * width, top + (0.03 + 0.2 * geometry[:, :, 3]) * height
+    corners = [xp.floor(left), xp.floor(top) - extent.top, xp.floor(right), xp.floor(bottom) - extent.top]
+    colors = xp.floor(256.0 * xp.reshape(numbers["patch_color"], (-1, _MOST, 3)))
+    has_any = numbers["patches"][:, 0] < fraction
+    return _Patches(xp.where(has_any, count, xp.zeros_like(count)), xp.stack(corners, axis=-1), colors)
+
+
+def _on_cpu(images: Image, extent: Extent, patches: _Patches) -> None:
+    _cover_images(images, extent.top, extent.rows, patches)
+
+
+@compiled(error_model="numpy", cache=True)
+def _cover_images(images: Any, top: Any, rows: Any, patches: Any) -> None:
+    for sample in range(images.shape[0]):
+        for frame in range(images.shape[1]):
+            _cover(images[sample, frame, top : top + rows], sample, patches)
+
+
+@compiled(error_model="numpy")
+def _cover(view: Any, sample: Any, patches: Any) -> None:
+    """Draw the patches of an image; later ones cover earlier ones."""
+    rows, width = view.shape[0], view.shape[1]
+    for patch in range(int(patches.count[sample])):
+        corners, color = patches.corners[sample, patch], patches.colors[sample, patch]
+        left, right = max(_INT(corners[0]), 0), min(_INT(corners[2]) + 1, width)
+        top, below = max(int(corners[1]), 0), min(int(corners[3]) + 1, rows)
+        red, green, blue = np.uint8(color[0]), np.uint8(color[1]), np.uint8(color[2])
+        for row in range(top, below):
+            line = view[row, left:right]
+            for x in range(line.shape[0]):
+                line[x, 0], line[x, 1], line[x, 2] = red, green, blue
+
+
+def _covered(images: Any, patches: _Patches, xp: Any) -> Any:
+    y, x = np.indices(images.shape[1:3], np.float32)
+    for patch in range(_MOST):
+        left, top, right, bottom = (patches.corners[:, patch, n, None, None] for n in range(4))
+        inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom) & (patch < patches.count)[:, None, None]
+        images = xp.where(inside[..., None], patches.colors[:, patch, None, None], images)
+    return images
+
+
+_UNIFORMS = {"patches": 1, "patch_count": 1, "patch_geometry": 4 * _MOST, "patch_color": 3 * _MOST}
+PATCHES = Kind("patches", _UNIFORMS, _patches, _on_cpu, _covered)

@@ -1,0 +1,105 @@
+"""Compute the sunlight on every cell of the ground: by its slope, and in the shadows of hills and trees.
+
+For the shadows of hills, a line goes from every cell towards the sun, in steps; where it meets a hill, the cell is in
+its shadow. Heights between cells are interpolated. Every operation is rounded as IEEE 754 defines, so all processors
+find the same cells.
+"""
+
+import math
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.simulator.scene.fields import blur
+from bcclone.simulator.scene.roadmap import CELL_M, Grid
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.compiled import compiled
+from bcclone.system.exact_math import cosine, length, sine
+
+IN_SHADOW = 0.15  # of a hill
+_STEP_M, _REACH_M = 2.0, 120.0
+_SPARE_M = 0.3  # that a hill must be higher than the line
+_BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
+_UNDER_LEAVES = 0.35
+_MOST_LIGHT = 1.6
+
+
+def towards_sun(elevation: float, azimuth: float) -> npt.NDArray[np.float64]:
+    """Return the unit vector towards the sun: x, y, z. elevation, azimuth: degrees, as in Conditions."""
+    up, around = math.radians(elevation), math.radians(azimuth)
+    return np.array([cosine(up) * sine(around), sine(up), cosine(up) * cosine(around)])
+
+
+def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt.NDArray[np.float64]) -> Float32Array:
+    """Return sunlight relative to level ground, float32 (side, side): by slope and the hills' shadows.
+
+    The road counts as level, also where the ground falls away at the end of a bridge.
+    """
+    rise_z, rise_x = np.gradient(heights_m, CELL_M)
+    facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
+    light = np.clip(facing / sun[1], 0, _MOST_LIGHT).astype(np.float32)
+    light[on_road] = 1.0
+    return np.asarray(light * _hill_shadow(heights_m, sun), np.float32)
+
+
+def add_tree_shadows(
+    light: Float32Array, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
+) -> Float32Array:
+    """Return the light, float32 (side, side), with the shadows of trees.
+
+    trees: x, z and height of each, in metres; sun: unit vector towards it, (3,).
+    """
+    shade = np.ones_like(light)
+    level = max(length(sun[0], sun[2]), 1e-6)
+    reach = level / sun[1]
+    x_away, z_away = -sun[0] / level, -sun[2] / level
+    for x, z, height in trees:
+        discs = round(height * reach / _BETWEEN_DISCS_M) + 1
+        for fraction in np.linspace(0.1, 1.0, discs):
+            column = round((x + x_away * fraction * height * reach - grid.x) / CELL_M)
+            row = round((z + z_away * fraction * height * reach - grid.z) / CELL_M)
+            crown = sine(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
+            cv2.circle(shade, (column, row), round((0.25 + 0.13 * height * crown) / CELL_M), _UNDER_LEAVES, -1)
+    return np.asarray(light * blur(shade, 3), np.float32)
+
+
+def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float32Array:
+    """Return sunlight behind hills, 1 for none in the way; softened at its edges."""
+    lit = np.ones_like(heights_m)
+    if length(sun[0], sun[2]) < 0.05:  # overhead
+        return lit
+    hide_from_sun(heights_m, sun, lit)
+    return blur(lit, 5)
+
+
+def hide_from_sun(heights_m: Float32Array, sun: FloatArray, lit: Float32Array) -> None:
+    """Set the light of cells behind hills to IN_SHADOW.
+
+    heights_m, lit: float32 (side, side); sun: unit vector towards it, (3,), not overhead.
+    """
+    level = length(float(sun[0]), float(sun[2]))
+    highest = float(heights_m.max()) + 0.01  # more than rounding adds to a height between cells
+    for reach in np.arange(_STEP_M, _REACH_M, _STEP_M):
+        right, up = sun[0] / level * reach / CELL_M, sun[2] / level * reach / CELL_M
+        _hide(heights_m, (right, up, reach * sun[1] / level), highest, lit)
+
+
+@compiled(cache=True, error_model="numpy")
+def _hide(heights: Float32Array, step: tuple[float, float, float], highest: float, lit: Float32Array) -> None:
+    """Hide the cells whose lines meet a hill at one step: cells to the right and up, and how much they have risen."""
+    side, (right, up, rise) = heights.shape[0], step
+    low, left = int(math.floor(up)), int(math.floor(right))
+    above, beyond = up - low, right - left
+    for row in range(side):
+        first, second = min(max(row + low, 0), side - 1), min(max(row + low + 1, 0), side - 1)
+        for column in range(side):
+            line = heights[row, column] + rise + _SPARE_M
+            if line >= highest or lit[row, column] < 1.0:
+                continue
+            here, there = min(max(column + left, 0), side - 1), min(max(column + left + 1, 0), side - 1)
+            near = heights[first, here] * (1 - above) + heights[second, here] * above
+            far = heights[first, there] * (1 - above) + heights[second, there] * above
+            if np.float32(near * (1 - beyond) + far * beyond) > line:
+                lit[row, column] = IN_SHADOW

@@ -1,0 +1,77 @@
+"""How far a training has come: its learning rate, and the limit that ends it."""
+
+import math
+
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_state import TrainingState
+
+_FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
+_FIRST_STEPS = 20  # compilation is among them, so their time says nothing
+
+
+class Schedule:
+    """The learning rate and the limits of a training in its current state.
+
+    samples: in an epoch of training; validation_samples: evaluated after each epoch; seconds_of_ending: what the end of
+    the last epoch took, validation included, 0 before the first.
+    """
+
+    def __init__(self, settings: TrainSettings, state: TrainingState, samples: int, validation_samples: int) -> None:
+        self._settings, self._state = settings, state
+        self._steps_per_epoch = -(-samples // settings.batch_size)
+        self._validation_samples, self.seconds_of_ending = validation_samples, 0.0
+        self._was_cut = False
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        state = self._state
+        fraction = fraction_done(self._settings, state.step, self._steps_per_epoch, state.elapsed)
+        return learning_rate(self._settings, fraction)
+
+    def reached_limit(self) -> str:
+        """Return the limit that has been reached, as an option; "" while there is none."""
+        settings, state = self._settings, self._state
+        if settings.epochs and state.epoch >= settings.epochs:
+            return f"--epochs {settings.epochs}"
+        if state.is_out_of_patience(settings.patience):
+            return f"--patience {settings.patience}"
+        if state.epoch and (self._was_cut or self._is_time_up()):
+            return f"--time {settings.time:g}s"
+        return ""
+
+    def must_cut_epoch(self) -> bool:
+        """Return whether the time left only suffices for the end of the epoch, which ends the training then."""
+        self._was_cut = self._is_time_up()
+        return self._was_cut
+
+    def _is_time_up(self) -> bool:
+        limit, state, ending = self._settings.time, self._state, self.seconds_of_ending
+        if not limit:
+            return False
+        if not ending and state.step >= _FIRST_STEPS and state.samples:
+            # validation takes less than half as long as training
+            ending = self._validation_samples * state.elapsed / (state.step * self._settings.batch_size) / 2
+        return state.elapsed + ending >= limit
+
+
+def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elapsed: float) -> float:
+    """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger."""
+    by_steps = step / (settings.epochs * steps_per_epoch) if settings.epochs else 0.0
+    by_time = elapsed / settings.time if settings.time else 0.0
+    return min(max(by_steps, by_time), 1.0)
+
+
+def learning_rate(settings: TrainSettings, fraction: float) -> float:
+    """Return the learning rate of the next step. fraction: of the training that is complete, 0 to 1.
+
+    It rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value; "cosine"
+    follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError if the
+    plan of a run has not decided the highest value.
+    """
+    if not settings.learning_rate:
+        raise ValueError("learning rate 0, expected one that plan.resolve() has decided")
+    rise = min((fraction + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
+    fallen = max(fraction - settings.warmup, 0.0) / (1.0 - settings.warmup)
+    left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}
+    falling = _FINAL_FRACTION + (1.0 - _FINAL_FRACTION) * left[settings.schedule]
+    return settings.learning_rate * rise * (1.0 if settings.schedule == "constant" else falling)

@@ -1,0 +1,197 @@
+"""Measure loaders by their names, and compare them: our feeds, other loaders, and the limits of the machine."""
+
+import itertools
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bcclone.cluster.shards import open_store
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.open import open_feed
+from bcclone.feed.selection import TrainingData, select
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from benchmarks.feeds import rooflines
+from benchmarks.feeds.jpeg import open_recordings
+from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
+from benchmarks.feeds.other_loaders import OTHER_LOADERS
+from benchmarks.measures import Measure, aligned
+from benchmarks.rounds import Rounds, Unavailable, median_ratio
+
+Loader = Callable[[Benchmark, OnBatch], None]
+Results = Rounds[LoaderFigures]
+FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
+AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
+ROOFLINES: dict[str, Loader] = {"gather": rooflines.gather, "decode": rooflines.decode}
+# feeds that read a store, on a folder of shards: name -> feed
+SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "hdf5", "workers", "shards")}
+GROUPS = {
+    "strategies": (*STRATEGIES, AUGMENTED),
+    "sharded": tuple(SHARDED),
+    "alternatives": tuple(OTHER_LOADERS),
+    "rooflines": tuple(ROOFLINES),
+}
+_PACKAGES = {"torch-jpeg": ("torch", "torchvision"), "pytables-chunks": ("tables",)}
+_OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
+_PROCESSES = {"workers": 2}  # the other feeds choose for themselves
+_PLAIN = AugmentSettings(augment=False)
+# bars
+_OF_GATHER_PERCENT, _TIMES_JPEG, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 70.0, 20.0, 1.0, 0.08
+_SHARDS_TO_FILE = {"hdf5-shuffle-sharded": 0.9}
+
+
+def results_as_json(results: Results) -> dict[str, Any]:
+    """Return the medians by group, the rounds, and what was skipped and why.
+
+    rounds: name -> [samples per second, fraction of the CPU time used by other programs] of each round.
+    """
+    medians = _medians(results)
+    limits = medians.pop("rooflines")
+    return {
+        **{group: {name: _values(one) for name, one in loaders.items()} for group, loaders in medians.items()},
+        "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in limits.items()},
+        "rounds": {
+            name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
+            for name, figures in results.results.items()
+        },
+        "skipped": dict(results.skipped),
+    }
+
+
+def result_rows(results: Results) -> list[str]:
+    """Return the table: our feeds, the other loaders, the rooflines, and what was skipped."""
+    rows = [["", "samples/s", "first, s", "resident, MB", "own, MB", "CPU", "others"]]
+    for name, one in ((name, one) for group in _medians(results).values() for name, one in group.items()):
+        memory = [f"{one.resident_mb:.0f}", "" if one.anonymous_mb is None else f"{one.anonymous_mb:.0f}"]
+        shares = [f"{one.cpu_share:.0%}", f"{one.others_cpu_share:.0%}"]
+        rows.append([name, f"{one.samples_per_second:,.0f}", f"{one.first_batch_seconds:.3f}", *memory, *shares])
+    table = aligned(rows) if results.results else []
+    return [*table, *(f"skipped: {name}: {reason}" for name, reason in results.skipped.items())]
+
+
+def _medians(results: Results) -> dict[str, dict[str, LoaderFigures]]:
+    """Return the medians over the rounds of the measured loaders, by the names in GROUPS."""
+    measured = {name: _median(rounds) for name, rounds in results.results.items()}
+    return {group: {name: measured[name] for name in names if name in measured} for group, names in GROUPS.items()}
+
+
+def _median(rounds: Sequence[LoaderFigures]) -> LoaderFigures:
+    measured = [key for key, value in vars(rounds[0]).items() if value is not None]
+    return replace(rounds[0], **{key: median(getattr(figures, key) for figures in rounds) for key in measured})
+
+
+def _values(figures: LoaderFigures) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in vars(figures).items() if value is not None}
+
+
+def loader_measures(results: Results) -> Iterator[Measure]:
+    """Yield the measures of the loaders that were measured."""
+    rates = {name: [one.samples_per_second for one in rounds] for name, rounds in results.results.items()}
+    if FASTEST in rates and "gather" in rates:
+        percent = 100 * median_ratio(rates[FASTEST], rates["gather"])
+        yield Measure(f"{FASTEST} to one thread's gather", percent, "%", _OF_GATHER_PERCENT)
+    jpeg = [name for name in GROUPS["alternatives"] if name in rates and _is_jpeg(name)]
+    if FASTEST in rates and jpeg:
+        best = max(jpeg, key=lambda name: median(rates[name]))
+        yield Measure(f"{FASTEST} to {best}", median_ratio(rates[FASTEST], rates[best]), "x", _TIMES_JPEG)
+    pairs = {_WITH_PROCESSES: (FASTEST, _TIMES_FASTEST)} | {
+        name: (feed, _SHARDS_TO_FILE.get(name)) for name, feed in SHARDED.items()
+    }
+    for name, (other, bar) in pairs.items():
+        if name in rates and other in rates:
+            yield Measure(f"{name} to {other}", median_ratio(rates[name], rates[other]), "x", bar)
+    if AUGMENTED in rates:
+        costs = [figures.core_milliseconds for figures in results.results[AUGMENTED]]
+        yield Measure(f"{AUGMENTED}, of one core a sample", median(costs), "ms", _AUGMENTED_MILLISECONDS, least=False)
+
+
+def _is_jpeg(name: str) -> bool:
+    return name == "python-generator" or name.endswith("-jpeg")
+
+
+def names_in_order(sharded: bool = False) -> list[str]:
+    """Return the names of all loaders; the ones that are compared with each other follow each other.
+
+    sharded: include the feeds on shards.
+    """
+    first = ("gather", FASTEST, AUGMENTED, _WITH_PROCESSES)
+    names = list(dict.fromkeys([*first, *GROUPS["strategies"], *GROUPS["alternatives"], *GROUPS["rooflines"]]))
+    if sharded:
+        for name, feed in SHARDED.items():
+            names.insert(names.index(feed) + 1, name)
+    return names
+
+
+def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFigures:
+    """Run a loader in this process and return its figures; raises Unavailable."""
+    loader = _loader(name)
+    meter = Meter(timing)
+    loader(benchmark, meter.take)
+    return meter.figures()
+
+
+def _loader(name: str) -> Loader:
+    """Return the function of a loader, with its packages loaded; raises Unavailable."""
+    if name in _OF_TENSORFLOW:
+        load_tensorflow()
+    if name in ROOFLINES:
+        return ROOFLINES[name]
+    if name in SHARDED:
+        return partial(_deliver_from_shards, _loader(SHARDED[name]))
+    if name == AUGMENTED:
+        settings = FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1)
+        return partial(deliver, settings, augment=AugmentSettings())
+    if name in STRATEGIES:
+        return partial(deliver, FeedSettings(feed=name, feed_workers=_PROCESSES.get(name, 0)))
+    for package in _PACKAGES.get(name, ()):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise Unavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
+    return OTHER_LOADERS[name]
+
+
+def _deliver_from_shards(loader: Loader, benchmark: Benchmark, on_batch: OnBatch) -> None:
+    if benchmark.shards is None:
+        raise Unavailable("there are no shards to measure; make some with --shards")
+    loader(replace(benchmark, store=benchmark.shards), on_batch)
+
+
+def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, augment: AugmentSettings = _PLAIN) -> None:
+    """Load batches by a feed, epoch after epoch, until there are enough."""
+    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augmentation=augment)
+    with (
+        open_data(settings, benchmark) as data,
+        open_feed(select(data), settings, sampling) as feed,
+        closing(endless_batches(feed)) as batches,
+    ):
+        for batch in batches:
+            if not isinstance(batch.labels, np.ndarray):
+                np.asarray(batch.labels)  # waits for a copy to a device: labels arrive after the images
+            if not on_batch(len(batch)):
+                return
+
+
+@contextmanager
+def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingData]:
+    """Open the store or, for the feed `files`, the recordings that it was made of; raises Unavailable."""
+    if settings.feed == "files":
+        yield open_recordings(benchmark.store)
+        return
+    with open_store(benchmark.store) as store:
+        yield store
+
+
+def endless_batches(feed: Feed) -> Generator[Batch]:
+    """Yield the batches of one epoch after the other."""
+    for epoch in itertools.count(1):
+        with feed.epoch(epoch) as batches:
+            yield from batches

@@ -1,0 +1,253 @@
+"""Measure the training on each feed: whether it waits for its data, and how busy it keeps a GPU.
+
+Each feed trains in a fresh process, with the network, step and default settings of `model.py`; meanwhile nvidia-smi is
+read. `python-generator` is the simplest loader: one thread decodes each batch from disk. `train_on_batch` is Keras's
+own step, again and again on one batch on the device, which needs no loader.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from bcclone.cluster.shards import open_store
+from bcclone.dataset.store import Store
+from bcclone.feed.feed import Batch
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
+from bcclone.feed.open import open_feed
+from bcclone.feed.selection import select
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import find_cards, visible_cards
+from bcclone.system.json_values import to_json
+from bcclone.system.progress import Notify
+from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
+from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
+from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
+from benchmarks.feeds.jpeg import jpeg_samples
+from benchmarks.feeds.loaders import endless_batches, open_data
+from benchmarks.feeds.meter import Benchmark, cpu_seconds
+from benchmarks.feeds.other_loaders import generate
+from benchmarks.measures import Measure, aligned
+from benchmarks.rounds import Rounds, median_ratio, run_rounds
+
+if TYPE_CHECKING:
+    from bcclone.train.loop import Trainer
+
+BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
+_UNAUGMENTED = "-unaugmented"
+FEEDS = (AFTER, BEFORE, f"{AFTER}{_UNAUGMENTED}", *(name for name in STRATEGIES if name != AFTER))
+Step = Callable[[Batch], object]
+Wait = Callable[[], object]
+_GPU_BATCHES = 256, 1024
+_WARM_STEPS = 20
+_WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
+_NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiting for data and processor time instead"
+
+
+@dataclass(frozen=True)
+class TrainingLoad:
+    """The training on one feed.
+
+    device: the device that trains; data_wait_share: fraction of the time in which the step waited for its next batch;
+    cpu_share: CPU time of this process and its children as a fraction of all cores' time; gpu_share: mean fraction of
+    the time in which the GPU computed; gpu_memory_mb: the most memory used; gpu_series: samples of nvidia-smi. Without
+    a GPU the last three are None, None and empty.
+    """
+
+    device: str
+    samples_per_second: float
+    data_wait_share: float
+    cpu_share: float
+    gpu_share: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_series: tuple[GpuSample, ...] = ()
+
+    def __str__(self) -> str:
+        busy = "" if self.gpu_share is None else f", GPU busy {self.gpu_share:.0%}"
+        return f"{self.samples_per_second:,.0f} samples/s{busy}"
+
+
+Loads = Rounds[TrainingLoad]
+
+
+def device_of(loads: Loads) -> str:
+    """Return the device that trained."""
+    return next((rounds[0].device for rounds in loads.results.values()), "unknown")
+
+
+def has_gpu(loads: Loads) -> bool:
+    """Return whether TensorFlow trained on a GPU."""
+    return device_of(loads).startswith("GPU")
+
+
+def loads_as_json(loads: Loads, batch_size: int, seconds: float) -> dict[str, Any]:
+    """Return a round of trainings as JSON values; gpu_series: [seconds, busy, MB] of each sample."""
+    feeds = {name: _rounded(to_json(rounds[0])) for name, rounds in loads.results.items()}
+    for load in feeds.values():
+        del load["device"]
+        load["gpu_series"] = [list(sample.values()) for sample in load["gpu_series"]]
+    return {
+        "device": device_of(loads),
+        "batch_size": batch_size,
+        "seconds": seconds,
+        "feeds": feeds,
+        "skipped": dict(loads.skipped),
+        "failed": dict(loads.failed),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Return JSON values with four digits after the point."""
+    if isinstance(value, dict):
+        return {name: _rounded(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_rounded(member) for member in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def load_rows(loads: Loads, batch_size: int) -> list[str]:
+    """Return the table of a round, a line for each feed."""
+    rows = [["", "samples/s", "waiting for data", "CPU", "GPU busy", "GPU memory, MB"]]
+    for name, (load, *_) in loads.results.items():
+        gpu = "-" if load.gpu_share is None else f"{load.gpu_share:.0%}"
+        memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
+        fractions = [f"{load.data_wait_share:.1%}", f"{load.cpu_share:.0%}", gpu]
+        rows.append([name, f"{load.samples_per_second:,.0f}", *fractions, memory])
+    head = [f"training on {device_of(loads)}, batches of {batch_size}", *([] if has_gpu(loads) else [_NO_GPU])]
+    return [*head, *aligned(rows), *(f"skipped: {name}: {reason}" for name, reason in loads.skipped.items())]
+
+
+def measure_training(store: Path, rounds: int, seconds: float, notify: Notify = lambda line: None) -> list[Measure]:
+    """Compare trainings on the default feed, on it without augmentation, and by Keras on one batch, in rounds."""
+    on_gpu = bool(visible_cards(find_cards()))
+    feed, sizes = (ON_GPU, _GPU_BATCHES) if on_gpu else (AFTER, (TrainSettings().batch_size,))
+    names = (feed, f"{feed}{_UNAUGMENTED}", REPEATED)
+    measures = []
+    for size in sizes:
+        loads = run_rounds(names, partial(train_watched, store=store, seconds=seconds, batch_size=size), rounds, notify)
+        for reason in loads.failed.values():
+            raise UserError(reason)
+        measures += training_measures([loads.results[name] for name in names], f"{feed}, batches of {size}")
+    return measures
+
+
+def training_measures(loads: Sequence[Sequence[TrainingLoad]], trained_on: str) -> list[Measure]:
+    """Return the medians over the rounds, also of the rounds' ratios.
+
+    loads: with augmentation, without it, and by Keras on one batch, in each round; trained_on: such as "batches of 32".
+    """
+    fed, unaugmented, keras = ([load.samples_per_second for load in rounds] for rounds in loads)
+    ratios = {
+        "with augmentation to without": (fed, unaugmented, _AUGMENTED_BAR_PERCENT),
+        "with augmentation to train_on_batch": (fed, keras, _AUGMENTED_BAR_PERCENT),
+        "without augmentation to train_on_batch": (unaugmented, keras, _RATE_BAR_PERCENT),
+    }
+    rates = {"training with augmentation": fed, "training without augmentation": unaugmented}
+    rates["train_on_batch on one batch"] = keras
+    waited = 100 * median(load.data_wait_share for load in loads[0])
+    return [
+        *(Measure(f"{name}, {trained_on}", median(of_rounds), "samples/s") for name, of_rounds in rates.items()),
+        *(
+            Measure(f"{name}, {trained_on}", 100 * median_ratio(mine, theirs), "%", bar)
+            for name, (mine, theirs, bar) in ratios.items()
+        ),
+        Measure(f"waiting for data, {trained_on}", waited, "%", _WAIT_BAR_PERCENT, least=False),
+    ]
+
+
+def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
+    """Train on a feed in this process, which loads TensorFlow as model.py does.
+
+    Raises Unavailable and UserError.
+    """
+    load_tensorflow()
+    from bcclone.train.prepare import make_trainer, with_augment_device
+
+    augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
+    usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
+    settings = with_augment_device(usual)
+    with open_store(store) as data:
+        step, wait = _keras_step(data) if name == REPEATED else _step(make_trainer(data, settings))
+    gpus = used_gpus()
+    with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
+        entered = time.perf_counter()
+        _train(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)  # nvidia-smi needs a second to start, too
+        since, cpu = time.perf_counter(), cpu_seconds()
+        rate, waited = _train(step, wait, batches, seconds)
+        elapsed, cpu = time.perf_counter() - since, cpu_seconds() - cpu
+    samples = watch.samples.since(since - entered)
+    return TrainingLoad(
+        device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
+        samples_per_second=rate,
+        data_wait_share=waited,
+        cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
+        gpu_share=samples.busy if gpus else None,
+        gpu_memory_mb=samples.memory_mb if gpus else None,
+        gpu_series=samples.samples if gpus else (),
+    )
+
+
+def _step(trainer: "Trainer") -> tuple[Step, Wait]:
+    """Return a step of model.py, and how to wait for the device."""
+    return lambda batch: trainer.train(batch, LEARNING_RATE), trainer.totals.means
+
+
+def _keras_step(data: Store) -> tuple[Step, Wait]:
+    """Return Keras's own step, which waits for the device."""
+    import keras
+
+    from bcclone.model.network import build_network
+
+    model = build_network(data.preprocessing.height, data.preprocessing.width)
+    model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
+    return lambda batch: model.train_on_batch(batch.images, batch.labels), lambda: None
+
+
+def _train(step: Step, wait: Wait, batches: Iterable[Batch], seconds: float) -> tuple[float, float]:
+    """Train for some seconds, or until the batches end.
+
+    Return the samples per second, and the fraction of the time spent waiting for the next batch.
+    """
+    samples, waited = 0, 0.0
+    since = asked = time.perf_counter()
+    for batch in batches:
+        waited += time.perf_counter() - asked
+        step(batch)
+        samples += len(batch)
+        asked = time.perf_counter()
+        if asked - since >= seconds:
+            break
+    wait()
+    elapsed = time.perf_counter() - since
+    return samples / elapsed, waited / elapsed
+
+
+@contextmanager
+def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Iterator[Batch]]:
+    """Yield the batches of a feed, epoch after epoch."""
+    if name == BEFORE:
+        samples = jpeg_samples(store)
+        yield (Batch(images, steering) for images, steering in generate(samples, settings.batch_size, settings.seed))
+        return
+    feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
+    with (
+        open_data(FeedSettings(feed), Benchmark(store, workers=1)) as data,
+        open_feed(select(data), FeedSettings(feed), settings.sampling) as opened,
+        closing(endless_batches(opened)) as batches,
+    ):
+        yield batches if name != REPEATED else itertools.repeat(_on_device(next(batches)))
+
+
+def _on_device(batch: Batch) -> Batch:
+    import tensorflow as tf
+
+    return Batch(tf.constant(np.array(batch.images)), tf.constant(np.array(batch.labels)))

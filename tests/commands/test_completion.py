@@ -1,0 +1,25 @@
+"""Shells complete every command and its options."""
+
+import subprocess
+
+import pytest
+
+from bcclone.commands import COMMANDS
+from tests.conftest import run_script
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_each_shell_completes_every_command(shell):
+    script = run_script("completion", shell).stdout
+    assert all(name in script for name in COMMANDS)
+    assert "slow-in-corners" in script
+
+
+def test_bash_takes_the_completion_and_completes_with_it(tmp_path):
+    script = tmp_path / "bcclone"
+    script.write_text(run_script("completion", "bash").stdout)
+    ask = (
+        f"source {script}; COMP_WORDS=(bcclone evaluate --in-pr); COMP_CWORD=2; _shtab_bcclone; echo ${{COMPREPLY[@]}}"
+    )
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["--in-process"]

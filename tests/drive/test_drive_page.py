@@ -1,0 +1,440 @@
+"""The web page of drive.py, in headless Chromium, with a real server and car.
+
+test_page_addresses.py tests its addresses without a browser.
+"""
+
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pytest
+import requests
+
+from bcclone.dataset.images import encode_jpeg
+from bcclone.recording.drivers import read_drivers
+from bcclone.recording.log import read_log
+from bcclone.simulator.unity_client import CarState, UnityClient, connected
+from tests.drive.drive_server import next_event, raw, serving, telemetry_text
+from tests.pages import FakePage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.processes import wait_for
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
+
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+pytestmark = [pytest.mark.slow, needs_browser]
+COLORS = [(180, 60, 60), (60, 180, 60), (60, 60, 180)]
+SPEED_MPH = 20.0  # of the car, whatever the throttle
+AS_STARTED = {"set_speed_mph": 25, "autonomous": True, "recording": False, "saliency": False}
+
+
+def frame(color, left):
+    """Return a JPEG of one colour with a white block."""
+    image = np.full((160, 320, 3), color, np.uint8)
+    image[80:120, left : left + 40] = 255
+    return encode_jpeg(image)
+
+
+class Rolling:
+    """A world with changing frames, until `over` is set; collects the controls that it receives."""
+
+    def __init__(self):
+        self.over, self.throttles, self.steerings, self.shown = False, [], [], 0
+        self.frames = [frame(color, 80 + 60 * index) for index, color in enumerate(COLORS)]
+
+    def observe(self):
+        time.sleep(0.03)
+        self.shown += 1
+        jpeg = self.frames[self.shown // 10 % len(self.frames)]
+        return None if self.over else CarState(-3.75, 0.3, SPEED_MPH, jpeg)
+
+    def steer(self, steering, throttle):
+        self.steerings.append(steering)
+        self.throttles.append(throttle)
+
+
+@contextmanager
+def driving(port):
+    """Let the Unity client drive within the block; yield its world and the client."""
+    world = Rolling()
+    with connected("127.0.0.1", port) as connection:
+        client = UnityClient(connection, world)
+        thread = threading.Thread(target=client.drive, daemon=True)
+        thread.start()
+        try:
+            yield world, client
+        finally:
+            world.over = True
+            thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder that the shared server was started in."""
+    return tmp_path_factory.mktemp("drive")
+
+
+@pytest.fixture(scope="module")
+def port(untrained_model, folder):
+    """The port of the server that most tests share."""
+    with serving(untrained_model, cwd=folder) as server:
+        yield server.port
+        assert server.end() == 0
+        assert "Traceback" not in server.output, server.output
+
+
+class Page:
+    """The page in the browser."""
+
+    def __init__(self, browser, port):
+        self.browser, self.url = browser, f"http://127.0.0.1:{port}/"
+
+    def open(self):
+        self.browser.get(self.url)
+        return self
+
+    def element(self, name):
+        return self.browser.find_element(By.ID, name)
+
+    def text(self, name):
+        return self.element(name).text
+
+    def script(self, text, *arguments):
+        return self.browser.execute_script(text, *arguments)
+
+    def press(self, *keys):
+        """Press keys while no control has the focus."""
+        self.browser.find_element(By.TAG_NAME, "body").send_keys(*keys)
+
+    def pressed(self, name):
+        return self.element(name).get_attribute("aria-pressed") == "true"
+
+    def shows(self, text):
+        """Wait until the connection line has this text."""
+        return wait_for(lambda: self.text("connection-text") == text)
+
+    def pixel(self, x, y):
+        """Return the colour of a pixel of the camera image as drawn, 0 to 255."""
+        data = "return [...document.getElementById('frame').getContext('2d').getImageData(...arguments, 1, 1).data]"
+        return tuple(self.script(data, x, y)[:3])
+
+    def hosts(self):
+        """Return the hosts that the page has loaded anything from."""
+        return set(
+            self.script("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)")
+        )
+
+    def drawn(self, plot, color):
+        """Return the number of pixels of a plot in one of the page's colours."""
+        count = """
+            const canvas = document.getElementById(arguments[0]), hex = colors[arguments[1]];
+            const wanted = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            let found = 0;
+            for (let at = 0; at < data.length; at += 4) {
+              const near = (value, index) => Math.abs(data[at + index] - value) < 20;
+              if (data[at + 3] > 100 && wanted.every(near)) found += 1;
+            }
+            return found;"""
+        return self.script(count, plot, color)
+
+
+@pytest.fixture
+def page(browser, port):
+    """The page of the shared server with its initial controls; no test may leave an error in the console."""
+    requests.post(f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=5).raise_for_status()
+    browser.get_log("browser")
+    page = Page(browser, port).open()
+    wait_for(lambda: page.text("connection-text") != "connecting")
+    yield page
+    assert errors_of(browser) == []
+    assert page.hosts() <= {f"127.0.0.1:{port}"}
+
+
+def test_without_a_simulator_the_page_shows_what_to_do(page):
+    page.shows("waiting for the simulator")
+    assert "Autonomous mode" in page.text("guide")
+    assert "bcclone simulate drive" in page.text("guide")
+    assert not page.element("frame").is_displayed()
+
+
+def test_the_page_shows_the_drive(page, port):
+    with driving(port):
+        page.shows("the model drives")
+        assert page.text("dialect") == "Unity simulator"
+        assert not page.element("guide").is_displayed()
+        seen = set()
+
+        def all_seen():  # inside the region that the network sees; JPEG is not exact
+            seen.add(page.pixel(20, 100))
+            return all(any(np.allclose(color, drawn, atol=12) for drawn in seen) for color in COLORS)
+
+        wait_for(all_seen)
+        outside = max(sum(page.pixel(20, 5)) for _ in range(3))
+        assert outside < 0.75 * sum(COLORS[0])
+        frames = int(page.text("frames"))
+        wait_for(lambda: int(page.text("frames")) > frames + 10)
+        assert float(page.text("latency")) > 0
+        assert 0 < float(page.text("p50")) <= float(page.text("p99"))
+        assert page.text("speed") == f"{SPEED_MPH:.1f}"
+        assert page.text("target") == "25.0"
+        both = "return ['model', 'sent'].map((name) => document.getElementById(`steering-${name}`).textContent)"
+        model, sent = page.script(both)
+        assert model == sent != "–"
+        assert "sent" in page.element("dial").get_attribute("aria-label")
+    page.shows("waiting for the simulator")
+    of_the_car = ("speed", "steering-model", "steering-sent", "steering-degrees", "throttle", "latency", "p50", "p99")
+    assert {page.text(name) for name in of_the_car} == {"–"}
+    assert page.element("dial").get_attribute("aria-label").endswith("nothing sent")
+
+
+@pytest.mark.parametrize("way", ["mouse", "slider keys", "keys"])
+def test_the_car_holds_the_set_speed(page, port, way):
+    with driving(port) as (world, _):
+        wait_for(lambda: world.throttles and world.throttles[-1] > 0)
+        slider = page.element("set-speed")
+        if way == "mouse":
+            action = webdriver.ActionChains(page.browser)
+            action.move_to_element_with_offset(slider, 10 - slider.size["width"] // 2, 0).click().perform()
+        elif way == "slider keys":
+            slider.send_keys(*[Keys.ARROW_LEFT] * 20)
+        else:
+            page.press(*"-" * 21, "+")
+        wait_for(lambda: world.throttles[-1] < 0)
+        wait_for(lambda: float(page.text("throttle").replace("−", "-")) < 0)
+        if way != "mouse":  # the car brakes before all keys have been pressed
+            wait_for(lambda: page.text("set-speed-value") == "5")
+        shown = page.text("set-speed-value")
+        wait_for(lambda: float(page.text("target")) == float(shown))
+        time.sleep(0.7)  # the slider follows the server again
+        assert page.text("set-speed-value") == shown
+        slider.send_keys(Keys.END)
+        wait_for(lambda: world.throttles[-1] > 0)
+
+
+@pytest.mark.parametrize("way", ["button", "key"])
+def test_the_car_is_handed_over_and_the_model_drives_again(page, port, way):
+    toggle = page.element("autonomous").click if way == "button" else lambda: page.press("m")
+    with driving(port) as (_, client):
+        page.shows("the model drives")
+        assert client.report.manuals == 0
+        toggle()
+        page.shows("handed over: drive with the keys")
+        assert page.pressed("autonomous")
+        wait_for(lambda: client.report.manuals > 10)
+        steers, manuals = client.report.steers, client.report.manuals
+        wait_for(lambda: client.report.manuals > manuals + 10)
+        assert client.report.steers == steers
+        toggle()
+        page.shows("the model drives")
+        wait_for(lambda: client.report.steers > steers + 10)
+        assert client.report.lost_loops == 0
+
+
+def test_recording_is_turned_on_and_off(page, port, folder):
+    before = set(folder.iterdir())
+    with driving(port):
+        page.shows("the model drives")
+        page.element("recording").click()
+        wait_for(lambda: page.pressed("recording"))
+        (run,) = wait_for(lambda: set(folder.iterdir()) - before)
+        wait_for(lambda: len(list(run.glob("*.jpg"))) > 5)
+        wait_for(lambda: page.text("recording-text").startswith(f"{run.name}: "))
+        page.press("r")
+        wait_for(lambda: not page.pressed("recording"))
+        time.sleep(0.3)  # what was queued is written
+        recorded = len(list(run.glob("*.jpg")))
+        time.sleep(0.3)
+        assert len(list(run.glob("*.jpg"))) == recorded
+    wait_for(lambda: len(read_log(run / "driving_log.csv").rows) == recorded)
+
+
+def test_the_saliency_overlay_is_shown_and_hidden(page, port):
+    strongest = """
+        if (!maskImage) return 0;
+        const context = new OffscreenCanvas(maskImage.width, maskImage.height).getContext("2d");
+        context.drawImage(maskImage, 0, 0);
+        return Math.max(...context.getImageData(0, 0, maskImage.width, maskImage.height).data);"""
+    with driving(port):
+        page.shows("the model drives")
+        assert page.script(strongest) == 0
+        page.element("saliency").click()
+        wait_for(lambda: page.script(strongest) > 100)
+        wait_for(lambda: page.pressed("saliency"))
+        assert "Green: the pixels that decided" in page.text("sees")
+        page.press("v")
+        wait_for(lambda: page.script(strongest) == 0)
+        wait_for(lambda: not page.pressed("saliency"))
+
+
+def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
+    page.browser.get("about:blank")
+    with driving(port) as (_, client):
+        wait_for(lambda: client.report.steers > 40)
+    page.open()
+    page.shows("waiting for the simulator")
+    for plot, color in (
+        ("plot-steering", "model"), ("plot-speed", "text"), ("plot-throttle", "text"), ("plot-latency", "text")
+    ):  # fmt: skip
+        assert wait_for(lambda plot=plot, color=color: page.drawn(plot, color) > 10)
+
+
+def test_warnings_are_shown_and_announced_once(page, port):
+    with raw(port) as connection:
+        connection.send_text(telemetry_text(b"no picture"))
+        next_event(connection)
+        wait_for(lambda: "bad camera frame" in page.text("warnings"))
+        announced = page.element("announcement").get_attribute("textContent")
+        assert announced.startswith("warning: ")
+        connection.send_text(telemetry_text(b"no picture"))
+        next_event(connection)
+        wait_for(lambda: " times)" in page.text("warnings"))
+        assert page.element("announcement").get_attribute("textContent") == announced
+
+
+def test_every_control_has_a_name_and_a_role(page):
+    buttons = ("Record", "Hand over to manual", "Show saliency overlay")
+    slider = ("slider", "Speed that the model holds")
+    assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}
+    assert page.element("set-speed").get_attribute("aria-valuetext") == "25 mph"
+
+
+def test_the_tab_key_reaches_the_controls_from_top_to_bottom(page):
+    reached = []
+    for _ in range(4):
+        webdriver.ActionChains(page.browser).send_keys(Keys.TAB).perform()
+        reached.append(page.browser.switch_to.active_element.get_attribute("id"))
+    assert reached == ["set-speed", "recording", "autonomous", "saliency"]
+
+
+def test_the_space_bar_presses_a_focused_button_once(page):
+    page.element("autonomous").send_keys(Keys.SPACE)
+    wait_for(lambda: page.pressed("autonomous"))
+    time.sleep(0.3)
+    assert page.pressed("autonomous")
+
+
+@pytest.mark.parametrize("width", [320, 420, 800, 1320])
+def test_the_page_fits_the_width_of_the_window(page, width):
+    with window_of(page.browser, width):
+        assert page.script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_ninth_page_waits_until_another_closes(browser, port):
+    with ExitStack() as stack:
+        browser.get("about:blank")
+        room = f"http://127.0.0.1:{port}/room"
+        wait_for(lambda: requests.get(room, timeout=5).ok)  # the page of the test before may not have gone yet
+        pages = []
+        while requests.get(room, timeout=5).ok:
+            pages.append(stack.enter_context(FakePage(port)))
+        assert len(pages) == 8
+        page = Page(browser, port).open()
+        page.shows("too many pages are open: close one")
+        pages[0].socket.close()
+        page.shows("waiting for the simulator")
+    errors_of(browser)  # that the websocket was refused
+
+
+@pytest.mark.long
+def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model):
+    with serving(untrained_model) as server:
+        page = Page(browser, server.port).open()
+        with driving(server.port) as (_, client):
+            wait_for(lambda: client.report.steers > 20)
+            page.shows("the model drives")
+        page.script("window.openedOnce = true")
+        server.end(signal.SIGINT)
+        page.shows("drive.py does not answer")
+        assert f"python drive.py model.h5 --port {server.port}" in page.text("restart")
+        with serving(untrained_model, port=server.port):
+            page.shows("waiting for the simulator")
+            assert page.script("return window.openedOnce")
+            assert page.script("return points.length") == 0  # the points were the other server's
+            with driving(server.port):
+                page.shows("the model drives")
+                wait_for(lambda: page.drawn("plot-speed", "text") > 10)
+
+
+@pytest.mark.long
+def test_the_page_asks_for_the_token(browser, untrained_model):
+    with serving(untrained_model, "--token", "sesame") as server:
+        page = Page(browser, server.port).open()
+        assert requests.get(f"{page.url}state", timeout=5).status_code == 401
+        page.element("token").send_keys("simsim", Keys.ENTER)
+        wait_for(lambda: "This is not the token." in page.browser.page_source)
+        page.element("token").send_keys("sesame", Keys.ENTER)
+        wait_for(lambda: browser.find_elements(By.ID, "connection-text"))
+        page.shows("waiting for the simulator")
+        page.press("m")
+        wait_for(lambda: page.pressed("autonomous"))
+        cookie = {entry["name"]: entry["value"] for entry in browser.get_cookies()}
+        assert requests.get(f"{page.url}state", cookies=cookie, timeout=5).json()["autonomous"] is False
+        browser.delete_all_cookies()
+        page.script("connect()")  # as when the server is restarted with another token
+        wait_for(lambda: browser.find_elements(By.ID, "token"))
+
+
+def test_a_key_at_the_page_takes_over_and_gives_back(page, port, folder):
+    keys = webdriver.ActionChains(page.browser)
+    with driving(port) as (world, _):
+        wait_for(lambda: len(world.steerings) > 5)
+        page.press("r")
+        wait_for(lambda: page.pressed("recording"))
+        keys.key_down(Keys.ARROW_RIGHT).perform()
+        wait_for(lambda: page.text("connection-text").startswith("a person steers: take-over "))
+        wait_for(lambda: world.steerings[-1] == 1.0)
+        wait_for(lambda: page.text("steering-sent") == "1.000")
+        keys.key_up(Keys.ARROW_RIGHT).perform()
+        page.shows("the model drives")
+        wait_for(lambda: page.text("steering-sent") == page.text("steering-model"))
+        page.press("r")
+        wait_for(lambda: not page.pressed("recording"))
+    run = folder / page.text("recording-text").partition(":")[0]
+    log = read_log(run / "driving_log.csv").rows
+    drivers = read_drivers(run)
+    taken = np.array([drivers[image].take_over is not None for image in log["center"]])
+    steering = log["steering"].to_numpy()
+    hand_overs = np.flatnonzero(np.diff(taken))
+    assert len(hand_overs) == 2
+    assert np.abs(np.diff(steering))[hand_overs].max() < 0.0501
+    assert steering[taken].max() == 1.0
+
+
+def test_one_of_two_pages_steers(page, port):
+    with driving(port) as (world, _):
+        wait_for(lambda: len(world.steerings) > 5)
+        with held_at(port, steering_key=-1):
+            wait_for(lambda: page.text("connection-text").startswith("a person steers"))
+            webdriver.ActionChains(page.browser).key_down(Keys.ARROW_RIGHT).perform()
+            wait_for(lambda: "Another page steers" in page.text("wheel-text"))
+            wait_for(lambda: world.steerings[-1] == -1.0)
+        wait_for(lambda: world.steerings[-1] == 1.0)
+        webdriver.ActionChains(page.browser).key_up(Keys.ARROW_RIGHT).perform()
+
+
+@contextmanager
+def held_at(port, **hands):
+    """Hold controls of another page within the block, which then falls silent."""
+    over = threading.Event()
+
+    def hold():
+        with FakePage(port) as other:
+            other.until(lambda _: over.is_set(), frames=1000, **hands)
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)

@@ -1,0 +1,285 @@
+"""The responses, refusals and limits of the page's addresses, without a browser.
+
+The page in a browser is tested in test_drive_page.py.
+"""
+
+import base64
+import contextlib
+import json
+import re
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import requests
+import websocket
+
+from bcclone.dataset.answer import Answer
+from bcclone.dataset.images import encode_jpeg
+from bcclone.drive.arbiter import ConnectionArbiter
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.drive_page import DrivePage
+from bcclone.drive.drive_settings import ASYNC_MODES
+from bcclone.drive.driver import Driver
+from bcclone.drive.page.app import make_app
+from bcclone.drive.page.pages import OpenPages
+from bcclone.drive.run_folder import RunRecorder
+from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.session import DriveSession
+from bcclone.drive.stats import DriveStats
+from bcclone.drive.wheel import PageHands
+from bcclone.drive.wire.access import Access
+from tests.conftest import ROOT
+from tests.drive.drive_server import FRAME as DRIVEN
+from tests.drive.drive_server import next_event, raw, serving, serving_in_a_thread, telemetry_text
+from tests.pages import FakePage
+from tests.processes import wait_for
+
+FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
+TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}
+
+
+class Straight:
+    """A policy that always returns the same steering."""
+
+    def answer(self, frame):
+        return Answer(0.25)
+
+    def forget(self):
+        pass
+
+
+def make_session(mask=None, unavailable="it has no convolution"):
+    stats = DriveStats()
+    hands = PageHands()
+    arbiter = ConnectionArbiter(
+        Driver(Straight(), SpeedSettings(25.0), stats.decided, hands),
+        stats.driven_by_hand,
+        on_change=stats.car_changed,
+    )
+    saliency = SaliencyThread(lambda: stats.jpeg, mask, unavailable)
+    seen = (0.0, 0.0, 1.0, 1.0)
+    return DriveSession(arbiter, hands, stats, RunRecorder(), saliency, "320x160 -> 128x128 RGB", seen)
+
+
+def make_page(session=None):
+    """Return the page of a session whose car speaks as the Unity simulator."""
+    return DrivePage(session or make_session(), SimpleNamespace(dialect="Unity simulator", clients=1))
+
+
+def make_client(session=None, token="", waits=None):
+    """Return a client of the page's addresses."""
+    host = SimpleNamespace(sleep=(waits if waits is not None else []).append)
+    page, server = make_page(session), SimpleNamespace(access=Access(token=token), host=host)
+    return make_app(page, OpenPages(page, host), server).test_client()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("no JSON", "expected an object with some of saliency, recording, set_speed_mph"),
+        ("[1]", "expected an object"),
+        ("{}", "expected an object"),
+        ('{"speed": 1}', "expected an object"),
+        ('{"set_speed_mph": "fast"}', "0 to 60 mph"),
+        ('{"set_speed_mph": true}', "0 to 60 mph"),
+        ('{"set_speed_mph": NaN}', "0 to 60 mph"),
+        ('{"set_speed_mph": -1}', "0 to 60 mph"),
+        ('{"set_speed_mph": 60.1}', "0 to 60 mph"),
+        ('{"autonomous": 1}', "expected true or false"),
+        ('{"recording": "on"}', "expected true or false"),
+        ('{"saliency": null}', "expected true or false"),
+        ('{"saliency": true}', "it has no convolution"),
+        ('{"set_speed_mph": 5, "autonomous": "no"}', "expected true or false"),
+    ],
+)
+def test_an_invalid_control_is_refused_with_the_reason_and_changes_nothing(body, reason):
+    client = make_client()
+    before = client.get("/state").json
+    refused = client.post("/control", data=body, content_type="application/json")
+    assert refused.status_code == 400
+    assert reason in refused.json["error"]
+    after = client.get("/state").json
+    for name in ("set_speed_mph", "autonomous", "recording", "saliency"):
+        assert after[name] == before[name]
+
+
+def test_the_response_has_the_new_controls():
+    answer = make_client().post("/control", json={"set_speed_mph": 7.5, "autonomous": False})
+    assert answer.status_code == 200
+    assert (answer.json["set_speed_mph"], answer.json["autonomous"]) == (7.5, False)
+
+
+def test_a_page_of_another_site_may_not_set_controls():
+    client = make_client()
+    foreign = client.post("/control", json={"autonomous": False}, headers={"Origin": "http://evil.example"})
+    assert foreign.status_code == 403
+    assert client.post("/control", data='{"autonomous": false}', headers={"Origin": "null"}).status_code == 403
+    assert client.get("/state").json["autonomous"] is True
+    own = client.post("/control", json={"autonomous": False}, headers={"Origin": "http://localhost"})
+    assert own.status_code == 200
+
+
+def test_a_long_body_is_refused():
+    body = json.dumps({"set_speed_mph": 5, "more": "x" * 5000})
+    refused = make_client().post("/control", data=body, content_type="application/json")
+    assert refused.status_code in (400, 413)
+
+
+def test_every_address_needs_the_token():
+    client = make_client(token="sesame")
+    for address in ("/state", "/history", "/track", "/room"):
+        assert client.get(address).status_code == 401
+    assert client.post("/control", json={"autonomous": False}).status_code == 401
+    asked = client.get("/")
+    assert asked.status_code == 401
+    assert 'name="token"' in asked.text
+
+
+def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
+    waits = []
+    client = make_client(token="sesame", waits=waits)
+    wrong = client.post("/login", data={"token": "simsim"})
+    assert wrong.status_code == 401
+    assert waits == [1.0]
+    assert client.get("/state").status_code == 401
+    right = client.post("/login", data={"token": "sesame"})
+    assert right.status_code == 302
+    cookie = right.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "sesame" not in cookie
+    assert client.get("/state").status_code == 200
+
+
+def test_every_response_has_security_headers():
+    client = make_client()
+    for address in ("/", "/state", "/static/page.js", "/nowhere"):
+        headers = client.get(address).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_loads_nothing_from_other_hosts():
+    client = make_client()
+    for address in ("/", "/static/page.js", "/static/page.css"):
+        assert not re.search(r"""(?:https?:)?//[\w-]+\.\w|\bstyle=|\bon\w+=["']""", client.get(address).text), address
+
+
+def test_the_history_covers_the_last_60_seconds():
+    seconds = [0.0]
+    stats = DriveStats(clock=lambda: seconds[0])
+    session = make_session()
+    arbiter = ConnectionArbiter(Driver(Straight(), SpeedSettings(25.0), stats.decided))
+    client = make_client(replace(session, arbiter=arbiter, stats=stats))
+    assert client.get("/history").json == []
+    telemetry = TELEMETRY | {"image": base64.b64encode(FRAME).decode()}
+    for count in range(1000):
+        seconds[0] = 1.0 + count * 0.15
+        decision = arbiter.answer("car", telemetry).decision
+        stats.answered(decision, 0.002)
+    points = client.get("/history").json
+    assert points[-1]["seconds"] == pytest.approx(seconds[0])
+    assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60
+    assert (points[-1]["steering_sent"], points[-1]["speed_mph"]) == (0.25, 12.5)
+
+
+def test_every_field_of_the_state_is_documented():
+    page = (ROOT / "docs" / "reference" / "page.md").read_text()
+    state = make_client().get("/state").json
+    names = set(state) | {name for value in state.values() if isinstance(value, dict) for name in value}
+    names |= {"text", "count", "seconds"}  # of a warning
+    assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+@pytest.fixture(scope="module")
+def port(untrained_model):
+    with serving_in_a_thread(untrained_model) as server:
+        yield server.port
+    assert server.result.faults == 0
+
+
+def test_a_page_gets_at_most_ten_frames_a_second(port):
+    with FakePage(port) as page:
+        began = time.monotonic()
+        page.until(lambda state: time.monotonic() > began + 2)
+        assert 5 <= page.receive()[0]["number"] <= 24
+
+
+def test_a_page_that_does_not_draw_gets_no_more_than_two_frames(port):
+    with FakePage(port, acknowledges=False) as page:
+        assert [page.receive()[0]["number"] for _ in range(2)] == [1, 2]
+        page.socket.settimeout(0.5)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            page.receive()
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_a_page_sees_the_drive_steers_and_sets_controls(untrained_model, mode):
+    with serving(untrained_model, "--async-mode", mode) as server:
+        with FakePage(server.port) as page, raw(server.port) as connection:
+            page.until(lambda state: state["connection"] == "none")
+            connection.send_text(telemetry_text())
+            _, model = next_event(connection)
+            page.send(set={"set_speed_mph": 7})
+            _, pictures = page.receive()
+            while not pictures[0]:
+                _, pictures = page.receive()
+            assert pictures[0] == DRIVEN
+            page.until(lambda state: state["set_speed_mph"] == 7)
+            page.hands(steering=-1.0)
+            for _ in range(60):
+                connection.send_text(telemetry_text())
+                _, steered = next_event(connection)
+                page.hands(steering=-1.0)
+                page.receive()
+                if float(steered["steering_angle"]) == -1.0:
+                    break
+            assert float(steered["steering_angle"]) == -1.0 != float(model["steering_angle"])
+            assert page.until(lambda state: state["driver"] == "human", steering=-1.0)["take_over"] == 1
+            page.send(set={"paused": True})
+            assert "expected an object with some of saliency" in page.until_refused()
+        assert server.end() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(untrained_model, mode):
+    with serving(untrained_model, "--async-mode", mode) as server:
+        with FakePage(server.port) as page, raw(server.port) as connection:
+            page.receive()
+            connection.send_text(telemetry_text())
+            assert next_event(connection)[0] == "steer"
+            began = time.monotonic()
+            assert server.end() == 0
+            assert time.monotonic() - began < 20  # a loaded machine takes half of that
+        assert "Traceback" not in server.output, server.output
+
+
+def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
+    def status():
+        return requests.get(f"http://127.0.0.1:{port}/room", timeout=5).status_code
+
+    wait_for(lambda: status() == 200)
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(FakePage(port))
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            FakePage(port)
+        assert refused.value.status_code == 503
+        assert status() == 503
+    wait_for(lambda: status() == 200)
+
+
+def test_a_websocket_needs_the_token_and_a_page_of_this_server(untrained_model, port):
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        FakePage(port, origin="http://elsewhere.example")
+    assert refused.value.status_code == 403
+    with serving_in_a_thread(untrained_model, token="sesame") as server:
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            FakePage(server.port)
+        assert refused.value.status_code == 401

@@ -1,0 +1,146 @@
+"""Each type of layer is loaded as it is, keeps apart what its row of KINDS says, and is exported to ONNX."""
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.images import PRESETS
+
+YUV = PRESETS["nvidia-66x200-yuv"]
+# a layer of each type, which takes images, windows of images, or windows of vectors, by its number of axes
+EXAMPLES = {
+    "Conv2D": {"filters": 4, "kernel_size": 3, "dilation_rate": 2, "activation": "elu", "use_bias": False},
+    "Conv3D": {"filters": 2, "kernel_size": (1, 3, 3)},
+    "SeparableConv2D": {"filters": 4, "kernel_size": 3, "padding": "same", "depth_multiplier": 2},
+    "DepthwiseConv2D": {"kernel_size": 3, "padding": "same", "depth_multiplier": 2},
+    "MaxPooling2D": {"pool_size": 3, "strides": 2, "padding": "same"},
+    "AveragePooling2D": {"pool_size": 2},
+    "MaxPooling3D": {"pool_size": (1, 2, 2)},
+    "AveragePooling3D": {"pool_size": (1, 2, 2)},
+    "GlobalAveragePooling2D": {},
+    "GlobalMaxPooling2D": {},
+    "Cropping2D": {"cropping": ((1, 2), (3, 4))},
+    "Cropping3D": {"cropping": ((0, 0), (1, 2), (3, 4))},
+    "ZeroPadding2D": {"padding": ((1, 2), (3, 4))},
+    "UpSampling2D": {"size": 2},
+    "Resizing": {"height": 5, "width": 9},
+    "Dense": {"units": 4, "activation": "tanh"},
+    "Flatten": {},
+    "Reshape": {"target_shape": (7, -1)},
+    "Permute": {"dims": (1, 3, 2)},
+    "Lambda": {"function": "normalize"},
+    "Rescaling": {"scale": 0.5, "offset": -1},
+    "BatchNormalization": {"epsilon": 0.01},
+    "Dropout": {"rate": 0.5},
+    "SpatialDropout2D": {"rate": 0.5},
+    "GaussianDropout": {"rate": 0.5},
+    "AlphaDropout": {"rate": 0.5},
+    "GaussianNoise": {"stddev": 0.1},
+    "Activation": {"activation": "softplus"},
+    "ELU": {"alpha": 0.5},
+    "LeakyReLU": {"negative_slope": 0.1},
+    "ReLU": {"max_value": 0.6, "negative_slope": 0.1},
+    "PReLU": {"shared_axes": [1, 2]},
+    "Softmax": {},
+    "GRU": {"units": 3, "return_sequences": True},
+    "LSTM": {"units": 3},
+    "SimpleRNN": {"units": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def kinds(untrained_model):
+    from bcclone.model import layer_kinds
+
+    return layer_kinds
+
+
+def example(kinds, name):
+    from bcclone.model.network import normalize
+
+    arguments = EXAMPLES[name]
+    return kinds.KINDS[name].type(**(arguments | {"function": normalize} if name == "Lambda" else arguments))
+
+
+def network(kinds, name):
+    """Return a network from a frame, or from a window of frames, to the steering, with a layer of the type in it."""
+    import keras
+    from keras import layers
+
+    axes = kinds.KINDS[name].axes
+    start = [keras.Input((66, 200, 3)), layers.Rescaling(1 / 255), layers.AveragePooling2D(9)]
+    if axes in (3, 5):
+        start = [keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), layers.AveragePooling3D((1, 9, 9))]
+    flat = [layers.Reshape((3, -1))] if axes == 3 else []
+    model = keras.Sequential([*start, *flat, example(kinds, name), layers.Flatten(), layers.Dense(1, "tanh")])
+    random = np.random.default_rng(1)
+    model.set_weights([random.uniform(0.001, 0.01, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def test_there_is_an_example_of_every_type(kinds):
+    assert set(EXAMPLES) == set(kinds.KINDS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_layer_is_rebuilt_from_what_keras_stores(kinds, name):
+    from bcclone.model.keras_files.hdf5 import NamedArray
+    from bcclone.model.keras_files.model import rebuild_model
+    from bcclone.model.keras_files.stored import StoredModel
+
+    model = network(kinds, name)
+    weights = {
+        layer.name: [NamedArray(f"{number}:0", array) for number, array in enumerate(layer.get_weights())]
+        for layer in model.layers
+    }
+    found = rebuild_model(StoredModel({"model_config": model.to_json()}, weights)).model
+    batch = np.random.default_rng(2).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
+    assert type(found.layers[-3]) is kinds.KINDS[name].type
+    np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
+
+
+def changed(layer, shape, place):
+    """Return where the output of a layer changes, bool, if its input changes at a place."""
+    before = np.random.default_rng(3).uniform(-1, 1, (1, *shape)).astype(np.float32)
+    after = before.copy()
+    after[place] += 0.5
+    return np.abs(np.array(layer(after)) - np.array(layer(before))) > 1e-6
+
+
+def test_a_layer_keeps_apart_the_pixels_that_its_row_says(kinds):
+    names = [name for name, kind in kinds.KINDS.items() if kind.keeps_pixels]
+    assert "Activation" in names
+    for name in names:
+        where = changed(example(kinds, name), (6, 8, 3), np.s_[:, 2, 5])
+        assert where[:, 2, 5].any(), name
+        where[:, 2, 5] = False
+        assert not where.any(), name
+
+
+def test_a_layer_keeps_apart_the_frames_that_its_row_says(kinds):
+    import keras
+
+    keeping = []
+    for name in [name for name, kind in kinds.KINDS.items() if kind.axes in (0, 5)]:
+        shape = {"Permute": (4, 6, 8), "Reshape": (7, 6, 8, 3)}.get(name, (4, 6, 8, 3))
+        layer = example(kinds, name)
+        keras.Sequential([keras.Input(shape), layer])
+        if kinds.keeps_frames(layer):
+            keeping.append(name)
+            where = changed(layer, shape, np.s_[:, 2])
+            assert where[:, 2].any(), name
+            where[:, 2] = False
+            assert not where.any(), name
+    assert {"Conv3D", "MaxPooling3D", "Cropping3D", "Dense", "Permute", "Reshape"} <= set(keeping)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_layer_computes_the_same_as_onnx(kinds, name, tmp_path):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    from bcclone.lab.export_model.export_settings import ExportModelSettings
+    from bcclone.lab.export_model.model_export import export_model
+    from bcclone.model.model_file import save_model
+
+    save_model(tmp_path / "model.h5", network(kinds, name), YUV)
+    assert export_model(ExportModelSettings(tmp_path / "model.h5", "onnx")).greatest_difference <= 1e-5

@@ -1,0 +1,110 @@
+"""The pages of drives and plays: one without a browser, and headless Chromium."""
+
+import json
+import shutil
+from contextlib import contextmanager
+
+import pytest
+import websocket
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
+)
+
+
+@contextmanager
+def chromium():
+    """Yield headless Chromium within the block; its console is logged."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1320,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def errors_of(browser):
+    """Return the errors in the browser's console since the last call."""
+    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@contextmanager
+def window_of(browser, width):
+    """Let the window have this width within the block."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def named_controls(browser):
+    """Return the role and the name of each control; all images, regions and headings must have a name."""
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]}
+    assert all(name for role, name in named if role in ("image", "region", "heading"))
+    return {(role, name) for role, name in named if role in ("slider", "button", "link", "textbox")}
+
+
+class FakePage:
+    """A page without a browser: reads frames, acknowledges them, and sends what a test wants."""
+
+    def __init__(self, port, acknowledges=True, **options):
+        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}/socket", timeout=10, **options)
+        self.acknowledges = acknowledges
+        self.inputs = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, **message):
+        self.socket.send(json.dumps(message))
+
+    def hands(self, **hands):
+        self.inputs += 1
+        self.send(input=self.inputs, hands=hands)
+        return self.inputs
+
+    def receive(self):
+        """Return the next message and its pictures."""
+        data = self.socket.recv()
+        assert isinstance(data, bytes), data
+        length = int.from_bytes(data[:4], "big")
+        message, at, pictures = json.loads(data[4 : 4 + length]), 4 + length, []
+        for size in message["pictures"]:
+            pictures.append(data[at : at + size])
+            at += size
+        if self.acknowledges and message["kind"] == "frame":
+            self.send(drawn=message["number"])
+        return message, pictures
+
+    def until(self, condition, frames=300, **hands):
+        """Send these hands with every frame until a state meets the condition; return that state."""
+        for _ in range(frames):
+            state, _ = self.receive()
+            if state["kind"] == "frame" and condition(state):
+                return state
+            if hands:
+                self.hands(**hands)
+        raise AssertionError(state)
+
+    def until_refused(self, frames=100):
+        """Return the reason of the next refusal."""
+        for _ in range(frames):
+            message, _ = self.receive()
+            if message["kind"] == "refusal":
+                return message["error"]
+        raise AssertionError(message)
