@@ -195,15 +195,12 @@ def _table(models: Mapping[str, Any]) -> list[str]:
     rows = [["", "parameters", "val. loss", "correlation", "interventions", "m from the middle"]]
     for name, one in models.items():
         distances = " ".join(f"{row['mean_abs_cross_track_m']:.2f}" for row in one["rows"].values())
-        correlation = f"{one['replay']['steering_correlation_smoothed']:.2f}"
-        rows.append(
-            [
-                name,
-                f"{one['parameters']:,}",
-                f"{one['val_loss']:.4f}",
-                correlation,
-                f"{one['interventions']}",
-                distances,
-            ]
-        )
+        loss = _shown(one["val_loss"], ".4f")
+        correlation = _shown(one["replay"]["steering_correlation_smoothed"], ".2f")
+        rows.append([name, f"{one['parameters']:,}", loss, correlation, str(one["interventions"]), distances])
     return aligned(rows)
+
+
+def _shown(value: float | None, form: str) -> str:
+    """Return a number in a form, "" for a figure that a short recording does not have."""
+    return "" if value is None else format(value, form)

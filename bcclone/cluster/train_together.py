@@ -77,7 +77,7 @@ def _train_together(
 
         plan = replace(plan, settings=with_augment_device(plan.settings))
         strategy = group.strategy or strategy_of_gpus(plan.settings.gpus)
-        trainer = make_together_trainer(data, plan.settings, samples.arrays.learned, strategy, group)
+        trainer = make_together_trainer(data, plan.settings, samples.arrays.labels.shape[1], strategy, group)
         announce_network(trainer.model, data, plan.settings, notify)
         folder = group.each(lambda: open_folder(plan, device, opened, notify if group.is_chief else _silent))
         _share_checkpoints(folder, group)

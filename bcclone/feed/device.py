@@ -61,7 +61,7 @@ class TensorSource:
                 self._frames = tf.constant(np.asarray(source.frames))
                 self._frame = tf.constant(arrays.frame.astype("int64"))
                 self._flipped = tf.constant(arrays.flipped)
-                self._labels = tf.constant(arrays.labels_of(np.arange(len(arrays.frame), dtype=np.uint32)))
+                self._labels = tf.constant(arrays.labels)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
                 f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"

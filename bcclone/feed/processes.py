@@ -75,7 +75,7 @@ class SharedMemoryFetcher:
             except Exception:
                 self._free.append(slot)
                 raise
-            yield Batch(self._take(slot, len(positions)), self._source.arrays.labels_of(positions))
+            yield Batch(self._take(slot, len(positions)), self._source.arrays.labels[positions])
             self._request(numbered)
 
     def _request(self, numbered: Iterator[tuple[int, Order]]) -> None:
@@ -145,7 +145,7 @@ class PipeFetcher:
         self._loader.wait()
         images = self._buffers.take(len(positions))
         self._loader.receive_images(images)
-        return Batch(images, self._source.arrays.labels_of(positions))
+        return Batch(images, self._source.arrays.labels[positions])
 
     def close(self) -> None:
         """Stop the process and close the source."""

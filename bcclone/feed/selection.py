@@ -1,5 +1,6 @@
 """Choose the samples of one side of the split, as single frames or as windows of consecutive ones."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,7 +27,7 @@ TrainingData = Store | ImageSamples
 class Selection:
     """The samples that a feed gives, chosen once for a training.
 
-    data: the store or the image files that hold their frames; arrays: their frames, flips and steering; row: uint32
+    data: the store or the image files that hold their frames; arrays: their frames, flips and labels; row: uint32
     (samples,), index into data.rows; paired, incomplete: samples left out of windows, as samples.Windows counts them.
     """
 
@@ -99,50 +100,44 @@ def select(data: TrainingData, validation: bool = False, seq_length: int = 1, pr
     seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it. Raises
     UserError for rows of which only some know their path, and for an output that is the same in all rows.
     """
-    further = _further_labels(data, predict)
+    labels_of = _labels_of(data, predict)
     samples = data.samples[data.split_indices(validation)]
     if seq_length == 1:
-        return Selection(data, _arrays(samples, samples["frame"].copy(), further), samples["row"].copy())
+        arrays = SampleArrays(samples["frame"].copy(), samples["flipped"].copy(), labels_of(samples))
+        return Selection(data, arrays, samples["row"].copy())
     if knows_road(data.rows):
         raise UserError(
             f"{data.path}: its rows are single places of random roads, which do not follow each other; train with "
             "--seq-length 1"
         )
-    found = windows(samples, seq_length)
-    arrays = _arrays(found.samples, found.frames, further)
-    return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
+    of_windows = windows(samples, seq_length)
+    newest = of_windows.samples
+    arrays = SampleArrays(of_windows.frames, newest["flipped"].copy(), labels_of(newest))
+    return Selection(data, arrays, newest["row"].copy(), of_windows.paired, of_windows.incomplete)
 
 
-@dataclass(frozen=True)
-class _Further:
-    """Labels of the rows beside the steering, float32 (rows, labels). mirrored: negated in a mirror image."""
-
-    of_rows: Float32Array
-    mirrored: bool
-
-
-def _further_labels(data: TrainingData, predict: str) -> _Further | None:
+def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Float32Array]:
+    """Return a function from samples to their labels, float32 (samples, labels), the steering first."""
     rows: RowTable = data.rows
     if predict == PATH:
-        return _Further(path_labels(rows, data.sample_settings), mirrored=True)
-    outputs = outputs_of(predict)[1:]
-    labels = output_labels(rows, outputs)
-    for output, column in zip(outputs, labels.T, strict=True):
-        if len(column) and np.ptp(column) < _LEAST_RANGE:
-            raise UserError(
-                f"{data.path}: all rows have the same {output.column}, {rows[output.column][0]:.0f}, so nothing can be "
-                f"learned from it; train without --predict {predict}, or on recordings in which it changes"
-            )
-    return _Further(labels, mirrored=False) if outputs else None
+        of_rows, mirrored = path_labels(rows, data.sample_settings), True
+    else:
+        outputs, mirrored = outputs_of(predict)[1:], False
+        of_rows = output_labels(rows, outputs)
+        for output, column in zip(outputs, of_rows.T, strict=True):
+            if len(column) and np.ptp(column) < _LEAST_RANGE:
+                raise UserError(
+                    f"{data.path}: all rows have the same {output.column}, {rows[output.column][0]:.0f}, so nothing "
+                    f"can be learned from it; train without --predict {predict}, or on recordings in which it changes"
+                )
 
+    def labels_of(samples: SampleTable) -> Float32Array:
+        others = of_rows[samples["row"]]
+        if mirrored:
+            others *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
+        return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
 
-def _arrays(samples: SampleTable, frame: npt.NDArray[np.uint32], further: _Further | None) -> SampleArrays:
-    labels = None
-    if further:
-        labels = further.of_rows[samples["row"]]
-        if further.mirrored:
-            labels *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
-    return SampleArrays(frame, samples["flipped"].copy(), samples["steering"].copy(), labels)
+    return labels_of
 
 
 def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> AugmentationInputs:

@@ -23,21 +23,20 @@ _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on mos
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """Frame, flip and labels of samples: 9 bytes each, and 4 more for each further frame of a window.
+    """Frame, flip and labels of samples: 9 bytes each, and 4 more for each other frame of a window and other label.
 
     frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest first;
-    flipped: bool (samples,), for all frames of a window; steering: float32 (samples,); further: what else is learned,
-    such as the speed, float32 (samples, labels), None for the steering alone.
+    flipped: bool (samples,), for all frames of a window; labels: float32 (samples, labels), the steering, and then what
+    else is learned, such as the speed.
     """
 
     frame: npt.NDArray[np.uint32]
     flipped: npt.NDArray[np.bool_]
-    steering: npt.NDArray[np.float32]
-    further: npt.NDArray[np.float32] | None = None
+    labels: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if not len(self.frame) == len(self.flipped) == len(self.steering):
-            lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.steering)} steerings"
+        if not len(self.frame) == len(self.flipped) == len(self.labels):
+            lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.labels)} labels"
             raise ValueError(f"{lengths}, expected one of each for a sample")
 
     def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
@@ -49,16 +48,6 @@ class SampleArrays:
         """Return the number of the file with each sample's frame, the newest one of a window, (samples,)."""
         newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
         return frames.file_of(newest).astype(np.uint32)
-
-    @property
-    def learned(self) -> int:
-        """Return the number of labels of a sample: 1, the steering, or more."""
-        return 1 if self.further is None else 1 + self.further.shape[1]
-
-    def labels_of(self, positions: Order) -> npt.NDArray[np.float32]:
-        """Return the labels at these positions, the steering first, float32 (positions, learned)."""
-        steering = self.steering[positions][:, np.newaxis]
-        return steering if self.further is None else np.concatenate([steering, self.further[positions]], axis=1)
 
 
 class Source(Protocol):
@@ -162,4 +151,4 @@ class Reader:
         images = self._buffers.take(len(positions))
         for part in parts:
             self.source.fill(positions[part], images[part])
-        return Batch(images, self.source.arrays.labels_of(positions))
+        return Batch(images, self.source.arrays.labels[positions])

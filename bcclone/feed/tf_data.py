@@ -67,7 +67,7 @@ class PipelineFetcher:
 
     def _read_in_graph(self, positions: Any) -> tuple[Any, Any]:
         images, labels = tf.numpy_function(self._read, [positions], (tf.uint8, tf.float32))
-        shape = None, self._source.arrays.learned
+        shape = None, self._source.arrays.labels.shape[1]
         return tf.ensure_shape(images, (None, *self._source.shape)), tf.ensure_shape(labels, shape)
 
     def _read(self, positions: Order) -> tuple[Any, Any]:

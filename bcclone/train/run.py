@@ -56,7 +56,7 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
     from bcclone.train.prepare import announce_network, make_trainer, with_augment_device
 
     plan = replace(plan, settings=with_augment_device(plan.settings))
-    trainer = make_trainer(data, plan.settings, samples.arrays.learned)
+    trainer = make_trainer(data, plan.settings, samples.arrays.labels.shape[1])
     announce_network(trainer.model, data, plan.settings, notify)
     with ExitStack() as opened:
         folder = open_folder(plan, device, opened, notify)

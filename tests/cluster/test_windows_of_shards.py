@@ -31,7 +31,7 @@ def assert_samples(batches, store, selection, order):
     expected = store.frames[selection.arrays.frame[order]]
     expected[flipped] = expected[flipped][..., ::-1, :]
     assert (images == expected).all()
-    assert (np.concatenate([batch.labels for batch in batches])[:, 0] == selection.arrays.steering[order]).all()
+    assert (np.concatenate([batch.labels for batch in batches])[:, 0] == selection.arrays.labels[order, 0]).all()
 
 
 @pytest.mark.parametrize("window", [1, 2, 5, 100])

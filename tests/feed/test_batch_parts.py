@@ -49,7 +49,7 @@ def test_validation_samples_are_divided_too(simulated_store):
         for index in range(3):
             with open_validation_feed(selection, 256, BatchPart(index, 3)) as feed, feed.epoch(1) as batches:
                 steering.append(np.concatenate([batch.labels[: batch.samples] for batch in batches]))
-    assert sorted(np.concatenate(steering).ravel()) == sorted(selection.arrays.steering)
+    assert sorted(np.concatenate(steering).ravel()) == sorted(selection.arrays.labels[:, 0])
 
 
 def test_a_batch_with_fewer_samples_than_workers_is_refused():

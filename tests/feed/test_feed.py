@@ -228,7 +228,7 @@ def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):
 def test_arrays_that_are_not_of_the_same_samples_are_refused(files):
     arrays = select(files).arrays
     with pytest.raises(ValueError, match="expected one of each"):
-        replace(arrays, steering=arrays.steering[1:])
+        replace(arrays, labels=arrays.labels[1:])
     with pytest.raises(ValueError, match="expected one of"):
         replace(files, files=files.files[:2])
 

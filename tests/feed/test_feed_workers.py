@@ -40,7 +40,7 @@ class Faulty(FrameSource):
 
     def __init__(self, fault):
         size = 200
-        arrays = SampleArrays(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
+        arrays = SampleArrays(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32))
         super().__init__(arrays, FramesInMemory(np.zeros((size, *SHAPE), np.uint8)))
         self.fault = fault
 
@@ -61,7 +61,7 @@ class Slow(FrameSource):
 
     def __init__(self):
         frames = np.arange(20, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis].repeat(3, axis=3)
-        arrays = SampleArrays(np.arange(20, dtype=np.uint32), np.zeros(20, bool), np.zeros(20, np.float32))
+        arrays = SampleArrays(np.arange(20, dtype=np.uint32), np.zeros(20, bool), np.zeros((20, 1), np.float32))
         super().__init__(arrays, FramesInMemory(frames))
         self.filled = []
 
@@ -303,7 +303,7 @@ def test_keeping_all_batches_of_shared_memory_gives_copies_and_no_deadlock():
 def test_any_number_of_slots_may_wait_without_filling_a_pipe():
     """An answer takes a small message, of which a socket holds some hundred."""
     size = 2000
-    arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros(size, np.float32))
+    arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32))
     source = FrameSource(arrays, FramesInMemory(np.zeros((1, *SHAPE), np.uint8)))
     with feed_of(source, SharedMemoryFetcher(source, 1, 1, 1500)) as feed:
         assert count_epoch(feed) == (size, None)

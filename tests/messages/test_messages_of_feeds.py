@@ -130,7 +130,7 @@ REFUSALS = [
     refusal(written_anew, "data.h5", "train"),
     refusal(of_a_bad_image, "rec/2026_01_01_00_00_00_000.jpg", "empty", "preprocess.py"),
     refusal(
-        lambda: SampleArrays(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros(3, np.float32)),
+        lambda: SampleArrays(np.zeros(3, np.uint32), np.zeros(2, np.bool_), np.zeros((3, 1), np.float32)),
         "3 frames",
         "2 flips",
         "3",

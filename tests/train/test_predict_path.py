@@ -18,10 +18,13 @@ from tests.conftest import run_script
 def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
     with Store(simulated_store) as store:
         arrays = select(store, predict="path").arrays
-        assert arrays.learned == 1 + len(PATH_ENDS_M)
-        assert arrays.further[arrays.flipped].any(axis=0).all()
+        assert arrays.labels.shape[1] == 1 + len(PATH_ENDS_M)
+        path = arrays.labels[:, 1:]
+        assert path[arrays.flipped].any(axis=0).all()
         for frame in np.unique(arrays.frame)[::5]:
-            plain, mirrored = (arrays.further[(arrays.frame == frame) & (arrays.flipped == flip)] for flip in (0, 1))
+            plain, mirrored = (
+                arrays.labels[:, 1:][(arrays.frame == frame) & (arrays.flipped == flip)] for flip in (0, 1)
+            )
             assert (plain == -mirrored).all()
 
 
@@ -31,13 +34,13 @@ def test_feeds_give_the_path(simulated_store, feed):
         selection = select(store, predict="path")
         with open_feed(selection, FeedSettings(feed), SamplingSettings(64, 3)) as opened, opened.epoch(1) as batches:
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
-    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.further, axis=0))
+    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.labels[:, 1:], axis=0))
 
 
 def trainer_of(store, start=None, **settings):
     from bcclone.train.prepare import make_trainer
 
-    learned = select(store, predict=settings.get("predict", "steering")).arrays.learned
+    learned = select(store, predict=settings.get("predict", "steering")).arrays.labels.shape[1]
     return make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, start=start, **settings), learned)
 
 

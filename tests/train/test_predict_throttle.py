@@ -41,7 +41,7 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
         with open_feed(selection, FeedSettings(feed), sampling) as opened, opened.epoch(1) as batches:
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
     assert labels.shape == (len(selection), 2)
-    assert np.sort(labels[:, 1]) == pytest.approx(np.sort(selection.arrays.further[:, 0]))
+    assert np.sort(labels[:, 1]) == pytest.approx(np.sort(selection.arrays.labels[:, 1]))
 
 
 @pytest.mark.slow
@@ -55,8 +55,8 @@ def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, si
     with Store(simulated_store) as store:
         selection = select(store, validation=True, predict="throttle")
         images = np.stack([store.frames[frame] for frame in selection.arrays.frame[::4]])
-        labels = selection.arrays.labels_of(np.arange(0, len(selection), 4, dtype=np.uint32))
-        every = selection.arrays.steering
+        labels = selection.arrays.labels[::4]
+        every = selection.arrays.labels[:, 0]
     predicted = file.model.predict(images, verbose=0)
     errors = np.abs(predicted - labels)
     assert errors[:, 1].mean() < 0.5 * np.abs(labels[:, 1]).mean()  # than of a network that says 0
