@@ -17,7 +17,8 @@ from tests.repository.shown import PAGES, shown_on
 
 RECORDS = {path.name for folder in ("decisions", "lab-log") for path in (ROOT / "docs" / folder).glob("*.md")}
 # without what it works on: a name, and no command
-ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"} | {"bcclone simulate record DIR"}
+ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"}
+ONLY_NAMED |= {"bcclone simulate record DIR", "bcclone simulate roads"}
 MINUTES = ("python -m benchmarks ", "bcclone demo")  # tests of their own run them smaller
 SMALLER = {
     "simulate record": ("--laps", "0.02"),
@@ -48,11 +49,12 @@ def things(tmp_path_factory):
     for line in (
         ("simulate", "record", "laps", "--laps", "0.25", "--recoveries", "0"),
         ("preprocess", "laps", "-o", "data.h5", "--cameras", "center"),
+        ("preprocess", "laps", "-o", "both.h5", "--cameras", "center", "--size", "64"),
     ):
         subprocess.run(command(line[0], *line[1:]), cwd=folder, check=True, capture_output=True)
-    for name in ("RECORDING", "back", "lake", "mountain", "lap1", "lap2", "lap3", "run1", "run2"):
+    for name in ("RECORDING", "fog", "back", "lake", "mountain", "lap1", "lap2", "drive1", "run1", "run2", "run7"):
         shutil.copytree(folder / "laps", folder / name)
-    for name in ("mountain.h5", "both.h5", "laps.h5"):
+    for name in ("mountain.h5", "laps.h5"):
         shutil.copy(folder / "data.h5", folder / name)
     shutil.copytree(ROOT / "models", folder / "models")
     for name in ("model.h5", "other.h5", "older.h5", "mine.h5"):
@@ -60,6 +62,8 @@ def things(tmp_path_factory):
     for name in ("old.h5", "old_model.h5"):
         write(folder / name, keras1_config())
     (folder / "settings.toml").write_text("epochs = 20\nzero-fraction = 0.3\n")
+    (road,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "how-to" / "roads.md").read_text(), re.DOTALL)
+    (folder / "bend.json").write_text(road)
     return folder
 
 
@@ -101,7 +105,7 @@ def remove_outputs(words, place):
 def smaller(words):
     """Return options that make the same command shorter."""
     options = next((SMALLER[name] for name in (" ".join(words[:2]), words[0]) if name in SMALLER), ())
-    return [*options, *(("--rows", "perturbations") if "--suite" in words and "--rows" not in words else ())]
+    return [*options, *(("--rows", "fog") if "--suite" in words and "--rows" not in words else ())]
 
 
 def run(text, place):
