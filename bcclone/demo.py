@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
 _STEPS = "steps"
 _FIRST_PICTURE = "clip of the recording"
 _DRIVE, _FIGURES = "drive and score", "figures.json"
-# Each lap looks different, so that the model does not learn one look by heart: docs/lab-log.md, 2026-11-23.
+# Each lap looks different, so that the model does not learn one look by heart: docs/lab-log/2026-11.md, 2026-11-23.
 _LOOKS: Mapping[str, tuple[object, ...]] = {
     "forward": ("--seed", 1, "--texture-seed", 1),
     "fog": ("--seed", 2, "--texture-seed", 2, "--light", 1.2, "--fog", 2, "--sun-azimuth", 200),

@@ -3,20 +3,24 @@
     python docs/cli_tables.py            # update the page
 
 A table is between `<!-- options: COMMAND -->` and `<!-- end -->`. `COMMAND / GROUP` is the table of one group of
-options; the groups in SHARED have tables of their own, so the tables of the commands leave them out.
+options; the groups in SHARED have tables of their own, so the tables of the commands leave them out. Options that are
+the same in three or more commands stand in the table `several commands`; the tables of the commands only name them.
 """
 
 import argparse
 import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from bcclone.cli import make_parser
-from bcclone.commands import load_command
+from bcclone.commands import COMMANDS, load_command
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
 SHARED = {"appearance of the world", "disturbances"}
-_NAME = re.compile(r"^([a-z0-9-]+)  +(.+)$", re.MULTILINE)
+SEVERAL = "several commands"
 _TABLE = re.compile(r"<!-- options: (?P<what>[^>]+?) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 
 
@@ -26,15 +30,44 @@ def with_tables(page: str) -> str:
 
 
 def table_of(what: str) -> str:
-    """Return the table of a command, of a subcommand, or of one group of options; raises ValueError without options."""
+    """Return the table of a command, a subcommand, a group of options or SEVERAL; raises ValueError without options."""
+    if what == SEVERAL:
+        return _table(list(_rows_of_several()))
     command, _, group = what.partition(" / ")
     groups = parser_of(*command.split())._action_groups
     chosen = [one for one in groups if (one.title == group if group else one.title not in SHARED)]
-    rows = [_row(action) for one in chosen for action in one._group_actions if action.dest not in EVERYWHERE]
+    rows = {_row(action): action for one in chosen for action in _documented(one)}
     if not rows:
         raise ValueError(f"{what}: no options; the groups are {', '.join(str(one.title) for one in groups)}")
-    lists = [line for one in chosen for line in _names(one)]
-    return "\n".join(["", "| option | meaning |", "|---|---|", *rows, *lists]) + "\n\n"
+    elsewhere = [f"`{name}`" for row in rows if row in _rows_of_several() for name in rows[row].option_strings]
+    own = [row for row in rows if row not in _rows_of_several()]
+    if elsewhere:
+        own.append(f"| {', '.join(elsewhere)} | as in [several commands](#options-of-several-commands) |")
+    return _table(own)
+
+
+def _table(rows: list[str]) -> str:
+    return "\n".join(["", "| option | meaning |", "|---|---|", *rows]) + "\n\n"
+
+
+def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
+    return [action for action in group._group_actions if action.dest not in EVERYWHERE]
+
+
+@cache
+def _rows_of_several() -> dict[str, int]:
+    """Return the rows that are the same in three or more commands, and in how many."""
+    groups = (group for parser in _parsers() for group in parser._action_groups if group.title not in SHARED)
+    counted = Counter(_row(action) for group in groups for action in _documented(group))
+    return {row: number for row, number in counted.items() if number >= 3}
+
+
+def _parsers() -> Iterator[argparse.ArgumentParser]:
+    """Yield the parser of each command, or of each of its subcommands."""
+    for name in COMMANDS:
+        parser = parser_of(name)
+        uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        yield from uses[0].choices.values() if uses else [parser]
 
 
 def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
@@ -47,13 +80,6 @@ def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
     return found
 
 
-def _names(group: argparse._ArgumentGroup) -> list[str]:
-    """Return a list of the names that the description of a group explains, nothing if it explains none."""
-    found = _NAME.findall(group.description or "")
-    heading = ["", f"The names of {group.title}s:", ""] if found else []
-    return [*heading, *(f"- `{name}`: {meaning}" for name, meaning in found)]
-
-
 def _row(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else _value(action)
     names = list(action.option_strings)
@@ -62,7 +88,7 @@ def _row(action: argparse.Action) -> str:
     else:
         names[-1] = f"{names[-1]} {value}" if value else names[-1]
         shown = ", ".join(f"`{name}`" for name in names)
-    meaning = (action.help or "").replace("%%", "%").replace("|", "\\|").replace("listed above", "listed below")
+    meaning = (action.help or "").replace("%%", "%").replace("|", "\\|").replace("listed above", "linked above")
     return f"| {shown} | {meaning} |"
 
 

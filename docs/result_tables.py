@@ -18,9 +18,15 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
+<<<<<<< HEAD
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "page")),
     *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("environment", "roads")),
+=======
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor")),
+    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
+    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "roads", "take-over")),
+>>>>>>> docs
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -58,12 +64,6 @@ def models() -> list[list[str]]:
         driven = {row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]}
         rows.append([label, trained_on, *(_distance(driven[row]) for row in SUITE_ROWS)])
     return rows
-
-
-def drives() -> list[list[str]]:
-    """Return the same with a line for each row of the suite."""
-    head, *columns = [[label, *cells] for label, _, *cells in models()]
-    return [list(row) for row in zip(["row of the suite", *head[1:]], *columns, strict=True)]
 
 
 def _distance(drives: Sequence[Mapping[str, Any]]) -> str:
@@ -105,7 +105,7 @@ def speeds() -> list[list[str]]:
 
 
 def _gpu_rate() -> str:
-    """Return how fast `model.py` trained on a GPU, once that was measured (docs/how-to/measure-on-a-gpu.md)."""
+    """Return how fast `model.py` trained on a GPU, once that was measured (docs/reference/benchmarks.md)."""
     if not (ROOT / "docs" / "results" / "gpu.json").is_file():
         return "not measured yet"
     return f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}"
@@ -147,35 +147,34 @@ def bars() -> list[list[str]]:
     return rows
 
 
-def orders() -> list[list[str]]:
-    """Return what an order of so many samples costs."""
-    rows = [["samples", "seconds", "bytes a sample"]]
-    for one in results("feeds")["orders"]:
-        rows.append([f"{one['samples']:,}", f"{one['seconds']:.2g}", f"{one['bytes_per_sample']:.2f}"])
-    return rows
-
-
 def chunks() -> list[list[str]]:
-    """Return the sizes of chunks, how fast they are read and how well they shuffle."""
-    rows = [["chunk, samples", "of driving, s", "warm", "cold", "stretches", "spread"]]
-    for one in results("chunks")["chunks"]:
-        rates = [f"{one[key]:,.0f}" for key in ("warm", "cold")]
-        shuffled = [f"{one['stretches']:.0%}", f"{one['spread']:.2f}"]
-        rows.append([f"{one['chunk_size']:,}", f"{one['driving_seconds']:.1f}", *rates, *shuffled])
-    return rows
+    """Return how well chunks of each size shuffle, a column for each of some sizes."""
+    sizes = [64, 512, 4096, 8192, 16384, 32768, 65536]
+    chosen = [one for one in results("chunks")["chunks"] if one["chunk_size"] in sizes]
+    columns = [
+        [f"{one['chunk_size']:,}", f"{one['driving_seconds']:.1f}", f"{one['stretches']:.0%}", f"{one['spread']:.2f}"]
+        for one in chosen
+    ]
+    heads = ["chunk, samples", "seconds of driving", "stretches", "spread"]
+    return [list(row) for row in zip(heads, *columns, strict=True)]
 
 
 def windows() -> list[list[str]]:
-    """Return the sizes of windows of shards, how well they shuffle, and the loss after training on them."""
-    rows = [["window", "of the store", "of driving, s", "distance", "stretches", "spread", "validation loss", "range"]]
+    """Return how well windows of shards shuffle, and the loss after training on them, a column for each size."""
+    columns = []
     for one in results("windows")["windows"]:
-        name = f"{one['window_shards']} shards" if one["window_shards"] else "all samples"
-        size = [f"{one['fraction']:.0%}", f"{one['driving_seconds']:.1f}"]
-        shuffled = [f"{one['distance']:.0%}", f"{one['stretches']:.0%}", f"{one['spread']:.2f}"]
         losses = sorted(one["val_loss"])
-        loss = [f"{losses[len(losses) // 2]:.4f}", f"{losses[0]:.4f} to {losses[-1]:.4f}"]
-        rows.append([name, *size, *shuffled, *loss])
-    return rows
+        columns.append(
+            [
+                str(one["window_shards"] or "all samples"),
+                f"{one['driving_seconds']:.1f}",
+                f"{one['distance']:.0%}",
+                f"{one['stretches']:.0%}; {one['spread']:.2f}",
+                f"{losses[len(losses) // 2]:.4f} ({losses[0]:.4f} to {losses[-1]:.4f})",
+            ]
+        )
+    heads = ["window, shards", "seconds of driving", "distance", "stretches; spread", "validation loss (range)"]
+    return [list(row) for row in zip(heads, *columns, strict=True)]
 
 
 def cluster() -> list[list[str]]:
@@ -296,22 +295,6 @@ def _phase(phase: Mapping[str, Any]) -> str:
     return f"{phase['seconds'] / 3600:.2f} h: {', '.join(shown)}"
 
 
-def rates() -> list[list[str]]:
-    """Return the rates that the plans take."""
-    found = results("scale")["plans"][0]["rates"]
-    return [
-        ["rate", "measured"],
-        ["images that a core decodes and writes in a second of its time", f"{found['image_rate']:,.0f}"],
-        ["reading, labelling and dividing a row, by one thread", f"{found['row_ms']:.3f} ms"],
-        ["memory of a row meanwhile", f"{found['row_bytes']:,.0f} bytes"],
-        ["sending a shard to a worker and its result back", f"{found['shard_ms']:.1f} ms"],
-        ["opening a shard", f"{found['open_ms']:.1f} ms"],
-        ["and reading each of its samples", f"{found['sample_us']:.2f} us"],
-        ["samples that a core trains on in a second", f"{found['training_rate']:,.0f}"],
-        ["what a step of two workers takes longer than one of one", f"{found['step_ms']:.1f} ms"],
-    ]
-
-
 def limits() -> list[list[str]]:
     """Return what does not grow with the number of machines, for the first plan."""
     plan, measured = results("scale")["plans"][0], {one["name"]: one for one in results("cluster")["measures"]}
@@ -356,16 +339,13 @@ def export() -> list[list[str]]:
 
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
-    "drives": drives,
     "speeds": speeds,
     "feeds": feeds,
     "bars": bars,
-    "orders": orders,
     "chunks": chunks,
     "windows": windows,
     "cluster": cluster,
     "scale": scale,
-    "rates": rates,
     "limits": limits,
     "play": play,
     "env": env,

@@ -24,6 +24,7 @@ from tests.repository.shown import PAGES, parse, shown_on
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
 EVERYWHERE = {"--json", "--quiet", "--debug"}
+SHARED_SECTIONS = ("## Appearance of the simulated world", "## Disturbances")
 
 
 def parser_of(name):
@@ -45,12 +46,14 @@ def test_every_option_is_in_a_table_and_every_named_option_exists(name):
     there = options_of(parser_of(name))
     section = section_of(name)
     assert all(option in section for option in there - EVERYWHERE), there
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section)) <= there
+    named = re.findall(r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section)  # some with another script's name
+    assert [option for script, option in named if option not in options_of(parser_of(script or name))] == []
 
 
 def section_of(name):
     title = f"## {name}.py" if (ROOT / f"{name}.py").exists() else f"## bcclone {name}"
-    titles = [title, "## Appearance of the simulated world"] if name in ("simulate", "evaluate") else [title]
+    shared = {"play": SHARED_SECTIONS[:1], "simulate": SHARED_SECTIONS, "evaluate": SHARED_SECTIONS}
+    titles = [title, *shared.get(name, ())]
     return "\n".join(REFERENCE.split(title + "\n")[1].split("\n## ")[0] for title in titles)
 
 
@@ -129,10 +132,10 @@ def test_every_row_of_the_suite_is_documented_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    commands = {(one.text, page.name) for page in PAGES for one in shown_on(page) if one.ours}
+    commands = {(one.text, is_record(page)) for page in PAGES for one in shown_on(page) if one.ours}
     assert len(commands) > 50
-    for command, page in commands:
-        if not (page in RECORDS and command.startswith("bcclone bench")):  # what python -m benchmarks was
+    for command, in_record in commands:
+        if not (in_record and command.startswith("bcclone bench")):  # what python -m benchmarks was
             parse(command)
 
 
@@ -188,7 +191,13 @@ def test_no_file_contains_machine_paths_or_names():
     assert "://" not in (ROOT / "constraints.txt").read_text()
 
 
-RECORDS = {"lab-log.md", "CHANGELOG.md"}  # of what was; decisions name files of their time, too
+OF_THEIR_TIME = {"decisions", "lab-log"}  # folders of records, which name files and commands of their date
+
+
+def is_record(page):
+    return page.name == "CHANGELOG.md" or page.parent.name in OF_THEIR_TIME
+
+
 MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "mask/train", "mask/valid", "obs/center_image", "obs/speed_mph",
@@ -198,7 +207,7 @@ NOT_FILES = {  # names within other programs' data sets
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in LINKING if page.name not in RECORDS and page.parent.name != "decisions"],
+    [page for page in LINKING if not is_record(page)],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_files_that_a_page_names_exist(page):

@@ -15,7 +15,7 @@ from tests.drive.drive_server import Server, serving
 from tests.model.keras_files.old_models import keras1_config, write
 from tests.repository.shown import PAGES, shown_on
 
-RECORDS = {"lab-log.md", *(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))}
+RECORDS = {path.name for folder in ("decisions", "lab-log") for path in (ROOT / "docs" / folder).glob("*.md")}
 # without what it works on: a name, and no command
 ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"} | {"bcclone simulate record DIR"}
 MINUTES = ("python -m benchmarks ", "bcclone demo")  # tests of their own run them smaller
@@ -130,7 +130,9 @@ def test_a_shown_command_succeeds(text, place):
 
 
 def python_of(page):
-    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    """Return the blocks of Python of a page, without those that are marked as not run."""
+    blocks = re.findall(r"(<!-- not run by a test: [^\n]+ -->\n+)?```python\n(.*?)```", page.read_text(), re.DOTALL)
+    return [code for marked, code in blocks if not marked]
 
 
 @pytest.mark.long

@@ -87,9 +87,3 @@ def test_the_layer_table_is_that_of_the_network(untrained_model):
         shape = "x".join(map(str, layers[-1].output.shape[1:]))
         assert row[1].replace(",", "").split()[-1] == shape
     assert f"{model.count_params():,} parameters" in " ".join(PAGE.split())
-
-
-def test_the_losses_of_the_chart_are_those_of_the_page_on_training():
-    training = (ROOT / "docs" / "explanation" / "training.md").read_text()
-    (chart,) = re.findall(r"```mermaid\n.*?```", PAGE, re.DOTALL)
-    assert chart in training
