@@ -18,15 +18,9 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
-<<<<<<< HEAD
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
-    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "page")),
-    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("environment", "roads")),
-=======
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
     *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "roads", "take-over")),
->>>>>>> docs
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
