@@ -5,6 +5,7 @@
 A table is between `<!-- options: COMMAND -->` and `<!-- end -->`. `COMMAND / GROUP` is the table of one group of
 options; the groups in SHARED have tables of their own, so the tables of the commands leave them out. Options that are
 the same in three or more commands stand in the table `several commands`; the tables of the commands only name them.
+`commands` is the table of all commands.
 """
 
 import argparse
@@ -21,6 +22,7 @@ PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
 SHARED = {"appearance of the world", "disturbances"}
 SEVERAL = "several commands"
+OVERVIEW = "commands"
 _TABLE = re.compile(r"<!-- options: (?P<what>[^>]+?) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
 
 
@@ -30,7 +32,12 @@ def with_tables(page: str) -> str:
 
 
 def table_of(what: str) -> str:
-    """Return the table of a command, a subcommand, a group of options or SEVERAL; raises ValueError without options."""
+    """Return the table of a command, a subcommand, a group of options, SEVERAL or OVERVIEW.
+
+    Raises ValueError when there are no such options.
+    """
+    if what == OVERVIEW:
+        return _overview()
     if what == SEVERAL:
         return _table(list(_rows_of_several()))
     command, _, group = what.partition(" / ")
@@ -44,6 +51,16 @@ def table_of(what: str) -> str:
     if elsewhere:
         own.append(f"| {', '.join(elsewhere)} | as in [several commands](#options-of-several-commands) |")
     return _table(own)
+
+
+def _overview() -> str:
+    """Return the table of all commands, with links to their sections."""
+    rows = [f"| [`bcclone {name}`](#{_anchor(name)}) | {summary} |" for name, summary in COMMANDS.items()]
+    return "\n".join(["", "| command | what it does |", "|---|---|", *rows]) + "\n\n"
+
+
+def _anchor(command: str) -> str:
+    return f"{command}py" if (PAGE.parents[2] / f"{command}.py").exists() else f"bcclone-{command}"
 
 
 def _table(rows: list[str]) -> str:

@@ -93,8 +93,6 @@ if __name__ == "__main__":
     parser.add_argument("model")
     parser.add_argument("angles", type=float, nargs="+", help="degrees")
     arguments = parser.parse_args()
-    (output,) = RoadSimulator(load_policy(arguments.model)).simulate(
-        [arguments.angles], ["angle"] * len(arguments.angles), ""
-    )
+    (output,) = RoadSimulator(load_policy(arguments.model)).simulate([arguments.angles], ["angle"], "")
     farthest = max(abs(xte) for xte in output.otherParams["xte"])
     print(f"{output.otherParams['cause']} after {output.simTime:.1f} s, at most {farthest:.2f} m from the centre line")

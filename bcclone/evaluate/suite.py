@@ -41,8 +41,8 @@ def evaluate_suite(
     of each drive of one model.
     """
     settings = settings or SuiteSettings()
-    named = name_models(list(map(Path, models)))
     scenarios = select_scenarios(settings)
+    named = name_models(list(map(Path, models)))
     recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
     tasks = _make_tasks(named, [*scenarios, *recordings], settings.preprocess, watch)
     kept = FinishedSteps(settings.kept, Evaluation)

@@ -12,7 +12,7 @@ from tests.conftest import run_script
 def test_each_shell_completes_every_command(shell):
     script = run_script("completion", shell).stdout
     assert all(name in script for name in COMMANDS)
-    assert "slow-in-corners" in script
+    assert "allow-from" in script
 
 
 def test_bash_takes_the_completion_and_completes_with_it(tmp_path):

@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 from bcclone.commands import plots as command
+from bcclone.commands.options import declare
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.labels import Correction
@@ -365,7 +366,7 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
     pictures = draw_pictures(subject, tmp_path)
     assert [picture.name for picture in pictures] == list(PICTURES)
     left_out = {picture.name: picture.reason for picture in pictures if not picture.path}
-    assert left_out == {"recovery-frames": "there is no recovery from 1 m or more beside the centre line"}
+    assert left_out == {"recovery-frames": "there is no recovery from 1 m or more off the centre line"}
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES if name not in left_out}
     for path in tmp_path.iterdir():
         assert path.stat().st_size < 500_000
@@ -491,7 +492,7 @@ def test_a_picture_with_photographs_has_256_colours(tmp_path):
 
 def command_line(*arguments):
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    declare(command, parser)
     return parser.parse_args([str(argument) for argument in arguments])
 
 

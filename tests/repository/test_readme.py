@@ -57,12 +57,6 @@ def section_of(name):
     return "\n".join(REFERENCE.split(title + "\n")[1].split("\n## ")[0] for title in titles)
 
 
-def test_the_readme_names_every_command_and_what_it_does():
-    for name, summary in COMMANDS.items():
-        assert f"| [`bcclone {name}`](docs/reference/cli.md#" in README
-        assert f" | {summary} |" in README
-
-
 def leaves_of(parser):
     """Return the parsers of a command's subcommands, or else its own parser."""
     uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]

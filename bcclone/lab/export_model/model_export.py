@@ -11,7 +11,7 @@ from bcclone.system.errors import UserError
 
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
-_WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert"}  # packages, each in the extra of its format's name
+_WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert.interpreter"}  # each in the extra of its format's name
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,15 @@ def _check_packages(kind: str) -> None:
     """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
         load_onnxruntime()
-    if kind in _WRITERS and find_spec(_WRITERS[kind]) is None:
+    if kind in _WRITERS and not _is_installed(_WRITERS[kind]):
         raise UserError(f"{kind} files need another package: pip install 'bcclone[{kind}]'")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that contains it is missing
+        return False
 
 
 def _check_output(settings: ExportModelSettings) -> None:

@@ -186,7 +186,7 @@ def test_what_cannot_be_exported_is_refused_with_the_remedy(lake, tmp_path):
     with pytest.raises(UserError, match="choose other cameras with --cameras"):
         export(ExportSettings(str(make_recording(tmp_path / "one")), tmp_path / "out", cameras=("left",)))
     run_script("preprocess.py", lake, "-o", tmp_path / "yuv.h5", "--preprocess", "nvidia-66x200-yuv", "--validation", 0)
-    with pytest.raises(UserError, match="expected RGB; export the recordings that it was made of: .*lake"):
+    with pytest.raises(UserError, match="expected RGB; export its recordings: .*lake"):
         export(ExportSettings(str(tmp_path / "yuv.h5"), tmp_path / "out"))
     with pytest.raises(ValueError, match="expected one of csv, tub"):
         ExportSettings("lake", to="zip")

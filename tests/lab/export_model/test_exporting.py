@@ -151,7 +151,7 @@ def test_a_folder_that_is_no_saved_model_is_never_replaced(untrained_model, tmp_
     [
         ("onnx", "model.h5", "must end in .onnx"),
         ("litert", "model.onnx", "must end in .tflite"),
-        ("saved-model", "model.h5", "must be that of a folder"),
+        ("saved-model", "model.h5", "must not end in"),
     ],
 )
 def test_a_name_with_the_ending_of_another_format_is_refused(untrained_model, kind, name, expected, tmp_path):
@@ -180,6 +180,6 @@ def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, on
 def test_a_file_that_answers_otherwise_is_not_kept(onnx, untrained_model, tmp_path, monkeypatch):
     """Nothing in an export is random, so the tolerance is set to what no file can keep."""
     monkeypatch.setattr("bcclone.lab.export_model.comparison.TOLERANCE", -1.0)
-    with pytest.raises(UserError, match="not written, because its answers differ"):
+    with pytest.raises(UserError, match="not written, because its answers"):
         export_model(ExportModelSettings(untrained_model, "onnx", tmp_path / "model.onnx"))
     assert not list(tmp_path.iterdir())
