@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "improving", "monitor", "scale")),
-    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "play")),
+    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("exported", "networks", "page")),
     *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("environment", "roads")),
     ROOT / "writeup_images" / "README.md",
 ]

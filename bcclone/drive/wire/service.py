@@ -155,20 +155,23 @@ class DriveService:
         except (BadHandshake, OSError) as error:
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
             return [f"{error}\n".encode()]
-        protocol = SocketIOConnection(eio3=query.get("EIO") == ["3"], joined=bool(polling and polling.client))
-        session = WebsocketSession(sid or secrets.token_urlsafe(15), websocket, protocol, peer_of(environ))
+        sid = sid or secrets.token_urlsafe(15)
         try:
             if polling is None or self._upgrade(websocket, polling):
-                self._sessions[session.sid] = session
-                self._converse(session, opening=protocol.open(session.sid) if polling is None else ())
+                # not before: the client's CONNECT may arrive by polling while it opens its websocket
+                joined = polling is not None and bool(polling.client)
+                protocol = SocketIOConnection(query.get("EIO") == ["3"], joined)
+                session = self._sessions[sid] = WebsocketSession(sid, websocket, protocol, peer_of(environ))
+                self._converse(session, opening=protocol.open(sid) if polling is None else ())
         except RefusedPacket:
             client_logger().exception("a packet is refused")
         except OSError:  # the client has gone
             pass
         finally:
-            if self._sessions.get(session.sid) is session:
-                del self._sessions[session.sid]
-                self._leave(session.sid)
+            open_one = self._sessions.get(sid)
+            if isinstance(open_one, WebsocketSession) and open_one.websocket is websocket:
+                del self._sessions[sid]
+                self._leave(sid)
             websocket.close()
         return []
 
