@@ -114,10 +114,10 @@ def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, by
 
 def seen_region_of(policy: ModelPolicy) -> tuple[float, float, float, float]:
     """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
-    from bcclone.model.saliency import seen_region
-
     if policy.model is None:  # an ONNX file, which takes whole frames
         return 0.0, 0.0, 1.0, 1.0
+    from bcclone.model.saliency import seen_region
+
     try:
         return seen_region(policy.model, policy.preprocessing)
     except Exception as error:  # as above

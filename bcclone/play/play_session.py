@@ -9,8 +9,14 @@ from typing import Any
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.page.messages import ControlChanges
-from bcclone.drive.page.page_state import PageContents, PageFrame, PageState, PageWarning, SaliencyState
+from bcclone.drive.page.page_state import (
+    ControlChanges,
+    PageContents,
+    PageFrame,
+    PageState,
+    PageWarning,
+    SaliencyState,
+)
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.saliency_thread import SaliencyThread
@@ -168,8 +174,8 @@ class PlaySession:
         """Advance the world to the present, with the steering of whoever drives now."""
         steps = self._pace.due()
         model = self._decision.control if self._decision else _RELEASED if self.driver else None
-        turn = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
-        self.world.drive(turn.control.steering, turn.control.throttle, steps)
+        control = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
+        self.world.drive(control.steering, control.throttle, steps)
 
     def _hands_asleep(self) -> HandInput:
         """Return what the hands would do to stop the car on its road, while no page sends anything."""
@@ -236,7 +242,7 @@ class PlaySession:
             saliency=self.saliency.state if self.saliency else SaliencyState(False, "no model drives"),
             sees=self.contents.sees,
             region=None,
-            figures=(figures,),
+            figures=figures,
         )
 
     def _warnings(self, mode: str) -> list[str]:

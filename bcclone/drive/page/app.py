@@ -12,8 +12,7 @@ from typing import Any
 import flask
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.page.messages import ControlChanges
-from bcclone.drive.page.page_state import PageSession
+from bcclone.drive.page.page_state import ControlChanges, PageSession
 from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS

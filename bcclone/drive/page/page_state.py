@@ -1,10 +1,10 @@
 """What a drive or a play offers to its pages: contents, state, frames, and controls to set. docs/reference/page.md."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, Self
 
-from bcclone.drive.page.messages import ControlChanges
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.recorder import RecordingFigures
 from bcclone.drive.wheel import PageHands
 
@@ -46,7 +46,7 @@ class PageWarning:
 
 @dataclass(frozen=True)
 class PageState:
-    """What a page shows. figures: dataclasses of what the session adds, whose fields stand beside the others in JSON.
+    """What a page shows. figures: a dataclass with what the session adds; its fields stand beside the others in JSON.
 
     set_speed_mph: None without a model; region: the part of the frame that the model sees, as fractions (left, top,
     right, bottom), None if it is not marked.
@@ -59,13 +59,12 @@ class PageState:
     saliency: SaliencyState
     sees: str
     region: tuple[float, float, float, float] | None
-    figures: tuple[Any, ...]
+    figures: Any
 
     def as_json(self) -> dict[str, Any]:
         """Return one flat object for JSON."""
         values = asdict(self)
-        for figures in values.pop("figures"):
-            values |= figures
+        values |= values.pop("figures")
         return values
 
 
@@ -80,6 +79,43 @@ class PageFrame:
     jpeg: bytes
     overlay: bytes
     state: PageState
+
+
+@dataclass(frozen=True)
+class ControlChanges:
+    """Controls to set; None: a control stays as it is.
+
+    autonomous: in a drive, the model drives, or the car is handed over; kept: in a play, the person keeps the wheel;
+    put_back: put the car back on the road.
+    """
+
+    saliency: bool | None = None
+    recording: bool | None = None
+    set_speed_mph: float | None = None
+    autonomous: bool | None = None
+    paused: bool | None = None
+    kept: bool | None = None
+    put_back: bool | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "set_speed_mph" and not isinstance(value, bool | None):
+                raise ValueError(f"{field.name} {value!r}, expected true or false")
+        speed = self.set_speed_mph
+        if speed is not None and (
+            isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed <= HIGHEST_SPEED_MPH
+        ):
+            raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
+
+    @classmethod
+    def parse(cls, values: Any, names: Sequence[str]) -> Self:
+        """Return the changes in a JSON value. names: of the controls that there are."""
+        if not isinstance(values, dict) or not values or not set(values) <= set(names):
+            raise ValueError(f"expected an object with some of {', '.join(names)}")
+        if missing := [name for name, value in values.items() if value is None]:
+            raise ValueError(f"{missing[0]} null, expected true or false, or a speed")
+        return cls(**values)
 
 
 class PageSession(Protocol):
