@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import cv2
@@ -10,13 +11,20 @@ import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.driver import ModelPolicy
-from bcclone.drive.page.page_state import SaliencyState
 
 logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 0.2
 _COLOR_BGR = (90, 255, 80)
 _MAX_ALPHA = 220  # of 255, so that the frame shows through
+
+
+@dataclass(frozen=True)
+class SaliencyState:
+    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
+
+    on: bool
+    unavailable: str
 
 
 class SaliencyThread:

@@ -1,11 +1,14 @@
 """What a drive or a play offers to its pages: contents, state, frames, and controls to set. docs/reference/page.md."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.recorder import RecordingFigures
+from bcclone.drive.driver import Driver
+from bcclone.drive.recorder import Recorder, RecordingFigures
+from bcclone.drive.saliency_thread import SaliencyState, SaliencyThread
 from bcclone.drive.wheel import PageHands
 
 
@@ -14,8 +17,9 @@ class PageContents:
     """Which parts the page of a session has, and what starts the session again.
 
     program: the command's name; command: the whole one, without its port, which is `port` by default; has_model: a
-    model drives; sees: the preprocessing of its input, in words; track: name of the built-in world's track, "" for the
-    car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
+    model drives; sees: the preprocessing of its input, in words; region: the part of the frame that it sees, as
+    fractions (left, top, right, bottom), None if it is not marked; track: name of the built-in world's track, "" for
+    the car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
     """
 
     program: str
@@ -23,16 +27,9 @@ class PageContents:
     port: int
     has_model: bool
     sees: str = ""
+    region: tuple[float, float, float, float] | None = None
     track: str = ""
     track_map: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class SaliencyState:
-    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
-
-    on: bool
-    unavailable: str
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,7 @@ class PageWarning:
 class PageState:
     """What a page shows. figures: a dataclass with what the session adds; its fields stand beside the others in JSON.
 
-    set_speed_mph: None without a model; region: the part of the frame that the model sees, as fractions (left, top,
-    right, bottom), None if it is not marked.
+    set_speed_mph: None without a model; sees, region: as in PageContents.
     """
 
     driver: str
@@ -118,27 +114,62 @@ class ControlChanges:
         return cls(**values)
 
 
-class PageSession(Protocol):
-    """A drive or a play, as its pages know it."""
+class PageSession(ABC):
+    """A drive or a play, as its pages know it.
 
-    hands: PageHands
+    driver: the model and its controller, None if only a person drives; saliency: None without a model.
+    """
+
+    def __init__(
+        self,
+        contents: PageContents,
+        hands: PageHands,
+        recorder: Recorder[Any],
+        driver: Driver | None,
+        saliency: SaliencyThread | None = None,
+    ) -> None:
+        self.contents, self.hands, self.recorder = contents, hands, recorder
+        self.driver, self.saliency = driver, saliency
 
     @property
-    def contents(self) -> PageContents:
-        """Return which parts the page has."""
-
-    @property
+    @abstractmethod
     def controls(self) -> Sequence[str]:
         """Return the names of the controls that pages set."""
 
+    @abstractmethod
     def state(self) -> PageState:
         """Return the current state."""
 
+    @abstractmethod
     def newest(self) -> PageFrame | None:
         """Return the newest frame, None before the first."""
 
+    def history(self) -> Sequence[Any]:
+        """Return the points of the plots, as dataclasses; none without plots."""
+        return ()
+
     def set(self, changes: ControlChanges) -> None:
         """Set controls; raises ValueError or UserError with the reason when that is not possible."""
+        if changes.saliency is not None and self.saliency is not None:
+            self.saliency.on = changes.saliency
+        if changes.recording is not None:
+            self.recorder.turn(changes.recording)
+        if changes.set_speed_mph is not None and self.driver is not None:
+            self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
 
-    def history(self) -> Sequence[Any]:
-        """Return the points of the plots, as dataclasses."""
+    def state_with(self, figures: Any) -> PageState:
+        """Return the state with what the session adds to it."""
+        return PageState(
+            driver=self.hands.by.driver,
+            take_over=self.hands.by.take_over,
+            set_speed_mph=None if self.driver is None else self.driver.controller.set_speed_mph,
+            recording=self.recorder.figures(),
+            saliency=self.saliency.state if self.saliency else SaliencyState(False, "no model drives"),
+            sees=self.contents.sees,
+            region=self.contents.region,
+            figures=figures,
+        )
+
+    def overlay(self) -> bytes:
+        """Return the newest saliency overlay, b"" without one."""
+        return self.saliency.png if self.saliency else b""
