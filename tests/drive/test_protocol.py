@@ -15,6 +15,7 @@ from bcclone.drive.protocol import (
     TelemetryEvent,
     event_text,
     format_steer,
+    holds_telemetry,
     parse_telemetry,
 )
 from bcclone.drive.wire import limits
@@ -188,22 +189,28 @@ def test_other_events_are_ignored(text):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "reason"),
     [
-        '2["telemetry",',
-        '2["telemetry",{"speed":}]',
-        '2["telemetry",' + "[" * 500,
-        '2["telemetry",' + "[" * 500 + "]" * 501,
-        '2["telemetry",' + '{"a":' * 100_000,
-        '2["telemetry",' + "9" * 5000 + "]",
-        '2["telemetry",{}]]',
-        '2["telemetry",{"speed":"1"}]',
+        ('2["telemetry",', "^unreadable JSON: "),
+        ('2["telemetry",{"speed":}]', "^unreadable JSON: "),
+        ('2["telemetry",' + "[" * 64, "^65 brackets, expected at most 64$"),
+        ('2["telemetry",' + "[" * 63, "^unreadable JSON: "),
+        ('2["telemetry",' + "[" * 500 + "]" * 501, "^501 brackets"),
+        ('2["telemetry",' + '{"a":' * 100_000, "^100001 brackets"),
+        ('2["telemetry",' + "9" * 5000 + "]", "^unreadable JSON: "),
+        ('2["telemetry",{}]]', "^unreadable JSON: "),
+        ('2["telemetry",{"speed":"1"}]', "^steering_angle is 'None'"),
     ],
 )
-def test_unreadable_telemetry_is_an_event_with_the_reason(text):
+def test_unreadable_telemetry_is_an_event_with_the_reason(text, reason):
     kind, namespace, _, (name, event) = decoded(text)
     assert (kind, namespace, name) == (2, "/", "telemetry")
     assert isinstance(event.telemetry, ProtocolError)
+    assert re.search(reason, str(event.telemetry))
+
+
+def test_unreadable_telemetry_is_acknowledged():
+    assert SocketIOConnection().receive('427["telemetry",').event.ack == "437[]"
 
 
 @pytest.mark.parametrize(
@@ -259,10 +266,28 @@ def test_a_client_of_today_joins_with_connect_and_is_pinged():
 def test_a_client_of_engine_io_3_is_joined_at_once_and_not_pinged():
     now = [0.0]
     connection = SocketIOConnection(eio3=True, clock=lambda: now[0])
+    assert connection.dialect == "Socket.IO 2 (Engine.IO 3)"
     assert connection.open("abc") == (OPEN, "40")
     now[0] = 100.0
     assert connection.ping() is None
     assert connection.receive('42["telemetry"]') == Reaction(event=TelemetryEvent(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ('42["telemetry",null]', True),
+        ('427 [ "telemetry" ]', True),
+        ('42["telemetry",', True),  # unreadable, and answered all the same
+        ('42["telemetry2",{}]', False),
+        ('42["steer",["telemetry"]]', False),
+        ('43["telemetry",null]', False),
+        ('2["telemetry",null]', False),
+        (b'42["telemetry",null]', False),
+    ],
+)
+def test_telemetry_is_recognised_before_it_is_read(text, holds):
+    assert holds_telemetry(text) is holds
 
 
 def test_there_is_no_other_namespace():
@@ -271,10 +296,29 @@ def test_there_is_no_other_namespace():
     assert connection.receive('42/a,["telemetry"]') == connection.receive("41/a") == Reaction()
 
 
-@pytest.mark.parametrize("text", ["", "hello", "9", "4", "4x", "4[", "45", '451-["telemetry"]', "44", "3" + "x" * 200])
-def test_a_text_that_is_no_packet_is_refused(text):
-    with pytest.raises(RefusedPacket):
+NO_PACKET = "^a text that is no packet of Socket.IO$"
+NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text$"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, NO_PACKET) for text in ("", "hello", "9", "X", "4", "4x", "4X", "4[")),
+        *((text, NOT_SUPPORTED) for text in ("45", '451-["telemetry"]', "44")),
+        ("3" + "x" * 200, "^201 characters in a packet that is not an event$"),
+    ],
+)
+def test_a_text_that_is_no_packet_is_refused(text, reason):
+    with pytest.raises(RefusedPacket, match=reason):
         SocketIOConnection().receive(text)
+
+
+def test_the_longest_ping_is_answered_with_its_own_text():
+    assert SocketIOConnection().receive("2" + "x" * 199) == Reaction(("3" + "x" * 199,))
+
+
+def test_a_client_that_joined_by_polling_sends_telemetry_at_once():
+    assert SocketIOConnection(joined=True).receive('42["telemetry",null]') == Reaction(event=TelemetryEvent(None))
 
 
 def test_too_many_packets_in_a_second_are_refused():
@@ -286,5 +330,6 @@ def test_too_many_packets_in_a_second_are_refused():
         now[0] += 1.1
     for _ in range(300):
         connection.receive("2")
+    now[0] += 1.0
     with pytest.raises(RefusedPacket, match="a second"):
         connection.receive("2")
