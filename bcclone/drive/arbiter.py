@@ -9,10 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
+from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer
 
 # A waiting car may stand still; answering each of its loops at once would take time from the car that drives.
 _WAITING_SECONDS = 0.1
@@ -28,16 +27,19 @@ _RELEASED = Control(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Reply:
-    """A Socket.IO event for a connection: `steer` with a control, or `manual` without one.
+    """The answer to a telemetry, a Socket.IO event: `steer` with a control, or `manual` without one.
 
-    decimal_comma: write the numbers as the car's machine does; after: seconds to wait before it is sent; decision: the
-    decision on the frame that it answers, None when the model decided nothing.
+    drives: whether the connection drives; telemetry: of the car that drives, None while a driving key is held;
+    decision: on its frame, None when the model decided nothing; fault: why its telemetry cannot be read, or "";
+    after: seconds to wait before the reply is sent.
     """
 
     control: Control | None = None
-    decimal_comma: bool = False
-    after: float = 0.0
+    drives: bool = False
+    telemetry: Telemetry | None = None
     decision: Decision | None = None
+    fault: str = ""
+    after: float = 0.0
 
     @property
     def event(self) -> str:
@@ -47,7 +49,8 @@ class Reply:
     @property
     def data(self) -> dict[str, str]:
         """Return the object of the event."""
-        return format_steer(self.control, self.decimal_comma) if self.control else {}
+        comma = self.telemetry is not None and self.telemetry.decimal_comma
+        return format_steer(self.control, comma) if self.control else {}
 
 
 MANUAL = Reply()
@@ -56,22 +59,11 @@ MANUAL = Reply()
 class ConnectionArbiter:
     """Chooses which connection drives, and gives every telemetry of every connection one reply.
 
-    autonomous: False hands the car over to the person at the simulator. on_manual is called with what the driving
-    connection then reports, and with None while a driving key is held, when it reports nothing. on_fault is called
-    with the reason why a telemetry cannot be read; the reply is `manual`, which leaves the controls as they are.
-    on_change is called when another connection drives, or none any more. wakeups: how often a silent car was woken.
+    autonomous: False hands the car over to the person at the simulator. wakeups: how often a silent car was woken.
     """
 
-    def __init__(
-        self,
-        driver: Driver,
-        on_manual: Callable[[Telemetry | None], None] = lambda telemetry: None,
-        on_fault: Callable[[str], None] = lambda fault: None,
-        on_change: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.driver = driver
-        self._on_manual, self._on_fault, self._on_change, self._clock = on_manual, on_fault, on_change, clock
+    def __init__(self, driver: Driver, clock: Callable[[], float] = time.monotonic) -> None:
+        self.driver, self._clock = driver, clock
         self._order: list[str] = []  # oldest first; the last one drives
         self._pending: dict[str, float] = {}  # connections that lost the car -> when to send `manual` unasked
         self._lock = threading.Lock()
@@ -106,28 +98,28 @@ class ConnectionArbiter:
         """Return the seconds since the driving connection last sent telemetry."""
         return 0.0 if self._answering else self._clock() - self._received
 
-    def answer(self, sid: str, payload: Any, late: bool = False) -> Reply:
-        """Return the reply to a connection's telemetry event. late: it waited for the reply to an earlier one."""
+    def answer(self, sid: str, telemetry: Telemetry | ProtocolError | None, late: bool = False) -> Reply:
+        """Return the reply to a connection's telemetry event. late: it waited for the reply to an earlier one.
+
+        A telemetry that cannot be read is answered `manual`, which leaves the controls as they are.
+        """
         fault = ""
-        try:
-            telemetry = parse_telemetry(payload)
-        except ProtocolError as error:
-            telemetry, fault = None, f"bad telemetry: {error}"
+        if isinstance(telemetry, ProtocolError):
+            telemetry, fault = None, f"bad telemetry: {telemetry}"
             self.driver.count_fault(fault)
-            self._on_fault(fault)
         with self._lock:
             if self._ended:
                 return MANUAL
             if telemetry is not None:
                 self._add(sid)
             if self.driving_sid is None:
-                return MANUAL
+                return Reply(fault=fault)
             if sid != self.driving_sid:
                 self._pending.pop(sid, None)
-                return Reply(after=_WAITING_SECONDS)
+                return Reply(fault=fault, after=_WAITING_SECONDS)
             self._answering = True
             try:
-                return MANUAL if fault else self._drive(telemetry, late)
+                return Reply(drives=True, fault=fault) if telemetry is None else self._drive(telemetry, late)
             finally:
                 self._answering = False
                 self._received, self._wakeups_in_silence = self._clock(), 0
@@ -181,23 +173,17 @@ class ConnectionArbiter:
     def _change(self) -> None:
         """Reset the state for the connection that drives now."""
         self.driver.forget()
-        self._on_change()
         self._released = False
         self._pending.pop(self.driving_sid or "", None)
         self._received, self._wakeups_in_silence = self._clock(), 0
 
-    def _drive(self, telemetry: Telemetry | None, late: bool) -> Reply:
-        """Return the reply to the driving connection. telemetry: None while a driving key is held."""
-        if telemetry is None:
-            self._on_manual(None)
-            return MANUAL
+    def _drive(self, telemetry: Telemetry, late: bool) -> Reply:
+        """Return the reply to the car that drives."""
         if self._autonomous:
             if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()
             decision = self.driver.decide(telemetry, late)
-            return Reply(decision.control, telemetry.decimal_comma, decision=decision)
-        self._on_manual(telemetry)
-        if self._released:
-            return MANUAL
-        self._released = True  # otherwise the simulator would keep the last throttle
-        return Reply(_RELEASED, telemetry.decimal_comma)
+            return Reply(decision.control, True, telemetry, decision)
+        control = None if self._released else _RELEASED  # once: otherwise the simulator would keep the last throttle
+        self._released = True
+        return Reply(control, True, telemetry)

@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -84,16 +83,15 @@ class _Judged:
 class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
-    speed: what its controller is built from; on_decision: called with each decision, before its control is sent; hands:
-    of persons who may take over, None: only the model drives; watch: judges each frame, and the controller acts on it;
-    answered: decisions so far; faults: frames and messages so far that could not be used.
+    speed: what its controller is built from; hands: of persons who may take over, None: only the model drives; watch:
+    judges each frame, and the controller acts on it; answered: decisions so far; faults: frames and messages so far
+    that could not be used.
     """
 
     def __init__(
         self,
         policy: SteeringPolicy,
         speed: SpeedSettings,
-        on_decision: Callable[[Decision], None] = lambda decision: None,
         hands: PageHands | None = None,
         watch: Watch | None = None,
     ) -> None:
@@ -101,7 +99,7 @@ class Driver:
         if speed.predicted_speed:
             _check_predicts_speed(policy)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
-        self._policy, self._on_decision = policy, on_decision
+        self._policy = policy
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._judged = _Judged(None, "", None)
         self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
@@ -134,13 +132,11 @@ class Driver:
         else:
             self._sent = replace(answer, steering=min(max(answer.steering, -1.0), 1.0))
             control = Control(self._sent.steering, self.controller.throttle(telemetry.speed_mph, self._sent))
-        by = BY_MODEL
         if self._hands is not None:
-            steered = self._hands.control(control)
-            control, by = steered.control, steered.by
+            control = self._hands.control(control)
         self._sent = replace(self._sent, steering=control.steering)
         self.answered += 1
-        decision = Decision(
+        return Decision(
             frame=self.answered,
             telemetry=telemetry,
             control=control,
@@ -148,12 +144,10 @@ class Driver:
             set_speed_mph=self.controller.target_mph(self._sent),
             fault=fault,
             frame_readable=frame is not None,
-            by=by,
+            by=BY_MODEL if self._hands is None else self._hands.by,
             uncertainty=uncertainty,
             repeated=repeated,
         )
-        self._report(decision)
-        return decision
 
     def forget(self) -> None:
         """Reset steering, controller and frames, for another car."""
@@ -203,12 +197,6 @@ class Driver:
         except Exception as error:  # the car needs an answer, whatever the monitor raises
             self.count_fault(f"the monitor failed: {str(error)[:_LONGEST_REASON]}")
             return None
-
-    def _report(self, decision: Decision) -> None:
-        try:
-            self._on_decision(decision)
-        except Exception:  # recording and statistics must not cost the car its answer
-            logger.exception("a decision could not be recorded or counted")
 
 
 def _check_predicts_speed(policy: SteeringPolicy) -> None:

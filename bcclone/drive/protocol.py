@@ -1,13 +1,29 @@
-"""Parse the simulator's telemetry, and format controls for it; no sockets, no files.
+"""Read and write what cars send and get: texts of a websocket in; telemetry, steer events and other packets out.
 
-docs/reference/protocol.md lists the facts about the simulator that these rules follow from.
+Today's clients speak Socket.IO 3 to 5 over Engine.IO 4: they send CONNECT (`40`) first, and the server pings. The Unity
+simulator requests Engine.IO 4 too, but speaks Engine.IO 3: it sends events without a CONNECT, and pings the server. So
+a client's dialect shows in its first packets only. docs/reference/protocol.md numbers the facts. No sockets, no files.
 """
 
 import base64
+import json
 import math
 import re
+import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.limits import RefusedPacket
+
+PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings no more often
+TELEMETRY = "telemetry"
+_TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*(?P<data>\[\s*"telemetry"\s*[,\]].*)', re.DOTALL)
+_CONNECT_ELSEWHERE = re.compile(r"40(?P<namespace>/[^,?]+)")
+_EVENT, _CONNECT, _DISCONNECT = "42", "40", "41"
+_PACKETS_PER_SECOND = 300  # apart from events; the simulator sends one in 25 s
 
 _LONGEST_NUMBER = 40
 _TOO_LARGE = 10**30
@@ -48,6 +64,123 @@ class Control:
                 raise ValueError(f"{name} {getattr(self, name)}, expected -1 to 1")
 
 
+@dataclass(frozen=True)
+class TelemetryEvent:
+    """A telemetry event: its telemetry, None while a person drives the car and it reports nothing, or why it is bad.
+
+    ack: the packet that acknowledges it, "" if none is expected.
+    """
+
+    telemetry: Telemetry | ProtocolError | None
+    ack: str = ""
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """What follows from a packet: texts to send, an event to answer, whether the car has left or wants to close."""
+
+    send: tuple[str, ...] = ()
+    event: TelemetryEvent | None = None
+    left: bool = False
+    close: bool = False
+
+
+class SocketIOConnection:
+    """One client's websocket, without the socket.
+
+    eio3: whether the client requested Engine.IO 3; then the server speaks first, does not ping, and sends a shorter
+    CONNECT reply. joined: whether it sent CONNECT already, by polling.
+    """
+
+    def __init__(self, eio3: bool = False, joined: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._eio3, self._joined, self._left, self._clock = eio3, joined, False, clock
+        self.dialect = "Socket.IO 2 (Engine.IO 3)" if eio3 else "Socket.IO 3 to 5"
+        self._packets, self._packets_since = 0, 0.0
+        self._pinged = clock()
+
+    def open(self, sid: str) -> tuple[str, ...]:
+        """Return the texts that open the session `sid`."""
+        fields = {
+            "sid": sid,
+            "upgrades": [],
+            "pingTimeout": PING_TIMEOUT_SECONDS * 1000,
+            "pingInterval": PING_SECONDS * 1000,
+            "maxPayload": limits.MESSAGE_BYTES,
+        }
+        return ("0" + _compact(fields), *(self._join() if self._eio3 else ()))
+
+    def ping(self) -> str | None:
+        """Return the ping that is due now, if any."""
+        if self._eio3 or self._clock() - self._pinged < PING_SECONDS:
+            return None
+        self._pinged = self._clock()
+        return "2"
+
+    def receive(self, text: str) -> Reaction:
+        """Return the reaction to a packet; raises RefusedPacket, which ends the connection."""
+        if text.startswith(_EVENT):
+            return self._event(text)
+        self._check(text)
+        if text[0] == "2":  # fact 9: the client pings
+            return Reaction(("3" + text[1:],))
+        if text[0] == "4":
+            return self._message(text)
+        return Reaction(close=text[0] == "1")
+
+    def _event(self, text: str) -> Reaction:
+        joining: tuple[str, ...] = ()
+        if not self._joined and not text.startswith("42/"):
+            self.dialect = "Unity simulator"
+            joining = self._join()  # fact 4: an event without a CONNECT before it
+        return Reaction(joining, None if self._left else read_telemetry(text[1:]))
+
+    def _message(self, text: str) -> Reaction:
+        if elsewhere := _CONNECT_ELSEWHERE.match(text):
+            return Reaction((f'44{elsewhere["namespace"]},"Unable to connect"',))
+        if text.startswith(_CONNECT):
+            return Reaction(self._join())
+        if text == _DISCONNECT:
+            self._left = True
+            return Reaction(left=True)
+        if text[1] not in "13":  # a packet for another namespace, or an acknowledgement of nothing
+            raise RefusedPacket("binary events are not supported; send the image as base64 text")
+        return Reaction()
+
+    def _join(self) -> tuple[str, ...]:
+        self._joined, self._left = True, False
+        return (_CONNECT if self._eio3 else _CONNECT + _compact({"sid": secrets.token_urlsafe(15)}),)
+
+    def _check(self, text: str) -> None:
+        """Raise RefusedPacket for what is no packet, and for too many packets."""
+        if text[:1] not in tuple("0123456") or (text[0] == "4" and text[1:2] not in tuple("0123456")):
+            raise RefusedPacket("a text that is no packet of Socket.IO")
+        if len(text) > limits.CONTROL_BYTES:  # parts of it would be sent back
+            raise RefusedPacket(f"{len(text)} characters in a packet that is not an event")
+        now = self._clock()
+        if now - self._packets_since > 1.0:
+            self._packets, self._packets_since = 0, now
+        self._packets += 1
+        if self._packets > _PACKETS_PER_SECOND:
+            raise RefusedPacket(f"more than {_PACKETS_PER_SECOND} packets a second")
+
+
+def read_telemetry(packet: str) -> TelemetryEvent | None:
+    """Return the telemetry event in a Socket.IO packet; None for any other event, which is ignored."""
+    event = _TELEMETRY_EVENT.fullmatch(packet)
+    if event is None:
+        return None
+    ack = f"43{event['id']}[]" if event["id"] else ""
+    try:
+        return TelemetryEvent(parse_telemetry(_first_argument(event["data"])), ack)
+    except ProtocolError as error:  # the car needs an answer all the same
+        return TelemetryEvent(error, ack)
+
+
+def holds_telemetry(text: str | bytes) -> bool:
+    """Return whether a websocket's message is a telemetry event, which is answered."""
+    return isinstance(text, str) and text.startswith(_EVENT) and _TELEMETRY_EVENT.match(text, 1) is not None
+
+
 def parse_telemetry(payload: Any) -> Telemetry | None:
     """Return the telemetry in the object of a telemetry event; None when the car is driven by hand and sends nothing.
 
@@ -79,6 +212,23 @@ def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
     return {name: text.replace(".", ",") for name, text in fields.items()} if decimal_comma else fields
 
 
+def event_text(name: str, fields: dict[str, str]) -> str:
+    """Return the packet of an event with one object."""
+    return _EVENT + _compact([name, fields])
+
+
+def _first_argument(data: str) -> Any:
+    """Return the object of an event: the value after its name in a JSON list, None if there is none."""
+    openings = data.count("[") + data.count("{")
+    if openings > limits.OPENING_BRACKETS:
+        raise ProtocolError(f"{openings} brackets, expected at most {limits.OPENING_BRACKETS}")
+    try:
+        _, *arguments = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"unreadable JSON: {error}") from None
+    return arguments[0] if arguments else None
+
+
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     """Return a field's number, and whether it is written with a decimal comma."""
     value = payload.get(name)
@@ -103,3 +253,8 @@ def _parse_text(name: str, text: str) -> tuple[float, bool]:
         return float(text), False  # an exponent, or NaN
     except ValueError:
         raise ProtocolError(f"{name} is {text!r}, expected a number") from None
+
+
+def _compact(value: Any) -> str:
+    """Return a value as JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"))

@@ -56,9 +56,9 @@ class _Recording(Generic[Row]):
 class Recorder(Generic[Row]):
     """Begins and ends recordings, and writes their rows.
 
-    open_files is called at the begin of each, and raises UserError. Rows are dropped and counted when more than
-    most_waiting wait for the disk. When the disk is full or gone, the recording ends and the drive goes on; on_failure
-    is called with the reason.
+    open_files is called at the begin of each, and raises UserError. from_start: the first one begins with the block.
+    Rows are dropped and counted when more than most_waiting wait for the disk. When the disk is full or gone, the
+    recording ends and the drive goes on; on_failure is called with the reason.
     """
 
     def __init__(
@@ -66,14 +66,17 @@ class Recorder(Generic[Row]):
         open_files: Callable[[], RowFiles[Row]],
         on_failure: Callable[[str], None] = lambda why: None,
         most_waiting: int = 256,
+        from_start: bool = False,
     ) -> None:
-        self._open_files, self._on_failure, self._most_waiting = open_files, on_failure, most_waiting
+        self._open_files, self._on_failure = open_files, on_failure
+        self._most_waiting, self._from_start = most_waiting, from_start
         self._recordings: list[_Recording[Row]] = []
         self._queue: queue.SimpleQueue[tuple[_Recording[Row], Row | None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # one begin or end at a time
         self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
 
     def __enter__(self) -> Self:
+        self.turn(self._from_start)
         self._thread.start()
         return self
 

@@ -6,15 +6,15 @@ model can be trained on it.
 
 import datetime
 import re
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 from bcclone.drive.driver import Decision
-from bcclone.drive.recorder import Recorder, RecordingFigures
+from bcclone.drive.recorder import Recorder
+from bcclone.drive.watch import Uncertainty
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.run_tables import (
@@ -28,90 +28,63 @@ from bcclone.recording.run_tables import (
 )
 from bcclone.system.errors import UserError
 
-_MOST_WAITING = 256  # frames that wait for the disk, or for their answer
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """A decision, and the name of its frame."""
+    """A decision whose control was sent, on a frame that can be read.
 
-    name: str
-    decision: Decision
-
-
-class RunRecorder:
-    """Records a drive; with a folder, it is on from the start.
-
-    Without one, the first start makes run-DATE_TIME. Each later start adds to the same folder. Entering it raises
-    UserError when the folder cannot be used.
+    seconds: latency of the answer; None by polling, or when the car was gone; taken: when the row was made.
     """
 
-    def __init__(
-        self, folder: Path | None = None, append: bool = False, on_failure: Callable[[str], None] = lambda why: None
-    ) -> None:
-        self._folder, self._append = folder, append
-        self._recorder: Recorder[RunRow] = Recorder(self._open, on_failure, _MOST_WAITING)
-        self._last = datetime.datetime.min
-        self._unanswered: OrderedDict[int, str] = OrderedDict()  # number of a frame -> its file name
-        self._latencies: deque[tuple[str, float]] = deque()  # file names and seconds that are to be written
+    decision: Decision
+    seconds: float | None = None
+    taken: datetime.datetime = field(default_factory=datetime.datetime.now)
 
-    def __enter__(self) -> Self:
-        if self._folder is not None:
-            self._recorder.turn(True)
-        self._recorder.__enter__()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._recorder.__exit__()
+def run_recorder(
+    folder: Path | None = None, append: bool = False, on_failure: Callable[[str], None] = lambda why: None
+) -> Recorder[RunRow]:
+    """Return the recorder of a drive; with a folder, it is on from the start.
 
-    def turn(self, on: bool) -> None:
-        """Start or pause; raises UserError."""
-        self._recorder.turn(on)
+    Without one, the first start makes run-DATE_TIME. Each later start adds to the same folder.
+    """
+    from_start, names = folder is not None, _FrameNames()
 
-    def figures(self) -> RecordingFigures:
-        """Return what has been recorded so far."""
-        return self._recorder.figures()
-
-    def record(self, decision: Decision) -> None:
-        """Queue a decision, if recording is on; returns at once. Decisions on unreadable frames are left out.
-
-        Files are named by the millisecond; a second frame in it takes the next one.
-        """
-        if not (self._recorder.on and decision.frame_readable):
-            return
-        now = datetime.datetime.now()
-        self._last = max(now.replace(microsecond=now.microsecond // 1000 * 1000), self._last + _MILLISECOND)
-        name = f"{self._last:%Y_%m_%d_%H_%M_%S}_{self._last.microsecond // 1000:03d}.jpg"
-        if len(self._unanswered) >= _MOST_WAITING:  # answers by polling have no latency, nor have lost cars
-            self._unanswered.popitem(last=False)
-        self._unanswered[decision.frame] = name
-        self._recorder.record(RunRow(name, decision))
-
-    def answered(self, frame: int, seconds: float) -> None:
-        """Keep the latency of the answer to a frame; does nothing when that frame was not recorded."""
-        if name := self._unanswered.pop(frame, None):
-            self._latencies.append((name, seconds))
-
-    def _open(self) -> "RunFiles":
-        folder = self._folder or Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
-        files = RunFiles(folder, self._append, self._latencies)
-        self._folder, self._append, self._last = folder, True, max(self._last, files.last)
+    def open_files() -> RunFiles:
+        nonlocal folder, append
+        files = RunFiles(folder or Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"), append, names)
+        folder, append = files.folder, True
         return files
+
+    return Recorder(open_files, on_failure, from_start=from_start)
+
+
+class _FrameNames:
+    """Names frames by the millisecond; a second frame in it takes the next one. last: when the newest was taken."""
+
+    def __init__(self) -> None:
+        self.last = datetime.datetime.min
+
+    def name(self, taken: datetime.datetime) -> str:
+        """Return the name of the next frame."""
+        self.last = max(taken.replace(microsecond=taken.microsecond // 1000 * 1000), self.last + _MILLISECOND)
+        return f"{self.last:%Y_%m_%d_%H_%M_%S}_{self.last.microsecond // 1000:03d}.jpg"
 
 
 class RunFiles:
     """The open files of a run folder; raises UserError when the folder is in use already.
 
-    Each frame is complete before its row is written, so a killed run is a valid recording. latencies: file names and
-    seconds, written with the next row. last: when the newest frame in the folder was taken.
+    Each frame is complete before its row is written, so a killed run is a valid recording. names: of the frames, which
+    follow the frames in the folder.
     """
 
-    def __init__(self, folder: Path, append: bool, latencies: deque[tuple[str, float]]) -> None:
-        self.folder, self._latencies = folder, latencies
+    def __init__(self, folder: Path, append: bool, names: _FrameNames) -> None:
+        self.folder, self._names = folder, names
         with ExitStack() as files:
             try:
-                self.last = _prepare(folder, append)
+                names.last = max(names.last, _prepare(folder, append))
                 self._log: IO[bytes] = files.enter_context((folder / LOG_NAME).open("ab", buffering=0))
                 self._drivers = files.enter_context(SidecarWriter(DRIVERS, folder))
                 self._answers = files.enter_context(SidecarWriter(ANSWERS, folder))
@@ -121,41 +94,33 @@ class RunFiles:
         self._uncertainties: SidecarWriter | None = None  # only a drive with a monitor has this table
 
     def close(self) -> None:
-        """Write the latencies of the answers that have been sent, and close the files."""
-        with self._files:
-            self._write_latencies()
+        """Close the files."""
+        self._files.close()
 
     def write(self, row: RunRow) -> None:
-        """Write a frame and its row."""
-        self._write_latencies()
-        decision = row.decision
-        frame, temporary = self.folder / row.name, self.folder / f".{row.name}.partial"
+        """Write a frame, its row of the log, and its rows of the other tables."""
+        name, decision = self._names.name(row.taken), row.decision
+        frame, temporary = self.folder / name, self.folder / f".{name}.partial"
         try:
             temporary.write_bytes(decision.telemetry.jpeg)
             temporary.replace(frame)
         finally:
             temporary.unlink(missing_ok=True)
         try:
-            self._drivers.append(decision.by.row(row.name))  # first, so that each row of the log has one
-            append_line(self._log, _log_row(row.name, decision))
-            self._write_uncertainty(row)
+            self._drivers.append(decision.by.row(name))
+            if row.seconds is not None:
+                self._answers.append(answer_row(name, row.seconds))
+            if decision.uncertainty is not None:
+                self._write_uncertainty(name, decision.uncertainty)
+            append_line(self._log, _log_row(name, decision))  # last, so that each row of the log has the others
         except OSError:
             frame.unlink(missing_ok=True)
             raise
 
-    def _write_uncertainty(self, row: RunRow) -> None:
-        uncertainty = row.decision.uncertainty
-        if uncertainty is None:
-            return
+    def _write_uncertainty(self, name: str, uncertainty: Uncertainty) -> None:
         if self._uncertainties is None:
             self._uncertainties = self._files.enter_context(SidecarWriter(UNCERTAINTY, self.folder))
-        self._uncertainties.append(
-            uncertainty_row(row.name, uncertainty.score, uncertainty.average, uncertainty.uncertain)
-        )
-
-    def _write_latencies(self) -> None:
-        while self._latencies:
-            self._answers.append(answer_row(*self._latencies.popleft()))
+        self._uncertainties.append(uncertainty_row(name, uncertainty.score, uncertainty.average, uncertainty.uncertain))
 
 
 def _log_row(name: str, decision: Decision) -> str:

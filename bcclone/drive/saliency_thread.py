@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import cv2
@@ -10,13 +11,20 @@ import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.driver import ModelPolicy
-from bcclone.drive.page.page_state import SaliencyState
 
 logger = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 0.2
 _COLOR_BGR = (90, 255, 80)
 _MAX_ALPHA = 220  # of 255, so that the frame shows through
+
+
+@dataclass(frozen=True)
+class SaliencyState:
+    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
+
+    on: bool
+    unavailable: str
 
 
 class SaliencyThread:
@@ -114,10 +122,10 @@ def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, by
 
 def seen_region_of(policy: ModelPolicy) -> tuple[float, float, float, float]:
     """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
-    from bcclone.model.saliency import seen_region
-
     if policy.model is None:  # an ONNX file, which takes whole frames
         return 0.0, 0.0, 1.0, 1.0
+    from bcclone.model.saliency import seen_region
+
     try:
         return seen_region(policy.model, policy.preprocessing)
     except Exception as error:  # as above

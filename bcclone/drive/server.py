@@ -2,14 +2,19 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_page import DrivePage
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
-from bcclone.drive.driver import ModelPolicy
+from bcclone.drive.driver import Driver, ModelPolicy
 from bcclone.drive.page.app import make_app
 from bcclone.drive.page.pages import OpenPages
-from bcclone.drive.session import open_session
+from bcclone.drive.run_folder import run_recorder
+from bcclone.drive.saliency_thread import make_saliency_thread
+from bcclone.drive.stats import DriveStats
 from bcclone.drive.watch import Watch
+from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from bcclone.drive.wire.service import DriveService
 from bcclone.drive.wire.web_server import WebServer, load_host
@@ -55,17 +60,25 @@ def serve_policy(
     host, access = load_host(settings.async_mode), Access(settings.host, settings.token, settings.allow_from)
     if settings.async_mode == "eventlet":
         notify("note: eventlet's support, and this mode, end in April 2027; without --async-mode, threads serve")
+    hands = PageHands()
+    arbiter = ConnectionArbiter(Driver(policy, settings.speed, hands, watch))
+    stats = DriveStats(arbiter, settings.max_latency_ms)
     with (
         WebServer(host, (settings.host, settings.port), access, notify, stop) as server,
-        open_session(policy, settings, watch) as session,
+        run_recorder(settings.run_folder, settings.append, stats.warn) as recorder,
+        make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
     ):
-        service = DriveService(session, settings.async_mode, server)
-        page = DrivePage(session, service)
+        service = DriveService(arbiter, stats, recorder, server, settings.async_mode)
+        page = DrivePage(service, hands, saliency, policy)
         app = service.with_page(make_app(page, OpenPages(page, host), server))
         server.notify(
             f"listening on {server.address}; start the simulator, choose a track and AUTONOMOUS MODE\n"
             f"watch it drive: {server.url}"
         )
         server.run(app, service.check_sessions, service.driving_peer)
-        session.arbiter.end()
-    return session.result()
+        arbiter.end()
+    recorded = recorder.figures()
+    folder = None if recorded.folder is None else Path(recorded.folder)
+    return DriveResult(
+        arbiter.driver.answered, arbiter.driver.faults, folder, recorded.recorded, recorded.dropped, recorded.failure
+    )

@@ -1,4 +1,4 @@
-"""Count decisions, latencies and warnings for the web page and the log. No sockets, no files."""
+"""Count replies, latencies and warnings for the web page and the log. No sockets, no files."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.page.page_state import PageWarning
 from bcclone.drive.protocol import Telemetry
@@ -18,6 +19,7 @@ _LATENCIES = 1000  # answers that p50 and p99 are computed from
 _MAX_WARNINGS = 8
 _RATE_SECONDS = 2.0
 _PERCENTILES_EVERY = 0.5
+_SILENT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,55 +65,60 @@ class UncertaintyFigures:
 
 
 @dataclass(frozen=True)
-class LiveFigures:
-    """The figures of a moment, as the page shows them; the figures of a car are None while none is connected.
+class DriveFigures:
+    """What a drive adds to the page's state; docs/reference/page.md describes the fields.
 
-    seconds, first_answer_seconds: since the server began; frames_per_second: answers per second, of the last 2 s;
-    warnings: the newest first; uncertainty: None without a monitor.
+    The figures of a car are None while none is connected.
     """
 
     seconds: float
-    first_answer_seconds: float | None
+    connection: str
+    dialect: str
+    clients: int
+    waiting_cars: int
+    autonomous: bool
     frames: int
+    first_answer_seconds: float | None
     frames_per_second: float
+    answered: int
+    faults: int
+    wakeups: int
     speed_mph: float | None
     steering_degrees: float | None
     steering_model: float | None
     steering_sent: float | None
     throttle: float | None
     target_speed_mph: float | None
+    speed_rule: str
     latency_ms: LatencyFigures
     warnings: tuple[PageWarning, ...]
-    uncertainty: UncertaintyFigures | None = None
+    uncertainty: UncertaintyFigures | None
 
 
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    max_latency_ms: slower answers are counted, 0 for none; when_uncertain: what the car does then
+    arbiter: knows which car drives; max_latency_ms: slower answers are counted, 0 for none.
     """
 
     def __init__(
-        self,
-        max_latency_ms: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
-        when_uncertain: str = "ignore",
+        self, arbiter: ConnectionArbiter, max_latency_ms: float = 0.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._when_uncertain = when_uncertain
-        self.max_latency_ms = max_latency_ms
+        self._arbiter, self._max_latency_ms = arbiter, max_latency_ms
         self._clock, self._began = clock, clock()
         self._lock = threading.Lock()
-        self._decision: Decision | None = None
+        self._sid = ""  # of the car that was answered last; the next five values are about it
         self._telemetry: Telemetry | None = None
+        self._decision: Decision | None = None
+        self._key_held = False
+        self._latency: float | None = None
+        self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
         self._history: deque[HistoryPoint] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
-        self._latency: float | None = None  # of the last answer to the car that drives
-        self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
         self._warnings: dict[str, PageWarning] = {}
         self._percentiles: tuple[float | None, float | None] = (None, None)
         self._percentiles_at = -1.0
         self.frames = self.slow = 0
-        self.key_held = False
         self.first_answer_seconds: float | None = None
 
     @property
@@ -123,49 +130,19 @@ class DriveStats:
     def jpeg(self) -> tuple[int, bytes]:
         """Return the number of the last frame, from 1, and the frame; b"" when no car drives."""
         with self._lock:
-            return self.frames, self._telemetry.jpeg if self._telemetry else b""
+            telemetry = self._telemetry if self._is_driving() else None
+            return self.frames, telemetry.jpeg if telemetry else b""
 
-    def decided(self, decision: Decision) -> None:
-        """Count a decision of the driver."""
-        with self._lock:
-            self._decision, self.key_held = decision, False
-            self._count(decision.telemetry)
-        if decision.repeated:
-            self.warn("the model is too slow for this machine: frames that waited got the steering of an earlier one")
-        if decision.fault:
-            self.warn(f"{decision.fault}; steering decays, the throttle is closed")
-
-    def driven_by_hand(self, telemetry: Telemetry | None) -> None:
-        """Count a telemetry while the model does not drive; None: a driving key is held, and nothing is reported."""
-        with self._lock:
-            self._decision, self.key_held = None, telemetry is None
-            if telemetry is not None:
-                self._count(telemetry)
-
-    def car_changed(self) -> None:
-        """Drop the figures of the car that drove until now: it has left, or another one drives."""
-        with self._lock:
-            self._decision = self._telemetry = self._latency = None
-            self.key_held = False
-            self._answers.clear()
-
-    def answered(self, decision: Decision | None, seconds: float) -> None:
-        """Count an answer that has been sent.
-
-        decision: the one that it carried, None when the model decided nothing; seconds: its latency.
-        """
-        milliseconds = seconds * 1000
-        with self._lock:
-            if self.first_answer_seconds is None:
-                self.first_answer_seconds = round(self.seconds, 2)
-            self._latencies.append(milliseconds)
-            self._answers.append(self.seconds)
-            if self._telemetry is not None:  # None: the car has left meanwhile
-                self._latency = milliseconds
-                self._remember(decision, milliseconds)
-        if 0 < self.max_latency_ms < milliseconds:
-            self.slow += 1
-            self.warn(f"answers that took longer than {self.max_latency_ms:g} ms")
+    def answered(self, sid: str, reply: Reply, seconds: float | None) -> None:
+        """Count a reply that has been sent to a connection. seconds: its latency, None by polling."""
+        if reply.fault:
+            self.warn(reply.fault)
+        if reply.drives:
+            with self._lock:
+                self._keep(sid, reply)
+                if seconds is not None:
+                    self._count_latency(reply.decision, seconds * 1000)
+            self._warn_of(reply.decision, seconds or 0.0)
 
     def warn(self, text: str) -> None:
         """Add a warning; the same text again is only counted."""
@@ -175,23 +152,40 @@ class DriveStats:
             while len(self._warnings) > _MAX_WARNINGS:
                 del self._warnings[next(iter(self._warnings))]
 
-    def figures(self) -> LiveFigures:
-        """Return the current figures."""
+    def figures(self, dialect: str = "", clients: int = 0) -> DriveFigures:
+        """Return the current figures. dialect: of the car that drives; clients: number of open sessions."""
+        arbiter, driver = self._arbiter, self._arbiter.driver
         with self._lock:
-            telemetry, decision = self._telemetry, self._decision
-            latency = None if self._latency is None else round(self._latency, 2)
-            return LiveFigures(
+            drives = self._is_driving()
+            telemetry, decision, latency = (
+                (self._telemetry, self._decision, self._latency) if drives else (None, None, None)
+            )
+            return DriveFigures(
                 seconds=round(self.seconds, 1),
-                first_answer_seconds=self.first_answer_seconds,
+                connection=self._connection(drives),
+                dialect=dialect,
+                clients=clients,
+                waiting_cars=arbiter.waiting,
+                autonomous=arbiter.autonomous,
                 frames=self.frames,
-                frames_per_second=self._rate(),
+                first_answer_seconds=self.first_answer_seconds,
+                frames_per_second=self._rate() if drives else 0.0,
+                answered=driver.answered,
+                faults=driver.faults,
+                wakeups=arbiter.wakeups,
                 speed_mph=telemetry.speed_mph if telemetry else None,
                 steering_degrees=telemetry.steering_degrees if telemetry else None,
                 steering_model=decision.steering if decision else None,
                 steering_sent=decision.control.steering if decision else None,
                 throttle=decision.control.throttle if decision else None,
                 target_speed_mph=decision.set_speed_mph if decision else None,
-                latency_ms=LatencyFigures(latency, *self._latency_percentiles(), self.slow, self.max_latency_ms),
+                speed_rule=driver.controller.settings.rule,
+                latency_ms=LatencyFigures(
+                    None if latency is None else round(latency, 2),
+                    *self._latency_percentiles(),
+                    self.slow,
+                    self._max_latency_ms,
+                ),
                 warnings=tuple(reversed(self._warnings.values())),
                 uncertainty=self._uncertainty(decision),
             )
@@ -202,22 +196,63 @@ class DriveStats:
         with self._lock:
             return [point for point in self._history if point.seconds > after]
 
+    def _is_driving(self) -> bool:
+        """Return whether the car that was answered last drives; it may have left, or another one drives."""
+        return self._sid == self._arbiter.driving_sid
+
+    def _connection(self, drives: bool) -> str:
+        arbiter = self._arbiter
+        if arbiter.driving_sid is None:
+            return "none"
+        if arbiter.silent_seconds > _SILENT_SECONDS:
+            return "silent"
+        if not arbiter.autonomous:
+            return "handed over"
+        return "key held" if drives and self._key_held else "driving"
+
     def _uncertainty(self, decision: Decision | None) -> UncertaintyFigures | None:
         uncertainty = decision.uncertainty if decision else None
         if uncertainty is None:
             return None
+        rule = self._arbiter.driver.controller.settings.when_uncertain
         return UncertaintyFigures(
-            uncertainty.score, uncertainty.average, uncertainty.threshold, uncertainty.uncertain, self._when_uncertain
+            uncertainty.score, uncertainty.average, uncertainty.threshold, uncertainty.uncertain, rule
         )
 
-    def _count(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-        self.frames += 1
+    def _keep(self, sid: str, reply: Reply) -> None:
+        """Keep the last reply to the car that drives, for the figures."""
+        if sid != self._sid:
+            self._sid, self._key_held = sid, False
+            self._telemetry = self._decision = self._latency = None
+            self._answers.clear()
+        if not reply.fault:
+            self._decision, self._key_held = reply.decision, reply.telemetry is None
+        if reply.telemetry is not None:
+            self._telemetry = reply.telemetry
+            self.frames += 1
 
-    def _remember(self, decision: Decision | None, latency_ms: float) -> None:
+    def _count_latency(self, decision: Decision | None, milliseconds: float) -> None:
+        if self.first_answer_seconds is None:
+            self.first_answer_seconds = round(self.seconds, 2)
+        self._latency = milliseconds
+        self._latencies.append(milliseconds)
+        self._answers.append(self.seconds)
+        self.slow += 0 < self._max_latency_ms < milliseconds
+        if decision is not None and self._is_driving():
+            self._remember(decision, milliseconds)
+
+    def _warn_of(self, decision: Decision | None, seconds: float) -> None:
+        if decision is not None and decision.repeated:
+            self.warn("the model is too slow for this machine: frames that waited got the steering of an earlier one")
+        if decision is not None and decision.fault:
+            self.warn(f"{decision.fault}; steering decays, the throttle is closed")
+        if 0 < self._max_latency_ms < seconds * 1000:
+            self.warn(f"answers that took longer than {self._max_latency_ms:g} ms")
+
+    def _remember(self, decision: Decision, latency_ms: float) -> None:
         """Add a point to the history when the last one is old enough."""
         now = self.seconds
-        if decision is None or (self._history and now - self._history[-1].seconds < _HISTORY_STEP):
+        if self._history and now - self._history[-1].seconds < _HISTORY_STEP:
             return
         speed, control = decision.telemetry.speed_mph, decision.control
         values = (speed, decision.set_speed_mph, decision.steering, control.steering, control.throttle, latency_ms)

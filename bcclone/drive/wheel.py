@@ -1,6 +1,7 @@
 """Turn what persons' hands do into steering, and decide who has the wheel: a model or a person, and at which page.
 
-Drives and plays share this module. HandInput in, SteeredBy out, once a frame. No sockets, no files.
+Drives and plays share this module. Hands and the model's control in, the car's control out, once a frame. No sockets,
+no files.
 """
 
 import math
@@ -59,22 +60,14 @@ class HandInput:
 RELEASED = HandInput()
 
 
-@dataclass(frozen=True)
-class HandControl:
-    """What the person's hands ask for, -1 to 1 each; None: they are off the wheel, or off the pedals."""
-
-    steering: float | None
-    throttle: float | None
-
-
 class HandControls:
     """Follows a person's hands in steps of 0.02 s; held keys turn the wheel as the simulator's keys do."""
 
     def __init__(self) -> None:
         self._steering = self._throttle = 0.0  # of the keys
 
-    def advance(self, hands: HandInput, steps: int) -> HandControl:
-        """Return the control after so many steps of 0.02 s with these controls in use."""
+    def advance(self, hands: HandInput, steps: int) -> HandInput:
+        """Return the positions after so many steps of 0.02 s with these controls in use; None: hands, or feet, off."""
         for _ in range(steps):
             self._steering = _pressed(self._steering, hands.steering_key, STEERING_STEP)
             if not hands.steering_key:
@@ -82,7 +75,7 @@ class HandControls:
             self._throttle = _pressed(self._throttle, hands.throttle_key, THROTTLE_STEP)
             if not hands.throttle_key:
                 self._throttle = _released(self._throttle, THROTTLE_STEP)
-        return HandControl(self._steer(hands), self._pedals(hands))
+        return HandInput(self._steer(hands), self._pedals(hands))
 
     def _steer(self, hands: HandInput) -> float | None:
         if hands.steering is not None:
@@ -113,14 +106,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True)
-class SteeredBy:
-    """A control, and who gave its steering."""
-
-    control: Control
-    by: DrivenRow
-
-
 class Wheel:
     """Chooses between a model's steering and a person's, and hands the wheel over without a jerk.
 
@@ -130,25 +115,24 @@ class Wheel:
     """
 
     def __init__(self, count: int = 0) -> None:
-        self.kept = False
-        self.count = count
-        self.by, self._hands = BY_MODEL, HandControls()
-        self._driver = ""
+        self.kept, self.count, self.by = False, count, BY_MODEL
+        self._hands, self._driver = HandControls(), ""
         self._steering, self._handing_over = 0.0, False
 
-    def turn(self, hands: HandInput, steps: int, model: Control | None) -> SteeredBy:
+    def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
         """Return the control of the next frame, after so many steps of 0.02 s. model: the model's, None without one."""
         person = self._hands.advance(hands, steps)
         driver = HUMAN if model is None or person.steering is not None or self.kept else MODEL
         if driver != self._driver:
             self._handing_over = bool(self._driver)
             self._driver = driver
-            self.count += driver == HUMAN and model is not None
+            takes_over = driver == HUMAN and model is not None
+            self.count += takes_over
+            self.by = DrivenRow(driver, self.count if takes_over else None)
         steering = person.steering if driver == HUMAN else model.steering if model else None
         self._steering = self._limited(steering or 0.0)
-        self.by = DrivenRow(driver, self.count if driver == HUMAN and model is not None else None)
         throttle = (model.throttle if model else 0.0) if person.throttle is None else person.throttle
-        return SteeredBy(Control(self._steering, throttle), self.by)
+        return Control(self._steering, throttle)
 
     def _limited(self, steering: float) -> float:
         if not self._handing_over:
@@ -229,8 +213,8 @@ class PageHands:
                 raise ValueError("another page steers; this one only watches")
             self._mover, self._input, self._moved = page, (number, hands), self._clock()
 
-    def control(self, model: Control) -> SteeredBy:
-        """Return the control of the next frame of a drive, and who steers. model: the model's."""
+    def control(self, model: Control) -> Control:
+        """Return the control of the next frame of a drive; `by` says who steers. model: the model's control."""
         with self._lock:
             now = self._clock()
             steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _MOST_STEPS)

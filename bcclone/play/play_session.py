@@ -2,18 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.page.messages import ControlChanges
-from bcclone.drive.page.page_state import PageContents, PageFrame, PageState, PageWarning, SaliencyState
+from bcclone.drive.page.page_state import (
+    ControlChanges,
+    PageContents,
+    PageFrame,
+    PageSession,
+    PageState,
+    PageWarning,
+)
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
 from bcclone.play.play_files import PlayedRow
 from bcclone.play.play_world import LapFigures, PlayedWorld, WorldPace
@@ -52,11 +56,11 @@ class PlayFigures:
     warnings: tuple[PageWarning, ...]
 
 
-class PlaySession:
-    """A car that is driven until the session ends, as its pages know it (PageSession).
+class PlaySession(PageSession):
+    """A car that is driven until the session ends, as its pages know it.
 
-    driver: the model and its controller, None if only a person drives. hands: at the pages, and the wheel that they
-    share with the model. on_frame: called after each frame. paused, put_back: set by pages.
+    hands: at the pages, and the wheel that they share with the model. on_frame: called after each frame. paused,
+    put_back: set by pages.
     """
 
     def __init__(
@@ -67,10 +71,8 @@ class PlaySession:
         driver: Driver | None = None,
         on_frame: Callable[[], None] = lambda: None,
     ) -> None:
-        self.world, self.recorder, self.contents, self.driver = world, recorder, contents, driver
-        self.on_frame = on_frame
-        self.hands = PageHands(shared=False)
-        self.saliency: SaliencyThread | None = None
+        super().__init__(contents, PageHands(shared=False), recorder, driver)
+        self.world, self.on_frame = world, on_frame
         self.frames = 0
         self.paused = self.put_back = False
         self._pace, self._over = WorldPace(), threading.Event()
@@ -102,18 +104,9 @@ class PlaySession:
         """Return the newest frame and the state with it."""
         return self._newest
 
-    def history(self) -> Sequence[Any]:
-        """Return no points: the page of a play has no plots."""
-        return ()
-
     def set(self, changes: ControlChanges) -> None:
         """Set some controls; raises ValueError or UserError with the reason when that is not possible."""
-        if changes.saliency is not None and self.saliency is not None:
-            self.saliency.on = changes.saliency
-        if changes.recording is not None:
-            self.recorder.turn(changes.recording)
-        if changes.set_speed_mph is not None and self.driver is not None:
-            self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
+        super().set(changes)
         if changes.kept is not None:
             self.hands.wheel.kept = changes.kept
         if changes.paused is not None:
@@ -168,8 +161,8 @@ class PlaySession:
         """Advance the world to the present, with the steering of whoever drives now."""
         steps = self._pace.due()
         model = self._decision.control if self._decision else _RELEASED if self.driver else None
-        turn = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
-        self.world.drive(turn.control.steering, turn.control.throttle, steps)
+        control = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
+        self.world.drive(control.steering, control.throttle, steps)
 
     def _hands_asleep(self) -> HandInput:
         """Return what the hands would do to stop the car on its road, while no page sends anything."""
@@ -198,8 +191,7 @@ class PlaySession:
 
     def _show(self, mode: str, number: int) -> None:
         self.frames += 1
-        overlay = self.saliency.png if self.saliency else b""
-        self._newest = PageFrame(self.frames, self._jpeg, overlay, self._state(mode, number))
+        self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), self._state(mode, number))
         self.on_frame()
 
     def state(self) -> PageState:
@@ -228,16 +220,7 @@ class PlaySession:
             frames_per_second=self._pace.frames_per_second,
             warnings=tuple(map(PageWarning, self._warnings(mode))),
         )
-        return PageState(
-            driver=self.hands.by.driver,
-            take_over=self.hands.by.take_over,
-            set_speed_mph=None if self.driver is None else self.driver.controller.set_speed_mph,
-            recording=self.recorder.figures(),
-            saliency=self.saliency.state if self.saliency else SaliencyState(False, "no model drives"),
-            sees=self.contents.sees,
-            region=None,
-            figures=(figures,),
-        )
+        return self.state_with(figures)
 
     def _warnings(self, mode: str) -> list[str]:
         """Return what the person needs to know now."""

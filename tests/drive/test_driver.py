@@ -53,15 +53,15 @@ def test_steering_is_clipped(steering, sent):
 
 @pytest.mark.parametrize("jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))])
 def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg):
-    decisions = []
-    driver = Driver(Steering(-0.5), SpeedSettings(25), decisions.append)
+    driver = Driver(Steering(-0.5), SpeedSettings(25))
     driver.decide(telemetry())
-    controls = [driver.decide(telemetry(jpeg)).control for _ in range(30)]
+    decisions = [driver.decide(telemetry(jpeg)) for _ in range(30)]
+    controls = [decision.control for decision in decisions]
     assert [control.steering for control in controls[:3]] == pytest.approx([-0.4, -0.32, -0.256])
     assert abs(controls[-1].steering) < 0.001
     assert {control.throttle for control in controls} == {0.0}
     assert driver.faults == 30
-    assert all(decision.steering is None and "camera frame" in decision.fault for decision in decisions[1:])
+    assert all(decision.steering is None and "camera frame" in decision.fault for decision in decisions)
 
 
 @pytest.mark.parametrize("answer", [math.nan, math.inf, RuntimeError("out of memory")])
@@ -72,10 +72,9 @@ def test_failing_inference_gets_a_safe_answer(answer):
     assert driver.decide(telemetry()).control.steering == pytest.approx(0.1)
 
 
-def test_decisions_are_numbered_and_reported_with_the_speed_to_hold():
-    decisions = []
-    driver = Driver(Steering(0.5, 0.5), SpeedSettings(20), decisions.append)
-    assert [driver.decide(telemetry()), driver.decide(telemetry())] == decisions
+def test_decisions_are_numbered_and_say_the_speed_to_hold():
+    driver = Driver(Steering(0.5, 0.5), SpeedSettings(20))
+    decisions = [driver.decide(telemetry()), driver.decide(telemetry())]
     assert [decision.frame for decision in decisions] == [1, 2]
     decision = decisions[0]
     assert decision.telemetry.jpeg == FRAME
@@ -86,14 +85,6 @@ def test_decisions_are_numbered_and_reported_with_the_speed_to_hold():
 def test_the_speed_to_hold_follows_the_policys_answer(law):
     driver = Driver(Steering(*[law.answer] * 2), law.settings)
     assert driver.decide(telemetry()).set_speed_mph == pytest.approx(law.held_mph)
-
-
-def test_a_failing_recorder_costs_the_car_no_answer(caplog):
-    def fail(decision):
-        raise RuntimeError("no room")
-
-    assert Driver(Steering(0.25), SpeedSettings(25), fail).decide(telemetry()).control.steering == 0.25
-    assert "no room" in caplog.text
 
 
 def test_a_long_error_of_the_model_is_shortened():
@@ -172,43 +163,36 @@ class Slow:
         pass
 
 
-def slow_driver(seconds):
-    policy, decisions = Slow(seconds), []
-    return policy, Driver(policy, SpeedSettings(25), decisions.append), decisions
-
-
 def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
-    policy, driver, decisions = slow_driver(0.06)
-    for late in (False, True, True, True, False, True):
-        driver.decide(telemetry(), late)
+    policy = Slow(0.06)
+    driver = Driver(policy, SpeedSettings(25))
+    decisions = [driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)]
     assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
     assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
     assert policy.seen == 4
 
 
 def test_another_car_does_not_get_the_steering_of_the_one_before():
-    policy, driver, decisions = slow_driver(0.06)
+    policy = Slow(0.06)
+    driver = Driver(policy, SpeedSettings(25))
     for _ in range(3):
         driver.decide(telemetry())
     assert driver.too_slow
     driver.forget()
     assert not driver.too_slow
-    driver.decide(telemetry(), late=True)
+    assert not driver.decide(telemetry(), late=True).repeated
     assert policy.seen == 4
-    assert not any(decision.repeated for decision in decisions)
 
 
 def test_on_a_fast_machine_the_network_sees_every_frame():
-    policy, driver, decisions = slow_driver(0.0)
-    for _ in range(6):
-        driver.decide(telemetry(), late=True)
+    policy = Slow(0.0)
+    driver = Driver(policy, SpeedSettings(25))
+    assert not any(driver.decide(telemetry(), late=True).repeated for _ in range(6))
     assert policy.seen == 6
-    assert not any(decision.repeated for decision in decisions)
 
 
 def test_an_unreadable_frame_is_not_repeated():
-    _, driver, decisions = slow_driver(0.06)
-    for jpeg in (FRAME, FRAME, FRAME, b"garbage"):
-        driver.decide(telemetry(jpeg), late=True)
-    assert "bad camera frame" in decisions[-1].fault
-    assert not decisions[-1].repeated
+    driver = Driver(Slow(0.06), SpeedSettings(25))
+    *_, last = (driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage"))
+    assert "bad camera frame" in last.fault
+    assert not last.repeated

@@ -3,12 +3,10 @@
 The page in a browser is tested in test_drive_page.py.
 """
 
-import base64
 import contextlib
 import json
 import re
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +15,7 @@ import requests
 import websocket
 
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.images import Preprocessing, encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_page import DrivePage
@@ -25,9 +23,9 @@ from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
 from bcclone.drive.page.app import make_app
 from bcclone.drive.page.pages import OpenPages
-from bcclone.drive.run_folder import RunRecorder
+from bcclone.drive.protocol import Telemetry
+from bcclone.drive.run_folder import run_recorder
 from bcclone.drive.saliency_thread import SaliencyThread
-from bcclone.drive.session import DriveSession
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
@@ -38,11 +36,12 @@ from tests.pages import FakePage
 from tests.processes import wait_for
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
-TELEMETRY = {"steering_angle": "1.0000", "throttle": "0.2000", "speed": "12.5000"}
 
 
 class Straight:
     """A policy that always returns the same steering."""
+
+    model, preprocessing = None, Preprocessing()
 
     def answer(self, frame):
         return Answer(0.25)
@@ -51,28 +50,20 @@ class Straight:
         pass
 
 
-def make_session(mask=None, unavailable="it has no convolution"):
-    stats = DriveStats()
+def make_page(clock=time.monotonic):
+    """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no saliency."""
     hands = PageHands()
-    arbiter = ConnectionArbiter(
-        Driver(Straight(), SpeedSettings(25.0), stats.decided, hands),
-        stats.driven_by_hand,
-        on_change=stats.car_changed,
-    )
-    saliency = SaliencyThread(lambda: stats.jpeg, mask, unavailable)
-    seen = (0.0, 0.0, 1.0, 1.0)
-    return DriveSession(arbiter, hands, stats, RunRecorder(), saliency, "320x160 -> 128x128 RGB", seen)
+    arbiter = ConnectionArbiter(Driver(Straight(), SpeedSettings(25.0), hands))
+    stats = DriveStats(arbiter, clock=clock)
+    cars = SimpleNamespace(arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1)
+    saliency = SaliencyThread(lambda: stats.jpeg, None, "it has no convolution")
+    return DrivePage(cars, hands, saliency, Straight())
 
 
-def make_page(session=None):
-    """Return the page of a session whose car speaks as the Unity simulator."""
-    return DrivePage(session or make_session(), SimpleNamespace(dialect="Unity simulator", clients=1))
-
-
-def make_client(session=None, token="", waits=None):
+def make_client(page=None, token="", waits=None):
     """Return a client of the page's addresses."""
     host = SimpleNamespace(sleep=(waits if waits is not None else []).append)
-    page, server = make_page(session), SimpleNamespace(access=Access(token=token), host=host)
+    page, server = page or make_page(), SimpleNamespace(access=Access(token=token), host=host)
     return make_app(page, OpenPages(page, host), server).test_client()
 
 
@@ -172,16 +163,12 @@ def test_the_page_loads_nothing_from_other_hosts():
 
 def test_the_history_covers_the_last_60_seconds():
     seconds = [0.0]
-    stats = DriveStats(clock=lambda: seconds[0])
-    session = make_session()
-    arbiter = ConnectionArbiter(Driver(Straight(), SpeedSettings(25.0), stats.decided))
-    client = make_client(replace(session, arbiter=arbiter, stats=stats))
+    page = make_page(clock=lambda: seconds[0])
+    client, cars = make_client(page), page.cars
     assert client.get("/history").json == []
-    telemetry = TELEMETRY | {"image": base64.b64encode(FRAME).decode()}
     for count in range(1000):
         seconds[0] = 1.0 + count * 0.15
-        decision = arbiter.answer("car", telemetry).decision
-        stats.answered(decision, 0.002)
+        cars.stats.answered("car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002)
     points = client.get("/history").json
     assert points[-1]["seconds"] == pytest.approx(seconds[0])
     assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60

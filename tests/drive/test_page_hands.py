@@ -1,5 +1,7 @@
 """A person at a page of a drive takes over and gives the wheel back; of the pages of a play one drives."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from bcclone.drive.protocol import Control
@@ -31,14 +33,15 @@ def hands(clock):
 
 
 def steer(hands, clock, frames, model=MODEL_STEERS, hold=None):
-    """Return the controls of so many frames, 0.04 s apart."""
-    given = []
+    """Return the control of so many frames, 0.04 s apart, and who steered each."""
+    frames_driven = []
     for _ in range(frames):
         clock.seconds += 0.04
         if hold:
             hands.move("a", hold)
-        given.append(hands.control(model))
-    return given
+        control = hands.control(model)
+        frames_driven.append(SimpleNamespace(control=control, by=hands.by))
+    return frames_driven
 
 
 def test_the_model_drives_while_nobody_touches_the_wheel(hands, clock):

@@ -1,4 +1,4 @@
-"""Telemetry and steer events, as literal texts."""
+"""Telemetry, steer events and the other packets of each dialect, as literal texts."""
 
 import base64
 import json
@@ -6,10 +6,25 @@ import re
 
 import pytest
 
-from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer, parse_telemetry
+from bcclone.drive.protocol import (
+    Control,
+    ProtocolError,
+    Reaction,
+    SocketIOConnection,
+    Telemetry,
+    TelemetryEvent,
+    event_text,
+    format_steer,
+    holds_telemetry,
+    parse_telemetry,
+)
+from bcclone.drive.wire import limits
+from bcclone.drive.wire.limits import RefusedPacket
+from bcclone.drive.wire.polling import TelemetryPacket
 
 JPEG = b"\xff\xd8 picture \xff\xd9"
 IMAGE = base64.b64encode(JPEG).decode()
+TELEMETRY = Telemetry(-3.75, 0.3, 12.5, JPEG, decimal_comma=False)
 
 
 def telemetry(**changes):
@@ -19,7 +34,7 @@ def telemetry(**changes):
 
 
 def test_telemetry_with_decimal_points_is_read():
-    assert parse_telemetry(telemetry()) == Telemetry(-3.75, 0.3, 12.5, JPEG, decimal_comma=False)
+    assert parse_telemetry(telemetry()) == TELEMETRY
 
 
 def test_telemetry_with_decimal_commas_is_read():
@@ -130,3 +145,191 @@ def test_a_control_out_of_range_cannot_be_made(value):
         Control(value, 0.0)
     with pytest.raises(ValueError, match="expected -1 to 1"):
         Control(0.0, value)
+
+
+def decoded(text):
+    """Read a packet that came by polling."""
+    packet = TelemetryPacket(encoded_packet=text)
+    return packet.packet_type, packet.namespace, packet.id, packet.data
+
+
+@pytest.mark.parametrize(
+    ("text", "identity", "event"),
+    [
+        (f'2["telemetry",{json.dumps(telemetry())}]', None, TelemetryEvent(TELEMETRY)),
+        (f'2 [ "telemetry" , {json.dumps(telemetry())}, 2]', None, TelemetryEvent(TELEMETRY)),
+        ('2["telemetry",null]', None, TelemetryEvent(None)),
+        ('2["telemetry"]', None, TelemetryEvent(None)),
+        ('27["telemetry",{}]', 7, TelemetryEvent(None, "437[]")),
+    ],
+)
+def test_a_telemetry_event_is_read(text, identity, event):
+    kind, namespace, packet_id, data = decoded(text)
+    assert (kind, namespace or "/", packet_id, data) == (2, "/", identity, ["telemetry", event])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '2["connect",{}]',
+        '2["disconnect"]',
+        '2["telemetry2",{}]',
+        '2["steer",{}]',
+        "2[]",
+        "2{}",
+        "2",
+        '2/other,["telemetry",{}]',
+        '21-["telemetry",{}]',
+        '2["ignored"]',
+        '2[["telemetry"]]',
+    ],
+)
+def test_other_events_are_ignored(text):
+    assert decoded(text) == (2, "/", None, ["ignored"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('2["telemetry",', "^unreadable JSON: "),
+        ('2["telemetry",{"speed":}]', "^unreadable JSON: "),
+        ('2["telemetry",' + "[" * 64, "^65 brackets, expected at most 64$"),
+        ('2["telemetry",' + "[" * 63, "^unreadable JSON: "),
+        ('2["telemetry",' + "[" * 500 + "]" * 501, "^501 brackets"),
+        ('2["telemetry",' + '{"a":' * 100_000, "^100001 brackets"),
+        ('2["telemetry",' + "9" * 5000 + "]", "^unreadable JSON: "),
+        ('2["telemetry",{}]]', "^unreadable JSON: "),
+        ('2["telemetry",{"speed":"1"}]', "^steering_angle is 'None'"),
+    ],
+)
+def test_unreadable_telemetry_is_an_event_with_the_reason(text, reason):
+    kind, namespace, _, (name, event) = decoded(text)
+    assert (kind, namespace, name) == (2, "/", "telemetry")
+    assert isinstance(event.telemetry, ProtocolError)
+    assert re.search(reason, str(event.telemetry))
+
+
+def test_unreadable_telemetry_is_acknowledged():
+    assert SocketIOConnection().receive('427["telemetry",').event.ack == "437[]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['51-["telemetry",{"_placeholder":true,"num":0}]', "599999999-[]", "61-[]", "9", "x", b"bytes", [1], {"a": 1}],
+)
+def test_binary_and_unknown_packets_are_refused(text):
+    with pytest.raises(ValueError, match="base64 text"):
+        TelemetryPacket(encoded_packet=text)
+
+
+def test_deep_json_is_refused_in_any_packet():
+    with pytest.raises(ValueError, match="brackets"):
+        TelemetryPacket(encoded_packet="0" + "[" * (limits.OPENING_BRACKETS + 1))
+
+
+OPEN = '0{"sid":"abc","upgrades":[],"pingTimeout":60000,"pingInterval":25000,"maxPayload":1000000}'
+JOINED = r'40\{"sid":"[\w-]{20}"\}'
+
+
+def test_a_sent_event_has_compact_json_in_the_default_namespace():
+    assert event_text("steer", {"steering_angle": "0.1"}) == '42["steer",{"steering_angle":"0.1"}]'
+
+
+def test_the_simulator_joins_with_its_first_event():
+    connection = SocketIOConnection()
+    assert connection.open("abc") == (OPEN,)
+    assert connection.receive("2") == Reaction(("3",))
+    reaction = connection.receive(f'42["telemetry",{json.dumps(telemetry())}]')
+    assert re.fullmatch(JOINED, *reaction.send)
+    assert reaction.event == TelemetryEvent(TELEMETRY)
+    assert connection.dialect == "Unity simulator"
+    assert connection.receive('42["telemetry",null]') == Reaction(event=TelemetryEvent(None))
+    assert connection.receive("41") == Reaction(left=True)
+    assert connection.receive('42["telemetry",null]') == Reaction()
+    assert connection.receive("1") == Reaction(close=True)
+
+
+def test_a_client_of_today_joins_with_connect_and_is_pinged():
+    now = [0.0]
+    connection = SocketIOConnection(clock=lambda: now[0])
+    assert connection.open("abc") == (OPEN,)
+    assert re.fullmatch(JOINED, *connection.receive('40{"token":"x"}').send)
+    assert connection.receive('427["telemetry",null]').event == TelemetryEvent(None, "437[]")
+    assert connection.dialect == "Socket.IO 3 to 5"
+    assert connection.ping() is None
+    now[0] = 25.0
+    assert connection.ping() == "2"
+    assert connection.receive("3") == Reaction()
+    assert connection.ping() is None
+
+
+def test_a_client_of_engine_io_3_is_joined_at_once_and_not_pinged():
+    now = [0.0]
+    connection = SocketIOConnection(eio3=True, clock=lambda: now[0])
+    assert connection.dialect == "Socket.IO 2 (Engine.IO 3)"
+    assert connection.open("abc") == (OPEN, "40")
+    now[0] = 100.0
+    assert connection.ping() is None
+    assert connection.receive('42["telemetry"]') == Reaction(event=TelemetryEvent(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ('42["telemetry",null]', True),
+        ('427 [ "telemetry" ]', True),
+        ('42["telemetry",', True),  # unreadable, and answered all the same
+        ('42["telemetry2",{}]', False),
+        ('42["steer",["telemetry"]]', False),
+        ('43["telemetry",null]', False),
+        ('2["telemetry",null]', False),
+        (b'42["telemetry",null]', False),
+    ],
+)
+def test_telemetry_is_recognised_before_it_is_read(text, holds):
+    assert holds_telemetry(text) is holds
+
+
+def test_there_is_no_other_namespace():
+    connection = SocketIOConnection()
+    assert connection.receive("40/a,{}") == Reaction(('44/a,"Unable to connect"',))
+    assert connection.receive('42/a,["telemetry"]') == connection.receive("41/a") == Reaction()
+
+
+NO_PACKET = "^a text that is no packet of Socket.IO$"
+NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text$"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, NO_PACKET) for text in ("", "hello", "9", "X", "4", "4x", "4X", "4[")),
+        *((text, NOT_SUPPORTED) for text in ("45", '451-["telemetry"]', "44")),
+        ("3" + "x" * 200, "^201 characters in a packet that is not an event$"),
+    ],
+)
+def test_a_text_that_is_no_packet_is_refused(text, reason):
+    with pytest.raises(RefusedPacket, match=reason):
+        SocketIOConnection().receive(text)
+
+
+def test_the_longest_ping_is_answered_with_its_own_text():
+    assert SocketIOConnection().receive("2" + "x" * 199) == Reaction(("3" + "x" * 199,))
+
+
+def test_a_client_that_joined_by_polling_sends_telemetry_at_once():
+    assert SocketIOConnection(joined=True).receive('42["telemetry",null]') == Reaction(event=TelemetryEvent(None))
+
+
+def test_too_many_packets_in_a_second_are_refused():
+    now = [0.0]
+    connection = SocketIOConnection(clock=lambda: now[0])
+    for _ in range(10):
+        for _ in range(300):
+            connection.receive("2")
+        now[0] += 1.1
+    for _ in range(300):
+        connection.receive("2")
+    now[0] += 1.0
+    with pytest.raises(RefusedPacket, match="a second"):
+        connection.receive("2")

@@ -2,37 +2,42 @@
 
 import shutil
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
+from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.protocol import Control, Telemetry
+from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder, RecordingFigures
-from bcclone.drive.run_folder import RunRecorder
+from bcclone.drive.run_folder import RunRow, run_recorder
+from bcclone.drive.stats import DriveStats
 from bcclone.drive.watch import Uncertainty
+from bcclone.drive.wire import threading_host
+from bcclone.drive.wire.service import DriveService
 from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import UNCERTAINTY, read_answers
 from bcclone.system.errors import UserError
-from tests.processes import wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
 
 
-def decision(frame=1, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL, uncertainty=None):
-    return Decision(frame, telemetry, control, 0.1, 25.0, by=by, uncertainty=uncertainty)
+def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL, uncertainty=None):
+    """Return a row to record; seconds: the latency of its answer."""
+    return RunRow(Decision(1, telemetry, control, 0.1, 25.0, by=by, uncertainty=uncertainty), seconds)
 
 
 def record(folder, append=False, frames=FRAMES):
-    with RunRecorder(folder, append) as recorder:
+    with run_recorder(folder, append) as recorder:
         for number, frame in enumerate(frames):
             control = Control(number / 100, -0.5 if number % 2 else 0.5)
-            recorder.record(decision(number, Telemetry(-2.5, 0.7, 12.25, frame), control))
+            recorder.record(row(telemetry=Telemetry(-2.5, 0.7, 12.25, frame), control=control))
     return recorder.figures()
 
 
@@ -61,9 +66,9 @@ def test_the_frames_are_the_received_bytes_under_unique_names(tmp_path):
 
 
 def test_every_row_of_the_log_says_who_steered(tmp_path):
-    with RunRecorder(tmp_path / "run1") as recorder:
-        recorder.record(decision(1))
-        recorder.record(decision(2, by=DrivenRow(HUMAN, 1)))
+    with run_recorder(tmp_path / "run1") as recorder:
+        recorder.record(row())
+        recorder.record(row(by=DrivenRow(HUMAN, 1)))
     names = read_log(tmp_path / "run1" / "driving_log.csv").rows["center"].tolist()
     drivers = read_drivers(tmp_path / "run1")
     assert [drivers[name] for name in names] == [DrivenRow(MODEL), DrivenRow(HUMAN, 1)]
@@ -72,41 +77,26 @@ def test_every_row_of_the_log_says_who_steered(tmp_path):
 def test_a_run_is_never_overwritten(tmp_path):
     record(tmp_path / "run1")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run1").iterdir()}
-    with pytest.raises(UserError, match=r"run1-2.*--append"), RunRecorder(tmp_path / "run1"):
+    with pytest.raises(UserError, match=r"run1-2.*--append"), run_recorder(tmp_path / "run1"):
         pass
     assert {path.name: path.read_bytes() for path in (tmp_path / "run1").iterdir()} == before
 
 
 def test_each_latency_is_that_of_its_own_frame(tmp_path):
-    """Two requests are under way at a time; frames 1 and 3 get no answer, frame 9 was not recorded."""
-    with RunRecorder(tmp_path / "run1") as recorder:
-        for frame in range(5):
-            recorder.record(decision(frame))
-        for frame, seconds in ((2, 0.25), (0, 1.25), (9, 0.001), (4, 2.25)):
-            recorder.answered(frame, seconds)
+    with run_recorder(tmp_path / "run1") as recorder:
+        for seconds in (1.25, None, 0.25):  # the second one was answered by polling
+            recorder.record(row(seconds))
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    assert len(names) == 5
-    assert read_answers(tmp_path / "run1") == {names[2]: 250.0, names[0]: 1250.0, names[4]: 2250.0}
-
-
-def test_frames_without_an_answer_are_forgotten(tmp_path):
-    with RunRecorder(tmp_path / "run1") as recorder:
-        for frame in range(300):
-            recorder.record(decision(frame))
-            wait_for(lambda written=frame + 1: recorder.figures().recorded == written, every_seconds=0.001)
-        for frame in (0, 299):
-            recorder.answered(frame, 0.5)
-    last = max(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    assert read_answers(tmp_path / "run1") == {last: 500.0}
+    assert len(names) == 3
+    assert read_answers(tmp_path / "run1") == {names[0]: 1250.0, names[2]: 250.0}
 
 
 def test_appending_continues_after_the_last_row(tmp_path):
     record(tmp_path / "run1")
     (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")  # as after a kill
     (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
-    with RunRecorder(tmp_path / "run1", append=True) as recorder:
-        recorder.record(decision(1))
-        recorder.answered(1, 0.5)
+    with run_recorder(tmp_path / "run1", append=True) as recorder:
+        recorder.record(row(0.5))
     assert list(read_answers(tmp_path / "run1").values()) == [500.0]
     record(tmp_path / "run1", append=True, frames=FRAMES[1:])
     log = read_log(tmp_path / "run1" / "driving_log.csv")
@@ -116,30 +106,30 @@ def test_appending_continues_after_the_last_row(tmp_path):
 
 def test_a_folder_that_is_not_a_run_is_not_appended_to(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="holiday.jpg"), RunRecorder(tmp_path, append=True):
+    with pytest.raises(UserError, match="holiday.jpg"), run_recorder(tmp_path, append=True):
         pass
 
 
 def test_a_persons_recording_is_not_appended_to(tmp_path, simulated_recording):
     folder = shutil.copytree(simulated_recording, tmp_path / "recording")
     before = (folder / "driving_log.csv").read_bytes()
-    with pytest.raises(UserError, match="recording.*another folder"), RunRecorder(folder, append=True):
+    with pytest.raises(UserError, match="recording.*another folder"), run_recorder(folder, append=True):
         pass
     assert (folder / "driving_log.csv").read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot record there"), RunRecorder(tmp_path / "file" / "run1"):
+    with pytest.raises(UserError, match="cannot record there"), run_recorder(tmp_path / "file" / "run1"):
         pass
 
 
 def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
     failures = []
-    with RunRecorder(tmp_path / "run1", on_failure=failures.append) as recorder:
+    with run_recorder(tmp_path / "run1", on_failure=failures.append) as recorder:
         shutil.rmtree(tmp_path / "run1")
         for _ in range(5):
-            recorder.record(decision())
+            recorder.record(row())
     figures = recorder.figures()
     assert (figures.recorded, figures.on) == (0, False)
     assert figures.dropped >= 1
@@ -148,16 +138,13 @@ def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
     assert figures.failure in failure
 
 
-def test_nothing_is_recorded_during_a_pause_and_a_late_answer_is_kept(tmp_path):
-    with RunRecorder(tmp_path / "run1") as recorder:
-        for frame, on in enumerate((True, False, True)):
+def test_nothing_is_recorded_during_a_pause(tmp_path):
+    with run_recorder(tmp_path / "run1") as recorder:
+        for on in (True, False, True):
             recorder.turn(on)
-            recorder.record(decision(frame))
-            if not on:
-                recorder.answered(0, 0.5)
+            recorder.record(row())
     assert recorder.figures() == RecordingFigures(False, str(tmp_path / "run1"), 2)
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 2
-    assert list(read_answers(tmp_path / "run1").values()) == [500.0]
 
 
 class SlowFiles:
@@ -188,6 +175,41 @@ def test_rows_that_the_disk_cannot_take_are_dropped_and_counted(tmp_path):
     assert files.closed
 
 
+def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with run_recorder(None) as switch:
+        switch.record(row())
+        assert (switch.figures(), list(tmp_path.iterdir())) == (RecordingFigures(), [])
+        switch.turn(True)
+        switch.record(row())
+        switch.turn(False)
+        switch.record(row())
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.startswith("run-20")
+    assert switch.figures() == RecordingFigures(on=False, folder=folder.name, recorded=1)
+
+
+def test_recording_is_on_from_the_start_if_a_folder_is_named(tmp_path):
+    with run_recorder(tmp_path / "run1") as switch:
+        assert switch.figures().on
+        switch.record(row())
+    assert switch.figures().recorded == 1
+
+
+def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
+    with run_recorder(tmp_path / "run1") as recorder:
+        recorder.record(row(uncertainty=Uncertainty(0.25, 0.5, 1.0)))
+        recorder.record(row(uncertainty=Uncertainty(9.0, 2.0, 1.0)))
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    rows = [(image, *cells) for _, image, cells in UNCERTAINTY.rows(tmp_path / "run1")]
+    assert rows == [(names[0], "0.25", "0.5", "0"), (names[1], "9", "2", "1")]
+
+
+def test_a_drive_without_a_monitor_has_no_table_of_uncertainties(tmp_path):
+    record(tmp_path / "run1")
+    assert not (tmp_path / "run1" / UNCERTAINTY.name).exists()
+
+
 class Always:
     """A policy that always returns the same steering."""
 
@@ -198,50 +220,42 @@ class Always:
         pass
 
 
-DECISION = decision()
+def make_service(recorder):
+    """Return the service of a drive's cars, without sockets."""
+    arbiter = ConnectionArbiter(Driver(Always(), SpeedSettings(25.0)))
+    server = SimpleNamespace(notify=lambda line: None, host=threading_host)
+    return DriveService(arbiter, DriveStats(arbiter), recorder, server, "threading")
 
 
-def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with RunRecorder(None) as switch:
-        switch.record(DECISION)
-        assert (switch.figures(), list(tmp_path.iterdir())) == (RecordingFigures(), [])
-        switch.turn(True)
-        switch.record(DECISION)
-        switch.turn(False)
-        switch.record(DECISION)
-    (folder,) = tmp_path.iterdir()
-    assert folder.name.startswith("run-20")
-    assert switch.figures() == RecordingFigures(on=False, folder=folder.name, recorded=1)
+def answer(recorder, *frames):
+    """Answer telemetries of a car with these frames; return the replies that it got."""
+    service, replies = make_service(recorder), []
+    car = SimpleNamespace(sid="a", send=replies.append)
+    for frame in frames:
+        service.answer(car, TelemetryEvent(Telemetry(0.0, 0.0, 1.0, frame)))
+    return replies
 
 
 def test_an_unreadable_frame_is_not_recorded(tmp_path):
-    decisions = []
-    driver = Driver(Always(), SpeedSettings(25.0), decisions.append)
-    for jpeg in (FRAMES[0], b"broken", FRAMES[1]):
-        driver.decide(Telemetry(0.0, 0.0, 1.0, jpeg))
-    with RunRecorder(tmp_path / "run1") as switch:
-        for decision in decisions:
-            switch.record(decision)
+    with run_recorder(tmp_path / "run1") as recorder:
+        assert len(answer(recorder, FRAMES[0], b"broken", FRAMES[1])) == 3
     assert sorted(path.read_bytes() for path in (tmp_path / "run1").glob("*.jpg")) == sorted(FRAMES[:2])
 
 
-def test_recording_is_on_from_the_start_if_a_folder_is_named(tmp_path):
-    with RunRecorder(tmp_path / "run1") as switch:
-        assert switch.figures().on
-        switch.record(DECISION)
-    assert switch.figures().recorded == 1
+def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
+    def send(reply):
+        raise ConnectionResetError
+
+    with run_recorder(tmp_path / "run1") as recorder, pytest.raises(ConnectionResetError):
+        make_service(recorder).answer(SimpleNamespace(sid="a", send=send), TelemetryEvent(TELEMETRY))
+    assert (recorder.recorded, read_answers(tmp_path / "run1")) == (1, {})
 
 
-def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
-    with RunRecorder(tmp_path / "run1") as recorder:
-        recorder.record(decision(1, uncertainty=Uncertainty(0.25, 0.5, 1.0)))
-        recorder.record(decision(2, uncertainty=Uncertainty(9.0, 2.0, 1.0)))
-    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    rows = [(image, *cells) for _, image, cells in UNCERTAINTY.rows(tmp_path / "run1")]
-    assert rows == [(names[0], "0.25", "0.5", "0"), (names[1], "9", "2", "1")]
+def test_a_failing_recorder_costs_the_car_no_answer(caplog):
+    class Full:
+        def record(self, row):
+            raise RuntimeError("no room")
 
-
-def test_a_drive_without_a_monitor_has_no_table_of_uncertainties(tmp_path):
-    record(tmp_path / "run1")
-    assert not (tmp_path / "run1" / UNCERTAINTY.name).exists()
+    (reply, _) = answer(Full(), *FRAMES[:2])
+    assert reply.control.steering == 0.1
+    assert "no room" in caplog.text

@@ -15,8 +15,8 @@ ONE = st.floats(-1, 1)
 
 def steer(wheel, model, person):
     """Return the steering of the next frame and who gave it. person: None for hands off."""
-    turn = wheel.turn(HandInput(steering=person), 1, None if model is None else Control(model, 0.0))
-    return SimpleNamespace(steering=turn.control.steering, by=turn.by)
+    control = wheel.turn(HandInput(steering=person), 1, None if model is None else Control(model, 0.0))
+    return SimpleNamespace(steering=control.steering, by=wheel.by)
 
 
 def test_without_a_model_the_person_steers_at_once_and_nothing_is_a_take_over():

@@ -57,7 +57,7 @@ def listen_twice():
 
 def asked(**values):
     """Set controls at a page of drive.py."""
-    from bcclone.drive.page.messages import ControlChanges
+    from bcclone.drive.page.page_state import ControlChanges
     from tests.drive.test_page_addresses import make_page
 
     page = make_page()
@@ -65,7 +65,7 @@ def asked(**values):
 
 
 def asked_to_record_where_nobody_may():
-    from bcclone.drive.page.messages import ControlChanges
+    from bcclone.drive.page.page_state import ControlChanges
     from tests.drive.test_page_addresses import make_page
 
     page, changes = make_page(), ControlChanges(recording=True)  # imports need privileges here

@@ -12,7 +12,7 @@ import pytest
 
 from bcclone.drive.process import server_process
 from bcclone.drive.protocol import ProtocolError, parse_telemetry
-from bcclone.drive.run_folder import RunRecorder
+from bcclone.drive.run_folder import run_recorder
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from benchmarks.driving import RoundTrips, measure_round_trips
@@ -82,7 +82,7 @@ def start(code, seconds=120.0):
 
 
 def record(name="run", append=False):
-    with RunRecorder(Path(name), append):
+    with run_recorder(Path(name), append):
         pass
 
 

@@ -1,6 +1,5 @@
 """Policies give their network one frame, or the last frames of a drive."""
 
-import base64
 from dataclasses import asdict
 
 import numpy as np
@@ -150,9 +149,7 @@ def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):
     jpegs = [encode_jpeg(frame) for frame in FRAMES]
 
     def steering(sid, number):
-        payload = {"steering_angle": "0", "throttle": "0", "speed": "10", "image": base64.b64encode(jpegs[number])}
-        payload["image"] = payload["image"].decode()
-        return arbiter.answer(sid, payload).data["steering_angle"]
+        return arbiter.answer(sid, Telemetry(0.0, 0.0, 10.0, jpegs[number])).data["steering_angle"]
 
     first = [steering("first car", number) for number in (0, 1, 2)]
     assert [steering("another car", number) for number in (0, 1, 2)] == first

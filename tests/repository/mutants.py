@@ -47,7 +47,9 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
         "split_into_windows": Known(2, "longer tables, whose ends are never read"),
         "streamed": Known(3, "counts as exact float64, and an array of integers, which cuts a fraction off"),
     },
-    "bcclone.drive.protocol": {},
+    "bcclone.drive.protocol": {
+        "SocketIOConnection._message": Known(1, "no packet with another letter gets there"),
+    },
     "bcclone.drive.controller": {},
 }
 

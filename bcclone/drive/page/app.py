@@ -12,8 +12,7 @@ from typing import Any
 import flask
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.page.messages import ControlChanges
-from bcclone.drive.page.page_state import PageSession
+from bcclone.drive.page.page_state import ControlChanges, PageSession
 from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
@@ -35,10 +34,9 @@ def make_app(session: PageSession, pages: OpenPages, server: WebServer) -> flask
     app = flask.Flask(__name__)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)
-    login = _TokenLogin(server, session.contents.program)
-    app.before_request(login.require_token)
-    app.after_request(_add_headers)
     responses = _Responses(session, pages, server)
+    app.before_request(responses.require_token)
+    app.after_request(_add_headers)
     app.add_url_rule("/", view_func=responses.index)
     app.add_url_rule("/socket", view_func=responses.socket, websocket=True)
     app.add_url_rule("/room", view_func=responses.room)
@@ -46,12 +44,12 @@ def make_app(session: PageSession, pages: OpenPages, server: WebServer) -> flask
     app.add_url_rule("/track", view_func=responses.track)
     app.add_url_rule("/state", view_func=responses.state)
     app.add_url_rule("/control", view_func=responses.control, methods=["POST"])
-    app.add_url_rule("/login", view_func=login.login, methods=["POST"])
+    app.add_url_rule("/login", view_func=responses.login, methods=["POST"])
     return app
 
 
 class _Responses:
-    """The responses of the page's addresses."""
+    """The responses of the page's addresses, which ask for the token, and remember a browser that has sent it."""
 
     def __init__(self, session: PageSession, pages: OpenPages, server: WebServer) -> None:
         self._session, self._pages, self._server = session, pages, server
@@ -100,24 +98,12 @@ class _Responses:
         self._pages.wake()
         return self.state()
 
-
-def _text(text: str, status: int) -> flask.Response:
-    """Return a response of one line."""
-    return flask.Response(f"{text}\n", status, mimetype="text/plain")
-
-
-class _TokenLogin:
-    """Asks for the token, and remembers a browser that has sent it."""
-
-    def __init__(self, server: WebServer, program: str) -> None:
-        self._access, self._sleep, self._program = server.access, server.host.sleep, program
-
     def require_token(self) -> Any:
         """Return the response to a request that is not allowed, or None."""
         request = flask.request
-        if not self._access.is_same_origin(request.environ):
+        if not self._server.access.is_same_origin(request.environ):
             return _text("pages of other sites have no access", 403)
-        logged_in = not self._access.token or flask.session.get("logged_in")
+        logged_in = not self._server.access.token or flask.session.get("logged_in")
         if logged_in or request.endpoint in ("login", "static"):
             return None
         if request.endpoint == "index":
@@ -126,14 +112,19 @@ class _TokenLogin:
 
     def login(self) -> Any:
         """Remember a browser that has sent the token."""
-        if not self._access.is_token(flask.request.form.get("token", "")):
-            self._sleep(WRONG_TOKEN_SECONDS)
+        if not self._server.access.is_token(flask.request.form.get("token", "")):
+            self._server.host.sleep(WRONG_TOKEN_SECONDS)
             return self._form(wrong=True)
         flask.session["logged_in"] = True
         return flask.redirect("/")
 
     def _form(self, wrong: bool) -> Any:
-        return flask.render_template("login.html", wrong=wrong, program=self._program), 401
+        return flask.render_template("login.html", wrong=wrong, program=self._session.contents.program), 401
+
+
+def _text(text: str, status: int) -> flask.Response:
+    """Return a response of one line."""
+    return flask.Response(f"{text}\n", status, mimetype="text/plain")
 
 
 def _add_headers(response: flask.Response) -> flask.Response:

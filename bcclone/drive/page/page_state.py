@@ -1,11 +1,14 @@
 """What a drive or a play offers to its pages: contents, state, frames, and controls to set. docs/reference/page.md."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
-from bcclone.drive.page.messages import ControlChanges
-from bcclone.drive.recorder import RecordingFigures
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
+from bcclone.drive.driver import Driver
+from bcclone.drive.recorder import Recorder, RecordingFigures
+from bcclone.drive.saliency_thread import SaliencyState, SaliencyThread
 from bcclone.drive.wheel import PageHands
 
 
@@ -14,8 +17,9 @@ class PageContents:
     """Which parts the page of a session has, and what starts the session again.
 
     program: the command's name; command: the whole one, without its port, which is `port` by default; has_model: a
-    model drives; sees: the preprocessing of its input, in words; track: name of the built-in world's track, "" for the
-    car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
+    model drives; sees: the preprocessing of its input, in words; region: the part of the frame that it sees, as
+    fractions (left, top, right, bottom), None if it is not marked; track: name of the built-in world's track, "" for
+    the car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
     """
 
     program: str
@@ -23,16 +27,9 @@ class PageContents:
     port: int
     has_model: bool
     sees: str = ""
+    region: tuple[float, float, float, float] | None = None
     track: str = ""
     track_map: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class SaliencyState:
-    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
-
-    on: bool
-    unavailable: str
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,9 @@ class PageWarning:
 
 @dataclass(frozen=True)
 class PageState:
-    """What a page shows. figures: dataclasses of what the session adds, whose fields stand beside the others in JSON.
+    """What a page shows. figures: a dataclass with what the session adds; its fields stand beside the others in JSON.
 
-    set_speed_mph: None without a model; region: the part of the frame that the model sees, as fractions (left, top,
-    right, bottom), None if it is not marked.
+    set_speed_mph: None without a model; sees, region: as in PageContents.
     """
 
     driver: str
@@ -59,13 +55,12 @@ class PageState:
     saliency: SaliencyState
     sees: str
     region: tuple[float, float, float, float] | None
-    figures: tuple[Any, ...]
+    figures: Any
 
     def as_json(self) -> dict[str, Any]:
         """Return one flat object for JSON."""
         values = asdict(self)
-        for figures in values.pop("figures"):
-            values |= figures
+        values |= values.pop("figures")
         return values
 
 
@@ -82,27 +77,99 @@ class PageFrame:
     state: PageState
 
 
-class PageSession(Protocol):
-    """A drive or a play, as its pages know it."""
+@dataclass(frozen=True)
+class ControlChanges:
+    """Controls to set; None: a control stays as it is.
 
-    hands: PageHands
+    autonomous: in a drive, the model drives, or the car is handed over; kept: in a play, the person keeps the wheel;
+    put_back: put the car back on the road.
+    """
+
+    saliency: bool | None = None
+    recording: bool | None = None
+    set_speed_mph: float | None = None
+    autonomous: bool | None = None
+    paused: bool | None = None
+    kept: bool | None = None
+    put_back: bool | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "set_speed_mph" and not isinstance(value, bool | None):
+                raise ValueError(f"{field.name} {value!r}, expected true or false")
+        speed = self.set_speed_mph
+        if speed is not None and (
+            isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed <= HIGHEST_SPEED_MPH
+        ):
+            raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
+
+    @classmethod
+    def parse(cls, values: Any, names: Sequence[str]) -> Self:
+        """Return the changes in a JSON value. names: of the controls that there are."""
+        if not isinstance(values, dict) or not values or not set(values) <= set(names):
+            raise ValueError(f"expected an object with some of {', '.join(names)}")
+        if missing := [name for name, value in values.items() if value is None]:
+            raise ValueError(f"{missing[0]} null, expected true or false, or a speed")
+        return cls(**values)
+
+
+class PageSession(ABC):
+    """A drive or a play, as its pages know it.
+
+    driver: the model and its controller, None if only a person drives; saliency: None without a model.
+    """
+
+    def __init__(
+        self,
+        contents: PageContents,
+        hands: PageHands,
+        recorder: Recorder[Any],
+        driver: Driver | None,
+        saliency: SaliencyThread | None = None,
+    ) -> None:
+        self.contents, self.hands, self.recorder = contents, hands, recorder
+        self.driver, self.saliency = driver, saliency
 
     @property
-    def contents(self) -> PageContents:
-        """Return which parts the page has."""
-
-    @property
+    @abstractmethod
     def controls(self) -> Sequence[str]:
         """Return the names of the controls that pages set."""
 
+    @abstractmethod
     def state(self) -> PageState:
         """Return the current state."""
 
+    @abstractmethod
     def newest(self) -> PageFrame | None:
         """Return the newest frame, None before the first."""
 
+    def history(self) -> Sequence[Any]:
+        """Return the points of the plots, as dataclasses; none without plots."""
+        return ()
+
     def set(self, changes: ControlChanges) -> None:
         """Set controls; raises ValueError or UserError with the reason when that is not possible."""
+        if changes.saliency is not None and self.saliency is not None:
+            self.saliency.on = changes.saliency
+        if changes.recording is not None:
+            self.recorder.turn(changes.recording)
+        if changes.set_speed_mph is not None and self.driver is not None:
+            self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
 
-    def history(self) -> Sequence[Any]:
-        """Return the points of the plots, as dataclasses."""
+    def state_with(self, figures: Any) -> PageState:
+        """Return the state with what the session adds to it."""
+        return PageState(
+            driver=self.hands.by.driver,
+            take_over=self.hands.by.take_over,
+            set_speed_mph=None if self.driver is None else self.driver.controller.set_speed_mph,
+            recording=self.recorder.figures(),
+            saliency=self.saliency.state if self.saliency else SaliencyState(False, "no model drives"),
+            sees=self.contents.sees,
+            region=self.contents.region,
+            figures=figures,
+        )
+
+    def overlay(self) -> bytes:
+        """Return the newest saliency overlay, b"" without one."""
+        return self.saliency.png if self.saliency else b""

@@ -1,15 +1,19 @@
-"""Exchange messages with the open pages: frames out, never faster than a page draws them; hands and wishes in."""
+"""Exchange messages with the open pages: frames out, never faster than a page draws them; hands and wishes in.
+
+docs/reference/page.md describes the messages.
+"""
 
 import contextlib
+import json
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
-from bcclone.drive.page.messages import Drawn, HandsMoved, WheelRequest, parse_message, with_pictures
-from bcclone.drive.page.page_state import PageFrame, PageSession
-from bcclone.drive.wheel import WheelView
+from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
+from bcclone.drive.wheel import HandInput, WheelView
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.web_server import Host
 from bcclone.drive.wire.websocket import Websocket
@@ -67,25 +71,34 @@ class OpenPages:
             page.changed.set()
 
     def _receive(self, page: "_Page", text: str | bytes) -> None:
-        hands = self._session.hands
+        """Do what a page's message says, or tell the page why not."""
         try:
-            message = parse_message(text, self._session.controls)
-            if isinstance(message, Drawn):
-                page.draw(message.number)
-            elif isinstance(message, HandsMoved):
-                hands.move(page, message.hands, message.number)
-            elif isinstance(message, WheelRequest):
-                if message.wish == "ask":
-                    hands.ask(page)
-                else:
-                    hands.answer(page, give=message.wish == "give")
-            elif hands.may_set(page):
-                self._session.set(message)
-                self.wake()
-            else:
-                raise ValueError("this page only watches; ask for the wheel first")
+            try:
+                message = json.loads(text)
+            except (ValueError, RecursionError):
+                raise ValueError("a message that is no JSON, expected an object") from None
+            self._obey(page, message)
         except (ValueError, UserError) as error:
             page.send(with_pictures({"kind": "refusal", "error": str(error)}))
+
+    def _obey(self, page: "_Page", message: Any) -> None:
+        session, hands = self._session, self._session.hands
+        match message:
+            case {"drawn": number}:
+                page.draw(_number(number))
+            case {"input": number}:
+                hands.move(page, HandInput.parse(message.get("hands")), _number(number))
+            case {"set": values}:
+                if not hands.may_set(page):
+                    raise ValueError("this page only watches; ask for the wheel first")
+                session.set(ControlChanges.parse(values, session.controls))
+                self.wake()
+            case {"wheel": "ask"}:
+                hands.ask(page)
+            case {"wheel": "give" | "keep" as wish}:
+                hands.answer(page, give=wish == "give")
+            case _:
+                raise ValueError("expected an object with drawn, input, set, or wheel: ask, give or keep")
 
     def _send_frames(self, page: "_Page") -> None:
         """Send the newest frames until the page closes; a slow page gets fewer."""
@@ -148,3 +161,18 @@ class _Page:
         self.changed.set()
         with contextlib.suppress(OSError):
             self._socket.close()
+
+
+def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
+    """Return a binary message: the length of the state, 4 bytes, the state as JSON, then the pictures.
+
+    The state gets their lengths as `pictures`.
+    """
+    text = json.dumps(state | {"pictures": [len(picture) for picture in pictures]}, allow_nan=False).encode()
+    return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r}, expected a number from 0")
+    return value

@@ -9,7 +9,8 @@ import io
 import re
 import threading
 import time
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 import socketio
@@ -18,37 +19,31 @@ from socketio.packet import EVENT
 from socketio.packet import Packet as SocketIOPacket
 
 from bcclone.drive.arbiter import Reply
+from bcclone.drive.protocol import PING_SECONDS, PING_TIMEOUT_SECONDS, TELEMETRY, TelemetryEvent, read_telemetry
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Peer, peer_of
 from bcclone.drive.wire.limits import RefusedPacket, client_logger
-from bcclone.drive.wire.socketio_dialects import PING_SECONDS, PING_TIMEOUT_SECONDS, TELEMETRY, read_telemetry
 
 _SESSION = "bcclone.session"  # in the environ of a session's first request, which python-socketio keeps
 _SID = re.compile(rb'sid\\?":\\?"([\w-]+)')  # also in the JavaScript of JSONP
 _IGNORED = ["ignored"]
 
 
-class PollingHandler(Protocol):
-    """Handles what sessions do."""
-
-    def on_open(self, session: "PollingSession") -> None:
-        """Take note of a new session."""
-
-    def on_telemetry(self, session: "PollingSession", payload: Any) -> None:
-        """Answer a telemetry."""
-
-    def on_leave(self, session: "PollingSession") -> None:
-        """Take note that its client has left."""
-
-    def on_close(self, session: "PollingSession") -> None:
-        """Take note that a session has ended."""
-
-
 class PollingServer:
-    """python-socketio's server for the sessions that poll."""
+    """python-socketio's server for the sessions that poll.
 
-    def __init__(self, async_mode: str, handler: PollingHandler) -> None:
-        self._handler = handler
+    on_open: called with each new session; on_telemetry: answers an event; on_leave: its client has left, with True when
+    the session has ended, too.
+    """
+
+    def __init__(
+        self,
+        async_mode: str,
+        on_open: Callable[["PollingSession"], None],
+        on_telemetry: Callable[["PollingSession", TelemetryEvent], None],
+        on_leave: Callable[["PollingSession", bool], None],
+    ) -> None:
+        self._on_open, self._on_leave = on_open, on_leave
         self._sessions: dict[str, PollingSession] = {}
         self.server = socketio.Server(
             async_mode=async_mode,
@@ -60,9 +55,9 @@ class PollingServer:
             ping_timeout=PING_TIMEOUT_SECONDS,
             max_http_buffer_size=limits.MESSAGE_BYTES,
         )
-        self.server.on("connect", self._on_connect)
-        self.server.on(TELEMETRY, self._on_telemetry)
-        self.server.on("disconnect", self._on_disconnect)
+        self.server.on("connect", _keep_client)
+        self.server.on(TELEMETRY, lambda client, event, *_: on_telemetry(self._session_of(client), event))
+        self.server.on("disconnect", lambda client, *_: on_leave(self._session_of(client), False))
 
     def get(self, sid: str) -> "PollingSession | None":
         """Return an open session by its Engine.IO id."""
@@ -97,25 +92,20 @@ class PollingServer:
         if opened and "sid" not in parse_qs(environ.get("QUERY_STRING", "")):
             session.sid = opened[1].decode()
             self._sessions[session.sid] = session
-            self._handler.on_open(session)
+            self._on_open(session)
         return response
 
     def _forget_if_closed(self, session: "PollingSession") -> None:
         if not session.is_open and self._sessions.pop(session.sid, None) is not None:
-            self._handler.on_close(session)
+            self._on_leave(session, True)
 
     def _session_of(self, client: str) -> "PollingSession":
         session: PollingSession = self.server.get_environ(client)[_SESSION]
         return session
 
-    def _on_connect(self, client: str, environ: dict[str, Any], *_: Any) -> None:
-        environ[_SESSION].client = client
 
-    def _on_telemetry(self, client: str, payload: Any = None, *_: Any) -> None:
-        self._handler.on_telemetry(self._session_of(client), payload)
-
-    def _on_disconnect(self, client: str, *_: Any) -> None:
-        self._handler.on_leave(self._session_of(client))
+def _keep_client(client: str, environ: dict[str, Any], *_: Any) -> None:
+    environ[_SESSION].client = client
 
 
 class PollingSession:
@@ -192,7 +182,7 @@ class PollingSession:
 
 
 class TelemetryPacket(SocketIOPacket):  # type: ignore[misc]
-    """A Socket.IO packet; other events than telemetry are ignored, unreadable telemetry has an error as its object."""
+    """A Socket.IO packet; other events than telemetry are ignored, and a telemetry event has itself as its object."""
 
     data: Any
 
@@ -209,7 +199,7 @@ class TelemetryPacket(SocketIOPacket):  # type: ignore[misc]
             return count
         self.packet_type, self.id, self.namespace, self.attachment_count = EVENT, None, "/", 0
         event = read_telemetry(encoded_packet)
-        self.data = _IGNORED if event is None else [TELEMETRY, event.payload]
+        self.data = _IGNORED if event is None else [TELEMETRY, event]
         if event is not None and event.ack:
             self.id = int(event.ack[2:-2])
         return 0

@@ -1,4 +1,4 @@
-"""Serve the cars of a drive: websockets and polling sessions in, the arbiter's replies out.
+"""Serve the cars of a drive: websockets and polling sessions in, replies out, each recorded and counted once.
 
 A websocket is served here, in either dialect; python-socketio serves the sessions that poll (polling.py). Silent cars
 are woken, connections that are late or too many are closed.
@@ -11,14 +11,15 @@ import time
 from typing import Any
 from urllib.parse import parse_qs
 
-from bcclone.drive.arbiter import MANUAL, Reply
-from bcclone.drive.driver import Decision
-from bcclone.drive.session import DriveSession
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
+from bcclone.drive.protocol import SocketIOConnection, TelemetryEvent, event_text, holds_telemetry
+from bcclone.drive.recorder import Recorder
+from bcclone.drive.run_folder import RunRow
+from bcclone.drive.stats import DriveStats
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import Peer, WSGIApp, peer_of
 from bcclone.drive.wire.limits import RefusedPacket, client_logger
 from bcclone.drive.wire.polling import PollingServer, PollingSession
-from bcclone.drive.wire.socketio_dialects import SocketIOConnection, TelemetryEvent, event_text, holds_telemetry
 from bcclone.drive.wire.web_server import WebServer
 from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
@@ -39,9 +40,10 @@ class WebsocketSession:
         """Return the dialect of the client."""
         return self.protocol.dialect
 
-    def send(self, reply: Reply) -> None:
-        """Send a reply."""
+    def send(self, reply: Reply) -> float:
+        """Send the reply to the last telemetry; return the seconds since that had been read whole."""
         self.websocket.send(event_text(reply.event, reply.data))
+        return time.perf_counter() - self.websocket.arrived
 
     def send_unasked(self, reply: Reply) -> None:
         """Send a reply that no telemetry asked for, unless the client does not read."""
@@ -71,13 +73,20 @@ Session = WebsocketSession | PollingSession
 
 
 class DriveService:
-    """The cars of a drive session, over Socket.IO. The server notifies its user when a car has come or gone."""
+    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or gone."""
 
-    def __init__(self, session: DriveSession, async_mode: str, server: WebServer) -> None:
-        self._session, self._arbiter, self._server = session, session.arbiter, server
-        self._notify, self._sleep = server.notify, server.host.sleep
+    def __init__(
+        self,
+        arbiter: ConnectionArbiter,
+        stats: DriveStats,
+        recorder: Recorder[RunRow],
+        server: WebServer,
+        async_mode: str,
+    ) -> None:
+        self.arbiter, self.stats, self.recorder = arbiter, stats, recorder
+        self._server, self._notify, self._sleep = server, server.notify, server.host.sleep
         self._sessions: dict[str, Session] = {}  # open ones, oldest first
-        self._polling = PollingServer(async_mode, self)
+        self._polling = PollingServer(async_mode, self._open_polling, self.answer, self._leave_polling)
         self._new_sessions = _RateLimit(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
 
     @property
@@ -117,29 +126,51 @@ class DriveService:
         for session in list(self._sessions.values()):
             if isinstance(session, WebsocketSession):
                 session.ping()
-        if (silent := self._arbiter.wake()) is not None:
-            self._session.stats.warn("the car was silent for 3 s; a message was sent to wake it")
+        if (silent := self.arbiter.wake()) is not None:
+            self.stats.warn("the car was silent for 3 s; a message was sent to wake it")
             self._send_manual(silent)
-        for sid in self._arbiter.pending_manual():
+        for sid in self.arbiter.pending_manual():
             self._send_manual(sid)
 
-    def on_open(self, session: PollingSession) -> None:
-        """Take note of a polling session."""
+    def answer(self, session: Session, event: TelemetryEvent, late: bool = False) -> None:
+        """Answer a telemetry of a car. late: it waited for the answer to an earlier one."""
+        before = self.arbiter.driving_sid
+        reply = self.arbiter.answer(session.sid, event.telemetry, late)
+        inferred = reply.decision is not None and not reply.decision.repeated
+        if inferred and self.arbiter.driver.too_slow and isinstance(session, WebsocketSession):
+            session.look_ahead()
+        if self.arbiter.driving_sid != before:
+            self._notify("a car is connected" if before is None else "another car is connected, and drives")
+        if reply.after:
+            self._sleep(reply.after)
+        seconds = None
+        try:
+            seconds = session.send(reply)
+        finally:
+            self._report(session.sid, reply, seconds)
+        if session.sid not in self._sessions:
+            self._leave(session.sid)  # closed by another thread meanwhile; it would be driving forever
+
+    def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
+        """Record and count a reply; a failure of that must not cost the car its next answer."""
+        first = self.stats.first_answer_seconds is None
+        try:
+            if reply.decision is not None and reply.decision.frame_readable:
+                self.recorder.record(RunRow(reply.decision, seconds))
+            self.stats.answered(sid, reply, seconds)
+        except Exception:
+            logger.exception("an answer could not be recorded or counted")
+        if first and seconds is not None and (after := self.stats.first_answer_seconds) is not None:
+            self._notify(f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start")
+
+    def _open_polling(self, session: PollingSession) -> None:
         self._sessions[session.sid] = session
 
-    def on_telemetry(self, session: PollingSession, payload: Any) -> None:
-        """Answer a telemetry that came by polling."""
-        self._answer(session, payload)
-
-    def on_leave(self, session: PollingSession) -> None:
+    def _leave_polling(self, session: PollingSession, closed: bool) -> None:
         """Take note that the client of a polling session has left, unless a websocket has taken the session over."""
         if self._sessions.get(session.sid) is session:
-            self._leave(session.sid)
-
-    def on_close(self, session: PollingSession) -> None:
-        """Forget a polling session, unless a websocket has taken it over."""
-        if self._sessions.get(session.sid) is session:
-            del self._sessions[session.sid]
+            if closed:
+                del self._sessions[session.sid]
             self._leave(session.sid)
 
     def _serve_websocket(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -197,52 +228,21 @@ class DriveService:
             reaction = session.protocol.receive(text)
             for answer in reaction.send:
                 websocket.send(answer)
-            if reaction.telemetry is not None:
-                self._answer_websocket(session, reaction.telemetry)
+            if reaction.event is not None:
+                self.answer(session, reaction.event, session.take_late())
+                if reaction.event.ack:
+                    websocket.send(reaction.event.ack)
             if reaction.left:
                 self._leave(session.sid)
             if reaction.close:
                 return
             self._sleep(0)  # a client that sends without pause must not block the others
 
-    def _answer_websocket(self, session: WebsocketSession, event: TelemetryEvent) -> None:
-        arrived = session.websocket.arrived
-        reply = self._answer(session, event.payload, session.take_late())
-        if event.ack:
-            session.websocket.send(event.ack)
-        if self._arbiter.driving_sid == session.sid:
-            self._count_answer(reply.decision, time.perf_counter() - arrived)
-
-    def _answer(self, session: Session, payload: Any, late: bool = False) -> Reply:
-        """Answer a telemetry; return the reply, which has been sent."""
-        before = self._arbiter.driving_sid
-        reply = self._arbiter.answer(session.sid, payload, late)
-        inferred = reply.decision is not None and not reply.decision.repeated
-        if inferred and self._arbiter.driver.too_slow and isinstance(session, WebsocketSession):
-            session.look_ahead()
-        if self._arbiter.driving_sid != before:
-            self._notify("a car is connected" if before is None else "another car is connected, and drives")
-        if reply.after:
-            self._sleep(reply.after)
-        session.send(reply)
-        if session.sid not in self._sessions:
-            self._leave(session.sid)  # closed by another thread meanwhile; it would be driving forever
-        return reply
-
-    def _count_answer(self, decision: Decision | None, seconds: float) -> None:
-        stats = self._session.stats
-        first = stats.first_answer_seconds is None
-        self._session.answered(decision, seconds)
-        if first:
-            self._notify(
-                f"first frame answered in {seconds * 1000:.1f} ms, {stats.first_answer_seconds:.1f} s after the start"
-            )
-
     def _leave(self, sid: str) -> None:
-        was_driving = self._arbiter.driving_sid == sid
-        self._arbiter.leave(sid)
+        was_driving = self.arbiter.driving_sid == sid
+        self.arbiter.leave(sid)
         if was_driving:
-            driver = self._arbiter.driver
+            driver = self.arbiter.driver
             self._notify(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
 
     def _send_manual(self, sid: str) -> None:
@@ -251,7 +251,7 @@ class DriveService:
 
     def _make_room(self) -> None:
         """Close the oldest sessions, except the one that drives, so that a new client always gets in."""
-        driving = self._arbiter.driving_sid
+        driving = self.arbiter.driving_sid
         others = [session for sid, session in list(self._sessions.items()) if sid != driving]
         for session in others[: max(len(self._sessions) - limits.SESSIONS + 1, 0)]:
             self._sessions.pop(session.sid, None)
@@ -259,7 +259,7 @@ class DriveService:
             session.close()
 
     def _driving_session(self) -> Session | None:
-        return self._sessions.get(self._arbiter.driving_sid or "")
+        return self._sessions.get(self.arbiter.driving_sid or "")
 
 
 class _RateLimit:
