@@ -55,7 +55,11 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
     longer than the pixel itself.
     """
     every = {"nogil": True, "_nrt": False} | options
-    return lambda function: cast(Function, CompiledFunction(function, every))
+
+    def compile_later(function: Function) -> Function:
+        return cast(Function, CompiledFunction(function, every))
+
+    return compile_later
 
 
 def source_checksum(modules: Iterable[str]) -> int:
