@@ -22,7 +22,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
 
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
-_PATH_COLUMNS = [f"path_{camera}" for camera in CAMERAS]
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _MOST_SKIPPED = 0.05
 _LISTED = 10
@@ -144,13 +143,12 @@ class _PlanBuilder:
         if log.rows.empty:
             return
         index = ImageIndex(log.path)
-        paths = {f"path_{camera}": [index.find(name) or "" for name in log.rows[camera]] for camera in CAMERAS}
-        rows = self._new_rows(log, log.rows.assign(**paths))
+        rows = self._new_rows(log, index)
         if rows.empty:
             return
         self._add_recording(log, len(rows))
         rows = rows.assign(recording=self._recording, episode=rows["episode"] - rows["episode"].min() + self._episode)
-        rows = rows.drop(columns=_PATH_COLUMNS).assign(**self._number_frames(rows))
+        rows = rows.assign(**self._number_frames(rows, index))
         self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
         self._tables.append(rows)
 
@@ -178,14 +176,16 @@ class _PlanBuilder:
             images_named=self._images_named,
         )
 
-    def _new_rows(self, log: Log, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows except those whose centre image was named before: by a row, a log or the old store.
-
-        rows: of the log, with the path of each image, `path_CAMERA`, "" where there is none.
-        """
-        old, paths = self._old, rows["path_center"]
-        repeated = paths.where(paths != "", rows["center"]).duplicated() | paths.isin(self._centers)
-        self._centers.update(filter(None, paths))
+    def _new_rows(self, log: Log, index: ImageIndex) -> pd.DataFrame:
+        """Return the log's rows except those whose centre image was named before: by a row, a log or the old store."""
+        rows, old = log.rows, self._old
+        repeated = np.zeros(len(rows), np.bool_)
+        missing: set[str] = set()  # names without a file, which in another log are another image's
+        for number, name in enumerate(rows["center"].tolist()):
+            path = index.find(name)
+            image, seen = (path, self._centers) if path else (name, missing)
+            repeated[number] = image in seen
+            seen.add(image)
         if repeated.any():
             self._notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
         if old is None:
@@ -214,21 +214,21 @@ class _PlanBuilder:
             RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
         )
 
-    def _number_frames(self, rows: pd.DataFrame) -> dict[str, list[int]]:
-        """Return frame_CAMERA of the rows, which have path_CAMERA: the same number for the same path.
+    def _number_frames(self, rows: pd.DataFrame, index: ImageIndex) -> dict[str, list[int]]:
+        """Return frame_CAMERA of the rows: the number of each image's path, or NO_FRAME where there is none.
 
         The numbers are in the order of the rows, so that the frames of neighbouring rows lie together in a store.
         """
         numbers = {name: [NO_FRAME] * len(rows) for name in FRAME_COLUMNS}
         used = [camera for camera in CAMERAS if camera in self._samples.cameras]
-        columns = [(numbers[f"frame_{each}"], rows[each].tolist(), rows[f"path_{each}"].tolist()) for each in used]
-        for index, line in enumerate(rows["line"].tolist()):
-            for frames, names, paths in columns:
-                if path := paths[index]:
-                    frames[index] = self._frames.setdefault(path, len(self._frames))
-                elif name := names[index]:
-                    self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
-                self._images_named += bool(names[index])
+        columns = [(numbers[f"frame_{camera}"], rows[camera].tolist()) for camera in used]
+        for number, line in enumerate(rows["line"].tolist()):
+            for frames, names in columns:
+                self._images_named += bool(names[number])
+                if path := index.find(names[number]):
+                    frames[number] = self._frames.setdefault(path, len(self._frames))
+                elif names[number]:
+                    self._skips.append(Skip(self._logs[-1], line, f"image {names[number]} is missing"))
         return numbers
 
 

@@ -61,9 +61,8 @@ def expected(form, store):
 
 
 def order_of(settings, size, epoch):
-    return EpochOrder(size, settings.ordering, SEED, shard=np.zeros(size, np.uint32)).order(
-        epoch
-    )  # a file is one shard
+    one_file = np.zeros(size, np.uint32)
+    return EpochOrder(size, settings.ordering, SEED, shard=one_file).order(epoch)
 
 
 def plain(store, samples):
