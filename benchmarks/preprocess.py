@@ -21,12 +21,11 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.conversion_plan import NO_FILE, ConversionPlan, make_plan
-from bcclone.dataset.decode import read_file
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.conversion_plan import FRAME_COLUMNS, ConversionPlan, make_plan
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.recording.row import CAMERAS
+from bcclone.dataset.samples import NO_FRAME
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
@@ -77,8 +76,8 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
 
 
 def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
-    numbers = plan.rows[[f"file_{camera}" for camera in CAMERAS]].to_numpy()
-    complete = numbers[(numbers != NO_FILE).all(axis=1)].tolist()
+    numbers = plan.rows[FRAME_COLUMNS].to_numpy()
+    complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
     if not complete:
         raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
     return [[plan.files[number] for number in row] for row in complete]

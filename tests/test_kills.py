@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.decode import read_frame
+from bcclone.dataset.images import read_frame
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from tests.conftest import command, run_process

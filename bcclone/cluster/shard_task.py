@@ -15,9 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bcclone.cluster.manifest import Shard
-from bcclone.dataset.conversion_plan import with_frames
-from bcclone.dataset.decode import read_file
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.conversion_plan import frame_numbers, with_stored_frames
+from bcclone.dataset.images import Preprocessing, read_file
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks
 from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file, row_table
@@ -46,8 +45,8 @@ class ShardTask:
     """A shard to write.
 
     path: of the shard; number: of its recording; rows: first `context` rows before the shard, whose frames its samples
-    need, then its own rows, with the columns `label` and `validation`, and for each camera `file_CAMERA`: index among
-    `files`, or NO_FILE; files: paths; the first `own` of them are in no earlier shard; origin: digest of all of this;
+    need, then its own rows, with the columns `label` and `validation`, and for each camera `frame_CAMERA`: index among
+    `files`, or NO_FRAME; files: paths; the first `own` of them are in no earlier shard; origin: digest of all of this;
     reuse: keep a shard that an interrupted run has left, if its origin is the same.
     """
 
@@ -145,16 +144,16 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
             report_progress(min(count, left[0]))
             left[0] -= min(count, left[0])
 
-        stored = store_files(task.files, writer, advance, threads=1)
+        unusable = store_files(task.files, writer, advance, threads=1)
         if task.files and not writer.count:
             _check_readable(task.files[:_PROBED])
-        rows = with_frames(task.rows, stored.frames)
+        rows = with_stored_frames(task.rows, frame_numbers(len(task.files), unusable))
         extras = rows["extras"].tolist()[task.context :]
         chunks = _own_samples(sample_chunks(rows.drop(columns="extras"), task.samples), task.context)
         table = row_table(rows[task.context :])
         writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
     with h5py.File(path, "r+") as file:
-        content = json_text(ShardOrigin(origin, dict(stored.unusable)))
+        content = json_text(ShardOrigin(origin, unusable))
         file.create_dataset("origin", data=content, dtype=h5py.string_dtype())
         file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
 

@@ -12,15 +12,15 @@ from bcclone.cluster.sharded_store import (
     ShardSettings,
     complete,
     first_free_number,
-    frame_numbers,
     joint_origin,
+    unusable_files,
     write_shards,
 )
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import Written, chosen_settings, describe_conversion, refuse_rows_of_roads
-from bcclone.dataset.conversion_plan import ConversionPlan, make_plan, refuse_many_skips
+from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, make_plan, refuse_many_skips
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.samples import assign_validation
 from bcclone.dataset.store import Store
@@ -97,7 +97,7 @@ def _write_folder(
         return _complete_already(folder, shards)
     with _made_and_locked(folder), nullcontext(cluster) if cluster else open_pool("", settings.jobs) as pool:
         written = write_shards(shards, pool)
-        frames, unusable = frame_numbers(shards, written, len(old.frames) if old else 0)
+        unusable = unusable_files(shards, written)
         skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
         refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
         before = Manifest.read(folder) if old else None
@@ -107,6 +107,7 @@ def _write_folder(
             (*(before.recordings if before else ()), *plan.recordings),
             before.shards if before else (),
         )
+        frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
         content = complete(shards, written, frames, manifest)
     kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
     return replace(

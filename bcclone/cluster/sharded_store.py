@@ -12,14 +12,13 @@ import pandas as pd
 from bcclone.cluster.manifest import Manifest
 from bcclone.cluster.shard_task import ShardTask, WrittenShard, read_checksums, write_shard
 from bcclone.cluster.shards import read_shards
-from bcclone.dataset.conversion_plan import NO_FILE, ConversionPlan
+from bcclone.dataset.conversion_plan import FRAME_COLUMNS, ConversionPlan
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import NO_FRAME
 from bcclone.dataset.store_reader import StoreContent
 from bcclone.dataset.store_writer import ContentHash
-from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
@@ -68,7 +67,7 @@ class ShardPlan:
         frame_bytes = settings.preprocessing.width * settings.preprocessing.height * 3
         most = max(settings.bytes // (frame_bytes * len(samples.cameras)), 1)
         blocks = list(_blocks(rows["recording"].to_numpy(), most))
-        latest = np.max([rows[f"file_{camera}"].to_numpy() for camera in CAMERAS], axis=0)
+        latest = rows[FRAME_COLUMNS].to_numpy().max(axis=1)
         files_before = np.append(0, np.maximum.accumulate(latest) + 1)[[begin for begin, _ in blocks]]
         return cls(folder, first, plan, rows, settings, blocks, files_before)
 
@@ -81,8 +80,8 @@ class ShardPlan:
         Files that are in earlier shards, too, come last.
         """
         rows, _ = self._rows(number)
-        named = np.unique([rows[f"file_{camera}"] for camera in CAMERAS])
-        named = named[named != NO_FILE]
+        named = np.unique(rows[FRAME_COLUMNS])
+        named = named[named != NO_FRAME]
         own = named[named >= self.files_before[number]]
         return np.concatenate([own, named[named < self.files_before[number]]]), len(own)
 
@@ -135,15 +134,15 @@ def _blocks(recording: IndexArray, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
-    """Return the rows with file_CAMERA as an index among some of the plan's files, which include all of the rows'."""
+    """Return the rows with frame_CAMERA as an index among some of the plan's files, which include all of the rows'."""
     order = np.argsort(files)
 
-    def local(camera: str) -> IndexArray:
-        named = rows[f"file_{camera}"].to_numpy()
-        places = np.append(order, NO_FILE)[np.searchsorted(files, named, sorter=order)]
-        return np.where(named == NO_FILE, NO_FILE, places)
+    def local(column: str) -> IndexArray:
+        named = rows[column].to_numpy()
+        places = np.append(order, NO_FRAME)[np.searchsorted(files, named, sorter=order)]
+        return np.where(named == NO_FRAME, NO_FRAME, places)
 
-    return rows.assign(**{f"file_{camera}": local(camera) for camera in CAMERAS})
+    return rows.assign(**{column: local(column) for column in FRAME_COLUMNS})
 
 
 def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
@@ -167,20 +166,13 @@ def joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
     return digest.hexdigest()
 
 
-def frame_numbers(shards: ShardPlan, written: Sequence[WrittenShard], first: int) -> tuple[IndexArray, dict[int, str]]:
-    """Return the number of the frame of each file, (files,), or NO_FRAME, and the reason of each that has none.
-
-    first: number of frames in the shards before these.
-    """
-    frames = np.full(len(shards.plan.files), NO_FRAME, np.int64)
+def unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[int, str]:
+    """Return the index among the plan's files of each one that is unusable, and the reason."""
     unusable: dict[int, str] = {}
     for number, result in enumerate(written):
         files, own = shards.files(number)
-        usable = [index for index in range(own) if index not in result.unusable]
-        frames[files[usable]] = first + np.arange(len(usable))
         unusable |= {int(files[index]): why for index, why in result.unusable.items() if index < own}
-        first += len(usable)
-    return frames, unusable
+    return unusable
 
 
 def complete(

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from bcclone.cluster.part_dropout import BatchRows, with_part_dropout
 from bcclone.cluster.worker_group import WorkerGroup
-from bcclone.feed.feed import Batch
 from bcclone.feed.selection import TrainingData
+from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import BadImage
+from bcclone.dataset.images import BadImage, read_frame
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS

@@ -11,7 +11,13 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.conversion_plan import ConversionPlan, make_plan, refuse_many_skips, with_frames
+from bcclone.dataset.conversion_plan import (
+    ConversionPlan,
+    frame_numbers,
+    make_plan,
+    refuse_many_skips,
+    with_stored_frames,
+)
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
@@ -27,7 +33,7 @@ from bcclone.dataset.samples import (
 )
 from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
 from bcclone.dataset.store_reader import row_frame, row_table
-from bcclone.dataset.store_writer import RECORDING_BYTES, StoredFiles, StoreWriter, store_files, table_bytes
+from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.recording.files import find_logs
 from bcclone.system import atomic, file_kinds
 from bcclone.system.errors import UserError
@@ -141,8 +147,7 @@ def open_in_place(
     """
     plan = make_plan(inputs, settings, None, notify)
     refuse_many_skips(plan, plan.skips, allowed=False)
-    rows = with_frames(plan.rows, np.arange(len(plan.files)))
-    rows["validation"] = assign_validation(rows, settings)
+    rows = plan.rows.assign(validation=assign_validation(plan.rows, settings))
     samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(rows, settings)])
     for line in (*(f"note: {notice}" for notice in plan.notices), *(f"skipped: {skip}" for skip in plan.skips)):
         notify(line)
@@ -204,10 +209,11 @@ def _write_store(
         if old:
             writer.append_from(old)
             old.close()  # Windows cannot replace a file that is mapped
-        stored = _decode_files(plan, writer)
-        skips = tuple(plan.skip_of(index, reason) for index, reason in stored.unusable.items())
+        first = writer.count
+        unusable = _decode_files(plan, writer)
+        skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
         refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
-        new = with_frames(plan.rows, stored.frames)
+        new = with_stored_frames(plan.rows, frame_numbers(len(plan.files), unusable, first))
         new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
         return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
 
@@ -222,8 +228,8 @@ def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings)
     return frames, space
 
 
-def _decode_files(plan: ConversionPlan, writer: StoreWriter) -> StoredFiles:
-    """Decode the files of a plan into the store, with a progress bar."""
+def _decode_files(plan: ConversionPlan, writer: StoreWriter) -> dict[int, str]:
+    """Decode the files of a plan into the store, with a progress bar; return why some are unusable, by index."""
     rows, files = len(plan.rows), len(plan.files)
     with ProgressBar("decoding", files, "images") as progress:
 

@@ -1,12 +1,9 @@
 """Read the logs, and list the rows that a store will hold and the image files that they need, each once."""
 
 import hashlib
-import os
-from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -17,74 +14,34 @@ from bcclone.dataset.samples import NO_FRAME, RowTable
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
-from bcclone.recording.files import ImageIndex, ImagePlace, find_logs
+from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, is_url, reaching
+from bcclone.system.location import reaching
 
-NO_FILE = -1
+FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _MOST_SKIPPED = 0.05
 _LISTED = 10
-
-
-class ImageFiles(Sequence[str]):
-    """The paths of the images to decode; folders are stored once, and the names are the strings of the rows."""
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._folder_of = array("L")
-        self._folders: list[str] = []
-        self._index_of: list[dict[str, int]] = []  # for each folder
-
-    def add_folders(self, folders: Iterable[Location]) -> list[int]:
-        """Return a number for each folder; the same folder has the same number for every log."""
-        numbers = []
-        for folder in [str(each) if is_url(each) else os.path.realpath(as_local(each)) for each in folders]:
-            if folder not in self._folders:
-                self._folders.append(folder)
-                self._index_of.append({})
-            numbers.append(self._folders.index(folder))
-        return numbers
-
-    def add(self, folder: int, name: str) -> int:
-        """Return the index of an image in this sequence; a new image is appended."""
-        index = self._index_of[folder].setdefault(name, len(self._names))
-        if index == len(self._names):
-            self._names.append(name)
-            self._folder_of.append(folder)
-        return index
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        return os.path.join(self._folders[self._folder_of[index]], self._names[index])  # noqa: PTH118 called 300,000 times
 
 
 @dataclass(frozen=True)
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
-    rows: the rows to store, with `recording`, `episode`, `take_over` and, for each camera, `file_CAMERA`: index of its
-    image among `files`, or NO_FILE; logs: path of each new recording's log; logs_read: all logs, also those without a
-    new row; skips: rows and images known to be unusable before an image is opened, bad_rows of them rows; rows_read,
-    images_named: counts that include unusable ones.
+    rows: the rows to store, with `recording`, `episode`, `take_over` and, for each camera, `frame_CAMERA`: number of
+    the frame of its image, or NO_FRAME; files: path of the image of each frame; logs: path of each new recording's log;
+    logs_read: all logs, also those without a new row; skips: rows and images known to be unusable before an image is
+    opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
     """
 
     rows: pd.DataFrame
     logs: tuple[str, ...]
     logs_read: tuple[LogRead, ...]
     recordings: tuple[RecordingInfo, ...]
-    files: Sequence[str]
+    files: tuple[str, ...]
     skips: tuple[Skip, ...]
     notices: tuple[str, ...]
     rows_read: int
@@ -93,20 +50,26 @@ class ConversionPlan:
 
     def skip_of(self, index: int, reason: str) -> Skip:
         """Return the skip of an unusable file, with the first row that names it."""
-        uses = np.logical_or.reduce([self.rows[f"file_{camera}"] == index for camera in CAMERAS])
+        uses = np.logical_or.reduce([self.rows[name] == index for name in FRAME_COLUMNS])
         row = self.rows.iloc[int(np.flatnonzero(uses)[0])]
         log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
         return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
 
 
-def with_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
-    """Return the rows with the number of a frame, `frame_CAMERA`, in place of `file_CAMERA`.
+def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
+    """Return the number in a store of the frame of each image file, (files,), or NO_FRAME.
 
-    frames: number of the frame of each file, (files,), or NO_FRAME.
+    unusable: indices of the files without a frame; first: number of the first frame.
     """
-    frame_of = np.append(frames, NO_FRAME)  # the last element is that of NO_FILE
-    numbers = {f"frame_{camera}": frame_of[rows[f"file_{camera}"].to_numpy()] for camera in CAMERAS}
-    return rows.rename(columns={f"file_{camera}": f"frame_{camera}" for camera in CAMERAS}).assign(**numbers)
+    usable = np.ones(files, np.bool_)
+    usable[list(unusable)] = False
+    return np.where(usable, first - 1 + np.cumsum(usable), NO_FRAME)
+
+
+def with_stored_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
+    """Return the rows of a plan with the numbers in the store. frames: as frame_numbers() returns them."""
+    frame_of = np.append(frames, NO_FRAME)  # the last element is that of NO_FRAME
+    return rows.assign(**{name: frame_of[rows[name].to_numpy()] for name in FRAME_COLUMNS})
 
 
 def make_plan(
@@ -165,11 +128,11 @@ class _PlanBuilder:
         self._logs: list[str] = []
         self._logs_read: list[LogRead] = []
         self._recordings: list[RecordingInfo] = []
-        self._files = ImageFiles()
+        self._frames: dict[str, int] = {}  # path of an image -> number of its frame
         self._skips: list[Skip] = []
         self._notices: list[str] = []
         self._rows_read = self._bad_rows = self._images_named = self._left_out = self._chosen = 0
-        self._centers: set[tuple[int, str]] = set()  # folder and name of the centre images read so far
+        self._centers: set[str] = set()  # paths of the centre images read so far
 
     def add(self, log: Log, read: LogRead) -> None:
         """Add the new rows of a log, and their images."""
@@ -180,14 +143,12 @@ class _PlanBuilder:
         if log.rows.empty:
             return
         index = ImageIndex(log.path)
-        folders = self._files.add_folders(index.folders)
-        rows = self._new_rows(log, index, folders)
+        rows = self._new_rows(log, index)
         if rows.empty:
             return
         self._add_recording(log, len(rows))
         rows = rows.assign(recording=self._recording, episode=rows["episode"] - rows["episode"].min() + self._episode)
-        for camera, numbers in self._add_files(index, folders, rows).items():
-            rows[f"file_{camera}"] = numbers
+        rows = rows.assign(**self._number_frames(rows, index))
         self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
         self._tables.append(rows)
 
@@ -207,7 +168,7 @@ class _PlanBuilder:
             logs=tuple(self._logs),
             logs_read=tuple(self._logs_read),
             recordings=tuple(self._recordings),
-            files=self._files,
+            files=tuple(self._frames),
             skips=tuple(self._skips),
             notices=(*self._notices, *nothing_new),
             rows_read=self._rows_read,
@@ -215,14 +176,16 @@ class _PlanBuilder:
             images_named=self._images_named,
         )
 
-    def _new_rows(self, log: Log, index: ImageIndex, folders: list[int]) -> pd.DataFrame:
+    def _new_rows(self, log: Log, index: ImageIndex) -> pd.DataFrame:
         """Return the log's rows except those whose centre image was named before: by a row, a log or the old store."""
         rows, old = log.rows, self._old
-        places = [index.place_of(name) or name for name in rows["center"]]
-        images = [(folders[at.folder], at.name) if isinstance(at, ImagePlace) else (None, at) for at in places]
-        repeated = pd.Series(images, rows.index).duplicated()
-        repeated |= pd.Series([image in self._centers for image in images], rows.index)
-        self._centers.update((folder, name) for folder, name in images if folder is not None)
+        repeated = np.zeros(len(rows), np.bool_)
+        missing: set[str] = set()  # names without a file, which in another log are another image's
+        for number, name in enumerate(rows["center"].tolist()):
+            path = index.find(name)
+            image, seen = (path, self._centers) if path else (name, missing)
+            repeated[number] = image in seen
+            seen.add(image)
         if repeated.any():
             self._notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
         if old is None:
@@ -251,27 +214,22 @@ class _PlanBuilder:
             RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
         )
 
-    def _add_files(self, index: ImageIndex, folders: list[int], rows: pd.DataFrame) -> dict[str, list[int]]:
-        """Return for each camera, and each row, the index of its image among the files, or NO_FILE if it has none.
+    def _number_frames(self, rows: pd.DataFrame, index: ImageIndex) -> dict[str, list[int]]:
+        """Return frame_CAMERA of the rows: the number of each image's path, or NO_FRAME where there is none.
 
-        The files are in the order of the rows, so that the frames of neighbouring rows lie together in a store.
+        The numbers are in the order of the rows, so that the frames of neighbouring rows lie together in a store.
         """
-        numbers: dict[str, list[int]] = {camera: [] for camera in CAMERAS}
-        for line, *names in zip(*(rows[name].tolist() for name in ("line", *CAMERAS)), strict=True):
-            for camera, name in zip(CAMERAS, names, strict=True):
-                used = camera in self._samples.cameras
-                numbers[camera].append(self._add_file(index, folders, name, line) if used else NO_FILE)
+        numbers = {name: [NO_FRAME] * len(rows) for name in FRAME_COLUMNS}
+        used = [camera for camera in CAMERAS if camera in self._samples.cameras]
+        columns = [(numbers[f"frame_{camera}"], rows[camera].tolist()) for camera in used]
+        for number, line in enumerate(rows["line"].tolist()):
+            for frames, names in columns:
+                self._images_named += bool(names[number])
+                if path := index.find(names[number]):
+                    frames[number] = self._frames.setdefault(path, len(self._frames))
+                elif names[number]:
+                    self._skips.append(Skip(self._logs[-1], line, f"image {names[number]} is missing"))
         return numbers
-
-    def _add_file(self, index: ImageIndex, folders: list[int], name: str, line: int) -> int:
-        """Return the index of an image among the files, or NO_FILE. line: number of the row that names it."""
-        self._images_named += bool(name)
-        place = index.place_of(name)
-        if place is not None:
-            return self._files.add(folders[place.folder], place.name)
-        if name:
-            self._skips.append(Skip(self._logs[-1], line, f"image {name} is missing"))
-        return NO_FILE
 
 
 def _are_mostly_in(rows: pd.DataFrame, stored: RowTable) -> bool:

@@ -7,8 +7,8 @@ import os
 import shutil
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,14 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.dataset.decode import decode_files
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image, Preprocessing, decode_files
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import NO_FRAME, SAMPLE, RowTable, SampleTable
+from bcclone.dataset.samples import SAMPLE, RowTable, SampleTable
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
 
@@ -210,39 +208,25 @@ def _check_space(path: Path, needed: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class StoredFiles:
-    """Image files decoded into a store.
-
-    frames: number of the frame of each file, (files,), NO_FRAME for an unusable one; unusable: index of a file -> the
-    reason.
-    """
-
-    frames: IndexArray
-    unusable: Mapping[int, str]
-
-
 def store_files(
     files: Sequence[str],
     writer: StoreWriter,
     on_progress: Callable[[int], None] = lambda count: None,
     threads: int = 0,
-) -> StoredFiles:
-    """Decode image files, and append their frames to a store.
+) -> dict[int, str]:
+    """Decode image files, append their frames to a store, and return the index of each unusable file with the reason.
 
     on_progress: called with the size of each batch; threads: 0 for one per core.
     """
-    frames, done = np.full(len(files), NO_FRAME, np.int64), 0
     unusable: dict[int, str] = {}
+    done = 0
     for decoded in decode_files(files, writer.preprocessing, threads):
-        size = len(decoded.frames) + len(decoded.errors)
-        readable = [index for index in range(done, done + size) if index - done not in decoded.errors]
-        frames[readable] = writer.count + np.arange(len(readable))
         writer.append(decoded.frames, decoded.checksums)
         unusable |= {done + index: reason for index, reason in decoded.errors.items()}
+        size = len(decoded.frames) + len(decoded.errors)
         done += size
         on_progress(size)
-    return StoredFiles(frames, unusable)
+    return unusable
 
 
 def table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import BadImage, Image, Preprocessing
+from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.evaluate.rollout import RelativePose

@@ -4,7 +4,7 @@ A feed combines an order (which sample comes next), a source (where its images a
 processes). All feeds have the same interface:
 
     from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-    from bcclone.feed.open import open_feed
+    from bcclone.feed.feed import open_feed
     from bcclone.feed.selection import select
 
     with open_feed(select(store), FeedSettings("hdf5-shuffle"), SamplingSettings(batch_size=32, seed=0)) as feed:

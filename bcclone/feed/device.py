@@ -7,54 +7,27 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import FrameSource
+from bcclone.feed.source import Batch, FrameSource
 from bcclone.system.errors import UserError
 
 
-def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return the feed of these samples; raises UserError when their frames do not fit on the device."""
-    source = selection.memory_source()
-    device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    return Feed(epoch_order, DeviceFetcher(TensorSource(source, device), batch_size))
+def device(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
+    """Copy the frames of these samples to the device; raises UserError when they do not fit there."""
+    place = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
+    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, place)
 
 
 class DeviceFetcher:
-    """Gather each batch when it is asked for; only positions are sent to the device."""
+    """Gather each batch on the device when it is asked for; only positions are sent there.
 
-    def __init__(self, source: "TensorSource", batch_size: int) -> None:
-        self._source, self._batch_size = source, batch_size
-        on_gpu = "GPU" in source.device
-        self._gather = tf.function(source.gather, jit_compile=on_gpu, reduce_retracing=True)
-
-    @contextmanager
-    def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
-        """Give the batches of these positions."""
-        with tf.device(self._source.device):
-            positions = tf.constant(order.astype("int64"))
-        yield self._batches(positions, len(order))
-
-    def _batches(self, positions: Any, size: int) -> Iterator[Batch]:
-        for start in range(0, size, self._batch_size):
-            with tf.device(self._source.device):
-                batch = Batch(*self._gather(positions[start : start + self._batch_size]))
-            yield batch  # outside of tf.device, so that the network trains on its own device
-
-    def close(self) -> None:
-        """Do nothing; the frames are freed with the feed."""
-
-
-class TensorSource:
-    """Samples whose frames are on a device. device: TensorFlow's name for it, for example "GPU:0".
-
-    Raises UserError when they do not fit.
+    device: TensorFlow's name for it, for example "GPU:0". Raises UserError when the frames do not fit.
     """
 
-    def __init__(self, source: FrameSource, device: str) -> None:
-        self.device = device
+    def __init__(self, source: FrameSource, batch_size: int, device: str) -> None:
+        self._batch_size, self._device = batch_size, device
         arrays = source.arrays
         try:
             with tf.device(device):
@@ -66,15 +39,30 @@ class TensorSource:
             raise UserError(
                 f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"
             ) from None
-        self._flip = flip_by_selection if "GPU" in device else flip_by_stitching
+        on_gpu = "GPU" in device
+        self._flip = flip_by_selection if on_gpu else flip_by_stitching
+        self._gather = tf.function(self._samples_at, jit_compile=on_gpu, reduce_retracing=True)
 
-    def gather(self, positions: Any) -> tuple[Any, Any]:
-        """Return images, uint8 (positions, height, width, 3), or windows of them, and labels, float32.
+    @contextmanager
+    def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
+        """Give the batches of these positions."""
+        with tf.device(self._device):
+            positions = tf.constant(order.astype("int64"))
+        yield self._batches(positions, len(order))
 
-        positions: int64 tensor; to be called within a tf.function.
-        """
+    def _batches(self, positions: Any, size: int) -> Iterator[Batch]:
+        for start in range(0, size, self._batch_size):
+            with tf.device(self._device):
+                batch = Batch(*self._gather(positions[start : start + self._batch_size]))
+            yield batch  # outside of tf.device, so that the network trains on its own device
+
+    def _samples_at(self, positions: Any) -> tuple[Any, Any]:
+        """Return images, uint8 (positions, height, width, 3), or windows of them, and labels, float32."""
         images = self._flip(self._frames, tf.gather(self._frame, positions), tf.gather(self._flipped, positions))
         return images, tf.gather(self._labels, positions)
+
+    def close(self) -> None:
+        """Do nothing; the frames are freed with the fetcher."""
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:

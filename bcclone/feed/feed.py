@@ -1,105 +1,25 @@
-"""The interface of every feed: epochs of batches in a given order, in memory that is reused.
+"""Open the feed of a selection of samples, and give its batches, epoch by epoch.
 
-The memory of a batch is reused as soon as no array or tensor refers to it.
+A strategy is a function from samples, their order and the settings to a fetcher, which has threads or processes. Its
+module, which may load TensorFlow, is imported when it is used.
 """
 
-import math
-import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from importlib import import_module
+from typing import Protocol, Self
 
-import numpy as np
+from bcclone.dataset.store import Store
+from bcclone.feed.augmented import BatchAugmenter, make_augmenter
+from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order
+from bcclone.feed.selection import Selection, TrainingData
+from bcclone.feed.source import Batch
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import available_memory
 
-from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import AugmentationInputs, Draws
-from bcclone.feed.order import BatchSpan, EpochOrder, Order
-
-PAGE = 4096
-
-
-def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
-    """Return an array in `memory`, uint8 (*shape,).
-
-    `give_back` is called when the array, its views and the tensors made from it are gone; TensorFlow uses an aligned
-    array without copying it.
-    """
-    owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # every array made from it keeps it alive
-    weakref.finalize(owner, give_back).atexit = False
-    return owner.reshape(shape)
-
-
-def to_middle_of_page(memory: memoryview) -> int:
-    """Return the number of bytes to the first middle of a page, where a batch should begin.
-
-    In a memory map frames begin at page boundaries. When the copy begins a few bytes into its page, as memory from the
-    system does, the processor assumes that loads depend on the stores just before, and copying is a third slower.
-    """
-    address = np.frombuffer(memory, np.uint8).ctypes.data
-    return int((PAGE // 2 - address) % PAGE)
-
-
-class Buffers:
-    """A pool of buffers; more than `kept` exist only while all of them are in use.
-
-    The system would zero new memory for each batch page by page, which takes as long as the copy.
-    """
-
-    def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
-        self._shape, self._size = shape, batch_size * math.prod(shape)
-        self._free: deque[memoryview] = deque(maxlen=kept)
-
-    def take(self, count: int) -> Image:
-        """Return an uninitialised array for `count` samples, uint8 (count, *shape)."""
-        try:
-            memory = self._free.pop()
-        except IndexError:
-            memory = np.empty(self._size + PAGE, np.uint8).data
-            memory = memory[to_middle_of_page(memory) :]
-        return lend(memory, (count, *self._shape), lambda: self._free.append(memory))
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """The inputs and random numbers that determine how the samples of a batch are augmented."""
-
-    inputs: AugmentationInputs
-    draws: Draws
-
-
-@dataclass(frozen=True)
-class Batch:
-    """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
-    labels: float32 (batch, 1), the steering, -1 left to 1 right, or (batch, 2) with the speed; augmentation: given when
-    the training step augments the batch; span: given when these samples are one worker's part of a batch, of which each
-    worker has at least one sample, which does not count if the part is empty.
-
-    The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
-    """
-
-    images: Any
-    labels: Any
-    augmentation: Augmentation | None = None
-    span: BatchSpan | None = None
-
-    def __len__(self) -> int:
-        return int(self.labels.shape[0])
-
-    @property
-    def samples(self) -> int:
-        """Return the number of samples that count."""
-        return len(self) if self.span is None else self.span.samples
-
-    @property
-    def global_size(self) -> int:
-        """Return the number of samples over all workers."""
-        return len(self) if self.span is None else self.span.size
-
-    def with_span(self, span: BatchSpan) -> "Batch":
-        """Return these samples as a worker's part of a batch."""
-        return replace(self, span=span)
+_USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 
 
 class Fetcher(Protocol):
@@ -112,45 +32,40 @@ class Fetcher(Protocol):
         """Stop its threads and processes."""
 
 
-def with_spans(
-    fetched: AbstractContextManager[Iterator[Batch]], epoch_order: EpochOrder, start: int
-) -> AbstractContextManager[Iterator[Batch]]:
-    """Return the fetched batches of an epoch from sample `start` on, as a worker's parts if there are several."""
-    return fetched if epoch_order.part.count == 1 else _with_spans(fetched, epoch_order, start)
-
-
-@contextmanager
-def _with_spans(
-    fetched: AbstractContextManager[Iterator[Batch]], epoch_order: EpochOrder, start: int
-) -> Iterator[Iterator[Batch]]:
-    with fetched as batches:
-        yield map(Batch.with_span, batches, epoch_order.spans(start))
-
-
 class Feed:
     """The batches of one side of the split, epoch by epoch.
 
-    epoch_order: decides alone which sample comes next, so that every fetcher gives the same batches.
+    epoch_order: decides alone which sample comes next, so that every fetcher gives the same batches; augmenter:
+    augments them, None for unchanged samples.
     """
 
-    def __init__(self, epoch_order: EpochOrder, fetcher: Fetcher) -> None:
-        self._epoch_order, self._fetcher = epoch_order, fetcher
+    def __init__(self, epoch_order: EpochOrder, fetcher: Fetcher, augmenter: BatchAugmenter | None = None) -> None:
+        self._epoch_order, self._fetcher, self._augmenter = epoch_order, fetcher, augmenter
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
         return len(self._epoch_order)
 
-    def epoch(self, number: int, start: int = 0) -> AbstractContextManager[Iterator[Batch]]:
-        """Return a context manager that gives the batches of an epoch; each sample comes once, over all workers.
+    @contextmanager
+    def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
+        """Give the batches of an epoch; each sample comes once, over all workers.
 
         The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
         a worker is raised when the batch is asked for.
         """
-        fetched = self._fetcher.fetch(self._epoch_order.positions(number, start))
-        return with_spans(fetched, self._epoch_order, start)
+        positions = self._epoch_order.positions(number, start)
+        with ExitStack() as fetching:
+            batches = fetching.enter_context(self._fetcher.fetch(positions))
+            if self._epoch_order.part.count > 1:
+                batches = map(Batch.with_span, batches, self._epoch_order.spans(start))
+            if self._augmenter:
+                batches = fetching.enter_context(self._augmenter.augmented(batches, positions, number, start))
+            yield batches
 
     def close(self) -> None:
         """Stop the workers."""
+        if self._augmenter:
+            self._augmenter.close()
         self._fetcher.close()
 
     def __enter__(self) -> Self:
@@ -158,3 +73,104 @@ class Feed:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_feed(
+    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = WHOLE_BATCH
+) -> Feed:
+    """Open the feed of the training samples; close it after use.
+
+    Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
+    Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
+    rows that the network sees, on the processor or on the device. part: the worker's part of each batch.
+    Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
+    """
+    data = selection.data
+    if settings.feed == AUTO:
+        settings = replace(settings, feed=choose_feed(data)[0])
+    check_feed(data, settings)
+    epoch_order = EpochOrder(
+        len(selection),
+        settings.ordering,
+        sampling.seed,
+        selection.zero_steering if sampling.zero_fraction < 1 else None,
+        sampling.zero_fraction,
+        sampling.batch_size,
+        part,
+        selection.shard if settings.ordering.kind == WINDOWS else None,
+    )
+    if sampling.zero_fraction < 1 and not len(epoch_order):
+        raise UserError(
+            f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
+        )
+    fetcher = _strategy(STRATEGIES[settings.feed].makes)(selection, epoch_order, settings)
+    return Feed(epoch_order, fetcher, make_augmenter(selection, epoch_order, settings, sampling))
+
+
+def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = WHOLE_BATCH) -> Feed:
+    """Open the feed of the validation samples, in their order; close it after use.
+
+    part: the worker's part of each batch.
+    """
+    data, epoch_order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
+    if not isinstance(data, Store):
+        makes = "threads.files"
+    else:
+        makes = "read_ahead.windows" if data.frames.is_far else "threads.hdf5"
+    return Feed(epoch_order, _strategy(makes)(selection, epoch_order, FeedSettings()))
+
+
+def check_feed(data: TrainingData, settings: FeedSettings) -> None:
+    """Raise UserError when the strategy cannot read the samples, or they do not fit into memory."""
+    if settings.feed == AUTO:
+        settings = replace(settings, feed=choose_feed(data)[0])
+    strategy = STRATEGIES[settings.feed]
+    if strategy.of_files and isinstance(data, Store):
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads images; give it the recording that the store was made of"
+        )
+    if not strategy.of_files and not isinstance(data, Store):
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
+            "-o data.h5, or use --feed files"
+        )
+    if isinstance(data, Store):
+        if data.frames.is_far and not strategy.at_url:
+            raise UserError(
+                f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
+            )
+        data.frames.check_cache(settings.cache_bytes, settings.window_shards)
+        if strategy.copies:
+            _check_memory(data, strategy.copies)
+
+
+def choose_feed(data: TrainingData) -> tuple[str, str]:
+    """Return the strategy that suits the samples and this machine, and the reason."""
+    if not isinstance(data, Store):
+        return "files", "there is no store; preprocess.py makes one, which is many times faster"
+    if data.frames.is_far:
+        return "shards", "the store is at a URL"
+    needed, available = data.frames.nbytes / 1e9, available_memory()
+    if available is None:
+        return "hdf5-shuffle", f"{needed:.2f} GB of frames"
+    reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
+    if needed < _USABLE_MEMORY * available / 1e9:
+        return "hdf5-shuffle", reason
+    return ("shards" if len(data.frames.files) > 1 else "hdf5-chunks"), reason
+
+
+def _check_memory(store: Store, copies: int) -> None:
+    needed, available = copies * store.frames.nbytes / 1e9, available_memory()
+    if available is not None and needed > _USABLE_MEMORY * available / 1e9:
+        raise UserError(
+            f"{store.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
+            "available; use --feed hdf5-chunks, which needs little"
+        )
+
+
+def _strategy(makes: str) -> Callable[[Selection, EpochOrder, FeedSettings], Fetcher]:
+    """Return a function of bcclone.feed that makes a fetcher, by the names of its module and its own."""
+    module, function = makes.split(".")
+    make_fetcher: Callable[[Selection, EpochOrder, FeedSettings], Fetcher]
+    make_fetcher = getattr(import_module(f"bcclone.feed.{module}"), function)
+    return make_fetcher

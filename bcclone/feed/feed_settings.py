@@ -19,8 +19,9 @@ ORDERS = {  # order of the samples -> the settings that it depends on
 class Strategy:
     """A way to fetch samples.
 
-    text: for --help; makes: the module and function of bcclone.feed that makes the feed; order: one of ORDERS; copies:
-    of all frames in memory; of_files: reads the images of a recording, others a store; at_url: reads stores at a URL.
+    text: for --help; makes: module and function of bcclone.feed that makes its fetcher; order: one of ORDERS; copies:
+    how many of all frames are in memory; of_files: reads the images of a recording, others a store; at_url: reads
+    stores at a URL.
     """
 
     text: str
@@ -54,11 +55,11 @@ STRATEGIES = {
     ),
     "workers": Strategy("loader processes write into shared memory; shuffled", "processes.workers"),
     "sequence": Strategy(
-        "a Keras PyDataset with its workers; shuffled at the end of each epoch", "keras_sequence.make_feed"
+        "a Keras PyDataset with its workers; shuffled at the end of each epoch", "keras_sequence.sequence"
     ),
-    "tf-data": Strategy("a tf.data pipeline; shuffled", "tf_data.make_feed"),
+    "tf-data": Strategy("a tf.data pipeline; shuffled", "tf_data.tf_data"),
     "device": Strategy(  # TensorFlow copies the frames that it is given
-        "keeps all frames on the device that trains, and gathers batches there; shuffled", "device.make_feed", copies=2
+        "keeps all frames on the device that trains, and gathers batches there; shuffled", "device.device", copies=2
     ),
 }
 
@@ -137,6 +138,11 @@ class FeedSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Return the most that the copies of shards take."""
+        return self.cache_mb * 10**6
 
     @property
     def ordering(self) -> Ordering:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
@@ -17,12 +17,11 @@ from typing import Any, Self
 import keras
 
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Batch, Feed, with_spans
 from bcclone.feed.feed_settings import FeedSettings, Ordering
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
-from bcclone.feed.source import Reader
+from bcclone.feed.source import Batch, Reader
 from bcclone.system.child_process import become_worker
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
@@ -32,9 +31,9 @@ _QUEUE_SIZE = 32
 _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 
-def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return the feed of these samples."""
-    source = selection.mapped_source()
+def sequence(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "DatasetFetcher":
+    """Read the memory-mapped store with the workers of a PyDataset."""
+    source, batch_size = selection.mapped_source(), epoch_order.batch_samples
     queue_size, workers = settings.max_queue_size or _QUEUE_SIZE, settings.feed_workers or _WORKERS
     dataset = SampleDataset(
         Reader(source, batch_size, kept=queue_size + workers),
@@ -44,7 +43,7 @@ def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSetti
         use_multiprocessing=settings.multiprocessing,
         max_queue_size=queue_size,
     )
-    return DatasetFeed(epoch_order, dataset)
+    return DatasetFetcher(dataset)
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
@@ -53,14 +52,14 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The samples are
     not augmented. The dataset can be pickled; a copy opens the store when it first reads.
 
-    order: epoch and first sample -> positions; options: those of `keras.utils.PyDataset`.
+    order_of: epoch -> positions; options: those of `keras.utils.PyDataset`.
     """
 
-    def __init__(self, reader: Reader, order: Callable[[int, int], Order], batch_size: int, **options: int) -> None:
+    def __init__(self, reader: Reader, order_of: Callable[[int], Order], batch_size: int, **options: int) -> None:
         super().__init__(**options)
         self._reader: Reader | bytes = reader
-        self._order, self._batch_size = order, batch_size
-        self.begin(1)
+        self._order_of, self._batch_size = order_of, batch_size
+        self._epoch, self._order = 1, order_of(1)
 
     @classmethod
     def from_store(
@@ -110,17 +109,17 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         reader = self._reader if isinstance(self._reader, bytes) else pickle.dumps(self._reader)
         return self.__dict__ | {"_reader": reader}
 
-    def begin(self, epoch: int, start: int = 0) -> None:
-        """Use the order of this epoch, from sample `start` on."""
-        self._epoch, self._positions = epoch, self._order(epoch, start)
+    def begin(self, order: Order) -> None:
+        """Give the batches of these positions until the epoch ends."""
+        self._order = order
 
     def positions(self, number: int) -> Order:
         """Return which samples are in a batch, counted from 0."""
-        return self._positions[number * self._batch_size : (number + 1) * self._batch_size]
+        return self._order[number * self._batch_size : (number + 1) * self._batch_size]
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return -(-len(self._positions) // self._batch_size)
+        return -(-len(self._order) // self._batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         batch = self.reader.read(self.positions(number))
@@ -128,7 +127,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; called by Keras."""
-        self.begin(self._epoch + 1)
+        self._epoch += 1
+        self.begin(self._order_of(self._epoch))
 
     def close(self) -> None:
         """Close the store; no batch can be read afterwards."""
@@ -141,11 +141,11 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.close()
 
 
-class DatasetFeed(Feed):
-    """A feed of a PyDataset, with as many workers, and as many batches ahead, as the dataset asks for."""
+class DatasetFetcher:
+    """Fetch the batches of a PyDataset, with as many workers, and as many batches ahead, as it asks for."""
 
-    def __init__(self, epoch_order: EpochOrder, dataset: SampleDataset) -> None:
-        self._epoch_order, self._dataset = epoch_order, dataset
+    def __init__(self, dataset: SampleDataset) -> None:
+        self._dataset = dataset
         self._executor: Executor
         self._read: Callable[[Order], Batch]
         if dataset.use_multiprocessing:
@@ -156,20 +156,18 @@ class DatasetFeed(Feed):
             self._executor = ThreadPoolExecutor(dataset.workers, "bcclone-pool")
             self._read = dataset.reader.read
 
-    def epoch(self, number: int, start: int = 0) -> AbstractContextManager[Iterator[Batch]]:
-        """Give the batches of an epoch; raises LoaderError when a worker process has died."""
-        self._dataset.begin(number, start)
-        return with_spans(self._fetched(), self._epoch_order, start)
-
     @contextmanager
-    def _fetched(self) -> Iterator[Iterator[Batch]]:
+    def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
+        """Give the batches of these positions; raises LoaderError when a worker process has died."""
+        self._dataset.begin(order)
         orders = map(self._dataset.positions, range(len(self._dataset)))
         with prefetch_ordered(self._read, orders, self._executor, self._dataset.max_queue_size) as batches:
             yield _checked(batches)
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers and close the store."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        self._dataset.close()
 
 
 def _checked(batches: Iterator[Batch]) -> Iterator[Batch]:

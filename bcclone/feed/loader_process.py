@@ -13,9 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.feed.feed import PAGE, to_middle_of_page
 from bcclone.feed.order import Order
-from bcclone.feed.source import Source
+from bcclone.feed.source import PAGE, Source, to_middle_of_page
 from bcclone.system.child_process import become_worker, interrupts_kept_from_children
 from bcclone.system.errors import UserError
 

@@ -3,13 +3,12 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.samples import RowTable
-from bcclone.feed.feed_settings import CHUNKS, SHUFFLED, WINDOWS, FeedSettings, Ordering
+from bcclone.feed.feed_settings import CHUNKS, SHUFFLED, WINDOWS, Ordering
 
 Order = npt.NDArray[np.uint32]
 
@@ -74,10 +73,10 @@ class EpochOrder:
         if self.part.count > 1 and self.batch_size < self.part.count:
             raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
 
-    @classmethod
-    def of(cls, settings: FeedSettings, size: int, seed: int, shard: Order | None = None) -> Self:
-        """Return the order in which a feed gives all of its samples. shard: of each sample, for windows of shards."""
-        return cls(size, settings.ordering, seed, shard=shard)
+    @property
+    def batch_samples(self) -> int:
+        """Return the number of samples that this worker fetches of a whole batch."""
+        return self.part.span(self.batch_size).samples
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from bcclone.dataset.images import Image
-from bcclone.feed.feed import Batch, Buffers, Feed, lend
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.loader_process import MAX_REQUESTS, Loader, LoaderError, Slots, close_loaders
 from bcclone.feed.order import EpochOrder, Order, batches
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Source
+from bcclone.feed.source import Batch, Buffers, Source, lend
 from bcclone.feed.threads import PrefetchThread
 
 _QUEUE_SIZE = 8  # batches
@@ -21,17 +20,17 @@ _IN_FLIGHT = 2  # batches of a pipe: one is loaded while another is sent
 _PROCESSES, _SLOTS_PER_PROCESS = 2, 4
 
 
-def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of one loader process, a pipe and a bounded queue."""
+def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "PipeFetcher":
+    """Read with one loader process, a pipe and a bounded queue."""
     ahead = settings.max_queue_size or _QUEUE_SIZE
-    return Feed(epoch_order, PipeFetcher(selection.mapped_source(), batch_size, ahead))
+    return PipeFetcher(selection.mapped_source(), epoch_order.batch_samples, ahead)
 
 
-def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of loader processes that write into shared memory; the order does not depend on their speed."""
+def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "SharedMemoryFetcher":
+    """Read with loader processes that write into shared memory; the order does not depend on their speed."""
     processes = settings.feed_workers or _PROCESSES
     slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
-    return Feed(epoch_order, SharedMemoryFetcher(selection.mapped_source(), batch_size, processes, slots))
+    return SharedMemoryFetcher(selection.mapped_source(), epoch_order.batch_samples, processes, slots)
 
 
 class SharedMemoryFetcher:

@@ -10,45 +10,40 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.frames import Frames
-from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order, batches, split_into_windows
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import FrameSource
+from bcclone.feed.source import Batch, FrameSource
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
 
-MEGABYTE = 10**6
 _WINDOWS_AHEAD = 2  # with the one that batches are filled from
 
 
-def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of chunks of the store, read ahead."""
+def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ReadAheadFetcher":
+    """Read chunks of the store ahead."""
 
     def split(order: Order) -> list[Order]:
         return list(batches(order, settings.chunk_size))
 
-    return Feed(epoch_order, ReadAheadFetcher(selection.mapped_source(), batch_size, settings.max_queue_size, split))
+    return ReadAheadFetcher(selection.mapped_source(), epoch_order.batch_samples, settings.max_queue_size, split)
 
 
-def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of windows of a store's files, read ahead.
-
-    Raises UserError when the copies of far files do not fit into the cache.
-    """
-    frames, limit = selection.store.frames, settings.cache_mb * MEGABYTE
+def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ReadAheadFetcher":
+    """Read windows of a store's files ahead; raises UserError when the copies of far ones do not fit into the cache."""
+    frames, limit = selection.store.frames, settings.cache_bytes
     streams = -(-settings.ordering.streams // epoch_order.part.count)  # that this process draws its batches from
     frames.check_cache(limit, settings.window_shards * streams)
     frames.open_cache(Path(settings.cache) if settings.cache else None, limit)
-    return Feed(epoch_order, window_fetcher(selection, batch_size, settings.max_queue_size))
+    return windows(selection, epoch_order, settings)
 
 
-def window_fetcher(selection: Selection, batch_size: int, ahead: int = 0) -> "ReadAheadFetcher":
-    """Return a fetcher that reads the next files of an order. ahead: number of batches, 0 for the default."""
+def windows(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ReadAheadFetcher":
+    """Read the next files of an order ahead."""
 
     def split(order: Order) -> list[Order]:
         return [order[part] for part in split_into_windows(selection.shard[order])]
 
-    return ReadAheadFetcher(selection.mapped_source(), batch_size, ahead, split)
+    return ReadAheadFetcher(selection.mapped_source(), epoch_order.batch_samples, settings.max_queue_size, split)
 
 
 class ReadAheadFetcher(ThreadFetcher):

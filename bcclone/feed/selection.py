@@ -56,13 +56,6 @@ class Selection:
             raise TypeError(f"{self.data.path} is a recording, expected a store")
         return self.data
 
-    @property
-    def image_samples(self) -> ImageSamples:
-        """Return the recording whose image files are the frames; raises TypeError when they are in a store."""
-        if isinstance(self.data, Store):
-            raise TypeError(f"{self.data.path} is a store, expected a recording")
-        return self.data
-
     def mapped_source(self) -> FrameSource:
         """Return the samples with the mapped frames of the store."""
         return FrameSource(self.arrays, self.store.frames.reopened())
@@ -75,8 +68,9 @@ class Selection:
 
     def file_source(self, threads: int = 0) -> FileSource:
         """Return the samples with the image files of a recording. threads: that decode, 0 for one per core."""
-        samples = self.image_samples
-        return FileSource(self.arrays, samples.files, samples.preprocessing, threads)
+        if isinstance(self.data, Store):
+            raise TypeError(f"{self.data.path} is a store, expected a recording")
+        return FileSource(self.arrays, self.data.files, self.data.preprocessing, threads)
 
     @cached_property
     def zero_steering(self) -> npt.NDArray[np.bool_]:
@@ -86,12 +80,13 @@ class Selection:
     @cached_property
     def shard(self) -> npt.NDArray[np.uint32]:
         """Return the number of the shard with each sample's frame, the newest one of a window, (samples,)."""
-        return self.arrays.shard_in(self.store.frames)
+        newest = self.arrays.frame if self.arrays.frame.ndim == 1 else self.arrays.frame[:, -1]
+        return self.store.frames.file_of(newest).astype(np.uint32)
 
     @cached_property
     def augmentation_inputs(self) -> AugmentationInputs:
         """Return the inputs of the augmentation for the samples."""
-        return _inputs(self.data, self.row, self.arrays.flipped)
+        return augmentation_inputs_of(self.data, self.row, self.arrays.flipped)
 
 
 def select(data: TrainingData, validation: bool = False, seq_length: int = 1, predict: str = STEERING) -> Selection:
@@ -140,12 +135,10 @@ def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Floa
     return labels_of
 
 
-def augmentation_inputs_of(data: TrainingData, samples: SampleTable) -> AugmentationInputs:
-    """Return the inputs of the augmentation for these samples, taken from data.samples."""
-    return _inputs(data, samples["row"], samples["flipped"].copy())
-
-
-def _inputs(data: TrainingData, row: npt.NDArray[np.uint32], flipped: npt.NDArray[np.bool_]) -> AugmentationInputs:
+def augmentation_inputs_of(
+    data: TrainingData, row: npt.NDArray[np.uint32], flipped: npt.NDArray[np.bool_]
+) -> AugmentationInputs:
+    """Return the inputs of the augmentation for samples of these rows, (samples,), indices into data.rows."""
     rows: RowTable = data.rows
     correction = Correction.of(data.sample_settings)
     return AugmentationInputs(flipped, correction.lookahead_m(rows["speed_mph"][row]).astype(np.float32))

@@ -1,23 +1,28 @@
-"""Read the images of samples from a store, from memory or from image files."""
+"""Read batches of samples: the batch, its memory, and where images come from: a store, memory or image files.
+
+The memory of a batch is reused as soon as no array or tensor refers to it.
+"""
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.decode import read_frame
 from bcclone.dataset.frames import Frames
-from bcclone.dataset.images import BadImage, Image, Preprocessing
-from bcclone.feed.feed import Batch, Buffers
-from bcclone.feed.order import Order
+from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
+from bcclone.feed.augment.kind import AugmentationInputs, Draws
+from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.errors import UserError
 
+PAGE = 4096
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
 
 
@@ -43,11 +48,6 @@ class SampleArrays:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
         frame = self.frame[positions]
         return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
-
-    def shard_in(self, frames: Frames) -> npt.NDArray[np.uint32]:
-        """Return the number of the file with each sample's frame, the newest one of a window, (samples,)."""
-        newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
-        return frames.file_of(newest).astype(np.uint32)
 
 
 class Source(Protocol):
@@ -131,6 +131,88 @@ class FileSource:
                 "images"
             ) from None
         image[:] = cv2.flip(prepared, 1) if flipped else prepared
+
+
+def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
+    """Return an array in `memory`, uint8 (*shape,).
+
+    `give_back` is called when the array, its views and the tensors made from it are gone; TensorFlow uses an aligned
+    array without copying it.
+    """
+    owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # every array made from it keeps it alive
+    weakref.finalize(owner, give_back).atexit = False
+    return owner.reshape(shape)
+
+
+def to_middle_of_page(memory: memoryview) -> int:
+    """Return the number of bytes to the first middle of a page, where a batch should begin.
+
+    In a memory map frames begin at page boundaries. When the copy begins a few bytes into its page, as memory from the
+    system does, the processor assumes that loads depend on the stores just before, and copying is a third slower.
+    """
+    address = np.frombuffer(memory, np.uint8).ctypes.data
+    return int((PAGE // 2 - address) % PAGE)
+
+
+class Buffers:
+    """A pool of buffers; more than `kept` exist only while all of them are in use.
+
+    The system would zero new memory for each batch page by page, which takes as long as the copy.
+    """
+
+    def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
+        self._shape, self._size = shape, batch_size * math.prod(shape)
+        self._free: deque[memoryview] = deque(maxlen=kept)
+
+    def take(self, count: int) -> Image:
+        """Return an uninitialised array for `count` samples, uint8 (count, *shape)."""
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = np.empty(self._size + PAGE, np.uint8).data
+            memory = memory[to_middle_of_page(memory) :]
+        return lend(memory, (count, *self._shape), lambda: self._free.append(memory))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The inputs and random numbers that determine how the samples of a batch are augmented."""
+
+    inputs: AugmentationInputs
+    draws: Draws
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
+    labels: float32 (batch, 1), the steering, -1 left to 1 right, or (batch, 2) with the speed; augmentation: given when
+    the training step augments the batch; span: given when these samples are one worker's part of a batch, of which each
+    worker has at least one sample, which does not count if the part is empty.
+
+    The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
+    """
+
+    images: Any
+    labels: Any
+    augmentation: Augmentation | None = None
+    span: BatchSpan | None = None
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    @property
+    def samples(self) -> int:
+        """Return the number of samples that count."""
+        return len(self) if self.span is None else self.span.samples
+
+    @property
+    def global_size(self) -> int:
+        """Return the number of samples over all workers."""
+        return len(self) if self.span is None else self.span.size
+
+    def with_span(self, span: BatchSpan) -> "Batch":
+        """Return these samples as a worker's part of a batch."""
+        return replace(self, span=span)
 
 
 class Reader:

@@ -12,19 +12,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Reader, Source
+from bcclone.feed.source import Batch, Reader, Source
 
 _KEPT, _AHEAD = 16, 4
 
 
-def make_feed(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return the feed of these samples."""
-    source = selection.mapped_source()
-    return Feed(epoch_order, PipelineFetcher(source, batch_size, settings))
+def tf_data(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "PipelineFetcher":
+    """Read the memory-mapped store in a pipeline."""
+    return PipelineFetcher(selection.mapped_source(), epoch_order.batch_samples, settings)
 
 
 class PipelineFetcher:

@@ -10,34 +10,33 @@ from contextlib import AbstractContextManager, ExitStack
 from itertools import islice
 from typing import Self
 
-from bcclone.feed.feed import Batch, Feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order, batches
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Reader, Source
+from bcclone.feed.source import Batch, Reader, Source
 
 _BATCHES_AHEAD = 4
 _THREADS = 2  # one alone copies half of what a core can, since it also flips, looks up labels and hands over
 _Result = Batch | Exception | None  # of the thread that prefetches
 
 
-def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of the memory-mapped store: hdf5 in the order of the store, hdf5-shuffle truly shuffled.
+def hdf5(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ThreadFetcher":
+    """Read the memory-mapped store: hdf5 in its order, hdf5-shuffle truly shuffled.
 
     Shuffling costs nothing while the file fits into memory.
     """
-    return Feed(epoch_order, ThreadFetcher(selection.mapped_source(), batch_size, settings.max_queue_size))
+    return ThreadFetcher(selection.mapped_source(), epoch_order.batch_samples, settings.max_queue_size)
 
 
-def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed of frames that are all read into memory first."""
-    return Feed(epoch_order, ThreadFetcher(selection.memory_source(), batch_size, settings.max_queue_size))
+def memory(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ThreadFetcher":
+    """Read all frames into memory first."""
+    return ThreadFetcher(selection.memory_source(), epoch_order.batch_samples, settings.max_queue_size)
 
 
-def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings, batch_size: int) -> Feed:
-    """Return a feed that reads and decodes the images of a recording for each batch; needs no store."""
+def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ThreadFetcher":
+    """Read and decode the images of a recording for each batch; needs no store."""
     source = selection.file_source(settings.feed_workers)
-    return Feed(epoch_order, ThreadFetcher(source, batch_size, settings.max_queue_size, threads=1))
+    return ThreadFetcher(source, epoch_order.batch_samples, settings.max_queue_size, threads=1)
 
 
 class ThreadFetcher:

@@ -3,7 +3,6 @@
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.recording.drivers import DRIVERS
@@ -70,14 +69,6 @@ def default_inputs() -> list[str]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePlace:
-    """Where an image is: the index of its folder among ImageIndex.folders, and the file's name."""
-
-    folder: int
-    name: str
-
-
 class ImageIndex:
     """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once.
 
@@ -90,30 +81,31 @@ class ImageIndex:
         self.folders = [images, home, images / _IMAGES]
         if home.name.lower() == _IMAGES.lower():
             self.folders.append(home.parent)
-        self._folder_of: dict[str, int] = {}
-        for number, folder in reversed(list(enumerate(self.folders))):
+        self._folder_of: dict[str, str] = {}  # name of a file -> its folder, which ends with a separator
+        for folder in reversed(self.folders):
             if folder.is_dir():
-                self._folder_of.update((name, number) for name in _jpeg_names(folder))
+                resolved = f"{folder}/" if is_url(folder) else f"{os.path.realpath(as_local(folder))}{os.sep}"
+                self._folder_of.update((name, resolved) for name in _jpeg_names(folder))
         self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
 
     def find(self, name: str) -> str | None:
-        """Return the path of the image with this base name, or None."""
-        place = self.place_of(name)
-        return None if place is None else str(self.folders[place.folder] / place.name)
-
-    def place_of(self, name: str) -> ImagePlace | None:
-        """Return the place of the image with this base name, or None."""
-        if name not in self._folder_of:
-            if self._by_lower is None:
-                self._by_lower = {known.lower(): known for known in sorted(self._folder_of)}
-            name = self._by_lower.get(name.lower(), name)
-        folder = self._folder_of.get(name)
-        return None if folder is None else ImagePlace(folder, name)
+        """Return the path of the image with this base name, or None; links of its folder are resolved."""
+        file = self._file_of(name)
+        return None if file is None else self._folder_of[file] + file
 
     def orphans(self, named: Iterable[str]) -> list[str]:
         """Return the base names of the images that are not among those named."""
-        places = map(self.place_of, named)
-        return sorted(self._folder_of.keys() - {place.name for place in places if place})
+        return sorted(self._folder_of.keys() - set(map(self._file_of, named)))
+
+    def _file_of(self, name: str) -> str | None:
+        """Return the file's own name, which may have other upper and lower case letters, or None."""
+        if name in self._folder_of:
+            return name
+        if not name:
+            return None
+        if self._by_lower is None:
+            self._by_lower = {known.lower(): known for known in sorted(self._folder_of)}
+        return self._by_lower.get(name.lower())
 
 
 def _images_folder(home: Location) -> Location:

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
-from bcclone.feed.feed import Batch, Feed
-from bcclone.feed.open import open_feed, open_validation_feed
+from bcclone.feed.feed import Feed, open_feed, open_validation_feed
 from bcclone.feed.order import WHOLE_BATCH, BatchPart
 from bcclone.feed.selection import Selection
+from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import ProgressBar

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bcclone.feed.feed import check_feed, choose_feed
 from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
-from bcclone.feed.open import check_feed, choose_feed
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image, Preprocessing, read_frame
 from bcclone.dataset.store import ImageSamples
 from bcclone.system.errors import UserError
 from benchmarks.rounds import Unavailable

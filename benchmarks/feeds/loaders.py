@@ -14,10 +14,10 @@ import numpy as np
 
 from bcclone.cluster.shards import open_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed import Batch, Feed
+from bcclone.feed.feed import Feed, open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.selection import TrainingData, select
+from bcclone.feed.source import Batch
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds import rooflines
 from benchmarks.feeds.jpeg import open_recordings

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import decode_jpeg
-from bcclone.feed.feed import Buffers
+from bcclone.feed.source import Buffers
 from bcclone.system.prefetch import prefetch_ordered
 from benchmarks.feeds.jpeg import jpeg_samples
 from benchmarks.feeds.meter import Benchmark, OnBatch

@@ -21,10 +21,10 @@ import psutil
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Batch
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
+from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.json_values import to_json

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.shards import open_store
+from bcclone.feed.feed import check_feed, choose_feed, open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.open import check_feed, choose_feed, open_feed, open_validation_feed
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.shards import open_store
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import made_once, run_script

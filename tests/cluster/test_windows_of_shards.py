@@ -6,8 +6,8 @@ import pytest
 from bcclone.cluster.shard_frames import ShardFrames
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.frames import FrameFile
+from bcclone.feed.feed import choose_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.open import choose_feed, open_feed
 from bcclone.feed.order import windowed
 from bcclone.feed.selection import select
 

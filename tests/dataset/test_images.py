@@ -1,12 +1,22 @@
-"""Frames are decoded and prepared as defined, and unusable ones are refused."""
+"""Frames are decoded and prepared as defined, files in order; unusable ones are refused, with their index."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS, BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg
+from bcclone.dataset.images import (
+    PRESETS,
+    BadImage,
+    Preprocessing,
+    PreprocessingMismatch,
+    decode_files,
+    decode_jpeg,
+    encode_jpeg,
+    read_frame,
+)
 
 
 def a_frame(seed=0):
@@ -139,3 +149,36 @@ def test_the_preprocessing_has_a_short_description():
     assert Preprocessing().describe() == "320x160 -> 128x128 RGB"
     assert PRESETS["nvidia-66x200-yuv"].describe() == "320x160, rows 60-135 -> 200x66 YUV"
     assert Preprocessing(crop_top=40).describe() == "320x160, rows 40-160 -> 128x128 RGB"
+
+
+def jpeg(shade):
+    return encode_jpeg(np.full((160, 320, 3), shade, np.uint8))
+
+
+def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
+    files = [tmp_path / f"{number}.jpg" for number in range(200)]
+    for number, path in enumerate(files):
+        path.write_bytes(jpeg(number) if number != 77 else b"broken")
+    shades, broken, done = [], [], 0
+    for decoded in decode_files([str(path) for path in files], Preprocessing(width=16, height=8)):
+        shades += decoded.frames[:, 4, 8, 1].tolist()
+        broken += [done + index for index in decoded.errors]
+        done += len(decoded.frames) + len(decoded.errors)
+        assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
+    assert broken == [77]
+    wanted = [number for number in range(200) if number != 77]
+    assert np.abs(np.array(shades) - wanted).max() <= 1
+
+
+def test_large_files_are_read_completely(tmp_path):
+    data = jpeg(90)
+    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
+    (tmp_path / "large.jpg").write_bytes(data[:2] + 3 * comment + data[2:])
+    assert (read_frame(str(tmp_path / "large.jpg")) == decode_jpeg(data)).all()
+    (tmp_path / "exact.jpg").write_bytes((data[:2] + comment + data[2:])[: 1 << 16])
+    (decoded,) = decode_files(
+        [str(tmp_path / "exact.jpg"), str(tmp_path / "none.jpg")], Preprocessing(width=16, height=8)
+    )
+    assert len(decoded.frames) == 0
+    assert "not a complete JPEG" in decoded.errors[0]
+    assert "No such file" in decoded.errors[1]

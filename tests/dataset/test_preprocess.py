@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.conversion import convert as convert_recordings
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.dataset.conversion_plan import frame_numbers
+from bcclone.dataset.images import PRESETS, Preprocessing, read_frame
 from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import NO_FRAME
@@ -60,9 +60,9 @@ def test_image_files_are_decoded_into_a_store_without_a_plan(simulated_recording
     broken.write_bytes(b"no image")
     done = []
     with StoreWriter(tmp_path / "shard.h5", Preprocessing(), 4, 0) as writer:
-        stored = store_files([files[0], str(broken), *files[1:]], writer, done.append)
-    assert stored.frames.tolist() == [0, NO_FRAME, 1, 2]
-    assert list(stored.unusable) == [1]
+        unusable = store_files([files[0], str(broken), *files[1:]], writer, done.append)
+    assert frame_numbers(4, unusable).tolist() == [0, NO_FRAME, 1, 2]
+    assert list(unusable) == [1]
     assert sum(done) == 4
 
 

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Preprocessing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Preprocessing, read_frame
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.dataset.view import CameraMove, flip_pixels, warp_to
 from bcclone.recording.files import ImageIndex

@@ -5,8 +5,8 @@ import pytest
 
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, Ordering, SamplingSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.order import BatchPart, EpochOrder, allowed_zeros, balanced, chunked, has_zero_steering, shuffled
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
@@ -63,7 +63,7 @@ def test_the_allowed_number_of_samples_of_zero_steering(others, zeros, fraction,
 def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(feed):
     zeros = np.arange(1000) % 3 == 0
     settings = FeedSettings(feed, chunk_size=64)
-    complete = EpochOrder.of(settings, 1000, 7)
+    complete = EpochOrder(1000, settings.ordering, 7)
     assert len(complete) == len(complete.order(1)) == 1000
     thinned = EpochOrder(1000, settings.ordering, 7, zeros, 0.1)
     for epoch in (1, 2):

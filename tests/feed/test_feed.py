@@ -9,8 +9,8 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import IN_ORDER, STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
 from bcclone.system.errors import UserError
@@ -61,7 +61,8 @@ def expected(form, store):
 
 
 def order_of(settings, size, epoch):
-    return EpochOrder.of(settings, size, SEED, shard=np.zeros(size, np.uint32)).order(epoch)  # a file is one shard
+    one_file = np.zeros(size, np.uint32)
+    return EpochOrder(size, settings.ordering, SEED, shard=one_file).order(epoch)
 
 
 def plain(store, samples):

@@ -19,14 +19,13 @@ from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Batch, Buffers, Feed
+from bcclone.feed.feed import Feed, open_feed, open_validation_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.loader_process import LoaderError
-from bcclone.feed.open import open_feed, open_validation_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import select
-from bcclone.feed.source import FrameSource, Reader, SampleArrays
+from bcclone.feed.source import Batch, Buffers, FrameSource, Reader, SampleArrays
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command, run_script
@@ -93,13 +92,13 @@ def tf_data_fetcher(source):
 
 
 def dataset_feed(source, processes):
-    from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
+    from bcclone.feed.keras_sequence import DatasetFetcher, SampleDataset
 
     reader = Reader(source, 10, kept=4)
     dataset = SampleDataset(
         reader, EpochOrder(len(source)).positions, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
     )
-    return DatasetFeed(EpochOrder(len(source)), dataset)
+    return feed_of(source, DatasetFetcher(dataset))
 
 
 def feed_of(source, fetcher):
@@ -338,7 +337,7 @@ raise SystemExit(3)
 KILLED = """
 import sys, time, multiprocessing
 from pathlib import Path
-from bcclone.feed.open import open_feed
+from bcclone.feed.feed import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.dataset.frames import FramesInMemory

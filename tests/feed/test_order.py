@@ -214,7 +214,7 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning():
 
 def test_an_order_of_a_feed_has_its_ordering_and_the_shards():
     shard = np.arange(6, dtype=np.uint32) // 2
-    order = EpochOrder.of(FeedSettings("shards", window_shards=1), 6, seed=4, shard=shard)
+    order = EpochOrder(6, FeedSettings("shards", window_shards=1).ordering, seed=4, shard=shard)
     assert order.order(1).tolist() == windowed(shard, 1, seed=4, epoch=1).tolist()
     assert EpochOrder(6, shard=shard).order(1).tolist() == list(range(6))  # only windows need them
 

@@ -14,9 +14,9 @@ from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.augment.kind import AugmentationInputs
+from bcclone.feed.feed import Feed, check_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.keras_sequence import DatasetFeed, SampleDataset
-from bcclone.feed.open import check_feed, open_feed
+from bcclone.feed.keras_sequence import DatasetFetcher, SampleDataset
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.source import Reader, SampleArrays
@@ -99,7 +99,7 @@ def fed(source):
 def pooled():
     reader = Reader(Faulty("death"), 10, 4)
     dataset = SampleDataset(reader, EpochOrder(200).positions, 10, workers=1, use_multiprocessing=True)
-    with DatasetFeed(EpochOrder(200), dataset) as feed, feed.epoch(1) as batches:
+    with Feed(EpochOrder(200), DatasetFetcher(dataset)) as feed, feed.epoch(1) as batches:
         list(batches)
 
 

@@ -384,7 +384,7 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_the_others_ha
 
 @pytest.mark.parametrize("network", ["cnn", "gru"])
 def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_path, network):
-    from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.feed import open_validation_feed
     from bcclone.feed.selection import select
     from bcclone.model.network import build_network
     from bcclone.pictures.plots.pictures import draw_pictures

@@ -8,8 +8,8 @@ import pytest
 
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script

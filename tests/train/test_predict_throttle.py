@@ -10,8 +10,8 @@ from bcclone.dataset.store import Store
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from tests.conftest import made_once, run_script

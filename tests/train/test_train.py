@@ -141,7 +141,7 @@ def test_the_run_folder_holds_everything(trained):
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
     from bcclone.dataset.store import Store
-    from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.feed import open_validation_feed
     from bcclone.feed.selection import select
     from bcclone.model.model_file import load_model_file
 
@@ -513,7 +513,7 @@ def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(sma
 @pytest.mark.slow
 def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
     from bcclone.dataset.store import Store
-    from bcclone.feed.open import open_validation_feed
+    from bcclone.feed.feed import open_validation_feed
     from bcclone.feed.selection import select
     from bcclone.model.model_file import load_model_file
 

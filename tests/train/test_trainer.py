@@ -18,7 +18,7 @@ cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.augment.kinds import draw
-from bcclone.feed.feed import Augmentation, Batch
+from bcclone.feed.source import Augmentation, Batch
 from bcclone.dataset.images import Preprocessing
 from bcclone.cluster.together_trainer import make_together_trainer
 from bcclone.cluster.worker_group import WorkerGroup
@@ -85,7 +85,7 @@ def tools():
     load_tensorflow()
     import keras
 
-    from bcclone.feed.feed import Batch
+    from bcclone.feed.source import Batch
     from bcclone.train.loop import Trainer
 
     return keras, Batch, Trainer

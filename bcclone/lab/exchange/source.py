@@ -9,8 +9,7 @@ import numpy as np
 
 from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.decode import decode_files, read_file
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, decode_files, read_file
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.rows import ExchangedRow, Source, encode_png

@@ -13,8 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, show_image, tidy
 from bcclone.recording.files import ImageIndex
 

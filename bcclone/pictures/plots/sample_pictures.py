@@ -85,7 +85,8 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
     architecture = ARCHITECTURES.get(subject.file.training.network or "")
     rows = slice(None) if architecture and architecture.preset else seen_rows(data.preprocessing.height)
-    augmenter, inputs = CpuAugmenter(subject.augment, data.preprocessing, rows), augmentation_inputs_of(data, sample)
+    augmenter = CpuAugmenter(subject.augment, data.preprocessing, rows)
+    inputs = augmentation_inputs_of(data, sample["row"], sample["flipped"])
     draws = draw(_AUGMENTED, (subject.seed, index))
     changed = augmenter.augment(images, steering, inputs, draws, into)[:, 0]
     return [ShownSample("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from bcclone.dataset.decode import read_frame
-from bcclone.dataset.images import BadImage, Image, Preprocessing
+from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store

@@ -18,10 +18,9 @@ from bcclone.feed.augment.kind import AugmentationInputs, Extent
 from bcclone.feed.augment.kinds import draw, numbers_of
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change
-from bcclone.feed.augmented import AugmentedFeed, draw_for_device
-from bcclone.feed.feed import Feed
+from bcclone.feed.augmented import BatchAugmenter, draw_for_device
+from bcclone.feed.feed import Feed, open_feed
 from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.open import open_feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.threads import ThreadFetcher
@@ -268,10 +267,10 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
 def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
     with Store(simulated_store) as store:
         selection = select(store)
-        inner = Feed(EpochOrder(10**6), ThreadFetcher(selection.mapped_source(), 16))  # beyond its end
-        order, inputs = EpochOrder(len(selection)), selection.augmentation_inputs
+        fetcher = ThreadFetcher(selection.mapped_source(), 16)
+        augmenter = BatchAugmenter(selection.augmentation_inputs, 0, draw_for_device, threads=2)
         with (
-            AugmentedFeed(inner, order, inputs, draw_for_device, threads=2) as feed,
+            Feed(EpochOrder(10**6), fetcher, augmenter) as feed,  # beyond its end
             pytest.raises(Exception, match="out of bounds|index"),
             feed.epoch(1) as batches,
         ):
