@@ -72,7 +72,7 @@ def split(rows: list[list[Sample]]) -> tuple[list[Sample], list[Sample]]:
     training: list[Sample] = []
     validation: list[Sample] = []
     for number, row in enumerate(rows):
-        held_out = number // STRETCH % 5 == 2
+        held_out = number // STRETCH % 5 == 2  # the third of each five, so that a short drive has one, too
         (validation if held_out else training).extend(row)
     return training, validation
 
@@ -130,7 +130,7 @@ def build_network() -> keras.Model:
 
 
 def train(recording: Path, output: Path, epochs: int, batch_size: int = 64, seed: int = 0) -> None:
-    """Train on a recording and write the model."""
+    """Train on a recording and write the model. seed: of weights, dropout and the order of the samples."""
     keras.utils.set_random_seed(seed)
     training, validation = split(read_recording(recording))
     if not training or not validation:

@@ -41,6 +41,7 @@ def _full_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         declare(load_command(name), command)
         for action in actions_of(command):
-            if action.type is local_path or action.metavar in ("RECORDING", "STORE"):
+            is_argument = not action.option_strings and not action.choices
+            if action.type is local_path or is_argument:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     return parser

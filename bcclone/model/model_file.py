@@ -6,6 +6,7 @@ docs/reference/model-file.md. All files, also those of other programs, are loade
 
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -27,6 +28,8 @@ from bcclone.system.errors import UserError
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 _SHIPPED = Path("models", "lake.h5"), Path("models", "any-road.h5")  # in a clone
+# setting in model files of older versions, models/lake.h5 among them -> its name now
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
 _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 
 
@@ -34,8 +37,8 @@ _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 class TrainingInfo:
     """How a model was trained, as far as its file states it.
 
-    settings, samples: values of TrainSettings and SampleSettings by name, as they were stored; store_content_hash: of
-    the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
+    settings, samples: values of TrainSettings and SampleSettings by name; store_content_hash: of the samples; epoch,
+    val_loss: of the weights; imported: the origin of an imported model.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +51,10 @@ class TrainingInfo:
     def __post_init__(self) -> None:
         if not (isinstance(self.settings, Mapping) and isinstance(self.samples, Mapping)):
             raise TypeError("its settings are not values by name")
+        if not isinstance(self.epoch, int | None) or not isinstance(self.val_loss, int | float | None):
+            raise TypeError("its epoch or its loss is not a number")
+        if self.val_loss is not None and not math.isfinite(self.val_loss):
+            raise ValueError(f"its loss is {self.val_loss}")
 
     @property
     def network(self) -> str | None:
@@ -60,7 +67,10 @@ class TrainingInfo:
         stored = json.loads(text)
         if not isinstance(stored, dict):
             raise TypeError("its training is not described by a JSON object")
-        return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
+        values = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+        if isinstance(settings := values.get("settings"), dict):
+            values["settings"] = {_RENAMED.get(name, name): value for name, value in settings.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ command line makes an option of each field (bcclone.commands.options.add_setting
 takes the same names, and docs/reference/cli.md is written from the parsers.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,8 +16,6 @@ _KEY = "setting"
 _KINDS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
-# name in the run folders, models and settings files of older versions -> name now
-_RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
@@ -225,11 +223,6 @@ def _accept_texts(settings: Any) -> None:
             object.__setattr__(settings, each.name, Path(value))
         elif isinstance(value, str) and each.type == tuple[str, ...]:
             object.__setattr__(settings, each.name, (value,))
-
-
-def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with the names of older versions replaced by today's."""
-    return {_RENAMED.get(name, name): value for name, value in values.items()}
 
 
 def differences(stored: Any, given: Any) -> str:

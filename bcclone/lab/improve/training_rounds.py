@@ -25,7 +25,6 @@ from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.progress import Notify
-from bcclone.system.settings import current_names
 from bcclone.system.task_pool import TaskPool
 from bcclone.train.run import resume, run
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
@@ -61,7 +60,7 @@ class StartModel:
         try:
             stored = file.training.samples
             samples = SampleSettings.stored(stored) if stored else SampleSettings()
-            values = current_names(file.training.settings)  # models/lake.h5 has names of an older version
+            values = file.training.settings
             kept = {name: values[name] for name in _KEPT if name in values}
             training = TrainSettings(**kept, seq_length=file.seq_length)
         except (ValueError, TypeError) as error:

@@ -12,7 +12,6 @@ from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import current_names
 from bcclone.train.history import START_NAME, read_history
 
 if TYPE_CHECKING:
@@ -48,9 +47,9 @@ def draw_all(
 
 def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:
     """Return the augmentation, off if it is not stated, and the largest fraction of samples with zero steering."""
-    stored, names = current_names(settings), [each.name for each in fields(AugmentSettings)]
-    augmentation = {"augment": False} | {name: stored[name] for name in names if name in stored}
-    return AugmentSettings(**augmentation), float(stored.get("zero_fraction", 1.0))
+    names = [each.name for each in fields(AugmentSettings)]
+    augmentation = {"augment": False} | {name: settings[name] for name in names if name in settings}
+    return AugmentSettings(**augmentation), float(settings.get("zero_fraction", 1.0))
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:
