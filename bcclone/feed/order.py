@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.samples import RowTable
-from bcclone.feed.feed_settings import CHUNKS, SHUFFLED, WINDOWS, Ordering
+from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, ORDERS, SHUFFLED, WINDOWS, Ordering
 
 Order = npt.NDArray[np.uint32]
 
@@ -125,7 +125,9 @@ class EpochOrder:
             return chunked(self.size, self.ordering.size, self.seed, epoch)
         if self.ordering.kind == SHUFFLED:
             return shuffled(self.size, self.seed, epoch)
-        return sequential(self.size)
+        if self.ordering.kind == IN_ORDER:
+            return sequential(self.size)
+        raise ValueError(f"order {self.ordering.kind!r}, expected one of {', '.join(ORDERS)}")
 
     def _windowed(self, shard: Order, epoch: int) -> Order:
         streams = min(self.ordering.streams, len(np.unique(shard)))

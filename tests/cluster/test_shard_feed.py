@@ -5,12 +5,12 @@ import pytest
 
 from bcclone.cluster.shards import open_store
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import made_once, run_script
 
-FEEDS = ("memory", "hdf5", "hdf5-chunks", "hdf5-shuffle", "queue", "workers", "sequence", "tf-data", "device")
+FEEDS = [name for name, strategy in STRATEGIES.items() if not (strategy.of_files or strategy.at_url)]
 STARTED = ("queue", "workers")
 
 
