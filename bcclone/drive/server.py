@@ -76,7 +76,7 @@ def serve_policy(
             f"watch it drive: {server.url}"
         )
         server.run(app, service.check_sessions, service.driving_peer)
-        arbiter.end()
+        service.finish()
     recorded = recorder.figures()
     folder = None if recorded.folder is None else Path(recorded.folder)
     return DriveResult(

@@ -26,6 +26,7 @@ from bcclone.drive.wire.websocket import BadHandshake, Websocket
 logger = logging.getLogger(__name__)
 
 _PATH = "/socket.io/"
+_LONGEST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for an answer which its client does not read
 
 
 class WebsocketSession:
@@ -86,6 +87,7 @@ class DriveService:
         self.arbiter, self.stats, self.recorder = arbiter, stats, recorder
         self._server, self._notify, self._sleep = server, server.notify, server.host.sleep
         self._sessions: dict[str, Session] = {}  # open ones, oldest first
+        self._answering: set[str] = set()  # the sids whose telemetry is being answered
         self._polling = PollingServer(async_mode, self._open_polling, self.answer, self._leave_polling)
         self._new_sessions = _RateLimit(limits.NEW_SESSIONS_PER_SECOND, limits.NEW_SESSIONS_AT_ONCE)
 
@@ -134,6 +136,20 @@ class DriveService:
 
     def answer(self, session: Session, event: TelemetryEvent, late: bool = False) -> None:
         """Answer a telemetry of a car. late: it waited for the answer to an earlier one."""
+        self._answering.add(session.sid)
+        try:
+            self._answer(session, event, late)
+        finally:
+            self._answering.discard(session.sid)
+
+    def finish(self) -> None:
+        """Decide nothing more, and wait until the answers that are on their way are sent and recorded."""
+        self.arbiter.end()
+        until = time.monotonic() + _LONGEST_ANSWER_SECONDS
+        while self._answering and time.monotonic() < until:
+            self._sleep(0.005)
+
+    def _answer(self, session: Session, event: TelemetryEvent, late: bool) -> None:
         before = self.arbiter.driving_sid
         reply = self.arbiter.answer(session.sid, event.telemetry, late)
         inferred = reply.decision is not None and not reply.decision.repeated
