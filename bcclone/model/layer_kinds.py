@@ -1,6 +1,7 @@
 """The types of layers that networks and model files may have, each once, and what each of them keeps apart.
 
-A new type is a row of KINDS: loading, saliency, diagrams and drives frame by frame follow.
+A new type is a row of KINDS: loading, saliency, diagrams and drives frame by frame follow. A type of dropout stands in
+DROPOUT, too: --dropout and monitors follow, and bcclone.cluster.part_dropout says what several workers draw.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from bcclone.model.network import normalize
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 POOLING_2D = (layers.MaxPooling2D, layers.AveragePooling2D)
+# layers that multiply by a random mask or by noise in training, by a rate that --dropout sets
+DROPOUT = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout)
 # the names of three types in Keras 1 and in tf.keras 1
 _OLD_NAMES = {
     "Convolution2D": "Conv2D",

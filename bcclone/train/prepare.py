@@ -15,6 +15,7 @@ from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ForeignModel, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.model.published_networks import check_images
@@ -101,7 +102,7 @@ def announce_network(model: keras.Model, data: TrainingData, settings: TrainSett
 
 
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
-    """Return a copy of the network with the same weights, whose dropout layers leave out this fraction, 0 to 1."""
+    """Return a copy of the network with the same weights, whose dropout layers have this rate, 0 to less than 1."""
     copy = with_dropout_layers(model, lambda layer: layer.__class__.from_config(layer.get_config() | {"rate": rate}))
     copy.set_weights(model.get_weights())
     return copy
@@ -113,7 +114,7 @@ def with_dropout_layers(
     """Return an untrained copy of the network with other dropout layers, in each frame of a window, too."""
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
+        if isinstance(layer, DROPOUT):
             return replaced(layer)
         if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
             return keras.layers.TimeDistributed(

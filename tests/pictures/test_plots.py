@@ -360,6 +360,16 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
     assert {layer.name for layer in model_file.model.layers} <= named
 
 
+@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianDropout"])
+def test_the_diagram_shows_the_rate_of_dropout_layers(model_file, kind):
+    from keras import Input, Sequential, layers
+
+    from bcclone.pictures.plots.diagram import stages_of
+
+    (stage,) = stages_of(Sequential([Input((4, 5, 8)), getattr(layers, kind)(0.25)]))
+    assert stage.notes == ("dropout 0.25",)
+
+
 def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):
     from bcclone.pictures.plots.pictures import PICTURES, draw_pictures
 

@@ -85,6 +85,15 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model,
         assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
 
 
+@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianDropout"])
+def test_dropout_is_set_in_layers_of_every_kind(kind):
+    from bcclone.train.prepare import with_dropout_rate
+
+    network = keras.Sequential([keras.Input((4, 5, 8)), getattr(keras.layers, kind)(0.5)])
+    (layer,) = with_dropout_rate(network, 0.1).layers
+    assert (type(layer).__name__, layer.rate) == (kind, 0.1)
+
+
 @pytest.mark.slow
 def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_store, tmp_path):
     from bcclone.model.model_file import load_model_file

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
+from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ModelFile
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-
-_RANDOM = (layers.Dropout, layers.SpatialDropout2D)
 
 
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
@@ -35,7 +33,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
             values = layer(values, training=False)
         values = tf.repeat(values, passes, axis=0)
         for layer in chain[first:]:
-            values = layer(values, training=isinstance(layer, _RANDOM))
+            values = layer(values, training=isinstance(layer, DROPOUT))
         return tf.math.reduce_std(tf.reshape(tf.cast(values[:, 0], tf.float32), (-1, passes)), axis=1)
 
     return compiled_scorer(model, deviation)
@@ -44,6 +42,6 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
 def _first_dropout(model: ModelFile) -> int:
     """Return the index of the first layer with dropout."""
     for index, layer in enumerate(single_frame_layers(model, "dropout")):
-        if isinstance(layer, _RANDOM) and layer.rate > 0:
+        if isinstance(layer, DROPOUT) and layer.rate > 0:
             return index
     raise UserError("this network has no dropout layer; choose another --kind, such as ensemble")

@@ -11,7 +11,7 @@ from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
-from bcclone.model.layer_kinds import keeps_pixels
+from bcclone.model.layer_kinds import DROPOUT, keeps_pixels
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, new_figure, save
 from bcclone.pictures.plots.subject import Subject
 
@@ -62,7 +62,7 @@ def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, tuple[int | No
 
 
 def _note(layer: keras.Layer) -> str:
-    return f"dropout {layer.rate:g}" if isinstance(layer, layers.Dropout) else layer.name
+    return f"dropout {layer.rate:g}" if isinstance(layer, DROPOUT) else layer.name
 
 
 def _detail(layer: keras.Layer) -> str:
