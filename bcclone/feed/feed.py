@@ -104,7 +104,11 @@ def open_feed(
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
         )
     fetcher = _strategy(STRATEGIES[settings.feed].makes)(selection, epoch_order, settings)
-    return Feed(epoch_order, fetcher, make_augmenter(selection, epoch_order, settings, sampling))
+    with ExitStack() as opened:
+        opened.callback(fetcher.close)
+        feed = Feed(epoch_order, fetcher, make_augmenter(selection, epoch_order, settings, sampling))
+        opened.pop_all()  # the feed closes it
+    return feed
 
 
 def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = WHOLE_BATCH) -> Feed:

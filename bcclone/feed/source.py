@@ -185,9 +185,9 @@ class Augmentation:
 @dataclass(frozen=True)
 class Batch:
     """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
-    labels: float32 (batch, 1), the steering, -1 left to 1 right, or (batch, 2) with the speed; augmentation: given when
-    the training step augments the batch; span: given when these samples are one worker's part of a batch, of which each
-    worker has at least one sample, which does not count if the part is empty.
+    labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that the training
+    step augments; span: of one worker's part of a batch, which has at least one sample; it does not count if the part
+    is empty.
 
     The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
     """

@@ -6,7 +6,6 @@ one by one by the same layers, followed by a GRU or LSTM (decision 0015).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -41,15 +40,14 @@ def build_network(
         if outputs > 1:
             raise UserError(f"--network {architecture.name} predicts the steering alone; leave out --predict")
         return build_published(architecture, height, width, seq_length)
-    frames = _Frames(height, width, convolutions_for(height, width, architecture), architecture.batch_norm)
-    if architecture.recurrent and seq_length < 2:
-        raise UserError(f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more")
-    # the order in which layers are made decides the weights of a seed
+    if architecture.recurrent:
+        return _recurrent_network(height, width, seq_length, architecture, outputs)
     return keras.Sequential(
         [
-            *(frames.one_by_one(seq_length) if architecture.recurrent else frames.stacked(seq_length)),
+            *_stacked_input(height, width, seq_length),
+            *_features(height, width, 3 * seq_length, architecture),
             layers.Dropout(_DROPOUT, name="dropout2"),
-            _second_layer(architecture.recurrent),
+            layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
             layers.Dense(outputs, dtype="float32", name="steering"),
         ],
@@ -57,68 +55,70 @@ def build_network(
     )
 
 
-def _second_layer(recurrent: str) -> keras.Layer:
-    """Return the layer after the features: dense, or GRU or LSTM."""
-    if recurrent:
-        return getattr(layers, recurrent)(50, name=recurrent.lower())
-    return layers.Dense(50, activation="elu", name="dense2")
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """The layers from frames to features. batch_norm: normalize batch by batch after each convolution."""
-
-    height: int
-    width: int
-    convolutions: Sequence[Convolution]
-    batch_norm: bool
-
-    def one_by_one(self, seq_length: int) -> list[Any]:
-        """Return the layers from a window to 100 features of each of its frames."""
-        shape = (self.height, self.width, 3)
-        each_frame = keras.Sequential([keras.Input(shape, dtype="uint8", name="frame"), *self._features(1)], name="cnn")
-        return [
-            keras.Input((seq_length, *shape), dtype="uint8", name="window"),
+def _recurrent_network(
+    height: int, width: int, seq_length: int, architecture: Architecture, outputs: int
+) -> keras.Model:
+    """Return a network that processes the frames of a window one by one, with a GRU or LSTM in place of dense2."""
+    if seq_length < 2:
+        raise UserError(f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more")
+    frame = keras.Input((height, width, 3), dtype="uint8", name="frame")
+    each_frame = keras.Sequential([frame, *_features(height, width, 3, architecture)], name="cnn")
+    recurrent = {"GRU": layers.GRU, "LSTM": layers.LSTM}[architecture.recurrent]
+    return keras.Sequential(
+        [
+            keras.Input((seq_length, height, width, 3), dtype="uint8", name="window"),
             layers.TimeDistributed(each_frame, name="each_frame"),
-        ]
+            layers.Dropout(_DROPOUT, name="dropout2"),
+            recurrent(50, name=architecture.recurrent.lower()),
+            layers.Dense(10, activation="elu", name="dense3"),
+            layers.Dense(outputs, dtype="float32", name="steering"),
+        ],
+        name="bcclone",
+    )
 
-    def stacked(self, seq_length: int) -> list[Any]:
-        """Return the layers from a frame, or from a window whose frames become channels, to 100 features."""
-        if seq_length == 1:
-            return [keras.Input((self.height, self.width, 3), dtype="uint8", name="frame"), *self._features(1)]
-        return [
-            keras.Input((seq_length, self.height, self.width, 3), dtype="uint8", name="window"),
-            layers.Permute((2, 3, 1, 4), name="frames_last"),
-            layers.Reshape((self.height, self.width, 3 * seq_length), name="stack"),
-            *self._features(seq_length),
-        ]
 
-    def _features(self, frames: int) -> list[keras.Layer]:
-        """Return the layers from the image, (height, width, 3 * frames), to 100 features."""
-        seen = seen_rows(self.height)
-        return [
-            layers.Cropping2D(((seen.start, self.height - seen.stop), (0, 0)), name="crop"),
-            layers.Lambda(normalize, output_shape=(seen.stop - seen.start, self.width, 3 * frames), name="normalize"),
-            *(
-                layer
-                for number, convolution in enumerate(self.convolutions, 1)
-                for layer in self._convolution(convolution, number)
-            ),
-            layers.Dropout(_DROPOUT, name="dropout1"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(100, activation="elu", name="dense1"),
-        ]
+def _stacked_input(height: int, width: int, seq_length: int) -> list[Any]:
+    """Return the input of a frame, or of a window and the layers that make its frames channels of one image."""
+    if seq_length == 1:
+        return [keras.Input((height, width, 3), dtype="uint8", name="frame")]
+    return [
+        keras.Input((seq_length, height, width, 3), dtype="uint8", name="window"),
+        layers.Permute((2, 3, 1, 4), name="frames_last"),
+        layers.Reshape((height, width, 3 * seq_length), name="stack"),
+    ]
 
-    def _convolution(self, convolution: Convolution, number: int) -> list[keras.Layer]:
-        """Return a convolution with its activation, and what comes between them."""
-        kind = {"strides": convolution.stride, "name": f"conv{number}"}
-        if not self.batch_norm:
-            return [layers.Conv2D(convolution.filters, convolution.kernel, activation="elu", **kind)]
-        return [
-            layers.Conv2D(convolution.filters, convolution.kernel, use_bias=False, **kind),
-            layers.BatchNormalization(momentum=_MOMENTUM, name=f"norm{number}"),
-            layers.Activation("elu", name=f"elu{number}"),
-        ]
+
+def _features(height: int, width: int, channels: int, architecture: Architecture) -> list[keras.Layer]:
+    """Return the layers from an image, (height, width, channels), to 100 features.
+
+    The order in which layers are made decides the weights of a seed.
+    """
+    seen = seen_rows(height)
+    convolutions = convolutions_for(height, width, architecture)
+    return [
+        layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
+        layers.Lambda(normalize, output_shape=(seen.stop - seen.start, width, channels), name="normalize"),
+        *(
+            layer
+            for number, convolution in enumerate(convolutions, 1)
+            for layer in _convolution(convolution, number, architecture.batch_norm)
+        ),
+        layers.Dropout(_DROPOUT, name="dropout1"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(100, activation="elu", name="dense1"),
+    ]
+
+
+def _convolution(convolution: Convolution, number: int, batch_norm: bool) -> list[keras.Layer]:
+    """Return a convolution with its activation, and the batch normalization between them if there is one."""
+    kind = {"strides": convolution.stride, "name": f"conv{number}"}
+    if not batch_norm:
+        return [layers.Conv2D(convolution.filters, convolution.kernel, activation="elu", **kind)]
+    return [
+        layers.Conv2D(convolution.filters, convolution.kernel, use_bias=False, **kind),
+        layers.BatchNormalization(momentum=_MOMENTUM, name=f"norm{number}"),
+        layers.Activation("elu", name=f"elu{number}"),
+    ]
 
 
 def convolutions_for(height: int, width: int, architecture: Architecture) -> tuple[Convolution, ...]:
