@@ -2,11 +2,12 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -102,8 +103,8 @@ def steps_a_second(program: list[str], processes: int = 1) -> list[float]:
                 raise _failure(error)
         for process in started:
             if process.stdin:
-                process.stdin.write("go\n")
-                process.stdin.flush()
+                with suppress(BrokenPipeError):  # it has failed since; its error is read below
+                    os.write(process.stdin.fileno(), b"go\n")
         printed = [process.communicate()[0].splitlines() for process in started]
         for lines, error in zip(printed, errors, strict=True):
             if not lines:
