@@ -102,9 +102,7 @@ def steps_a_second(program: list[str], processes: int = 1) -> list[float]:
             if not any(line.strip() == "ready" for line in process.stdout or ()):
                 raise _failure(error)
         for process in started:
-            if process.stdin:
-                with suppress(BrokenPipeError):  # it has failed since; its error is read below
-                    os.write(process.stdin.fileno(), b"go\n")
+            _start(process)
         printed = [process.communicate()[0].splitlines() for process in started]
         for lines, error in zip(printed, errors, strict=True):
             if not lines:
@@ -120,6 +118,13 @@ def _running(program: list[str], error: IO[str]) -> Iterator[subprocess.Popen[st
             yield process
         finally:
             process.kill()
+
+
+def _start(process: subprocess.Popen[str]) -> None:
+    """Let a process that is ready begin; one that has failed since has written its error."""
+    with suppress(BrokenPipeError):
+        if process.stdin:
+            os.write(process.stdin.fileno(), b"go\n")
 
 
 def _failure(error: IO[str]) -> UserError:
