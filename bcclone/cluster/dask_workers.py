@@ -1,4 +1,4 @@
-"""Run calls on the workers of a Dask cluster: one that runs already, or one of this machine's processes."""
+"""Run calls on the workers of a Dask cluster: a running cluster, or processes of this machine."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _CONNECT_SECONDS = 8.0
-_WORKER_SECONDS = 10.0  # how long a cluster may be without workers: one that died may be started again
+_WORKER_SECONDS = 10.0  # how long a cluster may be without workers: somebody may restart one that ended
 _ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
 _LOOPBACK = "127.0.0.1"
 _ADDRESS = re.compile(r"(?:tcp|tls)://[^\s/:]+:\d+|(?:tcp|tls)://\[[0-9a-fA-F:]+\]:\d+")
@@ -33,23 +33,23 @@ _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application
 _CONFIGURATION = {
     "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS:g}s",
     "distributed.comm.timeouts.tcp": "12s",  # how soon a vanished machine is noticed
-    "distributed.worker.daemon": False,  # or a task could start no processes
+    "distributed.worker.daemon": False,  # daemons cannot start processes, but tasks do
 }
 
 
 class DaskEngine:
-    """An engine: the workers of a Dask scheduler. address: of the scheduler; topic: of the progress events."""
+    """Runs the calls of a TaskPool on Dask. address: the scheduler's; topic: the Dask topic of progress events."""
 
     def __init__(self, client: "Client", address: str, topic: str, notify: Callable[[str], None]) -> None:
         self._client, self._address, self._topic, self._notify = client, address, topic, notify
         self._seen: set[str] = set()  # addresses of workers
-        # pure: two calls with equal tasks are two calls
+        # pure=False: Dask runs equal tasks again, instead of returning the first result
         self._executor: Executor = client.get_executor(pure=False)
         self._without_workers_since: float | None = None
 
     @property
     def workers(self) -> int:
-        """Return how many threads the workers have."""
+        """Return the number of threads of all workers; each runs one task at a time."""
         return sum(worker["nthreads"] for worker in self._workers().values())
 
     def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
@@ -58,7 +58,7 @@ class DaskEngine:
         return self._executor.submit(_run_on_worker, call, self._topic, **choice)
 
     def explain(self, error: Exception) -> UserError | None:
-        """Return the error for a lost scheduler, a task that killed its workers, and workers without our bcclone."""
+        """Return the error if the scheduler or a worker failed, or has another bcclone; None if the task failed."""
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
@@ -67,7 +67,7 @@ class DaskEngine:
         if isinstance(error, KilledWorker):
             return UserError(
                 f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same task, the last one "
-                f"{error.last_worker.address}; if memory ran out, start fewer workers on a machine; its log says why"
+                f"{error.last_worker.address}; its log may say why; if memory ran out, start fewer workers on a machine"
             )
         try:
             self.check_versions()
@@ -113,7 +113,7 @@ class DaskEngine:
             raise self._lost() from None
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
         for address in sorted(self._seen - set(workers)):
-            self._notify(f"note: worker {address} was lost, {len(workers)} remain; its tasks are done again")
+            self._notify(f"note: worker {address} was lost, {len(workers)} remain; other workers repeat its tasks")
         self._seen = set(workers)
         return workers
 
@@ -128,8 +128,8 @@ def _require_same_bcclone(place: str, answer: str | Exception) -> None:
     """Raise UserError unless a worker's source_digest() is the digest of this process. place: the worker."""
     if isinstance(answer, Exception):
         raise UserError(
-            f"{place} cannot load bcclone ({answer}); install the same version there, with Python and packages as "
-            "here, and start it again"
+            f"{place} cannot load bcclone ({answer}); install the same versions of bcclone, Python and packages "
+            "there as here, and start it again"
         )
     if answer != source_digest():
         raise UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
@@ -148,7 +148,7 @@ def _run_on_worker(call: Call, topic: str) -> Outcome:
 
 @contextmanager
 def open_pool(scheduler: str, jobs: int = 0, notify: Callable[[str], None] = lambda line: None) -> Iterator[TaskPool]:
-    """Yield a pool of workers; all that it started has ended when the block is left. Raises UserError.
+    """Yield a pool of workers; the processes that it starts end with the block. Raises UserError.
 
     scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this machine, or the
     address of a running Dask scheduler, such as "tcp://HOST:8786"; jobs: number of processes without a scheduler, 0 for
@@ -169,7 +169,7 @@ def _open_cluster(
 ) -> Iterator[DaskEngine]:
     """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
 
-    receive: is given the progress of tasks, in a thread.
+    receive: called in a thread with the progress of tasks.
     """
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
@@ -214,7 +214,7 @@ def _local_cluster(workers: int) -> Iterator[str]:
     """Yield the address of a scheduler in this process with worker processes, which end with it."""
     from distributed import LocalCluster
 
-    resource_tracker.ensure_running()  # it would undo the signal mask of the thread that starts it
+    resource_tracker.ensure_running()  # before the signals are masked: its start would unmask them
     with interrupts_kept_from_children():  # Dask's threads inherit the mask, and start all workers
         cluster = LocalCluster(
             n_workers=workers,
@@ -234,7 +234,7 @@ def _connected(address: str) -> Iterator["Client"]:
     from distributed import Client
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may already run an event loop
             thread.submit(asyncio.run, _shake_hands(address)).result()
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # Dask raises many kinds for a program that is no scheduler
@@ -246,7 +246,7 @@ def _connected(address: str) -> Iterator["Client"]:
 
 
 async def _shake_hands(address: str) -> None:
-    """Connect and disconnect; Client waits for ever for a program that is silent or speaks another protocol."""
+    """Connect and disconnect in limited time; Client would wait forever for a program that is no scheduler."""
     from distributed import Security
     from distributed.comm import connect
 

@@ -40,9 +40,9 @@ def _file_of(ends: Any, index: int) -> int:
 def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
     """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
 
-    origins: address of frame 0 for the frames of each file, or 0 for a file that is not mapped, uint64 (files,); ends:
-    number of frames in each file and those before it, int64 (files,); indices: integers (images,). Return the end of
-    the images that were copied: the first whose file is not mapped, or all. Raises IndexError.
+    origins: as in ShardFrames, uint64 (files,); ends: number of frames up to the end of each file, int64 (files,);
+    indices: integers (images,). Return where the copy ended: at the first image whose file is not mapped, or after all.
+    Raises IndexError.
     """
     size = into.shape[1]
     for number in range(begin, len(indices)):

@@ -1,4 +1,4 @@
-"""Read frames that lie in several memory-mapped files, numbered through all of them."""
+"""Read frames that lie in several memory-mapped files; their numbers continue from file to file."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ class ShardFrames(Frames):
 
     def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
         super().__init__(files, frame_shape)
-        # of each file, (files,): the address that frame 0 would have if the file held it, too; 0: not mapped yet
+        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0: not mapped yet
         self._origins = np.zeros(len(self.files), np.uint64)
 
     def take(self, indices: Indices, into: Image) -> None:
@@ -22,15 +22,15 @@ class ShardFrames(Frames):
             return
         from bcclone.cluster.gather import gather  # loads Numba
 
-        done, rows = 0, into.reshape(len(indices), -1)
-        while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
-            number = int(self.file_of(indices[done : done + 1])[0])
+        copied, rows = 0, into.reshape(len(indices), -1)
+        while (copied := gather(self._origins, self._ends, indices, copied, rows)) < len(indices):
+            number = int(self.file_of(indices[copied : copied + 1])[0])
             self._point_to(number, self._map_file(number))
 
     def _point_to(self, number: int, frames: Image) -> None:
         """Let take() copy from the mapped frames of a file."""
-        before = np.uint64(self._starts[number] * self.frame_bytes)
-        self._origins[number] = np.uint64(frames.ctypes.data) - before
+        bytes_before = np.uint64(self._starts[number] * self.frame_bytes)
+        self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
 
     def close(self) -> None:
         """Unmap the files; the frames cannot be read afterwards."""

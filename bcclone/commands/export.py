@@ -2,8 +2,7 @@
 
 Recordings and stores become a CSV table, or a data set of donkeycar, LeRobot, Minari or robomimic; rows that
 `bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or TensorFlow that takes whole
-camera frames; its answers are compared with those of the model before it is kept. What is written is complete or not
-there.
+camera frames; the file is written only if it gives the same answers as the model. A failed export writes nothing.
 """
 
 import argparse
@@ -55,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     from bcclone.system.file_kinds import kind_of
 
     is_model = arguments.to in FORMATS
-    others, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
+    other_settings, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
     for name in names:
         if getattr(arguments, name) is not None:
-            raise UserError(f"{option_of(others, name)} does not change an export --to {arguments.to}; leave it out")
+            raise UserError(f"{option_of(other_settings, name)} has no effect with --to {arguments.to}; leave it out")
     source = Path(arguments.source)
     if is_model and source.is_dir():
         raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
@@ -103,8 +102,8 @@ def _export_model(arguments: argparse.Namespace) -> int:
         for name, shape in (result.inputs | result.outputs).items()
     ]
     lines.append(
-        f"{result.output}: written, {result.megabytes:g} MB; its answers differ by at most "
-        f"{result.greatest_difference:.1e} from those of {result.model}"
+        f"{result.output}: written, {result.megabytes:g} MB; it answers as {result.model} does, with a "
+        f"difference of at most {result.greatest_difference:.1e}"
     )
     print_result(arguments, result, "\n".join(lines))
     return 0

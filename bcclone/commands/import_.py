@@ -1,6 +1,7 @@
 """Write a donkeycar tub, a LeRobot data set or a CSV table as a recording, which preprocess.py takes.
 
-The recording has a driving_log.csv and IMG/, as the simulator writes them, and the tables that the source has.
+The recording has driving_log.csv and IMG/, as the simulator writes them. If the source has drivers or positions, they
+are imported, too.
 """
 
 import argparse
@@ -33,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         notify(f"note: {number_of(result.converted, 'image')} converted to JPEG of 320x160 pixels")
     if result.deleted:
         notify(
-            f"note: {number_of(result.deleted, 'row')} deleted in the source, and here: bcclone edit {result.output}"
+            f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
+            f"to change that: bcclone edit {result.output}"
         )
     print_result(
         arguments,

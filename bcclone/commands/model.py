@@ -1,4 +1,4 @@
-"""Train the network on a store, or on recordings without one.
+"""Train the network on a store, or directly on recordings.
 
 Each training writes settings, history, checkpoints, model and pictures into its own run folder, runs/NAME/. At the end
 the model is copied to the output.
@@ -80,7 +80,7 @@ def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(arguments: argparse.Namespace) -> TrainResult | None:
-    """Train on this machine and one device, or together with others; None for a worker that writes nothing."""
+    """Train, alone or as one of several workers; return None for a worker that writes nothing."""
     chosen, files = chosen_settings(arguments), build(RunFiles, **_files(arguments))
     settings = None if arguments.resume else build(TrainSettings, **_files(arguments), **chosen)
     run_training, resume_training = wings.trainers(arguments, chosen.get("gpus", 1))

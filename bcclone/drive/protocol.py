@@ -1,8 +1,8 @@
-"""Read and write what cars send and get: texts of a websocket in; telemetry, steer events and other packets out.
+"""Parse the packets that cars send, and format the packets that the server sends; without sockets and files.
 
 Today's clients speak Socket.IO 3 to 5 over Engine.IO 4: they send CONNECT (`40`) first, and the server pings. The Unity
 simulator requests Engine.IO 4 too, but speaks Engine.IO 3: it sends events without a CONNECT, and pings the server. So
-a client's dialect shows in its first packets only. docs/reference/protocol.md numbers the facts. No sockets, no files.
+only a client's first packets show its dialect. Comments cite the numbered facts of docs/reference/protocol.md.
 """
 
 import base64
@@ -18,7 +18,7 @@ from typing import Any
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.limits import RefusedPacket
 
-PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings no more often
+PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings every 25 s, so the timeout is longer
 TELEMETRY = "telemetry"
 _TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*(?P<data>\[\s*"telemetry"\s*[,\]].*)', re.DOTALL)
 _CONNECT_ELSEWHERE = re.compile(r"40(?P<namespace>/[^,?]+)")
@@ -66,9 +66,10 @@ class Control:
 
 @dataclass(frozen=True)
 class TelemetryEvent:
-    """A telemetry event: its telemetry, None while a person drives the car and it reports nothing, or why it is bad.
+    """A telemetry event.
 
-    ack: the packet that acknowledges it, "" if none is expected.
+    telemetry: None while a person drives the car, which then reports nothing; a ProtocolError for a bad message; ack:
+    the packet that acknowledges the event, "" if the client expects none.
     """
 
     telemetry: Telemetry | ProtocolError | None
@@ -77,7 +78,7 @@ class TelemetryEvent:
 
 @dataclass(frozen=True)
 class Reaction:
-    """What follows from a packet: texts to send, an event to answer, whether the car has left or wants to close."""
+    """How to react to a packet: texts to send, an event to answer, whether the car has left or wants to close."""
 
     send: tuple[str, ...] = ()
     event: TelemetryEvent | None = None
@@ -89,7 +90,7 @@ class SocketIOConnection:
     """One client's websocket, without the socket.
 
     eio3: whether the client requested Engine.IO 3; then the server speaks first, does not ping, and sends a shorter
-    CONNECT reply. joined: whether it sent CONNECT already, by polling.
+    CONNECT reply. joined: whether it has already sent CONNECT, by HTTP polling.
     """
 
     def __init__(self, eio3: bool = False, joined: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
@@ -142,7 +143,7 @@ class SocketIOConnection:
         if text == _DISCONNECT:
             self._left = True
             return Reaction(left=True)
-        if text[1] not in "13":  # a packet for another namespace, or an acknowledgement of nothing
+        if text[1] not in "13":  # 1: DISCONNECT from another namespace, 3: ACK; both are ignored
             raise RefusedPacket("binary events are not supported; send the image as base64 text")
         return Reaction()
 
@@ -151,10 +152,10 @@ class SocketIOConnection:
         return (_CONNECT if self._eio3 else _CONNECT + _compact({"sid": secrets.token_urlsafe(15)}),)
 
     def _check(self, text: str) -> None:
-        """Raise RefusedPacket for what is no packet, and for too many packets."""
+        """Raise RefusedPacket for a text that is no packet, for a long packet, and for too many packets."""
         if text[:1] not in tuple("0123456") or (text[0] == "4" and text[1:2] not in tuple("0123456")):
             raise RefusedPacket("a text that is no packet of Socket.IO")
-        if len(text) > limits.CONTROL_BYTES:  # parts of it would be sent back
+        if len(text) > limits.CONTROL_BYTES:  # a reply repeats a part of it
             raise RefusedPacket(f"{len(text)} characters in a packet that is not an event")
         now = self._clock()
         if now - self._packets_since > 1.0:
@@ -165,7 +166,7 @@ class SocketIOConnection:
 
 
 def read_telemetry(packet: str) -> TelemetryEvent | None:
-    """Return the telemetry event in a Socket.IO packet; None for any other event, which is ignored."""
+    """Return the telemetry event in a Socket.IO packet; None for other events, which the server ignores."""
     event = _TELEMETRY_EVENT.fullmatch(packet)
     if event is None:
         return None
@@ -177,14 +178,14 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
 
 
 def holds_telemetry(text: str | bytes) -> bool:
-    """Return whether a websocket's message is a telemetry event, which is answered."""
+    """Return whether a message of a websocket is a telemetry event, so that the server must answer it."""
     return isinstance(text, str) and text.startswith(_EVENT) and _TELEMETRY_EVENT.match(text, 1) is not None
 
 
 def parse_telemetry(payload: Any) -> Telemetry | None:
     """Return the telemetry in the object of a telemetry event; None when the car is driven by hand and sends nothing.
 
-    Raises ProtocolError for anything else.
+    Raises ProtocolError for missing and invalid fields.
     """
     if payload is None or payload == {}:
         return None

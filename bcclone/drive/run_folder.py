@@ -35,7 +35,7 @@ _MILLISECOND = datetime.timedelta(milliseconds=1)
 class RunRow:
     """A decision whose control was sent, on a frame that can be read.
 
-    seconds: latency of the answer; None by polling, or when the car was gone; taken: when the row was made.
+    seconds: latency of the answer, None if the client polls or has disconnected; taken: time of the row.
     """
 
     decision: Decision
@@ -62,7 +62,7 @@ def run_recorder(
 
 
 class _FrameNames:
-    """Names frames by the millisecond; a second frame in it takes the next one. last: when the newest was taken."""
+    """Names each frame by its time, in milliseconds; a second frame gets the next one. last: of the newest frame."""
 
     def __init__(self) -> None:
         self.last = datetime.datetime.min
@@ -74,10 +74,10 @@ class _FrameNames:
 
 
 class RunFiles:
-    """The open files of a run folder; raises UserError when the folder is in use already.
+    """The open files of a run folder; raises UserError when the folder cannot be recorded into.
 
-    Each frame is complete before its row is written, so a killed run is a valid recording. names: of the frames, which
-    follow the frames in the folder.
+    Each frame is complete before its row is written, so a killed run is a valid recording. names: of new frames,
+    always later than the frames in the folder.
     """
 
     def __init__(self, folder: Path, append: bool, names: _FrameNames) -> None:
@@ -112,7 +112,8 @@ class RunFiles:
                 self._answers.append(answer_row(name, row.seconds))
             if decision.uncertainty is not None:
                 self._write_uncertainty(name, decision.uncertainty)
-            append_line(self._log, _log_row(name, decision))  # last, so that each row of the log has the others
+            # the log comes last, so that each of its rows also has its rows in the other tables
+            append_line(self._log, _log_row(name, decision))
         except OSError:
             frame.unlink(missing_ok=True)
             raise
@@ -153,7 +154,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
 
 
 def _check_is_run(folder: Path) -> None:
-    """Raise UserError when the log in the folder belongs to no run, but for example to a person's recording."""
+    """Raise UserError when drive.py did not write the folder's log; it may be a recording of the simulator."""
     log = folder / LOG_NAME
     if log.exists():
         with log.open(encoding="utf-8", errors="replace") as file:

@@ -29,13 +29,13 @@ def serve(
     """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the result.
 
     notify: called with lines for the user, never by two threads at a time, and not after serve() has returned; stop: an
-    event that any thread may set to end the drive; open_watch: called once TensorFlow is loaded, returns what watches
-    the drive. Signals are handled if this is called in the main thread. Raises
-    UserError when the model, the address or the run folder cannot be used.
+    event that any thread may set to end the drive; open_watch: called once TensorFlow is loaded, opens the monitor of
+    the drive. Signals are handled if this is called in the main thread. Raises UserError when the model, the address or
+    the run folder cannot be used.
     """
     from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 
-    load_tensorflow(threads=1)  # for single frames a fifth faster than two, and leaves a core to the simulator
+    load_tensorflow(threads=1)  # a fifth faster than two threads for single frames, and leaves a core to the simulator
     from bcclone.model.policy import load_policy
 
     policy = load_policy(settings.model, settings.preprocess)
@@ -56,10 +56,10 @@ def serve_policy(
     stop: threading.Event | None = None,
     watch: Watch | None = None,
 ) -> DriveResult:
-    """Do as serve() does, with a policy that is open already. watch: judges each frame."""
+    """Serve a policy that is already open, as serve() does. watch: the monitor of the drive."""
     host, access = load_host(settings.async_mode), Access(settings.host, settings.token, settings.allow_from)
     if settings.async_mode == "eventlet":
-        notify("note: eventlet's support, and this mode, end in April 2027; without --async-mode, threads serve")
+        notify("note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads")
     hands = PageHands()
     arbiter = ConnectionArbiter(Driver(policy, settings.speed, hands, watch))
     stats = DriveStats(arbiter, settings.max_latency_ms)

@@ -1,4 +1,4 @@
-"""What a drive asks of a monitor that watches it: one uncertainty for each frame. The lab has the monitors."""
+"""The interface of a monitor, which gives an uncertainty for each frame of a drive; bcclone/lab/monitor has them."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from bcclone.dataset.images import Image
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What a monitor says of a frame. average: of the scores of the last second; complete: it is a whole one."""
+    """A monitor's score of a frame. average: of the scores of the last second; complete: a whole second has passed."""
 
     score: float
     average: float
@@ -28,4 +28,4 @@ class Watch(Protocol):
         """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
 
     def forget(self) -> None:
-        """Forget the frames so far: the next one does not follow the last one."""
+        """Forget the frames so far: the next frame begins a new sequence."""

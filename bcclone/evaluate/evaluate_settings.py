@@ -61,9 +61,9 @@ def check_simulated_speed(speed_mph: float) -> None:
 
 @dataclass(frozen=True)
 class SuiteSettings:
-    """Which scenarios of the suite and which recordings are driven, and by how many processes, or on which cluster.
+    """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
 
-    recordings: folders, logs or patterns, see recording.find_logs(); kept: folder of finished drives.
+    recordings: folders, logs or patterns, see recording.find_logs(); kept: folder for the results of finished drives.
     """
 
     rows: tuple[str, ...] = setting(
@@ -83,11 +83,11 @@ class SuiteSettings:
     texture_seed: int = texture_seed_setting()
     jobs: int = jobs_setting("with --suite: number of processes that drive in parallel", SUITE_GROUP)
     scheduler: str = scheduler_setting(
-        "with --suite: Dask cluster that drives, whose workers find models and recordings at the same paths",
+        "with --suite: drive on this Dask cluster, whose workers need models and recordings at the same paths",
         group=SUITE_GROUP,
     )
     suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
-    kept: Path | None = setting(None, "folder in which finished drives are kept", hidden=True)
+    kept: Path | None = setting(None, "folder for the results of finished drives", hidden=True)
     track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
     preprocess: str | None = preprocess_setting()
     when_uncertain: str = setting(
@@ -114,7 +114,7 @@ def parse_fraction(text: str) -> tuple[float, float]:
 class ReplaySettings:
     """Which rows of a recording are replayed, and which deviations count as interventions.
 
-    limits_m: other limits for which interventions are counted, too, for models.
+    limits_m: interventions are also counted for these limits, but not if a drive server replays the recording.
     """
 
     fraction: tuple[float, float] = setting(
@@ -154,7 +154,7 @@ class ReplaySettings:
 
 @dataclass(frozen=True)
 class FrameReplaySettings:
-    """How many frames of a recording are sent to a drive server."""
+    """How many frames of a recording a replay sends to a drive server."""
 
     frames: int = setting(0, "number of frames to send", minimum=1, zero="each frame once")
 

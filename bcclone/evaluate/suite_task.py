@@ -32,7 +32,7 @@ from bcclone.system.task import WorkerFault, report_progress, source_digest
 if TYPE_CHECKING:
     from bcclone.model.policy import Policy  # loads TensorFlow
 
-# a worker of a cluster may have several threads, but neither TensorFlow's settings nor the renderer are for several
+# a worker of a cluster may have several threads, but TensorFlow's settings and the renderer are not thread-safe
 _one_at_a_time = threading.Lock()
 
 
@@ -45,12 +45,12 @@ class InputFile:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Return a file of this machine, by its absolute path."""
+        """Return the absolute path and the hash of a file on this machine."""
         with path.open("rb") as file:
             return cls(path.absolute(), hashlib.file_digest(file, "sha256").hexdigest())
 
     def check(self) -> None:
-        """Raise WorkerFault if this worker does not find the file."""
+        """Raise WorkerFault if this worker does not find the file, or finds other content."""
         try:
             with self.path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -62,7 +62,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class SuiteWatch:
-    """What watches each drive: a file, and the function of a module that opens it, for a model, with a clock."""
+    """A monitor of drives: its file, and an importable function that opens it, open(file, model, clock)."""
 
     file: Path
     open: Callable[[Path, Path, Callable[[], float]], Watch]
@@ -70,7 +70,7 @@ class SuiteWatch:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording to replay. Its length is not known before it is read, so it begins first."""
+    """A recording to replay. Only reading it tells its length, so a suite begins with it, in case it is the longest."""
 
     name: str
     log: Path
@@ -85,8 +85,8 @@ Work: TypeAlias = Scenario | Recording
 class SuiteTask:
     """A model and its scenario or recording.
 
-    preprocess: preprocessing for a model that does not store its own; inputs: the other files that the worker needs;
-    watch: of the drive of a scenario.
+    preprocess: for a model that does not store its own; inputs: the other files that the worker needs;
+    watch: monitor of the drive, only for a scenario.
     """
 
     model: InputFile
@@ -100,10 +100,10 @@ class SuiteTask:
 
     @property
     def key(self) -> str:
-        """Return a name that says all that the result depends on."""
-        road = Path(self.work.settings.track) if isinstance(self.work, Scenario) else Path()
+        """Return the name of the work with a hash of everything that its result depends on."""
+        track = Path(self.work.settings.track) if isinstance(self.work, Scenario) else Path()
         sha256 = (self.model.sha256, *(file.sha256 for file in self.inputs))
-        content = road.read_bytes() if road.suffix == ".json" else b""
+        content = track.read_bytes() if track.suffix == ".json" else b""
         parts = source_digest(), sha256, self.preprocess, self.work, content
         return f"{self.work.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
@@ -126,7 +126,7 @@ def drive_scenario(
     on_progress: Callable[[float], None] | None = None,
     open_watch: OpenWatch | None = None,
 ) -> Evaluation:
-    """Let a policy drive a scenario in this process; on_progress: called often with the metres driven since."""
+    """Let a policy drive a scenario in this process; on_progress: called often with the metres since the last call."""
     settings = scenario.settings
     track = load_track(settings.track, settings.reverse)
     world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
@@ -137,7 +137,7 @@ def replay_recording(policy: "Policy", recording: Recording) -> ReplayFigures:
     """Let a policy drive through a recording."""
     from bcclone.evaluate.replay import replay_policies
 
-    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would break the suite's
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would disturb the bar of the suite
         results = replay_policies({recording.name: policy}, recording.log)
     return results[recording.name].figures()
 
@@ -150,7 +150,7 @@ def _renderer(track: str, conditions: Conditions) -> Renderer:
 @lru_cache
 def cached_policy(model: InputFile, preprocess: str | None) -> "Policy":
     """Return a model's policy, which this worker loads once. preprocess: for a model that does not store its own."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU may add in another order each time
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # results on a GPU may differ from run to run
     cv2.setNumThreads(1)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 

@@ -26,7 +26,7 @@ class BatchSpan:
 
 @dataclass(frozen=True)
 class BatchPart:
-    """The part of each batch that one of several workers trains on. index: that worker; count: number of workers.
+    """The part of each batch that one worker trains on. index: of the worker, from 0; count: number of workers.
 
     The parts of all workers make up the batch, in the order of their indices; their lengths differ by at most one.
     """
@@ -55,7 +55,7 @@ class EpochOrder:
 
     size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None to use all of them;
     zero_fraction: the largest fraction of an epoch that may have zero steering; part: the worker's part of each batch
-    of batch_size samples, all of it for one worker; shard: uint32 (samples,), the shard of each sample, for windows.
+    of batch_size samples, by default the whole batch; shard: uint32 (samples,), the shard of each sample, for windows.
     """
 
     size: int
@@ -75,7 +75,7 @@ class EpochOrder:
 
     @property
     def batch_samples(self) -> int:
-        """Return the number of samples that this worker fetches of a whole batch."""
+        """Return the number of samples that this worker fetches for a full batch."""
         return self.part.span(self.batch_size).samples
 
     def __len__(self) -> int:
@@ -86,9 +86,9 @@ class EpochOrder:
         return self.size - zeros + allowed_zeros(self.size - zeros, zeros, self.zero_fraction)
 
     def order(self, epoch: int) -> Order:
-        """Return the positions of the samples of an epoch, counted from 1."""
+        """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
         if self.ordering.kind == WINDOWS and self.shard is not None:
-            # first leave out samples, so that each worker's part of a batch remains that of its stream
+            # leave samples out first: later, it would move samples to the part of another worker
             kept = self._balanced(sequential(self.size), epoch)
             return kept[self._windowed(self.shard[kept], epoch)]
         return self._balanced(self._all(epoch), epoch)
@@ -99,10 +99,10 @@ class EpochOrder:
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
 
     def positions(self, epoch: int, start: int = 0) -> Order:
-        """Return the positions that this worker fetches of an epoch from sample `start` on, the first of a batch.
+        """Return the positions that this worker fetches in an epoch. start: sample to begin at, the first of a batch.
 
-        Of a last batch with fewer samples than workers, a worker without a sample fetches the first one, so that it
-        takes part in the step; the sample does not count there.
+        If the last batch has fewer samples than there are workers, a worker without a sample fetches the first one, so
+        that it takes part in the step; there the sample has no weight.
         """
         order = self.order(epoch)[start:]
         if self.part.count == 1:
@@ -116,7 +116,7 @@ class EpochOrder:
         return np.concatenate([parts.reshape(-1), rest[span.first : span.first + max(span.samples, 1)]])
 
     def spans(self, start: int = 0) -> Iterator[BatchSpan]:
-        """Yield this worker's part of each batch of an epoch from sample `start` on."""
+        """Yield this worker's part of each batch of an epoch. start: sample to begin at, the first of a batch."""
         for first in range(start, len(self), self.batch_size):
             yield self.part.span(min(self.batch_size, len(self) - first))
 
@@ -150,7 +150,7 @@ def shuffled(size: int, seed: int, epoch: int) -> Order:
 
 
 def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
-    """Return a permutation that takes chunks of neighbours in random order and shuffles each chunk within itself."""
+    """Return a permutation: chunks of neighbouring samples in random order, each chunk shuffled."""
     order = sequential(size)
     chunks = [order[start : start + chunk_size] for start in range(0, size, chunk_size)]
     random = np.random.default_rng([seed, epoch])
@@ -160,9 +160,9 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
 
 
 def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
-    """Return a permutation that takes windows of so many shards, in random order, and shuffles the samples of each.
+    """Return a permutation: shards are grouped at random into windows, and the samples of each window are shuffled.
 
-    shard: of each sample, (samples,). Each epoch puts other shards together.
+    shard: of each sample, (samples,); window: number of shards. Each epoch groups the shards differently.
     """
     random = np.random.default_rng([seed, epoch])
     shards, index = np.unique(shard, return_inverse=True)
@@ -170,7 +170,7 @@ def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
 
 
 def _shuffled_windows(window: npt.NDArray[np.int64], random: np.random.Generator) -> Order:
-    """Return the samples window by window, shuffled within. window: of each sample, (samples,)."""
+    """Return the samples window by window, and shuffle each window. window: of each sample, (samples,)."""
     order = np.argsort(window, kind="stable").astype(np.uint32)
     ends = np.cumsum(np.bincount(window)).tolist()
     for start, end in itertools.pairwise([0, *ends]):
@@ -181,8 +181,9 @@ def _shuffled_windows(window: npt.NDArray[np.int64], random: np.random.Generator
 def streamed(shard: Order, window: int, streams: int, batch_size: int, random: np.random.Generator) -> Order:
     """Return a permutation whose batches take an equal part from each of several streams of windows.
 
-    Every shard is in one stream, so a worker that trains on the part of one stream reads no shard of the others, but
-    for the last batches, in which the streams that have more samples end. shard: of each sample, (samples,).
+    Each shard belongs to one stream, so a worker that trains on one stream reads only the shards of that stream. Only
+    the last batches differ: they hold the rest of the longer streams. shard: of each sample, (samples,); window: number
+    of shards.
     """
     shards, index, sizes = np.unique(shard, return_inverse=True, return_counts=True)
     stream_of, window_of = np.zeros((2, len(shards)), np.int64)
@@ -200,7 +201,7 @@ def streamed(shard: Order, window: int, streams: int, batch_size: int, random: n
 
 
 def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
-    """Return an order whose batches consist of the streams' parts, in their order, then what remains of the longer."""
+    """Return batches that join a part of each stream, in the order of the streams, then the rest of longer streams."""
     lengths = [BatchPart(number, len(streams)).span(batch_size).samples for number in range(len(streams))]
     pairs = list(zip(streams, lengths, strict=True))
     rounds = min(len(stream) // length for stream, length in pairs)
@@ -210,13 +211,13 @@ def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
 
 
 def split_into_windows(shard: Order) -> list[slice]:
-    """Return the parts of an order between which shards are exchanged: where one begins after others have ended.
+    """Return the parts of an order; a new part begins where a shard begins after another shard has ended.
 
-    shard: of each sample, in the order. A part has samples of no more shards than are open at once.
+    shard: of each sample, in the order. A part needs only the shards that are open at the same time.
     """
     positions = sequential(len(shard))
     first, last = np.zeros((2, int(shard.max(initial=0)) + 1), np.int64)
-    last[shard] = positions  # of several positions the last one remains
+    last[shard] = positions  # NumPy keeps the last position that is assigned to a shard
     first[shard[::-1]] = positions[::-1]
     used = np.unique(shard)
     begins = np.sort(first[used])
@@ -237,9 +238,9 @@ def has_zero_steering(row: npt.NDArray[np.uint32], rows: RowTable) -> npt.NDArra
 
 
 def balanced(order: Order, zero_steering: npt.NDArray[np.bool_], zero_fraction: float, seed: int, epoch: int) -> Order:
-    """Return the order without so many samples of zero steering that they are at most zero_fraction of the rest.
+    """Leave out samples of zero steering, until they are at most zero_fraction of the order.
 
-    zero_steering: bool (samples,) by position. Other samples are left out in each epoch, but always equally many.
+    zero_steering: bool (samples,) by position. Each epoch leaves out different samples, but the same number of them.
     """
     zeros = np.flatnonzero(zero_steering[order])
     surplus = len(zeros) - allowed_zeros(len(order) - len(zeros), len(zeros), zero_fraction)
@@ -250,5 +251,5 @@ def balanced(order: Order, zero_steering: npt.NDArray[np.bool_], zero_fraction: 
 
 
 def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:
-    """Return how many samples of zero steering to keep with so many others to be at most zero_fraction of all."""
+    """Return how many samples of zero steering to keep, so that they are at most zero_fraction of all samples kept."""
     return zeros if zero_fraction >= 1 else min(zeros, int(zero_fraction * others / (1 - zero_fraction)))

@@ -14,7 +14,7 @@ _CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices 
 
 
 class Interrupts:
-    """Whether Ctrl-C or SIGTERM has asked this process to stop; the second time raises KeyboardInterrupt."""
+    """Whether Ctrl-C or SIGTERM has asked this process to stop; the second signal raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -34,9 +34,9 @@ class Interrupts:
 class StopSocket:
     """A context manager whose `socket` becomes readable on Ctrl-C, on SIGTERM, on request() and when `event` is set.
 
-    A KeyboardInterrupt would be raised anywhere in the server, and engineio swallows it. Python writes to the wake-up
-    socket when a signal arrives, which wakes the waiting thread on every system. Signals are handled in the main
-    thread alone. After restore_signals() a second Ctrl-C ends the process at once.
+    A KeyboardInterrupt could arise anywhere in the server, and engineio swallows it. Python writes to the wake-up
+    socket when a signal arrives, which wakes the waiting thread on every system. Signals are handled only in the
+    main thread. After restore_signals() a second Ctrl-C ends the process at once.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
@@ -79,7 +79,7 @@ class StopSocket:
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM by a function within the block; other threads than the main one cannot."""
+    """Handle SIGINT and SIGTERM with a function within the block; do nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

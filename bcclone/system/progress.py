@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-Notify = Callable[[str], None]  # takes a line that tells the user how a long work goes
+Notify = Callable[[str], None]  # takes a line of text for the user
 
 _SECONDS_BETWEEN_LINES = 5.0
 _LEAST_FRACTION = 0.001  # of the total, before the time left is shown
@@ -26,7 +26,7 @@ class ProgressBar:
         self.label, self.total, self.unit = label, total, unit
         self.done: float = done
         self._clock = clock
-        self._start = self._begin = (clock(), float(done))  # (time, count) at the start of all, and of the rate
+        self._start = self._begin = (clock(), float(done))  # (time, count) where bar and rate start
         self._shown = self._start[0]
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():

@@ -14,8 +14,8 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[
     """Import TensorFlow and return its devices, as describe_devices() does.
 
     threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on each GPU, in MB, 0
-    for none; initialize: called when TensorFlow is imported and before it computes anything, such as to connect it with
-    other processes.
+    for none; initialize: called after the import and before TensorFlow computes anything, for example to connect it
+    with other processes.
 
     Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
     before any log level applies; they are shown only when the import fails.
@@ -26,7 +26,7 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[
 
         threading = tensorflow.config.threading
         if threading.get_intra_op_parallelism_threads() != threads:
-            with suppress(RuntimeError):  # TensorFlow has computed already in this program, and keeps its threads
+            with suppress(RuntimeError):  # TensorFlow cannot change its threads after it has computed something
                 threading.set_intra_op_parallelism_threads(threads)
         gpus = tensorflow.config.list_physical_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow reserves all of its memory
@@ -42,7 +42,7 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[
 
 
 def describe_devices() -> str:
-    """Describe the devices of the loaded TensorFlow: "CPU", or each GPU with the memory that is used.
+    """Describe the devices of the loaded TensorFlow: "CPU", or each GPU with its used memory.
 
     For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
     """
@@ -78,9 +78,10 @@ def describe_peak_memory() -> str:
 
 
 def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | None, float | None]:
-    """Return the used and the total memory of TensorFlow's GPU of this number, in MB, from the cards of nvidia-smi.
+    """Return the used and the total memory of a GPU, in MB, as nvidia-smi reports them; None if it does not.
 
-    It is the card of this number, or, if that has another name, the first one with the name of the GPU.
+    number: TensorFlow's number of the GPU; cards: as nvidia-smi lists them. Their numbers may differ: if the card of
+    this number has another name than the GPU, the first card with the name of the GPU is taken.
     """
     same = [card for card in [*cards[number : number + 1], *cards] if card.name == gpu.name]
     return (same[0].memory_used_mb, same[0].memory_total_mb) if same else (None, None)

@@ -1,4 +1,4 @@
-"""How far a training has come: its learning rate, and the limit that ends it."""
+"""Choose the learning rate of each step, and decide when a limit ends the training."""
 
 import math
 
@@ -6,14 +6,14 @@ from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import TrainingState
 
 _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
-_FIRST_STEPS = 20  # compilation is among them, so their time says nothing
+_FIRST_STEPS = 20  # compilation takes most of their time, so they give no estimate
 
 
 class Schedule:
     """The learning rate and the limits of a training in its current state.
 
-    samples: in an epoch of training; validation_samples: evaluated after each epoch; seconds_of_ending: what the end of
-    the last epoch took, validation included, 0 before the first.
+    samples: number of training samples in an epoch; validation_samples: number evaluated after each epoch;
+    seconds_of_ending: duration of the end of the last epoch, with its validation, 0 before the first.
     """
 
     def __init__(self, settings: TrainSettings, state: TrainingState, samples: int, validation_samples: int) -> None:
@@ -29,7 +29,7 @@ class Schedule:
         return learning_rate(self._settings, fraction)
 
     def reached_limit(self) -> str:
-        """Return the limit that has been reached, as an option; "" while there is none."""
+        """Return the option whose limit the training has reached, such as "--epochs 5"; "" before that."""
         settings, state = self._settings, self._state
         if settings.epochs and state.epoch >= settings.epochs:
             return f"--epochs {settings.epochs}"
@@ -40,7 +40,7 @@ class Schedule:
         return ""
 
     def must_cut_epoch(self) -> bool:
-        """Return whether the time left only suffices for the end of the epoch, which ends the training then."""
+        """Return whether to end the epoch early, and then the training: the time left is needed for validation."""
         self._was_cut = self._is_time_up()
         return self._was_cut
 
@@ -62,11 +62,11 @@ def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elap
 
 
 def learning_rate(settings: TrainSettings, fraction: float) -> float:
-    """Return the learning rate of the next step. fraction: of the training that is complete, 0 to 1.
+    """Return the learning rate of the next step. fraction: how much of the training is complete, 0 to 1.
 
-    It rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value; "cosine"
-    follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError if the
-    plan of a run has not decided the highest value.
+    The rate rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value.
+    "cosine" follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError
+    if plan.resolve() has not decided the highest value.
     """
     if not settings.learning_rate:
         raise ValueError("learning rate 0, expected one that plan.resolve() has decided")

@@ -53,13 +53,16 @@ def light_of(numbers: Numbers, strength: float, to_rgb: npt.NDArray[np.float32],
 
 
 def levels_of(light: Light) -> npt.NDArray[np.float32]:
-    """Return the new value of each level by gamma, float32 (samples, 256)."""
+    """Return the gamma tables: a new value for each level from 0 to 255, float32 (samples, 256)."""
     return np.asarray(255 * np.exp(light.gamma[:, np.newaxis] * _LOG_LEVELS))
 
 
 @compiled(error_model="numpy")
 def light_row(matrix: Any, shade: Any, scratch: Any, view: Any) -> None:
-    """Write scratch.planes as a row of a view, uint8 (width, 3), in another light."""
+    """Change the light of scratch.planes, and write it as a row of a view, uint8 (width, 3).
+
+    matrix: float32 (3, 4), colors and offset of a Light; shade: int32 (width,), each pixel's index in scratch.tables.
+    """
     planes, levels = scratch.planes, scratch.levels
     width = planes.shape[1]
     for channel in range(3):
@@ -78,8 +81,8 @@ def light_row(matrix: Any, shade: Any, scratch: Any, view: Any) -> None:
         flat[index + _UINT(2)] = tables[first + _UINT(blues[x])]
 
 
-def lit(images: Any, light: Light, xp: Any) -> Any:
-    """Return images, float32 (images, rows, width, 3), in another light."""
+def change_light(images: Any, light: Light, xp: Any) -> Any:
+    """Return images, float32 (images, rows, width, 3), after a change of light."""
     flat = xp.reshape(images, (-1, images.shape[1] * images.shape[2], 3))
     changed = xp.matmul(flat, xp.transpose(light.colors, (0, 2, 1))) + light.offset[:, None]
     levels = xp.clip(changed / 255.0, 1e-6, 1.0)

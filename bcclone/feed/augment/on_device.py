@@ -14,7 +14,7 @@ from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent
 from bcclone.feed.augment.kinds import LENS, NORMALS, UNIFORMS, numbers_of
-from bcclone.feed.augment.light import light_of, lit
+from bcclone.feed.augment.light import change_light, light_of
 from bcclone.feed.augment.shadows import shadowed, shadows_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change, warped
 
@@ -82,7 +82,7 @@ class DeviceAugmenter:
         settings, extent, prepared = self._settings, self._extent, self._preprocessing
         numbers = numbers_of(draws)
         if settings.appearance or prepared.color != "RGB":
-            images = lit(images, light_of(numbers, settings.appearance, prepared.rgb_matrix, ops), ops)
+            images = change_light(images, light_of(numbers, settings.appearance, prepared.rgb_matrix, ops), ops)
         if settings.shadows:
             images = shadowed(images, shadows_of(numbers, settings.shadows, extent, ops), extent, ops)
         for kind in LENS:

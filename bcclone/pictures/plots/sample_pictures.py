@@ -1,4 +1,4 @@
-"""Draw training samples: of a log row, the windows of a network, and three frames of a recovery of the expert."""
+"""Draw training samples: all samples of a log row, windows of frames, and three frames of a recovery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 _AUGMENTED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend
 _MOST_FRAMES = 6  # of a window
-_START_M, _END_M = 1.0, 0.3  # distance from the centre line: at least this at the start, at most that at the end
+_START_M, _END_M = 1.0, 0.3  # distance of a recovery from the centre line: at least at its start, at most at its end
 _LONGEST_SECONDS = 4.0
 
 
@@ -46,30 +46,30 @@ def plot_samples(subject: Subject, path: Path) -> None:
 
 
 def spread_by_steering(frames: SampleFrames, samples: IndexArray) -> list[int]:
-    """Return some of the samples, from steering to the left to steering to the right."""
+    """Return a few of the samples, ordered from left steering to right steering."""
     ordered = samples[np.argsort(frames.table["steering"][samples], kind="stable")]
     ranks = np.unique([round(quantile * (len(ordered) - 1)) for quantile in _QUANTILES])
     return [int(ordered[rank]) for rank in ranks]
 
 
 def samples_of_row(frames: SampleFrames, index: int) -> list[ShownSample]:
-    """Return the samples of the same row as a sample: each camera, earlier frames, flipped, if there are such."""
+    """Return the samples of one log row that exist: each camera, earlier frames, mirrored. index: any of them."""
     table = frames.table
-    own = int(table["camera"][index])
-    most = int(table["frame_offset"].max())
+    sample_camera = int(table["camera"][index])
+    largest_offset = int(table["frame_offset"].max())
     parts = [(CAMERAS[camera], camera, 0, False) for camera in range(len(CAMERAS))]
     parts += [
-        (f"{CAMERAS[own]},\n{_earlier(offset)}", own, offset, False)
-        for offset in sorted({1, most})
-        if 0 < offset <= most
+        (f"{CAMERAS[sample_camera]},\n{_earlier(offset)}", sample_camera, offset, False)
+        for offset in sorted({1, largest_offset})
+        if 0 < offset <= largest_offset
     ]
-    parts += [(f"{CAMERAS[own]}, mirrored", own, 0, True)]
+    parts += [(f"{CAMERAS[sample_camera]}, mirrored", sample_camera, 0, True)]
     samples = [(title, frames.find(index, camera, offset, flipped)) for title, camera, offset, flipped in parts]
-    there = [(title, sample) for title, sample in samples if sample is not None]
-    images = frames.inputs(np.array([sample for _, sample in there]), frames.data.preprocessing)
+    existing = [(title, sample) for title, sample in samples if sample is not None]
+    images = frames.inputs(np.array([sample for _, sample in existing]), frames.data.preprocessing)
     return [
         ShownSample(title, image, float(table["steering"][sample]))
-        for (title, sample), image in zip(there, images, strict=True)
+        for (title, sample), image in zip(existing, images, strict=True)
     ]
 
 
@@ -125,12 +125,12 @@ def _draw_sample(axes: Axes, sample: ShownSample, title: str) -> None:
 
 
 def plot_windows(subject: Subject, path: Path) -> None:
-    """Draw windows into a PNG, a row each with the newest frame last, and the change from the first frame to it."""
+    """Draw windows into a PNG, one in each row: its frames, oldest first, and the change from first to last."""
     frames, windows = subject.frames, spread_windows(subject)
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
     shown = shown_frames(subject.file.seq_length)
-    title = "Windows: a row is what the network is shown at once"
+    title = "Windows: each row is one input of the network"
     figure = new_figure(1.9 * (len(shown) + 1), 2.3 * len(windows) + 0.4, title)
     all_axes = figure.subplots(len(windows), len(shown) + 1, squeeze=False)
     for axes, window, of_window, steering in zip(all_axes, windows, images, predicted, strict=True):
@@ -164,7 +164,7 @@ def _draw_window(all_axes: Sequence[Axes], frames: Sequence[Image]) -> None:
 
 @dataclass(frozen=True)
 class LocatedSamples:
-    """Samples of the centre camera in the order of time, (samples,) each.
+    """Samples of the centre camera in the order of time; each array is (samples,).
 
     indices: in the table of samples; seconds: since 1970; offset_m: metres to the right of the centre line.
     """

@@ -50,8 +50,8 @@ def make_clip(settings: ClipSettings, model: ReferenceModel | None = None) -> Cl
     """Write a clip as H.264 in an MP4, or as a GIF.
 
     model: an opened reference model, for a caller that makes several clips; by default settings.model is opened.
-    Frames that are broken, or whose size differs from that of most frames, are skipped. Raises UserError if no frame
-    can be shown or the encoder fails; the file at settings.path is then unchanged.
+    Broken frames, and frames of another size than most, are skipped. Raises UserError if no frame can be shown or the
+    encoder fails; the file at settings.path is then unchanged.
     """
     atomic.check_output(settings.path, force=True, remedy="")
     runs = [find_frames(folder) for folder in settings.runs]
@@ -79,8 +79,8 @@ def make_clip(settings: ClipSettings, model: ReferenceModel | None = None) -> Cl
 class ClipTrack:
     """One run of a clip, and how its frames are drawn.
 
-    width: in pixels, None for the frames' own; smooth: without noise, which would take most of a GIF's bytes;
-    overlay: None shows the frames alone; model: its steering and saliency are drawn on the overlay.
+    width: in pixels, None for the frames' own; smooth: remove noise, which would take most of a GIF's bytes;
+    overlay: None to draw the frames alone; model: its steering and saliency are drawn on the overlay.
     """
 
     decoder: FrameDecoder
@@ -101,7 +101,7 @@ class ClipTrack:
         return len(self.frames.names)
 
     def pictures(self, indices: Sequence[int], hold: bool) -> Iterator[Image | None]:
-        """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, which never go back.
+        """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, in ascending order.
 
         A repeated index is drawn once. hold: repeat the previous picture for a broken frame, instead of None.
         """
@@ -159,7 +159,7 @@ def _open_track(frames: RunFrames, settings: ClipSettings, model: ReferenceModel
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:
-    """Return for each run the index of the frame to show in each picture; its `end` once the run is over."""
+    """Return for each run the index of the frame to show in each picture; ClipTrack.end once the run is over."""
     if not settings.in_real_time:
         return [frames_within(tracks[0].data.seconds, settings.span).tolist()]
     times = clip_times(_duration(tracks), settings.span, settings.rate)
@@ -193,5 +193,5 @@ def _nothing_in_range(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> Us
     names = " and ".join(str(track.frames.folder) for track in tracks)
     return UserError(
         f"{names}: no frame in the range {begin:g}:{end:g}, "
-        f"expected some of 0 to {_duration(tracks):.1f} s; choose another range"
+        f"expected a range that overlaps 0 to {_duration(tracks):.1f} s; choose another range"
     )

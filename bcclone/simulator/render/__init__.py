@@ -24,7 +24,7 @@ from bcclone.system.exact_math import exponentials, normals
 
 _NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
 LABELS = dict(zip(_NAMES, (SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR), strict=True))
-_FRAMES_A_SECOND = 50  # at most: drops of two frames differ
+_DROPS_PER_SECOND = 50  # how often the drops of rain or snow change: more often than a camera takes frames
 # logarithms of factors of brightness: mean and standard deviation
 _SURROUNDINGS = (-0.35, 0.9)
 _BRIGHTNESS = {SKY: (0.0, 0.3), GROUND: _SURROUNDINGS, WATER: _SURROUNDINGS, OBJECT: _SURROUNDINGS, ROAD: (-0.1, 0.45)}
@@ -48,7 +48,10 @@ class View:
 
 @dataclass(frozen=True)
 class _Bonnet:
-    """Flat indices of the pixels that show it, their colours, uint8 (pixels, 3), and its first row in each column."""
+    """The pixels that show the car's own bonnet.
+
+    pixels: flat indices; paint: their colours, RGB uint8 (pixels, 3); bottoms: the bonnet's first row in each column.
+    """
 
     pixels: npt.NDArray[np.intp]
     paint: Image
@@ -56,9 +59,9 @@ class _Bonnet:
 
 
 class Renderer:
-    """Draws what a car's cameras see of a track. The very first frame waits for the compiler, whose work is cached.
+    """Draws what a car's cameras see of a track. The very first frame is slow: Numba compiles, and caches, the code.
 
-    height, width: of the pictures; in every size they show as much as the simulator's frames of 160 x 320 pixels.
+    height, width: of the pictures; every size has the field of view of the simulator's frames of 160 x 320 pixels.
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class Renderer:
         if self._coloring is not None:
             color(canvas.picture, canvas.labels, self._coloring)
         if conditions.rain or conditions.snow:
-            moment = round(seconds * _FRAMES_A_SECOND) * len(MOUNTS) + list(MOUNTS).index(camera)
+            moment = round(seconds * _DROPS_PER_SECOND) * len(MOUNTS) + list(MOUNTS).index(camera)
             draw_drops(canvas.picture, conditions.rain, conditions.snow, air.daylight + air.headlights, moment)
         return canvas
 
@@ -128,17 +131,17 @@ def draw_coloring(seed: int) -> Float32Array:
     randomness = np.random.default_rng([seed, 21])
     factors = np.ones((CAR + 1, 3), np.float32)
     for label, brightness in _BRIGHTNESS.items():
-        factors[label] = _drawn(randomness, *brightness)
+        factors[label] = _random_factors(randomness, *brightness)
     for label in (LINE, EDGE):
-        factors[label] = factors[ROAD] * _drawn(randomness, *_PAINT)
+        factors[label] = factors[ROAD] * _random_factors(randomness, *_PAINT)
     return np.minimum(factors, np.float32(_BRIGHTEST))
 
 
 def color(picture: Image, labels: npt.NDArray[np.uint8], factors: Float32Array) -> None:
-    """Give a picture, RGB uint8 (height, width, 3), these colours. labels: (height, width)."""
+    """Multiply each pixel of a picture, RGB uint8 (height, width, 3), by the factors of its label, (height, width)."""
     picture[...] = np.minimum(picture * factors[labels], np.float32(255.0))
 
 
-def _drawn(randomness: np.random.Generator, mean: float, deviation: float) -> Float32Array:
+def _random_factors(randomness: np.random.Generator, mean: float, deviation: float) -> Float32Array:
     brightness = mean + deviation * normals(randomness)
     return exponentials((brightness + _TINT * normals(randomness, (3,))).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Resize and blur fields of numbers, with the same result to the last bit on every processor.
+"""Resize and blur two-dimensional fields; the result is the same to the last bit on every processor.
 
 OpenCV's functions for floating-point images add up in an order that depends on the processor.
 """
@@ -20,32 +20,32 @@ _TAPS = {
 def resize(
     field: npt.NDArray[np.floating], height: int, width: int, kept: tuple[int, int] | None = None
 ) -> Float32Array:
-    """Return a field of another size, float32 (height, width), by cubic convolution; its edges are continued.
+    """Return a field of another size, float32 (height, width), by cubic convolution; the edge cells repeat outwards.
 
     kept: how many of the first rows and columns are computed and returned, by default all.
     """
     rows, columns = kept or (height, width)
     field = np.ascontiguousarray(field)
-    higher = np.empty((rows, field.shape[1]))
+    with_new_rows = np.empty((rows, field.shape[1]))
     result = np.empty((rows, columns), np.float32)
-    _resize_rows(field, *_sources(len(field), height, rows), higher)
-    _resize_columns(higher, *_sources(field.shape[1], width, columns), result)
+    _resize_rows(field, *_sources(len(field), height, rows), with_new_rows)
+    _resize_columns(with_new_rows, *_sources(field.shape[1], width, columns), result)
     return result
 
 
 def blur(field: npt.NDArray[np.floating], taps: int, across: bool = True) -> Float32Array:
-    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: along the rows, too."""
+    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: also blur along the rows."""
     blurred = _weighted(field, _TAPS[taps])
     return np.ascontiguousarray(_weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32)
 
 
-def _sources(before: int, after: int, count: int) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Return the four cells of before that each of the first cells of after comes from, and their weights."""
-    place = (np.arange(count) + 0.5) * (before / after) - 0.5
-    first = np.floor(place)
+def _sources(old_size: int, new_size: int, count: int) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the four old cells that each of the first `count` new cells is interpolated from, and their weights."""
+    position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
+    first = np.floor(position)
     taps = np.arange(-1, 3)
-    cells = np.clip(first.astype(np.intp)[:, None] + taps, 0, before - 1)
-    return cells, _cubic(np.abs((place - first)[:, None] - taps))
+    cells = np.clip(first.astype(np.intp)[:, None] + taps, 0, old_size - 1)
+    return cells, _cubic(np.abs((position - first)[:, None] - taps))
 
 
 @compiled(cache=True)
@@ -72,12 +72,12 @@ def _resize_columns(field: FloatArray, cells: npt.NDArray[np.intp], weights: Flo
             result[row, column] = total
 
 
-def _cubic(away: FloatArray) -> FloatArray:
+def _cubic(distance: FloatArray) -> FloatArray:
     """Return the weight of a cell at a distance of up to two cells (Keys, 1981)."""
     sharp = _SHARPNESS
-    near = ((sharp + 2) * away - (sharp + 3)) * away * away + 1
-    far = ((sharp * away - 5 * sharp) * away + 8 * sharp) * away - 4 * sharp
-    return np.where(away <= 1, near, far)
+    near = ((sharp + 2) * distance - (sharp + 3)) * distance * distance + 1
+    far = ((sharp * distance - 5 * sharp) * distance + 8 * sharp) * distance - 4 * sharp
+    return np.where(distance <= 1, near, far)
 
 
 def _weighted(field: npt.NDArray[np.floating], weights: tuple[float, ...]) -> FloatArray:

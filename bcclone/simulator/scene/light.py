@@ -18,12 +18,12 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import cosine, length, sine
 
-IN_SHADOW = 0.15  # of a hill
-_STEP_M, _REACH_M = 2.0, 120.0
-_SPARE_M = 0.3  # that a hill must be higher than the line
+IN_SHADOW = 0.15  # sunlight behind a hill
+_STEP_M, _REACH_M = 2.0, 120.0  # along the line towards the sun
+_MARGIN_M = 0.3  # a hill casts a shadow where it is at least this much higher than the line
 _BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
-_UNDER_LEAVES = 0.35
-_MOST_LIGHT = 1.6
+_UNDER_LEAVES = 0.35  # sunlight in a tree's shadow
+_MOST_LIGHT = 1.6  # on a slope that faces the sun
 
 
 def towards_sun(elevation: float, azimuth: float) -> npt.NDArray[np.float64]:
@@ -49,24 +49,24 @@ def add_tree_shadows(
 ) -> Float32Array:
     """Return the light, float32 (side, side), with the shadows of trees.
 
-    trees: x, z and height of each, in metres; sun: unit vector towards it, (3,).
+    trees: x, z and height of each, in metres; sun: unit vector towards the sun, (3,).
     """
     shade = np.ones_like(light)
-    level = max(length(sun[0], sun[2]), 1e-6)
-    reach = level / sun[1]
-    x_away, z_away = -sun[0] / level, -sun[2] / level
+    horizontal = max(length(sun[0], sun[2]), 1e-6)
+    shadow_per_m = horizontal / sun[1]
+    x_away, z_away = -sun[0] / horizontal, -sun[2] / horizontal
     for x, z, height in trees:
-        discs = round(height * reach / _BETWEEN_DISCS_M) + 1
+        discs = round(height * shadow_per_m / _BETWEEN_DISCS_M) + 1
         for fraction in np.linspace(0.1, 1.0, discs):
-            column = round((x + x_away * fraction * height * reach - grid.x) / CELL_M)
-            row = round((z + z_away * fraction * height * reach - grid.z) / CELL_M)
+            column = round((x + x_away * fraction * height * shadow_per_m - grid.x) / CELL_M)
+            row = round((z + z_away * fraction * height * shadow_per_m - grid.z) / CELL_M)
             crown = sine(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
             cv2.circle(shade, (column, row), round((0.25 + 0.13 * height * crown) / CELL_M), _UNDER_LEAVES, -1)
     return np.asarray(light * blur(shade, 3), np.float32)
 
 
 def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float32Array:
-    """Return sunlight behind hills, 1 for none in the way; softened at its edges."""
+    """Return the fraction of sunlight that hills let through, 1 where none is in the way, with soft edges."""
     lit = np.ones_like(heights_m)
     if length(sun[0], sun[2]) < 0.05:  # overhead
         return lit
@@ -77,29 +77,29 @@ def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float
 def hide_from_sun(heights_m: Float32Array, sun: FloatArray, lit: Float32Array) -> None:
     """Set the light of cells behind hills to IN_SHADOW.
 
-    heights_m, lit: float32 (side, side); sun: unit vector towards it, (3,), not overhead.
+    heights_m, lit: float32 (side, side); sun: unit vector towards the sun, (3,), not overhead.
     """
-    level = length(float(sun[0]), float(sun[2]))
+    horizontal = length(float(sun[0]), float(sun[2]))
     highest = float(heights_m.max()) + 0.01  # more than rounding adds to a height between cells
     for reach in np.arange(_STEP_M, _REACH_M, _STEP_M):
-        right, up = sun[0] / level * reach / CELL_M, sun[2] / level * reach / CELL_M
-        _hide(heights_m, (right, up, reach * sun[1] / level), highest, lit)
+        right, up = sun[0] / horizontal * reach / CELL_M, sun[2] / horizontal * reach / CELL_M
+        _hide(heights_m, (right, up, reach * sun[1] / horizontal), highest, lit)
 
 
 @compiled(cache=True, error_model="numpy")
 def _hide(heights: Float32Array, step: tuple[float, float, float], highest: float, lit: Float32Array) -> None:
-    """Hide the cells whose lines meet a hill at one step: cells to the right and up, and how much they have risen."""
+    """Shade the cells whose line to the sun meets a hill at one step: cells to the right, cells up, metres risen."""
     side, (right, up, rise) = heights.shape[0], step
     low, left = int(math.floor(up)), int(math.floor(right))
-    above, beyond = up - low, right - left
+    row_fraction, column_fraction = up - low, right - left
     for row in range(side):
         first, second = min(max(row + low, 0), side - 1), min(max(row + low + 1, 0), side - 1)
         for column in range(side):
-            line = heights[row, column] + rise + _SPARE_M
+            line = heights[row, column] + rise + _MARGIN_M
             if line >= highest or lit[row, column] < 1.0:
                 continue
             here, there = min(max(column + left, 0), side - 1), min(max(column + left + 1, 0), side - 1)
-            near = heights[first, here] * (1 - above) + heights[second, here] * above
-            far = heights[first, there] * (1 - above) + heights[second, there] * above
-            if np.float32(near * (1 - beyond) + far * beyond) > line:
+            at_left = heights[first, here] * (1 - row_fraction) + heights[second, here] * row_fraction
+            at_right = heights[first, there] * (1 - row_fraction) + heights[second, there] * row_fraction
+            if np.float32(at_left * (1 - column_fraction) + at_right * column_fraction) > line:
                 lit[row, column] = IN_SHADOW

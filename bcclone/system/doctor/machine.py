@@ -21,45 +21,45 @@ _TEST_TOOLS = (
     ("npm", ("npm",), "npm"),
 )
 _GB = 1e9
-# failed below the first, warning below the second: 10,000 rows of three cameras need a store of 1.5 GB; training
-# needs 0.9 GB besides the frames
+# (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses 0.9 GB of memory,
+# without the frames
 _DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
 
 
 def check_system(proc_version: str) -> Check:
     """Name the operating system. proc_version: content of /proc/version, "" if there is none."""
-    found = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    name = f"{platform.system()} {platform.release()}, {platform.machine()}"
     if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
-        return Check("system", "ok", found)
+        return Check("system", "ok", name)
     advice = (
         f"the simulator on the Windows side reaches a server in WSL2 at 127.0.0.1:{SIMULATOR_PORT}; "
         "if it does not, start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
     )
-    return Check("system", "ok", f"{found}, in WSL2", advice)
+    return Check("system", "ok", f"{name}, in WSL2", advice)
 
 
 def check_port(port: int) -> Check:
-    """Listen on a port of this machine for a moment, as a drive server does."""
+    """Check that a drive server can listen on a port of this machine."""
     address = f"127.0.0.1:{port}"
-    only = f"the simulator always connects to {SIMULATOR_PORT}"
+    reason = f"the simulator always connects to {SIMULATOR_PORT}"
     with socket.socket() as listener:
-        if os.name == "posix":  # ignore connections that ended a minute ago; on Windows this would share the port
+        if os.name == "posix":  # a port that was in use a minute ago is free; on Windows it would be shared
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
             listener.listen()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                advice = f"stop the program that listens there, perhaps an older drive.py; {only}"
+                advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
                 return Check("port", "failed", f"{address} is in use", advice)
-            return Check("port", "failed", f"{address}: {error.strerror}", f"allow listening on it; {only}")
+            return Check("port", "failed", f"{address}: {error.strerror}", f"allow listening on it; {reason}")
     if port != SIMULATOR_PORT:
-        return Check("port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {only}")
+        return Check("port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {reason}")
     return Check("port", "ok", f"{address} is free")
 
 
 def check_folder(folder: Path) -> Iterator[Check]:
-    """Yield whether a file can be written in a folder, then whether there is enough free space."""
+    """Check that a folder can be written, and then that its disk has enough free space."""
     advice = "change into a folder where you may write"
     try:
         folder = folder.absolute()
@@ -71,7 +71,7 @@ def check_folder(folder: Path) -> Iterator[Check]:
         return
     yield Check("folder", "ok", f"{folder}: can be written")
     state = _compare(free, _DISK_GB)
-    advice = "free some space, or work on another disk: a store of 10,000 rows of three cameras has 1.5 GB"
+    advice = "free some space, or work on another disk: a store of 10,000 rows of three cameras takes 1.5 GB"
     yield Check("disk space", state, f"{free / _GB:.1f} GB free", "" if state == "ok" else advice)
 
 
@@ -99,7 +99,7 @@ def check_cores(cores: int) -> Check:
 
 
 def check_ffmpeg() -> Check:
-    """Run the ffmpeg that moviepy uses, the one that imageio-ffmpeg finds."""
+    """Check that the ffmpeg of moviepy runs; imageio-ffmpeg chooses it."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 
