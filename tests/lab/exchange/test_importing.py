@@ -221,6 +221,6 @@ def test_the_command_says_what_comes_next(tmp_path):
     assert "4 rows" in done.stdout
     assert "next: python preprocess.py" in done.stdout
     assert "4 images converted" in done.stderr
-    assert "1 row deleted" in done.stderr
+    assert "1 row marked as deleted" in done.stderr
     result = json.loads(run_script("import", tmp_path / "tub", "-o", tmp_path / "two", "--json").stdout)
     assert (result["rows"], result["deleted"], result["format"]) == (4, 1, "tub")
