@@ -15,7 +15,7 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.train.loop import Pace, Trainer, samples_of
-from bcclone.train.losses import losses, sums_of
+from bcclone.train.losses import losses_of, sums_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import TrainingState
@@ -95,7 +95,7 @@ class TogetherTrainer(Trainer):
         images, labels = self.augmented(samples)
         with tf.GradientTape() as tape:
             errors = self.errors(images, labels, training=True) * weights
-            each = losses(self.loss, errors)
+            each = losses_of(self.loss, errors)
             loss = tf.reduce_sum(each * self.label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         variables = self.model.trainable_variables

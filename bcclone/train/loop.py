@@ -21,7 +21,7 @@ from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import ProgressBar
 from bcclone.train.checkpoint import Checkpointing
 from bcclone.train.history import EpochFigures
-from bcclone.train.losses import Totals, label_weights, losses, sums_of
+from bcclone.train.losses import Totals, label_weights, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import Schedule
 from bcclone.train.tensorboard import TensorBoard
@@ -92,7 +92,7 @@ class Trainer:
         images, labels = self.augmented(samples)
         with tf.GradientTape() as tape:
             errors = self.errors(images, labels, training=True)
-            each = losses(self.loss, errors)
+            each = losses_of(self.loss, errors)
             loss = tf.reduce_sum(each * self.label_weights) / tf.cast(tf.shape(labels)[0], tf.float32)
             loss = self.optimizer.scale_loss(loss)
         variables = self.model.trainable_variables
@@ -101,7 +101,7 @@ class Trainer:
 
     def _validate_step(self, images: Any, labels: Any) -> None:
         errors = self.errors(images, labels, training=False)
-        self.totals.add(sums_of(losses(self.loss, errors), errors, tf.ones_like(errors[:, :1])))
+        self.totals.add(sums_of(losses_of(self.loss, errors), errors, tf.ones_like(errors[:, :1])))
 
     def augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""

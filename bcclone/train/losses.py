@@ -16,7 +16,7 @@ def label_weights(labels: int) -> list[float]:
     return [_STEERING_WEIGHT] + [_OTHER_WEIGHT] * (labels - 1)
 
 
-def losses(kind: str, errors: Any) -> Any:
+def losses_of(kind: str, errors: Any) -> Any:
     """Return the loss of each error, (samples, labels). kind: one of train_settings.LOSSES."""
     if kind == "mse":
         return tf.square(errors)
