@@ -189,15 +189,16 @@ def env() -> list[list[str]]:
 
 
 def improve() -> list[list[str]]:
-    """Return how the weak model, the taught one and the cloned one of each seed drive the suite's rows on the lake."""
-    rows = [["seed", "model", "rows learned from", "minutes", "rows of the suite that fail"]]
+    """Return how many of the suite's rows on the lake the weak, the taught and the cloned model of each seed fail."""
+    rows = [["seed", "weak: rows that fail", "taught: rounds, rows learned from, minutes", "rows that fail"]]
+    rows[0] += ["cloned: rows learned from", "rows that fail"]
     for one in results("improve")["improve"]:
         first, *_, last = one["rounds"]
         minutes = sum(each["seconds"] for each in one["rounds"]) / 60
-        taught = f"taught, {last['number']} round{'s' if last['number'] > 1 else ''}"
-        rows.append([str(one["seed"]), "weak", "", "", _failing(first["scores"])])
-        rows.append(["", taught, f"{last['all_rows']:,}", f"{minutes:.0f}", _failing(last["scores"])])
-        rows.append(["", "cloned", f"{one['cloning']['rows']:,}", "", _failing(one["cloning"]["scores"])])
+        taught = f"{last['number']}; {last['all_rows']:,}; {minutes:.0f}"
+        cloned = one["cloning"]
+        failing = [_failing(scores) for scores in (first["scores"], last["scores"], cloned["scores"])]
+        rows.append([str(one["seed"]), failing[0], taught, failing[1], f"{cloned['rows']:,}", failing[2]])
     return rows
 
 
@@ -226,18 +227,14 @@ def monitor() -> list[list[str]]:
 
 
 def testing() -> list[list[str]]:
-    """Return how models/lake.h5 drives in each weather: mean distance from the centre line, and interventions."""
+    """Return how far models/lake.h5 is from the centre line in each weather, in metres, and how often off the road."""
     drives = {row["row"]: next(iter(row["models"].values())) for row in results("suite-testing")["rows"]}
-
-    def cell(row: str) -> str:
-        figures = drives[row]
-        off = f", {figures['interventions']} off the road" if figures["interventions"] else ""
-        return f"{figures['mean_abs_cross_track_m']:.2f} m{off}"
-
-    weathers = ("fog", "rain", "snow")
-    rows = [["strength", *weathers]]
-    rows += [[f"{strength} %", *(cell(f"{one}-{strength}") for one in weathers)] for strength in range(10, 101, 10)]
-    return [*rows, ["50 %, from day to night", *(cell(f"day-night-{one}") for one in weathers)]]
+    strengths = range(10, 101, 10)
+    rows = [["", *(f"{strength} %" for strength in strengths), "50 %, from day to night"]]
+    for weather in ("fog", "rain", "snow"):
+        names = [*(f"{weather}-{strength}" for strength in strengths), f"day-night-{weather}"]
+        rows.append([weather, *(_distance([drives[name]]) for name in names)])
+    return rows
 
 
 def _failing(scores: Sequence[Mapping[str, Any]]) -> str:
