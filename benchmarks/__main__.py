@@ -25,7 +25,6 @@ BENCHMARKS = {  # name: (its module, what it measures)
     "env": ("env", "steps per second of the Gymnasium environment, beside another environment"),
     "feeds": ("feeds.run", "samples per second of every feed, of other loaders, and the limits of the machine"),
     "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
-    "plan": ("cluster.plan", "how long very much driving takes on several machines, simulated from measured rates"),
     "networks": ("networks", "how well each network learns from a recording and drives, with variants of cnn"),
 }
 
