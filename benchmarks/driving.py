@@ -1,4 +1,4 @@
-"""Drive a server as a benchmark needs it: a model, a car that measures each answer, and pages that watch.
+"""Drive a server as a benchmark needs it: a model and frames -> the latency of each answer, with pages that watch.
 
 The latency is the time from each telemetry message to its answer, over the simulator's protocol.
 """
@@ -105,6 +105,10 @@ class RoundTrips:
     loops: int = 1
     rate: float = 0.0
     cut: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.loops < 1 or self.rate < 0:
+            raise ValueError(f"{self}, expected 1 or more telemetries and loops, and no negative rate")
 
 
 def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:

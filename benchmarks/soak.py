@@ -1,4 +1,4 @@
-"""Drive one server for a long time, disturb it, and compare its speed and memory over time.
+"""Drive one server for a long time, and disturb it: Settings -> its speed and memory at its start and its end.
 
 What disturbs it: pages that watch, and a car whose connection is cut while an answer is on its way.
 """

@@ -1,4 +1,4 @@
-"""Benchmark "cluster": work by two workers against one, what Dask costs, and what grows with the data."""
+"""Benchmark "cluster": Settings -> what two workers gain over one, what Dask costs, and what grows with the data."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Measure how fast workers write shards, on processes and on Dask, and what Dask costs for each shard."""
+"""Measure writing shards: a recording -> its time on one and two processes and Dask workers, and the cost of a task."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

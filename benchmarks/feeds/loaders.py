@@ -1,4 +1,4 @@
-"""Measure loaders by their names, and compare them: our feeds, other loaders, and the limits of the machine."""
+"""Measure loaders by their names: our feeds, other loaders, limits of the machine -> figures, table and measures."""
 
 import itertools
 import os

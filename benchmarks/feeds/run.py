@@ -1,4 +1,4 @@
-"""Benchmark "feeds": samples per second of feeds and other loaders, and the training on them."""
+"""Benchmark "feeds": Settings -> samples per second of feeds and other loaders, and of the training on them."""
 
 import os
 from contextlib import ExitStack

@@ -1,6 +1,5 @@
 """python -m benchmarks: every benchmark of the table has its parser, --help is quick to load, errors are refused."""
 
-
 import pytest
 
 from bcclone.cli import make_parser

@@ -4,12 +4,19 @@ import json
 
 import pytest
 
+from benchmarks.driving import RoundTrips
 from tests.benchmarks.running import run_benchmark
 
 
 def measured(*line):
     done = run_benchmark("soak", *line, "--json")
     return {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}, done.stderr
+
+
+@pytest.mark.parametrize("values", [{"count": 0}, {"count": 1, "loops": 0}, {"count": 1, "rate": -1.0}])
+def test_impossible_round_trips_are_refused(values):
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        RoundTrips(**values)
 
 
 @pytest.mark.long
