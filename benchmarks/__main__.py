@@ -22,10 +22,9 @@ BENCHMARKS = {  # name: (its module, what it measures)
     "soak": ("soak", "latency, memory and lost answers of the drive server in a long, disturbed drive"),
     "preprocess": ("preprocess", "images per second of preprocess.py, compared with decoding alone"),
     "simulator": ("simulator", "frames per second of the built-in simulator, and the speed of its drives"),
-    "env": ("env", "steps per second of the Gymnasium environment, beside another environment"),
+    "env": ("env", "steps per second of the Gymnasium environment, compared with another"),
     "feeds": ("feeds.run", "samples per second of every feed, of other loaders, and the limits of the machine"),
     "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
-    "plan": ("cluster.plan", "how long very much driving takes on several machines, simulated from measured rates"),
     "networks": ("networks", "how well each network learns from a recording and drives, with variants of cnn"),
 }
 

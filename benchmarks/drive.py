@@ -1,4 +1,4 @@
-"""Measure the latency of the drive server: both async modes, open dashboards, two loops, a busy core, `model.predict`.
+"""Measure the latency of the drive server: async modes, open dashboards, two loops, a busy core -> a Report.
 
 The servers run side by side and are measured in rounds, so that a slow moment of the machine affects all alike.
 """

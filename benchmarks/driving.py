@@ -1,4 +1,4 @@
-"""Drive a server as a benchmark needs it: a model, a car that measures each answer, and pages that watch.
+"""Drive a server as a benchmark needs it: a model and frames -> the latency of each answer, with pages that watch.
 
 The latency is the time from each telemetry message to its answer, over the simulator's protocol.
 """
@@ -106,6 +106,10 @@ class RoundTrips:
     rate: float = 0.0
     cut: bool = False
 
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.loops < 1 or self.rate < 0:
+            raise ValueError(f"{self}, expected 1 or more telemetries and loops, and no negative rate")
+
 
 def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:
     """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer."""
@@ -165,7 +169,7 @@ def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
 
     saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end if a page is gone.
     """
-    control(port, {"saliency": saliency})
+    _control(port, {"saliency": saliency})
     command = [sys.executable, "-c", _WATCH, f"ws://127.0.0.1:{port}/socket"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(pages)]
     try:
@@ -179,17 +183,10 @@ def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
         for reader in readers:
             reader.kill()
             reader.communicate()
-        control(port, {"saliency": False})
+        _control(port, {"saliency": False})
 
 
-def control(port: int, changes: Mapping[str, bool]) -> None:
-    """Set controls as the page does, such as saliency and recording."""
+def _control(port: int, changes: Mapping[str, bool]) -> None:
+    """Set controls as the page does."""
     body, headers = json.dumps(changes).encode(), {"Content-Type": "application/json"}
     urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)).close()
-
-
-def state(port: int) -> dict[str, Any]:
-    """Return the state that the page shows."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/state") as answer:
-        shown: dict[str, Any] = json.load(answer)
-    return shown

@@ -1,4 +1,4 @@
-"""Measured values with their bars, and the report of a benchmark as a table and as JSON."""
+"""Report a benchmark: measured values with their bars -> a table and JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""Train networks on a recording, and compare how well they drive: cnn, its variants, recurrent and published networks.
+"""Compare networks: a recording -> how well each drives: cnn, its variants, recurrent and published ones.
 
 Each model is trained, replays the end of the recording and a road that it has not seen, and drives rows of the suite.
 The variants of cnn exist here alone. Each begins as a model file with an untrained network, from which model.py trains.
@@ -160,10 +160,10 @@ def parameters_in(log: str) -> int:
 def run_bcclone(*words: object) -> tuple[Any, str]:
     """Run a command of bcclone; return its --json and its other output; raises UserError with its last line."""
     line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"bcclone {words[0]} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return json.loads(done.stdout), done.stderr
+    completed = subprocess.run(line, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        raise UserError(f"bcclone {words[0]} failed: {(completed.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return json.loads(completed.stdout), completed.stderr
 
 
 def write_variant(path: Path, network: str, seed: int, store: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measure the speed of preprocess.py, compared with decoding alone and with decoding again for each sample.
+"""Measure preprocess.py: a recording -> images a second, decoding alone, decoding again for each sample.
 
 All are measured in rounds, so that a slow moment of the machine affects all alike; the first round reads the files
 into the system's cache and is not counted.

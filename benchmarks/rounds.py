@@ -1,4 +1,6 @@
-"""Measure alternatives in rounds, so that a slow moment of the machine affects all alike, or in fresh processes."""
+"""Measure alternatives fairly: functions -> their results in rounds, so that a slow moment affects all alike, or in
+fresh processes.
+"""
 
 import multiprocessing
 import os
@@ -106,7 +108,7 @@ def in_fresh_process(
         except TimeoutError:
             if future.done():  # the function's own error
                 raise
-            raise UserError(f"{call} did not finish within {_LONGEST_SECONDS:.0f} s") from None
+            raise UserError(f"{call} did not finish within {_LONGEST_SECONDS:.0f} s; measure less at a time") from None
 
 
 def _use_default_start_method() -> None:

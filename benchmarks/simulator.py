@@ -1,4 +1,4 @@
-"""Measure how fast the simulator compiles, renders and drives."""
+"""Measure the simulator: how fast it compiles, renders and drives -> a Report."""
 
 import json
 import os
@@ -79,13 +79,13 @@ def _compile_times() -> list[Measure]:
 
 
 def _first_frame(cache: str) -> dict[str, float]:
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _FIRST_FRAME],
         env=os.environ | {"NUMBA_CACHE_DIR": cache},
         stdout=subprocess.PIPE,
         check=True,
     )
-    figures: dict[str, float] = json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(completed.stdout)
     return figures
 
 

@@ -1,16 +1,12 @@
-"""Drive one server for a long time, disturb it, and compare its speed and memory over time.
+"""Drive one server for a long time, and disturb it: Settings -> its speed and memory at its start and its end.
 
-What disturbs it: pages that watch, a car whose connection is cut while an answer is on its way, and a full disk under
-the recording.
+What disturbs it: pages that watch, and a car whose connection is cut while an answer is on its way.
 """
 
-import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +22,11 @@ from bcclone.system.settings import check_settings, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
     RoundTrips,
-    control,
     frames_to_send,
     model_or_untrained,
     model_setting,
     recording_setting,
     round_trips,
-    state,
     telemetry_texts,
     watching,
 )
@@ -42,9 +36,7 @@ _PERIODS = 12  # of the drive; the first warms up
 _MEMORY_BAR = 1.05
 _DRIFT_BAR = 1.25  # of the p99: a busy machine alone causes as much
 _LEAK_BAR = 4  # threads and files of a connection that has just been cut
-_LARGEST_DISK = 4e9
 _PAUSE_SECONDS = 1.0  # before the next connection, after one that failed
-_BLOCKS = (1 << 20, 1 << 12, 1)  # bytes that are written at a time to fill a disk
 
 
 @dataclass(frozen=True)
@@ -72,69 +64,44 @@ class Settings:
         option="reconnect",
     )
     record: Path | None = setting(None, "folder to record the drive in", unit="DIR", shown="nothing is recorded")
-    disk_fills: int = setting(
-        0,
-        "how often the disk of --record is filled for a twelfth of the drive; it must be smaller than 4 GB, so that no "
-        "other program suffers",
-        minimum=0,
-        maximum=3,
-    )
     model: Path | None = model_setting()
     recording: Path | None = recording_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.disk_fills and self.record is None:
-            raise ValueError("--disk-fills fills the disk of a recording; name its folder with --record")
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     """Drive for some minutes; notify is called after each twelfth.
 
-    Raises UserError for a disk that is too large, or when the server ends or answers nothing for a whole twelfth.
+    Raises UserError when the server ends or answers nothing for a whole twelfth.
     """
     if settings.record is not None:
         settings.record.mkdir(parents=True, exist_ok=True)
-        if settings.disk_fills:
-            check_disk(settings.record, shutil.disk_usage(settings.record).total)
     with model_or_untrained(settings.model) as model:
         return Report(_soak(model, telemetry_texts(frames_to_send(settings.recording)), settings, notify))
 
 
-def check_disk(folder: Path, size: int) -> None:
-    """Raise UserError for a disk of more than 4 GB, which other programs probably use. size: in bytes."""
-    if size > _LARGEST_DISK:
-        raise UserError(
-            f"{folder}: its disk has {size / 1e9:.0f} GB, and one of 4 GB at most is filled; name a folder on a small "
-            f"one, on Linux for example: mount -t tmpfs -o size=2G none {folder}"
-        )
-
-
 @dataclass(frozen=True)
 class _Period:
-    """A twelfth of the drive. answered, lost: telemetries; cut: connections; recorded: frames so far.
+    """A twelfth of the drive. answered, lost: telemetries; cut: connections.
 
     p99: of the latency, in milliseconds; memory_mb, threads, files: of the server at the end, files None where they
-    cannot be counted; disk_error: of the recording on a full disk, None if the disk was not full.
+    cannot be counted.
     """
 
     answered: int
     lost: int
     cut: int
-    recorded: int
     p99: float
     memory_mb: float
     threads: int
     files: int | None
-    disk_error: str | None
 
     def __str__(self) -> str:
         files = "" if self.files is None else f"{self.files} open files, "
-        disk = "" if self.disk_error is None else f", the disk was full: {self.disk_error or 'NOT NOTICED'}"
-        return (
-            f"p99 {self.p99:.1f} ms, {self.memory_mb:.1f} MB, {self.threads} threads, {files}"
-            f"{self.lost} answers lost{disk}"
-        )
+        size = f"{self.memory_mb:.1f} MB, {self.threads} threads, {files}"
+        return f"p99 {self.p99:.1f} ms, {size}{self.lost} answers lost"
 
 
 @dataclass(frozen=True)
@@ -146,24 +113,17 @@ class _Driver:
     texts: Sequence[str]
     settings: Settings
 
-    def drive(self, full_disk: bool) -> _Period:
-        """Drive a twelfth. full_disk: without room for the recording."""
-        folder = self.settings.record if full_disk else None
-        with nullcontext() if folder is None else _FullDisk(folder):
-            milliseconds, lost, cut = self._exchange()
-            recording = state(self.port)["recording"]
-        if folder is not None:
-            control(self.port, {"recording": True})
+    def drive(self) -> _Period:
+        """Drive a twelfth; raises UserError."""
+        milliseconds, lost, cut = self._exchange()
         return _Period(
             answered=len(milliseconds),
             lost=lost,
             cut=cut,
-            recorded=recording["recorded"],
             p99=float(np.percentile(milliseconds, 99)),
             memory_mb=self.server.memory_info().rss / 1e6,
             threads=self.server.num_threads(),
             files=_open_files(self.server),
-            disk_error=recording["failure"] if full_disk else None,
         )
 
     def _exchange(self) -> tuple[list[float], int, int]:
@@ -198,7 +158,6 @@ def _open_files(process: psutil.Process) -> int | None:
 
 def _soak(model: Path, texts: Sequence[str], settings: Settings, notify: Notify) -> list[Measure]:
     run = None if settings.record is None else settings.record / "run"
-    full = np.linspace(1, _PERIODS - 2, settings.disk_fills + 2).round().astype(int).tolist()[1:-1]
     arguments = [model, *([run] if run else []), "--async-mode", settings.async_mode]
     periods: list[_Period] = []
     with (
@@ -207,31 +166,9 @@ def _soak(model: Path, texts: Sequence[str], settings: Settings, notify: Notify)
     ):
         driver = _Driver(process.port, psutil.Process(process.pid), texts, settings)
         for number in range(_PERIODS):
-            periods.append(driver.drive(full_disk=number in full))
+            periods.append(driver.drive())
             notify(f"period {number + 1} of {_PERIODS}: {periods[-1]}")
-    return [*_compare(periods, settings.minutes), *(_check_run(run, periods) if run else [])]
-
-
-class _FullDisk:
-    """A disk without a free byte, while the `with` block runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self._ballast = folder / "ballast"
-
-    def __enter__(self) -> None:
-        with self._ballast.open("wb", buffering=0) as file:
-            for size in _BLOCKS:
-                _fill(file, bytes(size))
-
-    def __exit__(self, *_: object) -> None:
-        self._ballast.unlink()
-
-
-def _fill(file: FileIO, block: bytes) -> None:
-    """Append a block until the disk has no room for one more."""
-    with suppress(OSError):
-        while file.write(block) == len(block):
-            pass
+    return [*_compare(periods, settings.minutes), *(_check_run(run) if run else [])]
 
 
 def _compare(periods: Sequence[_Period], minutes: float) -> list[Measure]:
@@ -262,14 +199,11 @@ def _compare(periods: Sequence[_Period], minutes: float) -> list[Measure]:
     ]
 
 
-def _check_run(run: Path, periods: Sequence[_Period]) -> list[Measure]:
-    """Return what became of the recording."""
+def _check_run(run: Path) -> list[Measure]:
+    """Return how many rows were recorded, and how many of them a training could not use."""
     log, images = read_log(run / LOG_NAME), ImageIndex(run / LOG_NAME)
     missing = sum(images.find(name) is None for name in log.rows["center"])
-    full = [number for number, period in enumerate(periods) if period.disk_error is not None]
-    went_on = [n for n in full if periods[n].disk_error and periods[n + 1].recorded > periods[n].recorded]
     return [
         Measure("rows recorded", float(len(log.rows)), "rows"),
         Measure("rows that cannot be used", float(len(log.bad_rows) + missing), "rows", 0, least=False),
-        *([Measure("full disks, then recorded again", float(len(went_on)), "", len(full))] if full else []),
     ]

@@ -1,4 +1,4 @@
-"""Make a synthetic recording of distinct frames, a store of it, and the same store as shards."""
+"""Make data to measure on: a number of frames -> a recording of distinct frames, its store, and the store as shards."""
 
 import itertools
 import tempfile
@@ -81,7 +81,7 @@ def given_or_synthetic_store(store: Path | None, frames: int) -> Iterator[Path]:
 
 @contextmanager
 def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
-    """Yield the content of a store as about so many shards, made of its recordings again, in a temporary folder.
+    """Yield the content of a store as about so many shards, converted again from its recordings, in a temporary folder.
 
     Raises UserError if the recordings are no longer what the store was made of.
     """

@@ -62,14 +62,16 @@ class Step:
             shutil.rmtree(self.makes, ignore_errors=True)
         line = [sys.executable, "-m", self.program, *map(str, self.command), "--json"]
         try:
-            done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONGEST_SECONDS)
-            json.loads(done.stdout)
+            completed = subprocess.run(
+                line, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONGEST_SECONDS
+            )
+            json.loads(completed.stdout)
         except subprocess.TimeoutExpired:
             return f"it took longer than {LONGEST_SECONDS} s"
         except ValueError:
-            return (done.stderr.strip() or "it printed nothing").splitlines()[-1]
-        write_text(self.output(folder), done.stdout)
-        return "" if not done.returncode else f"exit code {done.returncode}"
+            return (completed.stderr.strip() or "it printed nothing").splitlines()[-1]
+        write_text(self.output(folder), completed.stdout)
+        return "" if not completed.returncode else f"exit code {completed.returncode}"
 
 
 def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
@@ -114,17 +116,17 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ordered = list(steps(folder, arguments.recording and arguments.recording.resolve(), arguments.quick))
     failed = _run(ordered, folder, arguments.minutes * 60)
-    found = {step.name: step.output(folder) for step in ordered if step.output(folder).exists()}
-    missing = [step.name for step in ordered if step.name not in found]
-    steps_found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
-    collected = {"gpus": cards, "failed": failed, "missing": missing, "steps": steps_found}
+    outputs = {step.name: step.output(folder) for step in ordered if step.output(folder).exists()}
+    missing = [step.name for step in ordered if step.name not in outputs]
+    printed = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in outputs.items()}
+    collected = {"gpus": cards, "failed": failed, "missing": missing, "steps": printed}
     output = folder / RESULTS.name if arguments.quick else RESULTS
     write_text(output, json.dumps(collected, indent=1) + "\n")
-    print(f"{output}: {len(found)} results, {len(failed)} failed, {len(missing)} missing")
+    print(f"{output}: {len(outputs)} results, {len(failed)} failed, {len(missing)} missing")
 
 
 def _run(ordered: Sequence[Step], folder: Path, seconds: float) -> dict[str, str]:
-    """Run the steps that are not complete, as long as the time lasts; return the reasons of those that failed."""
+    """Run the steps that are not complete, as long as the time lasts; return name -> reason of the failed ones."""
     failed, until = {}, time.monotonic() + seconds
     for step in ordered:
         since = time.monotonic()

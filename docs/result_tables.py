@@ -172,7 +172,7 @@ def windows() -> list[list[str]]:
 
 
 def cluster() -> list[list[str]]:
-    """Return what several workers gain and cost on this machine; the other measures are rates for `plan`."""
+    """Return what several workers gain and cost on this machine; the other measures are rates for the estimate."""
     shown = ("shards written", "a shard by Dask", "an empty task", "training,", "two workers", "a step of two")
     head, *rows = _with_bars("cluster")
     return [head, *(row for row in rows if row[1] or row[0].startswith(shown))]

@@ -1,1 +1,1 @@
-"""Simulate the tracks and the car, without the Unity program; a client connects to drive servers as Unity does."""
+"""Simulate tracks and car without the Unity program: controls in, camera frames out; and its side of the protocol."""

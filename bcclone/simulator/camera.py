@@ -1,4 +1,4 @@
-"""Compute the positions of the car's three cameras, and the pixels that show the bonnet."""
+"""Place the cameras: a car -> position and axes of each of its three cameras, and the pixels that show the bonnet."""
 
 import math
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.car import Car
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import FloatArray
 from bcclone.system.exact_math import cosine, sine, tangent
 
@@ -29,16 +30,7 @@ _Matrix = tuple[tuple[float, ...], ...]  # rows
 _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 
 
-@dataclass(frozen=True)
-class Mounting:
-    """How the mounting of the cameras differs from the usual: metres to the right, metres higher, degrees upwards."""
-
-    right_m: float = 0.0
-    higher_m: float = 0.0
-    pitch: float = 0.0
-
-
-_USUAL = Mounting()
+_USUAL = Conditions()
 
 
 @dataclass(frozen=True)
@@ -49,26 +41,28 @@ class CameraPose:
     axes: FloatArray
 
 
-def pose_of(car: Car, camera: str, mounting: Mounting = _USUAL) -> CameraPose:
-    """Return the pose of the center, left or right camera."""
+def pose_of(car: Car, camera: str, conditions: Conditions = _USUAL) -> CameraPose:
+    """Return the pose of the center, left or right camera, which the conditions may move or tilt."""
     body = _product(_yaw(car.heading), _pitch(car.pitch))
     right_m, up_m, ahead_m = MOUNTS[camera]
-    mount = ((right_m + mounting.right_m,), (up_m + mounting.higher_m + ORIGIN_ABOVE_ROAD_M,), (ahead_m,))
-    axes = _product(_product(body, _MOUNT), _pitch(math.radians(mounting.pitch)))
+    shift_m, height_m = conditions.camera_shift_m, conditions.camera_height_m
+    mount = ((right_m + shift_m,), (up_m + height_m + ORIGIN_ABOVE_ROAD_M,), (ahead_m,))
+    axes = _product(_product(body, _MOUNT), _pitch(math.radians(conditions.camera_pitch)))
     (x,), (y,), (z,) = _product(body, mount)
     return CameraPose(np.array([car.x + x, car.y + y, car.z + z]), np.array(axes))
 
 
 def bonnet(
-    camera: str, mounting: Mounting = _USUAL, size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
+    camera: str, conditions: Conditions = _USUAL, size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
     """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height, width, 3).
 
     size: height and width of the picture.
     """
     height, width = size
-    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + mounting.right_m * _BONNET_PX_A_METRE
-    lower_px = FOCAL_PX * tangent(math.radians(mounting.pitch)) + mounting.higher_m * _BONNET_PX_A_METRE
+    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + conditions.camera_shift_m * _BONNET_PX_A_METRE
+    lower_px = FOCAL_PX * tangent(math.radians(conditions.camera_pitch))
+    lower_px += conditions.camera_height_m * _BONNET_PX_A_METRE
     rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px
     corners = np.array(_OUTLINES[camera], float)
     top = np.interp(columns, *_extended(corners).T)

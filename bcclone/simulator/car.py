@@ -1,4 +1,4 @@
-"""Model the simulator's car: a bicycle model with its limits, in steps of 0.02 s.
+"""Move the car: steering and throttle -> its next place and speed, by a bicycle model with limits, in steps of 0.02 s.
 
 The constants were measured, or read from the simulator's public source: docs/explanation/simulator.md.
 """

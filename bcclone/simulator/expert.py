@@ -1,4 +1,4 @@
-"""Drive as an expert: pure pursuit of a line that wanders around the centre line, with recoveries.
+"""Drive as an expert: a car and its position -> steering and throttle, by pure pursuit of a wandering line.
 
 The expert mostly drives along the middle. For a recovery it drives towards the edge with the recording paused, and
 records only the way back.

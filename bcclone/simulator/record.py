@@ -1,4 +1,4 @@
-"""Record an expert's drive: driving_log.csv and IMG/ as the simulator writes them, and trace.csv."""
+"""Record an expert's drive: RecordSettings -> driving_log.csv and IMG/ as the simulator writes them, and trace.csv."""
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Score a drive: autonomy, interventions and distance from the centre line."""
+"""Score a drive: the car's positions and commands, step by step -> autonomy, interventions, distances and events."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Load or build a track's centre line, and find the position of a car on it."""
+"""Load or build a track: its name -> a centre line; and find a car on it: x, y, z -> position along and across."""
 
 import csv
 import math
@@ -40,7 +40,8 @@ class Road:
 
     def __post_init__(self) -> None:
         if self.width_m <= 2 * _HALF_CAR_M or self.bridge[0] > self.bridge[1]:
-            raise ValueError(f"{self.name}: {self.width_m} m wide, bridge {self.bridge}")
+            expected = f"expected more than {2 * _HALF_CAR_M:g} m, and a bridge that begins before it ends"
+            raise ValueError(f"{self.name}: {self.width_m} m wide, bridge {self.bridge}, {expected}")
 
     def on_bridge(self, along_m: float) -> bool:
         """Return whether a position along the track is on its bridge."""

@@ -1,4 +1,4 @@
-"""Connect to a drive server exactly as the Unity simulator does, and drive a simulated car by its answers.
+"""Play the Unity program's part: a world and a drive server -> a drive by the server's answers, and its latencies.
 
 The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it can test the server.
 """

@@ -1,4 +1,4 @@
-"""Connect to a drive server as the simulator's websocket does (docs/reference/protocol.md, facts 1 and 2).
+"""Speak the simulator's websocket: texts -> masked frames, and back (docs/reference/protocol.md, facts 1 and 2).
 
 wsproto makes and reads the frames: sent with `message_finished=False`, a part of a text becomes a masked frame
 without FIN, so a text can be split into frames of 1,016 bytes. wsproto takes texts only, so the split is exact for

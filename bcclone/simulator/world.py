@@ -1,4 +1,4 @@
-"""Simulate a car on a track: controls in, frames out."""
+"""Simulate a car on a track: controls in, frames out, until the drive ends with its score."""
 
 import math
 import time

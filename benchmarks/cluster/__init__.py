@@ -1,4 +1,1 @@
-"""Measure what the work on several machines costs, and simulate how long very large data take.
-
-run measures sharding, tables and steps on this machine; plan adds up the phases of hours of driving, with simulation.
-"""
+"""Measure what several workers gain and cost on this machine: writing shards, opening them, feeding and training."""

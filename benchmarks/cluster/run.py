@@ -1,4 +1,4 @@
-"""Benchmark "cluster": work by two workers against one, what Dask costs, and what grows with the data."""
+"""Benchmark "cluster": Settings -> what two workers gain over one, what Dask costs, and what grows with the data."""
 
 import os
 import tempfile
@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
@@ -62,7 +61,6 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
         store = make_synthetic_store(recording, folder / "data.h5")
         with sharded_copy(store, _FEED_SHARDS) as shards:
             open_ms = max(_milliseconds_to_open(shards) - _milliseconds_to_open(store), 0.0) / number_of_shards(shards)
-            manifest_bytes = (shards / MANIFEST_NAME).stat().st_size / number_of_shards(shards)
             benchmark = Benchmark(store, workers=usable_cores(), shards=shards)
             timing = Timing(warm_samples=2 * images, seconds=settings.seconds)
             measure_feed = partial(measure_loader, benchmark=benchmark, timing=timing)
@@ -84,21 +82,10 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
         },
         "feeds": results_as_json(feeds),
         "training": asdict(steps),
-        "rates": {
-            "image_rate": sharding.images_per_core_second,
-            "row_ms": sharding.row_ms,
-            "shard_ms": sharding.milliseconds_per_empty_task("1 Dask worker"),
-            "open_ms": open_ms,
-            "training_rate": median(steps.alone) / usable_cores(),
-            "step_ms": max(steps.step_milliseconds, 0.0),
-        },
     }
     used = f"other programs used {sharding.others:.2f} of {usable_cores()} cores meanwhile"
-    opening = [
-        Measure("opening a shard", open_ms, "ms"),
-        Measure("manifest of each shard", manifest_bytes, "bytes"),
-    ]
-    measures = [*sharding.measures(), *opening, *loader_measures(feeds), *steps.measures()]
+    opening = Measure("opening a shard", open_ms, "ms")
+    measures = [*sharding.measures(), opening, *loader_measures(feeds), *steps.measures()]
     return Report(measures, [used, ""], values, feeds.failed)
 
 

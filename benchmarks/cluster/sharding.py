@@ -1,6 +1,5 @@
-"""Measure how fast workers write shards, on processes and on Dask, and what Dask costs for each shard."""
+"""Measure writing shards: a recording -> its time on one and two processes and Dask workers, and the cost of a task."""
 
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,10 +27,9 @@ _EMPTY_TASKS = 500
 
 @dataclass(frozen=True)
 class Run:
-    """One measurement. core_seconds: CPU time; others: cores that other programs used meanwhile, on average."""
+    """One measurement. others: cores that other programs used meanwhile, on average."""
 
     seconds: float
-    core_seconds: float
     others: float
 
 
@@ -39,26 +37,14 @@ class Run:
 class ShardingRates:
     """The time to write all shards by each pool in each round, and to run empty tasks.
 
-    row_ms: of a core, to plan a row and the task that it is a part of; task_bytes: size of the task of a shard, as it
-    is sent to a worker.
+    row_ms: of a core, to plan a row and the task that it is a part of.
     """
 
     images: int
     shards: int
     row_ms: float
-    shard_bytes: float
-    task_bytes: float
     written: Mapping[str, Sequence[Run]]
     empty: Mapping[str, Sequence[Run]]
-
-    @property
-    def images_per_core_second(self) -> float:
-        """Return the images that a core converts in a second of its own time, the median over the rounds."""
-        return median(self.images / run.core_seconds for run in self.written[_PROCESS])
-
-    def milliseconds_per_empty_task(self, pool: str) -> float:
-        """Return the median over the rounds."""
-        return median(1000 * run.seconds / _EMPTY_TASKS for run in self.empty[pool])
 
     @property
     def others(self) -> float:
@@ -78,17 +64,14 @@ class ShardingRates:
                 Measure(f"shards written by {pool}", self.images / median(of_rounds), "images/s")
                 for pool, of_rounds in seconds.items()
             ),
-            Measure("images of a core in a second", self.images_per_core_second, "images"),
             *(Measure(name, ratio, "x", _SPEEDUP_BAR) for name, ratio in ratios.items()),
             Measure("Dask worker to process", median_ratio(seconds[_PROCESS], seconds[_DASK]), "x"),
             Measure("a shard by Dask, beyond a process", 1000 * median(beyond) / self.shards, "ms"),
             *(
-                Measure(f"an empty task, {pool}", self.milliseconds_per_empty_task(pool), "ms")
-                for pool in (_PROCESS, _DASK)
+                Measure(f"an empty task, {pool}", median(1000 * run.seconds / _EMPTY_TASKS for run in runs), "ms")
+                for pool, runs in self.empty.items()
+                if pool in (_PROCESS, _DASK)
             ),
-            Measure("size of a shard", self.shard_bytes / 1e6, "MB"),
-            Measure("a shard, by one process", 1000 * median(seconds[_PROCESS]) / self.shards, "ms"),
-            Measure("size of the task of a shard", self.task_bytes / 1e3, "kB"),
             Measure("planning a row", self.row_ms, "ms"),
         ]
 
@@ -103,7 +86,7 @@ def measure_sharding(recording: Path, folder: Path, shard_mb: int, rounds: int) 
     rows = plan.rows.assign(validation=assign_validation(plan.rows, SampleSettings(), None))
     settings = ShardSettings(Preprocessing(), SampleSettings(), shard_mb * 10**6, reuse=False)
     shards = ShardPlan.of(folder, 0, plan, rows, settings)
-    tasks = list(shards.tasks())
+    list(shards.tasks())
     row_ms = 1000 * (time.process_time() - since) / len(rows)
     with ExitStack() as stack:
         pools = {name: stack.enter_context(open_pool(*where)) for name, where in _POOLS.items()}
@@ -111,8 +94,7 @@ def measure_sharding(recording: Path, folder: Path, shard_mb: int, rounds: int) 
             measure_in_rounds({name: partial(_timed, work, pool) for name, pool in pools.items()}, rounds)
             for work in (partial(write_shards, shards), _run_empty)
         )
-    shard_bytes = mean(path.stat().st_size for path in folder.glob("*.h5"))
-    return ShardingRates(len(plan.files), len(shards), row_ms, shard_bytes, len(pickle.dumps(tasks[0])), written, empty)
+    return ShardingRates(len(plan.files), len(shards), row_ms, written, empty)
 
 
 def _run_empty(pool: TaskPool) -> None:
@@ -129,4 +111,4 @@ def _timed(work: Callable[[TaskPool], object], pool: TaskPool) -> Run:
     since, busy, own = time.perf_counter(), busy_seconds(), cpu_seconds()
     work(pool)
     seconds, own = time.perf_counter() - since, cpu_seconds() - own
-    return Run(seconds, own, max(busy_seconds() - busy - own, 0.0) / seconds)
+    return Run(seconds, max(busy_seconds() - busy - own, 0.0) / seconds)

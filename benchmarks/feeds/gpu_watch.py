@@ -37,8 +37,8 @@ class GpuSamples:
     @property
     def busy(self) -> float | None:
         """Return the mean fraction of the time in which the card computed, None without samples."""
-        known = [sample.busy for sample in self.samples if sample.busy is not None]
-        return sum(known) / len(known) if known else None
+        shares = [sample.busy for sample in self.samples if sample.busy is not None]
+        return sum(shares) / len(shares) if shares else None
 
     @property
     def memory_mb(self) -> float | None:

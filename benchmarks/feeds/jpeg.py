@@ -1,4 +1,4 @@
-"""Read the training samples of a store from the recordings that it was made of, as JPEG files."""
+"""Read samples from JPEG files: a store -> the files, steering and flips of the training samples it was made of."""
 
 from dataclasses import dataclass
 from pathlib import Path

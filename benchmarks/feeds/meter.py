@@ -1,4 +1,4 @@
-"""Measure a loader while its batches arrive: samples per second, memory and CPU time."""
+"""Measure a loader while it delivers: the sizes of its batches -> samples per second, memory and CPU time."""
 
 import re
 import time
@@ -131,8 +131,8 @@ def used_memory() -> MemoryUse:
     """Return the memory of this process and its children."""
     memories = [_memory_of(process) for process in _family()]
     anonymous = [memory.anonymous_mb for memory in memories if memory.anonymous_mb is not None]
-    known = len(anonymous) == len(memories)
-    return MemoryUse(sum(memory.resident_mb for memory in memories), sum(anonymous) if known else None)
+    total = sum(anonymous) if len(anonymous) == len(memories) else None
+    return MemoryUse(sum(memory.resident_mb for memory in memories), total)
 
 
 def _memory_of(process: psutil.Process) -> MemoryUse:

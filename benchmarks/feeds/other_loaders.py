@@ -1,4 +1,4 @@
-"""Other loaders of JPEG files or of the store, each used as its documentation recommends.
+"""Other loaders of the JPEG files that a store was made of, each used as its documentation recommends.
 
 Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch, and returns when
 `on_batch` returns False. It raises ImportError if its package is missing.
@@ -7,15 +7,11 @@ Each function loads batches for any number of epochs, calls `on_batch` with the 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import h5py
 import numpy as np
 
-from bcclone.dataset.samples import SampleTable
-from bcclone.dataset.store import Store
 from benchmarks.feeds.jpeg import JpegSamples, jpeg_samples
 from benchmarks.feeds.meter import Benchmark, OnBatch
 
-_FRAMES_PER_CHUNK = 1024  # 50 MB of 128x128 frames
 _ENDLESS = 1_000_000
 
 
@@ -149,57 +145,9 @@ def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
                 return
 
 
-def h5py_fancy(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by h5py's fancy indexing of the store, as most loaders do: sorted, distinct indices, as h5py needs."""
-    samples, random = _training_samples(benchmark), np.random.default_rng(benchmark.seed)
-    with h5py.File(benchmark.store, "r") as file:
-
-        def epoch() -> Iterator[np.ndarray]:
-            for batch in _batches(random.permutation(samples), benchmark):
-                distinct, inverse = np.unique(batch["frame"], return_inverse=True)
-                yield _flipped(file["frames"][distinct][inverse], batch)
-
-        _deliver(epoch, on_batch)
-
-
-def pytables_chunks(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by PyTables: chunks in random order, each shuffled in memory, which is not a global shuffle."""
-    import tables
-
-    samples, random = _training_samples(benchmark), np.random.default_rng(benchmark.seed)
-    chunks = samples["frame"] // _FRAMES_PER_CHUNK
-    with tables.open_file(str(benchmark.store), "r") as file:
-
-        def epoch() -> Iterator[np.ndarray]:
-            for chunk in random.permutation(np.unique(chunks)).tolist():
-                first = chunk * _FRAMES_PER_CHUNK
-                frames = file.root.frames[first : first + _FRAMES_PER_CHUNK]
-                for batch in _batches(random.permutation(samples[chunks == chunk]), benchmark):
-                    yield _flipped(frames[batch["frame"] - first], batch)
-
-        _deliver(epoch, on_batch)
-
-
-def _training_samples(benchmark: Benchmark) -> SampleTable:
-    with Store(benchmark.store) as store:
-        return store.samples[store.split_indices(validation=False)]
-
-
-def _batches(samples: SampleTable, benchmark: Benchmark) -> Iterator[SampleTable]:
-    for start in range(0, len(samples), benchmark.batch_size):
-        yield samples[start : start + benchmark.batch_size]
-
-
-def _flipped(images: np.ndarray, batch: SampleTable) -> np.ndarray:
-    images[batch["flipped"]] = images[batch["flipped"], :, ::-1]
-    return images
-
-
 OTHER_LOADERS: dict[str, Callable[[Benchmark, OnBatch], None]] = {
     "python-generator": python_generator,
     "pydataset-jpeg": pydataset_jpeg,
     "tf-data-jpeg": tf_data_jpeg,
     "torch-jpeg": torch_jpeg,
-    "h5py-fancy": h5py_fancy,
-    "pytables-chunks": pytables_chunks,
 }

@@ -1,4 +1,4 @@
-"""Benchmark "feeds": samples per second of feeds and other loaders, and the training on them."""
+"""Benchmark "feeds": Settings -> samples per second of feeds and other loaders, and of the training on them."""
 
 import os
 from contextlib import ExitStack
@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from bcclone.cluster.shards import open_store
-from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, parse_names, setting
@@ -56,13 +55,6 @@ class Settings:
     )
     rounds: int = rounds_setting()
     seconds: float = seconds_setting()
-    chart: Path | None = setting(
-        None,
-        "draw the samples per second into this picture, and with a GPU its utilization into a second one with -gpu in "
-        "its name; with --only gpu, draw only the utilization",
-        unit="PNG",
-        shown="none",
-    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -74,12 +66,10 @@ class Settings:
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
-    """Measure everything that `only` names, in fresh processes, and draw it; raises UserError for an unknown name."""
+    """Measure everything that `only` names, in fresh processes; raises UserError for an unknown name."""
     names = (*names_in_order(bool(settings.shards)), "training", "gpu")
     if unknown := [name for name in settings.only if name not in names]:
         raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(names)}")
-    if settings.chart:
-        atomic.check_output(settings.chart, True, "")
     with ExitStack() as stack:
         path = stack.enter_context(given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES))
         shards = stack.enter_context(sharded_copy(path, settings.shards)) if settings.shards else None
@@ -104,10 +94,6 @@ def _measure(path: Path, shards: Path | None, settings: Settings, notify: Notify
         load = partial(training.train_watched, store=path, seconds=settings.seconds, batch_size=settings.batch_size)
         gpu = run_rounds(training.FEEDS, load, 1, notify)
         failed |= {f"training on {name}": reason for name, reason in gpu.failed.items()}
-    if settings.chart:
-        from benchmarks.feeds.charts import draw_charts  # loads matplotlib, which spawned loaders need not
-
-        draw_charts(loaders, gpu, settings.batch_size, settings.chart)
     values = results_as_json(loaders) | {
         "samples": samples,
         "shards": number_of_shards(shards) if shards else 0,

@@ -1,12 +1,9 @@
 """python -m benchmarks: every benchmark of the table has its parser, --help is quick to load, errors are refused."""
 
-import json
-
 import pytest
 
 from bcclone.cli import make_parser
 from benchmarks.__main__ import BENCHMARKS, Benchmark, main
-from tests.benchmarks.running import run_benchmark
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -30,9 +27,3 @@ def test_help_lists_the_benchmarks(capsys):
         main(["--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in BENCHMARKS)
-
-
-def test_a_missed_bar_ends_with_code_1_only_if_bars_are_checked():
-    line = ("plan", "--hours", 1000, "--memory-gb", 1, "--json")
-    assert not json.loads(run_benchmark(*line).stdout)["measures"][0]["reached"]
-    run_benchmark(*line, "--check-bars", code=1)

@@ -1,4 +1,4 @@
-"""Training on each feed while the GPU is watched: figures, table and chart, with a GPU and without."""
+"""Training on each feed while the GPU is watched: figures and table, with a GPU and without."""
 
 import json
 import sys
@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 
 from bcclone.feed.feed_settings import STRATEGIES
-from benchmarks.feeds.charts import draw_charts
 from benchmarks.feeds.gpu_watch import GpuSample
 from benchmarks.feeds.run import Settings
 from benchmarks.feeds.training import (
@@ -61,14 +60,6 @@ def test_the_table_reports_a_missing_gpu():
     assert without[-1].split()[-1] == "-"
     assert not any("no GPU" in row for row in with_gpu)
     assert with_gpu[-1].split()[-2:] == ["95%", "2,100"]
-
-
-def test_a_chart_is_drawn_of_a_gpu_and_of_none_without(tmp_path):
-    for name, load in (("gpu", ON_GPU), ("cpu", ON_CPU)):
-        loads = Rounds({AFTER: [load], BEFORE: [load], "files": [load]})
-        draw_charts(Rounds(), loads, 32, tmp_path / f"{name}.png")
-    assert [path.name for path in tmp_path.iterdir()] == ["gpu.png"]
-    assert (tmp_path / "gpu.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_trainings_are_compared_round_by_round():

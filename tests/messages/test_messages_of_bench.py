@@ -14,7 +14,6 @@ from benchmarks.cluster.steps import measure_steps
 from benchmarks.feeds.loaders import measure_loader
 from benchmarks.feeds.meter import Benchmark, Timing
 from benchmarks.rounds import Unavailable, in_fresh_process
-from benchmarks.soak import check_disk
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
@@ -46,9 +45,9 @@ def steps_of_no_store():
     measure_steps(Path("none.h5"), Path("runs"), rounds=1)
 
 
-def without_tables(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tables", None)
-    return take_part("pytables-chunks")
+def without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    return take_part("torch-jpeg")
 
 
 def of_no_image():
@@ -59,8 +58,6 @@ def of_no_image():
 REFUSALS = [
     refusal(lambda: run("drive", "--rounds", 9), "rounds 9", "10 or more"),
     refusal(lambda: run("soak", "--minutes", 0), "minutes 0", "more than 0"),
-    refusal(lambda: run("soak", "--disk-fills", 1), "--disk-fills", "--record"),
-    refusal(lambda: check_disk(Path("run"), 5_000_000_000), "run", "5 GB", "4 GB", "mount"),
     refusal(lambda: run("preprocess", "--frames", 2), "frames 2", "3 or more"),
     refusal(lambda: run("simulator", "--frames", 0), "frames 0", "1 or more"),
     refusal(
@@ -82,15 +79,11 @@ REFUSALS = [
         lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
     ),
     refusal(lambda: run("cluster", "--frames", 59), "frames 59", "60 or more"),
-    refusal(lambda: run("plan", "--hours", -1), "hours -1", "more than 0"),
-    refusal(lambda: run("plan", "--machines", 0), "machines 0", "1 to 10000"),
-    refusal(lambda: run("plan", "--image-rate", 0), "image rate 0", "more than 0"),
-    refusal(lambda: run("plan", "--rates", "none.json"), "none.json", "no rates", "--json"),
     refusal(steps_of_no_store, "training failed", "none.h5"),
     refusal(lambda: preprocess.time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(of_no_image, "image.jpg", "no image", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
-    refusal(without_tables, "tables", "pip install '.[bench]'", by=(Unavailable,)),
+    refusal(without_torch, "torch", "pip install '.[bench]'", by=(Unavailable,)),
     refusal(
         lambda: take_part("python-generator", moved=True),
         "rec/driving_log.csv",

@@ -7,10 +7,12 @@ import pytest
 
 from bcclone.dataset.vehicle import MOUNTS, MPH
 from bcclone.dataset.view import FOCAL_PX
-from bcclone.simulator.camera import Mounting, bonnet, pose_of
+from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
+from bcclone.simulator.roads.line import RoadLine
 from bcclone.simulator.scene.roadmap import Grid, RoadMap, Shoulders
 from bcclone.simulator.track import LAKE, MOUNTAIN, Road, load_track
+from bcclone.simulator.world_settings import Conditions
 
 
 @pytest.mark.parametrize(("name", "length_m", "limit_m"), [("lake", 1138.4, 3.65), ("mountain", 1508.8, 3.8)])
@@ -138,9 +140,9 @@ def test_the_cameras_sit_and_look_as_mounted():
     assert pytest.approx(138.56, abs=0.01) == FOCAL_PX
     for camera, (right, _, _) in MOUNTS.items():
         assert pose_of(car, camera).position[0] - 10 == pytest.approx(right)
-    assert pose_of(car, "center", Mounting(right_m=0.5)).position[0] == pytest.approx(10.5)
+    assert pose_of(car, "center", Conditions(camera_shift_m=0.5)).position[0] == pytest.approx(10.5)
     higher = (
-        pose_of(Car(10, 2, 20, 0), "center", Mounting(higher_m=0.5)).position
+        pose_of(Car(10, 2, 20, 0), "center", Conditions(camera_height_m=0.5)).position
         - pose_of(Car(10, 2, 20, 0), "center").position
     )
     assert higher == pytest.approx([0, 0.5, 0])
@@ -155,25 +157,25 @@ def test_every_camera_sees_the_bonnet_where_recordings_show_it():
 
 
 def test_a_higher_camera_sees_less_of_the_bonnet_and_a_lower_one_more():
-    low, usual, high = (bonnet("center", Mounting(higher_m=metres))[0].sum() for metres in (-0.1, 0.0, 0.1))
+    low, usual, high = (bonnet("center", Conditions(camera_height_m=metres))[0].sum() for metres in (-0.1, 0.0, 0.1))
     assert high < usual < low
-    assert not bonnet("center", Mounting(higher_m=3.0))[0].any()
+    assert not bonnet("center", Conditions(camera_height_m=3.0))[0].any()
 
 
 @pytest.mark.parametrize("degrees", [1.0, -1.0])
 def test_a_camera_pitched_up_sees_the_horizon_lower_and_less_of_the_bonnet(degrees):
     rows = []
     for pitch in (0.0, degrees):
-        ahead = pose_of(Car(10, 2, 20, 0), "center", Mounting(pitch=pitch)).axes.T @ np.array([0.0, 0.0, 1.0])
+        ahead = pose_of(Car(10, 2, 20, 0), "center", Conditions(camera_pitch=pitch)).axes.T @ np.array([0.0, 0.0, 1.0])
         rows.append(80 - FOCAL_PX * ahead[1] / ahead[2])
     assert rows[1] - rows[0] == pytest.approx(FOCAL_PX * math.tan(math.radians(degrees)), abs=0.1)  # 2.4 pixels
-    before, after = (bonnet("center", Mounting(pitch=pitch))[0][:, 160].argmax() for pitch in (0.0, degrees))
+    before, after = (bonnet("center", Conditions(camera_pitch=pitch))[0][:, 160].argmax() for pitch in (0.0, degrees))
     assert after - before == pytest.approx(2.4 * degrees, abs=1)
 
 
 def test_the_bonnet_is_complete_in_a_camera_pitched_far_down():
     for camera in MOUNTS:
-        before, after = (bonnet(camera, Mounting(pitch=pitch))[0].sum(axis=0) for pitch in (0.0, -5.0))
+        before, after = (bonnet(camera, Conditions(camera_pitch=pitch))[0].sum(axis=0) for pitch in (0.0, -5.0))
         assert (np.abs(np.diff(after)) <= np.abs(np.diff(before)).max() + 1).all()  # its outline has no step
         assert (after >= before).all()
 
@@ -194,7 +196,8 @@ def test_impossible_roads_and_maps_of_them_are_refused():
         lambda: Grid(0.0, 0.0, 0),
         lambda: RoadMap(some, some, other, some, some),
         lambda: Shoulders(some.astype(np.int64), other),
+        lambda: RoadLine(np.zeros((4, 3)), np.zeros(5), 2.0),
     )
     for make in refused:
-        with pytest.raises(ValueError, match=r"bridge|cells|shape"):
+        with pytest.raises(ValueError, match=r"expected .*(bridge|1 or more|same|a width)"):
             make()

@@ -1,1 +1,1 @@
-"""Draw pictures of a model, its training and its drives; each has a function of its own here."""
+"""Draw pictures of a model, its training and its drives: values in, PNG files out."""

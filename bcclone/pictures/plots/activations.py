@@ -1,4 +1,4 @@
-"""Draw a frame on its way through a network: its crop, and the feature maps of each convolution."""
+"""Draw a frame on its way through a network: a Subject -> PNGs of its crop and of the maps of each convolution."""
 
 import math
 from dataclasses import dataclass

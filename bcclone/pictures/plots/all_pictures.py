@@ -1,4 +1,7 @@
-"""Draw all pictures of a model file: find its samples and its run, and load TensorFlow before Keras is imported."""
+"""Draw all pictures of a model: a model file, with its samples and its run -> PNGs in a folder.
+
+TensorFlow is loaded before a module imports Keras.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext

@@ -1,4 +1,6 @@
-"""Draw charts of a training: its losses, the steering of its samples, and the corrections of the side cameras."""
+"""Draw charts of a training: a Subject -> PNGs of its losses, of the steering of its samples, and of the side cameras'
+corrections.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +39,7 @@ def plot_history(subject: Subject, path: Path) -> None:
     """
     history = subject.history
     if not history:
-        raise NotDrawn("there is no history: no run folder holds this model")
+        raise NotDrawn("there is no history: no run folder holds this model; name their folder with --runs")
     rates = [epoch.learning_rate for epoch in history]
     count = 3 if len(set(rates)) > 1 else 2
     figure = new_figure(7, 2.6 * count)
@@ -194,7 +196,7 @@ def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[Return]
 
 
 def typical_speeds(recorded_mph: FloatArray) -> list[float]:
-    """Return the median of the recorded speeds, (rows,), and of 10, 20 and 30 mph those not near it, sorted."""
+    """Return the median of the recorded speeds, (rows,), and 10, 20 and 30 mph where they are not near it, sorted."""
     driven = recorded_mph[recorded_mph >= _LEAST_MPH]
     if not len(driven):
         return list(_USUAL_MPH)

@@ -1,4 +1,4 @@
-"""Draw the layers of a network as boxes to scale, with their shapes and parameters."""
+"""Draw a network: a Keras model -> a PNG of its layers as boxes to scale, with their shapes and parameters."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Draw drives: scores, driven lines on the map, deviations over time, and frames along the way."""
+"""Draw drives: scores, driven lines, deviations and frames -> PNGs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +52,10 @@ class Deviation:
 
     path: Sequence[float]
     interventions: Sequence[int]
+
+    def __post_init__(self) -> None:
+        if wrong := [row for row in self.interventions if not 0 <= row < len(self.path)]:
+            raise ValueError(f"interventions after rows {wrong}, expected rows 0 to {len(self.path) - 1} of the path")
 
 
 def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Draw pictures of a trained model and its samples, chosen by name; report those that cannot be drawn."""
+"""Draw pictures by their names: a Subject -> PNGs in a folder, or the reason why a picture cannot be drawn."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path

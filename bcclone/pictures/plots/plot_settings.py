@@ -1,4 +1,7 @@
-"""Settings and result of drawing; loads neither TensorFlow nor matplotlib, so that --help answers at once."""
+"""The settings of drawing, and its result: names, paths and reasons.
+
+Loads neither TensorFlow nor matplotlib, so that --help answers at once.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

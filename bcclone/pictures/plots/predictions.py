@@ -1,4 +1,4 @@
-"""Draw the network's and the human's steering, over time and frame by frame."""
+"""Draw predictions: a Subject -> PNGs of the network's and the human's steering over time, and of what decided it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,8 @@ def predictions(subject: Subject) -> Predictions:
     ]
     network = np.concatenate(steering)
     if not np.isfinite(network).all():
-        raise NotDrawn(f"the network's steering is not finite at {int((~np.isfinite(network)).sum())} frames")
+        count = int((~np.isfinite(network)).sum())
+        raise NotDrawn(f"the network's steering is not finite at {count} of {len(network)} frames; train it again")
     human = frames.data.rows["steering"][frames.table["row"][newest]]
     return Predictions(frames.seconds(newest), np.asarray(human, np.float64), network)
 

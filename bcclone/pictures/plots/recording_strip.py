@@ -1,4 +1,4 @@
-"""Draw a recording as strips: pictures of the centre camera at even distances, and below them the steering of each row.
+"""Draw a recording: rows of a log -> a PNG of strips, pictures of the centre camera above the steering of each row.
 
 Deleted rows are shaded, and their pictures are faded.
 """

@@ -1,4 +1,4 @@
-"""Draw training samples: all samples of a log row, windows of frames, and three frames of a recovery."""
+"""Draw training samples: a Subject -> PNGs of all samples of a log row, of windows of frames, and of a recovery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Give all pictures the same style, and write them as small PNGs."""
+"""Give all pictures the same style: a figure or an image -> a small PNG."""
 
 import io
 from pathlib import Path

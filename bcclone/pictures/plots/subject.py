@@ -1,4 +1,4 @@
-"""The data behind the pictures: a model, its history, and the samples that it was trained on, with their frames."""
+"""The data behind the pictures: a model file, its history and its samples -> arrays and frames to draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""Make clips of recorded runs: clip.make_clip(ClipSettings(Path("run1"), overlay=True))."""
+"""Make clips: the folder of a recorded run -> an MP4 or a GIF."""

@@ -1,4 +1,4 @@
-"""Make a clip of one run, or of two side by side: choose its frames, draw them and encode them."""
+"""Make a clip: one run, or two side by side -> an MP4 or a GIF of chosen frames."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -46,17 +46,15 @@ class Clip:
         return {"output": str(self.path), "frames": self.frames, "skipped": skipped, "seconds": seconds}
 
 
-def make_clip(settings: ClipSettings, model: ReferenceModel | None = None) -> Clip:
+def make_clip(settings: ClipSettings) -> Clip:
     """Write a clip as H.264 in an MP4, or as a GIF.
 
-    model: an opened reference model, for a caller that makes several clips; by default settings.model is opened.
     Broken frames, and frames of another size than most, are skipped. Raises UserError if no frame can be shown or the
     encoder fails; the file at settings.path is then unchanged.
     """
     atomic.check_output(settings.path, force=True, remedy="")
     runs = [find_frames(folder) for folder in settings.runs]
-    if model is None and settings.model is not None:
-        model = open_reference_model(settings.model, settings.preprocess)
+    model = open_reference_model(settings.model, settings.preprocess) if settings.model else None
     tracks = [_open_track(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
     total = len(indices[0])

@@ -1,4 +1,4 @@
-"""Settings of a clip; loads nothing, so that --help answers at once."""
+"""The settings of a clip: run, pace, range, overlay and size. Loads nothing, so that --help answers at once."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Encode pictures as an MP4 or a GIF with moviepy's writer, which pipes them to ffmpeg one after the other."""
+"""Encode pictures: RGB uint8 (height, width, 3), one after the other -> an MP4 or a GIF, by moviepy and ffmpeg."""
 
 import re
 import tempfile

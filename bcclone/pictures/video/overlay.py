@@ -1,4 +1,4 @@
-"""Draw the overlay of a frame: title, map, saliency, and the panel below. No files, no state."""
+"""Draw the overlay: a frame and its values -> a picture with title, map, saliency, and the panel below."""
 
 from dataclasses import dataclass
 

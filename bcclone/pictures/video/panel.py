@@ -1,4 +1,4 @@
-"""Draw the panel below a frame: steering bars, speed, latency and distance from the centre line."""
+"""Draw the panel below a frame: its values -> steering bars, speed, latency and distance from the centre line."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Compute the steering and the saliency of a model on the frames of a recorded run."""
+"""Drive along with a recorded run: a model file and the run's frames -> its steering and its saliency for each."""
 
 import sys
 from dataclasses import dataclass

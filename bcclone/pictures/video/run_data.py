@@ -1,4 +1,4 @@
-"""Read the recorded values of each frame of a run: steering, speed, latency, position on the track."""
+"""Read the tables of a run: its folder -> steering, speed, latency and position on the track for each frame."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Find the frames of a run, in the order of time, and choose the one to show at each moment of a clip."""
+"""Find the frames of a run: its folder -> their names in the order of time, and the frame to show at each moment."""
 
 import math
 from collections import Counter
@@ -95,7 +95,7 @@ def _timed_images(folder: Path) -> bool:
 
 
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the names of the frames in the order of time, and name -> reason of those that are skipped."""
+    """Return the names of the frames in the order of time, and name -> reason of the skipped ones."""
     record = f"record one with: python drive.py model.h5 {folder}"
     if not folder.is_dir():
         if folder.exists():

@@ -1,4 +1,4 @@
-"""Render what a car's cameras see: pictures, RGB uint8 (height, width, 3), depths, and what each pixel shows."""
+"""Render what cameras see: a car -> pictures, RGB uint8 (height, width, 3), depths, and what each pixel shows."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.dataset.view import FOCAL_PX
-from bcclone.simulator.camera import Mounting, bonnet, pose_of
+from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.faces import draw_cards, draw_faces
@@ -93,7 +93,7 @@ class Renderer:
 
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
         conditions, (height, width) = self.conditions, self._size
-        pose = pose_of(car, camera, _mounting(conditions))
+        pose = pose_of(car, camera, conditions)
         canvas, own = blank_canvas(height, width), self._bonnets[camera]
         across_px, up_px = FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT
         eye = Eye(pose.position, pose.axes, across_px, up_px, own.bottoms)
@@ -110,12 +110,8 @@ class Renderer:
         return canvas
 
 
-def _mounting(conditions: Conditions) -> Mounting:
-    return Mounting(conditions.camera_shift_m, conditions.camera_height_m, conditions.camera_pitch)
-
-
 def _bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _Bonnet:
-    hidden, paint = bonnet(camera, _mounting(conditions), size)
+    hidden, paint = bonnet(camera, conditions, size)
     lit = np.minimum(paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255).astype(np.uint8)
     bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
     return _Bonnet(np.flatnonzero(hidden), lit, bottoms)

@@ -1,4 +1,4 @@
-"""Convert scene, conditions and camera to the plain tuples that compiled code takes."""
+"""Prepare the compiled code's input: scene, conditions and camera -> plain tuples of arrays and numbers."""
 
 import math
 from functools import cache

@@ -41,7 +41,8 @@ _WET_SKY = (176.0, 190.0, 208.0)  # that a wet road reflects
 _BEAM_M, _BEAM_SLOPE = 14.0, 0.42  # of the headlights: their reach at half the light, and half their width
 # What a pixel shows
 SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR = range(8)
-_KERB_STRIPE_M = 0.5
+_KERB_STRIPE_M, _KERB_RED = 0.5, (214.0, 76.0, 66.0)
+_LINE_INSET_M = 0.22  # of the lines of a designed road, from its edge
 _TEXELS_A_METRE = 32.0  # of asphalt
 
 
@@ -171,17 +172,18 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
     if offset_m > half_m:
         color, label = lit(bands.shoulder, 1.0 + 0.10 * broad, sunlight), EDGE
         if bands.stripe_m > 0.0:  # a kerb
-            color = mixed(color, lit(bands.stripe, 1.0, sunlight), _striped(pixel, bands.stripe_m))
+            color = mixed(color, lit(_KERB_RED, 1.0, sunlight), _striped(pixel, bands.stripe_m))
         return color, label
     if bands.texture == COBBLE:
         fine = texel(paint.textures, COBBLE, pixel.cross * 64.0, pixel.along * 32.0, level)
     else:
         fine = _asphalt(pixel, paint)
     color, label = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * broad, sunlight), ROAD
-    inset_m = half_m - bands.line_inset_m
-    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.pixel_m) * _dash(pixel, bands.line_dash_m)
+    inset_m = half_m - _LINE_INSET_M
+    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.pixel_m)
     middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.pixel_m)
-    middle *= _dash(pixel, bands.middle_dash_m)
+    if bands.middle_dash_m > 0.0 and math.floor(pixel.along / bands.middle_dash_m) % 2 == 1:  # between two dashes
+        middle = 0.0
     if line * line_visibility > 0.0:
         color = mixed(color, lit(bands.line, 1.0 + 0.06 * fine, sunlight), line * line_visibility)
     if middle * line_visibility > 0.0:
@@ -197,12 +199,6 @@ def _from_middle(cross_m: float, neighbor_m: float) -> float:
     if neighbor_m == 0.0:
         return abs(cross_m)
     return min(abs(cross_m), abs(cross_m - neighbor_m))
-
-
-@drawing()
-def _dash(pixel: RoadPixel, dash_m: float) -> float:
-    """Return 0 between the dashes of a line, 1 on them and for a solid line, whose dash_m is 0."""
-    return 0.0 if dash_m > 0.0 and math.floor(pixel.along / dash_m) % 2 == 1 else 1.0
 
 
 @drawing(inline="always")

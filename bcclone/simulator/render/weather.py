@@ -1,4 +1,4 @@
-"""Draw rain and snow in the air over a picture; compiled.
+"""Draw rain and snow: their strength and a moment -> drops and flakes over a picture; compiled.
 
 The drops of a moment are random but always the same: their places are computed from its number.
 """

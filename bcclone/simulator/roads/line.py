@@ -1,4 +1,4 @@
-"""Interpolate a road between its control points: a centre line with a point every half metre."""
+"""Interpolate a road: control points -> a centre line with a point every half metre."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,11 @@ class RoadLine:
     points: FloatArray
     widths_m: FloatArray
     length_m: float
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.widths_m) != len(self.points):
+            shapes = f"points {self.points.shape} and widths {self.widths_m.shape}"
+            raise ValueError(f"{shapes}, expected x, y, z and a width for each point")
 
 
 def interpolate(table: FloatArray, closed: bool) -> RoadLine:

@@ -1,4 +1,4 @@
-"""Make a road from a seed: a loop through random points, or an open winding road, with hills, in random materials.
+"""Make a road from a seed: a name such as random:7 -> a plan, a loop or a winding road with hills and materials.
 
 random:7 is the road of seed 7; values after it narrow what the seed chooses from: random:7:length=400-600,hills=0,
 surface=dirt.
@@ -143,7 +143,7 @@ def random_road(name: str) -> RoadPlan:
     closed = _draw_shape(randomness, kinds["shape"]) == "loop"
     if closed:
         radius_m = min(radius_m, max(length_m / _ROUNDNESS, ranges.radius[0]))
-    else:  # more often near the least: sharp bends are those that are hard to drive
+    else:  # more often near the least: sharp bends are hard to drive
         least, most = ranges.radius
         radius_m = least + (radius_m - least) ** 2 / max(most - least, 1e-9)
     clear_m = width_m / 2 + look.edge_m + _BESIDE_M

@@ -1,4 +1,4 @@
-"""The plan of a road: its control points and materials, which random_road draws, or a JSON file states.
+"""Plan a road: a JSON file, or what random_road draws -> checked control points and materials.
 
 {"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of points alone is allowed, and a
 point may have its height as a fourth number.

@@ -1,4 +1,4 @@
-"""Check roads by rules: by the simulator's own, or by the rules of the SBST and SBFT tool competitions.
+"""Check roads: points -> faults, by the simulator's own rules or the rules of the SBST and SBFT competitions.
 
 The competitions' figures: github.com/se2p/tool-competition-av, code_pipeline/validation.py (2 to 500 points, a square
 map of 200 m, roads of two lanes of 4 m, longer than 20 m, radius of at least 47 feet).

@@ -1,4 +1,4 @@
-"""Draw the centre line of a random road: a loop around a middle, or an open winding road, with hills."""
+"""Draw the shape of a random road: random numbers -> control points of a loop or an open winding road, with hills."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Build the scene of a track: everything that its cameras can see, as arrays, and the sunlight on its ground.
+"""Build a scene: a track and the sun -> everything that cameras can see, as arrays, and the sunlight on its ground.
 
 Nothing moves, so the light is computed once.
 """

@@ -1,4 +1,4 @@
-"""Turn the look of a road into numbers for the renderer: bands of colour from its middle to its edge."""
+"""Describe a road to the renderer: its look -> numbers of the bands of colour from its middle to its edge."""
 
 from typing import NamedTuple
 
@@ -21,17 +21,15 @@ _EDGES: dict[str, Color] = {
     "kerb": (226.0, 218.0, 210.0),
     "none": (0.0, 0.0, 0.0),
 }
-_RED: Color = (214.0, 76.0, 66.0)
-_LINE_M, _INSET_M, _DASH_M, _STRIPE_M = 0.14, 0.22, 3.0, 0.6
+_LINE_M, _DASH_M, _STRIPE_M = 0.14, 3.0, 0.6
 
 
 class RoadBands(NamedTuple):
     """Colours are RGB, 0 to 255; lengths are metres.
 
     surface, texture, grain: of the road, its texture's number and contrast; line: of the lines along both edges, line_m
-    wide and line_inset_m inside; middle: of the line in the middle; line_dash_m, middle_dash_m: length of a dash and
-    of a gap, 0 for a solid line; shoulder: the band along each edge; stripe: of a kerb's stripes, stripe_m long, 0 for
-    none.
+    wide; middle: of the line in the middle; middle_dash_m: length of a dash and of a gap, 0 for a solid line; shoulder:
+    the band along each edge; stripe_m: length of a kerb's stripes, 0 for none.
     """
 
     surface: Color
@@ -39,14 +37,11 @@ class RoadBands(NamedTuple):
     grain: float
     line: Color
     line_m: float
-    line_inset_m: float
-    line_dash_m: float
     middle: Color
     middle_m: float
     middle_dash_m: float
     shoulder: Color
     shoulder_m: float
-    stripe: Color
     stripe_m: float
 
 
@@ -62,13 +57,10 @@ def bands_of(look: RoadLook) -> RoadBands:
         grain=grain,
         line=_LINES[look.lines],
         line_m=_LINE_M if lined else 0.0,
-        line_inset_m=_INSET_M,
-        line_dash_m=0.0,
         middle=_LINES[middle],
         middle_m=_LINE_M if look.middle != "none" else 0.0,
         middle_dash_m=_DASH_M if look.middle == "dashed" else 0.0,
         shoulder=_EDGES[look.edges],
         shoulder_m=look.edge_m if look.edges != "none" else 0.0,
-        stripe=_RED,
         stripe_m=_STRIPE_M if look.edges == "kerb" else 0.0,
     )

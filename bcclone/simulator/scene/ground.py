@@ -1,4 +1,4 @@
-"""Make the ground around a track: its heights and its cover, with the road in it.
+"""Make the ground: a track and a seed -> heights and colours of the land around it, with the road in it.
 
 The lake's hills come from the figures, the mountain's are generated around its road; finer detail is noise.
 """

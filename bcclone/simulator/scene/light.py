@@ -1,4 +1,4 @@
-"""Compute the sunlight on every cell of the ground: by its slope, and in the shadows of hills and trees.
+"""Compute the sunlight: ground, trees and the sun -> light on every cell, by slope and in shadows of hills and trees.
 
 For the shadows of hills, a line goes from every cell towards the sun, in steps; where it meets a hill, the cell is in
 its shadow. Heights between cells are interpolated. Every operation is rounded as IEEE 754 defines, so all processors

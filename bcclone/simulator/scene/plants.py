@@ -1,4 +1,4 @@
-"""Place trees, bushes and signs, as upright cards that face the camera, and draw their pictures.
+"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera, and their pictures.
 
 The pictures are drawn stroke by stroke from a seed, so no image file is needed.
 """
@@ -23,7 +23,7 @@ Rows = list[tuple[float, float, float, float, float, int]]
 
 CARD_HEIGHT, CARD_WIDTH = 128, 64  # texels
 _PINE_HEIGHT_M = 24.0  # of a tree whose scale in the figures is 1; an estimate
-_PALM_HEIGHTS_M = (6.0, 11.0)
+_PINE_WIDTH, _PALM_WIDTH = 0.42, 0.8  # as fractions of the height
 _CLEAR_M = 7.5  # no plant is nearer to the centre line
 
 
@@ -63,7 +63,8 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
         trees = _figured_pines(ground, randomness)
         rest = _bushes(ground, randomness, clumps=170, reach_m=60.0) + _lake_props()
     else:
-        trees = _palms(ground, randomness, count=420)
+        places = _random_positions(ground, randomness, 420, (_CLEAR_M + 1.0, 90.0))
+        trees = _trees(ground, randomness, places, _PALMS, (6.0, 11.0))
         rest = _bushes(ground, randomness, clumps=220, reach_m=70.0)
     return Cards(np.array(trees + rest, np.float32).reshape(-1, 6), len(trees))
 
@@ -71,19 +72,17 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
 def _along_designed(track: Track, ground: Ground, randomness: np.random.Generator) -> tuple[Rows, Rows]:
     """Return the trees and the bushes of a designed road, by its surroundings and its length."""
     kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
-    km, rows = track.length_m / 1000, []
-    for x, z in _random_positions(ground, randomness, round(trees_a_km * km), (_CLEAR_M + 1.0, 80.0)):
-        height = heights_m[0] + (heights_m[1] - heights_m[0]) * randomness.random()
-        wide = 0.8 if kinds is _PALMS else 0.42
-        rows.append((x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))))
-    return rows, _bushes(ground, randomness, clumps=round(clumps_a_km * km), reach_m=50.0)
+    km = track.length_m / 1000
+    places = _random_positions(ground, randomness, round(trees_a_km * km), (_CLEAR_M + 1.0, 80.0))
+    trees = _trees(ground, randomness, places, kinds, heights_m)
+    return trees, _bushes(ground, randomness, clumps=round(clumps_a_km * km), reach_m=50.0)
 
 
 def _figured_pines(ground: Ground, randomness: np.random.Generator) -> Rows:
     rows: Rows = []
     for x, z, scale in read_figures("lake_trees.csv"):
         height = _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15)
-        rows.append((x, ground.height_at(x, z), z, height, height * 0.42, int(randomness.choice(_PINES))))
+        rows.append((x, ground.height_at(x, z), z, height, height * _PINE_WIDTH, int(randomness.choice(_PINES))))
     return rows
 
 
@@ -93,11 +92,19 @@ def _lake_props() -> Rows:
     return rows + [(x, y, z, 46.0, 16.0, Kind.TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
 
 
-def _palms(ground: Ground, randomness: np.random.Generator, count: int) -> Rows:
+def _trees(
+    ground: Ground,
+    randomness: np.random.Generator,
+    places: list[tuple[float, float]],
+    kinds: tuple[Kind, ...],
+    heights_m: tuple[float, float],
+) -> Rows:
+    """Return trees of random kinds and heights at places, x and z in metres."""
     rows: Rows = []
-    for x, z in _random_positions(ground, randomness, count, (_CLEAR_M + 1.0, 90.0)):
-        height = randomness.uniform(*_PALM_HEIGHTS_M)
-        rows.append((x, ground.height_at(x, z), z, height, height * 0.8, int(randomness.choice(_PALMS))))
+    wide = _PALM_WIDTH if kinds is _PALMS else _PINE_WIDTH
+    for x, z in places:
+        height = randomness.uniform(*heights_m)
+        rows.append((x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))))
     return rows
 
 

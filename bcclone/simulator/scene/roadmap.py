@@ -1,4 +1,4 @@
-"""Map the road: every cell of the ground near it to its position on the track, and its shoulders metre by metre."""
+"""Map the road: a track and a grid -> each cell's position on the track, and the road's shoulders metre by metre."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Build the walls of the bridge, the guard walls, and the deck where the mountain road crosses over itself.
+"""Build walls, decks and houses: a track -> parallelograms along it.
 
 Everything consists of parallelograms, so that one short loop can draw it.
 """

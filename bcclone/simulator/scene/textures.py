@@ -1,4 +1,4 @@
-"""Make the world's textures from a seed: tiling noise and its coarser levels (mipmaps)."""
+"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps)."""
 
 import numpy as np
 
