@@ -98,6 +98,13 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(kinds, name):
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_number_of_weights_is_known_before_they_are_allocated(kinds, name):
+    layer = network(kinds, name).layers[-3]
+    weights = sum(np.prod(weight.shape) for weight in layer.weights if "bias" not in weight.path)
+    assert weights <= kinds.KINDS[name].weights(layer, layer.input.shape[-1], layer.output.shape[1:])
+
+
 def changed(layer, shape, place):
     """Return where the output of a layer changes, bool, if its input changes at a place."""
     before = np.random.default_rng(3).uniform(-1, 1, (1, *shape)).astype(np.float32)

@@ -360,14 +360,15 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
     assert {layer.name for layer in model_file.model.layers} <= named
 
 
-@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianDropout"])
-def test_the_diagram_shows_the_rate_of_dropout_layers(model_file, kind):
-    from keras import Input, Sequential, layers
+def test_the_diagram_shows_the_rate_of_dropout_and_the_deviation_of_noise(model_file):
+    from keras import Input, Sequential
 
+    from bcclone.model.layer_kinds import DROPOUT, KINDS
     from bcclone.pictures.plots.diagram import stages_of
 
-    (stage,) = stages_of(Sequential([Input((4, 5, 8)), getattr(layers, kind)(0.25)]))
-    assert stage.notes == ("dropout 0.25",)
+    for kind in [kind for kind in KINDS.values() if kind.random]:
+        (stage,) = stages_of(Sequential([Input((4, 5, 8)), kind.type(0.25)]))
+        assert stage.notes == ("dropout 0.25" if kind.type in DROPOUT else "noise 0.25",)
 
 
 def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):

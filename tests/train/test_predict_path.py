@@ -85,13 +85,15 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model,
         assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
 
 
-@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianDropout"])
-def test_dropout_is_set_in_layers_of_every_kind(kind):
+def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
+    from bcclone.model.layer_kinds import DROPOUT, KINDS, random_strength
     from bcclone.train.prepare import with_dropout_rate
 
-    network = keras.Sequential([keras.Input((4, 5, 8)), getattr(keras.layers, kind)(0.5)])
-    (layer,) = with_dropout_rate(network, 0.1).layers
-    assert (type(layer).__name__, layer.rate) == (kind, 0.1)
+    for kind in [kind for kind in KINDS.values() if kind.random]:
+        network = keras.Sequential([keras.Input((4, 5, 8)), kind.type(0.5)])
+        (layer,) = with_dropout_rate(network, 0.1).layers
+        assert type(layer) is kind.type
+        assert random_strength(layer) == (0.1 if kind.type in DROPOUT else 0.5)
 
 
 @pytest.mark.slow
