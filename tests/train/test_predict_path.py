@@ -13,6 +13,7 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
+from tests.model.random_layers import random_layers
 
 
 def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
@@ -86,14 +87,13 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model,
 
 
 def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
-    from bcclone.model.layer_kinds import DROPOUT, KINDS, random_strength
+    from bcclone.model.layer_kinds import DROPOUT, random_strength
     from bcclone.train.prepare import with_dropout_rate
 
-    for kind in [kind for kind in KINDS.values() if kind.random]:
-        network = keras.Sequential([keras.Input((4, 5, 8)), kind.type(0.5)])
-        (layer,) = with_dropout_rate(network, 0.1).layers
-        assert type(layer) is kind.type
-        assert random_strength(layer) == (0.1 if kind.type in DROPOUT else 0.5)
+    for before, shape in random_layers(0.5):
+        (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
+        assert type(layer) is type(before)
+        assert random_strength(layer) == (0.1 if isinstance(layer, DROPOUT) else 0.5)
 
 
 @pytest.mark.slow
