@@ -4,12 +4,13 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from bcclone.dataset.answer import Answer
+from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
@@ -96,8 +97,8 @@ class Driver:
         watch: Watch | None = None,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
-        if speed.predicted_speed:
-            _check_predicts_speed(policy)
+        if speed.needs:
+            _check_predicts(policy, speed.needs)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
         self._policy = policy
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
@@ -199,15 +200,13 @@ class Driver:
             return None
 
 
-def _check_predicts_speed(policy: SteeringPolicy) -> None:
-    """Raise UserError for a policy whose answers have no speed; it forgets the frame that it is shown."""
+def _check_predicts(policy: SteeringPolicy, names: Sequence[str]) -> None:
+    """Raise UserError for a policy whose answers lack one of these outputs; it forgets the frame that it is shown."""
     answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
     policy.forget()
-    if answer.predicted_speed_mph is None:
-        raise UserError(
-            "this model does not predict how fast to drive; leave out --predicted-speed, or train one with: "
-            "python model.py data.h5 --predict throttle"
-        )
+    for output in OUTPUTS:
+        if output.name in names and getattr(answer, output.name) is None:
+            raise UserError(output.refusal)
 
 
 def _decode(jpeg: bytes) -> tuple[Image | None, str]:

@@ -169,7 +169,7 @@ def model_content(model: keras.Model, preprocessing: Preprocessing, training: Ma
     return content.getvalue()
 
 
-def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
     preprocessing: a definition or a name of PRESETS; required for models of other programs. Raises UserError.
@@ -179,11 +179,12 @@ def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None
     return loaded if isinstance(loaded, ModelFile) else loaded.declared(expected)
 
 
-def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
+def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
 
     given: an expected preprocessing; raises UserError when the file has another one.
     """
+    path = Path(path)
     _check_path(path)
     try:
         stored = read_stored(path)

@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, require_package
 
 SUFFIX = ".onnx"
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
@@ -82,10 +82,9 @@ def is_onnx(path: Path) -> bool:
 
 def load_onnxruntime() -> Any:
     """Return the package onnxruntime; raises UserError where it is missing."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UserError("ONNX files need another package: pip install 'bcclone[onnx]'") from None
+    require_package("onnxruntime", "an ONNX file", "bcclone[onnx]")
+    import onnxruntime
+
     return onnxruntime
 
 

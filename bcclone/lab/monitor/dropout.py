@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
+from bcclone.lab.monitor.scorer import (
+    Arrays,
+    FitInputs,
+    Scorer,
+    UnsuitableNetwork,
+    compiled_scorer,
+    single_frame_layers,
+)
 from bcclone.model.layer_kinds import random_strength
 from bcclone.model.model_file import ModelFile
-from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
 
@@ -23,7 +29,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
 
 
 def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
-    """Return the scorer of a network with dropout; raises UserError for one without."""
+    """Return the scorer of a network with dropout; raises UnsuitableNetwork for one without."""
     chain, first, passes = single_frame_layers(model, "dropout"), _first_dropout(model), int(arrays["passes"])
     dtype = model.model.inputs[0].dtype
 
@@ -44,4 +50,4 @@ def _first_dropout(model: ModelFile) -> int:
     for index, layer in enumerate(single_frame_layers(model, "dropout")):
         if random_strength(layer):
             return index
-    raise UserError("this network has no dropout layer; choose another --kind, such as ensemble")
+    raise UnsuitableNetwork("it has no layer of dropout or noise; choose another --kind, such as ensemble")
