@@ -17,11 +17,10 @@ from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_REASON = 200
 # When model and monitor take longer than this for each of the last frames, the frames of the simulator's two loops wait
 # for each other, and each is answered twice as late as it need be.
 _TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
@@ -173,9 +172,9 @@ class Driver:
 
     def _infer_and_judge(self, frame: Image) -> _Judged:
         """Return what the model and the monitor say of a frame; note how long it took."""
-        begun = time.monotonic()
+        start = time.monotonic()
         judged = _Judged(*self._infer(frame), self._judge(frame))
-        self._judging_seconds.append(time.monotonic() - begun)
+        self._judging_seconds.append(time.monotonic() - start)
         return judged
 
     def _infer(self, frame: Image) -> tuple[Answer | None, str]:
@@ -183,8 +182,7 @@ class Driver:
         try:
             answer = self._policy.answer(frame)
         except Exception as error:  # the car needs an answer, whatever inference raises
-            first, *_ = str(error).splitlines() or [type(error).__name__]
-            return None, f"bad inference: {first[:_LONGEST_REASON]}"
+            return None, f"bad inference: {first_line(error)}"
         if not math.isfinite(answer.steering):
             return None, f"bad inference: steering is {answer.steering}"
         return answer, ""
@@ -196,7 +194,7 @@ class Driver:
         try:
             return self._watch.judge(frame)
         except Exception as error:  # the car needs an answer, whatever the monitor raises
-            self.count_fault(f"the monitor failed: {str(error)[:_LONGEST_REASON]}")
+            self.count_fault(f"the monitor failed: {first_line(error)}")
             return None
 
 

@@ -23,7 +23,7 @@ from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import replacing
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -196,9 +196,8 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path}: not a complete model file: {reason[:200]}; save it again, or train the model again"
+            f"{path}: not a complete model file: {first_line(error)}; save it again, or train the model again"
         ) from None
     if own is None:
         return ForeignModel(path, rebuilt)

@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterable
 from importlib.util import find_spec
 
+_LONGEST_REASON = 200  # characters of an error of another package
+
 
 class UserError(Exception):
     """An error that the user can fix; a command shows its text without a traceback.
@@ -30,6 +32,11 @@ def require_package(module: str, needed_for: str, install: str) -> None:
         raise UserError(
             f"{needed_for} needs the package {package}, which is missing: pip install {shlex.quote(install)}"
         )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, at most 200 characters; the name of its class if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:

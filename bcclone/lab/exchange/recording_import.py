@@ -18,7 +18,7 @@ from bcclone.lab.exchange.rows import ExchangedRow, decode
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.row import CAMERAS, LogRow, RowError
+from bcclone.recording.row import CAMERAS, LogRow, RowError, image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
@@ -113,8 +113,7 @@ class RecordingFolder:
         """Return the time for the names of a row; another image of the same millisecond gets a later one."""
         content = hash(center)
         while True:
-            taken = _EPOCH + timedelta(milliseconds=time_ms)
-            stamp = f"{taken:%Y_%m_%d_%H_%M_%S}_{taken.microsecond // 1000:03d}"
+            stamp = image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
             if self._names.setdefault(stamp, content) == content:
                 return stamp
             time_ms += 1

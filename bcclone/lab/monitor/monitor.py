@@ -26,7 +26,7 @@ from bcclone.lab.monitor.scorer import Arrays, Kind
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json, to_json
 
 # name of a kind -> its module
@@ -174,5 +174,4 @@ def _info(text: str) -> MonitorInfo:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserError(f"{path}: not a complete monitor file: {reason[:200]}; {_FIT.format(path=path)}")
+    return UserError(f"{path}: not a complete monitor file: {first_line(error)}; {_FIT.format(path=path)}")
