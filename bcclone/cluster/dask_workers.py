@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.system import task_pool
 from bcclone.system.child_process import interrupts_kept_from_children
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, require_package
 from bcclone.system.task import Call, Outcome, Progress, run_call, source_digest
 from bcclone.system.task_pool import Events, TaskPool
 
@@ -174,8 +174,7 @@ def _open_cluster(
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
         raise UserError(f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine")
-    if find_spec("distributed") is None:
-        raise UserError("--scheduler needs Dask; install it: pip install 'bcclone[cluster]'")
+    require_package("distributed", "--scheduler", "bcclone[cluster]")
     import dask
 
     import_module("distributed")  # adds the defaults and the loggers that are changed here

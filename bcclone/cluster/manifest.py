@@ -20,7 +20,7 @@ class Shard:
     """A shard of a store: the rows of one recording, or a block of them, as a store of its own.
 
     recording: number of its recording in the whole store; rows, samples: counts; frames: count of the frames that no
-    earlier shard has, which come first in the file; borrowed: numbers, in the whole store, of the frames behind them:
+    earlier shard has, which come first in the file; copied: numbers, in the whole store, of the frames behind them:
     copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
     """
 
@@ -29,7 +29,7 @@ class Shard:
     rows: int
     samples: int
     frames: int
-    borrowed: tuple[int, ...]
+    copied: tuple[int, ...]
     content_hash: str
     bytes: int
     sha256: str

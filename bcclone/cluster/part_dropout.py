@@ -1,16 +1,16 @@
-"""Drop out the same units on several workers as on one, and multiply them by the same noise.
+"""Drop out the same units on several workers as on one, and draw the same noise.
 
-A dropout layer draws its mask or noise for the samples that it is given, by a seed that is the same on all workers. For
-a part of a batch, it draws for the whole batch, and the worker takes its rows: so the workers train as one does.
+A layer of dropout or noise draws for the samples that it is given, by a seed that is the same on all workers. For a
+part of a batch, it draws for the whole batch, and the worker takes its rows: so the workers train as one does.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from bcclone.train.prepare import with_dropout_layers
+from bcclone.model.layer_kinds import random_strength
+from bcclone.train.prepare import with_layers
 
 
 class BatchRows:
@@ -26,58 +26,32 @@ class BatchRows:
         """Set the rows of the next call of the network; None, None for a call with a whole batch."""
         self.rows, self.size = rows, size
 
-    def ones(self, shape: Sequence[int], dtype: Any) -> Any:
-        """Return ones for the batch of all workers. shape: of a sample."""
-        whole = tf.ones([self.size, *shape], dtype)
-        whole.set_shape([None, *shape])
-        return whole
 
+class PartOfBatch(keras.layers.Layer):  # type: ignore[misc]
+    """Computes of some rows of a batch what a layer that draws random numbers would compute of the whole batch."""
 
-class PartDropout(keras.layers.Dropout):  # type: ignore[misc]
-    """A dropout layer that drops of some rows of a batch what keras.layers.Dropout would drop of the whole batch."""
-
-    def __init__(self, batch_rows: BatchRows, **config: Any) -> None:
-        super().__init__(**config)
-        self._batch_rows = batch_rows
+    def __init__(self, layer: keras.layers.Layer, batch_rows: BatchRows) -> None:
+        super().__init__(name=layer.name, dtype=layer.dtype_policy)
+        self._layer, self._batch_rows = layer, batch_rows
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return the inputs with units dropped in training."""
-        rows = self._batch_rows.rows
-        if not training or not self.rate or rows is None:
-            return super().call(inputs, training=training)
-        noise_shape = self.noise_shape or inputs.shape
-        shape = [own or size for own, size in zip(noise_shape[1:], inputs.shape[1:], strict=True)]
-        mask = keras.random.dropout(self._batch_rows.ones(shape, inputs.dtype), self.rate, seed=self.seed_generator)
-        return inputs * tf.gather(mask, rows)
-
-
-class PartGaussianDropout(keras.layers.GaussianDropout):  # type: ignore[misc]
-    """Multiplies some rows of a batch by the noise that keras.layers.GaussianDropout would draw in the whole batch."""
-
-    def __init__(self, batch_rows: BatchRows, **config: Any) -> None:
-        super().__init__(**config)
-        self._batch_rows = batch_rows
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return the inputs, multiplied by noise in training."""
-        rows = self._batch_rows.rows
-        if not training or not self.rate or rows is None:
-            return super().call(inputs, training=training)
-        noise = super().call(self._batch_rows.ones(inputs.shape[1:], inputs.dtype), training=True)
-        return inputs * tf.gather(noise, rows)
+        """Return the output of the layer for these rows."""
+        rows, size = self._batch_rows.rows, self._batch_rows.size
+        if not training or rows is None:
+            return self._layer(inputs, training=training)
+        # the first sample stands in for the rows of other workers, whose outputs are not used
+        places = tf.tensor_scatter_nd_max(tf.zeros([size], tf.int32), rows[:, tf.newaxis], tf.range(tf.size(rows)))
+        return tf.gather(self._layer(tf.gather(inputs, places), training=True), rows)
 
 
 def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
-    """Return a copy of the network, in the same state, whose dropout layers draw for the whole batch."""
+    """Return a copy of the network, in the same state, whose dropout and noise are drawn for the whole batch."""
 
-    def part_of(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = {"rate": layer.rate, "seed": layer.seed, "name": layer.name, "dtype": layer.dtype_policy}
-        if isinstance(layer, keras.layers.GaussianDropout):
-            return PartGaussianDropout(batch_rows, **config)
-        whole_maps = isinstance(layer, keras.layers.SpatialDropout2D)
-        return PartDropout(batch_rows, noise_shape=(None, 1, 1, None) if whole_maps else layer.noise_shape, **config)
+    def part_of(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        is_random = random_strength(layer) is not None
+        return PartOfBatch(layer.from_config(layer.get_config()), batch_rows) if is_random else None
 
-    copy = with_dropout_layers(model, part_of)
+    copy = with_layers(model, part_of)
     for variable, original in zip(copy.variables, model.variables, strict=True):
         variable.assign(original)
     return copy

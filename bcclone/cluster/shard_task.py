@@ -68,16 +68,16 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """A shard that has been written; its borrowed frames have no numbers yet.
+    """A shard that has been written; its copied frames have no numbers yet.
 
-    origin: as in its task; unusable: index among the task's files -> why it has no frame; borrowed: index among them
-    of each borrowed frame; was_kept: whether an interrupted run has left it.
+    origin: as in its task; unusable: index among the task's files -> why it has no frame; copied: index among them
+    of each copied frame; was_kept: whether an interrupted run has left it.
     """
 
     shard: Shard
     origin: str
     unusable: dict[int, str]
-    borrowed: tuple[int, ...]
+    copied: tuple[int, ...]
     was_kept: bool = False
 
 
@@ -191,10 +191,10 @@ def _describe(task: ShardTask, path: Path) -> WrittenShard:
         rows=len(content.rows),
         samples=len(content.samples),
         frames=frames,
-        borrowed=(),
+        copied=(),
         content_hash=content.content_hash,
         bytes=content.frames[0].version[0],
         sha256=sha256,
     )
-    borrowed = tuple(index for index in range(task.own, len(task.files)) if index not in unusable)
-    return WrittenShard(shard, task.origin, unusable, borrowed)
+    copied = tuple(index for index in range(task.own, len(task.files)) if index not in unusable)
+    return WrittenShard(shard, task.origin, unusable, copied)

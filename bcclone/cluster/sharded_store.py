@@ -185,13 +185,13 @@ def complete(
     added = []
     for number, result in enumerate(written):
         files, _ = shards.files(number)
-        borrowed = frames[files[list(result.borrowed)]]
-        if (borrowed == NO_FRAME).any():
+        copied = frames[files[list(result.copied)]]
+        if (copied == NO_FRAME).any():
             raise UserError(
                 f"{shards.folder / result.shard.name}: images of this shard changed while they were read; run the same "
                 "command with --resume"
             )
-        added.append(replace(result.shard, borrowed=tuple(borrowed.tolist())))
+        added.append(replace(result.shard, copied=tuple(copied.tolist())))
     manifest = replace(manifest, shards=(*manifest.shards, *added), origin=joint_origin(written))
     content = _with_content_hash(shards.folder, manifest)
     replace(manifest, content_hash=content.content_hash).write(shards.folder)

@@ -78,7 +78,7 @@ def read_shards(
     for shard, tables in _open_tables(folder, manifest):
         content = _read_shard(folder, shard, manifest, tables)
         look(shard, tables)
-        number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.borrowed, np.int64))
+        number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.copied, np.int64))
         part = samples[first_sample : first_sample + shard.samples]
         part[:] = content.samples
         part["frame"] = number_of[content.samples["frame"]]
@@ -112,7 +112,7 @@ def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, 
     frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
-        sizes = [(shard.frames + len(shard.borrowed)) * frame_bytes for shard in shards]
+        sizes = [(shard.frames + len(shard.copied)) * frame_bytes for shard in shards]
         parts = [_without_frames(shard.bytes, size) for shard, size in zip(shards, sizes, strict=True)]
         paths = [folder / shard.name for shard in shards]
         read = iter(read_ranges([(path, *part) for path, each in zip(paths, parts, strict=True) for part in each]))
@@ -141,7 +141,7 @@ def _read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tabl
     if size != shard.bytes:
         raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")
     counts = len(content.rows), len(content.samples), content.frames[0].count
-    expected = shard.rows, shard.samples, shard.frames + len(shard.borrowed)
+    expected = shard.rows, shard.samples, shard.frames + len(shard.copied)
     of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
     if counts != expected or not of_this:
         raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")

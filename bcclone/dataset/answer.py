@@ -14,7 +14,8 @@ class Output:
     """An output of a network, and its label.
 
     name: its field of Answer; predict: the choice of --predict that adds it, and meaning: its help; unit: of the number
-    that the network computes; column: of the rows, whose value lead_seconds later, within the episode, is the label.
+    that the network computes; column: of the rows, whose value lead_seconds later, within the episode, is the label;
+    used_by: the option of a drive that needs it.
     """
 
     name: str
@@ -23,6 +24,15 @@ class Output:
     column: str
     unit: float = 1.0
     lead_seconds: float = 0.0
+    used_by: str = ""
+
+    @property
+    def refusal(self) -> str:
+        """Return the error for a model that lacks this output."""
+        return (
+            f"this model has no output {self.name}; leave out {self.used_by}, or train one with: "
+            f"python model.py data.h5 --predict {self.predict}"
+        )
 
 
 # In the order of the network's numbers; a network has the first of them, or more. The steering has labels of its own.
@@ -35,6 +45,7 @@ OUTPUTS = (
         "speed_mph",
         unit=30.0,  # about the car's top speed
         lead_seconds=0.5,  # a controller needs some time to reach the speed of a bend
+        used_by="--predicted-speed",
     ),
 )
 

@@ -53,6 +53,11 @@ class SpeedSettings:
             raise ValueError("--predicted-speed slows down where the model does; leave out --slow-in-corners")
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the names of the outputs, beside the steering, that the model must have."""
+        return ("predicted_speed_mph",) if self.predicted_speed else ()
+
+    @property
     def rule(self) -> str:
         """Return in words how the speed to hold changes on the road, "" if it does not."""
         if self.predicted_speed:

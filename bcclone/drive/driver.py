@@ -4,23 +4,23 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from bcclone.dataset.answer import Answer
+from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_REASON = 200
 # When model and monitor take longer than this for each of the last frames, the frames of the simulator's two loops wait
 # for each other, and each is answered twice as late as it need be.
 _TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
@@ -96,8 +96,8 @@ class Driver:
         watch: Watch | None = None,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
-        if speed.predicted_speed:
-            _check_predicts_speed(policy)
+        if speed.needs:
+            _check_predicts(policy, speed.needs)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
         self._policy = policy
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
@@ -172,9 +172,9 @@ class Driver:
 
     def _infer_and_judge(self, frame: Image) -> _Judged:
         """Return what the model and the monitor say of a frame; note how long it took."""
-        begun = time.monotonic()
+        start = time.monotonic()
         judged = _Judged(*self._infer(frame), self._judge(frame))
-        self._judging_seconds.append(time.monotonic() - begun)
+        self._judging_seconds.append(time.monotonic() - start)
         return judged
 
     def _infer(self, frame: Image) -> tuple[Answer | None, str]:
@@ -182,8 +182,7 @@ class Driver:
         try:
             answer = self._policy.answer(frame)
         except Exception as error:  # the car needs an answer, whatever inference raises
-            first, *_ = str(error).splitlines() or [type(error).__name__]
-            return None, f"bad inference: {first[:_LONGEST_REASON]}"
+            return None, f"bad inference: {first_line(error)}"
         if not math.isfinite(answer.steering):
             return None, f"bad inference: steering is {answer.steering}"
         return answer, ""
@@ -195,19 +194,17 @@ class Driver:
         try:
             return self._watch.judge(frame)
         except Exception as error:  # the car needs an answer, whatever the monitor raises
-            self.count_fault(f"the monitor failed: {str(error)[:_LONGEST_REASON]}")
+            self.count_fault(f"the monitor failed: {first_line(error)}")
             return None
 
 
-def _check_predicts_speed(policy: SteeringPolicy) -> None:
-    """Raise UserError for a policy whose answers have no speed; it forgets the frame that it is shown."""
+def _check_predicts(policy: SteeringPolicy, names: Sequence[str]) -> None:
+    """Raise UserError for a policy whose answers lack one of these outputs; it forgets the frame that it is shown."""
     answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
     policy.forget()
-    if answer.predicted_speed_mph is None:
-        raise UserError(
-            "this model does not predict how fast to drive; leave out --predicted-speed, or train one with: "
-            "python model.py data.h5 --predict throttle"
-        )
+    for output in OUTPUTS:
+        if output.name in names and getattr(answer, output.name) is None:
+            raise UserError(output.refusal)
 
 
 def _decode(jpeg: bytes) -> tuple[Image | None, str]:

@@ -17,6 +17,7 @@ from bcclone.drive.recorder import Recorder
 from bcclone.drive.watch import Uncertainty
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
+from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import (
     ANSWERS,
     UNCERTAINTY,
@@ -70,7 +71,7 @@ class _FrameNames:
     def name(self, taken: datetime.datetime) -> str:
         """Return the name of the next frame."""
         self.last = max(taken.replace(microsecond=taken.microsecond // 1000 * 1000), self.last + _MILLISECOND)
-        return f"{self.last:%Y_%m_%d_%H_%M_%S}_{self.last.microsecond // 1000:03d}.jpg"
+        return f"{image_stamp(self.last)}.jpg"
 
 
 class RunFiles:

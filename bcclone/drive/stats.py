@@ -10,7 +10,6 @@ import numpy as np
 
 from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.driver import Decision
-from bcclone.drive.page.page_state import PageWarning
 from bcclone.drive.protocol import Telemetry
 
 HISTORY_SECONDS = 60.0
@@ -20,6 +19,15 @@ _MAX_WARNINGS = 8
 _RATE_SECONDS = 2.0
 _PERCENTILES_EVERY = 0.5
 _SILENT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class CountedWarning:
+    """A warning, how often it occurred, and when last, in seconds since the start; None: it holds now."""
+
+    text: str
+    count: int = 1
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class DriveFigures:
     target_speed_mph: float | None
     speed_rule: str
     latency_ms: LatencyFigures
-    warnings: tuple[PageWarning, ...]
+    warnings: tuple[CountedWarning, ...]
     uncertainty: UncertaintyFigures | None
 
 
@@ -115,7 +123,7 @@ class DriveStats:
         self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
         self._history: deque[HistoryPoint] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
-        self._warnings: dict[str, PageWarning] = {}
+        self._warnings: dict[str, CountedWarning] = {}
         self._percentiles: tuple[float | None, float | None] = (None, None)
         self._percentiles_at = -1.0
         self.frames = self.slow = 0
@@ -148,7 +156,7 @@ class DriveStats:
         """Add a warning; the same text again is only counted."""
         with self._lock:
             before = self._warnings.pop(text, None)
-            self._warnings[text] = PageWarning(text, before.count + 1 if before else 1, round(self.seconds, 1))
+            self._warnings[text] = CountedWarning(text, before.count + 1 if before else 1, round(self.seconds, 1))
             while len(self._warnings) > _MAX_WARNINGS:
                 del self._warnings[next(iter(self._warnings))]
 

@@ -1,10 +1,11 @@
 """The types of layers that networks and model files may have, each once, and what each of them keeps apart.
 
-A new type is a row of KINDS: loading, saliency, diagrams and drives frame by frame follow. A type of dropout stands in
-DROPOUT, too: --dropout and monitors follow, and bcclone.cluster.part_dropout says what several workers draw.
+A new type is a row of KINDS: loading, saliency, diagrams and drives frame by frame follow, and for a type that draws
+random numbers in training also --dropout, monitors, and trainings on several workers.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -15,8 +16,7 @@ from bcclone.model.network import normalize
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 POOLING_2D = (layers.MaxPooling2D, layers.AveragePooling2D)
-# layers that multiply by a random mask or by noise in training, by a rate that --dropout sets
-DROPOUT = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout)
+_RATE, _DEVIATION = "rate", "stddev"
 # the names of three types in Keras 1 and in tf.keras 1
 _OLD_NAMES = {
     "Convolution2D": "Conv2D",
@@ -33,6 +33,18 @@ def _always(layer: keras.Layer) -> bool:
     return True
 
 
+def _no_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
+    return 0
+
+
+def _convolution_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
+    return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
+
+
+def _recurrent_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
+    return int(4 * layer.units * (channels + layer.units))
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """A type of layer.
@@ -40,7 +52,9 @@ class LayerKind:
     translate: the arguments that a file stores to those of the present class; axes: of its input, with the batch, 0 for
     any number; channels_first: whether a file may have the channels of its images first; keeps_pixels: whether each
     pixel of its output depends on the same pixel of its input alone; keeps_frames: returns whether a layer of this type
-    processes each frame of a window independently.
+    processes each frame of a window independently; random: the argument that says how much a layer that draws random
+    numbers in training changes its input, a rate or a standard deviation; weights: returns about how many weights a
+    layer will have, without biases, for the channels of its input and the extents of its output without the batch.
     """
 
     type: type[keras.Layer]
@@ -49,20 +63,38 @@ class LayerKind:
     channels_first: bool = False
     keeps_pixels: bool = False
     keeps_frames: Callable[[keras.Layer], bool] = _never
+    random: str = ""
+    weights: Callable[[keras.Layer, int, Sequence[int]], int] = _no_weights
 
 
-def _elementwise(of: type[keras.Layer], translate: stored.Translation) -> LayerKind:
+def _elementwise(of: type[keras.Layer], translate: stored.Translation, random: str = "") -> LayerKind:
     """Return a type that computes each number of its output from the same number of its input."""
-    return LayerKind(of, translate, channels_first=True, keeps_pixels=True, keeps_frames=_always)
+    return LayerKind(of, translate, channels_first=True, keeps_pixels=True, keeps_frames=_always, random=random)
 
 
 _ALL = (
-    LayerKind(layers.Conv2D, stored.convolution, 4, channels_first=True),
+    LayerKind(layers.Conv2D, stored.convolution, 4, channels_first=True, weights=_convolution_weights),
     LayerKind(
-        layers.Conv3D, stored.convolution, 5, keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1
+        layers.Conv3D,
+        stored.convolution,
+        5,
+        keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
+        weights=_convolution_weights,
     ),
-    LayerKind(layers.SeparableConv2D, stored.separable_convolution, 4),
-    LayerKind(layers.DepthwiseConv2D, stored.depthwise_convolution, 4),
+    LayerKind(
+        layers.SeparableConv2D,
+        stored.separable_convolution,
+        4,
+        weights=lambda layer, channels, extents: (
+            channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
+        ),
+    ),
+    LayerKind(
+        layers.DepthwiseConv2D,
+        stored.depthwise_convolution,
+        4,
+        weights=lambda layer, channels, extents: channels * layer.depth_multiplier * math.prod(layer.kernel_size),
+    ),
     LayerKind(layers.MaxPooling2D, stored.pooling, 4, channels_first=True),
     LayerKind(layers.AveragePooling2D, stored.pooling, 4, channels_first=True),
     LayerKind(
@@ -81,7 +113,12 @@ _ALL = (
     LayerKind(layers.ZeroPadding2D, stored.zero_padding, 4, channels_first=True),
     LayerKind(layers.UpSampling2D, stored.up_sampling, 4),
     LayerKind(layers.Resizing, stored.resizing, 4),
-    LayerKind(layers.Dense, stored.dense, keeps_frames=_always),
+    LayerKind(
+        layers.Dense,
+        stored.dense,
+        keeps_frames=_always,
+        weights=lambda layer, channels, extents: channels * layer.units,
+    ),
     LayerKind(layers.Flatten, stored.no_arguments, channels_first=True),
     LayerKind(layers.Reshape, stored.reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]),
     LayerKind(layers.Permute, stored.permute, keeps_frames=lambda layer: layer.dims[0] == 1),
@@ -93,23 +130,31 @@ _ALL = (
         channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
+        weights=lambda layer, channels, extents: 4 * channels,
     ),
-    _elementwise(layers.Dropout, stored.dropout),
-    LayerKind(layers.SpatialDropout2D, stored.dropout, 4, channels_first=True, keeps_pixels=True),
-    _elementwise(layers.GaussianDropout, stored.dropout),
-    _elementwise(layers.AlphaDropout, stored.dropout),
-    _elementwise(layers.GaussianNoise, stored.noise),
+    _elementwise(layers.Dropout, stored.dropout, _RATE),
+    LayerKind(layers.SpatialDropout2D, stored.dropout, 4, channels_first=True, keeps_pixels=True, random=_RATE),
+    _elementwise(layers.GaussianDropout, stored.dropout, _RATE),
+    _elementwise(layers.AlphaDropout, stored.dropout, _RATE),
+    _elementwise(layers.GaussianNoise, stored.noise, _DEVIATION),
     _elementwise(layers.Activation, stored.activation),
     _elementwise(layers.ELU, stored.elu),
     _elementwise(layers.LeakyReLU, stored.leaky_relu),
     _elementwise(layers.ReLU, stored.relu),
-    LayerKind(layers.PReLU, stored.prelu, keeps_pixels=True),
+    LayerKind(
+        layers.PReLU,
+        stored.prelu,
+        keeps_pixels=True,
+        weights=lambda layer, channels, extents: math.prod(extents),
+    ),
     LayerKind(layers.Softmax, stored.softmax),
-    LayerKind(layers.GRU, stored.recurrent, 3),
-    LayerKind(layers.LSTM, stored.recurrent, 3),
-    LayerKind(layers.SimpleRNN, stored.recurrent, 3),
+    LayerKind(layers.GRU, stored.recurrent, 3, weights=_recurrent_weights),
+    LayerKind(layers.LSTM, stored.recurrent, 3, weights=_recurrent_weights),
+    LayerKind(layers.SimpleRNN, stored.recurrent, 3, weights=_recurrent_weights),
 )
 KINDS = {each.type.__name__: each for each in _ALL}
+# the types whose rate --dropout sets
+DROPOUT = tuple(each.type for each in _ALL if each.random == _RATE)
 
 
 def stored_kind(name: str) -> LayerKind | None:
@@ -127,6 +172,12 @@ def keeps_frames(layer: keras.Layer) -> bool:
     """Return whether a layer is known to process each frame of a window independently."""
     kind = _kind_of(layer)
     return type(layer) is layers.TimeDistributed or (kind is not None and bool(kind.keeps_frames(layer)))
+
+
+def random_strength(layer: keras.Layer) -> float | None:
+    """Return the rate or standard deviation of the numbers that a layer draws in training; None for other layers."""
+    kind = KINDS.get(type(layer).__name__)
+    return float(getattr(layer, kind.random)) if kind and kind.random and isinstance(layer, kind.type) else None
 
 
 def _kind_of(layer: keras.Layer) -> LayerKind | None:

@@ -23,7 +23,7 @@ from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import replacing
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -169,7 +169,7 @@ def model_content(model: keras.Model, preprocessing: Preprocessing, training: Ma
     return content.getvalue()
 
 
-def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
     preprocessing: a definition or a name of PRESETS; required for models of other programs. Raises UserError.
@@ -179,11 +179,12 @@ def load_model_file(path: Path, preprocessing: Preprocessing | str | None = None
     return loaded if isinstance(loaded, ModelFile) else loaded.declared(expected)
 
 
-def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
+def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
 
     given: an expected preprocessing; raises UserError when the file has another one.
     """
+    path = Path(path)
     _check_path(path)
     try:
         stored = read_stored(path)
@@ -195,9 +196,8 @@ def open_model(path: Path, given: Preprocessing | None = None) -> ModelFile | Fo
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path}: not a complete model file: {reason[:200]}; save it again, or train the model again"
+            f"{path}: not a complete model file: {first_line(error)}; save it again, or train the model again"
         ) from None
     if own is None:
         return ForeignModel(path, rebuilt)

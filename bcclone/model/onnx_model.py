@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line, require_package
 
 SUFFIX = ".onnx"
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
@@ -82,10 +82,9 @@ def is_onnx(path: Path) -> bool:
 
 def load_onnxruntime() -> Any:
     """Return the package onnxruntime; raises UserError where it is missing."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UserError("ONNX files need another package: pip install 'bcclone[onnx]'") from None
+    require_package("onnxruntime", "an ONNX file", "bcclone[onnx]")
+    import onnxruntime
+
     return onnxruntime
 
 
@@ -99,8 +98,7 @@ def _open_session(path: Path) -> Any:
     try:  # from its bytes, so that it cannot name other files
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not an ONNX file that can be run: {reason[:200]}; export it again") from None
+        raise UserError(f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again") from None
 
 
 def _signature_of(session: Any, path: Path) -> Signature:

@@ -7,6 +7,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bcclone.drive.drive_settings import is_this_machine
@@ -41,7 +42,7 @@ def play(
     track = load_track(settings.track, settings.reverse)
     what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
     notify(f"loading {what}; on the first start it is compiled, which takes a minute")
-    policy = None if settings.model is None else _load_policy(settings)
+    policy = None if settings.model is None else _load_policy(settings.model, settings.preprocess)
     renderer = Renderer(settings.track, settings.conditions)
     world = PlayedWorld(renderer, track)
     world.frame()  # the first one may wait for the compiler
@@ -72,14 +73,13 @@ def play(
     return _result(session)
 
 
-def _load_policy(settings: PlaySettings) -> ModelPolicy:
+def _load_policy(model: Path, preprocess: str | None) -> ModelPolicy:
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as drive.py does; the other cores render
     from bcclone.model.policy import load_policy
 
-    assert settings.model is not None
-    return load_policy(settings.model, settings.preprocess)
+    return load_policy(model, preprocess)
 
 
 @contextmanager

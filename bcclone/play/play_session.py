@@ -14,10 +14,10 @@ from bcclone.drive.page.page_state import (
     PageFrame,
     PageSession,
     PageState,
-    PageWarning,
 )
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
+from bcclone.drive.stats import CountedWarning
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
 from bcclone.play.play_files import PlayedRow
 from bcclone.play.play_world import LapFigures, PlayedWorld, WorldPace
@@ -53,7 +53,7 @@ class PlayFigures:
     laps: LapFigures
     real_time_factor: float
     frames_per_second: float
-    warnings: tuple[PageWarning, ...]
+    warnings: tuple[CountedWarning, ...]
 
 
 class PlaySession(PageSession):
@@ -218,7 +218,7 @@ class PlaySession(PageSession):
             laps=world.laps(),
             real_time_factor=self._pace.factor,
             frames_per_second=self._pace.frames_per_second,
-            warnings=tuple(map(PageWarning, self._warnings(mode))),
+            warnings=tuple(map(CountedWarning, self._warnings(mode))),
         )
         return self.state_with(figures)
 

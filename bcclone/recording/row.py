@@ -59,6 +59,11 @@ class LogRow:
                 raise RowError(f"column {camera} names an image of the {named} camera")
 
 
+def image_stamp(time: datetime.datetime) -> str:
+    """Return a time as the names of images have it, in milliseconds: 2026_11_25_09_30_15_250."""
+    return f"{time:%Y_%m_%d_%H_%M_%S}_{time.microsecond // 1000:03d}"
+
+
 def camera_of(name: str) -> str | None:
     """Return the camera that an image's base name begins with, or None."""
     match = _NAME.match(name)

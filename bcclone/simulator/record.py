@@ -12,6 +12,7 @@ import numpy as np
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS, MPH
 from bcclone.recording.files import LOG_NAME
+from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
@@ -70,8 +71,7 @@ class RecordingWriter:
         the centre image just before the row is written, to write rows of the tables next to the log. Raises UserError
         if the disk refuses; the rows before are complete.
         """
-        clock = self._start + datetime.timedelta(milliseconds=round(seconds * 1000))
-        stamp = f"{clock:%Y_%m_%d_%H_%M_%S}_{clock.microsecond // 1000:03d}"
+        stamp = image_stamp(self._start + datetime.timedelta(milliseconds=round(seconds * 1000)))
         paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
         with self._undone_on_failure(list(paths.values())) as file:
             for camera, frame in frames.items():

@@ -144,13 +144,25 @@ def check_output(path: Path, force: bool, remedy: str = REMEDY) -> None:
 
     force: replace an existing file; remedy: what the user can do about an existing file, for the message.
     """
-    folder = path.absolute().parent
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file")
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a regular file; give the name of a file")
     if path.exists() and not force:
         raise UserError(f"{path} exists already; {remedy}")
+    _check_folder_of(path)
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise UserError if `path` is no empty folder, or cannot be made; call it before long work."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} exists already, and is not an empty folder; remove it, or name another -o")
+    _check_folder_of(path)
+
+
+def _check_folder_of(path: Path) -> None:
+    """Raise UserError if nothing can be written next to `path`."""
+    folder = path.absolute().parent
     if not folder.is_dir():
         raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another folder")
     if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):

@@ -1,6 +1,10 @@
 """Errors that the user can fix: what happened, where, what was expected and what to do."""
 
+import shlex
 from collections.abc import Iterable
+from importlib.util import find_spec
+
+_LONGEST_REASON = 200  # characters of an error of another package
 
 
 class UserError(Exception):
@@ -12,6 +16,27 @@ class UserError(Exception):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def require_package(module: str, needed_for: str, install: str) -> None:
+    """Raise UserError where an optional package is missing; imports nothing.
+
+    module: one that the caller imports afterwards; needed_for: the subject of the message; install: what pip installs.
+    """
+    try:
+        installed = find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that contains the module is missing
+        installed = False
+    if not installed:
+        package = module.partition(".")[0]
+        raise UserError(
+            f"{needed_for} needs the package {package}, which is missing: pip install {shlex.quote(install)}"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, at most 200 characters; the name of its class if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:

@@ -39,18 +39,28 @@ def available_memory(cgroup: Path = _CGROUP) -> float | None:
         sizes.append(psutil.virtual_memory().available)
     except ImportError:
         pass
-    limit, used = _read(cgroup / "memory.max").strip(), _read(cgroup / "memory.current").strip()
+    limit, used = read_text(cgroup / "memory.max").strip(), read_text(cgroup / "memory.current").strip()
     if limit.isdecimal() and used.isdecimal():
-        files = re.search(r"^inactive_file (\d+)$", _read(cgroup / "memory.stat"), re.MULTILINE)
+        files = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
         sizes.append(int(limit) - int(used) + (int(files[1]) if files else 0))  # cached files can be evicted
     return min(sizes, default=None)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file, "" if it cannot be read: only Linux has /proc."""
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def output_of(line: Sequence[str], seconds: float) -> str:
+    """Return what a program prints, "" if it cannot be started, fails or takes longer than some seconds."""
+    try:
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -82,14 +92,8 @@ def find_cards() -> list[Card]:
     if program is None:
         return []
     for names in (_CARD, _CARD[:-1]):
-        line = [program, f"--query-gpu={','.join(names)}", CSV_FORMAT]
-        try:
-            done = subprocess.run(
-                line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_SECONDS, check=True
-            )
-        except (OSError, subprocess.SubprocessError):
-            continue
-        return parse_cards(done.stdout.decode(errors="replace"), names)
+        if text := output_of([program, f"--query-gpu={','.join(names)}", CSV_FORMAT], _ANSWER_SECONDS):
+            return parse_cards(text, names)
     return []
 
 

@@ -103,19 +103,26 @@ def announce_network(model: keras.Model, data: TrainingData, settings: TrainSett
 
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
     """Return a copy of the network with the same weights, whose dropout layers have this rate, 0 to less than 1."""
-    copy = with_dropout_layers(model, lambda layer: layer.__class__.from_config(layer.get_config() | {"rate": rate}))
+
+    def with_rate(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        return layer.from_config(layer.get_config() | {"rate": rate}) if isinstance(layer, DROPOUT) else None
+
+    copy = with_layers(model, with_rate)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def with_dropout_layers(
-    model: keras.Model, replaced: Callable[[keras.layers.Layer], keras.layers.Layer]
+def with_layers(
+    model: keras.Model, replacement: Callable[[keras.layers.Layer], keras.layers.Layer | None]
 ) -> keras.Model:
-    """Return an untrained copy of the network with other dropout layers, in each frame of a window, too."""
+    """Return an untrained copy of the network with other layers, in each frame of a window, too.
+
+    replacement: returns the layer to use instead of a layer, None for one that stays.
+    """
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, DROPOUT):
-            return replaced(layer)
+        if (other := replacement(layer)) is not None:
+            return other
         if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
             return keras.layers.TimeDistributed(
                 keras.models.clone_model(layer.layer, clone_function=copied), name=layer.name

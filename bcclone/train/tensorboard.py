@@ -6,7 +6,7 @@ from typing import Self
 
 import tensorflow as tf
 
-from bcclone.system.errors import UserError
+from bcclone.system.errors import require_package
 from bcclone.train.history import EpochFigures
 
 
@@ -14,10 +14,7 @@ class TensorBoard:
     """Writes event files into a folder, until a write fails; raises UserError when the package is missing."""
 
     def __init__(self, folder: Path, notify: Callable[[str], None]) -> None:
-        try:
-            import tensorboard  # noqa: F401 TensorFlow writes through it
-        except ImportError:
-            raise UserError("--tensorboard needs a package that is missing: pip install tensorboard") from None
+        require_package("tensorboard", "--tensorboard", "tensorboard")
         self._writer, self._notify, self._failed = tf.summary.create_file_writer(str(folder)), notify, False
 
     def __enter__(self) -> Self:

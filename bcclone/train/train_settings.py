@@ -174,7 +174,7 @@ class LearningSettings:
     )
     dropout: float | None = setting(
         None,
-        "fraction of the features that each dropout layer leaves out in a training step; of GaussianDropout, its rate",
+        "rate of each dropout layer: the fraction of the features that it leaves out in a training step",
         shown="that of the network, 0.5 for those of bcclone",
         unit="FRACTION",
         minimum=0,

@@ -33,6 +33,11 @@ def telemetry(**changes):
     return json.loads(text.replace("IMAGE", IMAGE)) | changes
 
 
+def test_a_telemetry_has_finite_numbers():
+    with pytest.raises(ProtocolError, match="expected finite numbers"):
+        Telemetry(0.0, 0.0, float("nan"), JPEG)
+
+
 def test_telemetry_with_decimal_points_is_read():
     assert parse_telemetry(telemetry()) == TELEMETRY
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import PRESETS
+from tests.conftest import ROOT
 
 YUV = PRESETS["nvidia-66x200-yuv"]
 # a layer of each type, which takes images, windows of images, or windows of vectors, by its number of axes
@@ -77,8 +78,10 @@ def network(kinds, name):
     return model
 
 
-def test_there_is_an_example_of_every_type(kinds):
+def test_there_is_an_example_of_every_type_and_the_page_names_it(kinds):
     assert set(EXAMPLES) == set(kinds.KINDS)
+    page = (ROOT / "docs/reference/model-file.md").read_text(encoding="utf-8")
+    assert [name for name in kinds.KINDS if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -98,11 +101,19 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(kinds, name):
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_number_of_weights_is_known_before_they_are_allocated(kinds, name):
+    layer = network(kinds, name).layers[-3]
+    weights = sum(np.prod(weight.shape) for weight in layer.weights if "bias" not in weight.path)
+    assert weights <= kinds.KINDS[name].weights(layer, layer.input.shape[-1], layer.output.shape[1:])
+
+
 def changed(layer, shape, place):
     """Return where the output of a layer changes, bool, if its input changes at a place."""
-    before = np.random.default_rng(3).uniform(-1, 1, (1, *shape)).astype(np.float32)
+    random = np.random.default_rng(3)
+    before = random.uniform(-1, 1, (1, *shape)).astype(np.float32)
     after = before.copy()
-    after[place] += 0.5
+    after[place] += random.uniform(0.3, 0.6, after[place].shape)
     return np.abs(np.array(layer(after)) - np.array(layer(before))) > 1e-6
 
 
@@ -110,9 +121,11 @@ def test_a_layer_keeps_apart_the_pixels_that_its_row_says(kinds):
     names = [name for name, kind in kinds.KINDS.items() if kind.keeps_pixels]
     assert "Activation" in names
     for name in names:
-        where = changed(example(kinds, name), (6, 8, 3), np.s_[:, 2, 5])
-        assert where[:, 2, 5].any(), name
-        where[:, 2, 5] = False
+        of_windows = kinds.KINDS[name].axes == 5
+        shape, pixel = ((4, 6, 8, 3), np.s_[:, 1, 2, 5]) if of_windows else ((6, 8, 3), np.s_[:, 2, 5])
+        where = changed(example(kinds, name), shape, pixel)
+        assert where[pixel].any(), name
+        where[pixel] = False
         assert not where.any(), name
 
 

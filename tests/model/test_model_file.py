@@ -35,6 +35,12 @@ def test_names_dropout_and_normalisation_are_kept(load, untrained_model):
     assert len(loaded.trainable_weights) == len(made.trainable_weights)
 
 
+def test_a_path_may_be_a_text(load, untrained_model):
+    assert load(str(untrained_model)).preprocessing == load(untrained_model).preprocessing
+    with pytest.raises(UserError, match=r"none\.h5: no such model"):
+        load("none.h5")
+
+
 def images(count=4):
     return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
 

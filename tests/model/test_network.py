@@ -141,6 +141,16 @@ def test_a_network_of_ones_own_is_built_from_its_convolutions(build_network):
     assert maps_of(build_network(network=shallow)) == [(18, 31), (8, 15)]
 
 
+def test_an_architecture_that_cannot_be_built_is_refused_at_once():
+    for values, expected in (
+        ({"recurrent": "RNN"}, "GRU, LSTM"), ({"preset": "mine"}, "one of carnd"), ({"convolutions": ()}, "1 or more"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"wrong: .*expected {expected}"):
+            Architecture("wrong", "", **values)
+    with pytest.raises(ValueError, match="stride of 1 or more"):
+        Convolution(8, 5, 0)
+
+
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
 def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_network, name, parameters):
     short, long = build_network(seq_length=2, network=name), build_network(seq_length=5, network=name)

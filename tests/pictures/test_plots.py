@@ -39,6 +39,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.history import Epoch
 from tests.conftest import shared
+from tests.model.random_layers import random_layers
 
 BY_EPOCH = [Epoch(1, 0.5, 0.4, 0.3, 0.2, 1e-3), Epoch(2, 0.2, 0.2, 0.1, 0.1, 1e-3), Epoch(3, 0.1, 0.1, 0.1, 0.2, 1e-3)]
 
@@ -361,14 +362,15 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
     assert {layer.name for layer in model_file.model.layers} <= named
 
 
-@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianDropout"])
-def test_the_diagram_shows_the_rate_of_dropout_layers(model_file, kind):
-    from keras import Input, Sequential, layers
+def test_the_diagram_shows_the_rate_of_dropout_and_the_deviation_of_noise(model_file):
+    from keras import Input, Sequential
 
+    from bcclone.model.layer_kinds import DROPOUT
     from bcclone.pictures.plots.diagram import stages_of
 
-    (stage,) = stages_of(Sequential([Input((4, 5, 8)), getattr(layers, kind)(0.25)]))
-    assert stage.notes == ("dropout 0.25",)
+    for layer, shape in random_layers(0.25):
+        (stage,) = stages_of(Sequential([Input(shape), layer]))
+        assert stage.notes == ("dropout 0.25" if isinstance(layer, DROPOUT) else "noise 0.25",)
 
 
 def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):

@@ -13,6 +13,7 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
+from tests.model.random_layers import random_layers
 
 
 def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
@@ -85,13 +86,14 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model,
         assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
 
 
-@pytest.mark.parametrize("kind", ["Dropout", "SpatialDropout2D", "GaussianDropout"])
-def test_dropout_is_set_in_layers_of_every_kind(kind):
+def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
+    from bcclone.model.layer_kinds import DROPOUT, random_strength
     from bcclone.train.prepare import with_dropout_rate
 
-    network = keras.Sequential([keras.Input((4, 5, 8)), getattr(keras.layers, kind)(0.5)])
-    (layer,) = with_dropout_rate(network, 0.1).layers
-    assert (type(layer).__name__, layer.rate) == (kind, 0.1)
+    for before, shape in random_layers(0.5):
+        (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
+        assert type(layer) is type(before)
+        assert random_strength(layer) == (0.1 if isinstance(layer, DROPOUT) else 0.5)
 
 
 @pytest.mark.slow

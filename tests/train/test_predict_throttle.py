@@ -90,7 +90,7 @@ def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
     from bcclone.model.policy import load_policy
 
     speed = SpeedSettings(predicted_speed=True)
-    with pytest.raises(UserError, match="does not predict how fast to drive.*--predict throttle"):
+    with pytest.raises(UserError, match="predicted_speed.*--predict throttle"):
         Driver(load_policy(untrained_model), speed)
     Driver(load_policy(trained[0]), speed)
 

@@ -33,15 +33,6 @@ class PageContents:
 
 
 @dataclass(frozen=True)
-class PageWarning:
-    """A warning, how often it occurred, and when last, in seconds since the start; None: it holds now."""
-
-    text: str
-    count: int = 1
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
 class PageState:
     """What a page shows. figures: a dataclass with what the session adds; its fields stand beside the others in JSON.
 

@@ -15,13 +15,11 @@ from typing import Any
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
-from bcclone.system.errors import UserError
+from bcclone.system.errors import require_package
 from bcclone.system.settings import check_settings, setting
 
-try:
-    from gymnasium.envs.registration import register, registry
-except ImportError as error:
-    raise UserError(f"Gymnasium is not installed ({error}); install it with: pip install 'bcclone[gym]'") from None
+require_package("gymnasium", "an environment", "bcclone[gym]")
+from gymnasium.envs.registration import register, registry  # noqa: E402
 
 OBSERVATIONS = ("center", "left", "right", "segmentation", "depth")
 ACTIONS = ("steering", "steering-throttle")

@@ -17,7 +17,7 @@ from bcclone.lab.environment.episode import FARTHEST_M, Episode, Observation
 from bcclone.simulator.render import LABELS
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.errors import UserError
+from bcclone.system.errors import require_package
 
 _CONDITIONS = {each.name for each in fields(Conditions)}
 _LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
@@ -31,12 +31,9 @@ class Window:
     """
 
     def __init__(self, height: int, width: int) -> None:
-        try:
-            import pygame
-        except ImportError as error:
-            raise UserError(
-                f"render_mode human needs pygame ({error}); install it with: pip install 'bcclone[gym]'"
-            ) from None
+        require_package("pygame", "render_mode human", "bcclone[gym]")
+        import pygame
+
         self._pygame: Any = pygame
         self._surface: Any = None
         scale = max(_LEAST_WIDTH_PX // width, 1)

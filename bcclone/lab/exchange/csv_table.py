@@ -93,6 +93,7 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
             speed_mph=_number(filled, "speed_mph", 0.0),
             driven=driven,
             point=_point(filled, track) if track else None,
+            place=f"{path}: line {line}",
         )
     except KeyError as error:
         raise UserError(f"{path}: line {line}: {error} is empty; fill it in, or remove the line") from None

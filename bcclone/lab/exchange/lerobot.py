@@ -17,7 +17,7 @@ from bcclone.lab.exchange.rows import ACTIONS, NUMBERS, ExchangedRow, Source, su
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import TracePoint
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, require_package
 
 INFO = "meta/info.json"
 _DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -35,11 +35,10 @@ _ROWS_AT_ONCE = 256
 
 def load_pyarrow() -> tuple[Any, Any]:
     """Return the modules pyarrow and pyarrow.parquet; raises UserError if pyarrow is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError("LeRobot's format needs pyarrow: pip install 'bcclone[export]'") from None
+    require_package("pyarrow", "LeRobot's format", "bcclone[export]")
+    import pyarrow
+    import pyarrow.parquet
+
     return pyarrow, pyarrow.parquet
 
 
@@ -220,7 +219,8 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
         raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
     for path in paths:
         try:
-            yield from (_row(record, columns) for record in _records_of(path, parquet))
+            records = enumerate(_records_of(path, parquet), start=1)
+            yield from (_row(record, columns, f"{path}: row {number}") for number, record in records)
         except (OSError, KeyError, TypeError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
             reason = f"no column {error}" if isinstance(error, KeyError) else str(error).splitlines()[0][:200]
             raise UserError(f"{path}: cannot be read: {reason}; download the data set again") from None
@@ -273,7 +273,7 @@ def _flat_names(names: Any) -> list[str]:
     return [str(name) for name in names or ()]
 
 
-def _row(record: Mapping[str, Any], columns: Mapping[str, Any]) -> ExchangedRow:
+def _row(record: Mapping[str, Any], columns: Mapping[str, Any], place: str) -> ExchangedRow:
     def number(name: str) -> float:
         column, place = columns["numbers"].get(name, ("", 0))
         value = record[column] if column else 0.0
@@ -293,4 +293,5 @@ def _row(record: Mapping[str, Any], columns: Mapping[str, Any]) -> ExchangedRow:
         speed_mph=number("speed_mph"),
         driven=DrivenRow(driver, record["take_over"] or None) if driver else None,
         point=TracePoint(record["position"][0], track, *record["position"][1:]) if track else None,
+        place=place,
     )

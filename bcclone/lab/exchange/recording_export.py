@@ -82,8 +82,5 @@ def _check_output(settings: ExportSettings) -> None:
         if output.suffix not in (".hdf5", ".h5"):
             raise UserError(f"{output}: robomimic's data sets are HDF5 files; name an -o that ends in .hdf5")
         atomic.check_output(output, False, "remove it, or name another -o")
-        return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists already; remove it, or name another -o")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"{output}: the folder {output.absolute().parent} does not exist; make it first")
+    else:
+        atomic.check_new_folder(output)

@@ -18,7 +18,7 @@ from bcclone.lab.exchange.rows import ExchangedRow, decode
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.row import CAMERAS, LogRow, RowError
+from bcclone.recording.row import CAMERAS, LogRow, RowError, image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
@@ -75,7 +75,7 @@ class RecordingFolder:
             center, left, right = (names.get(camera, "") for camera in CAMERAS)
             LogRow(self.written.rows + 1, row.time_ms, center, left, right, *row.numbers)
         except RowError as error:
-            raise UserError(f"row {self.written.rows + 1}: {error}; correct it in the source") from None
+            raise UserError(f"{row.place}: {error}; correct it in the source") from None
         for camera, name in names.items():
             (self._images / name).write_bytes(images[camera])
         self._write_tables(names["center"], row)
@@ -87,10 +87,10 @@ class RecordingFolder:
 
     def _check(self, row: ExchangedRow) -> None:
         if "center" not in row.images:
-            raise UserError(f"row {self.written.rows + 1}: it has no image of the center camera; remove the row")
+            raise UserError(f"{row.place}: it has no image of the center camera; remove the row")
         if not 0 <= row.time_ms < _LAST_MS:
             raise UserError(
-                f"row {self.written.rows + 1}: its time is {row.time_ms} ms, expected milliseconds since 1970, "
+                f"{row.place}: its time is {row.time_ms} ms, expected milliseconds since 1970, "
                 f"before the year {_LAST.year}; correct it in the source"
             )
 
@@ -104,7 +104,7 @@ class RecordingFolder:
         try:
             frame = decode(image)
         except BadImage as error:
-            raise UserError(f"row {self.written.rows + 1}: its image cannot be read: {error}; remove the row") from None
+            raise UserError(f"{row.place}: its image cannot be read: {error}; remove the row") from None
         self.written.converted += 1
         size = (FRAME_WIDTH, FRAME_HEIGHT)
         return encode_jpeg(np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8))
@@ -113,8 +113,7 @@ class RecordingFolder:
         """Return the time for the names of a row; another image of the same millisecond gets a later one."""
         content = hash(center)
         while True:
-            taken = _EPOCH + timedelta(milliseconds=time_ms)
-            stamp = f"{taken:%Y_%m_%d_%H_%M_%S}_{taken.microsecond // 1000:03d}"
+            stamp = image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
             if self._names.setdefault(stamp, content) == content:
                 return stamp
             time_ms += 1
@@ -177,18 +176,12 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} is not an empty folder; name another -o")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"{output}: the folder {output.absolute().parent} does not exist; make it first")
+    atomic.check_new_folder(output)
     format = settings.format or _format_of(source)
     with atomic.replacing_folder(output) as folder:
-        try:
-            written = write_recordings(_READERS[format](source), folder)
-        except UserError as error:
-            raise UserError(str(error) if str(source) in str(error) else f"{source}: {error}") from None
+        written = write_recordings(_READERS[format](source), folder)
         if not written:
-            raise UserError(f"{source}: it has no rows")
+            raise UserError(f"{source}: it has no rows; name a source that has some")
         if len(written) == 1:
             for path in (folder / "1").iterdir():
                 path.rename(folder / path.name)

@@ -144,6 +144,7 @@ def _row(path: Path, number: int, line: str, deleted: set[int], has_drivers: boo
             driven=_driven(record) if has_drivers or record.get("user/mode", "user") != "user" else None,
             point=_point(record),
             deleted=record.get("_index") in deleted,
+            place=f"{path}: record {number}",
         )
     except OSError as error:
         raise UserError(f"{path}: record {number}: {error.filename}: {error.strerror}; restore the file") from None

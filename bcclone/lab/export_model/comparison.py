@@ -17,7 +17,7 @@ from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, STEERING, OnnxModel, Signature
 from bcclone.model.recurrent import steps_of
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 TOLERANCE = 1e-5  # of the steering, which is -1 to 1
 Inputs = Mapping[str, Any]
@@ -71,8 +71,9 @@ def check_answers(path: Path, settings: ExportModelSettings, file: ModelFile, fr
     try:
         difference = difference_of(path, settings.to, file, frames)
     except Exception as error:  # of the runtime, for what the converter wrote wrongly
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{settings.path}: not written, because it cannot be run: {reason[:200]}; {remedy}") from None
+        raise UserError(
+            f"{settings.path}: not written, because it cannot be run: {first_line(error)}; {remedy}"
+        ) from None
     if not difference <= TOLERANCE:
         raise UserError(
             f"{settings.path}: not written, because its answers and the answers of {settings.model} "

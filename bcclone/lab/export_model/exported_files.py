@@ -19,7 +19,7 @@ from bcclone.lab.export_model.export_settings import LITERT, ONNX
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, SEQ_LENGTH, STEERING, Signature
 from bcclone.model.recurrent import steps_of
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
 _DRIVES = "drives"  # the name of the first axis
@@ -53,9 +53,8 @@ def _onnx_content(file: ModelFile, signature: Signature) -> bytes:
         )
         onnx.checker.check_model(model, full_check=True)  # what tf2onnx does not know, it leaves in the graph
     except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"this network cannot be written as ONNX: {reason[:200]}; export with --to saved-model or --to litert"
+            f"this network cannot be written as ONNX: {first_line(error)}; export with --to saved-model or --to litert"
         ) from None
     for each in (*model.graph.input, *model.graph.output):
         each.type.tensor_type.shape.dim[0].dim_param = _DRIVES

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from bcclone.lab.export_model.export_settings import FORMATS, LITERT, ONNX, SAVED_MODEL, ExportModelSettings
 from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.system import atomic
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, require_package
 
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
@@ -75,15 +74,8 @@ def _check_packages(kind: str) -> None:
     """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
         load_onnxruntime()
-    if kind in _WRITERS and not _is_installed(_WRITERS[kind]):
-        raise UserError(f"{kind} files need another package: pip install 'bcclone[{kind}]'")
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that contains it is missing
-        return False
+    if kind in _WRITERS:
+        require_package(_WRITERS[kind], f"--to {kind}", f"bcclone[{kind}]")
 
 
 def _check_output(settings: ExportModelSettings) -> None:

@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
-from bcclone.model.layer_kinds import DROPOUT
+from bcclone.lab.monitor.scorer import (
+    Arrays,
+    FitInputs,
+    Scorer,
+    UnsuitableNetwork,
+    compiled_scorer,
+    single_frame_layers,
+)
+from bcclone.model.layer_kinds import random_strength
 from bcclone.model.model_file import ModelFile
-from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
 
@@ -23,7 +29,7 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
 
 
 def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
-    """Return the scorer of a network with dropout; raises UserError for one without."""
+    """Return the scorer of a network with dropout; raises UnsuitableNetwork for one without."""
     chain, first, passes = single_frame_layers(model, "dropout"), _first_dropout(model), int(arrays["passes"])
     dtype = model.model.inputs[0].dtype
 
@@ -33,7 +39,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
             values = layer(values, training=False)
         values = tf.repeat(values, passes, axis=0)
         for layer in chain[first:]:
-            values = layer(values, training=isinstance(layer, DROPOUT))
+            values = layer(values, training=random_strength(layer) is not None)
         return tf.math.reduce_std(tf.reshape(tf.cast(values[:, 0], tf.float32), (-1, passes)), axis=1)
 
     return compiled_scorer(model, deviation)
@@ -42,6 +48,6 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
 def _first_dropout(model: ModelFile) -> int:
     """Return the index of the first layer with dropout."""
     for index, layer in enumerate(single_frame_layers(model, "dropout")):
-        if isinstance(layer, DROPOUT) and layer.rate > 0:
+        if random_strength(layer):
             return index
-    raise UserError("this network has no dropout layer; choose another --kind, such as ensemble")
+    raise UnsuitableNetwork("it has no layer of dropout or noise; choose another --kind, such as ensemble")

@@ -17,10 +17,16 @@ from keras import layers
 
 from bcclone.dataset.images import Image
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer, single_frame_layers
+from bcclone.lab.monitor.scorer import (
+    Arrays,
+    FitInputs,
+    Scorer,
+    UnsuitableNetwork,
+    compiled_scorer,
+    single_frame_layers,
+)
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array, FloatArray
-from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
 _BATCH_SIZE = 64
@@ -67,7 +73,7 @@ def _features_of(model: ModelFile) -> Any:
     chain, dtype = single_frame_layers(model, "features"), model.model.inputs[0].dtype
     dense = [index for index, layer in enumerate(chain) if isinstance(layer, layers.Dense)]
     if not any(isinstance(layer, layers.Conv2D) for layer in chain) or len(dense) < 2:
-        raise UserError(
+        raise UnsuitableNetwork(
             "a monitor of kind features needs a network of convolutions and two dense layers or more; choose another "
             "--kind, such as ensemble"
         )

@@ -11,7 +11,7 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
 from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
-from bcclone.lab.monitor.scorer import FitInputs, Scorer
+from bcclone.lab.monitor.scorer import FitInputs, Scorer, UnsuitableNetwork
 from bcclone.model.model_file import load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
@@ -46,9 +46,15 @@ def fit(
     inputs = FitInputs(load_model_file(Path(model)), Path(store), settings)
     _check_preprocessing(inputs, Path(model))
     kind = KINDS[settings.kind]
-    arrays = kind.learn(inputs, notify)
+    try:
+        arrays = kind.learn(inputs, notify)
+    except UnsuitableNetwork as error:
+        raise UserError(f"{model}: {error}") from None
     scores = nominal_scores(kind.make_scorer(inputs.model, arrays), _nominal_drives(inputs))
-    gamma = GammaFit.of(scores)
+    try:
+        gamma = GammaFit.of(scores)
+    except ValueError as error:
+        raise UserError(f"{', '.join(settings.nominal) or store}: {error}") from None
     threshold = gamma.threshold(settings.false_alarms)
     notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
     info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))

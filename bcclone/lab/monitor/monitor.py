@@ -5,7 +5,7 @@ SelfOracle: A. Stocco, M. Weiss, M. Calzana and P. Tonella, "Misbehaviour predic
 ICSE 2020, https://arxiv.org/abs/1910.04443, section 3.4.
 
 A monitor file is a NumPy archive (.npz) of plain arrays: `monitor`, a JSON text with the kind, the model's SHA-256, the
-gamma distribution and the threshold, and the arrays of the kind under `learned/`. It is read without pickle.
+gamma distribution and the threshold, and the arrays of the kind under `arrays/`. It is read without pickle.
 """
 
 import io
@@ -26,13 +26,13 @@ from bcclone.lab.monitor.scorer import Arrays, Kind
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json, to_json
 
 # name of a kind -> its module
 KINDS = {"ensemble": cast(Kind, ensemble), "dropout": cast(Kind, dropout), "features": cast(Kind, features)}
 _VERSION = 1
-_TEXT, _LEARNED = "monitor", "learned/"
+_TEXT, _ARRAYS = "monitor", "arrays/"
 _LARGEST_FILE = 1 << 28  # bytes, unpacked
 _LONGEST_TEXT = 1 << 16
 _ZIP = b"PK"  # the first bytes of a monitor's file
@@ -53,10 +53,10 @@ class GammaFit:
 
     @classmethod
     def of(cls, scores: FloatArray) -> Self:
-        """Fit to scores, (n,), by greatest likelihood; raises UserError for too few or equal ones."""
+        """Fit to scores, (n,), by greatest likelihood; raises ValueError for too few or equal ones."""
         usable = scores[np.isfinite(scores) & (scores > 0)]
         if len(usable) < _FEWEST or np.ptp(usable) == 0:
-            raise UserError(
+            raise ValueError(
                 f"{len(usable)} usable scores of undisturbed driving, expected {_FEWEST} or more that differ; "
                 "give more frames to fit the monitor on"
             )
@@ -124,7 +124,7 @@ def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
     """Write a monitor file, completely or not at all."""
     content = io.BytesIO()
     text = np.frombuffer(json.dumps({"version": _VERSION} | to_json(info)).encode(), np.uint8)
-    named: dict[str, Any] = {_TEXT: text, **{_LEARNED + name: array for name, array in arrays.items()}}
+    named: dict[str, Any] = {_TEXT: text, **{_ARRAYS + name: array for name, array in arrays.items()}}
     np.savez_compressed(content, **named)
     write_bytes(path, content.getbuffer())
 
@@ -162,7 +162,7 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
         info = _info(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
     except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from None
-    return info, {name.removeprefix(_LEARNED): array for name, array in arrays.items() if name != _TEXT}
+    return info, {name.removeprefix(_ARRAYS): array for name, array in arrays.items() if name != _TEXT}
 
 
 def _info(text: str) -> MonitorInfo:
@@ -174,5 +174,4 @@ def _info(text: str) -> MonitorInfo:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserError(f"{path}: not a complete monitor file: {reason[:200]}; {_FIT.format(path=path)}")
+    return UserError(f"{path}: not a complete monitor file: {first_line(error)}; {_FIT.format(path=path)}")

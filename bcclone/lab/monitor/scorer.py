@@ -12,10 +12,13 @@ from bcclone.dataset.images import Image
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
 Arrays = Mapping[str, Any]  # name -> NumPy array
+
+
+class UnsuitableNetwork(ValueError):
+    """A network that a kind of monitor cannot score; the text is the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class Kind(Protocol):
     """A way to score: a module with these two functions."""
 
     def learn(self, inputs: FitInputs, notify: Notify) -> Arrays:
-        """Return all that the scores need besides the model itself; raises UserError."""
+        """Return all that the scores need besides the model itself; raises UnsuitableNetwork and UserError."""
 
     def make_scorer(self, model: ModelFile, arrays: Arrays) -> Scorer:
-        """Return the scorer; raises UserError for a model of another form, ValueError or KeyError for other arrays."""
+        """Return the scorer; raises UnsuitableNetwork, and ValueError or KeyError for arrays of another kind."""
 
 
 def compiled_scorer(model: ModelFile, compute: Callable[[Any], Any]) -> Scorer:
@@ -49,9 +52,9 @@ def compiled_scorer(model: ModelFile, compute: Callable[[Any], Any]) -> Scorer:
 
 
 def single_frame_layers(model: ModelFile, kind: str) -> list[Any]:
-    """Return the layers of a network of single frames; raises UserError for one of windows. kind: of the monitor."""
+    """Return the layers of a network of single frames; raises UnsuitableNetwork. kind: of the monitor."""
     if model.seq_length > 1:
-        raise UserError(
+        raise UnsuitableNetwork(
             f"a monitor of kind {kind} needs a network of single frames, this one takes windows of "
             f"{model.seq_length}; choose --kind ensemble"
         )

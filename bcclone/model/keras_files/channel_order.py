@@ -13,6 +13,7 @@ from bcclone.model.keras_files.tree import Leaf
 from bcclone.system.arrays import Float32Array
 
 _FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
+_CONVOLUTIONS = ("Conv2D", "Convolution2D")  # whose kernels can be reordered and rotated
 _CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}
 
 
@@ -63,7 +64,7 @@ def flattens_channels_first(config: Mapping[str, Any]) -> bool:
 
 def check_mirrored(leaf: Leaf) -> None:
     """Refuse layers whose Theano version differs in more than mirrored kernels."""
-    if leaf.kind in ("Conv3D", "SeparableConv2D", "SeparableConvolution2D", "DepthwiseConv2D"):
+    if leaf.kind not in _CONVOLUTIONS and not leaf.config.keys().isdisjoint(("kernel_size", "nb_row")):
         raise UnsupportedModel(f"{leaf}: was trained with Theano, which is not supported for this type")
     if leaf.config.get("border_mode", leaf.config.get("padding")) != "same":
         return
@@ -78,7 +79,7 @@ def in_tensorflow_order(
 ) -> list[Float32Array]:
     """Return the arrays of a layer as TensorFlow has them: kernels (rows, columns, channels, filters), not mirrored."""
     ordered = list(arrays)
-    if leaf.kind not in ("Conv2D", "Convolution2D") or not ordered or ordered[0].ndim != 4:
+    if leaf.kind not in _CONVOLUTIONS or not ordered or ordered[0].ndim != 4:
         return ordered
     if channels_first and "nb_filter" in leaf.config:  # Keras 1; later ones always have rows and columns first
         ordered[0] = ordered[0].transpose(2, 3, 1, 0)

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,7 +174,7 @@ class _Builder:
         extents = [extent or 0 for extent in output[1:]]
         if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
             raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
-        weights = _estimate_weights(layer, self.shape[-1] or 0, extents)
+        weights = KINDS[type(layer).__name__].weights(layer, self.shape[-1] or 0, extents)
         self._weights += weights
         steps = (self.shape[1] or 1) if isinstance(layer, RECURRENT) else math.prod(extents[:-1])
         self._products += weights * steps * self._frames
@@ -218,26 +218,3 @@ def _rebuild_layer(
     layer = (keras.layers.Rescaling if is_affine else kind.type)(**keywords, name=name)
     layer.trainable = config.get("trainable", True) is not False
     return layer
-
-
-def _estimate_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
-    """Estimate the number of weights of a layer, without biases, before it allocates any.
-
-    channels: of its input; extents: of its output, without the batch.
-    """
-    count = 0
-    if isinstance(layer, keras.layers.SeparableConv2D):
-        count = channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
-    elif isinstance(layer, keras.layers.DepthwiseConv2D):
-        count = channels * layer.depth_multiplier * math.prod(layer.kernel_size)
-    elif isinstance(layer, keras.layers.Conv2D | keras.layers.Conv3D):
-        count = math.prod(layer.kernel_size) * channels * layer.filters // layer.groups
-    elif isinstance(layer, keras.layers.Dense):
-        count = channels * layer.units
-    elif isinstance(layer, RECURRENT):
-        count = 4 * layer.units * (channels + layer.units)
-    elif isinstance(layer, keras.layers.PReLU):
-        count = math.prod(extents)
-    elif isinstance(layer, keras.layers.BatchNormalization):
-        count = 4 * channels
-    return count

@@ -23,6 +23,7 @@ import numpy as np
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.hdf5 import MOST_NUMBERS, NamedArray, Weights, read_archive, read_layers, read_texts
 from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import first_line
 from bcclone.system.file_kinds import HDF5
 
 _WALL_SECONDS = 60.0  # for a disk that does not respond; the processor time of the process is limited to much less
@@ -118,8 +119,9 @@ def main(path: Path) -> None:
     except UnsupportedModel as error:
         _send({"refused": str(error)}, {})
     except Exception as error:  # damaged files cause all kinds in h5py and zipfile
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        _send({"refused": f"not a complete model file: {reason[:200]}; save it again, or train the model again"}, {})
+        _send(
+            {"refused": f"not a complete model file: {first_line(error)}; save it again, or train the model again"}, {}
+        )
     else:
         _send({"texts": texts}, weights)
 

@@ -11,7 +11,7 @@ from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
-from bcclone.model.layer_kinds import DROPOUT, keeps_pixels
+from bcclone.model.layer_kinds import DROPOUT, keeps_pixels, random_strength
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, new_figure, save
 from bcclone.pictures.plots.subject import Subject
 
@@ -62,7 +62,8 @@ def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, tuple[int | No
 
 
 def _note(layer: keras.Layer) -> str:
-    return f"dropout {layer.rate:g}" if isinstance(layer, DROPOUT) else layer.name
+    strength = random_strength(layer)
+    return layer.name if strength is None else f"{'dropout' if isinstance(layer, DROPOUT) else 'noise'} {strength:g}"
 
 
 def _detail(layer: keras.Layer) -> str:

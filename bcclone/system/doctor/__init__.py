@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.system.doctor.accelerator import check_cards, check_devices, check_driver, find_driver, installed_cudnn
-from bcclone.system.doctor.check import Check, read_text
+from bcclone.system.doctor.check import Check
 from bcclone.system.doctor.machine import (
     check_cores,
     check_ffmpeg,
@@ -21,7 +21,7 @@ from bcclone.system.doctor.machine import (
     check_test_tools,
 )
 from bcclone.system.doctor.packages import check_declared_packages, check_python
-from bcclone.system.hardware import available_memory, find_cards, usable_cores
+from bcclone.system.hardware import available_memory, find_cards, read_text, usable_cores
 from bcclone.system.settings import SIMULATOR_PORT, check_settings, setting
 
 __all__ = ["Check", "DoctorSettings", "Examination", "examine"]

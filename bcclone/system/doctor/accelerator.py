@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bcclone.system.doctor.check import Check, read_text
+from bcclone.system.doctor.check import Check
 from bcclone.system.doctor.packages import REINSTALL, check_packages
-from bcclone.system.hardware import Card, find_cards
+from bcclone.system.hardware import Card, find_cards, read_text
 
 Capability = tuple[int, int]
 

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bcclone.system.doctor.check import Check, State, output_of
+from bcclone.system.doctor.check import Check, State
+from bcclone.system.hardware import output_of
 from bcclone.system.settings import SIMULATOR_PORT
 
 _FFMPEG_SECONDS = 1.0

@@ -7,7 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.system.doctor.check import Check, read_text
+from bcclone.system.doctor.check import Check
+from bcclone.system.hardware import read_text
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

@@ -161,11 +161,21 @@ def spoil(path, old, new):
             '"user/angle": "left"',
             "record 2: user/angle is 'left', expected a number; correct the record",
         ),
-        ("catalog_0.catalog", '"user/angle": 0.2', '"user/angle": 7', "row 3: steering is 7, expected -1 to 1"),
+        (
+            "catalog_0.catalog",
+            '"user/angle": 0.2',
+            '"user/angle": 7',
+            "record 3: steering is 7, expected -1 to 1",
+        ),
         ("catalog_0.catalog", "3_cam", "9_cam", "record 4: .*9_cam_image_array_.jpg: No such file"),
-        ("catalog_0.catalog", "cam/image_array", "cam/depth", "row 1: it has no image of the center camera"),
-        ("catalog_0.catalog", ": 1767225600000", ": 1e20", "row 1: its time is 100000000000000000000 ms, expected"),
-        ("catalog_0.catalog", ": 1767225600000", ": -1", "row 1: its time is -1 ms, expected milliseconds since 1970"),
+        ("catalog_0.catalog", "cam/image_array", "cam/depth", "record 1: it has no image of the center camera"),
+        ("catalog_0.catalog", ": 1767225600000", ": 1e20", "record 1: its time is 100000000000000000000 ms"),
+        (
+            "catalog_0.catalog",
+            ": 1767225600000",
+            ": -1",
+            "record 1: its time is -1 ms, expected millisec",
+        ),
     ],
 )
 def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, words):
@@ -195,7 +205,7 @@ def test_a_wrong_table_is_refused_by_file_and_line(tmp_path, old, new, words):
 
 def test_a_picture_that_is_none_is_refused_by_its_row(tmp_path):
     (make_tub(tmp_path / "tub") / "images" / "1_cam_image_array_.jpg").write_bytes(b"none")
-    with pytest.raises(UserError, match="tub: row 2: its image cannot be read"):
+    with pytest.raises(UserError, match=r"catalog_0\.catalog: record 2: its image cannot be read"):
         imported(tmp_path / "tub", tmp_path / "out")
 
 
@@ -207,7 +217,7 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
         imported(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(UserError, match="a driving_log.csv needs no import"):
         imported(make_driven(tmp_path / "lake") / "driving_log.csv", tmp_path / "out")
-    with pytest.raises(UserError, match="lake is not an empty folder"):
+    with pytest.raises(UserError, match="lake exists already, and is not an empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
     with pytest.raises(UserError, match="does not exist; make it first"):
         imported(tmp_path / "tub", tmp_path / "nowhere" / "out")

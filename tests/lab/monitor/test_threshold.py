@@ -6,7 +6,6 @@ from scipy.stats import gamma
 
 from bcclone.lab.monitor.fitting import moving_average
 from bcclone.lab.monitor.monitor import GammaFit
-from bcclone.system.errors import UserError
 
 
 @pytest.mark.parametrize("false_alarms", [0.01, 0.05, 0.2])
@@ -18,7 +17,7 @@ def test_the_threshold_is_exceeded_by_the_chosen_fraction_of_nominal_scores(fals
 
 @pytest.mark.parametrize("scores", [np.full(100, 0.5), np.zeros(100), np.arange(9.0), np.full(50, np.nan)])
 def test_scores_that_no_distribution_fits_are_refused(scores):
-    with pytest.raises(UserError, match="give more frames"):
+    with pytest.raises(ValueError, match="give more frames"):
         GammaFit.of(scores)
 
 
