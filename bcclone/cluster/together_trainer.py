@@ -14,11 +14,10 @@ from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
-from bcclone.train.loop import Pace, Trainer, samples_of
+from bcclone.train.loop import Moment, Pace, Trainer, samples_of
 from bcclone.train.losses import losses_of, sums_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_state import TrainingState
 
 _STEPS_BETWEEN_DECISIONS = 20
 
@@ -114,20 +113,21 @@ class JointPace(Pace):
     weights_digest: of this worker's weights, which must be equal on all workers after each epoch.
     """
 
-    def __init__(self, interrupts: Interrupts, group: WorkerGroup, weights_digest: Callable[[], str]) -> None:
-        super().__init__(interrupts)
-        self._group, self._weights_digest = group, weights_digest
+    def __init__(
+        self, interrupts: Interrupts, elapsed: float, group: WorkerGroup, weights_digest: Callable[[], str]
+    ) -> None:
+        super().__init__(interrupts, elapsed)
+        self._group, self._weights_digest, self._agreed = group, weights_digest, Moment(elapsed, must_stop=False)
 
-    def update(self, state: TrainingState, is_epoch_end: bool = False) -> None:
-        """Agree every few steps and around each epoch; in between the state keeps its seconds."""
-        if not is_epoch_end and state.step % _STEPS_BETWEEN_DECISIONS:
-            return
-        super().update(state)
-        own = [state.elapsed if self._group.is_chief else 0.0, self.must_stop]
-        state.elapsed, stops = self._group.sum(np.array(own)).tolist()
-        self.must_stop = bool(stops)
+    def moment(self, step: int, is_epoch_end: bool = False) -> Moment:
+        """Return the moment on which the workers agree every few steps and around each epoch."""
+        if is_epoch_end or step % _STEPS_BETWEEN_DECISIONS == 0:
+            own = super().moment(step)
+            shared = self._group.sum(np.array([own.elapsed if self._group.is_chief else 0.0, own.must_stop]))
+            self._agreed = Moment(float(shared[0]), bool(shared[1]))
         if is_epoch_end:
             self._group.check_agreement({"weights": self._weights_digest()})
+        return self._agreed
 
 
 def make_together_trainer(

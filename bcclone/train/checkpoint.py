@@ -1,4 +1,4 @@
-"""Save and restore the state of a training at any step, exactly.
+"""A training at any step -> checkpoint files -> the same training, exactly.
 
 A checkpoint holds everything that later steps depend on: the weights, the state of the dropout layers' random
 generators, the optimizer's moments, the sums of the epoch's losses, the training state and the model file so far.
@@ -7,6 +7,7 @@ The order of the samples follows from seed and epoch. The last two checkpoints a
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,32 +114,38 @@ def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
 
 
 class Checkpointing:
-    """Restores a training from its newest checkpoint, and saves its state and its model from then on."""
+    """Restores a training from its newest checkpoint, and saves its state and its model from then on.
+
+    model: the model file so far, empty before the first epoch is complete.
+    """
 
     def __init__(
         self, trainer: TrainedNetwork, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
     ) -> None:
-        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
         self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings
         self._notify, self._checkpoints = notify, Checkpoints(folder.checkpoints)
-        self.state, self.model = self._checkpoints.load(trainer, notify)
-        self._step, self._elapsed = self.state.step, self.state.elapsed
-        self._model_is_written = not self.model  # a killed training may have left a newer one
+        self._saved, self.model, self._model_is_written = TrainingState(), b"", True
 
     @property
     def path(self) -> Path:
         """Return the path of the model so far, which exists once an epoch is complete."""
         return self._folder.model
 
-    def is_due(self) -> bool:
-        """Return whether a checkpoint is due by steps or minutes."""
-        steps, minutes = self._settings.checkpoint_steps, self._settings.checkpoint_minutes
-        by_steps = bool(steps) and self.state.step - self._step >= steps
-        return by_steps or bool(minutes) and self.state.elapsed - self._elapsed >= minutes * 60
+    def restore(self) -> TrainingState:
+        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
+        self._saved, self.model = self._checkpoints.load(self._trainer, self._notify)
+        self._model_is_written = not self.model  # a killed training may have left a newer one
+        return self._saved
 
-    def take_model(self) -> None:
+    def is_due(self, state: TrainingState) -> bool:
+        """Return whether a checkpoint is due by steps or minutes since the last one."""
+        steps, minutes = self._settings.checkpoint_steps, self._settings.checkpoint_minutes
+        by_steps = bool(steps) and state.step - self._saved.step >= steps
+        return by_steps or bool(minutes) and state.elapsed - self._saved.elapsed >= minutes * 60
+
+    def take_model(self, state: TrainingState) -> None:
         """Use the current weights, of the last epoch, for the model."""
-        last, data = self.state.history[-1], self._data
+        last, data = state.history[-1], self._data
         described = {
             "settings": values_of(self._settings, DECIDE_WEIGHTS),
             "samples": asdict(data.sample_settings),
@@ -149,25 +156,22 @@ class Checkpointing:
         self.model = model_content(self._trainer.export(), data.preprocessing, described)
         self._model_is_written = False
 
-    def save(self) -> None:
+    def save(self, state: TrainingState) -> None:
         """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
-        self._step, self._elapsed = self.state.step, self.state.elapsed
-        for write in (self._write_model, self._write_checkpoint, self._write_history):
-            try:
-                write()
-            except OSError as error:
-                self._notify(
-                    f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
-                    "training continues, and the earlier files are unchanged"
-                )
-
-    def _write_model(self) -> None:
+        self._saved = state
         if not self._model_is_written:
-            write_bytes(self._folder.model, self.model)
-            self._model_is_written = True
+            self._model_is_written = self._try(lambda: write_bytes(self._folder.model, self.model))
+        self._try(lambda: self._checkpoints.save(self._trainer, state, self.model))
+        self._try(lambda: self._folder.write_history(history_csv(state.history)))
 
-    def _write_checkpoint(self) -> None:
-        self._checkpoints.save(self._trainer, self.state, self.model)
-
-    def _write_history(self) -> None:
-        self._folder.write_history(history_csv(self.state.history))
+    def _try(self, write: Callable[[], object]) -> bool:
+        """Return whether the file was written; notify otherwise."""
+        try:
+            write()
+        except OSError as error:
+            self._notify(
+                f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
+                "training continues, and the earlier files are unchanged"
+            )
+            return False
+        return True

@@ -1,10 +1,10 @@
-"""Train step by step and epoch by epoch, from the newest checkpoint on; resumable at any step."""
+"""A trainer, samples and a run folder -> the trained epochs, step by step from the newest checkpoint on."""
 
 import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -18,7 +18,7 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
-from bcclone.system.progress import ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
 from bcclone.train.history import EpochFigures
 from bcclone.train.losses import Totals, label_weights, losses_of, sums_of
@@ -126,26 +126,31 @@ def samples_of(batch: Batch) -> tuple[Any, ...]:
     return (*samples, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a training. elapsed: its seconds so far, before a resume, too; must_stop: it was asked to stop."""
+
+    elapsed: float
+    must_stop: bool
+
+
 class Pace:
-    """Counts the seconds of a training, and tells whether it was asked to stop."""
+    """Tells the time of a training, and whether it was asked to stop. elapsed: seconds before a resume."""
 
-    def __init__(self, interrupts: Interrupts) -> None:
-        self._interrupts, self._clock = interrupts, time.monotonic()
-        self.must_stop = False
+    def __init__(self, interrupts: Interrupts, elapsed: float) -> None:
+        self._interrupts, self._start = interrupts, time.monotonic() - elapsed
 
-    def update(self, state: TrainingState, is_epoch_end: bool = False) -> None:
-        """Bring must_stop and the seconds of the state up to date; called after each step, and around each epoch."""
-        now = time.monotonic()
-        state.elapsed += now - self._clock
-        self._clock, self.must_stop = now, self._interrupts.requested
+    def moment(self, step: int, is_epoch_end: bool = False) -> Moment:
+        """Return the present moment; called after each step, and around each epoch."""
+        return Moment(time.monotonic() - self._start, self._interrupts.requested)
 
 
 @dataclass(frozen=True)
 class Training:
     """The parts of a training.
 
-    notify: called with lines for the user; part: of each batch that this process trains on; make_pace: of the time and
-    the requests to stop that count here.
+    notify: called with lines for the user; part: of each batch that this process trains on; make_pace: tells the time
+    and the requests to stop that count here, from the seconds before a resume on.
     """
 
     trainer: Trainer
@@ -153,9 +158,9 @@ class Training:
     validation: Selection
     settings: TrainSettings
     folder: RunFolder
-    notify: Callable[[str], None]
+    notify: Notify
     part: BatchPart = WHOLE_BATCH
-    make_pace: Callable[[Interrupts], Pace] = Pace
+    make_pace: Callable[[Interrupts, float], Pace] = Pace
 
 
 def train_epochs(training: Training) -> Trained:
@@ -173,97 +178,100 @@ def train_epochs(training: Training) -> Trained:
         if not len(validation):
             notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
         checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)
-        with Interrupts().listening() as interrupts:
-            pace = training.make_pace(interrupts)
-            limit = _Epochs(training, (feed, validation), checkpointing, pace, board).run()
-    state, counts = checkpointing.state, SampleCounts(len(feed), len(validation))
+        interrupts = opened.enter_context(Interrupts().listening())
+        epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)
+        limit = epochs.run()
+    state, counts = epochs.state, SampleCounts(len(feed), len(validation))
     return Trained(TrainResult.of(state, settings, counts, limit, folder.path), checkpointing.model, state.history)
 
 
 class _Epochs:
-    """The epochs of a training, from its newest checkpoint to its end."""
+    """The epochs of a training, from its newest checkpoint to its end. state: written nowhere but here."""
 
     def __init__(
         self,
         training: Training,
         feeds: tuple[Feed, Feed],
         checkpointing: Checkpointing,
-        pace: Pace,
+        interrupts: Interrupts,
         board: TensorBoard | None,
     ) -> None:
         self._trainer, self._settings, self._notify = training.trainer, training.settings, training.notify
         self._feed, self._validation = feeds
-        self._checkpointing, self._pace, self._board = checkpointing, pace, board
-        self._state = checkpointing.state
-        self._schedule = Schedule(training.settings, self._state, len(self._feed), len(self._validation))
+        self._checkpointing, self._board = checkpointing, board
+        self._schedule = Schedule(training.settings, len(self._feed), len(self._validation))
+        self.state: TrainingState = checkpointing.restore()
+        self._pace = training.make_pace(interrupts, self.state.elapsed)
+        self._must_stop, self._seconds_of_ending = False, 0.0
 
     def run(self) -> str:
         """Train to the end; return the limit that ended it."""
-        self._checkpointing.save()
-        if limit := self._schedule.reached_limit():
+        self._checkpointing.save(self.state)
+        if limit := self._schedule.reached_limit(self.state, self._is_time_up()):
             self._notify(f"note: nothing is left to train: {limit}; increase it to train on")
-        self._pace.update(self._state, is_epoch_end=True)
-        while not (limit := self._schedule.reached_limit()):
+        self._take_time(is_epoch_end=True)
+        is_cut = False
+        while not (limit := self._schedule.reached_limit(self.state, is_cut or self._is_time_up())):
             self._raise_if_interrupted()
-            self._train_epoch()
-            self._pace.update(self._state, is_epoch_end=True)
+            is_cut = self._train_epoch()
+            self._take_time(is_epoch_end=True)
             self._complete_epoch()
         return limit
 
-    def _train_epoch(self) -> None:
-        """Train on the rest of this epoch, or until the time is up."""
-        state, number = self._state, self._state.epoch + 1
-        if not state.samples:
+    def _train_epoch(self) -> bool:
+        """Train on the rest of this epoch; return whether it was cut, as the time left is needed for validation."""
+        number, samples = self.state.epoch + 1, self.state.samples
+        if not samples:
             self._trainer.totals.reset()
         label = f"epoch {number}/{self._settings.epochs}" if self._settings.epochs else f"epoch {number}"
-        left = len(self._feed) - state.samples
-        with self._feed.epoch(number, state.samples) as batches, ProgressBar(label, left, "samples") as progress:
+        left = len(self._feed) - samples
+        with self._feed.epoch(number, samples) as batches, ProgressBar(label, left, "samples") as progress:
             start = time.perf_counter()
             for batch in batches:
-                state.waited += time.perf_counter() - start
-                progress.advance(batch.global_size, self._step(batch))
-                state.seconds += time.perf_counter() - start
-                self._pace.update(state)
-                if self._schedule.must_cut_epoch():
-                    break
-                if self._pace.must_stop or self._checkpointing.is_due():
-                    self._checkpointing.save()
+                progress.advance(batch.global_size, self._step(batch, start))
+                self._take_time()
+                if self._is_time_up():
+                    return True
+                if self._must_stop or self._checkpointing.is_due(self.state):
+                    self._checkpointing.save(self.state)
                 self._raise_if_interrupted()
                 start = time.perf_counter()
+        return False
 
-    def _step(self, batch: Batch) -> str:
-        """Take a step; return the figures of the epoch so far, every few steps."""
-        state, rate = self._state, self._schedule.learning_rate()
+    def _step(self, batch: Batch, start: float) -> str:
+        """Take a step; return the figures of the epoch so far, every few steps. start: of the wait for the batch."""
+        waited, rate = time.perf_counter() - start, self._schedule.learning_rate(self.state)
         self._trainer.train(batch, rate)
-        state.step += 1
-        state.samples += batch.global_size
-        if state.step % _STEPS_BETWEEN_FIGURES:
+        step = self.state.step + 1
+        loss = None if step % _STEPS_BETWEEN_FIGURES else self._trainer.totals.means()[0]  # waits for the device
+        self.state = self.state.after_step(batch.global_size, time.perf_counter() - start, waited)
+        if loss is None:
             return ""
-        loss, _ = self._trainer.totals.means()  # waits for the device
         if not math.isfinite(loss):
-            raise self._divergence(state.epoch + 1)
+            raise self._divergence(self.state.epoch + 1)
         if self._board:
-            self._board.log_step(state.step, loss, rate)
-        return f"loss {loss:.4f}, waiting for data {state.waited / max(state.seconds, 1e-9):.1%}"
+            self._board.log_step(step, loss, rate)
+        return f"loss {loss:.4f}, waiting for data {self.state.waited / max(self.state.seconds, 1e-9):.1%}"
 
     def _complete_epoch(self) -> None:
         """Validate, keep the model if it is the one to keep, and save everything."""
-        state, start = self._state, self._state.elapsed
-        state.complete_epoch(self._epoch_figures())
-        if not state.history[-1].is_finite:
-            raise self._divergence(state.epoch)
-        if state.kept(self._settings.keep).epoch == state.epoch:
-            self._checkpointing.take_model()
-        self._checkpointing.save()
-        self._pace.update(state, is_epoch_end=True)
-        self._schedule.seconds_of_ending = state.elapsed - start
+        start = self.state.elapsed
+        self.state = self.state.after_epoch(self._epoch_figures())
+        last = self.state.history[-1]
+        if not last.is_finite:
+            raise self._divergence(last.epoch)
+        if self.state.kept(self._settings.keep) is last:
+            self._checkpointing.take_model(self.state)
+        self._checkpointing.save(self.state)
+        self._take_time(is_epoch_end=True)
+        self._seconds_of_ending = self.state.elapsed - start
         if self._board:
-            self._board.log_epoch(state.history[-1])
-        self._notify(epoch_summary(state))
+            self._board.log_epoch(last)
+        self._notify(epoch_summary(self.state))
 
     def _epoch_figures(self) -> EpochFigures:
         """Evaluate the validation samples; return the figures of the epoch."""
-        state = self._state
+        state = self.state
         loss, mae = self._trainer.totals.means()
         val_loss, val_mae = None, None
         if len(self._validation):
@@ -276,14 +284,21 @@ class _Epochs:
             mae=mae,
             val_loss=val_loss,
             val_mae=val_mae,
-            learning_rate=self._schedule.learning_rate(),
+            learning_rate=self._schedule.learning_rate(state),
             seconds=seconds,
             samples_per_second=state.samples / seconds,
             data_wait_share=state.waited / seconds,
         )
 
+    def _take_time(self, is_epoch_end: bool = False) -> None:
+        moment = self._pace.moment(self.state.step, is_epoch_end)
+        self.state, self._must_stop = replace(self.state, elapsed=moment.elapsed), moment.must_stop
+
+    def _is_time_up(self) -> bool:
+        return self._schedule.is_time_up(self.state, self._seconds_of_ending)
+
     def _raise_if_interrupted(self) -> None:
-        if self._pace.must_stop:
+        if self._must_stop:
             kept = f"the model so far is {self._checkpointing.path}; " if self._checkpointing.path.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
 

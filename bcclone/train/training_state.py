@@ -1,7 +1,7 @@
-"""The state of a training between two steps, and its result at the end."""
+"""The state of a training between two steps -> the next state; at the end, the result of the training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,16 +9,16 @@ from bcclone.train.history import EpochFigures, best_epoch
 from bcclone.train.train_settings import TrainSettings
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingState:
-    """The complete epochs of a training, and the progress of the current one.
+    """The complete epochs of a training, and the progress of the current one; only the loop replaces it.
 
     step: steps taken in all; samples: number used in this epoch; elapsed: seconds since the training began, with
     validation and writing; seconds: spent on this epoch's training; waited: how many of them were spent waiting for
     data.
     """
 
-    history: list[EpochFigures] = field(default_factory=list)
+    history: tuple[EpochFigures, ...] = ()
     step: int = 0
     samples: int = 0
     elapsed: float = 0.0
@@ -43,10 +43,19 @@ class TrainingState:
         """Return whether the last `patience` epochs have not improved on the best; never with patience 0."""
         return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
 
-    def complete_epoch(self, figures: EpochFigures) -> None:
-        """Add the figures of the epoch and begin the next one."""
-        self.history.append(figures)
-        self.samples, self.seconds, self.waited = 0, 0.0, 0.0
+    def after_step(self, samples: int, seconds: float, waited: float) -> "TrainingState":
+        """Return the state after one more step of this epoch. waited: part of its seconds."""
+        return replace(
+            self,
+            step=self.step + 1,
+            samples=self.samples + samples,
+            seconds=self.seconds + seconds,
+            waited=self.waited + waited,
+        )
+
+    def after_epoch(self, figures: EpochFigures) -> "TrainingState":
+        """Return the state at the beginning of the next epoch. figures: of the complete one."""
+        return replace(self, history=(*self.history, figures), samples=0, seconds=0.0, waited=0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain values."""
@@ -55,7 +64,7 @@ class TrainingState:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "TrainingState":
         """Read the values that to_json() returned; raises TypeError or KeyError for others."""
-        history = [EpochFigures(**figures) for figures in stored["history"]]
+        history = tuple(EpochFigures(**figures) for figures in stored["history"])
         return cls(**{**stored, "history": history})
 
 
