@@ -131,13 +131,17 @@ class JointPace(Pace):
 
 
 def make_together_trainer(
-    data: TrainingData, settings: TrainSettings, labels: int, strategy: Any, group: WorkerGroup
+    data: TrainingData, settings: TrainSettings, labels: int, group: WorkerGroup, strategy: Any = None
 ) -> TogetherTrainer:
-    """Return the trainer of the network on the devices of a strategy; raises UserError as make_trainer() does."""
+    """Return the trainer of the network on several devices; raises UserError as make_trainer() does.
+
+    strategy: of tf.distribute, which has the devices; None for the group's, or else for the GPUs of this machine.
+    """
     if ARCHITECTURES[settings.network].batch_norm:
         raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
     if settings.jit_compile:
         raise UserError("--jit-compile trains on one device; use --gpus 1, and one worker")
+    strategy = strategy or group.strategy or _strategy_of_gpus(settings.gpus)
     exported = prepare_keras(data, settings, labels)
     batch_rows = BatchRows()
     with computing_in(settings), strategy.scope():
@@ -156,7 +160,7 @@ def make_together_trainer(
         )
 
 
-def strategy_of_gpus(wanted: int) -> Any:
+def _strategy_of_gpus(wanted: int) -> Any:
     """Return the strategy that divides batches among this machine's GPUs, 0 for all of them; raises UserError."""
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if wanted > max(len(gpus), 1):

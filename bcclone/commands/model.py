@@ -83,13 +83,10 @@ def _train(arguments: argparse.Namespace) -> TrainResult | None:
     """Train, alone or as one of several workers; return None for a worker that writes nothing."""
     chosen, files = chosen_settings(arguments), build(RunFiles, **_files(arguments))
     settings = None if arguments.resume else build(TrainSettings, **_files(arguments), **chosen)
-    run_training, resume_training = wings.trainers(arguments, chosen.get("gpus", 1))
-    result: TrainResult | None
+    trainer = wings.find_trainer(arguments, chosen.get("gpus", 1))
     if settings:
-        result = run_training(settings, notify, wings.store_opener())
-    else:
-        result = resume_training(files, chosen, notify, wings.store_opener())
-    return result
+        return trainer.run(settings, notify, wings.open_store)
+    return trainer.resume(files, chosen, notify, wings.open_store)
 
 
 def _files(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -107,7 +104,7 @@ def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
 
     model = result.run / "model.h5"
     try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.store_opener())
+        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.open_store)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         notify(

@@ -1,4 +1,4 @@
-"""Write the results of evaluate, its suite and replay into a folder: pictures, tables, figures, events."""
+"""The result of evaluate, of its suite or of replay -> files in a folder: pictures, tables, figures, events."""
 
 import json
 import math
@@ -26,6 +26,7 @@ from bcclone.pictures.plots.drives import (
     plot_scores,
     plot_views,
 )
+from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import event_lines
@@ -53,12 +54,13 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
 def write_replay(folder: Path, recording: str, results: Results, figures: Mapping[str, Any]) -> list[Path]:
     """Write a picture of each driver's deviation, above that without steering, and the figures; return their paths.
 
-    recording: its name; figures: JSON values.
+    recording: its folder or its log; figures: JSON values.
     """
     first = next(iter(results.values()))
     drivers = {**results, CONTROLS["zero"]: first.controls["zero"]}
     rollouts = {name: Deviation(one.rollout.path, one.rollout.interventions) for name, one in drivers.items()}
-    title = f"{recording}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
+    name = find_log(recording).parent.name
+    title = f"{name}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
     _write_json(paths[1], figures)

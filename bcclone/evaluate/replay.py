@@ -1,4 +1,4 @@
-"""Drive models through a recording, in one pass over its frames for all models and limits."""
+"""Models and a recording -> the result of each model, which drives through it; one pass for all models and limits."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
-from bcclone.evaluate.watched import OpenWatch, WatchedFrame
+from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFile
 from bcclone.recording.files import find_log
 from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
@@ -43,20 +43,21 @@ def replay(
     models: Sequence[Path | str],
     recording: Path | str,
     settings: ReplaySettings | None = None,
-    open_watch: OpenWatch | None = None,
+    watch: WatchFile | None = None,
 ) -> dict[str, ReplayResult]:
     """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
 
-    open_watch: opens what watches the recording's own frames. Raises UserError.
+    watch: monitor of the only model, which watches the recording's own frames. Raises UserError.
     """
-    settings = settings or ReplaySettings()
+    settings, log = settings or ReplaySettings(), find_log(str(recording))
+    open_watch = watch.opener(models) if watch else None
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     from bcclone.model.policy import load_policy
 
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
-    return replay_policies(policies, Path(recording), settings, open_watch)
+    return replay_policies(policies, log, settings, open_watch)
 
 
 def replay_policies(
@@ -110,7 +111,10 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
 def _drive_row(drivers: "Mapping[str, _Driver]", frames: RowFrames) -> None:
     for name, driver in drivers.items():
         if not driver.drive_row(frames):
-            raise UserError(f"{name}: no usable steering; is it trained, and is its input complete?")
+            raise UserError(
+                f"{name}: the steering at row {len(driver.steering)} is not finite, expected a number from -1 to 1; "
+                "replay a model that has been trained, and whose --preprocess is the one of its training"
+            )
 
 
 class _WatchedRows:

@@ -1,5 +1,6 @@
-"""Let several models drive the scenarios of a suite and replay recordings, side by side, here or on a cluster."""
+"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a cluster."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,7 +14,8 @@ from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario, select_scenarios
 from bcclone.evaluate.suite_result import SuiteResult
-from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, SuiteWatch, Work, run_task
+from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, Work, run_task
+from bcclone.evaluate.watched import WatchFile
 from bcclone.recording.files import find_local_logs
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
@@ -31,16 +33,16 @@ def evaluate_suite(
     settings: SuiteSettings | None = None,
     notify: Callable[[str], None] = lambda line: None,
     pool: TaskPool | None = None,
-    watch: SuiteWatch | None = None,
+    watch: WatchFile | None = None,
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-    Drives that are in settings.kept are not driven again, and finished ones are written there at once.
-
-    notify: receives the address of the dashboard of a cluster; pool: the workers that drive, None to start some; watch:
-    of each drive of one model.
+    Drives that are in settings.kept are not driven again, and finished ones are written there at once. notify: called
+    with a line on them; pool: the workers that drive, None to start some; watch: of each drive of the only model.
     """
     settings = settings or SuiteSettings()
+    if watch:
+        _check_watch(watch, models)
     scenarios = select_scenarios(settings)
     named = name_models(list(map(Path, models)))
     recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
@@ -62,8 +64,17 @@ def evaluate_suite(
     )
 
 
+def _check_watch(watch: WatchFile, models: Sequence[Path | str]) -> None:
+    """Raise UserError if a monitor does not fit the only model."""
+    open_watch = watch.opener(models)
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    open_watch(time.monotonic)
+
+
 def _make_tasks(
-    models: Mapping[str, Path], works: Sequence[Work], preprocess: str | None, watch: SuiteWatch | None
+    models: Mapping[str, Path], works: Sequence[Work], preprocess: str | None, watch: WatchFile | None
 ) -> dict[Place, SuiteTask]:
     """Return the task of each work and model, the longest first, so that no worker drives on alone at the end."""
     input_of = cache(InputFile.of)

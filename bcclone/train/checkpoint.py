@@ -20,6 +20,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
@@ -94,13 +95,13 @@ def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> byt
             file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
         file.create_dataset("totals", data=trainer.totals.read())
-        file.create_dataset("progress", data=json.dumps(state.to_json()))
+        file.create_dataset("progress", data=json_text(state))
     return content.getvalue()
 
 
 def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
     with h5py.File(source, "r") as file:
-        state = TrainingState.from_json(json.loads(file["progress"].asstr()[()]))
+        state = from_json(TrainingState, json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
         totals = file["totals"][()]
         model = file["model"][()].tobytes()

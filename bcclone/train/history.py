@@ -1,4 +1,4 @@
-"""Read and write history.csv, which has the losses of each epoch of a training."""
+"""The losses of each epoch <-> history.csv in the run folder, a row for each epoch."""
 
 import csv
 import io
@@ -26,6 +26,10 @@ class Epoch:
     val_loss: float | None
     val_mae: float | None
     learning_rate: float
+
+    def __post_init__(self) -> None:
+        if self.epoch < 1:  # of an edited history.csv
+            raise ValueError(f"epoch {self.epoch}, expected 1 or more")
 
     @property
     def score(self) -> float:

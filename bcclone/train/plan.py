@@ -1,4 +1,4 @@
-"""Plan a run: check its files, decide its settings, select its samples."""
+"""Settings, samples and earlier runs -> the plan of a run, whose settings leave nothing open, and its samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace

@@ -1,4 +1,4 @@
-"""Read and write the settings of a training as a TOML file, with the names of the options."""
+"""The settings of a training <-> a TOML file with the names of the options."""
 
 import tomllib
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Log the figures of a training for TensorBoard."""
+"""The figures of a training -> event files that TensorBoard shows."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

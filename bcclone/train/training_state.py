@@ -1,10 +1,11 @@
 """The state of a training between two steps -> the next state; at the end, the result of the training."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from bcclone.system.json_values import to_json
 from bcclone.train.history import EpochFigures, best_epoch
 from bcclone.train.train_settings import TrainSettings
 
@@ -24,6 +25,11 @@ class TrainingState:
     elapsed: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = self.step, self.samples, self.elapsed, self.seconds, self.waited
+        if not all(number >= 0 for number in numbers):  # of a damaged checkpoint
+            raise ValueError(f"a training state of {numbers}, expected numbers from 0 on")
 
     @property
     def epoch(self) -> int:
@@ -56,16 +62,6 @@ class TrainingState:
     def after_epoch(self, figures: EpochFigures) -> "TrainingState":
         """Return the state at the beginning of the next epoch. figures: of the complete one."""
         return replace(self, history=(*self.history, figures), samples=0, seconds=0.0, waited=0.0)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "TrainingState":
-        """Read the values that to_json() returned; raises TypeError or KeyError for others."""
-        history = tuple(EpochFigures(**figures) for figures in stored["history"])
-        return cls(**{**stored, "history": history})
 
 
 def epoch_summary(state: TrainingState) -> str:
@@ -114,6 +110,10 @@ class TrainResult:
     run: Path = Path()
     was_complete: bool = False
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.epoch <= self.epochs:  # of a damaged result.json
+            raise ValueError(f"the model of epoch {self.epoch} of {self.epochs}, expected one of these epochs")
+
     @classmethod
     def of(cls, state: TrainingState, settings: TrainSettings, samples: SampleCounts, ended: str, run: Path) -> Self:
         """Return the result of a training that has ended in this state."""
@@ -140,12 +140,7 @@ class TrainResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the values that result.json and --json hold."""
-        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete")}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the values that as_json() returned; raises TypeError or KeyError for others."""
-        return cls(**{**stored, "samples": SampleCounts(**stored["samples"])})
+        return {name: value for name, value in to_json(self).items() if name not in ("run", "was_complete")}
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,10 @@ def prepared(samples, start=None, **values):
 
 
 def on_gpus(number):
-    from bcclone.cluster.together_trainer import strategy_of_gpus
+    from bcclone.cluster.together_trainer import make_together_trainer
+    from bcclone.cluster.worker_group import WorkerGroup
 
-    return strategy_of_gpus(number)
+    return make_together_trainer(None, TrainSettings(gpus=number), 1, WorkerGroup())
 
 
 def of_no_training_samples():

@@ -109,5 +109,5 @@ def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_
         samples = select(store, validation=True).arrays
         images = np.stack([store.frames[frame][:, ::-1] if flip else store.frames[frame]
                            for frame, flip in zip(samples.frame, samples.flipped, strict=True)])  # fmt: skip
-        errors = file.model.predict(images, verbose=0)[:, 0] - samples.steering
+        errors = file.model.predict(images, verbose=0)[:, 0] - samples.labels[:, 0]
     assert np.square(errors).mean() == pytest.approx(losses[1], rel=1e-3)  # what is reported is the steering's

@@ -424,26 +424,6 @@ def test_an_extended_run_resumes_after_a_kill(trained, simulated_store, tmp_path
     train(simulated_store, copy, *QUICK[2:], "--resume", "--patience", 0)
 
 
-@pytest.mark.slow
-def test_a_complete_run_of_before_the_last_epoch_was_kept_is_still_complete(trained, simulated_store, tmp_path):
-    folder, result, _ = trained
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    run = copy / "runs" / "whole"
-    for path in (run / "settings.json", run / "result.json"):
-        stored = json.loads(path.read_text().replace(str(folder), str(copy)))
-        for names in (stored, stored.get("settings", {})):
-            for name in ("keep", "epoch"):
-                names.pop(name, None)
-        path.write_text(json.dumps(stored))
-    (run / "model.h5").rename(run / "best.h5")
-    for checkpoint in (run / "checkpoints").iterdir():
-        with h5py.File(checkpoint, "r+") as file:
-            file.move("model", "best")
-    again = json.loads(train(simulated_store, copy, *QUICK, "--resume").stdout)
-    assert (again["epochs"], again["epoch"]) == (3, result["best_epoch"])
-    assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
-
-
 def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
     store = tmp_path / "data.h5"
     store.write_bytes(simulated_store.read_bytes())
