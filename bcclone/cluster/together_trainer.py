@@ -1,4 +1,4 @@
-"""Train on several devices of one machine or of several: the same steps as on one device, at a joint pace."""
+"""Samples and settings -> a trainer on several devices or machines, with the steps of one device, at a joint pace."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -15,7 +15,6 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.train.loop import Moment, Pace, Trainer, samples_of
-from bcclone.train.losses import losses_of, sums_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import TrainSettings
 
@@ -91,20 +90,12 @@ class TogetherTrainer(Trainer):
         weights: float32 (samples, 1), 0 or 1; rows: int32 (samples,), index into the whole batch of `size` samples.
         """
         self._batch_rows.set(rows, size)
-        images, labels = self.augmented(samples)
-        with tf.GradientTape() as tape:
-            errors = self.errors(images, labels, training=True) * weights
-            each = losses_of(self.loss, errors)
-            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(size, tf.float32)
-            loss = self.optimizer.scale_loss(loss)
-        variables = self.model.trainable_variables
-        total = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables)
-        )
+        own, sums = self.gradients(samples, size, weights)
+        total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
         # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
         gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in total]
-        self.optimizer.apply(gradients, variables)
-        return sums_of(each, errors, weights)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return sums
 
 
 class JointPace(Pace):

@@ -129,7 +129,9 @@ def _shared(own: Plan | None, group: WorkerGroup, scratch: Path) -> Plan:
 
 def _share_checkpoints(folder: RunFolder, group: WorkerGroup) -> None:
     """Give the chief's checkpoints to the other workers."""
-    paths = sorted(folder.checkpoints.glob("checkpoint-*[0-9].h5")) if group.is_chief else []
+    from bcclone.train.checkpoint import checkpoint_paths  # loads Keras
+
+    paths = checkpoint_paths(folder.checkpoints) if group.is_chief else []
     names = json.loads(group.broadcast(json.dumps([path.name for path in paths]).encode()))
     for name in names:
         content = group.broadcast((folder.checkpoints / name).read_bytes() if group.is_chief else b"")

@@ -145,15 +145,11 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
 
 
-def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return the named options that the user gave."""
-    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-
-
 def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a settings dataclass that the user gave by options; several values are a tuple."""
-    values = given(arguments, *(field.name for field in fields(kind) if hasattr(arguments, field.name)))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    values = {each.name: getattr(arguments, each.name, None) for each in fields(kind)}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def refuse(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bcclone.commands.options import add_settings, chosen
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings
 from bcclone.system.location import Location
-from bcclone.system.progress import Notify
 
 if TYPE_CHECKING:  # they load more than --help needs
     from bcclone.dataset.store import OpenStore, Store
     from bcclone.evaluate.watched import WatchFile
+    from bcclone.system.progress import Notify
     from bcclone.system.task_pool import TaskPool
     from bcclone.train.train_settings import RunFiles, TrainSettings
     from bcclone.train.training_state import TrainResult
@@ -25,11 +25,11 @@ HAS_CLUSTER, HAS_LAB = (find_spec(f"bcclone.{wing}") is not None for wing in ("c
 class Trains(Protocol):
     """How to train: bcclone.train.run on one device, or bcclone.cluster on several devices or machines."""
 
-    def run(self, settings: "TrainSettings", notify: Notify, open_store: "OpenStore", /) -> "TrainResult | None":
+    def run(self, settings: "TrainSettings", notify: "Notify", open_store: "OpenStore", /) -> "TrainResult | None":
         """Train in a new run; return the result, None on a worker that writes nothing."""
 
     def resume(
-        self, files: "RunFiles", changes: Mapping[str, Any], notify: Notify, open_store: "OpenStore", /
+        self, files: "RunFiles", changes: Mapping[str, Any], notify: "Notify", open_store: "OpenStore", /
     ) -> "TrainResult | None":
         """Continue the newest run of these files; return the result, None on a worker that writes nothing."""
 
@@ -43,7 +43,7 @@ def conversion_settings() -> type[PreprocessSettings]:
     return ShardingSettings
 
 
-def convert(settings: PreprocessSettings, notify: Notify) -> Conversion:
+def convert(settings: PreprocessSettings, notify: "Notify") -> Conversion:
     """Convert recordings to a store, by settings of the type that conversion_settings() returns."""
     if HAS_CLUSTER:
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards
@@ -74,7 +74,7 @@ def open_store(path: Location) -> "Store | None":
     return open_if_store(path)
 
 
-def open_pool(scheduler: str, notify: Notify) -> "AbstractContextManager[TaskPool | None]":
+def open_pool(scheduler: str, notify: "Notify") -> "AbstractContextManager[TaskPool | None]":
     """Connect to the workers of a --scheduler, which only the cluster has; give None without one."""
     if not scheduler:
         return nullcontext()

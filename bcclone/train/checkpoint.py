@@ -43,52 +43,47 @@ class TrainedNetwork(Protocol):
         """Return the network to save."""
 
 
-class Checkpoints:
-    """The checkpoint files of one run."""
+def save_checkpoint(folder: Path, trainer: TrainedNetwork, state: TrainingState, model: bytes) -> None:
+    """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    model: the model file so far, empty before the first epoch is complete.
+    """
+    folder.mkdir(exist_ok=True)
+    content = _content(trainer, state, model)
+    for leftover in folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one holds the lock
+        leftover.unlink()
+    write_bytes(folder / f"checkpoint-{state.step:09d}.h5", content)
+    for path in checkpoint_paths(folder)[_KEPT:]:
+        path.unlink(missing_ok=True)
 
-    def paths(self) -> list[Path]:
-        """Return the paths of the checkpoints, the newest first."""
-        return sorted(self.folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
-    def save(self, trainer: TrainedNetwork, state: TrainingState, model: bytes) -> None:
-        """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
+def load_checkpoint(folder: Path, trainer: TrainedNetwork, notify: Notify) -> tuple[TrainingState, bytes]:
+    """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
-        model: the model file so far, empty before the first epoch is complete.
-        """
-        self.folder.mkdir(exist_ok=True)
-        content = _content(trainer, state, model)
-        for leftover in self.folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one holds the lock
-            leftover.unlink()
-        write_bytes(self.folder / f"checkpoint-{state.step:09d}.h5", content)
-        for path in self.paths()[_KEPT:]:
-            path.unlink(missing_ok=True)
+    Raises UserError when there are checkpoints, but none is intact and of this network.
+    """
+    paths, faults = checkpoint_paths(folder), []
+    cause: Exception | None = None
+    for path in paths:
+        try:
+            return _load(path, trainer)
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            fault = str(error).partition("\n")[0]
+            cause = error
+            faults.append(f"{path}: not an intact checkpoint of this network: {fault}")
+            if len(faults) < len(paths):
+                notify(f"note: {faults[-1]}; continuing from the one before it")
+    if faults:
+        raise UserError(f"{faults[-1]}; train again without --resume") from cause
+    return TrainingState(), b""
 
-    def load(self, trainer: TrainedNetwork, notify: Notify) -> tuple[TrainingState, bytes]:
-        """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
-        Raises UserError when no checkpoint is intact and of this network.
-        """
-        paths, faults = self.paths(), []
-        cause: Exception | None = None
-        for path in paths:
-            try:
-                return _load(path, trainer)
-            except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
-                fault = str(error).partition("\n")[0]
-                cause = error
-                faults.append(f"{path}: not an intact checkpoint of this network: {fault}")
-                if len(faults) < len(paths):
-                    notify(f"note: {faults[-1]}; continuing from the one before it")
-        if faults:
-            raise UserError(f"{faults[-1]}; train again without --resume") from cause
-        return TrainingState(), b""
+def checkpoint_paths(folder: Path) -> list[Path]:
+    """Return the paths of the checkpoints, the newest first."""
+    return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
 def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> bytes:
-    """Return the content of a checkpoint, which _load() reads."""
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
@@ -124,8 +119,7 @@ class Checkpointing:
         self, trainer: TrainedNetwork, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
     ) -> None:
         self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings
-        self._notify, self._checkpoints = notify, Checkpoints(folder.checkpoints)
-        self._saved, self.model, self._model_is_written = TrainingState(), b"", True
+        self._notify, self._saved, self.model, self._model_is_written = notify, TrainingState(), b"", True
 
     @property
     def path(self) -> Path:
@@ -133,8 +127,8 @@ class Checkpointing:
         return self._folder.model
 
     def restore(self) -> TrainingState:
-        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
-        self._saved, self.model = self._checkpoints.load(self._trainer, self._notify)
+        """Load the newest checkpoint into the trainer, as load_checkpoint() does."""
+        self._saved, self.model = load_checkpoint(self._folder.checkpoints, self._trainer, self._notify)
         self._model_is_written = not self.model  # a killed training may have left a newer one
         return self._saved
 
@@ -162,7 +156,7 @@ class Checkpointing:
         self._saved = state
         if not self._model_is_written:
             self._model_is_written = self._try(lambda: write_bytes(self._folder.model, self.model))
-        self._try(lambda: self._checkpoints.save(self._trainer, state, self.model))
+        self._try(lambda: save_checkpoint(self._folder.checkpoints, self._trainer, state, self.model))
         self._try(lambda: self._folder.write_history(history_csv(state.history)))
 
     def _try(self, write: Callable[[], object]) -> bool:

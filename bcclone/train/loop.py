@@ -49,7 +49,7 @@ class Trainer:
         augmenter: DeviceAugmenter | None = None,
     ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
-        self.loss, self.label_weights = settings.loss, label_weights(model.output_shape[-1])
+        self._loss, self._label_weights = settings.loss, label_weights(model.output_shape[-1])
         self._exported, self._augmenter = exported, augmenter
         self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
         images_and_labels = (
@@ -89,21 +89,30 @@ class Trainer:
     def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
         """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
         self.optimizer.learning_rate.assign(learning_rate)
-        images, labels = self.augmented(samples)
-        with tf.GradientTape() as tape:
-            errors = self.errors(images, labels, training=True)
-            each = losses_of(self.loss, errors)
-            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(tf.shape(labels)[0], tf.float32)
-            loss = self.optimizer.scale_loss(loss)
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        self.totals.add(sums_of(each, errors, tf.ones_like(errors[:, :1])))
+        gradients, sums = self.gradients(samples, tf.shape(samples[1])[0])
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        self.totals.add(sums)
 
     def _validate_step(self, images: Any, labels: Any) -> None:
-        errors = self.errors(images, labels, training=False)
-        self.totals.add(sums_of(losses_of(self.loss, errors), errors, tf.ones_like(errors[:, :1])))
+        errors = self._errors(images, labels, training=False)
+        self.totals.add(sums_of(losses_of(self._loss, errors), errors, tf.ones_like(errors[:, :1])))
 
-    def augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
+    def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
+        """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
+
+        size: number of samples in the batch, by which the loss is divided; weights: float32 (samples, 1), 0 or 1, None
+        for 1.
+        """
+        images, labels = self._augmented(samples)
+        with tf.GradientTape() as tape:
+            errors = self._errors(images, labels, training=True)
+            errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
+            each = losses_of(self._loss, errors)
+            loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
+            loss = self.optimizer.scale_loss(loss)
+        return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
+
+    def _augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""
         images, labels, *others = samples
         if not self._augmenter:
@@ -111,7 +120,7 @@ class Trainer:
         images, steering = self._augmenter(images, labels[:, :1], *others)
         return images, tf.concat([steering, labels[:, 1:]], axis=1)
 
-    def errors(self, images: Any, labels: Any, training: bool) -> Any:
+    def _errors(self, images: Any, labels: Any, training: bool) -> Any:
         """Return prediction minus label, float32 (samples, labels)."""
         predicted = self.model(tf.cast(images, self._input_dtype), training=training)
         return tf.cast(predicted, tf.float32) - labels

@@ -108,14 +108,14 @@ def from_another_kind(untrained_model):
 
 def from_checkpoint(damage):
     def provoke(untrained_model):
-        from bcclone.train.checkpoint import Checkpoints
+        from bcclone.train.checkpoint import checkpoint_paths, load_checkpoint, save_checkpoint
         from bcclone.train.training_state import TrainingState
 
-        trainer, kept = prepared(store()), Checkpoints(Path("kept"))
-        kept.save(trainer, TrainingState(), b"")
-        with h5py.File(kept.paths()[0], "r+") as file:
+        trainer, kept = prepared(store()), Path("kept")
+        save_checkpoint(kept, trainer, TrainingState(), b"")
+        with h5py.File(checkpoint_paths(kept)[0], "r+") as file:
             damage(file)
-        return kept.load(trainer, print)
+        return load_checkpoint(kept, trainer, print)
 
     return provoke
 
