@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay and score; return the exit code."""
     if arguments.models and arguments.port is not None:
-        raise UserError("--port scores the model of a drive server; leave out one of the two")
+        raise UserError(f"--port {arguments.port} scores the model of a drive server; leave out the models or --port")
     if not arguments.models and arguments.port is None:
         raise UserError(
             f"only {arguments.recording} is given, expected models and, last, a recording: "

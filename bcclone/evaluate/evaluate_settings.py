@@ -58,7 +58,10 @@ class EvaluateSettings:
         check_settings(self)
         check_simulated_speed(self.speed.speed_mph)
         if self.in_process and self.run_folder is not None:
-            raise ValueError("a run is recorded by the drive server; leave --run or --in-process out")
+            raise ValueError(
+                f"run {self.run_folder}: the drive server records a run, and in process there is none; leave --run or "
+                "--in-process out"
+            )
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
     run_folder = settings.run_folder
     if run_folder is not None and run_folder.exists():
-        raise UserError(f"{run_folder} exists already; choose a new folder for the run")
+        raise UserError(f"{run_folder}: exists already, expected a new folder; name another --run")
     track = load_track(settings.track, settings.reverse)
     drive = DriveSettings(model, run_folder, speed=settings.speed, preprocess=settings.preprocess)
     files = [drive.model, *([run_folder] if run_folder else [])]

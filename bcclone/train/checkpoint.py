@@ -102,7 +102,7 @@ def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
         model = file["model"][()].tobytes()
     variables = trainer.variables
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-        raise ValueError("the weights have other shapes")
+        raise ValueError("its weights have other shapes than the network's")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     trainer.totals.write(totals)

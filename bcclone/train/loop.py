@@ -20,7 +20,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
-from bcclone.train.history import EpochFigures
+from bcclone.train.history import Epoch
 from bcclone.train.losses import Totals, label_weights, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import Schedule
@@ -278,7 +278,7 @@ class _Epochs:
             self._board.log_epoch(last)
         self._notify(epoch_summary(self.state))
 
-    def _epoch_figures(self) -> EpochFigures:
+    def _epoch_figures(self) -> Epoch:
         """Evaluate the validation samples; return the figures of the epoch."""
         state = self.state
         loss, mae = self._trainer.totals.means()
@@ -287,7 +287,7 @@ class _Epochs:
             with self._validation.epoch(1) as batches:
                 val_loss, val_mae = self._trainer.evaluate(batches)
         seconds = max(state.seconds, 1e-9)
-        return EpochFigures(
+        return Epoch(
             epoch=state.epoch + 1,
             loss=loss,
             mae=mae,
@@ -315,5 +315,6 @@ class _Epochs:
         path = self._checkpointing.path
         kept = f"; the model of the epochs before is {path}" if path.exists() else ""
         return UserError(
-            f"training diverged in epoch {epoch}: its loss is not finite; try a smaller --learning-rate{kept}"
+            f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
+            f"{self._settings.learning_rate:g}{kept}"
         )

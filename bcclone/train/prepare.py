@@ -155,7 +155,9 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
     trained_as = file.training.network or settings.network
     if trained_as != settings.network:
-        raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
+        raise UserError(
+            f"{start} is a network {trained_as}, expected {settings.network}; fine-tune it with --network {trained_as}"
+        )
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
@@ -178,17 +180,10 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
 
 def _store_for(preprocessing: Preprocessing) -> str:
     """Return a name for a store of such images, and the options of preprocess.py that make them, if there are any."""
-    return f"data-{preprocessing.width}x{preprocessing.height}.h5{_options_for(preprocessing)}"
-
-
-def _options_for(preprocessing: Preprocessing) -> str:
-    for name, preset in PRESETS.items():
-        if preset == preprocessing:
-            return f" --preprocess {name}"
     width, height = preprocessing.width, preprocessing.height
-    if preprocessing == replace(Preprocessing(), width=width, height=height):
-        return f" --size {width}x{height}"
-    return ""
+    options = {replace(Preprocessing(), width=width, height=height): f" --size {width}x{height}"}
+    options |= {preset: f" --preprocess {name}" for name, preset in PRESETS.items()}
+    return f"data-{width}x{height}.h5{options.get(preprocessing, '')}"
 
 
 def _with_outputs(model: keras.Model, begin: FloatArray) -> keras.Model:

@@ -45,7 +45,7 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
     for key, value in stored.items():
         name = _name_of(path, key)
         if name in values:
-            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores")
+            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores; remove one")
         values[name] = _checked(path, key, name, value)
     try:
         TrainSettings(**values)

@@ -7,7 +7,7 @@ from typing import Self
 import tensorflow as tf
 
 from bcclone.system.errors import UserError
-from bcclone.train.history import EpochFigures
+from bcclone.train.history import Epoch
 
 
 class TensorBoard:
@@ -17,7 +17,7 @@ class TensorBoard:
         try:
             import tensorboard  # noqa: F401 TensorFlow writes through it
         except ImportError:
-            raise UserError("--tensorboard needs a package that is missing: pip install tensorboard") from None
+            raise UserError("--tensorboard needs a missing package: pip install tensorboard, or leave it out") from None
         self._writer, self._notify, self._failed = tf.summary.create_file_writer(str(folder)), notify, False
 
     def __enter__(self) -> Self:
@@ -30,7 +30,7 @@ class TensorBoard:
         """Log the mean loss of the epoch so far."""
         self._try(lambda: self._write(step, {"step/loss": loss, "step/learning_rate": learning_rate}))
 
-    def log_epoch(self, figures: EpochFigures) -> None:
+    def log_epoch(self, figures: Epoch) -> None:
         """Log the figures of an epoch."""
         names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
         values = {f"epoch/{name}": getattr(figures, name) for name in names}

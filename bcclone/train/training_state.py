@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bcclone.system.json_values import to_json
-from bcclone.train.history import EpochFigures, best_epoch
+from bcclone.train.history import Epoch, best_epoch
 from bcclone.train.train_settings import TrainSettings
 
 
@@ -19,7 +19,7 @@ class TrainingState:
     data.
     """
 
-    history: tuple[EpochFigures, ...] = ()
+    history: tuple[Epoch, ...] = ()
     step: int = 0
     samples: int = 0
     elapsed: float = 0.0
@@ -37,11 +37,11 @@ class TrainingState:
         return len(self.history)
 
     @property
-    def best(self) -> EpochFigures:
+    def best(self) -> Epoch:
         """Return the epoch with the smallest validation loss, the earlier of equals."""
         return best_epoch(self.history)
 
-    def kept(self, keep: str) -> EpochFigures:
+    def kept(self, keep: str) -> Epoch:
         """Return the epoch whose model is kept: the "last" or the "best"."""
         return self.best if keep == "best" else self.history[-1]
 
@@ -59,7 +59,7 @@ class TrainingState:
             waited=self.waited + waited,
         )
 
-    def after_epoch(self, figures: EpochFigures) -> "TrainingState":
+    def after_epoch(self, figures: Epoch) -> "TrainingState":
         """Return the state at the beginning of the next epoch. figures: of the complete one."""
         return replace(self, history=(*self.history, figures), samples=0, seconds=0.0, waited=0.0)
 
@@ -149,4 +149,4 @@ class Trained:
 
     result: TrainResult
     model: bytes
-    history: Sequence[EpochFigures]
+    history: Sequence[Epoch]

@@ -101,7 +101,7 @@ REFUSALS = [
     refusal(activations_of_none, "convolution", by=(NotDrawn,)),
     refusal(lambda untrained_model: history("epoch,loss\n1,0.5\n"), "history.csv", "row 2", "val_loss", "remove"),
     refusal(
-        lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,x,0,0,0,0\n"),
+        lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae\n1,x,0,0,0\n"),
         "history.csv",
         "row 2",
         "number",
