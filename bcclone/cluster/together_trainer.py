@@ -62,26 +62,16 @@ class TogetherTrainer(Trainer):
         self.optimizer.learning_rate.assign(learning_rate)
         devices, size = len(self._strategy.extended.worker_devices), tf.shape(samples[1])[0]
         part_size = -(-size // devices)
-        indices = tf.range(part_size * devices)
 
-        def first_of(context: Any) -> Any:
-            return context.replica_id_in_sync_group % devices * part_size
+        def part_of(context: Any) -> Any:
+            first = context.replica_id_in_sync_group % devices * part_size
+            indices = tf.range(first, first + part_size)
+            weights = tf.cast(indices[:, tf.newaxis] < counts[0], tf.float32)
+            part = tuple(tf.gather(values, indices % size) for values in samples)
+            return part, weights, counts[1] + indices % size
 
-        def split(values: Any) -> Any:
-            def part_of(context: Any) -> Any:
-                first = first_of(context)
-                return tf.gather(values, indices[first : first + part_size] % size)
-
-            return self._strategy.experimental_distribute_values_from_function(part_of)
-
-        def weights_of(context: Any) -> Any:
-            first = first_of(context)
-            return tf.cast(indices[first : first + part_size, tf.newaxis] < counts[0], tf.float32)
-
-        weights = self._strategy.experimental_distribute_values_from_function(weights_of)
-        rows = split(counts[1] + tf.range(size))
-        parts = tuple(split(values) for values in samples)
-        sums = self._strategy.run(self._descend, (parts, weights, rows, counts[2]))
+        parts = self._strategy.experimental_distribute_values_from_function(part_of)
+        sums = self._strategy.run(self._descend, (*parts, counts[2]))
         self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, rows: Any, size: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Train on several machines, or on several GPUs: the parts of a training on one, and what the workers must agree on.
+"""Settings and a cluster -> the model that its workers train together, by the parts of a training on one device.
 
 Worker 0, the chief, decides and writes. The others get its plan and its checkpoints, and keep their own files in a
 temporary folder.

@@ -1,4 +1,4 @@
-"""Turn settings dataclasses into command-line options, options into settings, and print output that commands share."""
+"""Settings dataclasses -> options; options that the user gave -> settings; results and progress -> printed text."""
 
 import argparse
 import json

@@ -106,7 +106,7 @@ def _drive(arguments: argparse.Namespace) -> int:
     )
     if result.traced is not None:
         text += f"\n{settings.run_folder}: the position of the car at {result.traced} frames, for video.py"
-    print_result(arguments, result, text)
+    print_result(arguments, result.as_json(), text)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the wings add to the commands of the line; where a wing is missing on the disk, its options are, too."""
+"""What the wings add to the commands of the line: options, and calls that fall back on the line without the wing."""
 
 import argparse
 import os

@@ -7,13 +7,12 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario, select_scenarios
-from bcclone.evaluate.suite_result import SuiteResult
+from bcclone.evaluate.suite_result import Result, SuiteResult
 from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, Work, run_task
 from bcclone.evaluate.watched import WatchFile
 from bcclone.recording.files import find_local_logs
@@ -25,7 +24,6 @@ from bcclone.system.task_pool import TaskPool, open_pool
 
 Place = tuple[Work, str]  # the work and the name of the model
 Results = dict[Place, Evaluation | ReplayFigures]
-Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def evaluate_suite(
@@ -48,7 +46,11 @@ def evaluate_suite(
     recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
     tasks = _make_tasks(named, [*scenarios, *recordings], settings.preprocess, watch)
     kept = FinishedSteps(settings.kept, Evaluation)
-    results: Results = {place: finished for place, task in tasks.items() if (finished := _find(kept, task))}
+    results: Results = {
+        place: finished
+        for place, task in tasks.items()
+        if isinstance(task.work, Scenario) and (finished := kept.find(task.key))  # replays are not kept
+    }
     if results:
         notify(f"{len(results)} of {len(tasks)} drives are finished already, in {settings.kept}")
     if left := {place: task for place, task in tasks.items() if place not in results}:
@@ -99,11 +101,6 @@ def _table_of(
         work.name: {model: result for model in models if isinstance(result := results[work, model], kind)}
         for work in works
     }
-
-
-def _find(kept: FinishedSteps[Evaluation], task: SuiteTask) -> Evaluation | None:
-    """Return a drive that was finished before; replays of recordings are not kept."""
-    return kept.find(task.key) if isinstance(task.work, Scenario) else None
 
 
 def _run_tasks(tasks: Mapping[Place, SuiteTask], pool: TaskPool, kept: FinishedSteps[Evaluation]) -> Results:
