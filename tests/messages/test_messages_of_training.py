@@ -1,5 +1,6 @@
 """train, model.py: settings files, runs that are resumed, models to train on, and trainings that cannot go on."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -175,6 +176,13 @@ REFUSALS = [
         from_checkpoint(lambda file: file["variables"].__delitem__("0000")),
         "kept/checkpoint-000000000.h5",
         "shapes",
+        "--resume",
+    ),
+    refusal(
+        from_checkpoint(lambda file: file["progress"].__setitem__((), json.dumps({"step": -1}))),
+        "kept/checkpoint-000000000.h5",
+        "-1",
+        "expected numbers from 0 on",
         "--resume",
     ),
     refusal(
