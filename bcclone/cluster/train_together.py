@@ -78,7 +78,7 @@ class JointTraining:
 
             make = partial(make_together_trainer, group=group)
             plan, trainer = prepare_trainer(plan, samples, notify, make)
-            notify_once = notify if group.is_chief else _silent
+            notify_once = notify if group.is_chief else lambda line: None
             folder = group.each(lambda: opened.enter_context(open_folder(plan, device, notify_once)))
             _share_checkpoints(folder, group)
             make_pace = partial(JointPace, group=group, weights_digest=trainer.weights_digest)
@@ -95,10 +95,6 @@ def _joint(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the chosen settings in which all workers must agree."""
     names = (*DECIDE_WEIGHTS, *(each.name for each in fields(FeedSettings)))
     return {name: chosen[name] for name in names if name in chosen}
-
-
-def _silent(line: str) -> None:
-    """Report nothing: the chief does."""
 
 
 def check_batch(batch_size: int, workers: int) -> None:

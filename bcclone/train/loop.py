@@ -173,7 +173,7 @@ class Training:
 
 
 def train_epochs(training: Training) -> Trained:
-    """Train, or continue, the run in the folder; return its result, the model file and the epochs.
+    """Train, or continue, the run in the folder; return its result and the model file.
 
     Raises UserError when the loss is not finite or a loader process has died, and KeyboardInterrupt, after saving the
     state, when the process is asked to stop. Files that cannot be written are reported and do not stop the training.
@@ -190,8 +190,8 @@ def train_epochs(training: Training) -> Trained:
         interrupts = opened.enter_context(Interrupts().listening())
         epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)
         limit = epochs.run()
-    state, counts = epochs.state, SampleCounts(len(feed), len(validation))
-    return Trained(TrainResult.of(state, settings, counts, limit, folder.path), checkpointing.model, state.history)
+    counts = SampleCounts(len(feed), len(validation))
+    return Trained(TrainResult.of(epochs.state, settings, counts, limit, folder.path), checkpointing.model)
 
 
 class _Epochs:

@@ -102,16 +102,10 @@ class RunFolder:
         runs_by_time = []
         for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
             run = cls(path.parent)
-            record = run._read_record()
+            record = run.find_record()
             if record and record.identity == identity:
                 runs_by_time.append((record.started, run))
         return max(runs_by_time, key=lambda entry: entry[0])[1] if runs_by_time else None
-
-    @property
-    def identity(self) -> RunIdentity | None:
-        """Return the identity of the run; None when the folder is not a run."""
-        record = self._read_record()
-        return record.identity if record else None
 
     @property
     def settings(self) -> TrainSettings:
@@ -137,13 +131,15 @@ class RunFolder:
 
     @property
     def _record(self) -> RunRecord:
-        record = self._read_record()
+        record = self.find_record()
         if record is None:
-            raise UserError(f"{self.path}: its {_SETTINGS} is damaged; train again without --resume")
+            raise UserError(
+                f"{self.path / _SETTINGS}: damaged, expected the settings of a run; train again without --resume"
+            )
         return record
 
-    def _read_record(self) -> RunRecord | None:
-        """Return the content of settings.json, or None when it is damaged or missing."""
+    def find_record(self) -> RunRecord | None:
+        """Return the content of settings.json; None when the folder is not a run, or the file is damaged."""
         try:
             return from_json(RunRecord, json.loads((self.path / _SETTINGS).read_text(encoding="utf-8")))
         except (OSError, ValueError):

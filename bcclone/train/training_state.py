@@ -1,6 +1,5 @@
 """The state of a training between two steps -> the next state; at the end, the result of the training."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -145,8 +144,7 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training, the content of its model file, and its epochs."""
+    """The result of a training, and the content of its model file."""
 
     result: TrainResult
     model: bytes
-    history: Sequence[Epoch]
