@@ -19,7 +19,7 @@ from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.process import server_process
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures, WatchFile
+from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures, WatchFile, uncertainty_figures
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
@@ -71,8 +71,7 @@ class Evaluation:
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        uncertainty = {"uncertainty": to_json(WatchFigures.of(self.watched))} if self.watched else {}
-        return {**to_json(self.score), **latency, **uncertainty}
+        return {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
 
     def as_text(self, settings: EvaluateSettings) -> str:
         """Return the figures in words. settings: of the drive."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore
-from bcclone.evaluate.watched import WatchedFrame, WatchFigures
+from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
@@ -95,13 +95,10 @@ Results = Mapping[str, ReplayResult]  # name of a model or a server -> its resul
 
 def results_as_json(results: Results) -> dict[str, Any]:
     """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
-    values = {name: _as_json(result) for name, result in results.items()}
+    values = {
+        name: {**to_json(result.figures()), **uncertainty_figures(result.watched)} for name, result in results.items()
+    }
     return next(iter(values.values())) if len(values) == 1 else {"models": values}
-
-
-def _as_json(result: ReplayResult) -> dict[str, Any]:
-    uncertainty = {"uncertainty": to_json(WatchFigures.of(result.watched))} if result.watched else {}
-    return {**to_json(result.figures()), **uncertainty}
 
 
 def missing_images(results: Results) -> list[str]:

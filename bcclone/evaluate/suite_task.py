@@ -26,6 +26,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.atomic import sha256_of
 from bcclone.system.task import WorkerFault, report_progress, source_digest
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ class InputFile:
     @classmethod
     def of(cls, path: Path) -> Self:
         """Return the absolute path and the hash of a file on this machine."""
-        with path.open("rb") as file:
-            return cls(path.absolute(), hashlib.file_digest(file, "sha256").hexdigest())
+        return cls(path.absolute(), sha256_of(path))
 
     def check(self) -> None:
         """Raise WorkerFault if this worker does not find the file, or finds other content."""
         try:
-            with self.path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of(self.path)
         except OSError as error:
             raise WorkerFault(f"{self.path}: cannot be read there ({error.strerror}); share or copy it") from None
         if sha256 != self.sha256:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.recording.run_tables import uncertainty_cells
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 
 Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
 OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
@@ -69,6 +70,11 @@ class WatchFigures:
         """Return in words how much was uncertain."""
         first = "" if self.first_seconds is None else f", first after {self.first_seconds:.1f} s"
         return f"uncertain at {self.uncertain} of {self.frames} frames{first}"
+
+
+def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
+    """Return the figures of the frames under "uncertainty", as JSON values; nothing without a watch."""
+    return {"uncertainty": to_json(WatchFigures.of(watched))} if watched else {}
 
 
 def watched_csv(watched: Sequence[WatchedFrame]) -> str:
