@@ -1,7 +1,7 @@
 """A recording and a drive server -> a replay's result, or the client's report, over the simulator's protocol."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,13 +92,25 @@ class RolloutWorld:
         return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))
 
 
+@dataclass(frozen=True)
+class SentControl:
+    """What a drive server sent to the car: steering and throttle."""
+
+    steering: float
+    throttle: float
+
+
 class FrameReplay:
-    """Shows the centre images of a recording, each once or again and again until `frames` have been shown."""
+    """Shows the centre images of a recording, each once or again and again until `frames` have been shown.
+
+    The car does not react; the answers are collected in `controls`.
+    """
 
     def __init__(self, log_path: Path, frames: int = 0) -> None:
         self._reference = read_reference(log_path)
         self._rows = [row for row, paths in enumerate(self._reference.images) if "center" in paths]
         self._left, self._next = frames or len(self._rows), 0
+        self.controls: list[SentControl] = []
 
     def observe(self) -> CarState | None:
         """Return the next row of the recording as the car's state."""
@@ -109,7 +121,8 @@ class FrameReplay:
         return _state(self._reference, row, self._reference.steering[row], _centre_jpeg(self._reference, row))
 
     def steer(self, steering: float, throttle: float) -> None:
-        """Ignore the answer: the car drives as it was recorded."""
+        """Keep the answer."""
+        self.controls.append(SentControl(steering, throttle))
 
 
 def _centre_jpeg(reference: RecordedDrive, row: int) -> bytes:
