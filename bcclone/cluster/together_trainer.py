@@ -1,4 +1,4 @@
-"""Train on several devices of one machine or of several: the same steps as on one device, at a joint pace."""
+"""Samples and settings -> a trainer on several devices or machines, with the steps of one device, at a joint pace."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -14,11 +14,9 @@ from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
-from bcclone.train.loop import Pace, Trainer, samples_of
-from bcclone.train.losses import losses_of, sums_of
+from bcclone.train.loop import Moment, Pace, Trainer, samples_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_state import TrainingState
 
 _STEPS_BETWEEN_DECISIONS = 20
 
@@ -64,26 +62,16 @@ class TogetherTrainer(Trainer):
         self.optimizer.learning_rate.assign(learning_rate)
         devices, size = len(self._strategy.extended.worker_devices), tf.shape(samples[1])[0]
         part_size = -(-size // devices)
-        indices = tf.range(part_size * devices)
 
-        def first_of(context: Any) -> Any:
-            return context.replica_id_in_sync_group % devices * part_size
+        def part_of(context: Any) -> Any:
+            first = context.replica_id_in_sync_group % devices * part_size
+            indices = tf.range(first, first + part_size)
+            weights = tf.cast(indices[:, tf.newaxis] < counts[0], tf.float32)
+            part = tuple(tf.gather(values, indices % size) for values in samples)
+            return part, weights, counts[1] + indices % size
 
-        def split(values: Any) -> Any:
-            def part_of(context: Any) -> Any:
-                first = first_of(context)
-                return tf.gather(values, indices[first : first + part_size] % size)
-
-            return self._strategy.experimental_distribute_values_from_function(part_of)
-
-        def weights_of(context: Any) -> Any:
-            first = first_of(context)
-            return tf.cast(indices[first : first + part_size, tf.newaxis] < counts[0], tf.float32)
-
-        weights = self._strategy.experimental_distribute_values_from_function(weights_of)
-        rows = split(counts[1] + tf.range(size))
-        parts = tuple(split(values) for values in samples)
-        sums = self._strategy.run(self._descend, (parts, weights, rows, counts[2]))
+        parts = self._strategy.experimental_distribute_values_from_function(part_of)
+        sums = self._strategy.run(self._descend, (*parts, counts[2]))
         self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, rows: Any, size: Any) -> Any:
@@ -92,20 +80,12 @@ class TogetherTrainer(Trainer):
         weights: float32 (samples, 1), 0 or 1; rows: int32 (samples,), index into the whole batch of `size` samples.
         """
         self._batch_rows.set(rows, size)
-        images, labels = self.augmented(samples)
-        with tf.GradientTape() as tape:
-            errors = self.errors(images, labels, training=True) * weights
-            each = losses_of(self.loss, errors)
-            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(size, tf.float32)
-            loss = self.optimizer.scale_loss(loss)
-        variables = self.model.trainable_variables
-        total = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.SUM, tape.gradient(loss, variables)
-        )
+        own, sums = self.gradients(samples, size, weights)
+        total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
         # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
         gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in total]
-        self.optimizer.apply(gradients, variables)
-        return sums_of(each, errors, weights)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return sums
 
 
 class JointPace(Pace):
@@ -114,30 +94,35 @@ class JointPace(Pace):
     weights_digest: of this worker's weights, which must be equal on all workers after each epoch.
     """
 
-    def __init__(self, interrupts: Interrupts, group: WorkerGroup, weights_digest: Callable[[], str]) -> None:
-        super().__init__(interrupts)
-        self._group, self._weights_digest = group, weights_digest
+    def __init__(
+        self, interrupts: Interrupts, elapsed: float, group: WorkerGroup, weights_digest: Callable[[], str]
+    ) -> None:
+        super().__init__(interrupts, elapsed)
+        self._group, self._weights_digest, self._agreed = group, weights_digest, Moment(elapsed, must_stop=False)
 
-    def update(self, state: TrainingState, is_epoch_end: bool = False) -> None:
-        """Agree every few steps and around each epoch; in between the state keeps its seconds."""
-        if not is_epoch_end and state.step % _STEPS_BETWEEN_DECISIONS:
-            return
-        super().update(state)
-        own = [state.elapsed if self._group.is_chief else 0.0, self.must_stop]
-        state.elapsed, stops = self._group.sum(np.array(own)).tolist()
-        self.must_stop = bool(stops)
+    def moment(self, step: int, is_epoch_end: bool = False) -> Moment:
+        """Return the moment on which the workers agree every few steps and around each epoch."""
+        if is_epoch_end or step % _STEPS_BETWEEN_DECISIONS == 0:
+            own = super().moment(step)
+            shared = self._group.sum(np.array([own.elapsed if self._group.is_chief else 0.0, own.must_stop]))
+            self._agreed = Moment(float(shared[0]), bool(shared[1]))
         if is_epoch_end:
             self._group.check_agreement({"weights": self._weights_digest()})
+        return self._agreed
 
 
 def make_together_trainer(
-    data: TrainingData, settings: TrainSettings, labels: int, strategy: Any, group: WorkerGroup
+    data: TrainingData, settings: TrainSettings, labels: int, group: WorkerGroup, strategy: Any = None
 ) -> TogetherTrainer:
-    """Return the trainer of the network on the devices of a strategy; raises UserError as make_trainer() does."""
+    """Return the trainer of the network on several devices; raises UserError as make_trainer() does.
+
+    strategy: of tf.distribute, which has the devices; None for the group's, or else for the GPUs of this machine.
+    """
     if ARCHITECTURES[settings.network].batch_norm:
         raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
     if settings.jit_compile:
         raise UserError("--jit-compile trains on one device; use --gpus 1, and one worker")
+    strategy = strategy or group.strategy or _strategy_of_gpus(settings.gpus)
     exported = prepare_keras(data, settings, labels)
     batch_rows = BatchRows()
     with computing_in(settings), strategy.scope():
@@ -156,7 +141,7 @@ def make_together_trainer(
         )
 
 
-def strategy_of_gpus(wanted: int) -> Any:
+def _strategy_of_gpus(wanted: int) -> Any:
     """Return the strategy that divides batches among this machine's GPUs, 0 for all of them; raises UserError."""
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if wanted > max(len(gpus), 1):

@@ -1,4 +1,4 @@
-"""Train on several machines, or on several GPUs: the parts of a training on one, and what the workers must agree on.
+"""Settings and a cluster -> the model that its workers train together, by the parts of a training on one device.
 
 Worker 0, the chief, decides and writes. The others get its plan and its checkpoints, and keep their own files in a
 temporary folder.
@@ -7,7 +7,7 @@ temporary folder.
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from bcclone.cluster.shards import open_if_store
 from bcclone.cluster.worker_group import WorkerGroup, open_group
 from bcclone.cluster.workers import Cluster
 from bcclone.dataset.conversion import open_samples
+from bcclone.dataset.store import OpenStore
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
@@ -32,73 +33,68 @@ from bcclone.train.training_state import TrainResult
 PlanMaker = Callable[[TrainingData, Notify], Plan]
 
 
-def run_together(cluster: Cluster | None, settings: TrainSettings, notify: Notify) -> TrainResult | None:
-    """Do as train.run.run() does, on each worker of a cluster, or with None on the GPUs of this machine.
+@dataclass(frozen=True)
+class JointTraining:
+    """Trains as bcclone.train.run does, on each worker of a cluster, or with None on the GPUs of this machine.
 
-    Return the result, None on a worker that is not the chief. Raises UserError when another worker is lost.
+    Its methods return the result, None on a worker that is not the chief. They raise UserError when another worker is
+    lost.
     """
-    workers = len(cluster) if cluster else 1
-    settings = replace(settings, window_streams=settings.window_streams or workers)
-    usual = TrainSettings()
-    chosen = {name: value for name, value in values_of(settings).items() if value != getattr(usual, name)}
-    return _train_together(cluster, settings, chosen, notify, partial(new_plan, settings))
 
+    cluster: Cluster | None
 
-def resume_together(
-    cluster: Cluster | None, files: RunFiles, changes: Mapping[str, Any], notify: Notify
-) -> TrainResult | None:
-    """Do as train.run.resume() does, on each worker of a cluster, or with None on the GPUs of this machine."""
-    return _train_together(cluster, files, changes, notify, partial(resumed_plan, files, changes))
+    def run(self, settings: TrainSettings, notify: Notify, open_store: OpenStore = open_if_store) -> TrainResult | None:
+        """Do as train.run.run() does."""
+        workers = len(self.cluster) if self.cluster else 1
+        settings = replace(settings, window_streams=settings.window_streams or workers)
+        usual = TrainSettings()
+        chosen = {name: value for name, value in values_of(settings).items() if value != getattr(usual, name)}
+        return self._train(settings, chosen, partial(new_plan, settings), notify, open_store)
 
+    def resume(
+        self, files: RunFiles, changes: Mapping[str, Any], notify: Notify, open_store: OpenStore = open_if_store
+    ) -> TrainResult | None:
+        """Do as train.run.resume() does."""
+        return self._train(files, changes, partial(resumed_plan, files, changes), notify, open_store)
 
-def _train_together(
-    cluster: Cluster | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify, make_plan: PlanMaker
-) -> TrainResult | None:
-    gpus, gpu_memory = chosen.get("gpus", 1), chosen.get("gpu_memory", 0)
-    with open_group(cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
+    def _train(
+        self, files: RunFiles, chosen: Mapping[str, Any], make_plan: PlanMaker, notify: Notify, open_store: OpenStore
+    ) -> TrainResult | None:
+        gpus, gpu_memory = chosen.get("gpus", 1), chosen.get("gpu_memory", 0)
+        with open_group(self.cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
+            group.on_chief(lambda: check_inputs(files))
+            data = group.each(lambda: opened.enter_context(open_samples(files.data, notify, open_store)))
+            group.check_agreement({"content of the store": data.content_hash[:16], **_joint(chosen)})
+            own = group.on_chief(lambda: make_plan(data, notify))
+            plan = _shared(own, group, Path(opened.enter_context(TemporaryDirectory())))
+            check_batch(plan.settings.batch_size, group.count)
+            samples, validation = group.each(lambda: select_samples(data, plan.settings, notify))
+            if plan.result:
+                return group.on_chief(lambda: republish(plan, notify))
+            device = describe_devices() if group.count > 1 else load_tensorflow(gpu_memory=gpu_memory)
+            from bcclone.cluster.together_trainer import JointPace, make_together_trainer
+            from bcclone.train.loop import Training, train_epochs
+            from bcclone.train.prepare import prepare_trainer
 
-        def open_data() -> TrainingData:
+            make = partial(make_together_trainer, group=group)
+            plan, trainer = prepare_trainer(plan, samples, notify, make)
+            notify_once = notify if group.is_chief else lambda line: None
+            folder = group.each(lambda: opened.enter_context(open_folder(plan, device, notify_once)))
+            _share_checkpoints(folder, group)
+            make_pace = partial(JointPace, group=group, weights_digest=trainer.weights_digest)
+            training = Training(trainer, samples, validation, plan.settings, folder, notify, group.part, make_pace)
+            trained = train_epochs(training)
             if group.is_chief:
-                check_inputs(files)
-            return opened.enter_context(open_samples(files.data, notify, open_if_store))
-
-        data = group.each(open_data)
-        group.check_agreement({"content of the store": data.content_hash[:16], **_joint(chosen)})
-        own = group.on_chief(lambda: make_plan(data, notify))
-        plan = _shared(own, group, Path(opened.enter_context(TemporaryDirectory())))
-        check_batch(plan.settings.batch_size, group.count)
-        samples, validation = group.each(lambda: select_samples(data, plan.settings, notify))
-        if plan.result:
-            return group.on_chief(lambda: republish(plan, notify))
-        device = describe_devices() if group.count > 1 else load_tensorflow(gpu_memory=gpu_memory)
-        from bcclone.cluster.together_trainer import JointPace, make_together_trainer, strategy_of_gpus
-        from bcclone.train.loop import Training, train_epochs
-        from bcclone.train.prepare import announce_network, with_augment_device
-
-        plan = replace(plan, settings=with_augment_device(plan.settings))
-        strategy = group.strategy or strategy_of_gpus(plan.settings.gpus)
-        trainer = make_together_trainer(data, plan.settings, samples.arrays.labels.shape[1], strategy, group)
-        announce_network(trainer.model, data, plan.settings, notify)
-        folder = group.each(lambda: open_folder(plan, device, opened, notify if group.is_chief else _silent))
-        _share_checkpoints(folder, group)
-        make_pace = partial(JointPace, group=group, weights_digest=trainer.weights_digest)
-        training = Training(trainer, samples, validation, plan.settings, folder, notify, group.part, make_pace)
-        trained = train_epochs(training)
-        if group.is_chief:
-            return publish(plan, folder, trained, notify)
-        own_name, chief = group.name(group.index), group.name(0)
-        notify(f"{own_name}: trained up to epoch {trained.result.epochs}; {chief} writes the model")
-        return None
+                return publish(plan, folder, trained, notify)
+            own_name, chief = group.name(group.index), group.name(0)
+            notify(f"{own_name}: trained up to epoch {trained.result.epochs}; {chief} writes the model")
+            return None
 
 
 def _joint(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the chosen settings in which all workers must agree."""
     names = (*DECIDE_WEIGHTS, *(each.name for each in fields(FeedSettings)))
     return {name: chosen[name] for name in names if name in chosen}
-
-
-def _silent(line: str) -> None:
-    """Report nothing: the chief does."""
 
 
 def check_batch(batch_size: int, workers: int) -> None:
@@ -129,7 +125,9 @@ def _shared(own: Plan | None, group: WorkerGroup, scratch: Path) -> Plan:
 
 def _share_checkpoints(folder: RunFolder, group: WorkerGroup) -> None:
     """Give the chief's checkpoints to the other workers."""
-    paths = sorted(folder.checkpoints.glob("checkpoint-*[0-9].h5")) if group.is_chief else []
+    from bcclone.train.checkpoint import checkpoint_paths  # loads Keras
+
+    paths = checkpoint_paths(folder.checkpoints) if group.is_chief else []
     names = json.loads(group.broadcast(json.dumps([path.name for path in paths]).encode()))
     for name in names:
         content = group.broadcast((folder.checkpoints / name).read_bytes() if group.is_chief else b"")

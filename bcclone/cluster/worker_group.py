@@ -1,4 +1,4 @@
-"""Train with several workers, one for each process or machine, or with one alone: what they exchange and agree on.
+"""The addresses of workers -> a group of connected ones, or of one alone, which exchange values and agree on them.
 
 tf.distribute.MultiWorkerMirroredStrategy connects the workers; everything they exchange is summed by its collectives.
 """

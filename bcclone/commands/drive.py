@@ -6,6 +6,8 @@ the web page, which records into a new folder run-DATE_TIME in the current folde
 
 import argparse
 import sys
+import time
+from functools import partial
 
 from bcclone.commands import wings
 from bcclone.commands.options import add_settings, chosen, local_path, notify, print_json
@@ -38,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    monitor, reaction = wings.monitor_of(arguments)
-    speed = chosen(SpeedSettings, arguments, **reaction)
-    settings = chosen(DriveSettings, arguments, speed=speed)
+    watch = wings.find_watch(arguments)
+    settings = chosen(DriveSettings, arguments, speed=chosen(SpeedSettings, arguments))
     from bcclone.drive.server import serve
 
     if arguments.end_with_stdin:
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = serve(
         settings,
         lambda text: print(text, file=stream, flush=True),
-        open_watch=wings.watch_opener(monitor, settings.model),
+        open_watch=partial(watch.opener([settings.model]), time.monotonic) if watch else None,
     )
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:

@@ -11,11 +11,8 @@ in parallel on all cores.
 """
 
 import argparse
-from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
@@ -25,14 +22,15 @@ from bcclone.commands.options import (
     given_for,
     local_path,
     notify,
-    number_of,
-    option_of,
     print_result,
+    refuse,
     results_folder,
 )
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import (
+    SHARED,
     SUITE_GROUP,
+    SUITE_ONLY,
     SUITES,
     EvaluateSettings,
     SuiteSettings,
@@ -40,15 +38,9 @@ from bcclone.evaluate.evaluate_settings import (
 )
 from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Conditions, WorldSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import names_in_group, settings_of
-
-if TYPE_CHECKING:  # they load more than --help needs
-    from bcclone.evaluate.evaluation import Evaluation
-    from bcclone.evaluate.suite_task import SuiteWatch
+from bcclone.system.settings import names_in_group
 
 _KEPT = "drives"  # folder of the finished drives of a suite, in the folder of the results
-_SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
-_SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in _SUITE_ONLY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,24 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="drive the rows (scenarios) of a suite with each model: standard (20 rows), testing (37 kinds of weather "
         "from studies of failures) or roads (68 drives on 32 roads); without a name: standard",
     )
-    add_settings(parser, SuiteSettings, only=_SUITE_ONLY)
+    add_settings(parser, SuiteSettings, only=SUITE_ONLY)
     add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))
     add_settings(parser, Conditions)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
-    if arguments.suite and arguments.suite not in SUITES:  # a model after --suite, as in `evaluate --suite MODEL`
-        if not Path(arguments.suite).suffix:
-            raise UserError(f"--suite {arguments.suite}: no such suite, expected {', '.join(SUITES)}")
-        arguments.models.insert(0, local_path(arguments.suite))
-        arguments.suite = SUITES[0]
-    if not arguments.models:
-        if taken := [name for name in arguments.rows or () if Path(name).is_file()]:
-            raise UserError(
-                f"no model to score: {', '.join(taken)} came after --rows, as names of rows; name models first"
-            )
-        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
+    _check_models(arguments)
     with results_folder(arguments.output):
         return _run_suite(arguments) if arguments.suite else _run_single(arguments)
 
@@ -108,23 +90,39 @@ def interrupted(arguments: argparse.Namespace) -> str:
     return "nothing was written"
 
 
-def _run_single(arguments: argparse.Namespace) -> int:
-    for name in _SUITE_ONLY:
-        if getattr(arguments, name) is not None:
-            raise UserError(f"--{name} is an option of the suite; add --suite")
-    if len(arguments.models) > 1:
+def _check_models(arguments: argparse.Namespace) -> None:
+    """Take a model that --suite or --rows has taken back; raises UserError without a model."""
+    if arguments.suite and arguments.suite not in SUITES:  # a model after --suite, as in `evaluate --suite MODEL`
+        if not Path(arguments.suite).suffix:
+            raise UserError(f"--suite {arguments.suite}: no such suite, expected {', '.join(SUITES)}")
+        arguments.models.insert(0, local_path(arguments.suite))
+        arguments.suite = SUITES[0]
+    if not arguments.models:
+        if taken := [name for name in arguments.rows or () if Path(name).is_file()]:
+            raise UserError(
+                f"no model to score: {', '.join(taken)} came after --rows, as names of rows; name models first"
+            )
+        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
+    if len(arguments.models) > 1 and not arguments.suite:
         raise UserError("only one model can be scored at a time; compare several with --suite")
-    conditions = chosen(Conditions, arguments)
-    world = chosen(WorldSettings, arguments)
-    monitor, reaction = wings.monitor_of(arguments)
+
+
+def _run_single(arguments: argparse.Namespace) -> int:
+    refuse(arguments, SuiteSettings, "is an option of the suite; add --suite", SUITE_ONLY)
     if arguments.speed_mph is not None:
         build(check_simulated_speed, arguments.speed_mph)
-    speed = build(replace, EvaluateSettings.speed, **(given_for(SpeedSettings, arguments) | reaction))
-    settings = chosen(EvaluateSettings, arguments, speed=speed, world=world, conditions=conditions)
+    settings = chosen(
+        EvaluateSettings,
+        arguments,
+        speed=build(replace, EvaluateSettings.speed, **given_for(SpeedSettings, arguments)),
+        world=chosen(WorldSettings, arguments),
+        conditions=chosen(Conditions, arguments),
+    )
+    watch = wings.find_watch(arguments)
     from bcclone.evaluate.evaluation import evaluate
 
-    result = evaluate(arguments.models[0], settings, wings.watch_opener(monitor, arguments.models[0]))
-    print_result(arguments, result.figures(), _summary(result, settings))
+    result = evaluate(arguments.models[0], settings, watch)
+    print_result(arguments, result.figures(), result.as_text(settings))
     if arguments.output is not None:
         from bcclone.commands.result_files import write_evaluation
 
@@ -135,22 +133,15 @@ def _run_single(arguments: argparse.Namespace) -> int:
 
 def _run_suite(arguments: argparse.Namespace) -> int:
     for kind in (EvaluateSettings, SpeedSettings, WorldSettings, Conditions):
-        for name in given_for(kind, arguments):
-            if name not in _SHARED:
-                raise UserError(
-                    f"{option_of(kind, name)} is for a single drive; each row of the suite has its own value, so leave "
-                    "it out"
-                )
-    kept = arguments.output / _KEPT if arguments.output else None
-    monitor, reaction = wings.monitor_of(arguments)
-    settings = chosen(SuiteSettings, arguments, kept=kept, **reaction)
+        why = "is for a single drive; each row of the suite has its own value, so leave it out"
+        refuse(arguments, kind, why, but=SHARED)
+    settings = chosen(SuiteSettings, arguments, kept=arguments.output / _KEPT if arguments.output else None)
+    watch = wings.find_watch(arguments)
     from bcclone.evaluate.suite import evaluate_suite
     from bcclone.evaluate.suite_result import suite_table
 
-    watched = _suite_watch(monitor, arguments.models)
-    scheduler = settings.scheduler
-    with wings.pool_opener()(scheduler, notify=notify) if scheduler else nullcontext() as pool:
-        result = evaluate_suite(arguments.models, settings, notify, pool, watched)
+    with wings.open_pool(settings.scheduler, notify) as pool:
+        result = evaluate_suite(arguments.models, settings, notify, pool, watch)
     print_result(arguments, result.figures(), "\n".join(suite_table(result)))
     if arguments.output is not None:
         from bcclone.commands.result_files import write_suite
@@ -158,42 +149,3 @@ def _run_suite(arguments: argparse.Namespace) -> int:
         for path in write_suite(arguments.output, result):
             notify(f"wrote {path}")
     return 0
-
-
-def _suite_watch(monitor: Path | None, models: Sequence[Path]) -> "SuiteWatch | None":
-    """Return what watches the drives, None without a monitor; raises UserError if it does not fit the model."""
-    if monitor is None:
-        return None
-    if len(models) > 1:
-        raise UserError(f"{monitor} belongs to one model, and {len(models)} are given; name that one only")
-    from bcclone.evaluate.suite_task import SuiteWatch
-    from bcclone.lab.monitor.monitor_watch import open_watch
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    open_watch(monitor, models[0])
-    return SuiteWatch(monitor, open_watch)
-
-
-def _summary(result: "Evaluation", settings: EvaluateSettings) -> str:
-    from bcclone.evaluate.watched import WatchFigures
-
-    score = result.score
-    text = (
-        f"autonomy {score.autonomy_percent:.1f} %: {number_of(score.interventions, 'intervention')} in "
-        f"{score.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
-        f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
-        f"distance from the centre line {score.mean_abs_cross_track_m:.2f} m on average, "
-        f"{score.max_abs_cross_track_m:.2f} m at most; steering changes {score.steering_smoothness:.2f} per second\n"
-        f"departures: {score.describe_departures()}\n"
-        f"{_latency(result)}it ended: {score.ended}"
-    )
-    if result.watched:
-        figures = WatchFigures.of(result.watched).describe()
-        text += f"\nthe monitor {figures}; uncertain: {settings.speed.when_uncertain}"
-    return text
-
-
-def _latency(result: "Evaluation") -> str:
-    latency = result.latency
-    return f"request to steer p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms; " if latency else ""

@@ -15,8 +15,8 @@ from bcclone.commands.options import (
     local_path,
     notify,
     number_of,
-    option_of,
     print_result,
+    refuse,
 )
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
@@ -55,9 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     is_model = arguments.to in FORMATS
     other_settings, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
-    for name in names:
-        if getattr(arguments, name) is not None:
-            raise UserError(f"{option_of(other_settings, name)} has no effect with --to {arguments.to}; leave it out")
+    refuse(arguments, other_settings, f"has no effect with --to {arguments.to}; leave it out", names)
     source = Path(arguments.source)
     if is_model and source.is_dir():
         raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")

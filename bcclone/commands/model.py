@@ -5,7 +5,6 @@ the model is copied to the output.
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
     build,
+    chosen,
     describe_unchanged,
-    given,
+    given_for,
     local_path,
     notify,
     print_json,
@@ -76,24 +76,18 @@ def interrupted(arguments: argparse.Namespace) -> str:
 def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that the options and the settings file choose, by name; raises UserError."""
     values = read_settings(arguments.settings, _output(arguments)) if arguments.settings else {}
-    return values | given(arguments, *SETTING_NAMES)
+    options = given_for(TrainSettings, arguments)
+    return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
 def _train(arguments: argparse.Namespace) -> TrainResult | None:
     """Train, alone or as one of several workers; return None for a worker that writes nothing."""
-    chosen, files = chosen_settings(arguments), build(RunFiles, **_files(arguments))
-    settings = None if arguments.resume else build(TrainSettings, **_files(arguments), **chosen)
-    run_training, resume_training = wings.trainers(arguments, chosen.get("gpus", 1))
-    result: TrainResult | None
+    values = chosen_settings(arguments)
+    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
+    trainer = wings.find_trainer(arguments, values.get("gpus", 1))
     if settings:
-        result = run_training(settings, notify, wings.store_opener())
-    else:
-        result = resume_training(files, chosen, notify, wings.store_opener())
-    return result
-
-
-def _files(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"data": tuple(arguments.data)} | given(arguments, *(each.name for each in fields(RunFiles)[1:]))
+        return trainer.run(settings, notify, wings.open_store)
+    return trainer.resume(chosen(RunFiles, arguments), values, notify, wings.open_store)
 
 
 def _output(arguments: argparse.Namespace) -> Path:
@@ -107,7 +101,7 @@ def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
 
     model = result.run / "model.h5"
     try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.store_opener())
+        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.open_store)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         notify(

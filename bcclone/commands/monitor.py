@@ -14,12 +14,11 @@ from bcclone.commands.options import (
     describe_unchanged,
     local_path,
     notify,
-    option_of,
     print_result,
+    refuse,
 )
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.atomic import check_output
-from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 
 _ONLY = {"members": "ensemble", "passes": "dropout", "epochs": "ensemble"}
@@ -43,9 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Fit the monitor; return the exit code."""
     settings = chosen(MonitorSettings, arguments)
     for name, kind in _ONLY.items():
-        if getattr(arguments, name) is not None and settings.kind != kind:
-            option = option_of(MonitorSettings, name)
-            raise UserError(f"{option} is for --kind {kind}; leave it out with --kind {settings.kind}")
+        if settings.kind != kind:
+            why = f"is for --kind {kind}; leave it out with --kind {settings.kind}"
+            refuse(arguments, MonitorSettings, why, (name,))
     output = _output(arguments)
     check_output(output, arguments.force, "choose another name with -o, or add --force")
     from bcclone.system.tensorflow_quietly import load_tensorflow

@@ -1,9 +1,9 @@
-"""Turn settings dataclasses into command-line options, options into settings, and print output that commands share."""
+"""Settings dataclasses -> options; options that the user gave -> settings; results and progress -> printed text."""
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
-from bcclone.system.settings import Setting, settings_of, type_of
-from bcclone.system.settings import option_of as option_of
+from bcclone.system.settings import Setting, option_of, settings_of, type_of
 
 Settings = TypeVar("Settings")
 
@@ -146,15 +145,24 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
 
 
-def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Return the named options that the user gave."""
-    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-
-
 def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the fields of a settings dataclass that the user gave by options; several values are a tuple."""
-    values = given(arguments, *(field.name for field in fields(kind) if hasattr(arguments, field.name)))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    values = {each.name: getattr(arguments, each.name, None) for each in fields(kind)}
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def refuse(
+    arguments: argparse.Namespace, kind: Any, why: str, names: Collection[str] = (), but: Collection[str] = ()
+) -> None:
+    """Raise UserError if the user gave an option that has no effect here.
+
+    kind: the settings dataclass that declares it; why: the rest of the sentence, with the remedy; names: of the fields,
+    all by default; but: fields that are allowed.
+    """
+    for name in given_for(kind, arguments):
+        if name not in but and (not names or name in names):
+            raise UserError(f"{option_of(kind, name)} {why}")
 
 
 def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Settings:

@@ -67,7 +67,7 @@ def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     samples = build(SampleSettings, **values)
     kind = wings.conversion_settings()
     settings = chosen(kind, arguments, inputs=inputs, samples=samples, given=frozenset(values))
-    result: Conversion = wings.converter()(settings, notify)
+    result = wings.convert(settings, notify)
     for notice in result.notices:
         notify(f"note: {notice}")
     for skip in result.skips:

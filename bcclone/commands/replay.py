@@ -8,7 +8,6 @@ whatever the scores are.
 """
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands import wings
@@ -47,31 +46,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay and score; return the exit code."""
     if arguments.models and arguments.port is not None:
-        raise UserError("--port scores the model of a drive server; leave out one of the two")
+        raise UserError(f"--port {arguments.port} scores the model of a drive server; leave out the models or --port")
     if not arguments.models and arguments.port is None:
         raise UserError(
             f"only {arguments.recording} is given, expected models and, last, a recording: "
             "bcclone replay MODEL RECORDING; or a recording and the --port of a drive server"
         )
-    monitor, _ = wings.monitor_of(arguments)
-    if arguments.port is not None and monitor is not None:
+    watch = wings.find_watch(arguments)
+    if arguments.port is not None and watch:
         raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
     settings = chosen(ReplaySettings, arguments)
     server = chosen(ServerSettings, arguments)
     from bcclone.evaluate.replay import replay
     from bcclone.evaluate.replay_served import replay_served
-    from bcclone.recording.files import find_log
 
-    log = find_log(arguments.recording)
     with results_folder(arguments.output):
         if arguments.models:
-            if monitor is not None and len(arguments.models) > 1:
-                raise UserError(f"{monitor}: a monitor belongs to one model; replay only that one with --monitor")
-            open_watch = wings.watch_opener(monitor, arguments.models[0])
-            _report(arguments, log, replay(arguments.models, log, settings, open_watch))
+            _report(arguments, replay(arguments.models, arguments.recording, settings, watch))
         else:
-            result, report = replay_served(log, settings, server)
-            _report(arguments, log, {f"{server.host}:{server.port}": result}, report)
+            result, report = replay_served(arguments.recording, settings, server)
+            _report(arguments, {f"{server.host}:{server.port}": result}, report)
     return 0
 
 
@@ -81,21 +75,18 @@ def interrupted(arguments: argparse.Namespace) -> str:
 
 
 def _report(
-    arguments: argparse.Namespace, log: Path, results: "dict[str, ReplayResult]", report: "DriveReport | None" = None
+    arguments: argparse.Namespace, results: "dict[str, ReplayResult]", report: "DriveReport | None" = None
 ) -> None:
     """Print the results, and write them into the folder of --output."""
     from bcclone.evaluate.replay_result import missing_images, replay_table, results_as_json
-    from bcclone.evaluate.watched import WatchFigures
 
-    first = next(iter(results.values()))
-    for notice in missing_images(first):
+    for notice in missing_images(results):
         notify(notice)
     values = results_as_json(results) | (report.as_json() if report else {})
-    watched = [f"the monitor {WatchFigures.of(first.watched).describe()}"] if first.watched else []
-    lines = [*replay_table(results), *watched, *([report.summary()] if report else [])]
+    lines = [*replay_table(results), *([report.summary()] if report else [])]
     print_result(arguments, values, "\n".join(lines))
     if arguments.output is not None:
         from bcclone.commands.result_files import write_replay
 
-        for path in write_replay(arguments.output, log.parent.name, results, values):
+        for path in write_replay(arguments.output, arguments.recording, results, values):
             notify(f"wrote {path}")

@@ -1,6 +1,5 @@
-"""Write the results of evaluate, its suite and replay into a folder: pictures, tables, figures, events."""
+"""The result of evaluate, of its suite or of replay -> files in a folder: pictures, tables, figures, events."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,11 +25,13 @@ from bcclone.pictures.plots.drives import (
     plot_scores,
     plot_views,
 )
+from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import load_track
 from bcclone.system.atomic import write_text
+from bcclone.system.json_values import json_text
 
 _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
 
@@ -45,7 +46,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
     )
     plot_drive(title, (track.edge(-1), track.edge(1)), _line(evaluation), paths[0])
     plot_views(evaluation.views, paths[1])
-    _write_json(paths[2], evaluation.figures())
+    write_text(paths[2], json_text(evaluation.figures(), indent=2))
     write_text(paths[3], event_lines(evaluation.events))
     return [*paths, *_write_watched(folder / "uncertainty.csv", evaluation.watched)]
 
@@ -53,15 +54,16 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
 def write_replay(folder: Path, recording: str, results: Results, figures: Mapping[str, Any]) -> list[Path]:
     """Write a picture of each driver's deviation, above that without steering, and the figures; return their paths.
 
-    recording: its name; figures: JSON values.
+    recording: its folder or its log; figures: JSON values.
     """
     first = next(iter(results.values()))
     drivers = {**results, CONTROLS["zero"]: first.controls["zero"]}
     rollouts = {name: Deviation(one.rollout.path, one.rollout.interventions) for name, one in drivers.items()}
-    title = f"{recording}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
+    name = find_log(recording).parent.name
+    title = f"{name}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
-    _write_json(paths[1], figures)
+    write_text(paths[1], json_text(figures, indent=2))
     return [*paths, *_write_watched(folder / "uncertainty.csv", first.watched)]
 
 
@@ -75,7 +77,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     maps.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
     write_text(paths[0], "\n".join(suite_table(result)) + "\n")
-    _write_json(paths[1], result.figures())
+    write_text(paths[1], json_text(result.figures(), indent=2))
     plot_appearances(appearances_of(result.scenarios), paths[2])
     scores = {model: _scores(result, model) for model in result.models}
     plot_scores([*result.drives, *result.replays], scores, paths[3])
@@ -137,10 +139,6 @@ def _line(drive: Evaluation) -> DrivenLine:
 
 def _title(drive: Evaluation) -> str:
     return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def _write_watched(path: Path, watched: Sequence[WatchedFrame]) -> list[Path]:

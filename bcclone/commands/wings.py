@@ -1,16 +1,37 @@
-"""What the wings add to the commands of the line; where a wing is missing on the disk, its options are, too."""
+"""What the wings add to the commands of the line: options, and calls that fall back on the line without the wing."""
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bcclone.commands.options import add_settings, chosen
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings
+from bcclone.system.location import Location
+
+if TYPE_CHECKING:  # they load more than --help needs
+    from bcclone.dataset.store import OpenStore, Store
+    from bcclone.evaluate.watched import WatchFile
+    from bcclone.system.progress import Notify
+    from bcclone.system.task_pool import TaskPool
+    from bcclone.train.train_settings import RunFiles, TrainSettings
+    from bcclone.train.training_state import TrainResult
 
 HAS_CLUSTER, HAS_LAB = (find_spec(f"bcclone.{wing}") is not None for wing in ("cluster", "lab"))
+
+
+class Trains(Protocol):
+    """How to train: bcclone.train.run on one device, or bcclone.cluster on several devices or machines."""
+
+    def run(self, settings: "TrainSettings", notify: "Notify", open_store: "OpenStore", /) -> "TrainResult | None":
+        """Train in a new run; return the result, None on a worker that writes nothing."""
+
+    def resume(
+        self, files: "RunFiles", changes: Mapping[str, Any], notify: "Notify", open_store: "OpenStore", /
+    ) -> "TrainResult | None":
+        """Continue the newest run of these files; return the result, None on a worker that writes nothing."""
 
 
 def conversion_settings() -> type[PreprocessSettings]:
@@ -22,18 +43,20 @@ def conversion_settings() -> type[PreprocessSettings]:
     return ShardingSettings
 
 
-def converter() -> Callable[..., Any]:
-    """Return the function that converts recordings by these settings."""
-    if not HAS_CLUSTER:
-        from bcclone.dataset.conversion import convert
+def convert(settings: PreprocessSettings, notify: "Notify") -> Conversion:
+    """Convert recordings to a store, by settings of the type that conversion_settings() returns."""
+    if HAS_CLUSTER:
+        from bcclone.cluster.sharded_conversion import convert as convert_into_shards
+        from bcclone.cluster.sharding_settings import ShardingSettings
 
-        return convert
-    from bcclone.cluster.sharded_conversion import convert as convert_into_shards
+        if isinstance(settings, ShardingSettings):
+            return convert_into_shards(settings, notify)
+    from bcclone.dataset.conversion import convert as convert_into_file
 
-    return convert_into_shards
+    return convert_into_file(settings, notify)
 
 
-def unfinished_shards(output: Any) -> int:
+def unfinished_shards(output: Location) -> int:
     """Return how many shards an interrupted conversion has left."""
     if not HAS_CLUSTER:
         return 0
@@ -42,22 +65,22 @@ def unfinished_shards(output: Any) -> int:
     return count_unfinished_shards(output)
 
 
-def store_opener() -> Callable[..., Any]:
-    """Return the function that opens a store of one file, and with the cluster, one of shards."""
-    if not HAS_CLUSTER:
+def open_store(path: Location) -> "Store | None":
+    """Open a store of one file, and with the cluster, one of shards; return None for a recording."""
+    if HAS_CLUSTER:
+        from bcclone.cluster.shards import open_if_store
+    else:
         from bcclone.dataset.store import open_if_store
-
-        return open_if_store
-    from bcclone.cluster.shards import open_if_store as open_if_any_store
-
-    return open_if_any_store
+    return open_if_store(path)
 
 
-def pool_opener() -> Callable[..., Any]:
-    """Return the function that connects to the workers of a --scheduler, which only the cluster has."""
-    from bcclone.cluster.dask_workers import open_pool
+def open_pool(scheduler: str, notify: "Notify") -> "AbstractContextManager[TaskPool | None]":
+    """Connect to the workers of a --scheduler, which only the cluster has; give None without one."""
+    if not scheduler:
+        return nullcontext()
+    from bcclone.cluster import dask_workers
 
-    return open_pool
+    return dask_workers.open_pool(scheduler, notify=notify)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -68,46 +91,39 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         add_settings(parser, WorkerSettings)
 
 
-def trainers(arguments: argparse.Namespace, gpus: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return run() and resume(): of one device, or with the cluster, of several devices or machines."""
+def find_trainer(arguments: argparse.Namespace, gpus: int) -> Trains:
+    """Return what trains on the devices and machines that the options name."""
     if HAS_CLUSTER:
         from bcclone.cluster.workers import WorkerSettings, find_cluster
 
         cluster = find_cluster(chosen(WorkerSettings, arguments), os.environ)
         if cluster or gpus != 1:
-            from bcclone.cluster.train_together import resume_together, run_together
+            from bcclone.cluster.train_together import JointTraining
 
-            return (
-                lambda settings, notify, _: run_together(cluster, settings, notify),
-                lambda files, changes, notify, _: resume_together(cluster, files, changes, notify),
-            )
-    from bcclone.train.run import resume, run
+            return JointTraining(cluster)
+    from bcclone.train import run
 
-    return run, resume
+    return run
 
 
 def add_monitor(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
-    """Add the options of a monitor that watches a drive."""
+    """Add the options of a monitor that watches a drive; --when-uncertain sets the field of SpeedSettings, too."""
     if HAS_LAB:
         from bcclone.lab.monitor.monitor_settings import WatchSettings
 
         add_settings(parser, WatchSettings, only=only)
 
 
-def monitor_of(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, str]]:
-    """Return the monitor that the options name, if any, and the field of SpeedSettings that they set."""
+def find_watch(arguments: argparse.Namespace) -> "WatchFile | None":
+    """Return the monitor that the options name, which is not opened yet; None without one."""
     if not HAS_LAB:
-        return None, {}
+        return None
     from bcclone.lab.monitor.monitor_settings import WatchSettings
 
-    watch = chosen(WatchSettings, arguments)
-    return watch.monitor, {"when_uncertain": watch.when_uncertain}
-
-
-def watch_opener(monitor: Path | None, model: Path) -> Callable[..., Any] | None:
-    """Return the function that opens the watch of a drive, None without a monitor."""
+    monitor = chosen(WatchSettings, arguments).monitor
     if monitor is None:
         return None
-    from bcclone.lab.monitor.monitor_watch import watch_opener as opener_of
+    from bcclone.evaluate.watched import WatchFile
+    from bcclone.lab.monitor.monitor_watch import open_watch
 
-    return opener_of(monitor, model)
+    return WatchFile(monitor, open_watch)

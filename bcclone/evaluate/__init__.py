@@ -1,1 +1,1 @@
-"""Score models: by drives around simulated tracks (evaluation, suite), and by recordings (replay)."""
+"""Model files -> scores: by drives around simulated tracks (evaluation, suite), and by recordings (replay)."""

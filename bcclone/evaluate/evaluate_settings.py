@@ -1,4 +1,4 @@
-"""Settings of evaluations, suites and replays; loads nothing large, so that --help answers at once."""
+"""The checked settings of evaluations, suites and replays; loads nothing large, so that --help answers at once."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +17,22 @@ from bcclone.system.settings import (
     check_one_pool,
     check_settings,
     jobs_setting,
+    names_in_group,
     preprocess_setting,
     scheduler_setting,
     setting,
+    settings_of,
 )
 
 SUITE_GROUP = "suite"
 SUITES = ("standard", "testing", "roads")
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
+
+
+def check_simulated_speed(speed_mph: float) -> None:
+    """Raise ValueError for a speed that the simulated car cannot drive at."""
+    if not 0 < speed_mph <= TOP_SPEED_MPH:
+        raise ValueError(f"speed {speed_mph:g} mph, expected more than 0, up to {TOP_SPEED_MPH:g}")
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,10 @@ class EvaluateSettings:
         check_settings(self)
         check_simulated_speed(self.speed.speed_mph)
         if self.in_process and self.run_folder is not None:
-            raise ValueError("a run is recorded by the drive server; leave --run or --in-process out")
-
-
-def check_simulated_speed(speed_mph: float) -> None:
-    """Raise ValueError for a speed that the simulated car cannot drive at."""
-    if not 0 < speed_mph <= TOP_SPEED_MPH:
-        raise ValueError(f"speed {speed_mph:g} mph, expected more than 0, up to {TOP_SPEED_MPH:g}")
+            raise ValueError(
+                f"run {self.run_folder}: the drive server records a run, and in process there is none; leave --run or "
+                "--in-process out"
+            )
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,11 @@ class SuiteSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
+
+
+# fields of SuiteSettings that a single drive does not have, and fields that it has, too
+SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
+SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in SUITE_ONLY)
 
 
 def parse_fraction(text: str) -> tuple[float, float]:

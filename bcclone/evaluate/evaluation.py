@@ -1,4 +1,4 @@
-"""Score a model by one drive: autonomy, interventions, distance from the centre line.
+"""A model and a simulated road -> the score of one drive: autonomy, interventions, distance from the centre line.
 
 The model drives through a separate drive server, over the simulator's protocol, or in this process, which is faster but
 does not test the protocol.
@@ -19,7 +19,7 @@ from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.process import server_process
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures
+from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures, WatchFile, uncertainty_figures
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
@@ -71,43 +71,71 @@ class Evaluation:
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        uncertainty = {"uncertainty": to_json(WatchFigures.of(self.watched))} if self.watched else {}
-        return {**to_json(self.score), **latency, **uncertainty}
+        return {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
+
+    def as_text(self, settings: EvaluateSettings) -> str:
+        """Return the figures in words. settings: of the drive."""
+        score, latency, plural = self.score, self.latency, "" if self.score.interventions == 1 else "s"
+        answered = f"request to steer p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms; " if latency else ""
+        text = (
+            f"autonomy {score.autonomy_percent:.1f} %: {score.interventions} intervention{plural} in "
+            f"{score.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
+            f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
+            f"distance from the centre line {score.mean_abs_cross_track_m:.2f} m on average, "
+            f"{score.max_abs_cross_track_m:.2f} m at most; "
+            f"steering changes {score.steering_smoothness:.2f} per second\n"
+            f"departures: {score.describe_departures()}\n"
+            f"{answered}it ended: {score.ended}"
+        )
+        if self.watched:
+            watched = WatchFigures.of(self.watched).describe()
+            text += f"\nthe monitor {watched}; uncertain: {settings.speed.when_uncertain}"
+        return text
 
 
-def evaluate(
-    model: Path | str, settings: EvaluateSettings | None = None, open_watch: OpenWatch | None = None
-) -> Evaluation:
+def evaluate(model: Path | str, settings: EvaluateSettings | None = None, watch: WatchFile | None = None) -> Evaluation:
     """Score a model file by one simulated drive; raises UserError.
 
-    open_watch: opens what watches the drive, which then needs no server, in simulated time.
+    watch: the model's monitor, which watches the drive in simulated time; the drive then needs no server.
     """
     model, settings = Path(model), settings or EvaluateSettings()
-    if open_watch is not None and settings.run_folder is not None:
-        raise UserError("a run is recorded by the drive server, a monitor drives without one; leave --run out")
-    if not (settings.in_process or open_watch):
+    if watch is not None and settings.run_folder is not None:
+        raise UserError(
+            f"{watch.file}: a monitor drives without the drive server, which would record {settings.run_folder}; leave "
+            "--run or --monitor out"
+        )
+    if not (settings.in_process or watch):
         return _evaluate_served(model, settings)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     from bcclone.model.policy import load_policy
 
-    return evaluate_policy(load_policy(model, settings.preprocess), settings, open_watch)
+    policy = load_policy(model, settings.preprocess)
+    return evaluate_policy(policy, settings, watch.opener([model]) if watch else None, str(model))
 
 
 def evaluate_policy(
-    policy: SteeringPolicy, settings: EvaluateSettings, open_watch: OpenWatch | None = None
+    policy: SteeringPolicy, settings: EvaluateSettings, open_watch: OpenWatch | None = None, name: str = "the policy"
 ) -> Evaluation:
-    """Score a policy by one simulated drive in this process; raises UserError if it never gave a usable steering."""
+    """Score a policy by one simulated drive in this process; raises UserError as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
-        return drive_policy(policy, world, settings.speed, open_watch)
+        return drive_policy(policy, world, settings.speed, open_watch, name)
 
 
 def drive_policy(
-    policy: SteeringPolicy, world: SimulatedWorld, speed: SpeedSettings, open_watch: OpenWatch | None = None
+    policy: SteeringPolicy,
+    world: SimulatedWorld,
+    speed: SpeedSettings,
+    open_watch: OpenWatch | None = None,
+    name: str = "the policy",
 ) -> Evaluation:
-    """Let a policy drive in a world to the end of the drive; raises UserError if it never steered."""
+    """Let a policy drive in a world to the end of the drive.
+
+    open_watch: opens what watches the drive, in simulated time; name: of the policy, for the UserError that is raised
+    when it has given no usable steering for any frame.
+    """
     driver = Driver(policy, speed, watch=open_watch(lambda: world.tracked.seconds) if open_watch else None)
     latencies_ms: list[float] = []
     interventions, watched = 0, list[WatchedFrame]()
@@ -125,7 +153,10 @@ def drive_policy(
             watched.append(WatchedFrame.of(world.tracked.seconds, decision.uncertainty))
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
-        raise UserError("the model gave no usable steering for any frame; is it trained, and is its input complete?")
+        raise UserError(
+            f"{name}: no usable steering for any of {driver.answered} frames, expected a finite number from -1 to 1; "
+            "drive a model that has been trained, and whose --preprocess is the one of its training"
+        )
     return _evaluation(world, latencies_ms, watched)
 
 
@@ -133,7 +164,7 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
     run_folder = settings.run_folder
     if run_folder is not None and run_folder.exists():
-        raise UserError(f"{run_folder} exists already; choose a new folder for the run")
+        raise UserError(f"{run_folder}: exists already, expected a new folder; name another --run")
     track = load_track(settings.track, settings.reverse)
     drive = DriveSettings(model, run_folder, speed=settings.speed, preprocess=settings.preprocess)
     files = [drive.model, *([run_folder] if run_folder else [])]

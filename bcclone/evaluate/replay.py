@@ -1,4 +1,4 @@
-"""Drive models through a recording, in one pass over its frames for all models and limits."""
+"""Models and a recording -> the result of each model, which drives through it; one pass for all models and limits."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
-from bcclone.evaluate.watched import OpenWatch, WatchedFrame
+from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFile
 from bcclone.recording.files import find_log
 from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
@@ -43,20 +43,21 @@ def replay(
     models: Sequence[Path | str],
     recording: Path | str,
     settings: ReplaySettings | None = None,
-    open_watch: OpenWatch | None = None,
+    watch: WatchFile | None = None,
 ) -> dict[str, ReplayResult]:
     """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
 
-    open_watch: opens what watches the recording's own frames. Raises UserError.
+    watch: monitor of the only model, which watches the recording's own frames. Raises UserError.
     """
-    settings = settings or ReplaySettings()
+    settings, log = settings or ReplaySettings(), find_log(str(recording))
+    open_watch = watch.opener(models) if watch else None
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
     from bcclone.model.policy import load_policy
 
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
-    return replay_policies(policies, Path(recording), settings, open_watch)
+    return replay_policies(policies, log, settings, open_watch)
 
 
 def replay_policies(
@@ -72,14 +73,15 @@ def replay_policies(
     """
     settings = settings or ReplaySettings()
     reference = read_reference(find_log(str(recording)), settings.fraction)
-    drivers = {name: _Driver(policy, reference, settings) for name, policy in policies.items()}
+    drivers = {name: _Driver(name, policy, reference, settings) for name, policy in policies.items()}
     watched = _WatchedRows(open_watch, reference) if open_watch else None
     with (
         ProgressBar("replaying", len(reference), "rows") as progress,
         prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
     ):
         for frames in rows:
-            _drive_row(drivers, frames)
+            for driver in drivers.values():
+                driver.drive_row(frames)
             if watched is not None:
                 watched.judge_row(frames)
             progress.advance(1)
@@ -107,12 +109,6 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
     return results
 
 
-def _drive_row(drivers: "Mapping[str, _Driver]", frames: RowFrames) -> None:
-    for name, driver in drivers.items():
-        if not driver.drive_row(frames):
-            raise UserError(f"{name}: no usable steering; is it trained, and is its input complete?")
-
-
 class _WatchedRows:
     """What a watch says of the recording's own frames, row by row, in recorded time."""
 
@@ -138,29 +134,32 @@ class _Driver:
     last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
     """
 
-    def __init__(self, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
-        self._policy, self._reference, self._views = policy, reference, Views(policy.preprocessing)
+    def __init__(self, name: str, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
+        self._name, self._policy, self._reference = name, policy, reference
+        self._views = Views(policy.preprocessing)
         self._limit_m = settings.limit_m
         self.rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
         self.steering: list[float] = []
         self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
         self._steering_now = [reference.steering[0]] * (len(self.rollouts) + 1)
 
-    def drive_row(self, frames: RowFrames) -> bool:
-        """Drive from one row to the next; return whether the steering was finite."""
+    def drive_row(self, frames: RowFrames) -> None:
+        """Drive from one row to the next; raises UserError if the steering is not finite."""
         if frames.centre is not None:
             self._steer(frames, self._views.prepare(frames.centre))
         *steering_of_rollouts, on_recorded = self._steering_now
         self.steering.append(on_recorded if frames.centre is not None else math.nan)
         if not all(map(math.isfinite, self._steering_now)):
-            return False
+            raise UserError(
+                f"{self._name}: its steering at row {len(self.steering)} is not finite, expected a number from -1 to "
+                "1; replay a model that is trained, and whose --preprocess is the one of its training"
+            )
         for index, (rollout, steering) in enumerate(zip(self.rollouts.values(), steering_of_rollouts, strict=True)):
             rollout.advance(steering)
             if rollout.fresh:
                 self._memories[index] = ()
         if self._reference.ends[len(self.steering) - 1]:
             self._memories[-1] = ()
-        return True
 
     def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
         """Return the result of the rows so far."""

@@ -1,4 +1,4 @@
-"""The result of a replay: its figures, and how they are shown as JSON values and as a table in text."""
+"""The rollouts of a replay -> its figures, as JSON values and as a table in text."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore
-from bcclone.evaluate.watched import WatchedFrame, WatchFigures
+from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
@@ -95,18 +95,15 @@ Results = Mapping[str, ReplayResult]  # name of a model or a server -> its resul
 
 def results_as_json(results: Results) -> dict[str, Any]:
     """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
-    values = {name: _as_json(result) for name, result in results.items()}
+    values = {
+        name: {**to_json(result.figures()), **uncertainty_figures(result.watched)} for name, result in results.items()
+    }
     return next(iter(values.values())) if len(values) == 1 else {"models": values}
 
 
-def _as_json(result: ReplayResult) -> dict[str, Any]:
-    uncertainty = {"uncertainty": to_json(WatchFigures.of(result.watched))} if result.watched else {}
-    return {**to_json(result.figures()), **uncertainty}
-
-
-def missing_images(result: ReplayResult) -> list[str]:
+def missing_images(results: Results) -> list[str]:
     """Return a notice for each kind of images that the recording lacks."""
-    notices = []
+    result, notices = next(iter(results.values())), []
     if result.reference.cameras == ("center",):
         notices.append("there are no images of the side cameras; views are made from the centre camera alone")
     if lacking := len(result.reference) - result.frames:
@@ -115,9 +112,9 @@ def missing_images(result: ReplayResult) -> list[str]:
 
 
 def replay_table(results: Results) -> list[str]:
-    """Return the lines of the table: all drivers, and the controls below."""
+    """Return the lines of the table: all drivers, and the controls below; then what a watch said of the recording."""
     figures: dict[str, DriverFigures] = {name: result.figures() for name, result in results.items()}
-    first = next(iter(results.values())).figures()
+    watched, first = next((result.watched, result.figures()) for result in results.values())
     figures |= {CONTROLS[name]: control for name, control in first.controls.items()}
     width = max(len(name) for name in figures)
     limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
@@ -136,7 +133,7 @@ def replay_table(results: Results) -> list[str]:
             f"{its.rms_cross_track_m:6.2f}{counts}{_number(its.steering_correlation, 7)}"
             f"{_number(its.steering_correlation_smoothed, 8)}{_number(its.steering_mae, 8)}"
         )
-    return lines
+    return lines + ([f"the monitor {WatchFigures.of(watched).describe()}"] if watched else [])
 
 
 def _number(value: float | None, width: int) -> str:

@@ -1,4 +1,4 @@
-"""Let a drive server drive through a recording, or send it the recorded frames, over the simulator's protocol."""
+"""A recording and a drive server -> a replay's result, or the client's report, over the simulator's protocol."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Compute the view of the centre camera from another pose, as a network's input, from the frames of all cameras."""
+"""The frames of a row and a pose -> the view of the centre camera from there, as a network's input."""
 
 import math
 from collections.abc import Mapping

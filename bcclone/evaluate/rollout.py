@@ -1,8 +1,8 @@
-"""A recorded drive, read from its log, and a car that another driver steers along it: deviation and interventions."""
+"""A log -> the recorded drive; the steering of another driver, row by row -> deviation from it and interventions."""
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class RecordedDrive:
     ends: tuple[bool, ...]
     lagged: tuple[float, ...]
     images: tuple[Mapping[str, str], ...]
+
+    def __post_init__(self) -> None:
+        counts = {each.name: len(getattr(self, each.name)) for each in fields(self)}
+        if not self.steering or len(set(counts.values())) > 1:
+            raise ValueError(f"a recorded drive of {counts}, expected as many values in each, and at least one")
 
     def __len__(self) -> int:
         return len(self.steering)

@@ -1,4 +1,4 @@
-"""The suites: their scenarios, which are rows of their tables."""
+"""The settings of a suite -> its scenarios, which are the rows of its table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

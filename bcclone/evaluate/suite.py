@@ -1,19 +1,20 @@
-"""Let several models drive the scenarios of a suite and replay recordings, side by side, here or on a cluster."""
+"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a cluster."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import TypeVar
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario, select_scenarios
-from bcclone.evaluate.suite_result import SuiteResult
-from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, SuiteWatch, Work, run_task
+from bcclone.evaluate.suite_result import Result, SuiteResult
+from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, Work, run_task
+from bcclone.evaluate.watched import WatchFile
 from bcclone.recording.files import find_local_logs
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
@@ -23,7 +24,6 @@ from bcclone.system.task_pool import TaskPool, open_pool
 
 Place = tuple[Work, str]  # the work and the name of the model
 Results = dict[Place, Evaluation | ReplayFigures]
-Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def evaluate_suite(
@@ -31,22 +31,26 @@ def evaluate_suite(
     settings: SuiteSettings | None = None,
     notify: Callable[[str], None] = lambda line: None,
     pool: TaskPool | None = None,
-    watch: SuiteWatch | None = None,
+    watch: WatchFile | None = None,
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-    Drives that are in settings.kept are not driven again, and finished ones are written there at once.
-
-    notify: receives the address of the dashboard of a cluster; pool: the workers that drive, None to start some; watch:
-    of each drive of one model.
+    Drives that are in settings.kept are not driven again, and finished ones are written there at once. notify: called
+    with a line on them; pool: the workers that drive, None to start some; watch: of each drive of the only model.
     """
     settings = settings or SuiteSettings()
+    if watch:
+        _check_watch(watch, models)
     scenarios = select_scenarios(settings)
     named = name_models(list(map(Path, models)))
     recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
     tasks = _make_tasks(named, [*scenarios, *recordings], settings.preprocess, watch)
     kept = FinishedSteps(settings.kept, Evaluation)
-    results: Results = {place: finished for place, task in tasks.items() if (finished := _find(kept, task))}
+    results: Results = {
+        place: finished
+        for place, task in tasks.items()
+        if isinstance(task.work, Scenario) and (finished := kept.find(task.key))  # replays are not kept
+    }
     if results:
         notify(f"{len(results)} of {len(tasks)} drives are finished already, in {settings.kept}")
     if left := {place: task for place, task in tasks.items() if place not in results}:
@@ -62,8 +66,17 @@ def evaluate_suite(
     )
 
 
+def _check_watch(watch: WatchFile, models: Sequence[Path | str]) -> None:
+    """Raise UserError if a monitor does not fit the only model."""
+    open_watch = watch.opener(models)
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    open_watch(time.monotonic)
+
+
 def _make_tasks(
-    models: Mapping[str, Path], works: Sequence[Work], preprocess: str | None, watch: SuiteWatch | None
+    models: Mapping[str, Path], works: Sequence[Work], preprocess: str | None, watch: WatchFile | None
 ) -> dict[Place, SuiteTask]:
     """Return the task of each work and model, the longest first, so that no worker drives on alone at the end."""
     input_of = cache(InputFile.of)
@@ -88,11 +101,6 @@ def _table_of(
         work.name: {model: result for model in models if isinstance(result := results[work, model], kind)}
         for work in works
     }
-
-
-def _find(kept: FinishedSteps[Evaluation], task: SuiteTask) -> Evaluation | None:
-    """Return a drive that was finished before; replays of recordings are not kept."""
-    return kept.find(task.key) if isinstance(task.work, Scenario) else None
 
 
 def _run_tasks(tasks: Mapping[Place, SuiteTask], pool: TaskPool, kept: FinishedSteps[Evaluation]) -> Results:

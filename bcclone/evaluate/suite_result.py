@@ -1,9 +1,9 @@
-"""The results of a suite: which model is best in each row, the figures as JSON values and the tables in text."""
+"""The results of a suite -> the best model of each row, the figures as JSON values and the tables in text."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
@@ -17,18 +17,10 @@ _DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_L
 _TOTALS = "rows without an intervention, all interventions"
 
 
-class Ranked(Protocol):
-    """A result that can be compared with the results of other models."""
-
-    @property
-    def rank(self) -> tuple[float, ...]:
-        """Return the sort key among results of the same scenario, the best first."""
+Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
-_Result = TypeVar("_Result", bound=Ranked)
-
-
-def best_of(results: Mapping[str, Ranked]) -> set[str]:
+def best_of(results: Mapping[str, Result]) -> set[str]:
     """Return the models with the best result; several if they are equal."""
     ranks = {model: result.rank for model, result in results.items()}
     return {model for model, rank in ranks.items() if rank == min(ranks.values())}
@@ -77,7 +69,7 @@ class SuiteResult:
         return {"models": models, "rows": rows, "recordings": recordings}
 
 
-def _compared(results: Mapping[str, _Result], figures: Callable[[_Result], dict[str, Any]]) -> dict[str, Any]:
+def _compared(results: Mapping[str, Result], figures: Callable[[Result], dict[str, Any]]) -> dict[str, Any]:
     return {"best": sorted(best_of(results)), "models": {name: figures(result) for name, result in results.items()}}
 
 
@@ -97,7 +89,7 @@ def suite_table(result: SuiteResult) -> list[str]:
     return [line.rstrip() for line in padded] + ["", *_legend(result)]
 
 
-def _cells(results: Mapping[str, _Result], text: Callable[[_Result], str]) -> list[str]:
+def _cells(results: Mapping[str, Result], text: Callable[[Result], str]) -> list[str]:
     best = best_of(results) if len(results) > 1 else ()
     return [text(result) + (_BEST if model in best else "") for model, result in results.items()]
 

@@ -1,4 +1,4 @@
-"""Drive one scenario of a suite, or replay one recording, in a worker process.
+"""A task of a suite -> its result, in a worker process: drive one scenario, or replay one recording.
 
 A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number of workers.
 """
@@ -11,22 +11,22 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import cv2
 
 from bcclone.drive.driver import SteeringPolicy
-from bcclone.drive.watch import Watch
 from bcclone.evaluate.evaluation import Evaluation, drive_policy
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.watched import OpenWatch
+from bcclone.evaluate.watched import OpenWatch, WatchFile
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.atomic import sha256_of
 from bcclone.system.task import WorkerFault, report_progress, source_digest
 
 if TYPE_CHECKING:
@@ -46,26 +46,16 @@ class InputFile:
     @classmethod
     def of(cls, path: Path) -> Self:
         """Return the absolute path and the hash of a file on this machine."""
-        with path.open("rb") as file:
-            return cls(path.absolute(), hashlib.file_digest(file, "sha256").hexdigest())
+        return cls(path.absolute(), sha256_of(path))
 
     def check(self) -> None:
         """Raise WorkerFault if this worker does not find the file, or finds other content."""
         try:
-            with self.path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of(self.path)
         except OSError as error:
             raise WorkerFault(f"{self.path}: cannot be read there ({error.strerror}); share or copy it") from None
         if sha256 != self.sha256:
             raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
-
-
-@dataclass(frozen=True)
-class SuiteWatch:
-    """A monitor of drives: its file, and an importable function that opens it, open(file, model, clock)."""
-
-    file: Path
-    open: Callable[[Path, Path, Callable[[], float]], Watch]
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ class SuiteTask:
     preprocess: str | None
     work: Work
     inputs: tuple[InputFile, ...] = ()
-    watch: SuiteWatch | None = None
+    watch: WatchFile | None = None
 
     def __str__(self) -> str:
         return f"{self.work.name} with {self.model.path}"
@@ -116,8 +106,8 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
         policy = cached_policy(task.model, task.preprocess)
         if isinstance(task.work, Recording):
             return replay_recording(policy, task.work)
-        watch = partial(task.watch.open, task.watch.file, task.model.path) if task.watch else None
-        return drive_scenario(policy, task.work, report_progress, watch)
+        watch = task.watch.opener([task.model.path]) if task.watch else None
+        return drive_scenario(policy, task.work, report_progress, watch, str(task.model.path))
 
 
 def drive_scenario(
@@ -125,12 +115,16 @@ def drive_scenario(
     scenario: Scenario,
     on_progress: Callable[[float], None] | None = None,
     open_watch: OpenWatch | None = None,
+    name: str = "the policy",
 ) -> Evaluation:
-    """Let a policy drive a scenario in this process; on_progress: called often with the metres since the last call."""
+    """Let a policy drive a scenario in this process; raises UserError as drive_policy() does.
+
+    on_progress: called often with the metres since the last call; name: of the policy, for the error.
+    """
     settings = scenario.settings
     track = load_track(settings.track, settings.reverse)
     world = SimulatedWorld(_renderer(settings.track, settings.conditions), track, settings.world, on_progress)
-    return replace(drive_policy(policy, world, settings.speed, open_watch), latency=None, views=())
+    return replace(drive_policy(policy, world, settings.speed, open_watch, name), latency=None, views=())
 
 
 def replay_recording(policy: "Policy", recording: Recording) -> ReplayFigures:

@@ -1,14 +1,32 @@
-"""What a watch said of the frames of a drive or a recording: its figures, its table and a line of text."""
+"""A monitor's file -> the watch of a drive; what a watch said of the frames -> figures, a table and a line of text."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeAlias
 
 from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.recording.run_tables import uncertainty_cells
+from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
 
-# opens the watch of a drive; its argument returns the time of the present frame, in seconds
-OpenWatch = Callable[[Callable[[], float]], Watch]
+Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
+OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
+
+
+@dataclass(frozen=True)
+class WatchFile:
+    """The monitor of a model: its file, and an importable function that opens it, open(file, model, clock)."""
+
+    file: Path
+    open: Callable[[Path, Path, Clock], Watch]
+
+    def opener(self, models: Sequence[Path | str]) -> OpenWatch:
+        """Return what opens the watch of drives with the only one of these models; raises UserError for several."""
+        if len(models) > 1:
+            raise UserError(f"{self.file}: a monitor belongs to one model, and {len(models)} are given; name one only")
+        return partial(self.open, self.file, Path(models[0]))
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,11 @@ class WatchFigures:
         """Return in words how much was uncertain."""
         first = "" if self.first_seconds is None else f", first after {self.first_seconds:.1f} s"
         return f"uncertain at {self.uncertain} of {self.frames} frames{first}"
+
+
+def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
+    """Return the figures of the frames under "uncertainty", as JSON values; nothing without a watch."""
+    return {"uncertainty": to_json(WatchFigures.of(watched))} if watched else {}
 
 
 def watched_csv(watched: Sequence[WatchedFrame]) -> str:

@@ -1,4 +1,4 @@
-"""Save and restore the state of a training at any step, exactly.
+"""A training at any step -> checkpoint files -> the same training, exactly.
 
 A checkpoint holds everything that later steps depend on: the weights, the state of the dropout layers' random
 generators, the optimizer's moments, the sums of the epoch's losses, the training state and the model file so far.
@@ -7,6 +7,7 @@ The order of the samples follows from seed and epoch. The last two checkpoints a
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
@@ -41,71 +43,66 @@ class TrainedNetwork(Protocol):
         """Return the network to save."""
 
 
-class Checkpoints:
-    """The checkpoint files of one run."""
+def save_checkpoint(folder: Path, trainer: TrainedNetwork, state: TrainingState, model: bytes) -> None:
+    """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    model: the model file so far, empty before the first epoch is complete.
+    """
+    folder.mkdir(exist_ok=True)
+    content = _content(trainer, state, model)
+    for leftover in folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one holds the lock
+        leftover.unlink()
+    write_bytes(folder / f"checkpoint-{state.step:09d}.h5", content)
+    for path in checkpoint_paths(folder)[_KEPT:]:
+        path.unlink(missing_ok=True)
 
-    def paths(self) -> list[Path]:
-        """Return the paths of the checkpoints, the newest first."""
-        return sorted(self.folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
-    def save(self, trainer: TrainedNetwork, state: TrainingState, model: bytes) -> None:
-        """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
+def load_checkpoint(folder: Path, trainer: TrainedNetwork, notify: Notify) -> tuple[TrainingState, bytes]:
+    """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
-        model: the model file so far, empty before the first epoch is complete.
-        """
-        self.folder.mkdir(exist_ok=True)
-        content = _content(trainer, state, model)
-        for leftover in self.folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one holds the lock
-            leftover.unlink()
-        write_bytes(self.folder / f"checkpoint-{state.step:09d}.h5", content)
-        for path in self.paths()[_KEPT:]:
-            path.unlink(missing_ok=True)
+    Raises UserError when there are checkpoints, but none is intact and of this network.
+    """
+    paths, faults = checkpoint_paths(folder), []
+    cause: Exception | None = None
+    for path in paths:
+        try:
+            return _load(path, trainer)
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            fault = str(error).partition("\n")[0]
+            cause = error
+            faults.append(f"{path}: not an intact checkpoint of this network: {fault}")
+            if len(faults) < len(paths):
+                notify(f"note: {faults[-1]}; continuing from the one before it")
+    if faults:
+        raise UserError(f"{faults[-1]}; train again without --resume") from cause
+    return TrainingState(), b""
 
-    def load(self, trainer: TrainedNetwork, notify: Notify) -> tuple[TrainingState, bytes]:
-        """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
-        Raises UserError when no checkpoint is intact and of this network.
-        """
-        paths, faults = self.paths(), []
-        cause: Exception | None = None
-        for path in paths:
-            try:
-                return _load(path, trainer)
-            except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
-                fault = str(error).partition("\n")[0]
-                cause = error
-                faults.append(f"{path}: not an intact checkpoint of this network: {fault}")
-                if len(faults) < len(paths):
-                    notify(f"note: {faults[-1]}; continuing from the one before it")
-        if faults:
-            raise UserError(f"{faults[-1]}; train again without --resume") from cause
-        return TrainingState(), b""
+def checkpoint_paths(folder: Path) -> list[Path]:
+    """Return the paths of the checkpoints, the newest first."""
+    return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
 def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> bytes:
-    """Return the content of a checkpoint, which _load() reads."""
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
             file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
         file.create_dataset("totals", data=trainer.totals.read())
-        file.create_dataset("progress", data=json.dumps(state.to_json()))
+        file.create_dataset("progress", data=json_text(state))
     return content.getvalue()
 
 
 def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
     with h5py.File(source, "r") as file:
-        state = TrainingState.from_json(json.loads(file["progress"].asstr()[()]))
+        state = from_json(TrainingState, json.loads(file["progress"].asstr()[()]))
         values = [file["variables"][name][()] for name in sorted(file["variables"])]
         totals = file["totals"][()]
         model = file["model"][()].tobytes()
     variables = trainer.variables
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-        raise ValueError("the weights have other shapes")
+        raise ValueError("its weights have other shapes than the network's")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     trainer.totals.write(totals)
@@ -113,32 +110,37 @@ def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
 
 
 class Checkpointing:
-    """Restores a training from its newest checkpoint, and saves its state and its model from then on."""
+    """Restores a training from its newest checkpoint, and saves its state and its model from then on.
+
+    model: the model file so far, empty before the first epoch is complete.
+    """
 
     def __init__(
         self, trainer: TrainedNetwork, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
     ) -> None:
-        """Load the newest checkpoint into the trainer; raises UserError when there are some, but none is intact."""
         self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings
-        self._notify, self._checkpoints = notify, Checkpoints(folder.checkpoints)
-        self.state, self.model = self._checkpoints.load(trainer, notify)
-        self._step, self._elapsed = self.state.step, self.state.elapsed
-        self._model_is_written = not self.model  # a killed training may have left a newer one
+        self._notify, self._saved, self.model, self._model_is_written = notify, TrainingState(), b"", True
 
     @property
     def path(self) -> Path:
         """Return the path of the model so far, which exists once an epoch is complete."""
         return self._folder.model
 
-    def is_due(self) -> bool:
-        """Return whether a checkpoint is due by steps or minutes."""
-        steps, minutes = self._settings.checkpoint_steps, self._settings.checkpoint_minutes
-        by_steps = bool(steps) and self.state.step - self._step >= steps
-        return by_steps or bool(minutes) and self.state.elapsed - self._elapsed >= minutes * 60
+    def restore(self) -> TrainingState:
+        """Load the newest checkpoint into the trainer, as load_checkpoint() does."""
+        self._saved, self.model = load_checkpoint(self._folder.checkpoints, self._trainer, self._notify)
+        self._model_is_written = not self.model  # a killed training may have left a newer one
+        return self._saved
 
-    def take_model(self) -> None:
+    def is_due(self, state: TrainingState) -> bool:
+        """Return whether a checkpoint is due by steps or minutes since the last one."""
+        steps, minutes = self._settings.checkpoint_steps, self._settings.checkpoint_minutes
+        by_steps = bool(steps) and state.step - self._saved.step >= steps
+        return by_steps or bool(minutes) and state.elapsed - self._saved.elapsed >= minutes * 60
+
+    def take_model(self, state: TrainingState) -> None:
         """Use the current weights, of the last epoch, for the model."""
-        last, data = self.state.history[-1], self._data
+        last, data = state.history[-1], self._data
         described = {
             "settings": values_of(self._settings, DECIDE_WEIGHTS),
             "samples": asdict(data.sample_settings),
@@ -149,25 +151,22 @@ class Checkpointing:
         self.model = model_content(self._trainer.export(), data.preprocessing, described)
         self._model_is_written = False
 
-    def save(self) -> None:
+    def save(self, state: TrainingState) -> None:
         """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
-        self._step, self._elapsed = self.state.step, self.state.elapsed
-        for write in (self._write_model, self._write_checkpoint, self._write_history):
-            try:
-                write()
-            except OSError as error:
-                self._notify(
-                    f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
-                    "training continues, and the earlier files are unchanged"
-                )
-
-    def _write_model(self) -> None:
+        self._saved = state
         if not self._model_is_written:
-            write_bytes(self._folder.model, self.model)
-            self._model_is_written = True
+            self._model_is_written = self._try(lambda: write_bytes(self._folder.model, self.model))
+        self._try(lambda: save_checkpoint(self._folder.checkpoints, self._trainer, state, self.model))
+        self._try(lambda: self._folder.write_history(history_csv(state.history)))
 
-    def _write_checkpoint(self) -> None:
-        self._checkpoints.save(self._trainer, self.state, self.model)
-
-    def _write_history(self) -> None:
-        self._folder.write_history(history_csv(self.state.history))
+    def _try(self, write: Callable[[], object]) -> bool:
+        """Return whether the file was written; notify otherwise."""
+        try:
+            write()
+        except OSError as error:
+            self._notify(
+                f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
+                "training continues, and the earlier files are unchanged"
+            )
+            return False
+        return True

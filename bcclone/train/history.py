@@ -1,4 +1,4 @@
-"""Read and write history.csv, which has the losses of each epoch of a training."""
+"""The figures of each epoch of a training <-> history.csv in its run folder, a row for each epoch."""
 
 import csv
 import io
@@ -6,18 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
 
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
 
 START_NAME = "start.h5"  # beside it in a run folder: the model that the run began with
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The errors of one epoch, of steering from -1 to 1, over all samples.
+    """The errors of one epoch, of steering from -1 to 1, over all samples, and its speed: a row of history.csv.
 
-    val_loss, val_mae: None without validation samples.
+    val_loss, val_mae: None without validation samples; seconds: of training, without validation; data_wait_share:
+    fraction of them spent waiting for data.
     """
 
     epoch: int
@@ -26,6 +27,13 @@ class Epoch:
     val_loss: float | None
     val_mae: float | None
     learning_rate: float
+    seconds: float
+    samples_per_second: float
+    data_wait_share: float
+
+    def __post_init__(self) -> None:
+        if self.epoch < 1:  # of an edited history.csv
+            raise ValueError(f"epoch {self.epoch}, expected 1 or more")
 
     @property
     def score(self) -> float:
@@ -38,32 +46,17 @@ class Epoch:
         return math.isfinite(self.loss) and math.isfinite(self.score)
 
 
-@dataclass(frozen=True)
-class EpochFigures(Epoch):
-    """One row of history.csv: the errors of an epoch and its speed.
-
-    seconds: of training, without validation; data_wait_share: fraction of them spent waiting for data.
-    """
-
-    seconds: float
-    samples_per_second: float
-    data_wait_share: float
-
-
-_AnyEpoch = TypeVar("_AnyEpoch", bound=Epoch)
-
-
-def best_epoch(history: Sequence[_AnyEpoch]) -> _AnyEpoch:
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
     """Return the epoch with the smallest score, the first of equal ones."""
     return min(history, key=lambda epoch: epoch.score)
 
 
-def history_csv(history: Sequence[EpochFigures]) -> str:
+def history_csv(history: Sequence[Epoch]) -> str:
     """Return the content of history.csv."""
     text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(EpochFigures)], lineterminator="\n")
+    table = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
     table.writeheader()
-    table.writerows(asdict(figures) for figures in history)
+    table.writerows(asdict(epoch) for epoch in history)
     return text.getvalue()
 
 
@@ -73,7 +66,9 @@ def read_history(path: Path) -> list[Epoch]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                epochs.append(_epoch(row))
+                validation = {name: float(row[name]) if row[name] else None for name in ("val_loss", "val_mae")}
+                numbers = {each.name: float(row[each.name]) for each in fields(Epoch) if each.name not in validation}
+                epochs.append(from_json(Epoch, numbers | validation | {"epoch": int(row["epoch"])}))
     except (csv.Error, KeyError, ValueError, TypeError) as error:
         reason = f"there is no column {error}" if isinstance(error, KeyError) else "a number is missing or invalid"
         raise UserError(
@@ -81,9 +76,3 @@ def read_history(path: Path) -> list[Epoch]:
             "remove the file to continue without it"
         ) from None
     return epochs
-
-
-def _epoch(row: dict[str, str]) -> Epoch:
-    validation = [float(row[name]) if row[name] else None for name in ("val_loss", "val_mae")]
-    rate = float(row["learning_rate"])
-    return Epoch(int(row["epoch"]), float(row["loss"]), float(row["mae"]), validation[0], validation[1], rate)

@@ -1,10 +1,10 @@
-"""Train step by step and epoch by epoch, from the newest checkpoint on; resumable at any step."""
+"""A trainer, samples and a run folder -> the trained epochs, step by step from the newest checkpoint on."""
 
 import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -18,9 +18,9 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
-from bcclone.system.progress import ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
-from bcclone.train.history import EpochFigures
+from bcclone.train.history import Epoch
 from bcclone.train.losses import Totals, label_weights, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import Schedule
@@ -49,7 +49,7 @@ class Trainer:
         augmenter: DeviceAugmenter | None = None,
     ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
-        self.loss, self.label_weights = settings.loss, label_weights(model.output_shape[-1])
+        self._loss, self._label_weights = settings.loss, label_weights(model.output_shape[-1])
         self._exported, self._augmenter = exported, augmenter
         self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
         images_and_labels = (
@@ -89,21 +89,30 @@ class Trainer:
     def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
         """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
         self.optimizer.learning_rate.assign(learning_rate)
-        images, labels = self.augmented(samples)
-        with tf.GradientTape() as tape:
-            errors = self.errors(images, labels, training=True)
-            each = losses_of(self.loss, errors)
-            loss = tf.reduce_sum(each * self.label_weights) / tf.cast(tf.shape(labels)[0], tf.float32)
-            loss = self.optimizer.scale_loss(loss)
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        self.totals.add(sums_of(each, errors, tf.ones_like(errors[:, :1])))
+        gradients, sums = self.gradients(samples, tf.shape(samples[1])[0])
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        self.totals.add(sums)
 
     def _validate_step(self, images: Any, labels: Any) -> None:
-        errors = self.errors(images, labels, training=False)
-        self.totals.add(sums_of(losses_of(self.loss, errors), errors, tf.ones_like(errors[:, :1])))
+        errors = self._errors(images, labels, training=False)
+        self.totals.add(sums_of(losses_of(self._loss, errors), errors, tf.ones_like(errors[:, :1])))
 
-    def augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
+    def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
+        """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
+
+        size: number of samples in the batch, by which the loss is divided; weights: float32 (samples, 1), 0 or 1, None
+        for 1.
+        """
+        images, labels = self._augmented(samples)
+        with tf.GradientTape() as tape:
+            errors = self._errors(images, labels, training=True)
+            errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
+            each = losses_of(self._loss, errors)
+            loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
+            loss = self.optimizer.scale_loss(loss)
+        return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
+
+    def _augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
         """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""
         images, labels, *others = samples
         if not self._augmenter:
@@ -111,7 +120,7 @@ class Trainer:
         images, steering = self._augmenter(images, labels[:, :1], *others)
         return images, tf.concat([steering, labels[:, 1:]], axis=1)
 
-    def errors(self, images: Any, labels: Any, training: bool) -> Any:
+    def _errors(self, images: Any, labels: Any, training: bool) -> Any:
         """Return prediction minus label, float32 (samples, labels)."""
         predicted = self.model(tf.cast(images, self._input_dtype), training=training)
         return tf.cast(predicted, tf.float32) - labels
@@ -126,26 +135,31 @@ def samples_of(batch: Batch) -> tuple[Any, ...]:
     return (*samples, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a training. elapsed: its seconds so far, before a resume, too; must_stop: it was asked to stop."""
+
+    elapsed: float
+    must_stop: bool
+
+
 class Pace:
-    """Counts the seconds of a training, and tells whether it was asked to stop."""
+    """Tells the time of a training, and whether it was asked to stop. elapsed: seconds before a resume."""
 
-    def __init__(self, interrupts: Interrupts) -> None:
-        self._interrupts, self._clock = interrupts, time.monotonic()
-        self.must_stop = False
+    def __init__(self, interrupts: Interrupts, elapsed: float) -> None:
+        self._interrupts, self._start = interrupts, time.monotonic() - elapsed
 
-    def update(self, state: TrainingState, is_epoch_end: bool = False) -> None:
-        """Bring must_stop and the seconds of the state up to date; called after each step, and around each epoch."""
-        now = time.monotonic()
-        state.elapsed += now - self._clock
-        self._clock, self.must_stop = now, self._interrupts.requested
+    def moment(self, step: int, is_epoch_end: bool = False) -> Moment:
+        """Return the present moment; called after each step, and around each epoch."""
+        return Moment(time.monotonic() - self._start, self._interrupts.requested)
 
 
 @dataclass(frozen=True)
 class Training:
     """The parts of a training.
 
-    notify: called with lines for the user; part: of each batch that this process trains on; make_pace: of the time and
-    the requests to stop that count here.
+    notify: called with lines for the user; part: of each batch that this process trains on; make_pace: tells the time
+    and the requests to stop that count here, from the seconds before a resume on.
     """
 
     trainer: Trainer
@@ -153,13 +167,13 @@ class Training:
     validation: Selection
     settings: TrainSettings
     folder: RunFolder
-    notify: Callable[[str], None]
+    notify: Notify
     part: BatchPart = WHOLE_BATCH
-    make_pace: Callable[[Interrupts], Pace] = Pace
+    make_pace: Callable[[Interrupts, float], Pace] = Pace
 
 
 def train_epochs(training: Training) -> Trained:
-    """Train, or continue, the run in the folder; return its result, the model file and the epochs.
+    """Train, or continue, the run in the folder; return its result and the model file.
 
     Raises UserError when the loss is not finite or a loader process has died, and KeyboardInterrupt, after saving the
     state, when the process is asked to stop. Files that cannot be written are reported and do not stop the training.
@@ -173,117 +187,127 @@ def train_epochs(training: Training) -> Trained:
         if not len(validation):
             notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
         checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)
-        with Interrupts().listening() as interrupts:
-            pace = training.make_pace(interrupts)
-            limit = _Epochs(training, (feed, validation), checkpointing, pace, board).run()
-    state, counts = checkpointing.state, SampleCounts(len(feed), len(validation))
-    return Trained(TrainResult.of(state, settings, counts, limit, folder.path), checkpointing.model, state.history)
+        interrupts = opened.enter_context(Interrupts().listening())
+        epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)
+        limit = epochs.run()
+    counts = SampleCounts(len(feed), len(validation))
+    return Trained(TrainResult.of(epochs.state, settings, counts, limit, folder.path), checkpointing.model)
 
 
 class _Epochs:
-    """The epochs of a training, from its newest checkpoint to its end."""
+    """The epochs of a training, from its newest checkpoint to its end. state: written nowhere but here."""
 
     def __init__(
         self,
         training: Training,
         feeds: tuple[Feed, Feed],
         checkpointing: Checkpointing,
-        pace: Pace,
+        interrupts: Interrupts,
         board: TensorBoard | None,
     ) -> None:
         self._trainer, self._settings, self._notify = training.trainer, training.settings, training.notify
         self._feed, self._validation = feeds
-        self._checkpointing, self._pace, self._board = checkpointing, pace, board
-        self._state = checkpointing.state
-        self._schedule = Schedule(training.settings, self._state, len(self._feed), len(self._validation))
+        self._checkpointing, self._board = checkpointing, board
+        self._schedule = Schedule(training.settings, len(self._feed), len(self._validation))
+        self.state: TrainingState = checkpointing.restore()
+        self._pace = training.make_pace(interrupts, self.state.elapsed)
+        self._must_stop, self._seconds_of_ending = False, 0.0
 
     def run(self) -> str:
         """Train to the end; return the limit that ended it."""
-        self._checkpointing.save()
-        if limit := self._schedule.reached_limit():
+        self._checkpointing.save(self.state)
+        if limit := self._schedule.reached_limit(self.state, self._is_time_up()):
             self._notify(f"note: nothing is left to train: {limit}; increase it to train on")
-        self._pace.update(self._state, is_epoch_end=True)
-        while not (limit := self._schedule.reached_limit()):
+        self._take_time(is_epoch_end=True)
+        is_cut = False
+        while not (limit := self._schedule.reached_limit(self.state, is_cut or self._is_time_up())):
             self._raise_if_interrupted()
-            self._train_epoch()
-            self._pace.update(self._state, is_epoch_end=True)
+            is_cut = self._train_epoch()
+            self._take_time(is_epoch_end=True)
             self._complete_epoch()
         return limit
 
-    def _train_epoch(self) -> None:
-        """Train on the rest of this epoch, or until the time is up."""
-        state, number = self._state, self._state.epoch + 1
-        if not state.samples:
+    def _train_epoch(self) -> bool:
+        """Train on the rest of this epoch; return whether it was cut, as the time left is needed for validation."""
+        number, samples = self.state.epoch + 1, self.state.samples
+        if not samples:
             self._trainer.totals.reset()
         label = f"epoch {number}/{self._settings.epochs}" if self._settings.epochs else f"epoch {number}"
-        left = len(self._feed) - state.samples
-        with self._feed.epoch(number, state.samples) as batches, ProgressBar(label, left, "samples") as progress:
+        left = len(self._feed) - samples
+        with self._feed.epoch(number, samples) as batches, ProgressBar(label, left, "samples") as progress:
             start = time.perf_counter()
             for batch in batches:
-                state.waited += time.perf_counter() - start
-                progress.advance(batch.global_size, self._step(batch))
-                state.seconds += time.perf_counter() - start
-                self._pace.update(state)
-                if self._schedule.must_cut_epoch():
-                    break
-                if self._pace.must_stop or self._checkpointing.is_due():
-                    self._checkpointing.save()
+                progress.advance(batch.global_size, self._step(batch, start))
+                self._take_time()
+                if self._is_time_up():
+                    return True
+                if self._must_stop or self._checkpointing.is_due(self.state):
+                    self._checkpointing.save(self.state)
                 self._raise_if_interrupted()
                 start = time.perf_counter()
+        return False
 
-    def _step(self, batch: Batch) -> str:
-        """Take a step; return the figures of the epoch so far, every few steps."""
-        state, rate = self._state, self._schedule.learning_rate()
+    def _step(self, batch: Batch, start: float) -> str:
+        """Take a step; return the figures of the epoch so far, every few steps. start: of the wait for the batch."""
+        waited, rate = time.perf_counter() - start, self._schedule.learning_rate(self.state)
         self._trainer.train(batch, rate)
-        state.step += 1
-        state.samples += batch.global_size
-        if state.step % _STEPS_BETWEEN_FIGURES:
+        step = self.state.step + 1
+        loss = None if step % _STEPS_BETWEEN_FIGURES else self._trainer.totals.means()[0]  # waits for the device
+        self.state = self.state.after_step(batch.global_size, time.perf_counter() - start, waited)
+        if loss is None:
             return ""
-        loss, _ = self._trainer.totals.means()  # waits for the device
         if not math.isfinite(loss):
-            raise self._divergence(state.epoch + 1)
+            raise self._divergence(self.state.epoch + 1)
         if self._board:
-            self._board.log_step(state.step, loss, rate)
-        return f"loss {loss:.4f}, waiting for data {state.waited / max(state.seconds, 1e-9):.1%}"
+            self._board.log_step(step, loss, rate)
+        return f"loss {loss:.4f}, waiting for data {self.state.waited / max(self.state.seconds, 1e-9):.1%}"
 
     def _complete_epoch(self) -> None:
         """Validate, keep the model if it is the one to keep, and save everything."""
-        state, start = self._state, self._state.elapsed
-        state.complete_epoch(self._epoch_figures())
-        if not state.history[-1].is_finite:
-            raise self._divergence(state.epoch)
-        if state.kept(self._settings.keep).epoch == state.epoch:
-            self._checkpointing.take_model()
-        self._checkpointing.save()
-        self._pace.update(state, is_epoch_end=True)
-        self._schedule.seconds_of_ending = state.elapsed - start
+        start = self.state.elapsed
+        self.state = self.state.after_epoch(self._epoch_figures())
+        last = self.state.history[-1]
+        if not last.is_finite:
+            raise self._divergence(last.epoch)
+        if self.state.kept(self._settings.keep) is last:
+            self._checkpointing.take_model(self.state)
+        self._checkpointing.save(self.state)
+        self._take_time(is_epoch_end=True)
+        self._seconds_of_ending = self.state.elapsed - start
         if self._board:
-            self._board.log_epoch(state.history[-1])
-        self._notify(epoch_summary(state))
+            self._board.log_epoch(last)
+        self._notify(epoch_summary(self.state))
 
-    def _epoch_figures(self) -> EpochFigures:
+    def _epoch_figures(self) -> Epoch:
         """Evaluate the validation samples; return the figures of the epoch."""
-        state = self._state
+        state = self.state
         loss, mae = self._trainer.totals.means()
         val_loss, val_mae = None, None
         if len(self._validation):
             with self._validation.epoch(1) as batches:
                 val_loss, val_mae = self._trainer.evaluate(batches)
         seconds = max(state.seconds, 1e-9)
-        return EpochFigures(
+        return Epoch(
             epoch=state.epoch + 1,
             loss=loss,
             mae=mae,
             val_loss=val_loss,
             val_mae=val_mae,
-            learning_rate=self._schedule.learning_rate(),
+            learning_rate=self._schedule.learning_rate(state),
             seconds=seconds,
             samples_per_second=state.samples / seconds,
             data_wait_share=state.waited / seconds,
         )
 
+    def _take_time(self, is_epoch_end: bool = False) -> None:
+        moment = self._pace.moment(self.state.step, is_epoch_end)
+        self.state, self._must_stop = replace(self.state, elapsed=moment.elapsed), moment.must_stop
+
+    def _is_time_up(self) -> bool:
+        return self._schedule.is_time_up(self.state, self._seconds_of_ending)
+
     def _raise_if_interrupted(self) -> None:
-        if self._pace.must_stop:
+        if self._must_stop:
             kept = f"the model so far is {self._checkpointing.path}; " if self._checkpointing.path.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
 
@@ -291,5 +315,6 @@ class _Epochs:
         path = self._checkpointing.path
         kept = f"; the model of the epochs before is {path}" if path.exists() else ""
         return UserError(
-            f"training diverged in epoch {epoch}: its loss is not finite; try a smaller --learning-rate{kept}"
+            f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
+            f"{self._settings.learning_rate:g}{kept}"
         )

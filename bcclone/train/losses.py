@@ -1,4 +1,4 @@
-"""The loss of each predicted label, and the sums of losses that an epoch reports."""
+"""Errors of predictions -> the loss of each one, and the sums of losses that an epoch reports."""
 
 from typing import Any
 

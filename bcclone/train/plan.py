@@ -1,4 +1,4 @@
-"""Plan a run: check its files, decide its settings, select its samples."""
+"""Settings, samples and earlier runs -> the plan of a run, whose settings leave nothing open, and its samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -143,11 +143,11 @@ def _refuse_fixed(folder: RunFolder, chosen: Mapping[str, Any]) -> None:
 
 def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify) -> None:
     """Notify that a new run begins; raises UserError when the named run is of another store or output."""
-    stored = RunFolder(files.runs / files.name).identity if files.name else None
-    if stored:
+    record = RunFolder(files.runs / files.name).find_record() if files.name else None
+    if record:
         raise UserError(
             f"{files.runs / str(files.name)} is a run of another store or output; resume it with the store, its "
-            f"content and the output that it was begun with:{differences(stored, identity)}"
+            f"content and the output that it was begun with:{differences(record.identity, identity)}"
         )
     notify(
         f"note: {files.runs} has no run of {identity.store} with its present content for {files.output}; "

@@ -1,8 +1,9 @@
-"""Prepare a training: its network, new or that of a model file, with the optimizer and the augmenter of its steps."""
+"""A plan and its samples -> the trainer: a new network or that of a model file, its optimizer and its augmenter."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.labels import output_labels
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
-from bcclone.feed.selection import TrainingData
+from bcclone.feed.selection import Selection, TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ForeignModel, open_model
@@ -23,7 +24,23 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.train.loop import Trainer
+from bcclone.train.plan import Plan
 from bcclone.train.train_settings import TrainSettings
+
+_Trainer = TypeVar("_Trainer", bound=Trainer)
+
+
+def prepare_trainer(
+    plan: Plan, samples: Selection, notify: Notify, make: Callable[[TrainingData, TrainSettings, int], _Trainer]
+) -> tuple[Plan, _Trainer]:
+    """Return the plan with the device that augments decided, and its trainer; report the layers of the network.
+
+    make: make_trainer(), or another function that takes the same.
+    """
+    plan = replace(plan, settings=with_augment_device(plan.settings))
+    trainer = make(samples.data, plan.settings, samples.arrays.labels.shape[1])
+    _announce_network(trainer.model, samples.data, plan.settings, notify)
+    return plan, trainer
 
 
 def make_trainer(data: TrainingData, settings: TrainSettings, labels: int = 1) -> Trainer:
@@ -90,7 +107,7 @@ def first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> 
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
 
-def announce_network(model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
+def _announce_network(model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
     """Report the layers, and what of a new network differs from its own design."""
     architecture, images = ARCHITECTURES[settings.network], data.preprocessing
     height, width, preset = images.height, images.width, architecture.preset
@@ -145,7 +162,9 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
     trained_as = file.training.network or settings.network
     if trained_as != settings.network:
-        raise UserError(f"{start} is another network; fine-tune it with --network {trained_as}")
+        raise UserError(
+            f"{start} is a network {trained_as}, expected {settings.network}; fine-tune it with --network {trained_as}"
+        )
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
@@ -168,17 +187,10 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
 
 def _store_for(preprocessing: Preprocessing) -> str:
     """Return a name for a store of such images, and the options of preprocess.py that make them, if there are any."""
-    return f"data-{preprocessing.width}x{preprocessing.height}.h5{_options_for(preprocessing)}"
-
-
-def _options_for(preprocessing: Preprocessing) -> str:
-    for name, preset in PRESETS.items():
-        if preset == preprocessing:
-            return f" --preprocess {name}"
     width, height = preprocessing.width, preprocessing.height
-    if preprocessing == replace(Preprocessing(), width=width, height=height):
-        return f" --size {width}x{height}"
-    return ""
+    options = {replace(Preprocessing(), width=width, height=height): f" --size {width}x{height}"}
+    options |= {preset: f" --preprocess {name}" for name, preset in PRESETS.items()}
+    return f"data-{width}x{height}.h5{options.get(preprocessing, '')}"
 
 
 def _with_outputs(model: keras.Model, begin: FloatArray) -> keras.Model:

@@ -1,6 +1,7 @@
-"""Open the folder of a run, and publish its model at the end."""
+"""A plan -> its run folder, open for training; a trained model -> the output of the run."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from bcclone.system.errors import UserError
@@ -13,8 +14,9 @@ from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import Trained, TrainResult
 
 
-def open_folder(plan: Plan, device: str, opened: ExitStack, notify: Notify) -> RunFolder:
-    """Return the folder of the resumed run, or a new one, locked until `opened` closes."""
+@contextmanager
+def open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]:
+    """Give the folder of the resumed run, or a new one, locked within the block."""
     settings, folder = plan.settings, plan.folder
     if folder:
         notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
@@ -23,9 +25,9 @@ def open_folder(plan: Plan, device: str, opened: ExitStack, notify: Notify) -> R
         notify(f"training on {device}{_describe_augmentation(settings)}; the run is in {folder.path}")
         if settings.start:
             notify(f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}")
-    opened.enter_context(folder.locked())
-    folder.record(settings, describe_environment())
-    return folder
+    with folder.locked():
+        folder.record(settings, describe_environment())
+        yield folder
 
 
 def publish(plan: Plan, folder: RunFolder, trained: Trained, notify: Notify) -> TrainResult:

@@ -1,8 +1,6 @@
-"""Train a network on a store or on recordings: begin or resume a run, train, publish the model."""
+"""A store or recordings -> a model file and its run folder: begin or resume a run, train, publish the model."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
@@ -53,12 +51,9 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
         return republish(plan, notify)
     device = load_tensorflow(gpu_memory=plan.settings.gpu_memory)
     from bcclone.train.loop import Training, train_epochs
-    from bcclone.train.prepare import announce_network, make_trainer, with_augment_device
+    from bcclone.train.prepare import make_trainer, prepare_trainer
 
-    plan = replace(plan, settings=with_augment_device(plan.settings))
-    trainer = make_trainer(data, plan.settings, samples.arrays.labels.shape[1])
-    announce_network(trainer.model, data, plan.settings, notify)
-    with ExitStack() as opened:
-        folder = open_folder(plan, device, opened, notify)
+    plan, trainer = prepare_trainer(plan, samples, notify, make_trainer)
+    with open_folder(plan, device, notify) as folder:
         trained = train_epochs(Training(trainer, samples, validation, plan.settings, folder, notify))
         return publish(plan, folder, trained, notify)

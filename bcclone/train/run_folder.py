@@ -1,4 +1,4 @@
-"""Keep all files of one training in its run folder, runs/NAME/."""
+"""The files of one training in its run folder, runs/NAME/: written by the training, read by a resume."""
 
 import contextlib
 import datetime
@@ -8,12 +8,13 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, to_json
 from bcclone.train.history import START_NAME
 from bcclone.train.settings_file import settings_as_text, settings_path
 from bcclone.train.train_settings import TrainSettings, values_of
@@ -58,15 +59,8 @@ class RunRecord:
     force: bool = False
     published: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of settings.json."""
-        return vars(self) | {"identity": asdict(self.identity), "settings": values_of(self.settings)}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read settings.json; raises KeyError, TypeError or ValueError for anything else."""
-        settings = TrainSettings(**stored["settings"])
-        return cls(**{**stored, "identity": RunIdentity(**stored["identity"]), "settings": settings})
+    def __post_init__(self) -> None:
+        datetime.datetime.fromisoformat(self.started)  # runs are sorted by it
 
 
 class RunFolder:
@@ -108,16 +102,10 @@ class RunFolder:
         runs_by_time = []
         for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
             run = cls(path.parent)
-            record = run._read_record()
+            record = run.find_record()
             if record and record.identity == identity:
                 runs_by_time.append((record.started, run))
         return max(runs_by_time, key=lambda entry: entry[0])[1] if runs_by_time else None
-
-    @property
-    def identity(self) -> RunIdentity | None:
-        """Return the identity of the run; None when the folder is not a run."""
-        record = self._read_record()
-        return record.identity if record else None
 
     @property
     def settings(self) -> TrainSettings:
@@ -143,28 +131,31 @@ class RunFolder:
 
     @property
     def _record(self) -> RunRecord:
-        record = self._read_record()
+        record = self.find_record()
         if record is None:
-            raise UserError(f"{self.path}: its {_SETTINGS} is damaged; train again without --resume")
+            raise UserError(
+                f"{self.path / _SETTINGS}: damaged, expected the settings of a run; train again without --resume"
+            )
         return record
 
-    def _read_record(self) -> RunRecord | None:
-        """Return the content of settings.json, or None when it is damaged or missing."""
+    def find_record(self) -> RunRecord | None:
+        """Return the content of settings.json; None when the folder is not a run, or the file is damaged."""
         try:
-            return RunRecord.from_json(json.loads((self.path / _SETTINGS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return from_json(RunRecord, json.loads((self.path / _SETTINGS).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
             return None
 
     def _write_record(self, record: RunRecord) -> None:
-        atomic.write_text(self.path / _SETTINGS, json.dumps(record.to_json(), indent=2))
+        content = to_json(record) | {"settings": values_of(record.settings)}  # without its files
+        atomic.write_text(self.path / _SETTINGS, json.dumps(content, indent=2))
 
     @property
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
         try:
             stored = json.loads((self.path / _RESULT).read_text(encoding="utf-8"))
-            return replace(TrainResult.from_json(stored), run=self.path)
-        except (OSError, ValueError, TypeError, KeyError):  # an older run ends once more, from its last checkpoint
+            return replace(from_json(TrainResult, stored), run=self.path)
+        except (OSError, ValueError):  # an older run ends once more, from its last checkpoint
             return None
 
     def record(self, settings: TrainSettings, environment: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""Choose the learning rate of each step, and decide when a limit ends the training."""
+"""Settings and state of a training -> the learning rate of the next step, and the limit that ends the training."""
 
 import math
+from dataclasses import dataclass
 
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import TrainingState
@@ -9,49 +10,44 @@ _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling 
 _FIRST_STEPS = 20  # compilation takes most of their time, so they give no estimate
 
 
+@dataclass(frozen=True)
 class Schedule:
-    """The learning rate and the limits of a training in its current state.
+    """The learning rate and the limits of a training; each method answers for the state that it is given.
 
-    samples: number of training samples in an epoch; validation_samples: number evaluated after each epoch;
-    seconds_of_ending: duration of the end of the last epoch, with its validation, 0 before the first.
+    samples: number of training samples in an epoch; validation_samples: number evaluated after each epoch.
     """
 
-    def __init__(self, settings: TrainSettings, state: TrainingState, samples: int, validation_samples: int) -> None:
-        self._settings, self._state = settings, state
-        self._steps_per_epoch = -(-samples // settings.batch_size)
-        self._validation_samples, self.seconds_of_ending = validation_samples, 0.0
-        self._was_cut = False
+    settings: TrainSettings
+    samples: int
+    validation_samples: int
 
-    def learning_rate(self) -> float:
+    def learning_rate(self, state: TrainingState) -> float:
         """Return the learning rate of the next step."""
-        state = self._state
-        fraction = fraction_done(self._settings, state.step, self._steps_per_epoch, state.elapsed)
-        return learning_rate(self._settings, fraction)
+        steps_per_epoch = -(-self.samples // self.settings.batch_size)
+        return learning_rate(self.settings, fraction_done(self.settings, state.step, steps_per_epoch, state.elapsed))
 
-    def reached_limit(self) -> str:
-        """Return the option whose limit the training has reached, such as "--epochs 5"; "" before that."""
-        settings, state = self._settings, self._state
-        if settings.epochs and state.epoch >= settings.epochs:
-            return f"--epochs {settings.epochs}"
-        if state.is_out_of_patience(settings.patience):
-            return f"--patience {settings.patience}"
-        if state.epoch and (self._was_cut or self._is_time_up()):
-            return f"--time {settings.time:g}s"
-        return ""
+    def is_time_up(self, state: TrainingState, seconds_of_ending: float) -> bool:
+        """Return whether --time leaves no more than the end of an epoch needs.
 
-    def must_cut_epoch(self) -> bool:
-        """Return whether to end the epoch early, and then the training: the time left is needed for validation."""
-        self._was_cut = self._is_time_up()
-        return self._was_cut
-
-    def _is_time_up(self) -> bool:
-        limit, state, ending = self._settings.time, self._state, self.seconds_of_ending
+        seconds_of_ending: duration of the end of the last epoch, with its validation; 0 before the first, where it is
+        estimated.
+        """
+        limit, ending = self.settings.time, seconds_of_ending
         if not limit:
             return False
         if not ending and state.step >= _FIRST_STEPS and state.samples:
             # validation takes less than half as long as training
-            ending = self._validation_samples * state.elapsed / (state.step * self._settings.batch_size) / 2
+            ending = self.validation_samples * state.elapsed / (state.step * self.settings.batch_size) / 2
         return state.elapsed + ending >= limit
+
+    def reached_limit(self, state: TrainingState, is_time_up: bool) -> str:
+        """Return the option whose limit the training has reached, such as "--epochs 5"; "" before that."""
+        settings = self.settings
+        if settings.epochs and state.epoch >= settings.epochs:
+            return f"--epochs {settings.epochs}"
+        if state.is_out_of_patience(settings.patience):
+            return f"--patience {settings.patience}"
+        return f"--time {settings.time:g}s" if state.epoch and is_time_up else ""
 
 
 def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elapsed: float) -> float:

@@ -1,18 +1,17 @@
-"""Read and write the settings of a training as a TOML file, with the names of the options."""
+"""The settings of a training <-> a TOML file with the names of the options."""
 
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from bcclone.system.errors import UserError, did_you_mean
-from bcclone.system.settings import type_of
-from bcclone.train.train_settings import SETTING_NAMES, TrainSettings, parse_duration, parse_gpus, values_of
+from bcclone.system.json_values import from_json
+from bcclone.system.settings import settings_of, type_of
+from bcclone.train.train_settings import SETTING_NAMES, TrainSettings, values_of
 
-_EXPECTED = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-_TYPES = {each.name: type_of(each) for each in fields(TrainSettings) if each.name in SETTING_NAMES}
+_SETTINGS = {each.name: (type_of(each), declared) for each, declared in settings_of(TrainSettings)}
 
 
 def settings_path(output: Path) -> Path:
@@ -46,7 +45,7 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
     for key, value in stored.items():
         name = _name_of(path, key)
         if name in values:
-            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores")
+            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores; remove one")
         values[name] = _checked(path, key, name, value)
     try:
         TrainSettings(**values)
@@ -58,7 +57,7 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
 def _name_of(path: Path, key: str) -> str:
     """Return the field name of a key."""
     name = key.replace("-", "_")
-    if name not in _TYPES:
+    if name not in SETTING_NAMES:
         names = [name.replace("_", "-") for name in SETTING_NAMES]
         hint = did_you_mean(key.replace("_", "-"), names, quote="'") or f"the settings are {', '.join(names)}"
         raise UserError(f"{path}: no setting is called {key!r}; {hint}")
@@ -66,17 +65,9 @@ def _name_of(path: Path, key: str) -> str:
 
 
 def _checked(path: Path, key: str, name: str, value: Any) -> Any:
-    """Return the value with the type of its setting."""
+    """Return the value with the type of its setting; a text is read as on the command line."""
+    kind, declared = _SETTINGS[name]
     try:
-        if name == "time" and isinstance(value, str):
-            return parse_duration(value)
-        if name == "gpus" and isinstance(value, str):
-            return parse_gpus(value)
-        if _TYPES[name] is float and type(value) is int:
-            return float(value)
+        return declared.parse(value) if declared.parse and isinstance(value, str) else from_json(kind, value)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: {key}: {error}") from None
-    if type(value) is not _TYPES[name]:
-        form = ', or a text such as "10m"' if name == "time" else ""
-        raise UserError(f"{path}: {key} is {str(value)[:60]!r}, expected {_EXPECTED[_TYPES[name]]}{form}")
-    return value

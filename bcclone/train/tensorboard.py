@@ -1,4 +1,4 @@
-"""Log the figures of a training for TensorBoard."""
+"""The figures of a training -> event files that TensorBoard shows."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Self
 import tensorflow as tf
 
 from bcclone.system.errors import require_package
-from bcclone.train.history import EpochFigures
+from bcclone.train.history import Epoch
 
 
 class TensorBoard:
@@ -27,7 +27,7 @@ class TensorBoard:
         """Log the mean loss of the epoch so far."""
         self._try(lambda: self._write(step, {"step/loss": loss, "step/learning_rate": learning_rate}))
 
-    def log_epoch(self, figures: EpochFigures) -> None:
+    def log_epoch(self, figures: Epoch) -> None:
         """Log the figures of an epoch."""
         names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
         values = {f"epoch/{name}": getattr(figures, name) for name in names}

@@ -1,4 +1,4 @@
-"""Settings of a training, one flat value of several groups; loads no large package."""
+"""The settings of a training and their texts on the command line -> one flat, checked value; loads no large package."""
 
 import re
 from collections.abc import Collection
@@ -218,8 +218,13 @@ class LearningSettings:
 
 
 @dataclass(frozen=True)
-class CheckpointSettings:
-    """Settings of checkpoints, logs and GPU memory; the weights do not depend on them."""
+class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
+    """All settings of a training, one flat value.
+
+    Its fields are those of RunFiles and LearningSettings above, of AugmentSettings and FeedSettings, which the feed
+    defines since others use them alone, and the ones below, on which the weights do not depend. A function that needs
+    one of these groups takes the whole value.
+    """
 
     checkpoint_minutes: float = setting(
         1.0,
@@ -250,11 +255,6 @@ class CheckpointSettings:
     tensorboard: bool = setting(
         False, "also log the training for TensorBoard in the run folder", negatable=True, group=_KEPT_GROUP
     )
-
-
-@dataclass(frozen=True)
-class TrainSettings(CheckpointSettings, FeedSettings, AugmentSettings, LearningSettings, RunFiles):
-    """All settings of a training. A part that needs one group takes the whole value as that group."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,29 +1,34 @@
-"""The state of a training between two steps, and its result at the end."""
+"""The state of a training between two steps -> the next state; at the end, the result of the training."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from bcclone.train.history import EpochFigures, best_epoch
+from bcclone.system.json_values import to_json
+from bcclone.train.history import Epoch, best_epoch
 from bcclone.train.train_settings import TrainSettings
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingState:
-    """The complete epochs of a training, and the progress of the current one.
+    """The complete epochs of a training, and the progress of the current one; only the loop replaces it.
 
     step: steps taken in all; samples: number used in this epoch; elapsed: seconds since the training began, with
     validation and writing; seconds: spent on this epoch's training; waited: how many of them were spent waiting for
     data.
     """
 
-    history: list[EpochFigures] = field(default_factory=list)
+    history: tuple[Epoch, ...] = ()
     step: int = 0
     samples: int = 0
     elapsed: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = self.step, self.samples, self.elapsed, self.seconds, self.waited
+        if not all(number >= 0 for number in numbers):  # of a damaged checkpoint
+            raise ValueError(f"a training state of {numbers}, expected numbers from 0 on")
 
     @property
     def epoch(self) -> int:
@@ -31,11 +36,11 @@ class TrainingState:
         return len(self.history)
 
     @property
-    def best(self) -> EpochFigures:
+    def best(self) -> Epoch:
         """Return the epoch with the smallest validation loss, the earlier of equals."""
         return best_epoch(self.history)
 
-    def kept(self, keep: str) -> EpochFigures:
+    def kept(self, keep: str) -> Epoch:
         """Return the epoch whose model is kept: the "last" or the "best"."""
         return self.best if keep == "best" else self.history[-1]
 
@@ -43,20 +48,19 @@ class TrainingState:
         """Return whether the last `patience` epochs have not improved on the best; never with patience 0."""
         return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
 
-    def complete_epoch(self, figures: EpochFigures) -> None:
-        """Add the figures of the epoch and begin the next one."""
-        self.history.append(figures)
-        self.samples, self.seconds, self.waited = 0, 0.0, 0.0
+    def after_step(self, samples: int, seconds: float, waited: float) -> "TrainingState":
+        """Return the state after one more step of this epoch. waited: part of its seconds."""
+        return replace(
+            self,
+            step=self.step + 1,
+            samples=self.samples + samples,
+            seconds=self.seconds + seconds,
+            waited=self.waited + waited,
+        )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> "TrainingState":
-        """Read the values that to_json() returned; raises TypeError or KeyError for others."""
-        history = [EpochFigures(**figures) for figures in stored["history"]]
-        return cls(**{**stored, "history": history})
+    def after_epoch(self, figures: Epoch) -> "TrainingState":
+        """Return the state at the beginning of the next epoch. figures: of the complete one."""
+        return replace(self, history=(*self.history, figures), samples=0, seconds=0.0, waited=0.0)
 
 
 def epoch_summary(state: TrainingState) -> str:
@@ -105,6 +109,10 @@ class TrainResult:
     run: Path = Path()
     was_complete: bool = False
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.epoch <= self.epochs:  # of a damaged result.json
+            raise ValueError(f"the model of epoch {self.epoch} of {self.epochs}, expected one of these epochs")
+
     @classmethod
     def of(cls, state: TrainingState, settings: TrainSettings, samples: SampleCounts, ended: str, run: Path) -> Self:
         """Return the result of a training that has ended in this state."""
@@ -131,18 +139,12 @@ class TrainResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the values that result.json and --json hold."""
-        return {name: value for name, value in asdict(self).items() if name not in ("run", "was_complete")}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the values that as_json() returned; raises TypeError or KeyError for others."""
-        return cls(**{**stored, "samples": SampleCounts(**stored["samples"])})
+        return {name: value for name, value in to_json(self).items() if name not in ("run", "was_complete")}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training, the content of its model file, and its epochs."""
+    """The result of a training, and the content of its model file."""
 
     result: TrainResult
     model: bytes
-    history: Sequence[EpochFigures]

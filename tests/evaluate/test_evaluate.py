@@ -137,7 +137,7 @@ class Broken:
 
 @pytest.mark.parametrize("steering", [float("nan"), None])
 def test_a_model_that_never_steers_gets_no_score(steering):
-    with pytest.raises(UserError, match="no usable steering for any frame"):
+    with pytest.raises(UserError, match="the policy: no usable steering for any of .* trained"):
         evaluate_policy(Broken(steering), EvaluateSettings(world=WorldSettings(laps=0.01)))
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def test_steering_moves_the_car_sideways_like_a_bicycle_with_a_lag(side):
     assert rollout.pose.yaw_rad == pytest.approx(yaw_rate * (1 - lag), rel=0.03)  # a second is long beside the lag
     assert rollout.pose.lateral_offset_m == pytest.approx(10 * yaw_rate * (1 / 2 - lag + lag**2), rel=0.05)
     assert rollout.distance_m == pytest.approx(10)
+
+
+def test_a_recorded_drive_has_as_many_values_in_each_field():
+    with pytest.raises(ValueError, match="'throttle': 99.*expected as many values in each"):
+        replace(straight(), throttle=(0.3,) * 99)
 
 
 def test_the_recorded_steering_stays_on_the_path(reference):

@@ -1,7 +1,7 @@
 """plots: which pictures a model and its samples do not give, and why."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
@@ -13,6 +13,7 @@ from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.pictures.plots.subject import NotDrawn
+from bcclone.train.history import Epoch
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
@@ -101,7 +102,14 @@ REFUSALS = [
     refusal(activations_of_none, "convolution", by=(NotDrawn,)),
     refusal(lambda untrained_model: history("epoch,loss\n1,0.5\n"), "history.csv", "row 2", "val_loss", "remove"),
     refusal(
-        lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,x,0,0,0,0\n"),
+        lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae\n1,x,0,0,0\n"),
+        "history.csv",
+        "row 2",
+        "number",
+        "remove",
+    ),
+    refusal(
+        lambda untrained_model: history(f"{','.join(each.name for each in fields(Epoch))}\n0,1,1,1,1,1,1,1,1\n"),
         "history.csv",
         "row 2",
         "number",

@@ -1,5 +1,6 @@
 """train, model.py: settings files, runs that are resumed, models to train on, and trainings that cannot go on."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -73,9 +74,10 @@ def prepared(samples, start=None, **values):
 
 
 def on_gpus(number):
-    from bcclone.cluster.together_trainer import strategy_of_gpus
+    from bcclone.cluster.together_trainer import make_together_trainer
+    from bcclone.cluster.worker_group import WorkerGroup
 
-    return strategy_of_gpus(number)
+    return make_together_trainer(None, TrainSettings(gpus=number), 1, WorkerGroup())
 
 
 def of_no_training_samples():
@@ -107,14 +109,14 @@ def from_another_kind(untrained_model):
 
 def from_checkpoint(damage):
     def provoke(untrained_model):
-        from bcclone.train.checkpoint import Checkpoints
+        from bcclone.train.checkpoint import checkpoint_paths, load_checkpoint, save_checkpoint
         from bcclone.train.training_state import TrainingState
 
-        trainer, kept = prepared(store()), Checkpoints(Path("kept"))
-        kept.save(trainer, TrainingState(), b"")
-        with h5py.File(kept.paths()[0], "r+") as file:
+        trainer, kept = prepared(store()), Path("kept")
+        save_checkpoint(kept, trainer, TrainingState(), b"")
+        with h5py.File(checkpoint_paths(kept)[0], "r+") as file:
             damage(file)
-        return kept.load(trainer, print)
+        return load_checkpoint(kept, trainer, print)
 
     return provoke
 
@@ -174,6 +176,13 @@ REFUSALS = [
         from_checkpoint(lambda file: file["variables"].__delitem__("0000")),
         "kept/checkpoint-000000000.h5",
         "shapes",
+        "--resume",
+    ),
+    refusal(
+        from_checkpoint(lambda file: file["progress"].__setitem__((), json.dumps({"step": -1}))),
+        "kept/checkpoint-000000000.h5",
+        "-1",
+        "expected numbers from 0 on",
         "--resume",
     ),
     refusal(

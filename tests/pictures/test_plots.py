@@ -37,11 +37,12 @@ from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.history import Epoch
+from bcclone.train.history import Epoch, history_csv
 from tests.conftest import shared
 from tests.model.random_layers import random_layers
 
-BY_EPOCH = [Epoch(1, 0.5, 0.4, 0.3, 0.2, 1e-3), Epoch(2, 0.2, 0.2, 0.1, 0.1, 1e-3), Epoch(3, 0.1, 0.1, 0.1, 0.2, 1e-3)]
+ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0.2)]
+BY_EPOCH = [Epoch(*errors, 1e-3, 7.0, 100.0, 0.1) for errors in ERRORS]
 
 
 @pytest.fixture(scope="module")
@@ -514,7 +515,7 @@ def run_folder(untrained_model, tmp_path):
     folder = tmp_path / "runs" / "first"
     folder.mkdir(parents=True)
     shutil.copy(untrained_model, folder / "model.h5")
-    (folder / "history.csv").write_text("epoch,loss,mae,val_loss,val_mae,learning_rate\n1,0.5,0.4,0.3,0.2,0.001\n")
+    (folder / "history.csv").write_text(history_csv(BY_EPOCH[:1]))
     return folder
 
 

@@ -58,8 +58,12 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     assert RunFolder.find(tmp_path, task).path.name == "a"
     assert RunFolder.find(tmp_path, task, "b").path.name == "b"
     assert RunFolder.find(tmp_path, task, "c") is None
-    (newest.path / "result.json").write_text("half of")
-    assert newest.result is None
+    for damaged in ("half of", json.dumps(RESULT.as_json() | {"epoch": 11})):
+        (newest.path / "result.json").write_text(damaged)
+        assert newest.result is None
+    record = json.loads((newest.path / "settings.json").read_text())
+    (newest.path / "settings.json").write_text(json.dumps(record | {"started": "yesterday"}))
+    assert RunFolder.find(tmp_path, task).path.name == "b"
 
 
 def test_a_run_killed_at_its_beginning_leaves_its_name_free(tmp_path):

@@ -12,10 +12,12 @@ from bcclone.commands.model import add_arguments, chosen_settings
 from bcclone.commands.options import build
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
+from bcclone.train.history import Epoch
 from bcclone.train.plan import Plan, resolve, resumed_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity
-from bcclone.train.schedule import fraction_done, learning_rate
+from bcclone.train.schedule import Schedule, fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
+from bcclone.train.training_state import TrainingState
 
 DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1)
 IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
@@ -130,7 +132,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("batchsize = 1", "did you mean 'batch-size'"),
         ("zzz = 1", "the settings are batch-size, epochs"),
-        ('epochs = "ten"', "epochs is 'ten', expected a whole number"),
+        ('epochs = "ten"', "epochs: 'ten', expected a whole number"),
         ("epochs = true", "expected a whole number"),
         ("epochs = 2.0", "expected a whole number"),
         ('learning-rate = "fast"', "expected a number"),
@@ -142,8 +144,8 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
         ("learning-rate = 1" + "0" * 400, "learning-rate: int too large"),
         ("batch-size = 8\nbatch_size = 16", "set twice"),
         ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
-        ('dropout = "none"', "dropout is 'none', expected a number"),
-        ("time = true", 'or a text such as "10m"'),
+        ('dropout = "none"', "dropout: 'none', expected a number"),
+        ("time = true", "time: True, expected a number"),
         ('gpus = "many"', "expected a number or all"),
     ],
 )
@@ -216,6 +218,26 @@ def test_the_learning_rate_rises_and_falls_to_a_hundredth():
     assert learning_rate(linear, 0.5) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
     constant = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="constant")
     assert {learning_rate(constant, done) for done in (0.0, 0.5, 1.0)} == {0.001}
+
+
+def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
+    figures = [Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1) for number, loss in ((1, 0.2), (2, 0.3))]
+    schedule = Schedule(TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320)
+    begun = TrainingState(step=30, samples=480, elapsed=20.0)
+    assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
+    assert schedule.is_time_up(begun, seconds_of_ending=40.0)
+    assert not schedule.is_time_up(replace(begun, elapsed=51.0), seconds_of_ending=0.0)  # validation may take 8.5 s
+    assert schedule.is_time_up(replace(begun, elapsed=52.0), seconds_of_ending=0.0)
+    assert schedule.reached_limit(begun, is_time_up=True) == ""  # a model needs an epoch, even if it is cut
+    one = begun.after_epoch(figures[0])
+    assert schedule.reached_limit(one, is_time_up=False) == ""
+    assert schedule.reached_limit(one, is_time_up=True) == "--time 60s"
+    two = one.after_epoch(figures[1])
+    assert schedule.reached_limit(two, is_time_up=False) == ""
+    worse = two.after_epoch(replace(figures[1], epoch=3))
+    assert schedule.reached_limit(worse, is_time_up=True) == "--epochs 3"
+    longer = replace(schedule, settings=replace(schedule.settings, epochs=9))
+    assert longer.reached_limit(worse, is_time_up=True) == "--patience 2"
 
 
 def test_the_fraction_done_follows_steps_or_seconds():

@@ -32,7 +32,7 @@ def train(strategy, clip_norm, augment_on="cpu"):
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
     settings = TrainSettings(seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on)
     group = WorkerGroup()
-    together = lambda: make_together_trainer(data, settings, 1, strategy, group)
+    together = lambda: make_together_trainer(data, settings, 1, group, strategy)
     trainer = together() if strategy else make_trainer(data, settings)
     for layer in trainer.model.layers:  # which draw what one device would not
         if isinstance(layer, keras.layers.Dropout):
@@ -68,14 +68,14 @@ def test_batch_normalization_is_refused_on_several_devices(tools, network):
     from bcclone.cluster.together_trainer import make_together_trainer
 
     with pytest.raises(UserError, match=f"{network} trains on one device; use --gpus 1"):
-        make_together_trainer(None, TrainSettings(network=network), 1, object(), None)
+        make_together_trainer(None, TrainSettings(network=network), 1, None)
 
 
 def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
     from bcclone.cluster.together_trainer import make_together_trainer
 
     with pytest.raises(UserError, match="--jit-compile trains on one device; use --gpus 1"):
-        make_together_trainer(None, TrainSettings(jit_compile=True), 1, object(), None)
+        make_together_trainer(None, TrainSettings(jit_compile=True), 1, None)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -49,11 +49,6 @@ class MonitorWatch:
         """Forget the frames so far: the next one does not follow the last one."""
         self._recent.clear()
         self._start = None
-
-
-def watch_opener(monitor: Path | None, model: Path) -> Callable[..., MonitorWatch] | None:
-    """Return open_watch() for these files, None without a monitor."""
-    return partial(open_watch, monitor, model) if monitor else None
 
 
 def open_watch(monitor: Path, model: Path, clock: Callable[[], float] = time.monotonic) -> MonitorWatch:
