@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
@@ -29,7 +30,8 @@ _AHEAD = 2  # batches per thread
 class BatchAugmenter:
     """Applies `work` to batches in threads; its seed is (seed, epoch, first sample of the batch over all workers).
 
-    So a resume is exact, and several workers augment the samples like one.
+    So a resume is exact, and several workers augment the samples like one. A context manager: the first batch starts
+    the threads, and leaving the block ends them.
 
     inputs: augmentation inputs of all samples, by position; threads: number of workers.
     """
@@ -55,8 +57,10 @@ class BatchAugmenter:
             del batch, inputs  # no reference is kept here, so that the batch's memory can be used again
             yield task.pop()
 
-    def close(self) -> None:
-        """Stop the threads."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
 

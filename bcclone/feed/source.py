@@ -7,7 +7,7 @@ import math
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -213,24 +213,3 @@ class Batch:
     def with_span(self, span: BatchSpan) -> "Batch":
         """Return these samples as a worker's part of a batch."""
         return replace(self, span=span)
-
-
-class Reader:
-    """Reads batches of a source, from any number of threads; a pickled copy has buffers of its own.
-
-    kept: number of batches that are usually alive at a time.
-    """
-
-    def __init__(self, source: Source, batch_size: int, kept: int) -> None:
-        self.source, self._batch_size, self._kept = source, batch_size, kept
-        self._buffers = Buffers(batch_size, source.shape, kept)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.source, self._batch_size, self._kept)
-
-    def read(self, positions: Order, parts: Iterable[slice] = (slice(None),)) -> Batch:
-        """Return the samples at these positions. parts: slices of them, which are read one after the other."""
-        images = self._buffers.take(len(positions))
-        for part in parts:
-            self.source.fill(positions[part], images[part])
-        return Batch(images, self.source.arrays.labels[positions])

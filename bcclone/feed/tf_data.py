@@ -13,9 +13,10 @@ from typing import Any
 import tensorflow as tf
 
 from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.fetcher import Fetcher, Reader
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch, Reader, Source
+from bcclone.feed.source import Batch, Source
 
 _KEPT, _AHEAD = 16, 4
 
@@ -25,11 +26,11 @@ def tf_data(selection: Selection, epoch_order: EpochOrder, settings: FeedSetting
     return PipelineFetcher(selection.mapped_source(), epoch_order.batch_samples, settings)
 
 
-class PipelineFetcher:
+class PipelineFetcher(Fetcher):
     """Fetch batches in order with tf.data; by default one batch per core at once, and four ahead."""
 
     def __init__(self, source: Source, batch_size: int, settings: FeedSettings) -> None:
-        self._source, self._batch_size = source, batch_size
+        super().__init__(source, batch_size)
         self._reader = Reader(source, batch_size, kept=_KEPT)
         self._error: Exception | None = None
         self._calls = settings.feed_workers or os.cpu_count() or 1
@@ -75,7 +76,3 @@ class PipelineFetcher:
             self._error = error
             raise
         return batch.images, batch.labels
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
