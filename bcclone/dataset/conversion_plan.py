@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.preprocess_settings import LogRead, Skip
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import ALL_ROWS, SampleSettings
-from bcclone.dataset.samples import NO_FRAME, RowTable
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
@@ -21,7 +21,6 @@ from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
 
-FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _MOST_SKIPPED = 0.05
 _LISTED = 10
@@ -47,6 +46,12 @@ class ConversionPlan:
     rows_read: int
     bad_rows: int
     images_named: int
+
+    def __post_init__(self) -> None:
+        if len(self.logs) != len(self.recordings):
+            raise ValueError(f"{len(self.logs)} logs of {len(self.recordings)} recordings, expected one for each")
+        if len(self.rows) and (last := self.rows[FRAME_COLUMNS].to_numpy().max()) >= len(self.files):
+            raise ValueError(f"a row names image {last}, expected less than {len(self.files)}")
 
     def skip_of(self, index: int, reason: str) -> Skip:
         """Return the skip of an unusable file, with the first row that names it."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import RowTable, SampleTable
+from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store_reader import StoreContent, read_store_file
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError

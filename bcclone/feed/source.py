@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,7 +20,10 @@ from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
 from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, Order
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+
+Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
 
 PAGE = 4096
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
@@ -43,6 +46,10 @@ class SampleArrays:
         if not len(self.frame) == len(self.flipped) == len(self.labels):
             lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.labels)} labels"
             raise ValueError(f"{lengths}, expected one of each for a sample")
+        kinds = [f"{array.dtype} of {array.ndim} axes" for array in (self.frame, self.flipped, self.labels)]
+        if kinds[1:] != ["bool of 1 axes", "float32 of 2 axes"] or self.frame.ndim > 2 or self.frame.dtype != np.uint32:
+            expected = "uint32 of 1 or 2, bool of 1, float32 of 2"
+            raise ValueError(f"frame, flipped and labels are {', '.join(kinds)}, expected {expected}")
 
     def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
@@ -184,18 +191,27 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
+    """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the frames.
+
+    images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
     labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that the training
     step augments; span: of one worker's part of a batch, which has at least one sample; it does not count if the part
     is empty.
-
-    The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
     """
 
-    images: Any
-    labels: Any
+    images: Image | Tensor
+    labels: Float32Array | Tensor
     augmentation: Augmentation | None = None
     span: BatchSpan | None = None
+
+    def __post_init__(self) -> None:
+        images, labels = self.images.shape, self.labels.shape
+        if images[0] != labels[0] or len(images) not in (4, 5) or len(labels) != 2:
+            shapes = f"images {tuple(images)} with labels {tuple(labels)}"
+            raise ValueError(f"{shapes}, expected (batch, height, width, 3) or windows, with (batch, labels)")
+        arrays = isinstance(self.images, np.ndarray)  # of a tensor, this would cost five times as much
+        if arrays and (self.images.dtype != np.uint8 or self.labels.dtype != np.float32):
+            raise ValueError(f"images {self.images.dtype}, labels {self.labels.dtype}, expected uint8 and float32")
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

@@ -24,10 +24,9 @@ from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, FeedSettings, Sampl
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.threads import ThreadFetcher
-from tests.feed.augment.strengths import APPEARANCE, NOTHING, alone
+from tests.feed.augment.strengths import APPEARANCE, EVERYTHING, NOTHING, alone
 
 OURS = Preprocessing()
-EVERYTHING = AugmentSettings(shadows=1, blur=1, noise=1, patches=1)
 
 
 def pictures(count, seed=0, preprocessing=OURS):
