@@ -1,4 +1,7 @@
-"""Read frames in files at a URL: from local copies of the files that are loaded, and the others by themselves."""
+"""Read frames in files at a URL: from local copies of the files that are loaded, and the others by themselves.
+
+In: indices of frames. Out: images, uint8 (images, height, width, 3).
+"""
 
 import itertools
 import threading

@@ -1,4 +1,7 @@
-"""Write one shard of a store, in a worker."""
+"""Write one shard of a store, in a worker.
+
+In: a `ShardTask`. Out: the file of the shard, and a `WrittenShard` that describes it.
+"""
 
 import errno
 import hashlib

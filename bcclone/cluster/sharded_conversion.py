@@ -1,4 +1,7 @@
-"""Convert recordings into a folder of shards, which workers write side by side, or into one file."""
+"""Convert recordings into a folder of shards, which workers write side by side, or into one file.
+
+In: `ShardingSettings`. Out: a store and a `Conversion` that counts it.
+"""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""Write a store as a folder of shards, each by a worker, and complete it with a manifest."""
+"""Write a store as a folder of shards, each by a worker, and complete it with a manifest.
+
+In: a `ConversionPlan`. Out: files of shards and their manifest.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,5 +1,7 @@
 """Open a folder of shards as one store: its rows, samples and frames are numbered through all of them.
 
+In: a path or a URL. Out: a `Store`, whose tables are those of all shards.
+
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """
 

@@ -1,4 +1,7 @@
-"""Convert recordings into a store of one file, or make their samples without one."""
+"""Convert recordings into a store of one file, or make their samples without one.
+
+In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `ImageSamples`.
+"""
 
 import hashlib
 import time

@@ -1,4 +1,7 @@
-"""Read the logs, and list the rows that a store will hold and the image files that they need, each once."""
+"""Read the logs, and list the rows that a store will hold and the image files that they need, each once.
+
+In: recordings, and the store to add to, if any. Out: a `ConversionPlan`; no image has been opened yet.
+"""
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence

@@ -1,4 +1,7 @@
-"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them."""
+"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them.
+
+In: indices of frames. Out: images, uint8 (images, height, width, 3).
+"""
 
 import contextlib
 import math

@@ -1,5 +1,7 @@
 """Compute the steering label of each frame: smoothed and shifted in time, and corrected for its camera.
 
+In: rows with time and steering. Out: labels, one for each row; a `Correction` adds what a camera needs.
+
 A key is either pressed or not, so the steering of a keyboard jumps between a few values while the path of the car,
 which is what the images show, is a smooth curve. Without smoothing, a network learns the jumps.
 """

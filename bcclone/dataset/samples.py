@@ -1,5 +1,7 @@
 """Make samples from recorded rows: split, cameras, earlier frames and mirror images; make windows from samples.
 
+In: rows with the numbers of their frames. Out: tables of SAMPLE; from these, `Windows`.
+
 A sample is a frame and its steering. Each frame is stored once, and samples refer to it by index. A window is a sample
 with the frames that the same camera took in the rows just before.
 """

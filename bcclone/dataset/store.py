@@ -1,4 +1,7 @@
-"""Open a store, whose frames are memory-mapped, or the same tables for image files."""
+"""Open a store, whose frames are memory-mapped, or the same tables for image files.
+
+In: a path. Out: a `Store`, to be used in a `with` block.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

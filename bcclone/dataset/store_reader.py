@@ -1,4 +1,7 @@
-"""Read the tables of one HDF5 file, and find where its frames lie."""
+"""Read the tables of one HDF5 file, and find where its frames lie.
+
+In: a path. Out: a `StoreContent`: all tables, checked against each other, and the place of the frames.
+"""
 
 import json
 from collections.abc import Sequence

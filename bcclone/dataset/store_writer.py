@@ -1,4 +1,7 @@
-"""Write a store: the frames of image files one after the other, then the tables."""
+"""Write a store: the frames of image files one after the other, then the tables.
+
+In: image files, rows and samples. Out: a complete HDF5 file, or an error before the work begins.
+"""
 
 import errno
 import hashlib

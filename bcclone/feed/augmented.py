@@ -1,4 +1,7 @@
-"""Augment the batches of a feed in threads, or add the random numbers with which the training step augments them."""
+"""Augment the batches of a feed in threads, or add the random numbers with which the training step augments them.
+
+In: batches, and the inputs of augmentation by position. Out: the same batches, changed or with random numbers.
+"""
 
 import os
 from collections.abc import Callable, Iterator

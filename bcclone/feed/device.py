@@ -1,4 +1,7 @@
-"""The feed "device": keep all frames on the device that trains, and gather shuffled batches there."""
+"""The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
+
+In: positions. Out: batches of tensors.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 """Open the feed of a selection of samples, and give its batches, epoch by epoch.
 
+In: a `Selection` and settings. Out: a `Feed`, whose epochs give batches.
+
 A strategy is a function from samples, their order and the settings to a fetcher, which has threads or processes. Its
 module, which may load TensorFlow, is imported when it is used.
 """

@@ -1,5 +1,7 @@
 """The feed "sequence": a Keras PyDataset, shuffled at the end of each epoch; SampleDataset also suits model.fit.
 
+In: a store, or a reader and an order. Out: batches as Keras asks for them, or as every feed gives them.
+
 Keras's own queue waits forever when a worker process is killed. The feed therefore uses the executors of
 concurrent.futures, which raise an error.
 """

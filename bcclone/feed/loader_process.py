@@ -1,4 +1,7 @@
-"""Load batches in a worker process: both ends of its connection, and the reports of its errors and its death."""
+"""Load batches in a worker process: both ends of its connection, and the reports of its errors and its death.
+
+In: positions of a batch, sent to the process. Out: images in shared memory or through the pipe, or its error.
+"""
 
 import contextlib
 import math

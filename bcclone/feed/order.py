@@ -1,4 +1,7 @@
-"""Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O."""
+"""Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O.
+
+In: number of samples, seed and epoch. Out: positions, uint32, in the order in which they are trained on.
+"""
 
 import itertools
 from collections.abc import Iterator, Sequence

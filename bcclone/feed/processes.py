@@ -1,4 +1,7 @@
-"""The feeds "workers" and "queue": loader processes fetch batches, through shared memory or through a pipe."""
+"""The feeds "workers" and "queue": loader processes fetch batches, through shared memory or through a pipe.
+
+In: positions. Out: batches, in the same order, whichever process is faster.
+"""
 
 import contextlib
 import multiprocessing

@@ -1,4 +1,7 @@
-"""Choose the samples of one side of the split, as single frames or as windows of consecutive ones."""
+"""Choose the samples of one side of the split, as single frames or as windows of consecutive ones.
+
+In: a store or the images of a recording. Out: a `Selection`: frames, flips and labels, from which sources are made.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

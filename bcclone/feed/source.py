@@ -1,4 +1,6 @@
-"""Read batches of samples: the batch, its memory, and where images come from: a store, memory or image files.
+"""Where the images of samples come from: a store, memory or image files; and a batch with its memory.
+
+In: positions. Out: images, uint8 (positions, height, width, 3), mirrored where the sample is.
 
 The memory of a batch is reused as soon as no array or tensor refers to it.
 """

@@ -1,5 +1,7 @@
 """The feed "tf-data": a tf.data pipeline that reads several batches of the memory-mapped store at once, shuffled.
 
+In: positions. Out: batches of tensors.
+
 Two variants were tried and dropped. The frames as a constant of the pipeline: slower by a third to a half, with twice
 the store in memory. AUTOTUNE: its thread sleeps ever longer, and the first batch of an epoch waits until it wakes.
 """

@@ -1,4 +1,7 @@
-"""The feeds "hdf5", "hdf5-shuffle", "memory" and "files": threads of this process fetch batches."""
+"""The feeds "hdf5", "hdf5-shuffle", "memory" and "files": threads of this process fetch batches.
+
+In: positions. Out: batches, in the same order.
+"""
 
 import contextlib
 import os

@@ -1,4 +1,7 @@
-"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted."""
+"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted.
+
+In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""The list of all augmentations, and the random numbers of a batch that they need."""
+"""The list of all augmentations, and the random numbers of a batch that they need.
+
+In: number of samples and seed. Out: `Draws`, and each kind's part of them by name.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
