@@ -13,9 +13,8 @@ from typing import IO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.cluster.far_frames import FarFrames
 from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
-from bcclone.cluster.shard_frames import ShardFrames
+from bcclone.cluster.shard_frames import FarFrames, ShardFrames
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store, missing_store

@@ -110,11 +110,12 @@ def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool
     if not plan.images_named:
         raise UserError(f"{plan.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras")
     if bad_images >= plan.images_named:
-        first = skips[-1] if skips else None
+        last = skips[-1] if skips else None
         folders = ", ".join(str(folder) for folder in ImageIndex(plan.recordings[0].path).folders)
         raise UserError(
             f"{plan.recordings[0].path}: none of the {plan.images_named} images can be used; looked in {folders}"
-            + (f"; the last: row {first.row}, {first.reason}" if first else "")
+            + (f"; the last: row {last.row}, {last.reason}" if last else "")
+            + "; copy the images into one of these folders"
         )
     if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > _MOST_SKIPPED and not allowed:
         listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])

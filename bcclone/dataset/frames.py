@@ -59,7 +59,10 @@ class FrameFile:
                 size = min(at_once, self.count - start) * frame_bytes
                 block = source.read(size)
                 if len(block) < size:
-                    raise UserError(f"{self.path}: the file was truncated while it was read; make the store again")
+                    raise UserError(
+                        f"{self.path}: the file ends before its last frame, perhaps since something wrote it; make "
+                        f"the store again with: python preprocess.py RECORDING... -o {self.path} --force"
+                    )
                 yield block
 
     def map(self, shape: tuple[int, ...]) -> Image:

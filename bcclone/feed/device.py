@@ -22,19 +22,19 @@ from bcclone.system.errors import UserError
 def device(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
     """Keep the frames of these samples on the GPU, or in TensorFlow's memory if there is none."""
     place = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, place)
+    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, place, str(selection.data.path))
 
 
 class DeviceFetcher(Fetcher):
     """Gather each batch on the device when it is asked for; only positions are sent there.
 
     The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
-    device: TensorFlow's name for it, for example "GPU:0".
+    device: TensorFlow's name for it, for example "GPU:0"; name: of the samples, for messages.
     """
 
-    def __init__(self, source: FrameSource, batch_size: int, device: str) -> None:
+    def __init__(self, source: FrameSource, batch_size: int, device: str, name: str) -> None:
         super().__init__(source, batch_size)
-        self._frames, self._device = source.frames, device
+        self._frames, self._device, self._name = source.frames, device, name
         self._on_device: list[Callable[[Any], tuple[Any, Any]]] = []  # the function that gathers, with its tensors
 
     def _open(self) -> None:
@@ -44,7 +44,8 @@ class DeviceFetcher(Fetcher):
                 gather = _gather_from(np.asarray(self._frames), self._source.arrays, "GPU" in self._device)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{self._frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed hdf5-shuffle"
+                f"{self._name}: {self._frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
+                "hdf5-shuffle"
             ) from None
         self._on_device.append(gather)
         self._opened.callback(self._on_device.clear)

@@ -127,7 +127,7 @@ def _edited(settings: EditSettings, path: Path, rows: pd.DataFrame, before: Edit
     """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
     if settings.undo:
         if not before.done:
-            raise UserError(f"{path}: there is no edit to undo")
+            raise UserError(f"{path}: there is no edit to undo; list the rows with: bcclone edit {path}")
         return Edits(before.done[:-1])
     for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
         if positions:
