@@ -60,7 +60,7 @@ class FrameFile:
                 block = source.read(size)
                 if len(block) < size:
                     raise UserError(
-                        f"{self.path}: the file ends before its last frame, perhaps since something wrote it; make "
+                        f"{self.path}: the file was truncated while it was read; make "
                         f"the store again with: python preprocess.py RECORDING... -o {self.path} --force"
                     )
                 yield block

@@ -109,7 +109,7 @@ def _read(file: h5py.File, path: Location, file_version: tuple[int, int]) -> Sto
         raise ValueError("the hash of its preprocessing does not match")
     samples: SampleTable = file["samples"][()]
     if samples.dtype != SAMPLE:
-        raise ValueError(f"its table of samples is of {samples.dtype}, expected {SAMPLE}")
+        raise ValueError(f"the columns of its samples are {samples.dtype.names}, expected {SAMPLE.names}")
     offset = _frames_offset(file["frames"], file_version[0], preprocessing)
     frames = FrameFile(path, offset, len(file["frames"]), file_version)
     return StoreContent(
