@@ -21,11 +21,11 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.conversion_plan import FRAME_COLUMNS, ConversionPlan, make_plan
+from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import NO_FRAME
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting

@@ -2,7 +2,9 @@
 
 import os
 
+import h5py
 import numpy as np
+from numpy.lib import recfunctions
 
 from bcclone.dataset.images import encode_jpeg
 
@@ -38,3 +40,12 @@ def many_rows(recording, folder, count):
                 os.link(source, folder / "IMG" / name)
             log.write(",".join(names) + f",{(number % 200 - 100) / 100},0.5,0,20.5\n")
     return folder
+
+
+def remove_column(path, name):
+    """Take a column from the rows of a store, as if the store had been made before the column existed."""
+    with h5py.File(path, "r+") as file:
+        rows = file["rows"][()]
+        del file["rows"]
+        others = [other for other in rows.dtype.names if other != name]
+        file.create_dataset("rows", data=recfunctions.repack_fields(rows[others]))

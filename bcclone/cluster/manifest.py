@@ -1,4 +1,7 @@
-"""The manifest of a store that is a folder: which shards it has, and how their numbers continue each other's."""
+"""The manifest of a store that is a folder: which shards it has, and how their numbers continue each other's.
+
+In: the folder of a store. Out: its `Manifest`, checked; or the file store.json.
+"""
 
 import json
 from dataclasses import dataclass

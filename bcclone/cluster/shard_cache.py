@@ -1,5 +1,7 @@
 """Keep copies of far-away shards in a local folder of bounded size, which several processes may share.
 
+In: the `FrameFile` of a shard. Out: its frames, mapped from a checked copy.
+
 A copy is named by the SHA-256 of its content, so that the copies of several stores do not collide.
 """
 

@@ -1,11 +1,27 @@
-"""Read frames that lie in several memory-mapped files; their numbers continue from file to file."""
+"""Read frames that lie in several files, numbered through all of them: memory-mapped, or at a URL.
 
+In: indices of frames. Out: images, uint8 (images, height, width, 3).
+"""
+
+import itertools
+import threading
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.frames import FrameFile, Frames, Indices
+from bcclone.cluster.shard_cache import ShardCache
+from bcclone.dataset.frames import FrameFile, Frames, Indices, runs
 from bcclone.dataset.images import Image
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, read_ranges
+
+_FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
+_MEGABYTE = 10**6
+_GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making another request
 
 
 class ShardFrames(Frames):
@@ -36,3 +52,143 @@ class ShardFrames(Frames):
         """Unmap the files; the frames cannot be read afterwards."""
         super().close()
         self._origins = self._origins[:0]
+
+
+@dataclass(frozen=True)
+class LoadedFrames:
+    """Frames that load() has brought near: numbers of the files of which there are copies, and single frames."""
+
+    files: tuple[int, ...]
+    single: tuple[int, ...]
+
+
+class FarFrames(ShardFrames):
+    """Frames in files at a URL. cache: holds copies of the files that are loaded; all other frames are read one by one.
+
+    load(), take() and unload() may be called from different threads.
+    """
+
+    is_far = True
+
+    def __init__(
+        self, files: Sequence[FrameFile], frame_shape: tuple[int, ...], cache: ShardCache | None = None
+    ) -> None:
+        super().__init__(files, frame_shape)
+        self._cache, self._owns_cache = cache, False
+        self._single: dict[int, Image] = {}  # index -> frame
+        self._loads: Counter[int] = Counter()  # number of a file -> how many loads use its copy
+        self._single_loads: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def check_cache(self, limit: int, window: int) -> None:
+        """Raise UserError if the largest possible two windows of so many files take more than `limit` bytes."""
+        sizes = sorted((file.version[0] for file in self.files), reverse=True)
+        needed = sum(sizes[: 2 * window])
+        if needed > limit:
+            raise UserError(
+                f"{self.files[0].path.parent}: two windows of {window} shards have {-(-needed // _MEGABYTE)} MB, and "
+                f"the cache may hold {limit // _MEGABYTE} MB; use a larger --cache-mb or fewer --window-shards"
+            )
+
+    def open_cache(self, folder: Path | None, limit: int) -> None:
+        """Keep copies of files from now on, in a folder, None for a temporary one, with at most `limit` bytes."""
+        if self._cache is None:
+            self._cache, self._owns_cache = ShardCache(folder, limit), True
+
+    def reopened(self) -> "FarFrames":
+        """Return these frames with the same cache, but loads of their own."""
+        return FarFrames(self.files, self.frame_shape, self._cache)
+
+    def load(self, indices: Indices, stop: threading.Event) -> LoadedFrames:
+        """Bring the frames at these indices near, until unload(). Raises UserError, also when `stop` is set."""
+        numbers = np.unique(indices)
+        file = self.file_of(numbers)
+        files, counts = np.unique(file, return_counts=True)
+        pays = [self._pays(*each) for each in zip(files.tolist(), counts.tolist(), strict=True)]
+        copied = files[pays].tolist()
+        single = numbers[~np.isin(file, copied)].tolist()
+        loaded = LoadedFrames(tuple(copied), tuple(single))
+        with self._lock:  # from now on nobody unloads them
+            self._loads.update(copied)
+            self._single_loads.update(single)
+        try:
+            for number in copied:
+                self._map_copy(number, stop)
+            self._single |= self._read([index for index in single if index not in self._single])
+        except BaseException:
+            self.unload(loaded)
+            raise
+        return loaded
+
+    def unload(self, loaded: LoadedFrames) -> None:
+        """Give up what a load() has brought near."""
+        with self._lock:
+            self._loads.subtract(loaded.files)
+            self._single_loads.subtract(loaded.single)
+            for number in loaded.files:
+                if not self._loads[number] and number in self._maps:
+                    self._origins[number] = 0
+                    del self._maps[number]
+                    self._cache_in_use().release(self.files[number])
+            for index in loaded.single:
+                if not self._single_loads[index]:
+                    self._single.pop(index, None)
+
+    def take(self, indices: Indices, into: Image) -> None:
+        """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
+        from bcclone.cluster.gather import gather  # loads Numba
+
+        if not len(indices):
+            return
+        missing: list[int] = []  # images of which there is no copy of the file
+        rows, done = into.reshape(len(indices), -1), 0
+        while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
+            missing.append(done)
+            done += 1
+        needed = [int(index) for index in indices[missing]]
+        read = self._read(sorted({index for index in needed if index not in self._single}))
+        for place, index in zip(missing, needed, strict=True):
+            into[place] = read[index] if index in read else self._single[index]
+
+    def _cache_in_use(self) -> ShardCache:
+        if self._cache is None:
+            raise RuntimeError("there are no copies without a cache")
+        return self._cache
+
+    def _pays(self, number: int, count: int) -> bool:
+        """Return whether a copy of the whole file pays for so many of its frames."""
+        if self._cache is None:
+            return False
+        file = self.files[number]
+        return count >= file.count * _FRACTION_OF_COPIES or self._cache.holds(file)
+
+    def _map_copy(self, number: int, stop: threading.Event) -> None:
+        if number in self._maps:
+            return
+        frames = self._cache_in_use().map(self.files[number], self.frame_shape, stop)
+        with self._lock:
+            self._maps[number] = frames
+            self._point_to(number, frames)
+
+    def _read(self, indices: Sequence[int]) -> dict[int, Image]:
+        """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""
+        if not indices:
+            return {}
+        ranges: list[tuple[Location, int, int]] = []
+        read: list[int] = []
+        for first, last in runs(np.array(indices), _GAP_FRAMES):
+            read.extend(range(first, last + 1))
+            stretches = self.stretches(first, last)
+            ranges += [(file.path, start, start + size) for file, start, size in stretches if size]
+        blocks = [np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape) for block in read_ranges(ranges)]
+        return dict(zip(read, itertools.chain.from_iterable(blocks), strict=True))
+
+    def close(self) -> None:
+        """Unmap the copies, and close the cache if it was opened here."""
+        super().close()
+        self._single.clear()
+        if self._cache and self._owns_cache:
+            self._cache.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.files, self.frame_shape)

@@ -1,4 +1,7 @@
-"""Write one shard of a store, in a worker."""
+"""Write one shard of a store, in a worker.
+
+In: a `ShardTask`. Out: the file of the shard, and a `WrittenShard` that describes it.
+"""
 
 import errno
 import hashlib
@@ -17,9 +20,10 @@ import pandas as pd
 from bcclone.cluster.manifest import Shard
 from bcclone.dataset.conversion_plan import frame_numbers, with_stored_frames
 from bcclone.dataset.images import Preprocessing, read_file
+from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks
-from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file, row_table
+from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text

@@ -1,4 +1,7 @@
-"""Convert recordings into a folder of shards, which workers write side by side, or into one file."""
+"""Convert recordings into a folder of shards, which workers write side by side, or into one file.
+
+In: `ShardingSettings`. Out: a store and a `Conversion` that counts it.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +25,9 @@ from bcclone.dataset import conversion
 from bcclone.dataset.conversion import Written, chosen_settings, describe_conversion, refuse_rows_of_roads
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, make_plan, refuse_many_skips
 from bcclone.dataset.preprocess_settings import Conversion
+from bcclone.dataset.rows import row_frame
 from bcclone.dataset.samples import assign_validation
 from bcclone.dataset.store import Store
-from bcclone.dataset.store_reader import row_frame
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching

@@ -1,4 +1,7 @@
-"""Write a store as a folder of shards, each by a worker, and complete it with a manifest."""
+"""Write a store as a folder of shards, each by a worker, and complete it with a manifest.
+
+In: a `ConversionPlan`. Out: files of shards and their manifest.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,11 +15,11 @@ import pandas as pd
 from bcclone.cluster.manifest import Manifest
 from bcclone.cluster.shard_task import ShardTask, WrittenShard, read_checksums, write_shard
 from bcclone.cluster.shards import read_shards
-from bcclone.dataset.conversion_plan import FRAME_COLUMNS, ConversionPlan
+from bcclone.dataset.conversion_plan import ConversionPlan
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import NO_FRAME
 from bcclone.dataset.store_reader import StoreContent
 from bcclone.dataset.store_writer import ContentHash
 from bcclone.system.arrays import IndexArray

@@ -1,5 +1,7 @@
 """Open a folder of shards as one store: its rows, samples and frames are numbered through all of them.
 
+In: a path or a URL. Out: a `Store`, whose tables are those of all shards.
+
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """
 
@@ -11,13 +13,12 @@ from typing import IO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.cluster.far_frames import FarFrames
 from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
-from bcclone.cluster.shard_frames import ShardFrames
-from bcclone.dataset.samples import NO_FRAME, SAMPLE, RowTable
+from bcclone.cluster.shard_frames import FarFrames, ShardFrames
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
+from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store, missing_store
 from bcclone.dataset.store_reader import StoreContent, read_store_file
-from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 from bcclone.system.location import (
     Location,
@@ -94,7 +95,7 @@ def read_shards(
         sample_settings=manifest.sample_settings,
         content_hash=manifest.content_hash,
         samples=samples,
-        rows=np.concatenate(rows),
+        rows=join_rows(rows),
         extras=extras if any(extras) else [],
         recordings=list(manifest.recordings),
         frames=frames,
@@ -152,7 +153,7 @@ def _renumbered(rows: RowTable, number_of: npt.NDArray[np.int64], recording: int
     """Return the rows of a shard with the numbers of the whole store. number_of: of each frame of the shard."""
     rows = rows.copy()
     rows["recording"] += recording
-    for camera in CAMERAS:
-        frame = rows[f"frame_{camera}"]
-        rows[f"frame_{camera}"] = np.where(frame == NO_FRAME, NO_FRAME, np.append(number_of, NO_FRAME)[frame])
+    for name in FRAME_COLUMNS:
+        frame = rows[name]
+        rows[name] = np.where(frame == NO_FRAME, NO_FRAME, np.append(number_of, NO_FRAME)[frame])
     return rows

@@ -1,5 +1,7 @@
 """What a network answers for a frame: the table of its outputs, and one frozen value; loads no large package.
 
+In: the numbers that a network computes. Out: an `Answer`, each number in its unit.
+
 A new output is a row of OUTPUTS and a field of Answer: `--predict`, labels, model files, policies and exported files
 follow.
 """

@@ -1,4 +1,7 @@
-"""Inspect recordings and report their content and their problems, without writing anything."""
+"""Inspect recordings and report their content and their problems, without writing anything.
+
+In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
+"""
 
 import zlib
 from collections.abc import Mapping, Sequence

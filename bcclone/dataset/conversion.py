@@ -1,4 +1,7 @@
-"""Convert recordings into a store of one file, or make their samples without one."""
+"""Convert recordings into a store of one file, or make their samples without one.
+
+In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `ImageSamples`.
+"""
 
 import hashlib
 import time
@@ -21,10 +24,10 @@ from bcclone.dataset.conversion_plan import (
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
+from bcclone.dataset.rows import RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import (
     SAMPLE,
-    RowTable,
     SampleTable,
     assign_validation,
     count_copies,
@@ -32,7 +35,6 @@ from bcclone.dataset.samples import (
     sample_chunks,
 )
 from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
-from bcclone.dataset.store_reader import row_frame, row_table
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.recording.files import find_logs
 from bcclone.system import atomic, file_kinds
@@ -243,10 +245,10 @@ def _write_tables(
     writer: StoreWriter, plan: ConversionPlan, new: pd.DataFrame, old: Store | None, settings: SampleSettings
 ) -> Written:
     """Complete the store with the tables of the old store, if any, and those of the new rows."""
-    extras, recordings, rows = new["extras"].tolist(), plan.recordings, new
+    extras, recordings, rows = new["extras"].tolist(), plan.recordings, row_table(new)
     if old:
         extras = [*(old.extras or [""] * len(old.rows)), *extras]
-        rows = pd.concat([row_frame(old.rows), rows], ignore_index=True)
+        rows = join_rows([old.rows, rows])
         recordings = (*old.recordings, *recordings)
     counts: Counter[str] = Counter()  # of samples
 
@@ -256,8 +258,8 @@ def _write_tables(
             counts.update(train=len(chunk) - validation, validation=validation, copies=count_copies(chunk))
             yield chunk
 
-    writer.finish(samples(), row_table(rows), extras if any(extras) else [], recordings, settings)
-    return Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
+    writer.finish(samples(), rows, extras if any(extras) else [], recordings, settings)
+    return Written(row_frame(rows), writer.count, counts["train"], counts["validation"], counts["copies"])
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:

@@ -1,4 +1,7 @@
-"""Read the logs, and list the rows that a store will hold and the image files that they need, each once."""
+"""Read the logs, and list the rows that a store will hold and the image files that they need, each once.
+
+In: recordings, and the store to add to, if any. Out: a `ConversionPlan`; no image has been opened yet.
+"""
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
@@ -9,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.preprocess_settings import LogRead, Skip
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import ALL_ROWS, SampleSettings
-from bcclone.dataset.samples import NO_FRAME, RowTable
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
@@ -21,7 +24,6 @@ from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
 
-FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _MOST_SKIPPED = 0.05
 _LISTED = 10
@@ -47,6 +49,12 @@ class ConversionPlan:
     rows_read: int
     bad_rows: int
     images_named: int
+
+    def __post_init__(self) -> None:
+        if len(self.logs) != len(self.recordings):
+            raise ValueError(f"{len(self.logs)} logs of {len(self.recordings)} recordings, expected one for each")
+        if len(self.rows) and (last := self.rows[FRAME_COLUMNS].to_numpy().max()) >= len(self.files):
+            raise ValueError(f"a row names image {last}, expected less than {len(self.files)}")
 
     def skip_of(self, index: int, reason: str) -> Skip:
         """Return the skip of an unusable file, with the first row that names it."""
@@ -102,11 +110,12 @@ def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool
     if not plan.images_named:
         raise UserError(f"{plan.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras")
     if bad_images >= plan.images_named:
-        first = skips[-1] if skips else None
+        last = skips[-1] if skips else None
         folders = ", ".join(str(folder) for folder in ImageIndex(plan.recordings[0].path).folders)
         raise UserError(
             f"{plan.recordings[0].path}: none of the {plan.images_named} images can be used; looked in {folders}"
-            + (f"; the last: row {first.row}, {first.reason}" if first else "")
+            + (f"; the last: row {last.row}, {last.reason}" if last else "")
+            + "; copy the images into one of these folders"
         )
     if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > _MOST_SKIPPED and not allowed:
         listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])

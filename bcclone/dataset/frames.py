@@ -1,4 +1,7 @@
-"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them."""
+"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them.
+
+In: indices of frames. Out: images, uint8 (images, height, width, 3).
+"""
 
 import contextlib
 import math
@@ -56,7 +59,10 @@ class FrameFile:
                 size = min(at_once, self.count - start) * frame_bytes
                 block = source.read(size)
                 if len(block) < size:
-                    raise UserError(f"{self.path}: the file was truncated while it was read; make the store again")
+                    raise UserError(
+                        f"{self.path}: the file was truncated while it was read; make "
+                        f"the store again with: python preprocess.py RECORDING... -o {self.path} --force"
+                    )
                 yield block
 
     def map(self, shape: tuple[int, ...]) -> Image:

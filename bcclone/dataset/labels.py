@@ -1,22 +1,23 @@
 """Compute the steering label of each frame: smoothed and shifted in time, and corrected for its camera.
 
+In: rows with time and steering. Out: labels, one for each row; a `Correction` adds what a camera needs.
+
 A key is either pressed or not, so the steering of a keyboard jumps between a few values while the path of the car,
 which is what the images show, is a smooth curve. Without smoothing, a network learns the jumps.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.answer import Output
+from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
-from bcclone.system.errors import UserError
 
 # metres ahead: where the stretches of a path end, and the columns of the rows that hold it, where it is known
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
@@ -46,7 +47,7 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
     return labels
 
 
-def output_labels(rows: npt.NDArray[Any], outputs: Sequence[Output]) -> Float32Array:
+def output_labels(rows: RowTable, outputs: Sequence[Output]) -> Float32Array:
     """Return what the images of each row call for beside the steering, in the units of the outputs, (rows, outputs).
 
     rows: ordered by episode and time.
@@ -62,25 +63,23 @@ def output_labels(rows: npt.NDArray[Any], outputs: Sequence[Output]) -> Float32A
     return labels
 
 
-def knows_road(rows: npt.NDArray[Any]) -> bool:
+def knows_road(rows: RowTable) -> bool:
     """Return whether some of the rows are places of `simulate roads`, which know the road ahead."""
     return PATH_COLUMNS[0] in (rows.dtype.names or ()) and bool(np.isfinite(rows[PATH_COLUMNS[0]]).any())
 
 
-def path_labels(rows: npt.NDArray[Any], settings: SampleSettings) -> Float32Array:
+def path_labels(rows: RowTable, settings: SampleSettings) -> Float32Array:
     """Return where the road leads from each row, as steering, float32 (rows, stretches and more).
 
     It is the mean steering over each stretch ahead, between 0 m and PATH_ENDS_M, within the episode; rows of
     `simulate roads` also know the car's offset from the middle of the road and its turn. Each is scaled to the spread
-    of the steering, so that all of them count alike in a loss. rows: ordered by episode and time.
+    of the steering, so that all of them count alike in a loss. rows: ordered by episode and time. Raises ValueError if
+    only some of them know their path.
     """
     if set(PATH_COLUMNS) <= set(rows.dtype.names or ()):
         path = np.stack([rows[name].astype(np.float64) for name in PATH_COLUMNS], axis=1)
-        if not np.isfinite(path).all():
-            raise UserError(
-                "only some of the rows know their path; train on a store of simulate roads alone, or "
-                "without --predict path"
-            )
+        if (lacking := np.flatnonzero(~np.isfinite(path).all(axis=1))).size:
+            raise ValueError(f"only some of the rows know their path, and row {lacking[0]} does not")
     else:
         path = _driven_path(rows, settings)
     steering = rows["steering"].astype(np.float64)
@@ -89,7 +88,7 @@ def path_labels(rows: npt.NDArray[Any], settings: SampleSettings) -> Float32Arra
     return scaled
 
 
-def _driven_path(rows: npt.NDArray[Any], settings: SampleSettings) -> FloatArray:
+def _driven_path(rows: RowTable, settings: SampleSettings) -> FloatArray:
     """Return the mean of the steering labels over each stretch that the car then drove, (rows, stretches)."""
     frame = pd.DataFrame({name: rows[name] for name in ("episode", "time_ms", "steering")})
     labels = steering_labels(frame, settings.smooth_seconds, settings.lead_seconds)

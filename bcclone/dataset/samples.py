@@ -1,24 +1,25 @@
 """Make samples from recorded rows: split, cameras, earlier frames and mirror images; make windows from samples.
 
+In: rows with the numbers of their frames. Out: tables of SAMPLE; from these, `Windows`.
+
 A sample is a frame and its steering. Each frame is stored once, and samples refer to it by index. A window is a sample
 with the frames that the same camera took in the rows just before.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.labels import Correction, steering_labels
+from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
 
-SampleTable = npt.NDArray[Any]  # of SAMPLE
-RowTable = npt.NDArray[Any]  # structured; see store.row_table()
+SampleTable = npt.NDArray[np.void]  # (samples,), of SAMPLE
 
 SAMPLE = np.dtype(
     [
@@ -32,7 +33,6 @@ SAMPLE = np.dtype(
         ("validation", np.bool_),
     ]
 )
-NO_FRAME = -1
 
 
 def assign_validation(
@@ -180,6 +180,10 @@ class Windows:
     frames: npt.NDArray[np.uint32]
     paired: int
     incomplete: int
+
+    def __post_init__(self) -> None:
+        if len(self.samples) != len(self.frames) or min(self.paired, self.incomplete) < 0:
+            raise ValueError(f"{len(self.samples)} samples for {len(self.frames)} windows, expected one for each")
 
 
 def windows(samples: SampleTable, seq_length: int) -> Windows:

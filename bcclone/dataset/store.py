@@ -1,4 +1,7 @@
-"""Open a store, whose frames are memory-mapped, or the same tables for image files."""
+"""Open a store, whose frames are memory-mapped, or the same tables for image files.
+
+In: a path. Out: a `Store`, to be used in a `with` block.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +12,9 @@ import numpy as np
 
 from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import RowTable, SampleTable
+from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store_reader import StoreContent, read_store_file
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError

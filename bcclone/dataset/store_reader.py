@@ -1,4 +1,7 @@
-"""Read the tables of one HDF5 file, and find where its frames lie."""
+"""Read the tables of one HDF5 file, and find where its frames lie.
+
+In: a path. Out: a `StoreContent`: all tables, checked against each other, and the place of the frames.
+"""
 
 import json
 from collections.abc import Sequence
@@ -7,21 +10,19 @@ from typing import IO, Self
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from bcclone.dataset.frames import FrameFile
 from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.rows import RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, RowTable, SampleTable
+from bcclone.dataset.samples import SAMPLE, SampleTable
 from bcclone.recording.dialect import Dialect
-from bcclone.recording.row import CAMERAS
 from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location, as_local
 
 SCHEMA_VERSION = 2
-_NOT_STORED = ["extras", "label", "take_over"]  # columns that samples are made of, and the text of a table of its own
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ class StoreContent:
     recordings: Sequence[RecordingInfo]
     frames: Sequence[FrameFile]
 
+    def __post_init__(self) -> None:
+        check_rows(self.rows)
+        for column, count in (("frame", sum(file.count for file in self.frames)), ("row", len(self.rows))):
+            if len(self.samples) and (last := self.samples[column].max()) >= count:
+                raise ValueError(f"its samples refer to {column}s up to {last}, expected less than {count}")
+        if len(self.extras) not in (0, len(self.rows)):
+            raise ValueError(f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none")
+
 
 def read_store_file(path: Location, tables: IO[bytes] | None = None, size: int = 0) -> StoreContent:
     """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema.
@@ -100,11 +109,9 @@ def _read(file: h5py.File, path: Location, file_version: tuple[int, int]) -> Sto
         raise ValueError("the hash of its preprocessing does not match")
     samples: SampleTable = file["samples"][()]
     if samples.dtype != SAMPLE:
-        raise ValueError("its sample table has unexpected columns")
+        raise ValueError(f"the columns of its samples are {samples.dtype.names}, expected {SAMPLE.names}")
     offset = _frames_offset(file["frames"], file_version[0], preprocessing)
     frames = FrameFile(path, offset, len(file["frames"]), file_version)
-    if len(samples) and samples["frame"].max() >= frames.count:
-        raise ValueError("its samples refer to frames that it does not have")
     return StoreContent(
         preprocessing=preprocessing,
         sample_settings=SampleSettings.stored(json.loads(file.attrs["sample_settings"])),
@@ -131,26 +138,3 @@ def _frames_offset(dataset: h5py.Dataset, size: int, preprocessing: Preprocessin
     if offset is None or offset + dataset.nbytes > size:
         raise ValueError("some of its frames are missing from the file")
     return int(offset)
-
-
-def row_table(rows: pd.DataFrame) -> RowTable:
-    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length, without _NOT_STORED."""
-    columns = []
-    for name, column in rows.drop(columns=_NOT_STORED, errors="ignore").items():
-        values = column.to_numpy()
-        if name in CAMERAS:
-            values = np.array([text.encode() for text in column] or [b""])
-        columns.append((str(name), values[: len(rows)]))
-    table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
-    for name, values in columns:
-        table[name] = values
-    return table
-
-
-def row_frame(table: RowTable) -> pd.DataFrame:
-    """Return stored rows as a data frame, the inverse of row_table()."""
-    columns = {name: table[name] for name in table.dtype.names or ()}
-    for name, values in columns.items():
-        if values.dtype.kind == "S":
-            columns[name] = np.array([text.decode() for text in values], dtype=object)
-    return pd.DataFrame(columns)

@@ -1,4 +1,7 @@
-"""Write a store: the frames of image files one after the other, then the tables."""
+"""Write a store: the frames of image files one after the other, then the tables.
+
+In: image files, rows and samples. Out: a complete HDF5 file, or an error before the work begins.
+"""
 
 import errno
 import hashlib
@@ -18,8 +21,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.images import Image, Preprocessing, decode_files
+from bcclone.dataset.rows import RowTable, row_table
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, RowTable, SampleTable
+from bcclone.dataset.samples import SAMPLE, SampleTable
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
 from bcclone.recording.row import CAMERAS
@@ -27,7 +31,7 @@ from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
 
 RECORDING_BYTES = 8192  # a long path and the other fields
-_ROW_BYTES = 150  # the numbers of a row, and HDF5's own data for its further columns
+_EXTRAS_BYTES = 64  # HDF5's own data for the further columns of a row
 _MOST_UTF8_BYTES = 4
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
@@ -235,4 +239,5 @@ def table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
     samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
     names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
     extras = int(rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
-    return len(rows) * (_ROW_BYTES + names) + samples * SAMPLE.itemsize + extras
+    row = row_table(rows[:0].assign(validation=False)).dtype.itemsize + names + _EXTRAS_BYTES
+    return len(rows) * row + samples * SAMPLE.itemsize + extras

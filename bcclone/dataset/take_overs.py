@@ -1,5 +1,7 @@
 """Choose the rows of a log by who drove, and mark those in which a person has taken over from a model.
 
+In: a log with its drivers.csv. Out: the log with the rows of the choice only.
+
 A row that drivers.csv lacks, as the last one of a killed program may be, counts as driven by the model: so it is never
 learned from as a correction.
 """

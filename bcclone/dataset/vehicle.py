@@ -1,5 +1,7 @@
 """Dimensions of the simulator's car, and the steering that brings it back to its line.
 
+In: the car's distance and angle from its line. Out: steering, -1 left to 1 right.
+
 Every figure is measured or read from the simulator's public source: docs/explanation/simulator.md.
 """
 

@@ -1,5 +1,7 @@
 """Warp a camera frame into the view of a camera at another position.
 
+In: a `CameraMove`. Out: a `Warp`, which turns an image into the moved camera's view.
+
 Frames of two cameras side by side, or with different headings, differ by a homography for the ground, which is assumed
 to be flat, and by another for everything far away (R. Hartley, A. Zisserman, "Multiple View Geometry in Computer
 Vision", 2nd edition, sections 8.4 and 13.1). Right is positive for metres, angles and steering.

@@ -1,10 +1,14 @@
-"""Augment the batches of a feed in threads, or add the random numbers with which the training step augments them."""
+"""Augment the batches of a feed in threads, or add the random numbers with which the training step augments them.
+
+In: batches, and the inputs of augmentation by position. Out: the same batches, changed or with random numbers.
+"""
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
@@ -29,7 +33,8 @@ _AHEAD = 2  # batches per thread
 class BatchAugmenter:
     """Applies `work` to batches in threads; its seed is (seed, epoch, first sample of the batch over all workers).
 
-    So a resume is exact, and several workers augment the samples like one.
+    So a resume is exact, and several workers augment the samples like one. A context manager: the first batch starts
+    the threads, and leaving the block ends them.
 
     inputs: augmentation inputs of all samples, by position; threads: number of workers.
     """
@@ -55,8 +60,10 @@ class BatchAugmenter:
             del batch, inputs  # no reference is kept here, so that the batch's memory can be used again
             yield task.pop()
 
-    def close(self) -> None:
-        """Stop the threads."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
 

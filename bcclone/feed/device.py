@@ -1,47 +1,54 @@
-"""The feed "device": keep all frames on the device that trains, and gather shuffled batches there."""
+"""The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
 
-from collections.abc import Iterator
+In: positions. Out: batches of tensors.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from bcclone.dataset.images import Image
 from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.fetcher import Fetcher
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch, FrameSource
+from bcclone.feed.source import Batch, FrameSource, SampleArrays
 from bcclone.system.errors import UserError
 
 
 def device(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
-    """Copy the frames of these samples to the device; raises UserError when they do not fit there."""
+    """Keep the frames of these samples on the GPU, or in TensorFlow's memory if there is none."""
     place = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, place)
+    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, place, str(selection.data.path))
 
 
-class DeviceFetcher:
+class DeviceFetcher(Fetcher):
     """Gather each batch on the device when it is asked for; only positions are sent there.
 
-    device: TensorFlow's name for it, for example "GPU:0". Raises UserError when the frames do not fit.
+    The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
+    device: TensorFlow's name for it, for example "GPU:0"; name: of the samples, for messages.
     """
 
-    def __init__(self, source: FrameSource, batch_size: int, device: str) -> None:
-        self._batch_size, self._device = batch_size, device
-        arrays = source.arrays
+    def __init__(self, source: FrameSource, batch_size: int, device: str, name: str) -> None:
+        super().__init__(source, batch_size)
+        self._frames, self._device, self._name = source.frames, device, name
+        self._on_device: list[Callable[[Any], tuple[Any, Any]]] = []  # the function that gathers, with its tensors
+
+    def _open(self) -> None:
+        super()._open()
         try:
-            with tf.device(device):
-                self._frames = tf.constant(np.asarray(source.frames))
-                self._frame = tf.constant(arrays.frame.astype("int64"))
-                self._flipped = tf.constant(arrays.flipped)
-                self._labels = tf.constant(arrays.labels)
+            with tf.device(self._device):
+                gather = _gather_from(np.asarray(self._frames), self._source.arrays, "GPU" in self._device)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{source.frames.nbytes / 1e9:.1f} GB of frames do not fit on {device}; use --feed hdf5-shuffle"
+                f"{self._name}: {self._frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
+                "hdf5-shuffle"
             ) from None
-        on_gpu = "GPU" in device
-        self._flip = flip_by_selection if on_gpu else flip_by_stitching
-        self._gather = tf.function(self._samples_at, jit_compile=on_gpu, reduce_retracing=True)
+        self._on_device.append(gather)
+        self._opened.callback(self._on_device.clear)
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -53,16 +60,21 @@ class DeviceFetcher:
     def _batches(self, positions: Any, size: int) -> Iterator[Batch]:
         for start in range(0, size, self._batch_size):
             with tf.device(self._device):
-                batch = Batch(*self._gather(positions[start : start + self._batch_size]))
+                batch = Batch(*self._on_device[0](positions[start : start + self._batch_size]))
             yield batch  # outside of tf.device, so that the network trains on its own device
 
-    def _samples_at(self, positions: Any) -> tuple[Any, Any]:
-        """Return images, uint8 (positions, height, width, 3), or windows of them, and labels, float32."""
-        images = self._flip(self._frames, tf.gather(self._frame, positions), tf.gather(self._flipped, positions))
-        return images, tf.gather(self._labels, positions)
 
-    def close(self) -> None:
-        """Do nothing; the frames are freed with the fetcher."""
+def _gather_from(images: Image, arrays: SampleArrays, on_gpu: bool) -> Callable[[Any], tuple[Any, Any]]:
+    """Copy the frames to the device; return a compiled function from positions to images and labels of a batch."""
+    frames, frame = tf.constant(images), tf.constant(arrays.frame.astype("int64"))
+    flipped, labels = tf.constant(arrays.flipped), tf.constant(arrays.labels)
+    flip = flip_by_selection if on_gpu else flip_by_stitching
+
+    def samples_at(positions: Any) -> tuple[Any, Any]:
+        return flip(frames, tf.gather(frame, positions), tf.gather(flipped, positions)), tf.gather(labels, positions)
+
+    gather: Callable[[Any], tuple[Any, Any]] = tf.function(samples_at, jit_compile=on_gpu, reduce_retracing=True)
+    return gather
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:

@@ -1,19 +1,22 @@
 """Open the feed of a selection of samples, and give its batches, epoch by epoch.
 
+In: a `Selection` and settings. Out: a `Feed`, whose epochs give batches.
+
 A strategy is a function from samples, their order and the settings to a fetcher, which has threads or processes. Its
 module, which may load TensorFlow, is imported when it is used.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import Protocol, Self
+from typing import Self
 
 from bcclone.dataset.store import Store
 from bcclone.feed.augmented import BatchAugmenter, make_augmenter
 from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
-from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder, Order
+from bcclone.feed.fetcher import Fetcher
+from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
@@ -22,18 +25,8 @@ from bcclone.system.hardware import available_memory
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 
 
-class Fetcher(Protocol):
-    """Fetches samples in a given order, batch by batch."""
-
-    def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
-        """Return the batches of these positions, in this order; leaving the block stops fetching."""
-
-    def close(self) -> None:
-        """Stop its threads and processes."""
-
-
 class Feed:
-    """The batches of one side of the split, epoch by epoch.
+    """The batches of one side of the split, epoch by epoch. A context manager, which opens and closes its fetcher.
 
     epoch_order: decides alone which sample comes next, so that every fetcher gives the same batches; augmenter:
     augments them, None for unchanged samples.
@@ -41,6 +34,7 @@ class Feed:
 
     def __init__(self, epoch_order: EpochOrder, fetcher: Fetcher, augmenter: BatchAugmenter | None = None) -> None:
         self._epoch_order, self._fetcher, self._augmenter = epoch_order, fetcher, augmenter
+        self._opened = ExitStack()
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -62,23 +56,22 @@ class Feed:
                 batches = fetching.enter_context(self._augmenter.augmented(batches, positions, number, start))
             yield batches
 
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._augmenter:
-            self._augmenter.close()
-        self._fetcher.close()
-
     def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            opening.enter_context(self._fetcher)
+            if self._augmenter:
+                opening.enter_context(self._augmenter)
+            self._opened = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._opened.close()
 
 
 def open_feed(
     selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = WHOLE_BATCH
 ) -> Feed:
-    """Open the feed of the training samples; close it after use.
+    """Return the feed of the training samples, to be used in a `with` block.
 
     Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
     Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
@@ -103,16 +96,12 @@ def open_feed(
         raise UserError(
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
         )
-    fetcher = _strategy(STRATEGIES[settings.feed].makes)(selection, epoch_order, settings)
-    with ExitStack() as opened:
-        opened.callback(fetcher.close)
-        feed = Feed(epoch_order, fetcher, make_augmenter(selection, epoch_order, settings, sampling))
-        opened.pop_all()  # the feed closes it
-    return feed
+    augmenter = make_augmenter(selection, epoch_order, settings, sampling)
+    return Feed(epoch_order, _strategy(STRATEGIES[settings.feed].makes)(selection, epoch_order, settings), augmenter)
 
 
 def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = WHOLE_BATCH) -> Feed:
-    """Open the feed of the validation samples, in their order; close it after use.
+    """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
     part: the worker's part of each batch.
     """

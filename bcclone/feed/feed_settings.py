@@ -31,6 +31,10 @@ class Strategy:
     of_files: bool = False
     at_url: bool = False
 
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS or self.copies < 0:
+            raise ValueError(f"order {self.order!r}, {self.copies} copies, expected one of ORDERS, and 0 or more")
+
 
 STRATEGIES = {
     "files": Strategy(
@@ -78,8 +82,14 @@ class Ordering:
     """
 
     kind: str = IN_ORDER
-    size: int = 0
+    size: int = 1
     streams: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kind not in ORDERS:
+            raise ValueError(f"order {self.kind!r}, expected one of {', '.join(ORDERS)}")
+        if min(self.size, self.streams) < 1:
+            raise ValueError(f"{self.kind} of {self.size} in {self.streams} streams, expected 1 or more of each")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The feed "sequence": a Keras PyDataset, shuffled at the end of each epoch; SampleDataset also suits model.fit.
 
+In: a store, or a reader and an order. Out: batches as Keras asks for them, or as every feed gives them.
+
 Keras's own queue waits forever when a worker process is killed. The feed therefore uses the executors of
 concurrent.futures, which raise an error.
 """
@@ -18,10 +20,11 @@ import keras
 
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import FeedSettings, Ordering
+from bcclone.feed.fetcher import Fetcher, Reader
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, describe_windows, select
-from bcclone.feed.source import Batch, Reader
+from bcclone.feed.source import Batch
 from bcclone.system.child_process import become_worker
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
@@ -58,7 +61,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(self, reader: Reader, order_of: Callable[[int], Order], batch_size: int, **options: int) -> None:
         super().__init__(**options)
         self._reader: Reader | bytes = reader
-        self._order_of, self._batch_size = order_of, batch_size
+        self._order_of, self.batch_size = order_of, batch_size
         self._epoch, self._order = 1, order_of(1)
 
     @classmethod
@@ -115,11 +118,11 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def positions(self, number: int) -> Order:
         """Return which samples are in a batch, counted from 0."""
-        return self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        return self._order[number * self.batch_size : (number + 1) * self.batch_size]
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return -(-len(self._order) // self._batch_size)
+        return -(-len(self._order) // self.batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         batch = self.reader.read(self.positions(number))
@@ -141,20 +144,25 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.close()
 
 
-class DatasetFetcher:
+class DatasetFetcher(Fetcher):
     """Fetch the batches of a PyDataset, with as many workers, and as many batches ahead, as it asks for."""
 
+    _executor: Executor
+
     def __init__(self, dataset: SampleDataset) -> None:
+        super().__init__(dataset.reader.source, dataset.batch_size)
         self._dataset = dataset
-        self._executor: Executor
-        self._read: Callable[[Order], Batch]
+
+    def _open(self) -> None:
+        super()._open()
+        dataset = self._dataset
+        self._read: Callable[[Order], Batch] = _read_in_worker if dataset.use_multiprocessing else dataset.reader.read
         if dataset.use_multiprocessing:
             context = get_context("spawn")
             self._executor = ProcessPoolExecutor(dataset.workers, context, _begin_worker, (dataset.reader,))
-            self._read = _read_in_worker
         else:
             self._executor = ThreadPoolExecutor(dataset.workers, "bcclone-pool")
-            self._read = dataset.reader.read
+        self._opened.callback(self._executor.shutdown, wait=True, cancel_futures=True)
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -163,11 +171,6 @@ class DatasetFetcher:
         orders = map(self._dataset.positions, range(len(self._dataset)))
         with prefetch_ordered(self._read, orders, self._executor, self._dataset.max_queue_size) as batches:
             yield _checked(batches)
-
-    def close(self) -> None:
-        """End the workers and close the store."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._dataset.close()
 
 
 def _checked(batches: Iterator[Batch]) -> Iterator[Batch]:

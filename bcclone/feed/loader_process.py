@@ -1,4 +1,7 @@
-"""Load batches in a worker process: both ends of its connection, and the reports of its errors and its death."""
+"""Load batches in a worker process: both ends of its connection, and the reports of its errors and its death.
+
+In: positions of a batch, sent to the process. Out: images in shared memory or through the pipe, or its error.
+"""
 
 import contextlib
 import math
@@ -6,7 +9,8 @@ import pickle
 import struct
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self
 
@@ -77,9 +81,8 @@ class Loader:
         self._slots = slots
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(source, theirs, slots), name="bcclone-loader", daemon=True)
-        with interrupts_kept_from_children():
+        with theirs, interrupts_kept_from_children():
             self.process.start()
-        theirs.close()
 
     def request(self, positions: Order, slot: int) -> None:
         """Request the images at these positions; raises LoaderError when the process has died."""
@@ -129,7 +132,19 @@ class Loader:
         return LoaderError(f"loader process {self.process.pid} {ended}; continue with the same command and --resume")
 
 
-def close_loaders(loaders: Sequence[Loader]) -> None:
+@contextmanager
+def running_loaders(context: Any, source: Source, slots: Slots, count: int) -> Iterator[list[Loader]]:
+    """Run so many loader processes until the block is left, or until one of them cannot be started."""
+    loaders: list[Loader] = []
+    try:
+        for _ in range(count):
+            loaders.append(Loader(context, source, slots))
+        yield loaders
+    finally:
+        _close(loaders)
+
+
+def _close(loaders: Sequence[Loader]) -> None:
     """End the processes; those that do not end in time are killed."""
     for loader in loaders:
         with contextlib.suppress(OSError):

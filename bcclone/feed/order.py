@@ -1,4 +1,7 @@
-"""Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O."""
+"""Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O.
+
+In: number of samples, seed and epoch. Out: positions, uint32, in the order in which they are trained on.
+"""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -7,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.samples import RowTable
-from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, ORDERS, SHUFFLED, WINDOWS, Ordering
+from bcclone.dataset.rows import RowTable
+from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, WINDOWS, Ordering
 
 Order = npt.NDArray[np.uint32]
 
@@ -22,6 +25,10 @@ class BatchSpan:
     first: int
     samples: int
     size: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first <= self.first + self.samples <= self.size:
+            raise ValueError(f"{self.samples} samples from {self.first} on, expected a part of {self.size} samples")
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,10 @@ class EpochOrder:
     shard: Order | None = None
 
     def __post_init__(self) -> None:
+        if self.zero_steering is not None and len(self.zero_steering) != self.size:
+            raise ValueError(f"the steering of {len(self.zero_steering)} samples, expected {self.size}")
+        if not 0 <= self.zero_fraction <= 1:
+            raise ValueError(f"zero fraction {self.zero_fraction}, expected 0 to 1")
         if self.ordering.kind == WINDOWS and (self.shard is None or len(self.shard) != self.size):
             raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
         if self.part.count > 1 and self.batch_size < self.part.count:
@@ -87,11 +98,16 @@ class EpochOrder:
 
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
-        if self.ordering.kind == WINDOWS and self.shard is not None:
+        kind = self.ordering.kind
+        if kind == WINDOWS and self.shard is not None:
             # leave samples out first: later, it would move samples to the part of another worker
             kept = self._balanced(sequential(self.size), epoch)
             return kept[self._windowed(self.shard[kept], epoch)]
-        return self._balanced(self._all(epoch), epoch)
+        if kind == CHUNKS:
+            order = chunked(self.size, self.ordering.size, self.seed, epoch)
+        else:
+            order = sequential(self.size) if kind == IN_ORDER else shuffled(self.size, self.seed, epoch)
+        return self._balanced(order, epoch)
 
     def _balanced(self, order: Order, epoch: int) -> Order:
         if self.zero_steering is None:
@@ -119,15 +135,6 @@ class EpochOrder:
         """Yield this worker's part of each batch of an epoch. start: sample to begin at, the first of a batch."""
         for first in range(start, len(self), self.batch_size):
             yield self.part.span(min(self.batch_size, len(self) - first))
-
-    def _all(self, epoch: int) -> Order:
-        if self.ordering.kind == CHUNKS:
-            return chunked(self.size, self.ordering.size, self.seed, epoch)
-        if self.ordering.kind == SHUFFLED:
-            return shuffled(self.size, self.seed, epoch)
-        if self.ordering.kind == IN_ORDER:
-            return sequential(self.size)
-        raise ValueError(f"order {self.ordering.kind!r}, expected one of {', '.join(ORDERS)}")
 
     def _windowed(self, shard: Order, epoch: int) -> Order:
         streams = min(self.ordering.streams, len(np.unique(shard)))

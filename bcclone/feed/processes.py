@@ -1,15 +1,18 @@
-"""The feeds "workers" and "queue": loader processes fetch batches, through shared memory or through a pipe."""
+"""The feeds "workers" and "queue": loader processes fetch batches, through shared memory or through a pipe.
+
+In: positions. Out: batches, in the same order, whichever process is faster.
+"""
 
 import contextlib
 import multiprocessing
-import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from bcclone.dataset.images import Image
 from bcclone.feed.feed_settings import FeedSettings
-from bcclone.feed.loader_process import MAX_REQUESTS, Loader, LoaderError, Slots, close_loaders
+from bcclone.feed.fetcher import Fetcher
+from bcclone.feed.loader_process import MAX_REQUESTS, Loader, LoaderError, Slots, running_loaders
 from bcclone.feed.order import EpochOrder, Order, batches
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, Buffers, Source, lend
@@ -33,21 +36,28 @@ def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSetting
     return SharedMemoryFetcher(selection.mapped_source(), epoch_order.batch_samples, processes, slots)
 
 
-class SharedMemoryFetcher:
+class SharedMemoryFetcher(Fetcher):
     """Fetch batches with loader processes that write into shared memory, which training reads without a copy.
 
     Process k modulo their number loads batch k, so that the order does not depend on their speed. slots: batches that
     fit into the shared memory, including those in use by training.
     """
 
+    _slots: Slots
+    _loaders: list[Loader]
+
     def __init__(self, source: Source, batch_size: int, processes: int, slots: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._source, self._batch_size = source, batch_size
-        self._slots = Slots(context, max(slots, 2 * processes + 2), batch_size, source.shape, images=True)
-        self._loaders = [Loader(context, source, self._slots) for _ in range(processes)]
-        self._free = deque(range(self._slots.count))
+        super().__init__(source, batch_size)
+        self._processes = processes
+        self._free = deque(range(max(slots, 2 * processes + 2)))
         self._requested: deque[tuple[Loader, int, Order]] = deque()
-        self._end = weakref.finalize(self, close_loaders, self._loaders)
+
+    def _open(self) -> None:
+        super()._open()
+        context = multiprocessing.get_context("spawn")
+        self._slots = Slots(context, len(self._free), self._batch_size, self._source.shape, images=True)
+        loaders = running_loaders(context, self._source, self._slots, self._processes)
+        self._loaders = self._opened.enter_context(loaders)
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -104,21 +114,20 @@ class SharedMemoryFetcher:
                 loader.wait()
             self._free.append(slot)
 
-    def close(self) -> None:
-        """Stop the processes and close the source."""
-        self._end()
-        self._source.close()
 
-
-class PipeFetcher:
+class PipeFetcher(Fetcher):
     """Fetch batches with one loader process that sends them through a pipe; a thread receives them ahead of time."""
 
     def __init__(self, source: Source, batch_size: int, ahead: int) -> None:
-        self._source, self._batch_size, self._ahead = source, batch_size, ahead
+        super().__init__(source, batch_size)
+        self._ahead = ahead
         self._buffers = Buffers(batch_size, source.shape, kept=ahead + 2)
+
+    def _open(self) -> None:
+        super()._open()
         context = multiprocessing.get_context("spawn")
-        self._loader = Loader(context, source, Slots(context, _IN_FLIGHT, batch_size, source.shape, images=False))
-        self._end = weakref.finalize(self, close_loaders, [self._loader])
+        slots = Slots(context, _IN_FLIGHT, self._batch_size, self._source.shape, images=False)
+        (self._loader,) = self._opened.enter_context(running_loaders(context, self._source, slots, 1))
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions."""
@@ -145,8 +154,3 @@ class PipeFetcher:
         images = self._buffers.take(len(positions))
         self._loader.receive_images(images)
         return Batch(images, self._source.arrays.labels[positions])
-
-    def close(self) -> None:
-        """Stop the process and close the source."""
-        self._end()
-        self._source.close()

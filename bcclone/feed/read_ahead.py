@@ -1,5 +1,7 @@
 """The feeds "hdf5-chunks" and "shards", for stores larger than memory: a thread reads the next window of samples.
 
+In: positions, and how they are split into windows. Out: batches.
+
 A window is a chunk of the store, or some of its files, which may be far away.
 """
 

@@ -1,4 +1,7 @@
-"""Choose the samples of one side of the split, as single frames or as windows of consecutive ones."""
+"""Choose the samples of one side of the split, as single frames or as windows of consecutive ones.
+
+In: a store or the images of a recording. Out: a `Selection`: frames, flips and labels, from which sources are made.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +13,8 @@ import numpy.typing as npt
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.labels import Correction, knows_road, output_labels, path_labels
-from bcclone.dataset.samples import RowTable, SampleTable, windows
+from bcclone.dataset.rows import RowTable
+from bcclone.dataset.samples import SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed_settings import PATH, STEERING
@@ -115,7 +119,12 @@ def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Floa
     """Return a function from samples to their labels, float32 (samples, labels), the steering first."""
     rows: RowTable = data.rows
     if predict == PATH:
-        of_rows, mirrored = path_labels(rows, data.sample_settings), True
+        try:
+            of_rows, mirrored = path_labels(rows, data.sample_settings), True
+        except ValueError as error:
+            raise UserError(
+                f"{data.path}: {error}; train on a store of simulate roads alone, or without --predict path"
+            ) from None
     else:
         outputs, mirrored = outputs_of(predict)[1:], False
         of_rows = output_labels(rows, outputs)

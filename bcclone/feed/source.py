@@ -1,4 +1,6 @@
-"""Read batches of samples: the batch, its memory, and where images come from: a store, memory or image files.
+"""Where the images of samples come from: a store, memory or image files; and a batch with its memory.
+
+In: positions. Out: images, uint8 (positions, height, width, 3), mirrored where the sample is.
 
 The memory of a batch is reused as soon as no array or tensor refers to it.
 """
@@ -7,10 +9,10 @@ import math
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,7 +22,10 @@ from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
 from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, Order
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+
+Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
 
 PAGE = 4096
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
@@ -43,6 +48,10 @@ class SampleArrays:
         if not len(self.frame) == len(self.flipped) == len(self.labels):
             lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.labels)} labels"
             raise ValueError(f"{lengths}, expected one of each for a sample")
+        kinds = [f"{array.dtype} of {array.ndim} axes" for array in (self.frame, self.flipped, self.labels)]
+        if kinds[1:] != ["bool of 1 axes", "float32 of 2 axes"] or self.frame.ndim > 2 or self.frame.dtype != np.uint32:
+            expected = "uint32 of 1 or 2, bool of 1, float32 of 2"
+            raise ValueError(f"frame, flipped and labels are {', '.join(kinds)}, expected {expected}")
 
     def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
@@ -184,18 +193,27 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Batch:
-    """images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
+    """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the frames.
+
+    images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
     labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that the training
     step augments; span: of one worker's part of a batch, which has at least one sample; it does not count if the part
     is empty.
-
-    The arrays are NumPy's, or tensors when TensorFlow gathers the frames.
     """
 
-    images: Any
-    labels: Any
+    images: Image | Tensor
+    labels: Float32Array | Tensor
     augmentation: Augmentation | None = None
     span: BatchSpan | None = None
+
+    def __post_init__(self) -> None:
+        images, labels = self.images.shape, self.labels.shape
+        if images[0] != labels[0] or len(images) not in (4, 5) or len(labels) != 2:
+            shapes = f"images {tuple(images)} with labels {tuple(labels)}"
+            raise ValueError(f"{shapes}, expected (batch, height, width, 3) or windows, with (batch, labels)")
+        arrays = isinstance(self.images, np.ndarray)  # of a tensor, this would cost five times as much
+        if arrays and (self.images.dtype != np.uint8 or self.labels.dtype != np.float32):
+            raise ValueError(f"images {self.images.dtype}, labels {self.labels.dtype}, expected uint8 and float32")
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -213,24 +231,3 @@ class Batch:
     def with_span(self, span: BatchSpan) -> "Batch":
         """Return these samples as a worker's part of a batch."""
         return replace(self, span=span)
-
-
-class Reader:
-    """Reads batches of a source, from any number of threads; a pickled copy has buffers of its own.
-
-    kept: number of batches that are usually alive at a time.
-    """
-
-    def __init__(self, source: Source, batch_size: int, kept: int) -> None:
-        self.source, self._batch_size, self._kept = source, batch_size, kept
-        self._buffers = Buffers(batch_size, source.shape, kept)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.source, self._batch_size, self._kept)
-
-    def read(self, positions: Order, parts: Iterable[slice] = (slice(None),)) -> Batch:
-        """Return the samples at these positions. parts: slices of them, which are read one after the other."""
-        images = self._buffers.take(len(positions))
-        for part in parts:
-            self.source.fill(positions[part], images[part])
-        return Batch(images, self.source.arrays.labels[positions])

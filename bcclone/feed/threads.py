@@ -1,4 +1,7 @@
-"""The feeds "hdf5", "hdf5-shuffle", "memory" and "files": threads of this process fetch batches."""
+"""The feeds "hdf5", "hdf5-shuffle", "memory" and "files": threads of this process fetch batches.
+
+In: positions. Out: batches, in the same order.
+"""
 
 import contextlib
 import os
@@ -11,9 +14,10 @@ from itertools import islice
 from typing import Self
 
 from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.fetcher import Fetcher, Reader
 from bcclone.feed.order import EpochOrder, Order, batches
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch, Reader, Source
+from bcclone.feed.source import Batch, Source
 
 _BATCHES_AHEAD = 4
 _THREADS = 2  # one alone copies half of what a core can, since it also flips, looks up labels and hands over
@@ -39,14 +43,15 @@ def files(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings)
     return ThreadFetcher(source, epoch_order.batch_samples, settings.max_queue_size, threads=1)
 
 
-class ThreadFetcher:
+class ThreadFetcher(Fetcher):
     """Read batches ahead of time in threads, which take turns.
 
     ahead: number of batches, 0 for the default; threads: 0 for the default.
     """
 
     def __init__(self, source: Source, batch_size: int, ahead: int = 0, threads: int = 0) -> None:
-        self._source, self._batch_size, self._ahead = source, batch_size, ahead or _BATCHES_AHEAD
+        super().__init__(source, batch_size)
+        self._ahead = ahead or _BATCHES_AHEAD
         self._threads = min(threads or _THREADS, os.cpu_count() or 1, self._ahead)
         self._reader = Reader(source, batch_size, kept=self._ahead + 2)
 
@@ -62,10 +67,6 @@ class ThreadFetcher:
     def _batches(self, order: Order, number: int) -> Iterator[Batch]:
         for positions in islice(batches(order, self._batch_size), number, None, self._threads):
             yield self._reader.read(positions)
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
 
 
 class PrefetchThreads:

@@ -1,5 +1,7 @@
 """Split one line of a driving log into image names and numbers, for any separator and decimal mark.
 
+In: a line as text. Out: its `Fields`, or a RowError that says what is missing.
+
 The dialects, and how often each was seen: docs/reference/dialects.md.
 """
 

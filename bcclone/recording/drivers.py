@@ -1,5 +1,7 @@
 """Read and write who drove at each row of a recording: drivers.csv, next to its log.
 
+In: the folder of a recording. Out: a `DrivenRow` for each centre image.
+
 A person who takes over from a model begins a take-over, which ends when the model drives again. A row of the table is
 written with its row of the log, so a killed program leaves both complete.
 """

@@ -1,4 +1,7 @@
-"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted."""
+"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted.
+
+In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -124,7 +127,7 @@ def _edited(settings: EditSettings, path: Path, rows: pd.DataFrame, before: Edit
     """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
     if settings.undo:
         if not before.done:
-            raise UserError(f"{path}: there is no edit to undo")
+            raise UserError(f"{path}: there is no edit to undo; list the rows with: bcclone edit {path}")
         return Edits(before.done[:-1])
     for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
         if positions:

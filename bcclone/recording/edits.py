@@ -1,5 +1,7 @@
 """Read and write the edits of a recording: LOG.edits.json, next to its log, says which rows are left out.
 
+In: the path of a log. Out: its `Edits`, which say for each time of a row whether the row is left out.
+
 The log and its images never change. Each edit deletes or restores the rows between two centre images; the edits count
 in their order. A file without a deleted row would say nothing, so it is removed.
 """

@@ -1,4 +1,7 @@
-"""Find the logs that a user named, and the images of a log."""
+"""Find the logs that a user named, and the images of a log.
+
+In: folders, CSV files and patterns. Out: paths of logs; and for a log, the path of each image that it names.
+"""
 
 import glob
 import os

@@ -1,5 +1,7 @@
 """Read a driving log of any dialect into a table of checked rows, in order of time.
 
+In: the path of a log. Out: a `Log`: its dialect, usable rows, bad rows with reasons, and deleted rows.
+
 Standard logs are parsed by one regular expression; the others line by line, which is several times slower.
 """
 

@@ -1,4 +1,7 @@
-"""Check one row of a driving log, and read the time and the camera from an image's name."""
+"""Check one row of a driving log, and read the time and the camera from an image's name.
+
+In: the values of a row. Out: a `LogRow`, or a RowError with the reason.
+"""
 
 import datetime
 import math

@@ -1,5 +1,7 @@
 """Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
 
+In: a run folder, and values by image. Out: rows in its tables, and the values when they are read again.
+
 trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server,
 uncertainty.csv the scores of a monitor.
 """

@@ -18,7 +18,7 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import wait_for
-from tests.recordings import images_of, many_rows, spoil
+from tests.recordings import images_of, many_rows, remove_column, spoil
 
 SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
 OF_ONE_FILE = SMALL[:4]
@@ -247,6 +247,23 @@ def test_a_damaged_manifest_is_refused_with_the_reason(copy, kind):
     path.write_text(edit(path.read_text()))
     with pytest.raises(UserError, match=rf"store\.json: not the manifest of a store: .*{reason}|{reason}"):
         open_store(copy)
+
+
+def test_rows_with_a_new_column_can_be_added_to_older_shards(copy, two_recordings):
+    """As if throttle were new."""
+    manifest = json.loads((copy / MANIFEST_NAME).read_text())
+    for shard in manifest["shards"]:
+        remove_column(copy / shard["name"], "throttle")
+        shard["bytes"] = (copy / shard["name"]).stat().st_size
+    (copy / MANIFEST_NAME).write_text(json.dumps(manifest))
+    with open_store(copy) as store:
+        old = store.rows
+    preprocess(two_recordings[1], "-o", copy, "--add", "--shard-mb", 1, "--jobs", 2)
+    with open_store(copy) as store:
+        assert "throttle" not in old.dtype.names
+        assert (store.rows["steering"][: len(old)] == old["steering"]).all()
+        assert np.isnan(store.rows["throttle"][: len(old)]).all()
+        assert store.rows["throttle"][len(old) :].max() > 0
 
 
 def test_any_hdf5_library_can_read_a_shard(sharded):

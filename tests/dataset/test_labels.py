@@ -10,7 +10,6 @@ from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M, Correction, output_labels, path_labels, steering_labels
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
-from bcclone.system.errors import UserError
 
 
 def rows_of(steering, episode=None, step_ms=100):
@@ -120,5 +119,5 @@ def test_a_path_that_the_rows_hold_is_taken_and_has_to_be_known_of_all():
     assert path.std(axis=0) == pytest.approx(rows["steering"].std(), rel=1e-4)
     assert np.corrcoef(path[:, 3], rows[PATH_COLUMNS[3]])[0, 1] == pytest.approx(1)
     rows[PATH_COLUMNS[0]][7] = np.nan
-    with pytest.raises(UserError, match="only some of the rows know their path.*simulate roads alone"):
+    with pytest.raises(ValueError, match="only some of the rows know their path.*row 7 does not"):
         path_labels(rows, SampleSettings())

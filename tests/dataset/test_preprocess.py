@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,14 +18,14 @@ from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import frame_numbers
 from bcclone.dataset.images import PRESETS, Preprocessing, read_frame
 from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
+from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import NO_FRAME
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_writer import StoreWriter, store_files
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import on_a_full_disk, wait_for
-from tests.recordings import images_of, many_rows, spoil
+from tests.recordings import images_of, many_rows, remove_column, spoil
 
 PRECIOUS = b"\x89HDF\r\n\x1a\n, what may be replaced by a whole store only"
 
@@ -221,6 +222,21 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     assert store.read_bytes() == content
     other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
     assert "made with other options" in other.stderr
+
+
+def test_rows_with_a_new_column_can_be_added_to_an_older_store(recording, simulated_recording, tmp_path):
+    """As if throttle and line were new."""
+    store = tmp_path / "data.h5"
+    convert(recording, "-o", store, "--size", 16)
+    for name in ("throttle", "line"):
+        remove_column(store, name)
+    convert(simulated_recording, "-o", store, "--add")
+    with Store(store) as opened:
+        old, new = opened.rows[:120], opened.rows[120:]
+        assert np.isnan(old["throttle"]).all()
+        assert new["throttle"].max() > 0
+        assert set(old["line"]) == {0}
+        assert new["line"].tolist() == list(range(1, 121))
 
 
 @pytest.mark.parametrize("driven_otherwise", [False, True])

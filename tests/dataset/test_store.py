@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.rows import row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import ImageSamples, Store
-from bcclone.dataset.store_reader import RecordingInfo, row_frame, row_table
+from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.system.errors import UserError
@@ -29,7 +30,9 @@ def some_frames(count):
 
 def some_rows(count):
     names = [f"ö{n}.jpg" for n in range(count)]
-    return pd.DataFrame({"line": range(count), "center": names, "left": "", "right": "", "steering": 0.5})
+    frames = {"frame_center": range(count), "frame_left": -1, "frame_right": -1}
+    numbers = {"time_ms": 0, "steering": 0.5, "speed_mph": 30.0, "episode": 0, "recording": 0, "validation": False}
+    return pd.DataFrame({"line": range(count), "center": names, "left": "", "right": ""} | frames | numbers)
 
 
 def some_samples(count):

@@ -21,11 +21,12 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import Feed, open_feed, open_validation_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.fetcher import Reader
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
 from bcclone.feed.selection import select
-from bcclone.feed.source import Batch, Buffers, FrameSource, Reader, SampleArrays
+from bcclone.feed.source import Batch, Buffers, FrameSource, SampleArrays
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command, run_script
@@ -180,6 +181,40 @@ def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
         count, error = count_epoch(feed)
     assert (count, type(error)) == (150, RuntimeError)
     assert "Unspeakable" in str(error)
+
+
+class Unsendable(Faulty):
+    """A source that reaches only so many processes."""
+
+    def __init__(self, processes):
+        super().__init__("none")
+        self.left = processes
+
+    def __getstate__(self):
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("it cannot be sent")
+        return self.__dict__
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("pipe", 0), ("shared memory", 0), ("shared memory", 1)])
+def test_a_feed_whose_processes_do_not_all_start_leaves_none_behind(kind, sent):
+    source = Unsendable(sent)
+    with pytest.raises(ValueError, match="cannot be sent"), feed_of(source, fetchers()[kind](source)):
+        raise AssertionError("a source that cannot be sent was sent")
+    assert not loaders()  # while the fetcher is still referred to
+
+
+@pytest.mark.parametrize("kind", ["pipe", "shared memory"])
+def test_a_fetcher_starts_no_process_before_its_block_and_a_forgotten_one_ends_them(kind):
+    source = Faulty("none")
+    fetcher = fetchers()[kind](source)
+    assert not loaders()
+    fetcher.__enter__()
+    assert loaders()
+    del fetcher
+    gc.collect()
+    assert not loaders()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "shared memory"])

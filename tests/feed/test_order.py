@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.feed.feed_settings import IN_ORDER, ORDERS, FeedSettings, Ordering
+from bcclone.feed.feed_settings import ORDERS, FeedSettings, Ordering
 from bcclone.feed.order import (
     BatchPart,
     BatchSpan,
@@ -30,8 +30,8 @@ def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind)
     first = order(seed=1, epoch=1)
     assert sorted(first) == list(range(1000))
     assert first == order(seed=1, epoch=1)
-    for seed, epoch in [(1, 2), (2, 1)]:
-        assert (first == order(seed, epoch)) == (kind == IN_ORDER)
+    changes = {first != order(seed, epoch) for seed, epoch in [(1, 2), (2, 1), (3, 3)]}
+    assert len(changes) == 1  # with every seed and epoch, or never
 
 
 def test_the_shuffle_is_the_same_on_every_machine_and_in_every_version():
@@ -223,6 +223,24 @@ def test_an_order_of_a_feed_has_its_ordering_and_the_shards():
 def test_windows_without_the_shard_of_each_sample_are_refused(shard):
     with pytest.raises(ValueError, match=r"expected the shard of each of 6 samples"):
         EpochOrder(6, Ordering("windows", 1), shard=shard)
+
+
+@pytest.mark.parametrize("values", [("no such order",), ("chunks", 0), ("windows", 1, 0)])
+def test_an_impossible_ordering_is_refused(values):
+    with pytest.raises(ValueError, match="expected"):
+        Ordering(*values)
+
+
+@pytest.mark.parametrize("values", [{"zero_steering": np.zeros(5, np.bool_)}, {"zero_fraction": 1.1}])
+def test_an_impossible_balance_of_zero_steering_is_refused(values):
+    with pytest.raises(ValueError, match="expected"):
+        EpochOrder(6, **values)
+
+
+@pytest.mark.parametrize("values", [(-1, 2, 4), (3, 2, 4), (0, -1, 4)])
+def test_a_part_that_reaches_beyond_its_batch_is_refused(values):
+    with pytest.raises(ValueError, match="expected a part of 4 samples"):
+        BatchSpan(*values)
 
 
 def test_batches_that_are_too_small_for_the_workers_are_refused():

@@ -16,10 +16,11 @@ from bcclone.dataset.store import Store
 from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed import Feed, check_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.fetcher import Reader
 from bcclone.feed.keras_sequence import DatasetFetcher, SampleDataset
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.source import Reader, SampleArrays
+from bcclone.feed.source import SampleArrays
 from tests.dataset.test_store import some_frames, write_store
 from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
 from tests.messages.refusals import refusal, run_command

@@ -1,11 +1,17 @@
 """Settings of the augmentation of training samples; importing this loads no large package."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from bcclone.system.settings import check_settings, setting
 
 _GROUP = "augmentation"
 AUGMENT_ON = ("auto", "cpu", "device")
+
+
+def _fraction(default: float, what: str) -> Any:
+    """Return the setting of a kind that changes a fraction of the samples. what: happens to them, for its help."""
+    return setting(default, f"fraction of samples {what}", unit="FRACTION", minimum=0, maximum=1, group=_GROUP)
 
 
 @dataclass(frozen=True)
@@ -44,29 +50,12 @@ class AugmentSettings:
         maximum=3,
         group=_GROUP,
     )
-    shadows: float = setting(
-        0.5, "fraction of samples that get shadows", unit="FRACTION", minimum=0, maximum=1, group=_GROUP
+    shadows: float = _fraction(
+        0.5, "that get shadows: dark ellipses and bands on the lower part of the image, or bright ones"
     )
-    blur: float = setting(
-        0.2, "fraction of samples that are blurred", unit="FRACTION", minimum=0, maximum=1, group=_GROUP
-    )
-    noise: float = setting(
-        0.2,
-        "fraction of samples that get the noise of strong JPEG compression",
-        unit="FRACTION",
-        minimum=0,
-        maximum=1,
-        group=_GROUP,
-    )
-    patches: float = setting(
-        0.8,
-        "fraction of samples in which patches cover a part of the image",
-        unit="FRACTION",
-        minimum=0,
-        maximum=1,
-        group=_GROUP,
-    )
-
+    blur: float = _fraction(0.2, "that are blurred")
+    noise: float = _fraction(0.2, "that get the noise of strong JPEG compression")
+    patches: float = _fraction(0.8, "in which patches cover a part of the image")
     augment_on: str = setting(
         "auto",
         "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "

@@ -1,4 +1,7 @@
-"""The list of all augmentations, and the random numbers of a batch that they need."""
+"""The list of all augmentations, and the random numbers of a batch that they need.
+
+In: number of samples and seed. Out: `Draws`, and each kind's part of them by name.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,11 +9,12 @@ import numpy as np
 
 from bcclone.feed.augment import light, shadows, viewpoint
 from bcclone.feed.augment.blur import BLUR
-from bcclone.feed.augment.kind import Draws, Numbers
+from bcclone.feed.augment.kind import Draws, Kind, Numbers
 from bcclone.feed.augment.noise import NOISE
 from bcclone.feed.augment.patches import PATCHES
 
-LENS = (BLUR, PATCHES, NOISE)  # applied in this order, after viewpoint, light and shadows
+LENS: tuple[Kind, ...] = (BLUR, PATCHES, NOISE)  # applied in this order, after viewpoint, light and shadows
+_TOGETHER = (BLUR, PATCHES, NOISE)  # drawn in one table with viewpoint, light and shadows, as they always were
 
 
 def _columns(names: Iterable[Mapping[str, int]]) -> dict[str, slice]:
@@ -21,14 +25,25 @@ def _columns(names: Iterable[Mapping[str, int]]) -> dict[str, slice]:
 
 
 _NORMAL = _columns([viewpoint.NORMALS, light.NORMALS])
-_UNIFORM = _columns([viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS, *(kind.uniforms for kind in LENS)])
+_ALONE = tuple(kind for kind in LENS if kind not in _TOGETHER)
+_FIRST = [viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS, *(kind.uniforms for kind in _TOGETHER)]
+_UNIFORM = _columns([*_FIRST, *(kind.uniforms for kind in _ALONE)])
 NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
 
 
-def draw(samples: int, seed: Sequence[int]) -> Draws:
-    """Return random numbers for `samples` samples. seed: for example training seed, epoch and first sample."""
+def draw(samples: int, seed: Sequence[int], alone: Sequence[Kind] = _ALONE) -> Draws:
+    """Return random numbers for `samples` samples. seed: for example training seed, epoch and first sample.
+
+    alone: kinds that came later; each draws by its name, so that a new kind leaves the numbers of all others as they
+    are.
+    """
     random = np.random.default_rng(seed)
-    return Draws(random.standard_normal((samples, NORMALS), np.float32), random.random((samples, UNIFORMS), np.float32))
+    normal = random.standard_normal((samples, NORMALS), np.float32)
+    tables = [random.random((samples, sum(sum(names.values()) for names in _FIRST)), np.float32)]
+    for kind in alone:
+        own = np.random.default_rng([*seed, *kind.setting.encode()])
+        tables.append(own.random((samples, sum(kind.uniforms.values())), np.float32))
+    return Draws(normal, np.concatenate(tables, axis=1))
 
 
 def numbers_of(draws: Draws) -> Numbers:

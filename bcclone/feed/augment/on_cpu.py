@@ -1,4 +1,7 @@
-"""Augment images on the processor; the random numbers drawn alone determine the result."""
+"""Augment images on the processor; the random numbers drawn alone determine the result.
+
+In: a batch's images, steering and `Draws`. Out: changed images, and the steering that they call for.
+"""
 
 import threading
 

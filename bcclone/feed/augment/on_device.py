@@ -1,5 +1,7 @@
 """Augment images on the device that trains, with tensor operations on all samples of a batch at once.
 
+In and out: the same as on_cpu, as tensors.
+
 The images are those of on_cpu for the same random numbers, which a test compares. XLA compiles the operations on a GPU,
 where hundreds of small ones would take too long.
 """

@@ -11,9 +11,10 @@ import pandas as pd
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import PATH_COLUMNS
+from bcclone.dataset.rows import NO_FRAME, row_table
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import NO_FRAME, sample_chunks
-from bcclone.dataset.store_reader import RecordingInfo, row_table
+from bcclone.dataset.samples import sample_chunks
+from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.lab.road_samples.rendering import SPEED_MPH, RoadFrames, RoadTask, render_road
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.dataset.labels import Correction
-from bcclone.dataset.samples import RowTable, SampleTable
+from bcclone.dataset.rows import RowTable
+from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.feed.order import balanced, has_zero_steering
 from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy

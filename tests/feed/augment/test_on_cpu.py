@@ -14,6 +14,7 @@ from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.augment.blur import BLUR
 from bcclone.feed.augment.kind import AugmentationInputs, Extent
 from bcclone.feed.augment.kinds import draw, numbers_of
 from bcclone.feed.augment.on_cpu import CpuAugmenter
@@ -24,10 +25,9 @@ from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, FeedSettings, Sampl
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.threads import ThreadFetcher
-from tests.feed.augment.strengths import APPEARANCE, NOTHING, alone
+from tests.feed.augment.strengths import APPEARANCE, EVERYTHING, NOTHING, alone
 
 OURS = Preprocessing()
-EVERYTHING = AugmentSettings(shadows=1, blur=1, noise=1, patches=1)
 
 
 def pictures(count, seed=0, preprocessing=OURS):
@@ -276,6 +276,16 @@ def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_stor
         ):
             list(batches)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-augment")]
+
+
+def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as_they_are():
+    first, second = (replace(BLUR, setting=name, uniforms={name: 2}) for name in ("rain", "dust"))
+    before, one, both = (draw(5, (0, 1, 32), alone) for alone in ((), (first,), (first, second)))
+    width = before.uniform.shape[1]
+    assert [(draws.normal == before.normal).all() for draws in (one, both)] == [True, True]
+    np.testing.assert_array_equal(one.uniform[:, :width], before.uniform)
+    np.testing.assert_array_equal(both.uniform[:, : width + 2], one.uniform)
+    assert not np.isin(both.uniform[:, width + 2 :], one.uniform).any()
 
 
 def test_inputs_that_are_not_of_the_same_samples_are_refused():

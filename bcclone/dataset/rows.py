@@ -1,0 +1,74 @@
+"""Recorded rows as a data frame, as they are planned -> the table that a store holds, and back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bcclone.recording.row import CAMERAS
+
+# (rows,), one field for each column of docs/reference/store.md; the names are those of the data frame
+RowTable = npt.NDArray[np.void]
+
+NO_FRAME = -1
+FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
+NOT_STORED = ["extras", "label", "take_over"]  # columns that samples are made of, and the text of a table of its own
+# the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
+_COLUMNS = {
+    **dict.fromkeys(("time_ms", "episode", "recording", *FRAME_COLUMNS), "iu"),
+    **dict.fromkeys(("steering", "speed_mph"), "f"),
+    "validation": "b",
+}
+
+
+def check_rows(table: RowTable) -> None:
+    """Raise ValueError if a stored table lacks a column that every store has, or has it in another type."""
+    for name, kinds in _COLUMNS.items():
+        if name not in (table.dtype.names or ()) or table.dtype[name].kind not in kinds:
+            raise ValueError(f"its table of rows has no column {name} of the expected type")
+
+
+def row_table(rows: pd.DataFrame) -> RowTable:
+    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length, without NOT_STORED."""
+    columns = []
+    for name, column in rows.drop(columns=NOT_STORED, errors="ignore").items():
+        values = column.to_numpy()
+        if name in CAMERAS:
+            values = np.array([text.encode() for text in column] or [b""])
+        columns.append((str(name), values[: len(rows)]))
+    table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
+    for name, values in columns:
+        table[name] = values
+    return table
+
+
+def row_frame(table: RowTable) -> pd.DataFrame:
+    """Return stored rows as a data frame, the inverse of row_table()."""
+    columns = {name: table[name] for name in table.dtype.names or ()}
+    for name, values in columns.items():
+        if values.dtype.kind == "S":
+            columns[name] = np.array([text.decode() for text in values], dtype=object)
+    return pd.DataFrame(columns)
+
+
+def join_rows(tables: Sequence[RowTable]) -> RowTable:
+    """Return the rows of several tables, one after the other, with the columns of all of them.
+
+    A row whose table lacks a column has NaN there, or 0, False or an empty text.
+    """
+    columns: dict[str, np.dtype[np.generic]] = {}
+    for table in tables:
+        for name in table.dtype.names or ():
+            columns[name] = np.result_type(columns.get(name, table.dtype[name]), table.dtype[name])
+    joined = np.zeros(sum(map(len, tables)), list(columns.items()))
+    first = 0
+    for table in tables:
+        part = joined[first : first + len(table)]
+        for name, column in columns.items():
+            if name in (table.dtype.names or ()):
+                part[name] = table[name]
+            elif column.kind == "f":
+                part[name] = np.nan
+        first += len(table)
+    return joined
