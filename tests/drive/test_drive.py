@@ -25,6 +25,7 @@ from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
+from tests.benchmarks.running import run_benchmark
 from tests.conftest import command, run_script
 from tests.drive.drive_server import (
     FRAME,
@@ -146,9 +147,7 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
 @pytest.mark.long
 def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
     """The hour of benchmark "soak", shortened; a busy machine may miss its target for times, but not for memory."""
-    done = subprocess.run(
-        command("bench", "soak", "--minutes", 2, "--json"), capture_output=True, text=True, check=False
-    )
+    done = run_benchmark("soak", "--minutes", 2, "--json", code=None)
     measures = {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}
     assert measures["frames answered"]["value"] == 3600
     assert measures["memory at the end to after warming up"]["reached"], done.stdout

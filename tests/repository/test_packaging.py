@@ -97,5 +97,5 @@ def test_the_installed_wheel_runs_the_complete_workflow(wheel, tmp_path):
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr
-    assert len(json.loads(done.stdout)["steps"]) == 7
+    assert len(json.loads(done.stdout)["steps"]) == 8
     assert (tmp_path / "demo" / "run1.mp4").exists()

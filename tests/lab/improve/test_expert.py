@@ -130,7 +130,7 @@ def test_a_killed_improvement_is_resumed_and_gives_the_same_model(improved, untr
     refused = run_script(*line, code=1)
     assert "--resume" in refused.stderr
     other = run_script(*line, "--resume", "--seed", 1, code=1)
-    assert "seed: 0, but 1 is given" in other.stderr
+    assert "seed: 0, but now 1" in other.stderr
     run_script(*line, "--resume")
     for one, other in zip(weights_of(tmp_path / "better.h5"), weights_of(improved / "better.h5"), strict=True):
         assert (one == other).all()
