@@ -149,7 +149,8 @@ def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
     """The hour of benchmark "soak", shortened; a busy machine may miss its target for times, but not for memory."""
     done = run_benchmark("soak", "--minutes", 2, "--json", code=None)
     measures = {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}
-    assert measures["frames answered"]["value"] == 3600
+    assert measures["answers lost"]["value"] == 0
+    assert measures["frames answered"]["value"] == pytest.approx(3600, rel=0.01)  # 30 a second, by the clock
     assert measures["memory at the end to after warming up"]["reached"], done.stdout
 
 

@@ -12,7 +12,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "first_lap.ipynb"
 CPU_SECONDS = 300
 FIGURES = """
 import json
-print(json.dumps([drive.complete, drive.score.interventions, cpu_seconds, str(clip.path), clip.frames]))
+print(json.dumps([drive.score.complete, drive.score.interventions, cpu_seconds, str(clip.path), clip.frames]))
 """
 
 

@@ -262,9 +262,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
 def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures in one run."""
     folder, result, _ = trained
-    (tmp_path / "s.toml").write_text(
-        'loss = "mae"\nzero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\n'
-    )
+    (tmp_path / "s.toml").write_text('loss = "mae"\nzero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\n')
     earlier = tmp_path / "earlier.h5"
     shutil.copy(folder / "model.h5", earlier)
     options = ("--from", earlier, "--settings", tmp_path / "s.toml", "--tensorboard", "--name", "fine")
