@@ -2,9 +2,9 @@
 
 import argparse
 
+from bcclone.commands import HAS_LAB
 from bcclone.commands.options import add_settings, chosen, describe_unchanged, local_path, notify, print_result
 from bcclone.evaluate.evaluate_settings import FrameReplaySettings
-from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.simulator.world_settings import (
     Conditions,
     ExpertSettings,
@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     uses = parser.add_subparsers(dest="use", required=True, metavar="COMMAND")
     record = uses.add_parser("record", help=_RECORD, description=_sentence(_RECORD))
     record.add_argument("folder", type=local_path, metavar="DIR", help="folder to record into; must be new or empty")
-    roads = uses.add_parser("roads", help=_ROADS, description=_sentence(_ROADS))
+    if HAS_LAB:
+        from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
+
+        add_settings(uses.add_parser("roads", help=_ROADS, description=_sentence(_ROADS)), RoadSamplesSettings)
     drive = uses.add_parser("drive", help=_DRIVE, description=_sentence(_DRIVE))
     replay = uses.add_parser("replay", help=_REPLAY, description=_sentence(_REPLAY))
     replay.add_argument(
@@ -35,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for use, kinds in (
         (record, (RecordSettings, ExpertSettings, Conditions)),
-        (roads, (RoadSamplesSettings,)),
         (drive, (SimulationSettings, WorldSettings, ServerSettings, Conditions)),
         (replay, (FrameReplaySettings, ServerSettings)),
     ):
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     if arguments.use == "roads":
+        from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
+
         return describe_unchanged(arguments.output or RoadSamplesSettings.output)
     return "nothing was written"
 
@@ -76,6 +80,8 @@ def _record(arguments: argparse.Namespace) -> int:
 
 
 def _roads(arguments: argparse.Namespace) -> int:
+    from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
+
     settings = chosen(RoadSamplesSettings, arguments)
     from bcclone.lab.road_samples.writing import make_road_samples
 

@@ -4,11 +4,12 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bcclone.commands import HAS_CLUSTER, HAS_LAB
 from bcclone.commands.options import add_settings, chosen
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings
+from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
 if TYPE_CHECKING:  # they load more than --help needs
@@ -18,8 +19,6 @@ if TYPE_CHECKING:  # they load more than --help needs
     from bcclone.system.task_pool import TaskPool
     from bcclone.train.train_settings import RunFiles, TrainSettings
     from bcclone.train.training_state import TrainResult
-
-HAS_CLUSTER, HAS_LAB = (find_spec(f"bcclone.{wing}") is not None for wing in ("cluster", "lab"))
 
 
 class Trains(Protocol):
@@ -78,6 +77,8 @@ def open_pool(scheduler: str, notify: "Notify") -> "AbstractContextManager[TaskP
     """Connect to the workers of a --scheduler, which only the cluster has; give None without one."""
     if not scheduler:
         return nullcontext()
+    if not HAS_CLUSTER:
+        raise UserError(f"--scheduler {scheduler} needs bcclone.cluster, which is not installed; leave it out")
     from bcclone.cluster import dask_workers
 
     return dask_workers.open_pool(scheduler, notify=notify)

@@ -1,4 +1,4 @@
-"""The line works without the wings: a package that lacks them converts, trains, drives and evaluates."""
+"""The line works without the wings: a package that lacks them converts, trains, drives, records and evaluates."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+from bcclone.commands import COMMANDS
 from tests.conftest import ROOT
 
 # an editable installation would find the wings of the checkout
@@ -36,5 +37,11 @@ def test_the_four_commands_run_with_both_wings_deleted(simulated_recording, tmp_
     assert len(list((tmp_path / "run1").rglob("*.jpg"))) > 10  # drive served it, in a process of its own
     run("video", "run1", "-o", "run1.mp4")
     assert (tmp_path / "run1.mp4").stat().st_size > 1000
+    run("simulate", "record", "lap", "--laps", 0.01)
+    assert (tmp_path / "lap" / "driving_log.csv").exists()
+    assert "evaluate" in run("completion", "bash")
+    assert " improve " not in run("--help")
+    for command in sorted(COMMANDS.keys() - {"monitor", "improve", "export", "import"}):
+        assert "usage" in run(command, "--help")
     for option in ("--monitor", "--workers"):
         assert option not in run("drive", "--help") + run("model", "--help")
