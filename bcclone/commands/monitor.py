@@ -18,7 +18,6 @@ from bcclone.commands.options import (
     refuse,
 )
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
-from bcclone.system.atomic import check_output
 from bcclone.system.json_values import to_json
 
 _ONLY = {"members": "ensemble", "passes": "dropout", "epochs": "ensemble"}
@@ -35,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=local_path, metavar="MONITOR", help="file to write (default: MODEL, ending in .monitor)"
     )
     add_settings(fit, MonitorSettings)
-    fit.add_argument("--force", action="store_true", help="replace an existing monitor")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
             why = f"is for --kind {kind}; leave it out with --kind {settings.kind}"
             refuse(arguments, MonitorSettings, why, (name,))
     output = _output(arguments)
-    check_output(output, arguments.force, "choose another name with -o, or add --force")
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()

@@ -23,8 +23,9 @@ from bcclone.feed.feed import Feed, open_feed, open_validation_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.fetcher import Reader
 from bcclone.feed.loader_process import LoaderError
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.order import EpochOrder, batches
 from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
+from bcclone.feed.read_ahead import ReadAheadFetcher
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch, Buffers, FrameSource, SampleArrays
 from bcclone.feed.threads import PrefetchThread, ThreadFetcher
@@ -36,7 +37,7 @@ SECONDS_TO_END = 5  # what a user has to wait at most
 
 
 class Faulty(FrameSource):
-    """A source that fails to read frame 7, or whose process dies when it reads it."""
+    """A source that fails to read frame 150, or whose process dies when it reads it."""
 
     def __init__(self, fault):
         size = 200
@@ -78,6 +79,7 @@ class Unspeakable(Exception):
 
 def fetchers():
     return {
+        "read ahead": lambda source: ReadAheadFetcher(source, 10, 4, lambda order: list(batches(order, 40))),
         "threads": lambda source: ThreadFetcher(source, 10),
         "one thread": lambda source: ThreadFetcher(source, 10, threads=1),
         "pipe": lambda source: PipeFetcher(source, 10, 4),
@@ -161,7 +163,7 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize(
-    "kind", ["threads", "one thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"]
+    "kind", ["read ahead", "threads", "one thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"]
 )
 def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind):
     source = Faulty("error")
@@ -173,6 +175,25 @@ def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
+
+
+class FaultyFrames(FramesInMemory):
+    """Frames of which number 150 cannot be brought near, as a far file that is gone."""
+
+    def load(self, indices, stop=None):
+        if 150 in indices:
+            raise UserError("frame 150 is gone")
+        return super().load(indices, stop)
+
+
+def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window():
+    source = Faulty("none")
+    source.frames = FaultyFrames(np.zeros((200, *SHAPE), np.uint8))
+    fetcher = ReadAheadFetcher(source, 10, 4, lambda order: list(batches(order, 40)))
+    with feed_of(source, fetcher) as feed:
+        for _ in range(2):
+            count, error = count_epoch(feed)
+            assert (count, str(error)) == (120, "frame 150 is gone")
 
 
 def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():

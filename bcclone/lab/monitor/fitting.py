@@ -16,7 +16,7 @@ from bcclone.model.model_file import load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.atomic import sha256_of
+from bcclone.system.atomic import check_output, sha256_of
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
@@ -40,9 +40,10 @@ def fit(
 ) -> Monitor:
     """Fit a monitor to a model file and the store of its samples, write it to `output`, and return it.
 
-    An existing file is replaced; notify: called with each line of progress. Raises UserError.
+    notify: called with each line of progress. Raises UserError, also for an existing file without settings.force.
     """
     settings = settings or MonitorSettings()
+    check_output(Path(output), settings.force, "choose another name with -o, or add --force")
     inputs = FitInputs(load_model_file(Path(model)), Path(store), settings)
     _check_preprocessing(inputs, Path(model))
     kind = KINDS[settings.kind]

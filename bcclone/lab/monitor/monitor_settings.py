@@ -78,6 +78,7 @@ class MonitorSettings:
         shown="the validation samples of the store",
     )
     seed: int = setting(0, "seed of weights and of the order of samples", minimum=0, maximum=1 << 30)
+    force: bool = setting(False, "replace an existing monitor")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "member_models", tuple(map(Path, self.member_models)))

@@ -110,6 +110,16 @@ def test_given_model_files_can_be_the_members(untrained_model, simulated_store, 
     assert not (tmp_path / "model.monitor").exists()
 
 
+def test_an_existing_file_is_kept_unless_the_settings_replace_it(untrained_model, simulated_store, tmp_path):
+    output = tmp_path / "model.monitor"
+    output.write_bytes(b"mine")
+    with pytest.raises(UserError, match="--force"):
+        fit(untrained_model, simulated_store, output, MonitorSettings("features"))
+    assert output.read_bytes() == b"mine"
+    fit(untrained_model, simulated_store, output, MonitorSettings("features", force=True))
+    assert read_monitor(output)[0].kind == "features"
+
+
 def test_a_store_that_was_prepared_otherwise_is_refused(untrained_model, simulated_recording, tmp_path):
     from bcclone.dataset.conversion import convert
     from bcclone.dataset.preprocess_settings import PreprocessSettings
