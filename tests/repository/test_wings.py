@@ -39,7 +39,6 @@ def test_the_four_commands_run_with_both_wings_deleted(simulated_recording, tmp_
     assert (tmp_path / "run1.mp4").stat().st_size > 1000
     run("simulate", "record", "lap", "--laps", 0.01)
     assert (tmp_path / "lap" / "driving_log.csv").exists()
-    assert "evaluate" in run("completion", "bash")
     assert " improve " not in run("--help")
     for command in sorted(COMMANDS.keys() - {"monitor", "improve", "export", "import"}):
         assert "usage" in run(command, "--help")
