@@ -118,7 +118,9 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}; {manifest} names it") from None
+            raise UserError(
+                f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
+            ) from None
         for number, line in enumerate(text.splitlines(), start=1):
             yield _row(path, number, line, deleted, has_drivers)
 

@@ -83,7 +83,7 @@ class RoadPlan:
         least = 4 if self.closed else 2
         if not least <= len(self.points) <= MOST_POINTS:
             kind = "a closed road" if self.closed else "a road"
-            raise UserError(f"{self.name}: {len(self.points)} points; {kind} has {least} to {MOST_POINTS}")
+            raise UserError(f"{self.name}: {len(self.points)} points, expected {least} to {MOST_POINTS} for {kind}")
         table = self.table
         if not np.isfinite(table).all():
             number = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0]) + 1
