@@ -3,7 +3,7 @@
 In: number of samples and seed. Out: `Draws`, and each kind's part of them by name.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,17 +17,25 @@ LENS: tuple[Kind, ...] = (BLUR, PATCHES, NOISE)  # applied in this order, after 
 _TOGETHER = (BLUR, PATCHES, NOISE)  # drawn in one table with viewpoint, light and shadows, as they always were
 
 
-def _columns(names: Iterable[Mapping[str, int]]) -> dict[str, slice]:
-    """Return the columns of each name. names: how many numbers a sample has of each name, kind by kind."""
-    widths = {name: width for kind in names for name, width in kind.items()}
+def columns_of(names: Iterable[Mapping[str, int]], others: Collection[str] = ()) -> dict[str, slice]:
+    """Return the columns of each name; raises ValueError for a name that is there already: its numbers would be shared.
+
+    names: how many numbers a sample has of each name, kind by kind; others: names in another table.
+    """
+    widths: dict[str, int] = {}
+    for kind in names:
+        if shared := kind.keys() & {*widths, *others}:
+            raise ValueError(f"two kinds draw {', '.join(sorted(shared))}; give the numbers of a kind their own names")
+        widths |= kind
     ends = np.cumsum(list(widths.values())).tolist()
     return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
 
 
-_NORMAL = _columns([viewpoint.NORMALS, light.NORMALS])
+_NORMAL = columns_of([viewpoint.NORMALS, light.NORMALS])
 _ALONE = tuple(kind for kind in LENS if kind not in _TOGETHER)
 _FIRST = [viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS, *(kind.uniforms for kind in _TOGETHER)]
-_UNIFORM = _columns([*_FIRST, *(kind.uniforms for kind in _ALONE)])
+_FIRST_NUMBERS = sum(width for names in _FIRST for width in names.values())
+_UNIFORM = columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)], others=_NORMAL)
 NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
 
 
@@ -39,7 +47,7 @@ def draw(samples: int, seed: Sequence[int], alone: Sequence[Kind] = _ALONE) -> D
     """
     random = np.random.default_rng(seed)
     normal = random.standard_normal((samples, NORMALS), np.float32)
-    tables = [random.random((samples, sum(sum(names.values()) for names in _FIRST)), np.float32)]
+    tables = [random.random((samples, _FIRST_NUMBERS), np.float32)]
     for kind in alone:
         own = np.random.default_rng([*seed, *kind.setting.encode()])
         tables.append(own.random((samples, sum(kind.uniforms.values())), np.float32))

@@ -16,7 +16,7 @@ from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.blur import BLUR
 from bcclone.feed.augment.kind import AugmentationInputs, Extent
-from bcclone.feed.augment.kinds import draw, numbers_of
+from bcclone.feed.augment.kinds import columns_of, draw, numbers_of
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.feed.augmented import BatchAugmenter, draw_for_device
@@ -286,6 +286,12 @@ def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as
     np.testing.assert_array_equal(one.uniform[:, :width], before.uniform)
     np.testing.assert_array_equal(both.uniform[:, : width + 2], one.uniform)
     assert not np.isin(both.uniform[:, width + 2 :], one.uniform).any()
+
+
+@pytest.mark.parametrize("others", [(), ("fog",)])
+def test_two_kinds_that_would_share_their_random_numbers_are_refused(others):
+    with pytest.raises(ValueError, match="two kinds draw fog"):
+        columns_of([{"fog": 1}, {"rain": 2}] if others else [{"fog": 1}, {"fog": 2}], others)
 
 
 def test_inputs_that_are_not_of_the_same_samples_are_refused():
