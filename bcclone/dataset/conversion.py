@@ -54,7 +54,7 @@ class Written:
     the user.
     """
 
-    rows: pd.DataFrame
+    rows: RowTable
     frames: int
     train: int
     validation: int
@@ -66,7 +66,7 @@ class Written:
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
         """Return what a store with these tables holds. frames: their number."""
         validation = int(samples["validation"].sum())
-        return cls(row_frame(rows), frames, len(samples) - validation, validation, count_copies(samples), skips)
+        return cls(rows, frames, len(samples) - validation, validation, count_copies(samples), skips)
 
     @classmethod
     def unchanged(cls, old: Store) -> Self:
@@ -109,9 +109,9 @@ def describe_conversion(
     """Return the result of a conversion."""
     split_pairs = count_split_pairs(written.rows, samples)
     return Conversion(
-        recordings=written.rows["recording"].nunique(),
+        recordings=len(np.unique(written.rows["recording"])),
         rows=len(written.rows),
-        episodes=written.rows["episode"].nunique(),
+        episodes=len(np.unique(written.rows["episode"])),
         frames=written.frames,
         train=written.train,
         validation=written.validation,
@@ -259,7 +259,7 @@ def _write_tables(
             yield chunk
 
     writer.finish(samples(), rows, extras if any(extras) else [], recordings, settings)
-    return Written(row_frame(rows), writer.count, counts["train"], counts["validation"], counts["copies"])
+    return Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:

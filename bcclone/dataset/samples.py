@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.labels import Correction, steering_labels
-from bcclone.dataset.rows import NO_FRAME
+from bcclone.dataset.rows import NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
@@ -155,14 +155,14 @@ def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offse
     return samples
 
 
-def count_split_pairs(rows: pd.DataFrame, settings: SampleSettings) -> int:
+def count_split_pairs(rows: RowTable, settings: SampleSettings) -> int:
     """Count the samples left out because their frame is on one side of the split and their steering on the other."""
-    episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy(np.bool_)
+    episode, validation = rows["episode"], rows["validation"]
     count = 0
     for offset in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
         apart = (episode[offset:] == episode[:-offset]) & (validation[offset:] != validation[:-offset])
         for camera in settings.cameras:
-            count += int((apart & (rows[f"frame_{camera}"].to_numpy()[:-offset] != NO_FRAME)).sum())
+            count += int((apart & (rows[f"frame_{camera}"][:-offset] != NO_FRAME)).sum())
     return count * (1 + settings.flip)
 
 

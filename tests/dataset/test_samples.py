@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
 from bcclone.dataset.samples import SAMPLE, assign_validation, count_copies, count_split_pairs, sample_chunks, windows
 
@@ -298,7 +299,7 @@ def test_samples_lost_to_the_split_are_counted(count, episodes, frame_offsets, s
     wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5, flip=flip)
     unsplit = len(build_samples(rows, wanted))
     rows["validation"] = assign_validation(rows, wanted)
-    assert count_split_pairs(rows, wanted) == unsplit - len(build_samples(rows, wanted))
+    assert count_split_pairs(row_table(rows), wanted) == unsplit - len(build_samples(rows, wanted))
 
 
 def test_the_random_split_equals_blocks_of_one_millisecond():

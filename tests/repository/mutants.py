@@ -31,9 +31,7 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
             "is the same",
         ),
         "_with_copies": Known(1, "the column is bool already"),
-        "count_split_pairs": Known(
-            2, "a dtype that the column has already, and offsets beyond the last row, which pair nothing"
-        ),
+        "count_split_pairs": Known(1, "offsets beyond the last row, which pair nothing"),
         "sample_chunks": Known(1, "chunks of another default size, which together are the same table"),
         "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),
     },
