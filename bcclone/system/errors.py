@@ -36,7 +36,7 @@ def require_package(module: str, needed_for: str, install: str) -> None:
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, at most 200 characters; the name of its class if it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:

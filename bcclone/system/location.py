@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union, cast
 
 from bcclone.system import atomic
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 
 if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
     from upath import UPath
@@ -16,7 +16,6 @@ Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
 
 _MARK = "://"
 _LOCAL = ("file", "local")
-_LONGEST_REASON = 200  # characters of an error that is repeated
 _REMEDY = (
     "check the URL, the server and your credentials (of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
 )
@@ -72,8 +71,7 @@ def reaching(location: Location | str) -> Iterator[None]:
         is_far = names_url(location) if isinstance(location, str) else is_url(location)
         if not is_far or not (isinstance(error, OSError) or _is_of_connection(error)):
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
-        raise Unreachable(f"{location}: cannot be reached: {reason}; {_REMEDY}") from None
+        raise Unreachable(f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}") from None
 
 
 def _is_of_connection(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from bcclone.lab.exchange.rows import ACTIONS, NUMBERS, ExchangedRow, Source, su
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import TracePoint
-from bcclone.system.errors import UserError, require_package
+from bcclone.system.errors import UserError, first_line, require_package
 
 INFO = "meta/info.json"
 _DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -222,7 +222,7 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
             records = enumerate(_records_of(path, parquet), start=1)
             yield from (_row(record, columns, f"{path}: row {number}") for number, record in records)
         except (OSError, KeyError, TypeError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-            reason = f"no column {error}" if isinstance(error, KeyError) else str(error).splitlines()[0][:200]
+            reason = f"no column {error}" if isinstance(error, KeyError) else first_line(error)
             raise UserError(f"{path}: cannot be read: {reason}; download the data set again") from None
 
 
@@ -275,9 +275,9 @@ def _flat_names(names: Any) -> list[str]:
 
 def _row(record: Mapping[str, Any], columns: Mapping[str, Any], place: str) -> ExchangedRow:
     def number(name: str) -> float:
-        column, place = columns["numbers"].get(name, ("", 0))
+        column, index = columns["numbers"].get(name, ("", 0))
         value = record[column] if column else 0.0
-        return float(value[place] if isinstance(value, (list, tuple)) else value)
+        return float(value[index] if isinstance(value, (list, tuple)) else value)
 
     episode = int(record["episode_index"])
     made_up_ms = episode * 3_600_000 + round(1000 * int(record["frame_index"]) / columns["fps"])
