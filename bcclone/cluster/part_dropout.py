@@ -16,15 +16,18 @@ from bcclone.train.prepare import with_layers
 class BatchRows:
     """Which rows of the batch of all workers a network is called with; set before each call while a step is traced.
 
-    rows: int32 (samples,), index into that batch; size: its number of samples.
+    rows: int32 (samples,), index into that batch, None for a call with a whole batch; places: int32 (size of that
+    batch,), the sample that stands at each of its rows; the first one also stands in for the rows of other workers,
+    whose outputs are not used.
     """
 
     rows: Any = None
-    size: Any = None
+    places: Any = None
 
     def set(self, rows: Any, size: Any) -> None:
-        """Set the rows of the next call of the network; None, None for a call with a whole batch."""
-        self.rows, self.size = rows, size
+        """Set the rows of the next call of the network, and the size of the whole batch."""
+        self.rows = rows
+        self.places = tf.tensor_scatter_nd_max(tf.zeros([size], tf.int32), rows[:, tf.newaxis], tf.range(tf.size(rows)))
 
 
 class PartOfBatch(keras.layers.Layer):  # type: ignore[misc]
@@ -36,12 +39,10 @@ class PartOfBatch(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the output of the layer for these rows."""
-        rows, size = self._batch_rows.rows, self._batch_rows.size
+        rows = self._batch_rows.rows
         if not training or rows is None:
             return self._layer(inputs, training=training)
-        # the first sample stands in for the rows of other workers, whose outputs are not used
-        places = tf.tensor_scatter_nd_max(tf.zeros([size], tf.int32), rows[:, tf.newaxis], tf.range(tf.size(rows)))
-        return tf.gather(self._layer(tf.gather(inputs, places), training=True), rows)
+        return tf.gather(self._layer(tf.gather(inputs, self._batch_rows.places), training=True), rows)
 
 
 def with_part_dropout(model: keras.Model, batch_rows: BatchRows) -> keras.Model:
