@@ -14,6 +14,9 @@ from bcclone.simulator.world_settings import (
     WorldSettings,
 )
 
+if HAS_LAB:
+    from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
+
 _RECORD = "let an expert driver drive, and record it in the format of the Unity program"
 _DRIVE = "connect to a drive server, and let it drive the simulated car, as in the autonomous mode"
 _ROADS = "render frames all over many random roads, with the steering of an expert, and write them as a store"
@@ -26,8 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = uses.add_parser("record", help=_RECORD, description=_sentence(_RECORD))
     record.add_argument("folder", type=local_path, metavar="DIR", help="folder to record into; must be new or empty")
     if HAS_LAB:
-        from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
-
         add_settings(uses.add_parser("roads", help=_ROADS, description=_sentence(_ROADS)), RoadSamplesSettings)
     drive = uses.add_parser("drive", help=_DRIVE, description=_sentence(_DRIVE))
     replay = uses.add_parser("replay", help=_REPLAY, description=_sentence(_REPLAY))
@@ -53,8 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     if arguments.use == "roads":
-        from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
-
         return describe_unchanged(arguments.output or RoadSamplesSettings.output)
     return "nothing was written"
 
@@ -80,8 +79,6 @@ def _record(arguments: argparse.Namespace) -> int:
 
 
 def _roads(arguments: argparse.Namespace) -> int:
-    from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
-
     settings = chosen(RoadSamplesSettings, arguments)
     from bcclone.lab.road_samples.writing import make_road_samples
 

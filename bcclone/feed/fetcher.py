@@ -13,8 +13,8 @@ from bcclone.feed.source import Batch, Buffers, Source
 class Fetcher(ABC):
     """Fetches the samples of a source, batch by batch, in a given order. A context manager.
 
-    A new fetcher has opened nothing. The block opens its processes and threads; leaving it, or an error on the way,
-    closes them and the source.
+    A new fetcher has started nothing. The block starts its processes and threads; leaving it, or an error on the way,
+    ends them and closes the source.
     """
 
     def __init__(self, source: Source, batch_size: int) -> None:
