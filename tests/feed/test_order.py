@@ -237,6 +237,11 @@ def test_an_impossible_balance_of_zero_steering_is_refused(values):
         EpochOrder(6, **values)
 
 
+def test_all_samples_of_zero_steering_can_be_left_out():
+    zeros = np.array([True, False, True, False])
+    assert sorted(EpochOrder(4, zero_steering=zeros, zero_fraction=0).order(1).tolist()) == [1, 3]
+
+
 @pytest.mark.parametrize("values", [(-1, 2, 4), (3, 2, 4), (0, -1, 4)])
 def test_a_part_that_reaches_beyond_its_batch_is_refused(values):
     with pytest.raises(ValueError, match="expected a part of 4 samples"):
