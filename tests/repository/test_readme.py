@@ -1,10 +1,12 @@
 """README and docs/ agree with the code: options, defaults, commands, file names, links, formats."""
 
 import argparse
+import inspect
 import json
 import re
 import subprocess
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import cli_tables
@@ -39,6 +41,22 @@ def options_of(parser):
 
 def test_the_tables_of_options_are_those_of_the_parsers():
     assert cli_tables.with_tables(REFERENCE) == REFERENCE, "run: python docs/cli_tables.py"
+
+
+def test_the_section_of_every_command_but_one_names_its_function():
+    assert len(re.findall("^In Python: ", REFERENCE, re.MULTILINE)) == len(COMMANDS) - 1  # one only prints a script
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_function_behind_a_command_takes_and_returns_what_its_section_says(name):
+    named = "".join(re.findall(r"^In Python: (.+?)\n\n", section_of(name), re.MULTILINE | re.DOTALL))
+    for path, given, returned in re.findall(r"`([a-z_.]+)(?:\(([^)]*)\))?`(?:\s+returns an?\s+`(\w+)`)?", named):
+        module, _, function = path.rpartition(".")
+        signature = inspect.signature(getattr(import_module(f"bcclone.{module}"), function))
+        types = [str(parameter.annotation) for parameter in signature.parameters.values()]
+        for settings in re.findall(r"\w+Settings|RunFiles", given):
+            assert any(settings in each for each in types), (path, types)
+        assert returned in str(signature.return_annotation)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
