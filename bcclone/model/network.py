@@ -22,7 +22,10 @@ _MOMENTUM = 0.98  # of the means that drive: over about 50 batches, so that a tr
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
 def normalize(images: Any) -> Any:
-    """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code."""
+    """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code.
+
+    Rescaling(1 / 127.5, -1) rounds differently, and the shipped models hold this function, so it stays.
+    """
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 

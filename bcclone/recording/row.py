@@ -33,8 +33,8 @@ class LogRow:
 
     line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording machine's
     clock, from the image name; center, left, right: base names, "" where the camera was not recorded;
-    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake 0..1; speed in mph; extras: the text of any
-    further columns, as written.
+    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake -1..1, from 0 in the simulator's logs; speed in
+    mph; extras: the text of any further columns, as written.
     """
 
     line: int
