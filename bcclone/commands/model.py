@@ -111,8 +111,9 @@ def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
 
 def _print_result(result: TrainResult) -> None:
     val_loss = "none" if result.val_loss is None else f"{result.val_loss:.4f}"
+    test = "" if result.test_loss is None else f", test_loss {result.test_loss:.4f}"
     print(
-        f"{result.model}: epoch {result.epoch} of {result.epochs}, val_loss {val_loss}, {result.samples.train} "
+        f"{result.model}: epoch {result.epoch} of {result.epochs}, val_loss {val_loss}{test}, {result.samples.train} "
         f"training and {result.samples.validation} validation samples, {result.seconds:.1f} s, "
         f"{result.samples_per_second:.0f} samples/s; the run is in {result.run}\n"
         f"next: python drive.py {result.model} run1"

@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert or check the recordings; return the exit code."""
-    inputs = tuple(arguments.recordings) or _default_inputs()
+    inputs = tuple(arguments.recordings)
+    if not (inputs or (arguments.add and (arguments.validation_recordings or arguments.test_recordings))):
+        inputs = _default_inputs()
     return _check(inputs, arguments) if arguments.check else _convert(inputs, arguments)
 
 
@@ -80,7 +82,8 @@ def _summary(result: Conversion) -> str:
     return (
         f"{result.output}: {number_of(result.recordings, 'recording')}, {result.rows} rows in "
         f"{number_of(result.episodes, 'episode')}, "
-        f"{result.frames} frames, {result.train} training and {result.validation} validation samples, "
+        f"{result.frames} frames, {result.train} training, {result.validation} validation and {result.test} test "
+        "samples, "
         f"{len(result.skips)} skipped, {result.seconds:.1f} s\n"
         f"next: python model.py {result.output} -o model.h5"
     )

@@ -19,19 +19,21 @@ from bcclone.dataset.conversion_plan import (
     frame_numbers,
     make_plan,
     refuse_many_skips,
+    rows_before,
     with_stored_frames,
 )
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
 from bcclone.dataset.rows import RowTable, join_rows, row_frame, row_table
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import PARTS, SampleSettings
 from bcclone.dataset.samples import (
     SAMPLE,
     SampleTable,
     assign_validation,
     count_copies,
     count_split_pairs,
+    indices_of,
     sample_chunks,
 )
 from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
@@ -58,6 +60,7 @@ class Written:
     frames: int
     train: int
     validation: int
+    test: int = 0
     copies: int = 0
     skips: tuple[Skip, ...] = ()
     notices: tuple[str, ...] = ()
@@ -65,8 +68,8 @@ class Written:
     @classmethod
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
         """Return what a store with these tables holds. frames: their number."""
-        validation = int(samples["validation"].sum())
-        return cls(rows, frames, len(samples) - validation, validation, count_copies(samples), skips)
+        train, validation, test = (len(indices_of(samples, rows, part)) for part in PARTS)
+        return cls(rows, frames, train, validation, test, count_copies(samples), skips)
 
     @classmethod
     def unchanged(cls, old: Store) -> Self:
@@ -84,7 +87,7 @@ def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda
     with Store(settings.output) if settings.adding else nullcontext() as old:
         preprocessing, samples = chosen_settings(settings, old)
         _check_output(settings)
-        plan = make_plan(settings.inputs, samples, old, notify)
+        plan = make_plan(settings.inputs, samples, old, notify, settings.held_back)
         refuse_rows_of_roads(settings, plan, old)
         if old and plan.rows.empty:
             written = Written.unchanged(old)
@@ -115,6 +118,7 @@ def describe_conversion(
         frames=written.frames,
         train=written.train,
         validation=written.validation,
+        test=written.test,
         split_pairs=split_pairs,
         skips=(*plan.skips, *written.skips),
         notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
@@ -169,6 +173,8 @@ def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Pr
     """
     images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
     preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
+    if settings.validation_recordings and not old:
+        samples = replace(samples, validation=0.0)
     chosen = preprocessing, _with_given(samples, settings)
     if old and chosen != (images, samples):
         raise UserError(
@@ -216,7 +222,7 @@ def _write_store(
         skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
         refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
         new = with_stored_frames(plan.rows, frame_numbers(len(plan.files), unusable, first))
-        new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
+        new["validation"] = assign_validation(new, samples, rows_before(old))
         return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
 
 
@@ -254,12 +260,12 @@ def _write_tables(
 
     def samples() -> Iterator[SampleTable]:
         for chunk in _all_samples(new, old, settings):
-            validation = int(chunk["validation"].sum())
-            counts.update(train=len(chunk) - validation, validation=validation, copies=count_copies(chunk))
+            counts.update({part: len(indices_of(chunk, rows, part)) for part in PARTS}, copies=count_copies(chunk))
             yield chunk
 
     writer.finish(samples(), rows, extras if any(extras) else [], recordings, settings)
-    return Written(rows, writer.count, counts["train"], counts["validation"], counts["copies"])
+    train, validation, test = (counts[part] for part in PARTS)
+    return Written(rows, writer.count, train, validation, test, counts["copies"])
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
@@ -275,7 +281,7 @@ def _split_notices(written: Written, split_pairs: int, settings: SampleSettings)
     """Yield a notice if validation is far from what was asked for, and if the split costs many samples."""
     total = written.train + written.validation - written.copies
     wanted = settings.validation * total
-    if not wanted / 2 <= written.validation <= 2 * wanted:
+    if wanted and not wanted / 2 <= written.validation <= 2 * wanted:
         yield (
             f"{written.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
             f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, choose a smaller "

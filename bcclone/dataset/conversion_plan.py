@@ -4,16 +4,17 @@ In: recordings, and the store to add to, if any. Out: a `ConversionPlan`; no ima
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from bcclone.dataset.preprocess_settings import LogRead, Skip
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
-from bcclone.dataset.sample_settings import ALL_ROWS, SampleSettings
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_frame
+from bcclone.dataset.sample_settings import ALL_ROWS, TEST, SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
@@ -22,7 +23,7 @@ from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
-from bcclone.system.location import reaching
+from bcclone.system.location import Location, reaching
 
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _MOST_SKIPPED = 0.05
@@ -33,10 +34,11 @@ _LISTED = 10
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
-    rows: the rows to store, with `recording`, `episode`, `take_over` and, for each camera, `frame_CAMERA`: number of
-    the frame of its image, or NO_FRAME; files: path of the image of each frame; logs: path of each new recording's log;
-    logs_read: all logs, also those without a new row; skips: rows and images known to be unusable before an image is
-    opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
+    rows: the rows to store, with `recording`, `episode`, `take_over`, `part` (VALIDATION or TEST if the recording is
+    held back whole, "" if not), `test` if there is a recording for tests, and for each camera `frame_CAMERA`: number
+    of the frame of its image, or NO_FRAME; files: path of the image of each frame; logs: path of each new recording's
+    log; logs_read: all logs, also those without a new row; skips: rows and images known to be unusable before an image
+    is opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
     """
 
     rows: pd.DataFrame
@@ -64,6 +66,14 @@ class ConversionPlan:
         return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
 
 
+def rows_before(old: Store | None) -> pd.DataFrame | None:
+    """Return the rows of the store to add to, with the `part` of their recordings, None without a store."""
+    if old is None:
+        return None
+    parts = np.array([recording.part for recording in old.recordings], dtype=object)
+    return row_frame(old.rows).assign(part=parts[old.rows["recording"]])
+
+
 def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
     """Return the number in a store of the frame of each image file, (files,), or NO_FRAME.
 
@@ -85,20 +95,33 @@ def make_plan(
     samples: SampleSettings,
     old: Store | None,
     notify: Callable[[str], None] = lambda line: None,
+    held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> ConversionPlan:
     """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
 
     The plan has no rows if the old store has all of them. samples: which cameras and rows are used. notify: takes a
-    line for each log that was read. Raises ForeignLog for a file that is not a log, and UserError if no log has a row
-    of those that are used.
+    line for each log that was read; held_back: recordings by the part of the samples that each is, whole; these come
+    first, so that no other recording has their images. Raises ForeignLog for a file that is not a log, and UserError if
+    no log has a row of those that are used, or one is held back for two parts.
     """
     builder = _PlanBuilder(samples, old)
-    for path in find_logs(inputs):
+    for path, part in _parts_of_logs(inputs, held_back).items():
         log = read_log(path)
-        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted))
+        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
         notify(f"read {read}")
         builder.add(log, read)
     return builder.finish()
+
+
+def _parts_of_logs(inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]) -> dict[Location, str]:
+    """Return the part of the samples that each log is, "" for one that is split; raises UserError for two parts."""
+    logs: dict[Location, tuple[Location, str]] = {}  # by resolved path
+    for part, recordings in (*held_back.items(), ("", inputs)):
+        for path in find_logs(recordings) if recordings else ():
+            first = logs.setdefault(path.resolve(), (path, part))[1]
+            if part and part != first:
+                raise UserError(f"{path} is named both for {first} and for {part}; name it for one of them")
+    return dict(logs.values())
 
 
 def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool) -> None:
@@ -155,8 +178,9 @@ class _PlanBuilder:
         rows = self._new_rows(log, index)
         if rows.empty:
             return
-        self._add_recording(log, len(rows))
-        rows = rows.assign(recording=self._recording, episode=rows["episode"] - rows["episode"].min() + self._episode)
+        self._add_recording(log, len(rows), read.part)
+        episode = rows["episode"] - rows["episode"].min() + self._episode
+        rows = rows.assign(recording=self._recording, episode=episode, part=read.part)
         rows = rows.assign(**self._number_frames(rows, index))
         self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
         self._tables.append(rows)
@@ -172,8 +196,11 @@ class _PlanBuilder:
         if self._left_out:
             self._notices.append(f"--rows {choice}: {self._left_out} rows left out, {LEFT_OUT[choice]}")
         nothing_new = () if self._tables else ("the store holds all of this already; nothing is added",)
+        rows = pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
+        if len(rows) and (rows["part"] == TEST).any():
+            rows["test"] = rows["part"] == TEST
         return ConversionPlan(
-            rows=pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame(),
+            rows=rows,
             logs=tuple(self._logs),
             logs_read=tuple(self._logs_read),
             recordings=tuple(self._recordings),
@@ -212,7 +239,7 @@ class _PlanBuilder:
             )
         return rows[~known & ~repeated].reset_index(drop=True)
 
-    def _add_recording(self, log: Log, rows: int) -> None:
+    def _add_recording(self, log: Log, rows: int, part: str) -> None:
         self._logs.append(str(log.path))
         self._rows_read += log.row_count
         self._bad_rows += len(log.bad_rows)
@@ -220,7 +247,7 @@ class _PlanBuilder:
         with reaching(log.path):
             digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
         self._recordings.append(
-            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
+            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect, part)
         )
 
     def _number_frames(self, rows: pd.DataFrame, index: ImageIndex) -> dict[str, list[int]]:

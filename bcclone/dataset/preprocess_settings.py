@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import TEST, VALIDATION, SampleSettings
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
     PRESET_NAMES,
@@ -27,6 +27,7 @@ class PreprocessSettings:
     pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
     of the rows. With add, the defaults for images and samples are those of the existing store. given: names of the
     fields of `samples` that were given, where the others follow the existing store, too; None for all of them.
+    validation_recordings, test_recordings: as `inputs`; with the first, a new store holds back no blocks of the others.
     """
 
     inputs: tuple[str, ...]
@@ -44,6 +45,22 @@ class PreprocessSettings:
         "instead of --size",
         shown=PRESET_NAMES[0],
     )
+    validation_recordings: tuple[str, ...] = setting(
+        (),
+        "recording that is the validation set, whole; no blocks of the others are held back then; repeat the option "
+        "for several",
+        unit="RECORDING",
+        option="validation-recording",
+        repeatable=True,
+    )
+    test_recordings: tuple[str, ...] = setting(
+        (),
+        "recording that no training sees, and on which model.py scores the model at the end; repeat the option for "
+        "several",
+        unit="RECORDING",
+        option="test-recording",
+        repeatable=True,
+    )
     preprocessing: "Preprocessing | None" = None
     samples: SampleSettings | None = None
     given: frozenset[str] | None = None
@@ -57,6 +74,13 @@ class PreprocessSettings:
             raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
         if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
             raise ValueError(f"samples have no setting {min(unknown)!r}")
+        if self.validation_recordings and "validation" in (self.given or ()):
+            raise ValueError("the recording of --validation-recording is the validation set; leave out --validation")
+
+    @property
+    def held_back(self) -> dict[str, tuple[str, ...]]:
+        """Return the recordings that are no training data, by their part of the samples."""
+        return {TEST: self.test_recordings, VALIDATION: self.validation_recordings}
 
     @property
     def adding(self) -> bool:
@@ -82,17 +106,19 @@ class LogRead:
     """A log that was read.
 
     rows: number of usable rows, repeated ones included; bad_rows: number of the others; deleted_rows: of those that
-    `bcclone edit` leaves out.
+    `bcclone edit` leaves out; part: VALIDATION or TEST if the whole recording is, "" if it is split by the settings.
     """
 
     path: str
     rows: int
     bad_rows: int
     deleted_rows: int = 0
+    part: str = ""
 
     def __str__(self) -> str:
         others = f", and {self.bad_rows} bad ones" if self.bad_rows else ""
-        return f"{self.path}: {self.rows} rows{others}" + (
+        kept = f", all of them for {self.part}" if self.part else ""
+        return f"{self.path}: {self.rows} rows{others}{kept}" + (
             f"; {self.deleted_rows} deleted ones are left out" if self.deleted_rows else ""
         )
 
@@ -101,7 +127,7 @@ class LogRead:
 class Conversion:
     """The result of a conversion.
 
-    recordings, rows, episodes, frames, train, validation: counts of the whole store, the last two of its samples;
+    recordings, rows, episodes, frames, train, validation, test: counts of the whole store, the last three of samples;
     logs: the logs that were read; skips: rows and images that were left out; notices: warnings; split_pairs:
     number of samples left out because the split puts their frame on one side and their steering on the other.
     """
@@ -112,6 +138,7 @@ class Conversion:
     frames: int
     train: int
     validation: int
+    test: int
     split_pairs: int
     skips: tuple[Skip, ...]
     notices: tuple[str, ...]
@@ -127,7 +154,7 @@ class Conversion:
             "episodes": self.episodes,
             "frames": self.frames,
             "logs": [asdict(log) for log in self.logs],
-            "samples": {"train": self.train, "validation": self.validation},
+            "samples": {"train": self.train, "validation": self.validation, "test": self.test},
             "torn": self.split_pairs,
             "skipped": len(self.skips),
             "seconds": round(self.seconds, 3),

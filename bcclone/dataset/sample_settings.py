@@ -9,6 +9,7 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.settings import check_settings, setting
 
 AUTO = "auto"
+TRAINING, VALIDATION, TEST = PARTS = ("training", "validation", "test")  # of the samples
 ALL_ROWS, GOOD_ROWS, CORRECTIONS = ROWS = ("all", "good", "corrections")
 MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100

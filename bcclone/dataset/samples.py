@@ -15,7 +15,7 @@ import pandas as pd
 
 from bcclone.dataset.labels import Correction, steering_labels
 from bcclone.dataset.rows import NO_FRAME, RowTable
-from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
+from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, TEST, TRAINING, SampleSettings
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
 
@@ -35,22 +35,49 @@ SAMPLE = np.dtype(
 )
 
 
+def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
+    """Return the indices of the samples of one of PARTS, (indices,), in the order of the table.
+
+    The test samples are marked as such in their rows; `validation` holds them back from training like the others.
+    """
+    if part not in PARTS:
+        raise ValueError(f"part {part!r} of the samples, expected one of {', '.join(PARTS)}")
+    held_back = samples["validation"]
+    if part == TRAINING:
+        return np.flatnonzero(~held_back)
+    tested = rows["test"][samples["row"]] if "test" in (rows.dtype.names or ()) else np.zeros(len(samples), np.bool_)
+    return np.flatnonzero(held_back & (tested if part == TEST else ~tested))
+
+
 def assign_validation(
     rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None = None
 ) -> npt.NDArray[np.bool_]:
-    """Return which rows are kept for validation, bool (rows,).
+    """Return which rows are held back from training, bool (rows,).
 
-    Whole blocks of time are sampled until their fraction of the rows is as near as possible to
-    settings.validation_rows; if there are two blocks or more, each side gets at least one. Blocks are blocks of clock
-    time, so that copied rows, and rows recorded twice into the same log, are on one side.
+    These are the rows of recordings that are held back whole, which have a `part`. Of the others, whole blocks of time
+    are sampled until their fraction of the rows is as near as possible to settings.validation_rows; if there are two
+    blocks or more, each side gets at least one. Blocks are blocks of clock time, so that copied rows, and rows recorded
+    twice into the same log, are on one side.
 
-    rows: with `time_ms`; before: rows that were split earlier, with `validation`; their blocks stay on their side.
+    rows: with `time_ms`; before: rows that were split earlier, with `validation`; their blocks stay on their side,
+    which says nothing of those in recordings that are held back whole.
     """
+    held_back = np.zeros(len(rows), np.bool_)
+    if "part" in rows:
+        held_back |= (rows["part"] != "").to_numpy(np.bool_)
+    if not held_back.all():
+        held_back[~held_back] = _choose_rows(rows[~held_back], settings, before)
+    return held_back
+
+
+def _choose_rows(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None) -> npt.NDArray[np.bool_]:
+    """Return which rows are in the blocks of time that are chosen for validation, bool (rows,)."""
     blocks = _blocks(rows, settings)
     validation = np.zeros(len(rows), np.bool_)
     undecided = blocks
     total, kept = len(rows), 0
     if before is not None and len(before):
+        before = before[before["part"] == ""] if "part" in before else before
         earlier = _blocks(before, settings)
         side = before["validation"].to_numpy(np.bool_)
         validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]

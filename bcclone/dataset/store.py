@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
 
-import numpy as np
-
 from bcclone.dataset.frames import Frames
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SampleTable
+from bcclone.dataset.samples import SampleTable, indices_of
 from bcclone.dataset.store_reader import StoreContent, read_store_file
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
@@ -46,9 +44,9 @@ class Store:
         """Unmap the frames, which cannot be read afterwards."""
         self.frames.close()
 
-    def split_indices(self, validation: bool) -> IndexArray:
-        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
-        return np.flatnonzero(self.samples["validation"] == validation)
+    def split_indices(self, part: str) -> IndexArray:
+        """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
+        return indices_of(self.samples, self.rows, part)
 
 
 # path -> the store there, None for a recording; bcclone.cluster has one that also opens folders of shards
@@ -99,6 +97,6 @@ class ImageSamples:
         if len(self.samples) and self.samples["frame"].max() >= len(self.files):
             raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
 
-    def split_indices(self, validation: bool) -> IndexArray:
-        """Return the indices of the training or the validation samples, (samples,), in the order of the table."""
-        return np.flatnonzero(self.samples["validation"] == validation)
+    def split_indices(self, part: str) -> IndexArray:
+        """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
+        return indices_of(self.samples, self.rows, part)

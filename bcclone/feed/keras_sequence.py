@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import keras
 
+from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import FeedSettings, Ordering
 from bcclone.feed.fetcher import Fetcher, Reader
@@ -70,30 +71,30 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         store: Store | Path | str,
         batch_size: int = 32,
         seed: int = 0,
-        validation: bool = False,
+        part: str = TRAINING,
         seq_length: int = 1,
         **options: int,
     ) -> Self:
-        """Return the training samples of a store, shuffled, or its validation samples, in order.
+        """Return the training samples of a store, shuffled, or its validation or test samples, in order.
 
-        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened;
-        seed: of the shuffle; seq_length: frames of a window, whose images are (batch, seq_length, height, width, 3);
-        options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
+        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened; part: "training",
+        "validation" or "test"; seed: of the shuffle; seq_length: frames of a window, whose images are (batch,
+        seq_length, height, width, 3); options: `workers`, `use_multiprocessing` and `max_queue_size` of
+        `keras.utils.PyDataset`.
         Raises UserError when there is no such store, or none of these samples in it.
         """
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}, expected 1 or more")
         with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
-            selection = select(store, validation, seq_length)
-            if seq_length > 1 and not validation:
+            selection = select(store, part, seq_length)
+            if seq_length > 1 and part == TRAINING:
                 describe_windows(selection, selection)
             if not len(selection):
-                side = "validation" if validation else "training"
                 raise UserError(
-                    f"{store.path}: it has no {side} samples; make a store with some: python preprocess.py "
+                    f"{store.path}: it has no {part} samples; make a store with some: python preprocess.py "
                     f"RECORDING... -o {store.path} --validation 0.2"
                 )
-            ordering = Ordering("in order" if validation else "shuffled")
+            ordering = Ordering("shuffled" if part == TRAINING else "in order")
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
             reader = Reader(selection.mapped_source(), batch_size, kept)

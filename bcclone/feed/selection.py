@@ -14,6 +14,7 @@ from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.labels import Correction, knows_road, output_labels, path_labels
 from bcclone.dataset.rows import RowTable
+from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.augment.kind import AugmentationInputs
@@ -93,14 +94,14 @@ class Selection:
         return augmentation_inputs_of(self.data, self.row, self.arrays.flipped)
 
 
-def select(data: TrainingData, validation: bool = False, seq_length: int = 1, predict: str = STEERING) -> Selection:
-    """Return the training or the validation samples.
+def select(data: TrainingData, part: str = TRAINING, seq_length: int = 1, predict: str = STEERING) -> Selection:
+    """Return the samples of one of sample_settings.PARTS.
 
     seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it. Raises
     UserError for rows of which only some know their path, and for an output that is the same in all rows.
     """
     labels_of = _labels_of(data, predict)
-    samples = data.samples[data.split_indices(validation)]
+    samples = data.samples[data.split_indices(part)]
     if seq_length == 1:
         arrays = SampleArrays(samples["frame"].copy(), samples["flipped"].copy(), labels_of(samples))
         return Selection(data, arrays, samples["row"].copy())

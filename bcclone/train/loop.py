@@ -20,6 +20,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
+from bcclone.train.final_score import score_test_samples
 from bcclone.train.history import Epoch
 from bcclone.train.losses import Totals, label_weights, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
@@ -190,8 +191,10 @@ def train_epochs(training: Training) -> Trained:
         interrupts = opened.enter_context(Interrupts().listening())
         epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)
         limit = epochs.run()
-    counts = SampleCounts(len(feed), len(validation))
-    return Trained(TrainResult.of(epochs.state, settings, counts, limit, folder.path), checkpointing.model)
+    test = score_test_samples(checkpointing.model, training.samples.data, settings)
+    counts = SampleCounts(len(feed), len(validation), test.samples)
+    result = TrainResult.of(epochs.state, settings, counts, limit, folder.path)
+    return Trained(replace(result, test_loss=test.loss, test_mae=test.mae), checkpointing.model)
 
 
 class _Epochs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.feed.feed import check_feed, choose_feed
 from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
@@ -109,8 +110,10 @@ def resumed_plan(files: RunFiles, changes: Mapping[str, Any], data: TrainingData
 def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) -> tuple[Selection, Selection]:
     """Return the samples of training and of validation; raises UserError when the feed cannot read them."""
     check_feed(data, settings)
-    training, validation = (select(data, side, settings.seq_length, settings.predict) for side in (False, True))
-    if not data.split_indices(validation=False).size:
+    training, validation = (
+        select(data, part, settings.seq_length, settings.predict) for part in (TRAINING, VALIDATION)
+    )
+    if not data.split_indices(TRAINING).size:
         raise UserError(f"{data.path}: no training samples; make the store with more driving or a smaller --validation")
     if settings.seq_length > 1:
         notify(f"note: {describe_windows(training, validation)}")

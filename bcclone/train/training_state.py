@@ -76,10 +76,11 @@ def epoch_summary(state: TrainingState) -> str:
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """The number of training samples in an epoch, and of validation samples."""
+    """The number of training samples in an epoch, and of validation and of test samples."""
 
     train: int
     validation: int
+    test: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class TrainResult:
     """The result of a training.
 
     model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, with its loss,
-    val_loss and val_mae (None without validation samples); best_epoch: the epoch with the lowest validation loss;
+    val_loss and val_mae (None without validation samples); test_loss, test_mae: of the same model on the test samples,
+    None without them; best_epoch: the epoch with the lowest validation loss;
     samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
     of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder;
     was_complete: a resume found the run complete and trained nothing.
@@ -106,6 +108,8 @@ class TrainResult:
     samples: SampleCounts
     feed: str
     ended: str
+    test_loss: float | None = None
+    test_mae: float | None = None
     run: Path = Path()
     was_complete: bool = False
 

@@ -51,6 +51,6 @@ def open_recordings(path: Path) -> ImageSamples:
 def jpeg_samples(path: Path) -> JpegSamples:
     """Return a store's training samples by their files; raises Unavailable."""
     data = open_recordings(path)
-    samples = data.samples[data.split_indices(validation=False)]
+    samples = data.samples[data.split_indices("training")]
     files = np.array(data.files, object)[samples["frame"]]
     return JpegSamples(files, samples["steering"].copy(), samples["flipped"].copy(), data.preprocessing)

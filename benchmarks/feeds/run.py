@@ -78,7 +78,7 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
 
 def _measure(path: Path, shards: Path | None, settings: Settings, notify: Notify) -> Report:
     with open_store(path) as store:
-        samples = int(store.split_indices(validation=False).size)
+        samples = int(store.split_indices("training").size)
     benchmark = Benchmark(path, workers=os.cpu_count() or 1, shards=shards)
     timing = Timing(warm_samples=samples, seconds=settings.seconds)
     names = [name for name in names_in_order(bool(shards)) if settings.wants(name)]

@@ -126,7 +126,7 @@ def test_loaders_deliver_from_the_synthetic_store(synthetic, name):
 def test_a_sample_read_from_its_file_equals_the_stored_one(synthetic):
     by_file = jpeg_samples(synthetic)
     with Store(synthetic) as store:
-        sample = store.samples[store.split_indices(validation=False)][-1]
+        sample = store.samples[store.split_indices("training")][-1]
         frame = store.frames[sample["frame"]]
         expected = frame[:, ::-1] if sample["flipped"] else frame
         assert (by_file.image(len(by_file) - 1) == expected).all()

@@ -62,7 +62,7 @@ def test_the_batches_are_those_of_the_local_store(stores, seq_length):
 
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_validation_reads_through_the_same_cache(stores, seq_length):
-    far, near = (select(store, True, seq_length) for store in stores)
+    far, near = (select(store, "validation", seq_length) for store in stores)
     with (
         open_feed(select(stores[0]), SETTINGS, SAMPLING),
         open_validation_feed(far, 16) as one,

@@ -142,7 +142,7 @@ def assert_equal(first, second):
 def test_two_workers_train_the_network_that_one_trains(one, two, store):
     """With dropout, and augmented; that their weights are equal is checked after each epoch by the training itself."""
     with Store(store) as data:
-        steps = 6 * -(-int(data.split_indices(validation=False).size) // 7)
+        steps = 6 * -(-int(data.split_indices("training").size) // 7)
     run = next(two.glob("runs/*"))
     assert state_of(run)[2] == steps >= 50
     assert_close(one, two)

@@ -179,7 +179,7 @@ def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_
     done = run_script("preprocess.py", "--json")
     made = json.loads(done.stdout)
     folder = Path("recordings", "lake")
-    read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad, "deleted_rows": 0}
+    read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad, "deleted_rows": 0, "part": ""}
             for run, rows, bad in ((1, 70, 0), (2, 50, 1))]  # fmt: skip
     assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
     assert f"taking {folder}" in done.stderr

@@ -66,8 +66,8 @@ def test_round_trip(tmp_path, capacity):
         assert store.sample_settings == SETTINGS
         assert row_frame(store.rows)["center"].tolist() == some_rows(10)["center"].tolist()
         assert store.extras == ["a long text" * 99, *[""] * 9]
-        assert store.split_indices(validation=True).tolist() == [0, 4, 8]
-        assert len(store.split_indices(validation=False)) == 7
+        assert store.split_indices("validation").tolist() == [0, 4, 8]
+        assert len(store.split_indices("training")) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
 
 
@@ -171,8 +171,8 @@ def test_samples_of_image_files_are_split_in_the_order_of_the_table(tmp_path):
     samples = np.zeros(5, SAMPLE)
     samples["validation"] = (0, 1, 0, 0, 1)
     in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), SETTINGS, "")
-    assert in_place.split_indices(validation=False).tolist() == [0, 2, 3]
-    assert in_place.split_indices(validation=True).tolist() == [1, 4]
+    assert in_place.split_indices("training").tolist() == [0, 2, 3]
+    assert in_place.split_indices("validation").tolist() == [1, 4]
 
 
 def test_a_model_is_not_a_store(tmp_path):

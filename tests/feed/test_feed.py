@@ -136,7 +136,7 @@ def test_a_finished_epoch_stays_finished(feed):
 def test_validation_samples_come_in_order_and_apart(store, files):
     validation = store.samples[store.samples["validation"]]
     for data in (store, files):
-        with open_validation_feed(select(data, True), 50) as feed:
+        with open_validation_feed(select(data, "validation"), 50) as feed:
             assert len(feed) == len(validation)
             assert_same(drain(feed, 1), plain(store, validation))
 
@@ -183,7 +183,7 @@ def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_th
 
 def test_validation_windows_come_in_order(store, files):
     for data in (store, files):
-        with open_validation_feed(select(data, True, SEQ_LENGTH), 50) as feed:
+        with open_validation_feed(select(data, "validation", SEQ_LENGTH), 50) as feed:
             assert_same(drain(feed, 1), plain_windows(store, validation=True))
 
 
@@ -193,7 +193,7 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
 
     from bcclone.feed.device import flip_by_selection, flip_by_stitching
 
-    arrays = select(store, False, SEQ_LENGTH).arrays
+    arrays = select(store, "training", SEQ_LENGTH).arrays
     some = np.arange(0, len(arrays.frame), 7)
     given = (
         tf.constant(np.asarray(store.frames)),
@@ -204,7 +204,7 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
 
 
 def test_read_ahead_uses_the_offsets_of_the_frames_in_the_file(store):
-    source = select(store, False, SEQ_LENGTH).mapped_source()
+    source = select(store, "training", SEQ_LENGTH).mapped_source()
     ((place, start, size),) = source.frames.stretches(5, 7)
     with place.path.open("rb") as file:
         file.seek(start)
@@ -212,7 +212,7 @@ def test_read_ahead_uses_the_offsets_of_the_frames_in_the_file(store):
 
 
 def test_the_samples_that_windows_leave_out_are_counted(store):
-    summary = describe_windows(select(store, False, SEQ_LENGTH), select(store, True, SEQ_LENGTH))
+    summary = describe_windows(select(store, "training", SEQ_LENGTH), select(store, "validation", SEQ_LENGTH))
     counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
     newest = (store.samples["frame_offset"] == 0).sum()
     assert (
@@ -223,7 +223,7 @@ def test_the_samples_that_windows_leave_out_are_counted(store):
 
 def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):
     with pytest.raises(UserError, match="100 consecutive rows"):
-        describe_windows(select(store, False, 100), select(store, True, 100))
+        describe_windows(select(store, "training", 100), select(store, "validation", 100))
 
 
 def test_arrays_that_are_not_of_the_same_samples_are_refused(files):

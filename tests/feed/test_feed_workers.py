@@ -552,5 +552,5 @@ def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path,
 def test_a_feed_without_samples_is_empty(simulated_store):
     with Store(simulated_store) as store:
         store.samples = store.samples[:0]
-        with open_validation_feed(select(store, True), 8) as feed, feed.epoch(1) as batches:
+        with open_validation_feed(select(store, "validation"), 8) as feed, feed.epoch(1) as batches:
             assert list(batches) == []

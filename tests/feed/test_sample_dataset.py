@@ -93,7 +93,7 @@ def test_a_network_trains_and_validates_on_it(simulated_store):
     model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="mse")
     with (
         SampleDataset.from_store(simulated_store, batch_size=BATCH, workers=2) as samples,
-        SampleDataset.from_store(simulated_store, batch_size=BATCH, validation=True) as validation,
+        SampleDataset.from_store(simulated_store, batch_size=BATCH, part="validation") as validation,
     ):
         history = model.fit(samples, validation_data=validation, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"] + history["val_loss"]).all()
@@ -103,7 +103,7 @@ def test_a_network_trains_and_validates_on_it(simulated_store):
 def test_validation_samples_and_windows_come_in_order(simulated_store):
     with Store(simulated_store) as store:
         images, steering = plain(store, store.samples[store.samples["validation"]])
-    with SampleDataset.from_store(simulated_store, batch_size=BATCH, validation=True) as samples:
+    with SampleDataset.from_store(simulated_store, batch_size=BATCH, part="validation") as samples:
         for _ in range(2):
             came = list(samples)
             assert (np.concatenate([batch[0] for batch in came]) == images).all()

@@ -89,7 +89,7 @@ class FileSourceOpen:
 
 def all_for_training():
     run_command("preprocess", make_recording("rec"), "--size", 8, "--validation", 0)
-    return SampleDataset.from_store(PLACE, validation=True)
+    return SampleDataset.from_store(PLACE, part="validation")
 
 
 def fed(source):

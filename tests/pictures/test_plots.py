@@ -206,22 +206,22 @@ def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(sample_f
 def test_inputs_are_those_of_the_feed(sample_frames, store):
     from bcclone.feed.selection import select
 
-    part = store.split_indices(validation=True)[:40]
+    part = store.split_indices("validation")[:40]
     expected = np.empty((len(part), 128, 128, 3), np.uint8)
-    select(store, True).mapped_source().fill(np.arange(len(part)), expected)
+    select(store, "validation").mapped_source().fill(np.arange(len(part)), expected)
     assert np.array_equal(sample_frames.inputs(part, store.preprocessing), expected)
     nvidia = sample_frames.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
     assert nvidia.shape == (2, 66, 200, 3)
 
 
 def test_one_sample_per_row_is_of_the_centre_camera_in_the_order_of_time(sample_frames, store):
-    chosen = store.samples[sample_frames.one_per_row(validation=True)]
+    chosen = store.samples[sample_frames.one_per_row("validation")]
     rows = np.flatnonzero(store.rows["validation"])
     assert chosen["row"].tolist() == rows.tolist()
     assert not chosen["flipped"].any()
     assert set(chosen["camera"].tolist()) | set(chosen["frame_offset"].tolist()) == {0}
     assert np.allclose(
-        sample_frames.seconds(sample_frames.one_per_row(validation=True)) * 1000, store.rows["time_ms"][rows]
+        sample_frames.seconds(sample_frames.one_per_row("validation")) * 1000, store.rows["time_ms"][rows]
     )
 
 
@@ -230,8 +230,8 @@ def test_a_recording_without_a_store_gives_the_same_samples(sample_frames, simul
 
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
     in_place = SampleFrames(open_in_place((str(simulated_recording),), Preprocessing(), settings))
-    for validation in (True, False):
-        mine, theirs = sample_frames.one_per_row(validation), in_place.one_per_row(validation)
+    for part in ("validation", "training"):
+        mine, theirs = sample_frames.one_per_row(part), in_place.one_per_row(part)
         assert np.allclose(sample_frames.seconds(mine), in_place.seconds(theirs))
         made = Preprocessing()
         assert np.array_equal(sample_frames.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
@@ -251,7 +251,7 @@ def test_corrections_are_not_drawn_where_no_sample_is_of_a_side_camera(model_fil
 def test_the_samples_of_a_row_have_the_steering_that_training_uses(sample_frames, store):
     from bcclone.pictures.plots.sample_pictures import samples_of_row, spread_by_steering
 
-    chosen = spread_by_steering(sample_frames, sample_frames.one_per_row(validation=False))
+    chosen = spread_by_steering(sample_frames, sample_frames.one_per_row("training"))
     recorded = store.samples["steering"][chosen]
     assert np.all(np.diff(recorded) >= 0)
     shown = samples_of_row(sample_frames, chosen[1])
@@ -272,7 +272,7 @@ def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
     from bcclone.pictures.plots.subject import Subject
 
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
-    position = int(subject.frames.one_per_row(validation=False)[0])
+    position = int(subject.frames.one_per_row("training")[0])
     shown = augmented_samples(subject, position)
     assert len({sample.steering for sample in shown}) == len(shown) == 3
     assert augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
@@ -329,7 +329,7 @@ def test_stretches_end_at_pauses_and_are_drawn_with_gaps():
 def test_the_frames_of_a_strip_are_half_a_second_apart(sample_frames):
     from bcclone.pictures.plots.predictions import strip_of
 
-    seconds = sample_frames.seconds(strip_of(sample_frames, sample_frames.one_per_row(validation=False)))
+    seconds = sample_frames.seconds(strip_of(sample_frames, sample_frames.one_per_row("training")))
     assert len(seconds) == 6
     assert np.allclose(np.diff(seconds), 0.5, atol=0.08)
 
@@ -407,7 +407,7 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_p
     model = build_network(seq_length=3, network=network)
     windows = replace(subject, file=replace(subject.file, model=model))
     figures = predictions(windows)
-    with open_validation_feed(select(store, True, 3), 1000) as feed, feed.epoch(1) as batches:
+    with open_validation_feed(select(store, "validation", 3), 1000) as feed, feed.epoch(1) as batches:
         (batch,) = batches
     fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
     assert 0 < len(figures.network) < len(fed)

@@ -108,7 +108,7 @@ def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_
     assert file.model.output_shape == (None, 1)
     assert file.training.settings["predict"] == "path"
     with Store(simulated_store) as store:
-        samples = select(store, validation=True).arrays
+        samples = select(store, "validation").arrays
         images = np.stack([store.frames[frame][:, ::-1] if flip else store.frames[frame]
                            for frame, flip in zip(samples.frame, samples.flipped, strict=True)])  # fmt: skip
         errors = file.model.predict(images, verbose=0)[:, 0] - samples.labels[:, 0]

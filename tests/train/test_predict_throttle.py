@@ -53,7 +53,7 @@ def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, si
     assert file.model.output_shape == (None, 2)
     assert file.training.settings["predict"] == "throttle"
     with Store(simulated_store) as store:
-        selection = select(store, validation=True, predict="throttle")
+        selection = select(store, "validation", predict="throttle")
         images = np.stack([store.frames[frame] for frame in selection.arrays.frame[::4]])
         labels = selection.arrays.labels[::4]
         every = selection.arrays.labels[:, 0]

@@ -102,8 +102,8 @@ def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(t
     _, result, notices = trained
     with Store(simulated_store) as store:
         sides = {
-            name: int(store.split_indices(validation).size)
-            for name, validation in (("train", False), ("validation", True))
+            name: int(store.split_indices(part).size)
+            for name, part in (("train", "training"), ("validation", "validation"), ("test", "test"))
         }
     assert result["samples"] == sides
     table = [line.split() for line in notices[: notices.index("epoch 1")].splitlines()]
@@ -115,7 +115,7 @@ def test_quiet_training_prints_only_its_result(small_store, tmp_path):
     places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
     done = run_script("model.py", small_store, *places, "--no-plots", "--epochs", 1, "--quiet")
     with Store(small_store) as store:
-        sides = [int(store.split_indices(validation).size) for validation in (False, True)]
+        sides = [int(store.split_indices(part).size) for part in ("training", "validation")]
     assert "{} training and {} validation samples".format(*sides) in done.stdout
     assert "conv1" not in done.stdout + done.stderr
 
@@ -149,7 +149,7 @@ def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained
     file = load_model_file(folder / "model.h5")
     with (
         Store(simulated_store) as store,
-        open_validation_feed(select(store, True), 10_000) as feed,
+        open_validation_feed(select(store, "validation"), 10_000) as feed,
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
@@ -501,7 +501,7 @@ def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_
     assert file.training.settings["seq_length"] == 3
     with (
         Store(simulated_store) as store,
-        open_validation_feed(select(store, True, 3), 10_000) as feed,
+        open_validation_feed(select(store, "validation", 3), 10_000) as feed,
         feed.epoch(1) as batches,
     ):
         (batch,) = batches

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.dataset.images import seen_rows
+from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
@@ -93,7 +94,7 @@ def _train_steering(network: keras.Model, store: Path, epochs: int, seed: int) -
     network.compile(optimizer=keras.optimizers.Adam(_LEARNING_RATE), loss="mse")
     with SampleDataset.from_store(store, _BATCH_SIZE, seed) as samples:
         network.fit(samples, epochs=epochs, verbose=0)
-    with SampleDataset.from_store(store, 4 * _BATCH_SIZE, validation=True) as validation:
+    with SampleDataset.from_store(store, 4 * _BATCH_SIZE, part=VALIDATION) as validation:
         return float(network.evaluate(validation, verbose=0))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
+from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.lab.monitor.scorer import FitInputs, Scorer, UnsuitableNetwork
@@ -107,7 +108,7 @@ def score_all(scorer: Scorer, images: Iterable[Image]) -> FloatArray:
 def validation_drives(path: Path) -> Iterator[NominalDrive]:
     """Yield the stretches of consecutive validation frames of a store, of the centre camera."""
     with open_store(path) as store:
-        samples = store.samples[store.split_indices(validation=True)]
+        samples = store.samples[store.split_indices(VALIDATION)]
         samples = samples[(samples["camera"] == 0) & ~samples["flipped"] & (samples["frame_offset"] == 0)]
         samples = samples[np.argsort(samples["row"], kind="stable")]
         if not len(samples):

@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.rows import RowTable
+from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.feed.order import balanced, has_zero_steering
@@ -91,7 +92,7 @@ def plot_steering(subject: Subject, path: Path) -> None:
     Raises NotDrawn if there are none.
     """
     data = subject.frames.data
-    samples = data.samples[data.split_indices(validation=False)]
+    samples = data.samples[data.split_indices(TRAINING)]
     if not len(samples):
         raise NotDrawn("there are no training samples")
     zero_fraction = subject.zero_fraction

@@ -25,7 +25,7 @@ _STRIP_SECONDS = _STRIP_STEP_SECONDS * (_STRIP_FRAMES - 1)
 
 @dataclass(frozen=True)
 class Predictions:
-    """Recorded and predicted steering of validation rows, (rows,) each, -1 to 1. seconds: since 1970."""
+    """Recorded and predicted steering of rows, (rows,) each, -1 to 1. seconds: since 1970."""
 
     seconds: FloatArray
     human: FloatArray
@@ -49,7 +49,8 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     figures = predictions(subject)
     lines = lines_of_stretches(figures.seconds)
     shown = sum(len(stretch) for line in lines for _, stretch in line)
-    title = f"Validation: {len(figures.human):,} samples, mean absolute error {figures.mae:.4f}"
+    part = subject.frames.scored_part
+    title = f"{part.capitalize()}: {len(figures.human):,} samples, mean absolute error {figures.mae:.4f}"
     figure = new_figure(11, max(3.8, 1.7 * len(lines) + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     column = left.subplots(len(lines), 1, sharey=True, squeeze=False)[:, 0]
@@ -57,18 +58,20 @@ def plot_predictions(subject: Subject, path: Path) -> None:
         _draw_line(axes, line, figures)
     column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
     first = "" if shown == len(figures.human) else f", the first {shown:,} samples"
-    column[-1].set_xlabel(f"seconds of validation driving{first}; gaps: training blocks and pauses between")
+    column[-1].set_xlabel(f"seconds of {part} driving{first}; gaps: training blocks and pauses between")
     _draw_scatter(right.subplots(), figures)
     save(figure, path)
 
 
 def predictions(subject: Subject) -> Predictions:
-    """Predict the steering of the validation rows; of very many, only of stretches spread evenly over them.
+    """Predict the steering of the test rows, or without them of the validation rows.
+
+    Of very many rows, only stretches spread evenly over them are taken.
 
     Raises NotDrawn if there are none, or a prediction is not finite.
     """
     frames, model = subject.frames, subject.file.model
-    samples = frames.one_per_row(validation=True)
+    samples = frames.one_per_row(frames.scored_part)
     if not len(samples):
         raise NotDrawn("there are no validation samples")
     samples = samples[spread_evenly(stretches(frames.seconds(samples)), MOST_ROWS)]

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image, seen_rows
+from bcclone.dataset.sample_settings import PARTS, TRAINING
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.selection import augmentation_inputs_of
@@ -38,7 +39,7 @@ class ShownSample:
 def plot_samples(subject: Subject, path: Path) -> None:
     """Draw the samples of some log rows into a PNG; raises NotDrawn if there are none."""
     frames = subject.frames
-    samples = frames.one_per_row(validation=False)
+    samples = frames.one_per_row(TRAINING)
     if not len(samples):
         raise NotDrawn("there are no training samples")
     chosen = spread_by_steering(frames, samples)
@@ -195,7 +196,7 @@ def locate_samples(frames: SampleFrames) -> LocatedSamples:
 
     Raises NotDrawn if there is no trace, and UserError for a trace that cannot be read.
     """
-    samples = np.concatenate([frames.one_per_row(validation) for validation in (False, True)])
+    samples = np.concatenate([frames.one_per_row(part) for part in PARTS])
     samples = samples[np.argsort(frames.table["row"][samples], kind="stable")]
     traces: dict[Path, dict[str, TracePoint]] = {}
     offsets = np.full(len(samples), np.nan)

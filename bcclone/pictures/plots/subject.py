@@ -10,6 +10,7 @@ import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
 from bcclone.dataset.labels import Correction
+from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
 from bcclone.feed.augment.augment_settings import AugmentSettings
@@ -81,21 +82,26 @@ class SampleFrames:
         """Return the table of all samples."""
         return self.data.samples
 
-    def one_per_row(self, validation: bool) -> IndexArray:
-        """Return one sample of each log row, (rows,), in their order: centre camera, not flipped, without offset.
+    def one_per_row(self, part: str) -> IndexArray:
+        """Return one sample of each log row of a part, (rows,), in order: centre camera, not flipped, without offset.
 
         If no sample is of the centre camera, it is of the first camera that there is.
         """
         table = self.table
-        plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["validation"] == validation)
-        plain &= table["camera"] == table["camera"].min()
-        samples = np.flatnonzero(plain)
+        plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["camera"] == table["camera"].min())
+        samples: IndexArray = self.data.split_indices(part)
+        samples = samples[np.flatnonzero(plain[samples])]
         return samples[np.argsort(table["row"][samples], kind="stable")]
+
+    @property
+    def scored_part(self) -> str:
+        """Return the part of the samples to score a model on: those for tests, or for validation if there are none."""
+        return TEST if len(self.data.split_indices(TEST)) else VALIDATION
 
     def shown_samples(self) -> IndexArray:
         """Return one validation sample of each log row, or training samples if there are no others."""
-        samples = self.one_per_row(validation=True)
-        return samples if len(samples) else self.one_per_row(validation=False)
+        samples = self.one_per_row(VALIDATION)
+        return samples if len(samples) else self.one_per_row(TRAINING)
 
     def windows(self, samples: IndexArray, seq_length: int) -> IndexArray:
         """Return the windows of consecutive rows among samples of one_per_row(), (windows, seq_length)."""
