@@ -5,20 +5,22 @@ Without it, the command reads driving_log.csv of the current folder, or else the
 """
 
 import argparse
+from dataclasses import fields
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
     build,
-    chosen,
     describe_unchanged,
     given_for,
+    local_path,
     notify,
     number_of,
     print_result,
 )
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.system.settings_file import read_settings_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern "
         "(default: driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
+    parser.add_argument(
+        "--settings",
+        type=local_path,
+        metavar="FILE",
+        help="read settings from this TOML file; options override them (default: none)",
+    )
     add_settings(parser, wings.conversion_settings())
     parser.add_argument(
         "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"
@@ -40,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert or check the recordings; return the exit code."""
     inputs = tuple(arguments.recordings)
-    if not (inputs or (arguments.add and (arguments.validation_recordings or arguments.test_recordings))):
-        inputs = _default_inputs()
-    return _check(inputs, arguments) if arguments.check else _convert(inputs, arguments)
+    return _check(inputs or _default_inputs(), arguments) if arguments.check else _convert(inputs, arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
@@ -65,10 +71,16 @@ def _default_inputs() -> tuple[str, ...]:
 
 
 def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
-    values = given_for(SampleSettings, arguments)
-    samples = build(SampleSettings, **values)
     kind = wings.conversion_settings()
-    settings = chosen(kind, arguments, inputs=inputs, samples=samples, given=frozenset(values))
+    in_file = read_settings_file(arguments.settings, kind, SampleSettings) if arguments.settings else {}
+    of_samples = {each.name for each in fields(SampleSettings)}
+    values = {name: value for name, value in in_file.items() if name in of_samples}
+    values |= given_for(SampleSettings, arguments)
+    of_store = {name: value for name, value in in_file.items() if name not in of_samples} | given_for(kind, arguments)
+    if not (inputs or (of_store.get("add") and {"validation_recordings", "test_recordings"} & set(of_store))):
+        inputs = _default_inputs()
+    samples = build(SampleSettings, **values)
+    settings = build(kind, **of_store | {"inputs": inputs, "samples": samples, "given": frozenset(values)})
     result = wings.convert(settings, notify)
     for notice in result.notices:
         notify(f"note: {notice}")

@@ -82,6 +82,18 @@ def test_blocks_are_held_back_beside_a_test_recording(recordings, tmp_path):
     assert recordings_of(tmp_path / "data.h5")[TEST] == {"d"}
 
 
+def test_a_settings_file_names_the_recordings_and_options_override_it(recordings, tmp_path):
+    settings = tmp_path / "settings.toml"
+    held_back = f'validation-recording = ["{recordings / "c"}"]'
+    settings.write_text(f'{held_back}\ncameras = "center"\nsize = "64"\nflip = false\n')
+    store = tmp_path / "data.h5"
+    made = preprocess(recordings / "a", "--settings", settings, "--flip", "-o", store)
+    assert sum(made["samples"].values()) == 2 * made["rows"] == 2 * made["frames"]
+    assert recordings_of(store) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
+    settings.write_text("validation-recordin = 3")
+    assert "did you mean 'validation-recording'" in preprocess(recordings / "a", "--settings", settings, code=1)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -1,0 +1,53 @@
+"""Read a TOML file of settings under the names of the options.
+
+In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the fields.
+"""
+
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from bcclone.system.errors import UserError, did_you_mean
+from bcclone.system.json_values import from_json
+from bcclone.system.settings import Setting, settings_of, type_of
+
+
+def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
+    """Return the values in a TOML file, by field name; raises UserError for a file or a value that is wrong.
+
+    kinds: the settings dataclasses whose fields the file may set; without: names of fields that it may not.
+    """
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
+    except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
+        raise UserError(f"{path}: not a settings file: {error}; expected lines such as seed = 1") from None
+    declared_by = (each for kind in kinds for each in settings_of(kind))
+    settings = {each.name: (type_of(each), declared) for each, declared in declared_by if each.name not in without}
+    of_keys = {name.replace("_", "-"): name for name in settings}
+    of_keys |= {declared.option: name for name, (_, declared) in settings.items() if declared.option}
+    values: dict[str, Any] = {}
+    for key, value in stored.items():
+        option = key.replace("_", "-")
+        if option not in of_keys:
+            hint = did_you_mean(option, list(of_keys), quote="'") or f"the settings are {', '.join(of_keys)}"
+            raise UserError(f"{path}: no setting is called {key!r}; {hint}")
+        name = of_keys[option]
+        if name in values:
+            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores; remove one")
+        try:
+            values[name] = _value(*settings[name], value)
+        except (ValueError, OverflowError) as error:
+            raise UserError(f"{path}: {key}: {error}") from None
+    return values
+
+
+def _value(kind: Any, declared: Setting, value: Any) -> Any:
+    """Return the value with the type of its setting; a text is read as on the command line."""
+    if isinstance(value, str) and declared.parse:
+        return declared.parse(value)
+    if isinstance(value, str) and declared.repeatable:
+        return (value,)
+    return from_json(kind, value)
