@@ -186,7 +186,7 @@ def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
     from bcclone.model.network import build_network
 
     changes = NETWORKS[network].changes
-    layers = [layer for layer in build_network(height, width).layers if changes.get(layer.name, {}) is not None]
+    layers = [layer for layer in build_network((height, width, 3)).layers if changes.get(layer.name, {}) is not None]
     changed = [type(layer).from_config(layer.get_config() | (changes.get(layer.name) or {})) for layer in layers]
     return keras.Sequential([keras.Input((height, width, 3), dtype="uint8", name="frame"), *changed], name="bcclone")
 

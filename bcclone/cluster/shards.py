@@ -54,7 +54,7 @@ def open_store(path: Location | str) -> Store:
             raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
         return Store(path)
     content = read_shards(path, Manifest.read(path))
-    frame_shape = content.preprocessing.height, content.preprocessing.width, 3
+    frame_shape = content.preprocessing.shape
     return Store(path, (content, (FarFrames if is_url(path) else ShardFrames)(content.frames, frame_shape)))
 
 

@@ -33,15 +33,16 @@ _COLORS = {
     "RGB": (),
     "YUV": (cv2.COLOR_RGB2YUV,),
     "BGR-YUV": (cv2.COLOR_BGR2YUV,),
-    "GRAY": (cv2.COLOR_RGB2GRAY, cv2.COLOR_GRAY2RGB),  # three equal channels, because all images have three
+    "GRAY": (cv2.COLOR_RGB2GRAY,),
 }
-_BACK = {"RGB": (), "YUV": (cv2.COLOR_YUV2RGB,), "BGR-YUV": (cv2.COLOR_YUV2BGR,), "GRAY": ()}
+_BACK = {"RGB": (), "YUV": (cv2.COLOR_YUV2RGB,), "BGR-YUV": (cv2.COLOR_YUV2BGR,), "GRAY": (cv2.COLOR_GRAY2RGB,)}
 
-# the same as matrices, (3, 4), which map (red, green, blue, 1), each 0 to 255; and back
+# the same as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4) back, where a grey
+# image is three equal channels
 _YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
 _RGB_MATRIX = np.array([[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32)
 _SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
-_GRAY_MATRIX = np.array([[0.299, 0.587, 0.114, 0]] * 3, np.float32)
+_GRAY_MATRIX = np.array([[0.299, 0.587, 0.114, 0]], np.float32)
 _COLOR_MATRICES = {
     "RGB": (_SAME_MATRIX, _SAME_MATRIX),
     "YUV": (_YUV_MATRIX, _RGB_MATRIX),
@@ -70,7 +71,7 @@ class PreprocessingMismatch(ValueError):
 class Preprocessing:
     """How a camera frame becomes the network's input: crop rows, resize with linear interpolation, convert colours.
 
-    color: "RGB", "YUV", "BGR-YUV" (red and blue swapped before YUV), or "GRAY" (three equal channels); frame_width,
+    color: "RGB", "YUV", "BGR-YUV" (red and blue swapped before YUV), or "GRAY" (one channel); frame_width,
     frame_height: size of the camera frame; crop_top, crop_bottom: the rows of it that are kept, from crop_top up to but
     not including crop_bottom (None: to the last).
     """
@@ -93,7 +94,7 @@ class Preprocessing:
             raise ValueError(f"rows {self.crop_top} to {bottom}, expected some of {self.frame_height} rows")
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
-        """Return the network's input, uint8 (height, width, 3), for an RGB frame; written into `into` if that is given.
+        """Return the network's input, uint8 of `shape`, for an RGB frame; written into `into` if that is given.
 
         Raises BadImage if the size of the frame is not frame_width and frame_height.
         """
@@ -101,7 +102,8 @@ class Preprocessing:
             height, width = frame.shape[:2]
             raise BadImage.wrong_size(width, height, self.frame_width, self.frame_height)
         kept = frame[self.crop_top : self.crop_bottom]
-        prepared = cv2.resize(kept, (self.width, self.height), into, interpolation=cv2.INTER_LINEAR)
+        resized = None if self.channels == 1 else into  # which has as many channels as the frame
+        prepared = cv2.resize(kept, (self.width, self.height), resized, interpolation=cv2.INTER_LINEAR)
         return self.convert_colors(np.asarray(prepared, dtype=np.uint8), into)
 
     def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
@@ -109,17 +111,30 @@ class Preprocessing:
         return _converted(resized, _COLORS[self.color], into)
 
     def to_rgb(self, prepared: Image, into: Image | None = None) -> Image:
-        """Return a prepared image, (height, width, 3), in RGB, to within rounding; `into` may be the image itself."""
+        """Return a prepared image in RGB, (height, width, 3), to within rounding; `into` may be the image itself."""
         return _converted(prepared, _BACK[self.color], into)
 
     @property
+    def channels(self) -> int:
+        """Return the number of channels of the prepared image."""
+        return 1 if self.color == "GRAY" else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return height, width and channels of the prepared image."""
+        return self.height, self.width, self.channels
+
+    @property
     def color_matrix(self) -> Float32Array:
-        """Return convert_colors() as a matrix, (3, 4): from (red, green, blue, 1) to the prepared image's colours."""
+        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1)."""
         return _COLOR_MATRICES[self.color][0]
 
     @property
     def rgb_matrix(self) -> Float32Array:
-        """Return to_rgb() as a matrix, (3, 4): from (the prepared image's three colours, 1) to red, green and blue."""
+        """Return to_rgb() as a matrix, (3, 4): from (the image's three colours, 1) to red, green and blue.
+
+        A grey image is taken as three equal channels.
+        """
         return _COLOR_MATRICES[self.color][1]
 
     @property
@@ -195,10 +210,15 @@ def choose_preprocessing(
 
 
 def _converted(image: Image, steps: tuple[int, ...], into: Image | None) -> Image:
-    """Return an image, (height, width, 3), after these conversions; the last one writes into `into`."""
+    """Return an image, (height, width, channels), after these conversions; the last one writes into `into`."""
     for step in steps[:-1]:
         image = np.asarray(cv2.cvtColor(image, step), np.uint8)
-    return np.asarray(cv2.cvtColor(image, steps[-1], into), dtype=np.uint8) if steps else image
+    if not steps:
+        return image
+    if into is not None and into.shape[2] == 1:
+        into = into[..., 0]
+    converted = np.asarray(cv2.cvtColor(image, steps[-1], into), dtype=np.uint8)
+    return converted if converted.ndim == 3 else converted[..., np.newaxis]
 
 
 def seen_rows(height: int) -> slice:
@@ -235,8 +255,8 @@ def encode_jpeg(frame: Image) -> bytes:
 class Decoded:
     """The result for some consecutive files.
 
-    frames: those of the readable files, uint8 (frames, height, width, 3); checksums: zlib.crc32 of each frame; errors:
-    index among the files -> reason.
+    frames: those of the readable files, uint8 (frames, height, width, channels); checksums: zlib.crc32 of each frame;
+    errors: index among the files -> reason.
     """
 
     frames: Image
@@ -254,9 +274,8 @@ def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: in
     ahead = 2 * threads
     cv2.setNumThreads(1)  # the cores decode different images
     scratch = threading.local()  # each thread decodes into its own camera frame
-    size = (preprocessing.height, preprocessing.width, 3)
     # buffers are reused, because the system would clear every new page
-    buffers = itertools.cycle(np.empty((ahead + 1, _FILES_PER_TASK, *size), np.uint8))
+    buffers = itertools.cycle(np.empty((ahead + 1, _FILES_PER_TASK, *preprocessing.shape), np.uint8))
 
     def decode(task: tuple[Sequence[str], Image]) -> Decoded:
         if not hasattr(scratch, "frame"):

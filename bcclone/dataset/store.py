@@ -22,8 +22,8 @@ from bcclone.system.location import Location, parse_location
 class Store:
     """A store opened for reading: a file, or what bcclone.cluster has read from several files.
 
-    frames: uint8 (frames, height, width, 3), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded rows;
-    extras: text of the other columns of each row, or nothing; recordings: where the rows come from.
+    frames: uint8 (frames, height, width, channels), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded
+    rows; extras: text of the other columns of each row, or nothing; recordings: where the rows come from.
     Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
     """
 
@@ -69,7 +69,7 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
     if not path.exists():
         raise missing_store(path)
     content = read_store_file(path)
-    return content, Frames(content.frames, (content.preprocessing.height, content.preprocessing.width, 3))
+    return content, Frames(content.frames, content.preprocessing.shape)
 
 
 def missing_store(path: Location) -> UserError:

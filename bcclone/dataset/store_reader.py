@@ -133,7 +133,7 @@ def _frames_offset(dataset: h5py.Dataset, size: int, preprocessing: Preprocessin
 
     size: of the file, in bytes.
     """
-    expected = (preprocessing.height, preprocessing.width, 3)
+    expected = preprocessing.shape
     if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
         raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
     if len(dataset) == 0:

@@ -177,7 +177,7 @@ class StoreWriter:
 
 def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
     """Make an HDF5 file with space for the frames and return the position of the first in the file."""
-    shape = (capacity, preprocessing.height, preprocessing.width, 3)
+    shape = (capacity, *preprocessing.shape)
     with h5py.File(path, "w", alignment_threshold=_ALIGNMENT, alignment_interval=_ALIGNMENT) as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)

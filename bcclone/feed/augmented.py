@@ -79,7 +79,7 @@ def make_augmenter(
     # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
     threads = settings.feed_workers or max((os.cpu_count() or 1) // 2, 1)
     preprocessing = selection.data.preprocessing
-    shape = *selection.arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
+    shape = *selection.arrays.frame.shape[1:], *preprocessing.shape
     buffers = Buffers(epoch_order.batch_samples, shape, kept=_AHEAD * threads + 2)
     rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
     augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)

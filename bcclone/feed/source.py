@@ -63,7 +63,7 @@ class Source(Protocol):
     """Samples with their frames. A source can be sent to another process, which opens its own files."""
 
     arrays: SampleArrays
-    shape: tuple[int, ...]  # of a sample: (height, width, 3), or (seq_length, height, width, 3)
+    shape: tuple[int, ...]  # of a sample: (height, width, channels), or (seq_length, height, width, channels)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -109,7 +109,7 @@ class FileSource:
 
     def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
         self.arrays, self.files, self.preprocessing = arrays, files, preprocessing
-        self.shape = *arrays.frame.shape[1:], preprocessing.height, preprocessing.width, 3
+        self.shape = *arrays.frame.shape[1:], *preprocessing.shape
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "bcclone-decode")
 

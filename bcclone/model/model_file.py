@@ -243,7 +243,7 @@ def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocess
 
 
 def _output_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    return preprocessing.height, preprocessing.width, 3
+    return preprocessing.shape
 
 
 def _extents(shape: tuple[int, ...]) -> str:

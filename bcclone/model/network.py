@@ -16,6 +16,8 @@ from bcclone.model.architectures import ARCHITECTURES, CNN, CNN_64, Architecture
 from bcclone.model.published_networks import build_published
 from bcclone.system.errors import UserError
 
+Shape = tuple[int, int, int]  # height, width and channels of an image
+
 _DROPOUT = 0.5
 _MOMENTUM = 0.98  # of the means that drive: over about 50 batches, so that a training of a minute has them, too
 
@@ -30,25 +32,25 @@ def normalize(images: Any) -> Any:
 
 
 def build_network(
-    height: int = 128, width: int = 128, seq_length: int = 1, network: str | Architecture = "cnn", outputs: int = 1
+    shape: Shape = (128, 128, 3), seq_length: int = 1, network: str | Architecture = "cnn", outputs: int = 1
 ) -> keras.Model:
-    """Return the untrained network: uint8 (batch, height, width, 3) RGB -> float32 (batch, outputs), steering first.
+    """Return the untrained network: uint8 (batch, *shape) -> float32 (batch, outputs), steering first.
 
-    With a seq_length above 1 it takes windows, (batch, seq_length, height, width, 3), oldest frame first. network: a
-    name of ARCHITECTURES, or an architecture of your own. Raises UserError for images that are too small, or not of the
-    published size, and for a recurrent network without windows.
+    With a seq_length above 1 it takes windows, (batch, seq_length, *shape), oldest frame first. shape: height, width
+    and channels (3, or 1 for grey images); network: a name of ARCHITECTURES, or an architecture of your own. Raises
+    UserError for images that are too small, or not of the published size, and for a recurrent network without windows.
     """
     architecture = ARCHITECTURES[network] if isinstance(network, str) else network
     if architecture.preset:
         if outputs > 1:
             raise UserError(f"--network {architecture.name} predicts the steering alone; leave out --predict")
-        return build_published(architecture, height, width, seq_length)
+        return build_published(architecture, *shape[:2], seq_length)
     if architecture.recurrent:
-        return _recurrent_network(height, width, seq_length, architecture, outputs)
+        return _recurrent_network(shape, seq_length, architecture, outputs)
     return keras.Sequential(
         [
-            *_stacked_input(height, width, seq_length),
-            *_features(height, width, 3 * seq_length, architecture),
+            *_stacked_input(shape, seq_length),
+            *_features((*shape[:2], shape[2] * seq_length), architecture),
             layers.Dropout(_DROPOUT, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
@@ -58,18 +60,16 @@ def build_network(
     )
 
 
-def _recurrent_network(
-    height: int, width: int, seq_length: int, architecture: Architecture, outputs: int
-) -> keras.Model:
+def _recurrent_network(shape: Shape, seq_length: int, architecture: Architecture, outputs: int) -> keras.Model:
     """Return a network that processes the frames of a window one by one, with a GRU or LSTM in place of dense2."""
     if seq_length < 2:
         raise UserError(f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more")
-    frame = keras.Input((height, width, 3), dtype="uint8", name="frame")
-    each_frame = keras.Sequential([frame, *_features(height, width, 3, architecture)], name="cnn")
+    frame = keras.Input(shape, dtype="uint8", name="frame")
+    each_frame = keras.Sequential([frame, *_features(shape, architecture)], name="cnn")
     recurrent = {"GRU": layers.GRU, "LSTM": layers.LSTM}[architecture.recurrent]
     return keras.Sequential(
         [
-            keras.Input((seq_length, height, width, 3), dtype="uint8", name="window"),
+            keras.Input((seq_length, *shape), dtype="uint8", name="window"),
             layers.TimeDistributed(each_frame, name="each_frame"),
             layers.Dropout(_DROPOUT, name="dropout2"),
             recurrent(50, name=architecture.recurrent.lower()),
@@ -80,22 +80,24 @@ def _recurrent_network(
     )
 
 
-def _stacked_input(height: int, width: int, seq_length: int) -> list[Any]:
+def _stacked_input(shape: Shape, seq_length: int) -> list[Any]:
     """Return the input of a frame, or of a window and the layers that make its frames channels of one image."""
     if seq_length == 1:
-        return [keras.Input((height, width, 3), dtype="uint8", name="frame")]
+        return [keras.Input(shape, dtype="uint8", name="frame")]
+    height, width, channels = shape
     return [
-        keras.Input((seq_length, height, width, 3), dtype="uint8", name="window"),
+        keras.Input((seq_length, *shape), dtype="uint8", name="window"),
         layers.Permute((2, 3, 1, 4), name="frames_last"),
-        layers.Reshape((height, width, 3 * seq_length), name="stack"),
+        layers.Reshape((height, width, channels * seq_length), name="stack"),
     ]
 
 
-def _features(height: int, width: int, channels: int, architecture: Architecture) -> list[keras.Layer]:
+def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
     """Return the layers from an image, (height, width, channels), to 100 features.
 
     The order in which layers are made decides the weights of a seed.
     """
+    height, width, channels = shape
     seen = seen_rows(height)
     convolutions = convolutions_for(height, width, architecture)
     return [

@@ -37,7 +37,7 @@ class Saliency:
         if model is None:
             raise _refusal("it is in an ONNX file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
-        shape = (preprocessing.height, preprocessing.width, 3)
+        shape = preprocessing.shape
         frames = _stacked_frames(model)
         stages = _stages(_chain_of_a_frame(model, shape, frames))
         dtype = model.inputs[0].dtype

@@ -156,7 +156,7 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
         architecture = ARCHITECTURES[settings.network]
         if architecture.preset:
             check_images(architecture, height, width, settings.seq_length)
-        return build_network(height, width, settings.seq_length, settings.network, outputs)
+        return build_network(preprocessing.shape, settings.seq_length, settings.network, outputs)
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")

@@ -207,7 +207,7 @@ def _keras_step(data: Store) -> tuple[Step, Wait]:
 
     from bcclone.model.network import build_network
 
-    model = build_network(data.preprocessing.height, data.preprocessing.width)
+    model = build_network(data.preprocessing.shape)
     model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
     return lambda batch: model.train_on_batch(batch.images, batch.labels), lambda: None
 

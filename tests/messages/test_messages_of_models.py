@@ -45,7 +45,7 @@ def of_other_images():
     from bcclone.model.model_file import model_content
     from bcclone.model.network import build_network
 
-    Path("model.h5").write_bytes(model_content(build_network(128, 64), Preprocessing(), {}))
+    Path("model.h5").write_bytes(model_content(build_network((128, 64, 3)), Preprocessing(), {}))
     return load("model.h5")
 
 
@@ -70,7 +70,7 @@ def saved(*layers):
 def too_small():
     from bcclone.model.network import build_network
 
-    return build_network(32, 40)
+    return build_network((32, 40, 3))
 
 
 def recurrent_without_windows(untrained_model):

@@ -97,14 +97,14 @@ def test_variants_differ_from_the_default_network_in_their_convolutions_only(
 
 @pytest.mark.parametrize("network", ["cnn", "cnn-64"])
 def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
-    small = build_network(64, 64, network=network)
+    small = build_network((64, 64, 3), network=network)
     assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
     assert small.output_shape == (None, 1)
 
 
 def test_batch_normalization_comes_between_each_convolution_and_its_activation(build_network):
     normalized = Architecture("normalized", "", batch_norm=True)
-    plain, network = build_network(64, 64), build_network(64, 64, network=normalized)
+    plain, network = build_network((64, 64, 3)), build_network((64, 64, 3), network=normalized)
     assert maps_of(network) == maps_of(plain)
     names = [layer.name for layer in network.layers]
     assert names[2:8] == ["conv1", "norm1", "elu1", "conv2", "norm2", "elu2"]
@@ -114,7 +114,7 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation(b
 def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
     from bcclone.model.layer_kinds import frame_layers
 
-    network = build_network(64, 64, seq_length=3, network="gru")
+    network = build_network((64, 64, 3), seq_length=3, network="gru")
     assert [layer.name for layer in frame_layers(network) if layer.name.startswith("conv")] == [
         "conv1", "conv2", "conv3", "conv4",
     ]  # fmt: skip
@@ -122,8 +122,8 @@ def test_recurrent_networks_use_the_convolutions_for_small_images(build_network)
 
 def test_images_that_are_too_small_are_refused(build_network):
     with pytest.raises(UserError, match="too small for the convolutions of cnn-64: these need 29 columns"):
-        build_network(48, 48)
-    assert build_network(160, 320).output_shape == (None, 1)
+        build_network((48, 48, 3))
+    assert build_network((160, 320, 3)).output_shape == (None, 1)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -131,7 +131,7 @@ def test_each_network_steers_and_can_predict_another_number(build_network, name)
     architecture = ARCHITECTURES[name]
     takes, frames = PRESETS[architecture.preset or "carnd-128-rgb"], 3 if architecture.recurrent else 1
     for outputs in (1,) if architecture.preset else (1, 2):
-        network = build_network(takes.height, takes.width, frames, name, outputs)
+        network = build_network(takes.shape, frames, name, outputs)
         image = np.zeros((1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8)
         assert network(image).shape == (1, outputs)
 
@@ -187,7 +187,7 @@ def test_a_window_is_stacked_frame_after_frame(build_network):
 def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window(build_network):
     from bcclone.model.network import layer_table
 
-    model = build_network(64, 64, network="gru", seq_length=3)
+    model = build_network((64, 64, 3), network="gru", seq_length=3)
     names = [line.split()[0] for line in layer_table(model).splitlines()]
     assert names[names.index("each_frame") :][:4] == ["each_frame", "crop", "normalize", "conv1"]
     assert names[-1] == "total"

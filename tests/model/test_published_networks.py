@@ -39,7 +39,7 @@ def build(name):
     from bcclone.model.network import build_network
 
     takes = PRESETS[ARCHITECTURES[name].preset]
-    return build_network(takes.height, takes.width, network=name)
+    return build_network(takes.shape, network=name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,9 +109,9 @@ def test_images_of_another_size_and_windows_are_refused(keras, name):
     with pytest.raises(
         UserError, match=f"have 64x64; make the store with: .*--preprocess {ARCHITECTURES[name].preset}"
     ):
-        build_network(64, 64, network=name)
+        build_network((64, 64, 3), network=name)
     with pytest.raises(UserError, match="takes single frames; leave out --seq-length"):
-        build_network(takes.height, takes.width, 3, name)
+        build_network(takes.shape, 3, name)
 
 
 def test_augmentation_changes_all_rows_that_they_see():

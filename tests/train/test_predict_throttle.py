@@ -132,4 +132,4 @@ def test_a_published_network_predicts_the_steering_alone():
     from bcclone.model.network import build_network
 
     with pytest.raises(UserError, match="dave-2 predicts the steering alone; leave out --predict"):
-        build_network(66, 200, network="dave-2", outputs=2)
+        build_network((66, 200, 3), network="dave-2", outputs=2)

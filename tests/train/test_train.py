@@ -545,6 +545,6 @@ def test_the_window_length_of_a_store_is_the_default(simulated_recording, tmp_pa
     assert "windows of 20 frames" in done.stderr
     assert "too small for conv3; using the convolutions of cnn-64" in done.stderr
     file = load_model_file(tmp_path / "model.h5")
-    assert file.model.input_shape == (None, 20, 80, 120, 3)
+    assert file.model.input_shape == (None, 20, 80, 120, 1)
     assert file.training.settings["seq_length"] == 20
     assert "note: windows" not in train(store, tmp_path, *quick, "--seq-length", 1, "--force").stderr

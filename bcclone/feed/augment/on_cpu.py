@@ -30,7 +30,7 @@ class CpuAugmenter:
         self._extent = Extent.of(preprocessing, rows)
         self._cameras = Cameras(preprocessing, self._extent.top)
         self._thread = threading.local()
-        nothing = np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
+        nothing = np.empty((0, *preprocessing.shape), np.uint8)
         no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32))
         # compile now, which takes seconds the first time, and not while the network waits for its first batch
         self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, draw(0, (0,)), nothing)
@@ -40,7 +40,7 @@ class CpuAugmenter:
     ) -> Float32Array:
         """Write augmented images into `into` and return the steering that they call for, float32 (samples, 1).
 
-        images, into: uint8 (samples, height, width, 3) or windows of them, whose frames change alike; steering:
+        images, into: uint8 (samples, height, width, channels) or windows of them, whose frames change alike; steering:
         float32 (samples, 1), -1 to 1.
         """
         settings, extent, numbers = self._settings, self._extent, numbers_of(draws)
@@ -52,17 +52,28 @@ class CpuAugmenter:
         frames, views = images.reshape(shape), into.reshape(shape)
         for unchanged in (slice(0, extent.top), slice(below, None)):
             views[:, :, unchanged] = frames[:, :, unchanged]
-        draw_views(frames, views, extent.top, self._parameters(numbers, move, inputs), self._thread.scratch)
+        rgb = views
+        if self._preprocessing.channels == 1:
+            frames = frames.repeat(3, axis=-1)
+            rgb = np.empty_like(frames)
+        draw_views(frames, rgb, extent.top, self._parameters(numbers, move, inputs), self._thread.scratch)
         for kind in LENS:
             if fraction := getattr(settings, kind.setting):
-                kind.on_cpu(views, extent, kind.parameters(numbers, fraction, extent, np))
+                kind.on_cpu(rgb, extent, kind.parameters(numbers, fraction, extent, np))
         if self._preprocessing.color != "RGB":
-            for view in views[:, :, extent.top : below].reshape(-1, extent.rows, *images.shape[-2:]):
-                self._preprocessing.convert_colors(view, view)
+            self._convert(rgb[:, :, extent.top : below], views[:, :, extent.top : below])
         if not settings.moves_camera:
             return steering
         change = steering_change(move, inputs.lookahead_m)
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
+
+    def _convert(self, rgb: Image, into: Image) -> None:
+        """Write RGB images, (samples, frames, rows, width, 3), in the colours of the prepared images."""
+        rows, width = rgb.shape[2:4]
+        for image, target in zip(
+            rgb.reshape(-1, rows, width, 3), into.reshape(-1, rows, width, into.shape[-1]), strict=True
+        ):
+            self._preprocessing.convert_colors(image, target)
 
     def _parameters(self, numbers: Numbers, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
         """Return the parameters of the views; kinds that are turned off have values that change nothing."""

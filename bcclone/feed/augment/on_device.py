@@ -55,8 +55,8 @@ class DeviceAugmenter:
     def __call__(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
         """Return augmented images, of the shape of `images`, and the steering that goes with them.
 
-        images: uint8 (samples, height, width, 3), or windows of them, whose frames change alike; steering: float32
-        (samples, 1), -1 to 1; arguments: the fields of AugmentationInputs, then those of Draws.
+        images: uint8 (samples, height, width, channels), or windows of them, whose frames change alike; steering:
+        float32 (samples, 1), -1 to 1; arguments: the fields of AugmentationInputs, then those of Draws.
         """
         augmented: tuple[Any, Any] = self._compiled(images, steering, *arguments)
         return augmented
@@ -72,7 +72,8 @@ class DeviceAugmenter:
         )
         warp = self._cameras.warps(repeated, tf.repeat(inputs.flipped, frames), ops)
         every = Draws(tf.repeat(draws.normal, frames, 0), tf.repeat(draws.uniform, frames, 0))
-        changed = self._changed(warped(flat, warp, extent, ops), every)
+        colored = tf.repeat(flat, 3, axis=-1) if self._preprocessing.channels == 1 else flat
+        changed = self._changed(warped(colored, warp, extent, ops), every)
         result = tf.concat([flat[:, : extent.top], changed, flat[:, extent.top + extent.rows :]], axis=1)
         if settings.moves_camera:
             change = steering_change(move, inputs.lookahead_m, ops)
@@ -80,7 +81,7 @@ class DeviceAugmenter:
         return tf.reshape(result, tf.shape(images)), steering
 
     def _changed(self, images: Any, draws: Draws) -> Any:
-        """Return views, float32 (images, rows, width, 3), with all changes of appearance, as uint8."""
+        """Return views, float32 (images, rows, width, 3), in the prepared images' colours and changed, as uint8."""
         settings, extent, prepared = self._settings, self._extent, self._preprocessing
         numbers = numbers_of(draws)
         if settings.appearance or prepared.color != "RGB":

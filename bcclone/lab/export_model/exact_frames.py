@@ -38,7 +38,7 @@ class _Tap:
 
 
 def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
-    """Return the network's inputs, float32 (frames, height, width, 3), whole numbers from 0 to 255.
+    """Return the network's inputs, float32 (frames, height, width, channels), whole numbers from 0 to 255.
 
     frames: RGB, uint8 (frames, frame_height, frame_width, 3).
     """
@@ -71,7 +71,7 @@ def _convert_colors(images: Any, color: str) -> Any:
         return images
     planes = [images[..., number : number + 1] for number in range(3)]
     if color == "GRAY":
-        return tf.concat([_luma(planes, _GRAY_LUMA, _GRAY_DIVISOR)] * 3, -1)
+        return _luma(planes, _GRAY_LUMA, _GRAY_DIVISOR)
     red, _, blue = planes = planes[::-1] if color == "BGR-YUV" else planes
     luma = _luma(planes, _YUV_LUMA, _YUV_DIVISOR)
     u, v = (

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import seen_rows
+from bcclone.dataset.images import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer
@@ -32,12 +32,11 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     settings, model = inputs.settings, inputs.model
     if settings.member_models:
         return _arrays([_read_member(path, model) for path in settings.member_models])
-    height, width = model.preprocessing.height, model.preprocessing.width
     members = []
     for number in range(settings.members):
         seed = settings.seed * settings.members + number
         keras.utils.set_random_seed(seed + 1)
-        members.append(member_network(height, width))
+        members.append(member_network(model.preprocessing))
         loss = _train_steering(members[-1], inputs.store, settings.epochs, seed)
         notify(f"member {number + 1} of {settings.members}: validation loss {loss:.5f}")
     return _arrays([model_content(member, model.preprocessing, {}) for member in members])
@@ -54,11 +53,11 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     return compiled_scorer(model, deviation)
 
 
-def member_network(height: int, width: int) -> keras.Model:
-    """Return an untrained member: uint8 (batch, height, width, 3) -> steering float32 (batch, 1)."""
+def member_network(preprocessing: Preprocessing) -> keras.Model:
+    """Return an untrained member: uint8 (batch, height, width, channels) -> steering float32 (batch, 1)."""
     return keras.Sequential(
         [
-            *_reduced_frame(height, width),
+            *_reduced_frame(preprocessing),
             layers.Conv2D(16, 5, strides=2, activation="elu", name="conv1"),
             layers.Conv2D(24, 5, strides=2, activation="elu", name="conv2"),
             layers.Conv2D(32, 3, activation="elu", name="conv3"),
@@ -70,14 +69,15 @@ def member_network(height: int, width: int) -> keras.Model:
     )
 
 
-def _reduced_frame(height: int, width: int) -> list[Any]:
-    """Return the layers from a prepared image, uint8 (batch, height, width, 3), to a small one, -1 to 1.
+def _reduced_frame(preprocessing: Preprocessing) -> list[Any]:
+    """Return the layers from a prepared image, uint8 (batch, height, width, channels), to a small one, -1 to 1.
 
     Sky and bonnet are cropped as the model's own network does, and blocks of pixels are averaged.
     """
+    height, width, _ = preprocessing.shape
     seen, block = seen_rows(height), _block_size(height, width)
     return [
-        keras.Input((height, width, 3), dtype="uint8", name="frame"),
+        keras.Input(preprocessing.shape, dtype="uint8", name="frame"),
         layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
         layers.Rescaling(1 / 127.5, offset=-1, name="scale"),
         *([layers.AveragePooling2D(block, name="reduce")] if block > 1 else []),

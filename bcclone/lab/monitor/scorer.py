@@ -46,7 +46,7 @@ class Kind(Protocol):
 
 def compiled_scorer(model: ModelFile, compute: Callable[[Any], Any]) -> Scorer:
     """Return a scorer that is compiled as one call. compute: prepared images of a model to scores, (batch,)."""
-    shape = (None, model.preprocessing.height, model.preprocessing.width, 3)
+    shape = (None, *model.preprocessing.shape)
     compute_now = tf.function(compute, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     return lambda images: np.asarray(compute_now(tf.constant(images)).numpy(), np.float32)
 

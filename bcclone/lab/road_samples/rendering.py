@@ -129,7 +129,7 @@ def render_road(task: RoadTask) -> RoadFrames:
     cv2.setNumThreads(1)
     random = np.random.default_rng(task.seed)
     track, always = load_track(task.road, task.reverse), _draw_sun(random)
-    images = np.empty((task.frames, task.preprocessing.height, task.preprocessing.width, 3), np.uint8)
+    images = np.empty((task.frames, *task.preprocessing.shape), np.uint8)
     steering = np.empty(task.frames, np.float32)
     path = np.empty((task.frames, len(PATH_COLUMNS)), np.float32)
     for number in range(task.frames):
