@@ -173,9 +173,9 @@ def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Pr
     """
     images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
     preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
-    if settings.validation_recordings and not old:
-        samples = replace(samples, validation=0.0)
     chosen = preprocessing, _with_given(samples, settings)
+    if settings.validation_recordings and not old:  # they are the validation set, whole
+        chosen = preprocessing, replace(chosen[1], validation=0.0)
     if old and chosen != (images, samples):
         raise UserError(
             f"{settings.output} was made with other options; leave them out to add with its own, or make a new store:"

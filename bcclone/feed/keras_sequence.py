@@ -20,15 +20,17 @@ import keras
 
 from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import FeedSettings, Ordering
+from bcclone.feed.feed_settings import STEERING, FeedSettings, Ordering
 from bcclone.feed.fetcher import Fetcher, Reader
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
-from bcclone.feed.selection import Selection, describe_windows, select
+from bcclone.feed.selection import Selection, TargetFunction, describe_windows, select
 from bcclone.feed.source import Batch
 from bcclone.system.child_process import become_worker
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
+
+NEXT_FRAME = "next frame"  # of SampleDataset, beside what --predict names
 
 _WORKERS = 6
 _QUEUE_SIZE = 32
@@ -51,43 +53,57 @@ def sequence(selection: Selection, epoch_order: EpochOrder, settings: FeedSettin
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
-    """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, 3), steering float32 (batch, 1).
+    """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, channels) and their targets.
 
     Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The samples are
     not augmented. The dataset can be pickled; a copy opens the store when it first reads.
 
-    order_of: epoch -> positions; options: those of `keras.utils.PyDataset`.
+    order_of: epoch -> positions; gives_next: the last frame of each window is its target; options: those of
+    `keras.utils.PyDataset`.
     """
 
-    def __init__(self, reader: Reader, order_of: Callable[[int], Order], batch_size: int, **options: int) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        order_of: Callable[[int], Order],
+        batch_size: int,
+        gives_next: bool = False,
+        **options: int,
+    ) -> None:
         super().__init__(**options)
+        self._gives_next = gives_next
         self._reader: Reader | bytes = reader
         self._order_of, self.batch_size = order_of, batch_size
         self._epoch, self._order = 1, order_of(1)
 
     @classmethod
-    def from_store(
+    def from_store(  # noqa: PLR0913 each is a choice of the user, most with a default
         cls,
         store: Store | Path | str,
         batch_size: int = 32,
         seed: int = 0,
         part: str = TRAINING,
         seq_length: int = 1,
+        targets: str | TargetFunction = STEERING,
         **options: int,
     ) -> Self:
         """Return the training samples of a store, shuffled, or its validation or test samples, in order.
 
         store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened; part: "training",
         "validation" or "test"; seed: of the shuffle; seq_length: frames of a window, whose images are (batch,
-        seq_length, height, width, 3); options: `workers`, `use_multiprocessing` and `max_queue_size` of
-        `keras.utils.PyDataset`.
-        Raises UserError when there is no such store, or none of these samples in it.
+        seq_length, height, width, channels); targets: "steering", float32 (batch, 1); "next frame", the frame after
+        each image or window, uint8 (batch, height, width, channels), in samples that have one; or a function from the
+        samples and their rows to numbers, (samples,) or (samples, labels), which become float32; options:
+        `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`. Raises UserError when there
+        is no such store, or none of these samples in it.
         """
         if batch_size < 1:
             raise ValueError(f"batch size {batch_size}, expected 1 or more")
         with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
-            selection = select(store, part, seq_length)
-            if seq_length > 1 and part == TRAINING:
+            gives_next = targets == NEXT_FRAME
+            length = seq_length + gives_next
+            selection = select(store, part, length, STEERING if gives_next else targets)
+            if length > 1 and part == TRAINING:
                 describe_windows(selection, selection)
             if not len(selection):
                 raise UserError(
@@ -98,7 +114,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)
             kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
             reader = Reader(selection.mapped_source(), batch_size, kept)
-            return cls(reader, epoch_order.positions, batch_size, **options)
+            return cls(reader, epoch_order.positions, batch_size, gives_next, **options)
 
     @property
     def reader(self) -> Reader:
@@ -127,6 +143,9 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         batch = self.reader.read(self.positions(number))
+        if self._gives_next:
+            before = batch.images[:, :-1] if batch.images.shape[1] > 2 else batch.images[:, 0]
+            return before, batch.images[:, -1]
         return batch.images, batch.labels
 
     def on_epoch_end(self) -> None:

@@ -26,6 +26,8 @@ from bcclone.system.errors import UserError
 
 _LEAST_RANGE = 0.01  # of the labels of an output, in its unit
 TrainingData = Store | ImageSamples
+# samples, their rows -> what a network should give for each: numbers, (samples,) or (samples, labels)
+TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,16 @@ class Selection:
         return augmentation_inputs_of(self.data, self.row, self.arrays.flipped)
 
 
-def select(data: TrainingData, part: str = TRAINING, seq_length: int = 1, predict: str = STEERING) -> Selection:
+def select(
+    data: TrainingData, part: str = TRAINING, seq_length: int = 1, predict: str | TargetFunction = STEERING
+) -> Selection:
     """Return the samples of one of sample_settings.PARTS.
 
-    seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it. Raises
-    UserError for rows of which only some know their path, and for an output that is the same in all rows.
+    seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it, or a
+    function. Raises UserError for rows of which only some know their path, and for an output that is the same in all
+    rows, and ValueError for a function that does not return a row for each sample.
     """
-    labels_of = _labels_of(data, predict)
+    labels_of = _labels_of(data, predict) if isinstance(predict, str) else _results_of(data, predict)
     samples = data.samples[data.split_indices(part)]
     if seq_length == 1:
         arrays = SampleArrays(samples["frame"].copy(), samples["flipped"].copy(), labels_of(samples))
@@ -141,6 +146,18 @@ def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Floa
         if mirrored:
             others *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
         return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
+
+    return labels_of
+
+
+def _results_of(data: TrainingData, function: TargetFunction) -> Callable[[SampleTable], Float32Array]:
+    """Return a function from samples to the results of a function of the user, float32 (samples, labels)."""
+
+    def labels_of(samples: SampleTable) -> Float32Array:
+        labels = np.asarray(function(samples, data.rows[samples["row"]]), np.float32)
+        if labels.ndim not in (1, 2) or len(labels) != len(samples):
+            raise ValueError(f"targets of shape {labels.shape} for {len(samples)} samples, expected a row for each")
+        return labels.reshape(len(samples), -1)
 
     return labels_of
 

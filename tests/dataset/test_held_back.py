@@ -5,7 +5,9 @@ import json
 import pytest
 
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, SampleSettings
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.conftest import made_once, run_script
@@ -80,6 +82,17 @@ def test_blocks_are_held_back_beside_a_test_recording(recordings, tmp_path):
     share = made["validation"] / (made["train"] + made["validation"])
     assert 0.1 < share < 0.3
     assert recordings_of(tmp_path / "data.h5")[TEST] == {"d"}
+
+
+def test_a_program_holds_back_no_blocks_beside_a_validation_recording(recordings, tmp_path):
+    settings = PreprocessSettings(
+        (str(recordings / "a"),),
+        tmp_path / "data.h5",
+        validation_recordings=(str(recordings / "c"),),
+        samples=SampleSettings(block_seconds=0.3),
+    )
+    convert(settings)
+    assert recordings_of(settings.output) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
 
 
 def test_a_settings_file_names_the_recordings_and_options_override_it(recordings, tmp_path):

@@ -113,6 +113,38 @@ def test_validation_samples_and_windows_come_in_order(simulated_store):
         assert windows[0][0].shape == (4, 3, 128, 128, 3)
 
 
+@pytest.mark.parametrize("seq_length", [1, 3])
+def test_the_next_frame_is_the_target_of_the_images_before_it(simulated_store, seq_length):
+    with (
+        SampleDataset.from_store(simulated_store, 5, part="validation", seq_length=seq_length + 1) as windows,
+        SampleDataset.from_store(
+            simulated_store, 5, part="validation", seq_length=seq_length, targets="next frame"
+        ) as samples,
+    ):
+        assert len(samples) == len(windows)
+        whole, (before, after) = windows[0][0], samples[0]
+    expected = whole[:, :-1] if seq_length > 1 else whole[:, 0]
+    np.testing.assert_array_equal(before, expected)
+    np.testing.assert_array_equal(after, whole[:, -1])
+
+
+def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
+    def speed_and_side(samples, rows):
+        return np.stack([rows["speed_mph"], samples["steering"] > 0], axis=1)
+
+    with (
+        SampleDataset.from_store(simulated_store, 7, seed=3) as steering,
+        SampleDataset.from_store(simulated_store, 7, seed=3, targets=speed_and_side) as samples,
+    ):
+        (images, speeds), (same, labels) = samples[0], steering[0]
+        with pytest.raises(ValueError, match="expected a row for each"):
+            SampleDataset.from_store(simulated_store, targets=lambda samples, rows: [1.0])
+    np.testing.assert_array_equal(images, same)
+    assert speeds.dtype == np.float32
+    assert (speeds[:, 0] > 1).all()
+    np.testing.assert_array_equal(speeds[:, 1], labels[:, 0] > 0)
+
+
 def test_a_copy_in_another_process_gives_the_same_batches(simulated_store):
     with SampleDataset.from_store(simulated_store, batch_size=BATCH, seed=SEED) as samples:
         samples.on_epoch_end()
