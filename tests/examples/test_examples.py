@@ -40,7 +40,8 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-OF_ENVIRONMENTS = sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / "one_file.py"})  # which has tests of its own
+WITH_OWN_TESTS = ("one_file", "next_frame", "steering_classes")
+OF_ENVIRONMENTS = sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / f"{name}.py" for name in WITH_OWN_TESTS})
 
 
 @pytest.mark.parametrize("path", OF_ENVIRONMENTS, ids=lambda path: path.name)
