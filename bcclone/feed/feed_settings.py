@@ -55,7 +55,9 @@ STRATEGIES = {
     ),
     "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "threads.hdf5"),
     "queue": Strategy(
-        "a loader process sends batches through a pipe into a bounded queue; shuffled", "processes.queue"
+        "loader processes send chunks of the store, each shuffled, batch by batch through a bounded queue",
+        "processes.queue",
+        CHUNKS,
     ),
     "workers": Strategy("loader processes write into shared memory; shuffled", "processes.workers"),
     "sequence": Strategy(
@@ -103,7 +105,9 @@ class FeedSettings:
         choices=(AUTO, *STRATEGIES),
         group=_GROUP,
     )
-    chunk_size: int = setting(16_384, "number of samples that hdf5-chunks shuffles together", minimum=1, group=_GROUP)
+    chunk_size: int = setting(
+        16_384, "number of samples that hdf5-chunks and queue shuffle together", minimum=1, group=_GROUP
+    )
     window_shards: int = setting(
         4, "number of shards that the feed shards shuffles together", minimum=1, maximum=1 << 20, group=_GROUP
     )
@@ -132,8 +136,8 @@ class FeedSettings:
     )
     feed_workers: int = setting(
         0,
-        "number of threads that augment on the CPU; for the feeds files, workers, sequence and tf-data also the number "
-        "of processes or threads that load samples",
+        "number of threads that augment on the CPU; for the feeds files, queue, workers, sequence and tf-data also the "
+        "number of processes or threads that load samples",
         minimum=1,
         maximum=_MOST_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",

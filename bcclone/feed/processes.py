@@ -19,14 +19,14 @@ from bcclone.feed.source import Batch, Buffers, Source, lend
 from bcclone.feed.threads import PrefetchThread
 
 _QUEUE_SIZE = 8  # batches
-_IN_FLIGHT = 2  # batches of a pipe: one is loaded while another is sent
+_IN_FLIGHT = 2  # batches of each pipe: one is loaded while another is sent
 _PROCESSES, _SLOTS_PER_PROCESS = 2, 4
 
 
 def queue(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "PipeFetcher":
-    """Read with one loader process, a pipe and a bounded queue."""
-    ahead = settings.max_queue_size or _QUEUE_SIZE
-    return PipeFetcher(selection.mapped_source(), epoch_order.batch_samples, ahead)
+    """Read with loader processes, by default one, that send batches through pipes into a bounded queue."""
+    ahead, processes = settings.max_queue_size or _QUEUE_SIZE, settings.feed_workers or 1
+    return PipeFetcher(selection.mapped_source(), epoch_order.batch_samples, processes, ahead)
 
 
 def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "SharedMemoryFetcher":
@@ -116,30 +116,41 @@ class SharedMemoryFetcher(Fetcher):
 
 
 class PipeFetcher(Fetcher):
-    """Fetch batches with one loader process that sends them through a pipe; a thread receives them ahead of time."""
+    """Fetch batches with loader processes that send them through pipes; a thread receives them ahead of time.
 
-    def __init__(self, source: Source, batch_size: int, ahead: int) -> None:
+    Process k modulo their number loads batch k. ahead: batches in the queue.
+    """
+
+    _loaders: list[Loader]
+
+    def __init__(self, source: Source, batch_size: int, processes: int, ahead: int) -> None:
         super().__init__(source, batch_size)
-        self._ahead = ahead
+        self._processes, self._ahead = processes, ahead
         self._buffers = Buffers(batch_size, source.shape, kept=ahead + 2)
 
     def _open(self) -> None:
         super()._open()
         context = multiprocessing.get_context("spawn")
-        slots = Slots(context, _IN_FLIGHT, self._batch_size, self._source.shape, images=False)
-        (self._loader,) = self._opened.enter_context(running_loaders(context, self._source, slots, 1))
+        slots = Slots(context, self._in_flight, self._batch_size, self._source.shape, images=False)
+        loaders = running_loaders(context, self._source, slots, self._processes)
+        self._loaders = self._opened.enter_context(loaders)
+
+    @property
+    def _in_flight(self) -> int:
+        return _IN_FLIGHT * self._processes
 
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions."""
         return PrefetchThread(self._batches(order), self._ahead)
 
     def _batches(self, order: Order) -> Iterator[Batch]:
-        requested: deque[Order] = deque()
+        requested: deque[tuple[Loader, Order]] = deque()
         try:
             for number, positions in enumerate(batches(order, self._batch_size)):
-                self._loader.request(positions, number % _IN_FLIGHT)
-                requested.append(positions)
-                if len(requested) == _IN_FLIGHT:
+                loader = self._loaders[number % self._processes]
+                loader.request(positions, number % self._in_flight)
+                requested.append((loader, positions))
+                if len(requested) == self._in_flight:
                     yield self._receive(requested)
             while requested:
                 yield self._receive(requested)
@@ -148,9 +159,9 @@ class PipeFetcher(Fetcher):
                 with contextlib.suppress(Exception):
                     self._receive(requested)
 
-    def _receive(self, requested: deque[Order]) -> Batch:
-        positions = requested.popleft()
-        self._loader.wait()
+    def _receive(self, requested: deque[tuple[Loader, Order]]) -> Batch:
+        loader, positions = requested.popleft()
+        loader.wait()
         images = self._buffers.take(len(positions))
-        self._loader.receive_images(images)
+        loader.receive_images(images)
         return Batch(images, self._source.arrays.labels[positions])
