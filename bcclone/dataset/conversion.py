@@ -62,6 +62,11 @@ class Written:
     skips: tuple[Skip, ...] = ()
     notices: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if min(self.frames, self.train, self.validation, self.copies) < 0 or self.copies > self.train:
+            counts = f"{self.frames} frames, {self.train} + {self.validation} samples, {self.copies} copies"
+            raise ValueError(f"{counts}, expected 0 or more of each, and no more copies than samples for training")
+
     @classmethod
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
         """Return what a store with these tables holds. frames: their number."""

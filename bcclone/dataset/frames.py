@@ -43,6 +43,11 @@ class FrameFile:
     version: tuple[int, int]
     sha256: str = ""
 
+    def __post_init__(self) -> None:
+        if min(self.offset, self.count, self.version[0]) < 0:
+            place = f"{self.count} frames at {self.offset} in a file of {self.version[0]} bytes"
+            raise ValueError(f"{self.path}: {place}, expected 0 or more of each")
+
     def check(self) -> None:
         """Raise UserError if the file is gone or has been written again."""
         if not self.path.exists() or file_version(as_local(self.path)) != self.version:
