@@ -34,7 +34,7 @@ from bcclone.dataset.samples import (
     count_split_pairs,
     sample_chunks,
 )
-from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
+from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.recording.files import find_logs
 from bcclone.system import atomic, file_kinds
@@ -131,10 +131,10 @@ def describe_conversion(
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
+    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_if_store: OpenIfStore = open_if_store
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
-    if len(paths) == 1 and (opened := open_store(parse_location(paths[0]))):
+    if len(paths) == 1 and (opened := open_if_store(parse_location(paths[0]))):
         with opened as store:
             yield store
         return
