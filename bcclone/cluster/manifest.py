@@ -4,6 +4,7 @@ In: the folder of a store. Out: its `Manifest`, checked; or the file store.json.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -40,6 +41,8 @@ class Shard:
     def __post_init__(self) -> None:
         if Path(self.name).name != self.name or min(self.rows, self.samples, self.frames, self.bytes) < 0:
             raise ValueError(f"shard {self.name!r}, expected the name of a file and counts of 0 or more")
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):  # the name of its copy
+            raise ValueError(f"SHA-256 {self.sha256!r} of shard {self.name!r}, expected 64 hexadecimal digits")
 
 
 @dataclass(frozen=True)

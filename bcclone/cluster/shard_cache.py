@@ -14,8 +14,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import filelock
 
@@ -33,28 +34,47 @@ _POLL_SECONDS = 0.2
 class ShardCache:
     """Local copies of shards, at most `limit` bytes of them, but for those in use; the oldest are deleted.
 
-    folder: None for a temporary one, which close() deletes.
+    A context manager that several feeds may enter: the first opens the folder, and the last that leaves stops the
+    threads. wanted: the folder, None for a temporary one, which is then deleted.
     """
 
-    def __init__(self, folder: Path | None, limit: int) -> None:
-        self.limit = limit
-        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="bcclone-shards-")
-        self.folder = Path(self._temporary.name) if self._temporary else folder or Path()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot make this folder: {error.strerror}; choose another --cache"
-            ) from None
+    folder: Path
+    _pool: ThreadPoolExecutor
+
+    def __init__(self, wanted: Path | None, limit: int) -> None:
+        self._wanted, self.limit = wanted, limit
         self._in_use: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(_REQUESTS, "bcclone-download")  # starts its threads with the first task
+        self._users, self._opened = 0, ExitStack()
 
-    def close(self) -> None:
-        """Stop the threads, and delete a temporary folder."""
-        self._pool.shutdown(cancel_futures=True)
-        if self._temporary:
-            self._temporary.cleanup()
+    def __enter__(self) -> Self:
+        with self._lock:
+            if not self._users:
+                self._open()
+            self._users += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._opened.close()
+
+    def _open(self) -> None:
+        with ExitStack() as opening:
+            if self._wanted:
+                self.folder = self._wanted
+            else:
+                self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="bcclone-shards-")))
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"{self.folder}: cannot make this folder: {error.strerror}; choose another --cache"
+                ) from None
+            self._pool = ThreadPoolExecutor(_REQUESTS, "bcclone-download")
+            opening.callback(self._pool.shutdown, cancel_futures=True)
+            self._opened = opening.pop_all()
 
     def holds(self, file: FrameFile) -> bool:
         """Return whether there is a copy of a shard."""

@@ -7,9 +7,10 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 
@@ -63,9 +64,9 @@ class LoadedFrames:
 
 
 class FarFrames(ShardFrames):
-    """Frames in files at a URL. cache: holds copies of the files that are loaded; all other frames are read one by one.
+    """Frames in files at a URL. cache: its copies of the files that are loaded, within the block of these frames.
 
-    load(), take() and unload() may be called from different threads.
+    All other frames are read one by one. load(), take() and unload() may be called from different threads.
     """
 
     is_far = True
@@ -74,7 +75,9 @@ class FarFrames(ShardFrames):
         self, files: Sequence[FrameFile], frame_shape: tuple[int, ...], cache: ShardCache | None = None
     ) -> None:
         super().__init__(files, frame_shape)
-        self._cache, self._owns_cache = cache, False
+        self._chosen_cache = cache
+        self._cache: ShardCache | None = None  # while it is open
+        self._opened = ExitStack()
         self._single: dict[int, Image] = {}  # index -> frame
         self._loads: Counter[int] = Counter()  # number of a file -> how many loads use its copy
         self._single_loads: Counter[int] = Counter()
@@ -90,14 +93,18 @@ class FarFrames(ShardFrames):
                 f"the cache may hold {limit // _MEGABYTE} MB; use a larger --cache-mb or fewer --window-shards"
             )
 
-    def open_cache(self, folder: Path | None, limit: int) -> None:
-        """Keep copies of files from now on, in a folder, None for a temporary one, with at most `limit` bytes."""
-        if self._cache is None:
-            self._cache, self._owns_cache = ShardCache(folder, limit), True
+    def set_cache(self, folder: Path | None, limit: int) -> None:
+        """Choose the cache of frames that are reopened from these, as Frames.set_cache() says."""
+        self._chosen_cache = ShardCache(folder, limit)
 
     def reopened(self) -> "FarFrames":
         """Return these frames with the same cache, but loads of their own."""
-        return FarFrames(self.files, self.frame_shape, self._cache)
+        return FarFrames(self.files, self.frame_shape, self._chosen_cache)
+
+    def __enter__(self) -> Self:
+        if self._chosen_cache:
+            self._cache = self._opened.enter_context(self._chosen_cache)
+        return self
 
     def load(self, indices: Indices, stop: threading.Event) -> LoadedFrames:
         """Bring the frames at these indices near, until unload(). Raises UserError, also when `stop` is set."""
@@ -184,11 +191,8 @@ class FarFrames(ShardFrames):
         return dict(zip(read, itertools.chain.from_iterable(blocks), strict=True))
 
     def close(self) -> None:
-        """Unmap the copies, and close the cache if it was opened here."""
+        """Unmap the copies, and leave the cache."""
         super().close()
         self._single.clear()
-        if self._cache and self._owns_cache:
-            self._cache.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.files, self.frame_shape)
+        self._cache = None
+        self._opened.close()

@@ -17,7 +17,7 @@ from bcclone.cluster.shards import open_if_store
 from bcclone.cluster.worker_group import WorkerGroup, open_group
 from bcclone.cluster.workers import Cluster
 from bcclone.dataset.conversion import open_samples
-from bcclone.dataset.store import OpenStore
+from bcclone.dataset.store import OpenIfStore
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
@@ -43,27 +43,34 @@ class JointTraining:
 
     cluster: Cluster | None
 
-    def run(self, settings: TrainSettings, notify: Notify, open_store: OpenStore = open_if_store) -> TrainResult | None:
+    def run(
+        self, settings: TrainSettings, notify: Notify, open_if_store: OpenIfStore = open_if_store
+    ) -> TrainResult | None:
         """Do as train.run.run() does."""
         workers = len(self.cluster) if self.cluster else 1
         settings = replace(settings, window_streams=settings.window_streams or workers)
         usual = TrainSettings()
         chosen = {name: value for name, value in values_of(settings).items() if value != getattr(usual, name)}
-        return self._train(settings, chosen, partial(new_plan, settings), notify, open_store)
+        return self._train(settings, chosen, partial(new_plan, settings), notify, open_if_store)
 
     def resume(
-        self, files: RunFiles, changes: Mapping[str, Any], notify: Notify, open_store: OpenStore = open_if_store
+        self, files: RunFiles, changes: Mapping[str, Any], notify: Notify, open_if_store: OpenIfStore = open_if_store
     ) -> TrainResult | None:
         """Do as train.run.resume() does."""
-        return self._train(files, changes, partial(resumed_plan, files, changes), notify, open_store)
+        return self._train(files, changes, partial(resumed_plan, files, changes), notify, open_if_store)
 
     def _train(
-        self, files: RunFiles, chosen: Mapping[str, Any], make_plan: PlanMaker, notify: Notify, open_store: OpenStore
+        self,
+        files: RunFiles,
+        chosen: Mapping[str, Any],
+        make_plan: PlanMaker,
+        notify: Notify,
+        open_if_store: OpenIfStore,
     ) -> TrainResult | None:
         gpus, gpu_memory = chosen.get("gpus", 1), chosen.get("gpu_memory", 0)
         with open_group(self.cluster, notify, gpus, gpu_memory) as group, ExitStack() as opened:
             group.on_chief(lambda: check_inputs(files))
-            data = group.each(lambda: opened.enter_context(open_samples(files.data, notify, open_store)))
+            data = group.each(lambda: opened.enter_context(open_samples(files.data, notify, open_if_store)))
             group.check_agreement({"content of the store": data.content_hash[:16], **_joint(chosen)})
             own = group.on_chief(lambda: make_plan(data, notify))
             plan = _shared(own, group, Path(opened.enter_context(TemporaryDirectory())))

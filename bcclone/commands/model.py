@@ -86,8 +86,8 @@ def _train(arguments: argparse.Namespace) -> TrainResult | None:
     settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
     trainer = wings.find_trainer(arguments, values.get("gpus", 1))
     if settings:
-        return trainer.run(settings, notify, wings.open_store)
-    return trainer.resume(chosen(RunFiles, arguments), values, notify, wings.open_store)
+        return trainer.run(settings, notify, wings.open_if_store)
+    return trainer.resume(chosen(RunFiles, arguments), values, notify, wings.open_if_store)
 
 
 def _output(arguments: argparse.Namespace) -> Path:
@@ -101,7 +101,7 @@ def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
 
     model = result.run / "model.h5"
     try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.open_store)
+        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_if_store=wings.open_if_store)
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         notify(

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
     from bcclone.pictures.plots.all_pictures import draw_all
 
-    result = draw_all(settings, notify, wings.open_store)
+    result = draw_all(settings, notify, wings.open_if_store)
     for note in result.notes:
         notify(f"note: {note}")
     width = max(len(picture.name) for picture in result.pictures)

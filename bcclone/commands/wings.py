@@ -13,7 +13,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
 if TYPE_CHECKING:  # they load more than --help needs
-    from bcclone.dataset.store import OpenStore, Store
+    from bcclone.dataset.store import OpenIfStore, Store
     from bcclone.evaluate.watched import WatchFile
     from bcclone.system.progress import Notify
     from bcclone.system.task_pool import TaskPool
@@ -24,11 +24,11 @@ if TYPE_CHECKING:  # they load more than --help needs
 class Trains(Protocol):
     """How to train: bcclone.train.run on one device, or bcclone.cluster on several devices or machines."""
 
-    def run(self, settings: "TrainSettings", notify: "Notify", open_store: "OpenStore", /) -> "TrainResult | None":
+    def run(self, settings: "TrainSettings", notify: "Notify", open_if_store: "OpenIfStore", /) -> "TrainResult | None":
         """Train in a new run; return the result, None on a worker that writes nothing."""
 
     def resume(
-        self, files: "RunFiles", changes: Mapping[str, Any], notify: "Notify", open_store: "OpenStore", /
+        self, files: "RunFiles", changes: Mapping[str, Any], notify: "Notify", open_if_store: "OpenIfStore", /
     ) -> "TrainResult | None":
         """Continue the newest run of these files; return the result, None on a worker that writes nothing."""
 
@@ -64,7 +64,7 @@ def unfinished_shards(output: Location) -> int:
     return count_unfinished_shards(output)
 
 
-def open_store(path: Location) -> "Store | None":
+def open_if_store(path: Location) -> "Store | None":
     """Open a store of one file, and with the cluster, one of shards; return None for a recording."""
     if HAS_CLUSTER:
         from bcclone.cluster.shards import open_if_store

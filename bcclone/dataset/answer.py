@@ -59,6 +59,7 @@ class Answer:
     steering: -1 (left) to 1 (right), NaN from a diverged network; predicted_speed_mph: how fast to drive.
     """
 
+    # not checked at birth: a network computes any number, and a drive counts and answers those that cannot be used
     steering: float
     predicted_speed_mph: float | None = None
 

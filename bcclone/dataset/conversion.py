@@ -36,7 +36,7 @@ from bcclone.dataset.samples import (
     indices_of,
     sample_chunks,
 )
-from bcclone.dataset.store import ImageSamples, OpenStore, Store, open_if_store
+from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.recording.files import find_logs
 from bcclone.system import atomic, file_kinds
@@ -64,6 +64,11 @@ class Written:
     copies: int = 0
     skips: tuple[Skip, ...] = ()
     notices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if min(self.frames, self.train, self.validation, self.copies) < 0 or self.copies > self.train:
+            counts = f"{self.frames} frames, {self.train} + {self.validation} samples, {self.copies} copies"
+            raise ValueError(f"{counts}, expected 0 or more of each, and no more copies than samples for training")
 
     @classmethod
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
@@ -130,10 +135,10 @@ def describe_conversion(
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
+    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_if_store: OpenIfStore = open_if_store
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
-    if len(paths) == 1 and (opened := open_store(parse_location(paths[0]))):
+    if len(paths) == 1 and (opened := open_if_store(parse_location(paths[0]))):
         with opened as store:
             yield store
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import FileIO
 from itertools import chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,11 @@ class FrameFile:
     count: int
     version: tuple[int, int]
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.offset, self.count, self.version[0]) < 0:
+            place = f"{self.count} frames at {self.offset} in a file of {self.version[0]} bytes"
+            raise ValueError(f"{self.path}: {place}, expected 0 or more of each")
 
     def check(self) -> None:
         """Raise UserError if the file is gone or has been written again."""
@@ -75,8 +80,10 @@ class FrameFile:
 class Frames:
     """Frames, uint8 (frames, height, width, 3), in a file that is mapped into memory when it is first used.
 
-    They can be indexed like an array. A pickled copy maps the file again, and raises UserError if it has changed.
-    bcclone.cluster has subclasses that take() from several files, on this machine or far away.
+    They can be indexed like an array. Reading raises UserError if the file has changed since the store was opened; a
+    pickled copy maps it again.
+    bcclone.cluster has subclasses that take() from several files, on this machine or far away. A context manager, whose
+    block closes them at its end; only copies of far files need it.
     """
 
     is_far = False  # whether the files are on another machine, so that single frames are read slowly
@@ -166,13 +173,17 @@ class Frames:
     def check_cache(self, limit: int, window: int) -> None:
         """Raise UserError if copies of two windows of so many files take more than `limit` bytes; only of far files."""
 
-    def open_cache(self, folder: Path | None, limit: int) -> None:
-        """Keep copies of far files from now on, with at most `limit` bytes, in a folder, None for a temporary one."""
+    def set_cache(self, folder: Path | None, limit: int) -> None:
+        """Choose where the blocks of frames that are reopened from these keep copies of far files; opens nothing.
+
+        folder: None for a temporary one; limit: bytes of all copies. Near files need no copies.
+        """
 
     def _map_file(self, number: int) -> Image:
         if number not in self._maps:
             with self._mapping:
                 if number not in self._maps:
+                    self.files[number].check()
                     self._maps[number] = self.files[number].map(self.frame_shape)
         return self._maps[number]
 
@@ -180,13 +191,19 @@ class Frames:
         """Return the same frames, which are mapped anew."""
         return type(self)(self.files, self.frame_shape)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Unmap the files; the frames cannot be read afterwards."""
         self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
         self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_again, (type(self), self.files, self.frame_shape)
+        return type(self), (self.files, self.frame_shape)
 
 
 class FramesInMemory(Frames):
@@ -202,12 +219,6 @@ class FramesInMemory(Frames):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._maps[0],)
-
-
-def _open_again(kind: type[Frames], files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> Frames:
-    for file in files:
-        file.check()
-    return kind(files, frame_shape)
 
 
 def runs(indices: Indices, gap: int) -> Iterator[tuple[int, int]]:

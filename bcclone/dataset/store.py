@@ -50,7 +50,7 @@ class Store:
 
 
 # path -> the store there, None for a recording; bcclone.cluster has one that also opens folders of shards
-OpenStore: TypeAlias = Callable[[Location], Store | None]
+OpenIfStore: TypeAlias = Callable[[Location], Store | None]
 
 
 def open_if_store(path: Location) -> Store | None:

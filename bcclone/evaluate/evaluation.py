@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
@@ -62,6 +62,15 @@ class Evaluation:
     events: tuple[DriveEvent, ...] = ()
     watched: tuple[WatchedFrame, ...] = ()
     views: tuple[Image, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.interventions) != self.score.interventions:
+            places = f"{len(self.interventions)} places of interventions"
+            raise ValueError(f"{places} for a score with {self.score.interventions}, expected as many")
+        for view in self.views:
+            if view.dtype != np.uint8 or view.shape != (FRAME_HEIGHT, FRAME_WIDTH, 3):
+                expected = f"uint8 ({FRAME_HEIGHT}, {FRAME_WIDTH}, 3)"
+                raise ValueError(f"a view is {view.dtype} {view.shape}, expected {expected}")
 
     @property
     def rank(self) -> tuple[float, ...]:

@@ -39,16 +39,18 @@ class BatchAugmenter:
     inputs: augmentation inputs of all samples, by position; threads: number of workers.
     """
 
+    _pool: ThreadPoolExecutor
+
     def __init__(self, inputs: AugmentationInputs, seed: int, work: Work, threads: int) -> None:
         self._inputs, self._seed, self._work = inputs, seed, work
-        self._ahead, self._pool = _AHEAD * threads, ThreadPoolExecutor(threads, "bcclone-augment")
+        self._threads = threads
 
     def augmented(
         self, batches: Iterator[Batch], positions: Order, epoch: int, start: int
     ) -> AbstractContextManager[Iterator[Batch]]:
         """Return the batches of these positions, augmented. start: first sample of the epoch that is in them."""
         tasks = self._tasks(batches, positions, epoch, start)
-        return prefetch_ordered(lambda task: self._work(*task), tasks, self._pool, self._ahead)
+        return prefetch_ordered(lambda task: self._work(*task), tasks, self._pool, _AHEAD * self._threads)
 
     def _tasks(self, batches: Iterator[Batch], positions: Order, epoch: int, first: int) -> Iterator[_Task]:
         fetched = 0
@@ -61,6 +63,7 @@ class BatchAugmenter:
             yield task.pop()
 
     def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(self._threads, "bcclone-augment")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -21,30 +21,34 @@ from bcclone.system.errors import UserError
 
 def device(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
     """Keep the frames of these samples on the GPU, or in TensorFlow's memory if there is none."""
-    place = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, place, str(selection.data.path))
+    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, str(selection.data.path))
 
 
 class DeviceFetcher(Fetcher):
     """Gather each batch on the device when it is asked for; only positions are sent there.
 
     The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
-    device: TensorFlow's name for it, for example "GPU:0"; name: of the samples, for messages.
+    name: of the samples, for messages.
     """
 
-    def __init__(self, source: FrameSource, batch_size: int, device: str, name: str) -> None:
+    _source: FrameSource
+    _device: str  # TensorFlow's name for it, for example "GPU:0"
+
+    def __init__(self, source: FrameSource, batch_size: int, name: str) -> None:
         super().__init__(source, batch_size)
-        self._frames, self._device, self._name = source.frames, device, name
+        self._name = name
         self._on_device: list[Callable[[Any], tuple[Any, Any]]] = []  # the function that gathers, with its tensors
 
     def _open(self) -> None:
         super()._open()
+        self._device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
+        frames = self._source.frames
         try:
             with tf.device(self._device):
-                gather = _gather_from(np.asarray(self._frames), self._source.arrays, "GPU" in self._device)
+                gather = _gather_from(np.asarray(frames), self._source.arrays, "GPU" in self._device)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{self._name}: {self._frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
+                f"{self._name}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
                 "hdf5-shuffle"
             ) from None
         self._on_device.append(gather)

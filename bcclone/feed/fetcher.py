@@ -39,7 +39,7 @@ class Fetcher(ABC):
 
     def _open(self) -> None:
         """Open what fetch() needs; a subclass adds each part to `_opened` as soon as it is open."""
-        self._opened.callback(self._source.close)
+        self._opened.enter_context(self._source)
 
     @abstractmethod
     def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:

@@ -6,7 +6,6 @@ Keras's own queue waits forever when a worker process is killed. The feed theref
 concurrent.futures, which raise an error.
 """
 
-import pickle
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -72,8 +71,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__(**options)
         self._gives_next = gives_next
-        self._reader: Reader | bytes = reader
-        self._order_of, self.batch_size = order_of, batch_size
+        self.reader, self._order_of, self.batch_size = reader, order_of, batch_size
         self._epoch, self._order = 1, order_of(1)
 
     @classmethod
@@ -116,19 +114,6 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             reader = Reader(selection.mapped_source(), batch_size, kept)
             return cls(reader, epoch_order.positions, batch_size, gives_next, **options)
 
-    @property
-    def reader(self) -> Reader:
-        """Return the reader of the batches; raises UserError when the store has changed."""
-        if isinstance(self._reader, bytes):
-            reader: Reader = pickle.loads(self._reader)  # noqa: S301 our own
-            self._reader = reader
-        return self._reader
-
-    def __getstate__(self) -> dict[str, Any]:
-        # a worker process that failed while it unpickles would be started again by Keras, and again
-        reader = self._reader if isinstance(self._reader, bytes) else pickle.dumps(self._reader)
-        return self.__dict__ | {"_reader": reader}
-
     def begin(self, order: Order) -> None:
         """Give the batches of these positions until the epoch ends."""
         self._order = order
@@ -158,6 +143,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.reader.source.close()
 
     def __enter__(self) -> Self:
+        self.reader.source.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -205,6 +191,7 @@ _this_worker = threading.local()  # in a worker process: its reader, which is se
 
 def _begin_worker(reader: Reader) -> None:
     become_worker()
+    reader.source.__enter__()  # until the process ends
     _this_worker.reader = reader
 
 

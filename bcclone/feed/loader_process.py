@@ -162,11 +162,8 @@ def _serve(source: Source, connection: Connection, slots: Slots) -> None:
     """Answer requests until the trainer closes its end of the connection or is gone; runs in the loader process."""
     become_worker()
     images = np.empty((0, *source.shape), np.uint8)
-    while True:
-        try:
-            request = connection.recv_bytes()
-            if request == _END:
-                return
+    with source, contextlib.suppress(EOFError, OSError):  # the trainer has closed its end
+        while (request := connection.recv_bytes()) != _END:
             slot, count = _REQUEST.unpack(request)
             if slots.has_images:
                 images = slots.images(slot, count)
@@ -176,8 +173,6 @@ def _serve(source: Source, connection: Connection, slots: Slots) -> None:
             connection.send_bytes(answer)
             if not slots.has_images and answer == _DONE:
                 connection.send_bytes(images.reshape(-1).data)
-        except (EOFError, OSError):  # the trainer has closed its end
-            return
 
 
 def _fill(source: Source, positions: Order, images: Image) -> bytes:

@@ -35,7 +35,7 @@ def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings
     frames, limit = selection.store.frames, settings.cache_bytes
     streams = -(-settings.ordering.streams // epoch_order.part.count)  # that this process draws its batches from
     frames.check_cache(limit, settings.window_shards * streams)
-    frames.open_cache(Path(settings.cache) if settings.cache else None, limit)
+    frames.set_cache(Path(settings.cache) if settings.cache else None, limit)
     return windows(selection, epoch_order, settings)
 
 

@@ -4,14 +4,13 @@ In: a store or the images of a recording. Out: a `Selection`: frames, flips and 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.answer import outputs_of
-from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.labels import Correction, knows_road, output_labels, path_labels
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import TRAINING
@@ -20,7 +19,7 @@ from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
-from bcclone.feed.source import FileSource, FrameSource, SampleArrays
+from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArrays
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
@@ -67,11 +66,9 @@ class Selection:
         """Return the samples with the mapped frames of the store."""
         return FrameSource(self.arrays, self.store.frames.reopened())
 
-    def memory_source(self) -> FrameSource:
-        """Read the frames of these samples into memory."""
-        used, index = np.unique(self.arrays.frame, return_inverse=True)
-        numbered = index.reshape(self.arrays.frame.shape).astype(np.uint32)
-        return FrameSource(replace(self.arrays, frame=numbered), FramesInMemory(self.store.frames[used]))
+    def memory_source(self) -> MemorySource:
+        """Return the samples with frames that are read into memory."""
+        return MemorySource(self.arrays, self.store.frames.reopened())
 
     def file_source(self, threads: int = 0) -> FileSource:
         """Return the samples with the image files of a recording. threads: that decode, 0 for one per core."""

@@ -8,17 +8,19 @@ The memory of a batch is reused as soon as no array or tensor refers to it.
 import math
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.frames import Frames
+from bcclone.dataset.frames import Frames, FramesInMemory
 from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
 from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, Order
@@ -59,31 +61,46 @@ class SampleArrays:
         return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
 
 
-class Source(Protocol):
-    """Samples with their frames. A source can be sent to another process, which opens its own files."""
+class Source(ABC):
+    """Samples with their frames; a context manager, in whose block they are read.
 
-    arrays: SampleArrays
-    shape: tuple[int, ...]  # of a sample: (height, width, channels), or (seq_length, height, width, channels)
+    A new source has opened nothing. It can be sent to another process, which enters a block of its own.
+    shape: of a sample, (height, width, channels), or (seq_length, height, width, channels).
+    """
+
+    def __init__(self, arrays: SampleArrays, frame_shape: tuple[int, ...]) -> None:
+        self.arrays = arrays
+        self.shape = *arrays.frame.shape[1:], *frame_shape
 
     def __len__(self) -> int:
-        """Return the number of samples."""
+        return len(self.arrays.frame)
 
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Open what fill() needs; raises UserError, and then leaves nothing open."""
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
     def fill(self, positions: Order, images: Image) -> None:
         """Write the images at these positions, flips applied, into a contiguous uint8 (positions, *shape)."""
 
+    @abstractmethod
     def close(self) -> None:
         """Release files, memory and threads."""
 
 
-class FrameSource:
-    """A source of the frames of a store: mapped files, which the system reads on demand and caches, or memory."""
+class FrameSource(Source):
+    """A source of the frames of a store: mapped files, which the system reads on demand and caches."""
 
     def __init__(self, arrays: SampleArrays, frames: Frames) -> None:
-        self.arrays, self.frames = arrays, frames
-        self.shape = *arrays.frame.shape[1:], *frames.frame_shape
+        super().__init__(arrays, frames.frame_shape)
+        self.frames = frames
 
-    def __len__(self) -> int:
-        return len(self.arrays.frame)
+    def __enter__(self) -> Self:
+        self.frames.__enter__()
+        return self
 
     def fill(self, positions: Order, images: Image) -> None:
         """Copy several frames in one call, and flip them in place while they are in the processor's cache.
@@ -104,20 +121,34 @@ class FrameSource:
         self.frames.close()
 
 
-class FileSource:
+class MemorySource(FrameSource):
+    """A source of frames that its block first reads into memory."""
+
+    def __enter__(self) -> Self:
+        used, index = np.unique(self.arrays.frame, return_inverse=True)
+        with self.frames as stored:
+            self.frames = FramesInMemory(stored[used])
+        self.arrays = replace(self.arrays, frame=index.reshape(self.arrays.frame.shape).astype(np.uint32))
+        return self
+
+
+class FileSource(Source):
     """A source that decodes image files. files: a path for each frame; threads: that decode, 0 for one per core."""
 
-    def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
-        self.arrays, self.files, self.preprocessing = arrays, files, preprocessing
-        self.shape = *arrays.frame.shape[1:], *preprocessing.shape
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "bcclone-decode")
+    _pool: ThreadPoolExecutor
 
-    def __len__(self) -> int:
-        return len(self.arrays.frame)
+    def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
+        super().__init__(arrays, preprocessing.shape)
+        self.files, self.preprocessing, self._threads = files, preprocessing, threads
+        self._opened = ExitStack()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.arrays, self.files, self.preprocessing, self._threads)
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(self._threads or os.cpu_count() or 1, "bcclone-decode")
+        self._opened.callback(self._pool.shutdown, cancel_futures=True)
+        return self
 
     def fill(self, positions: Order, images: Image) -> None:
         """Decode, preprocess and flip into uint8 (positions, *shape); raises UserError for an unusable file."""
@@ -128,7 +159,7 @@ class FileSource:
 
     def close(self) -> None:
         """Stop the threads."""
-        self._pool.shutdown(cancel_futures=True)
+        self._opened.close()
 
     def _decode(self, source: tuple[int, bool], image: Image) -> None:
         frame, flipped = source

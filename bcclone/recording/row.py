@@ -49,17 +49,20 @@ class LogRow:
     extras: str = ""
 
     def __post_init__(self) -> None:
-        for column in NUMBERS:
-            if not math.isfinite(getattr(self, column)):
-                raise RowError(f"{column} is not a finite number")
-        for column in NUMBERS[:3]:
-            value = getattr(self, column)
-            if abs(value) > STEERING_LIMIT:
-                raise RowError(f"{column} is {value:g}, expected -1 to 1")
+        check_numbers(self.steering, self.throttle, self.brake, self.speed_mph)
         for camera in CAMERAS:
             named = camera_of(getattr(self, camera))
             if named not in (None, camera):
                 raise RowError(f"column {camera} names an image of the {named} camera")
+
+
+def check_numbers(*numbers: float) -> None:
+    """Raise RowError unless these are NUMBERS that a log can hold: all finite, and all but the speed -1 to 1."""
+    for column, number in zip(NUMBERS, numbers, strict=True):
+        if not math.isfinite(number):
+            raise RowError(f"{column} is not a finite number")
+        if column != "speed_mph" and abs(number) > STEERING_LIMIT:
+            raise RowError(f"{column} is {number:g}, expected -1 to 1")
 
 
 def image_stamp(time: datetime.datetime) -> str:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from bcclone.system.hardware import Card, find_cards, visible_cards
 
 
-def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[[], object] | None = None) -> str:
+def load_tensorflow(
+    threads: int = 0, gpu_memory: int = 0, initialize: Callable[[], object] | None = None, use_gpus: bool = True
+) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
     threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on each GPU, in MB, 0
     for none; initialize: called after the import and before TensorFlow computes anything, for example to connect it
-    with other processes.
+    with other processes; use_gpus: False for a process that computes on the CPU alone.
 
     Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
     before any log level applies; they are shown only when the import fails.
@@ -28,7 +30,10 @@ def load_tensorflow(threads: int = 0, gpu_memory: int = 0, initialize: Callable[
         if threading.get_intra_op_parallelism_threads() != threads:
             with suppress(RuntimeError):  # TensorFlow cannot change its threads after it has computed something
                 threading.set_intra_op_parallelism_threads(threads)
-        gpus = tensorflow.config.list_physical_devices("GPU")
+        if not use_gpus:
+            with suppress(RuntimeError):  # nor its devices
+                tensorflow.config.set_visible_devices([], "GPU")
+        gpus = tensorflow.config.get_visible_devices("GPU")
         for gpu in gpus:  # otherwise TensorFlow reserves all of its memory
             if gpu_memory:
                 limit = tensorflow.config.LogicalDeviceConfiguration(memory_limit=gpu_memory)
@@ -59,7 +64,7 @@ def used_gpus() -> list[Card]:
     import tensorflow
 
     cards = []
-    for device in tensorflow.config.list_physical_devices("GPU"):
+    for device in tensorflow.config.get_visible_devices("GPU"):
         details = tensorflow.config.experimental.get_device_details(device)
         cards.append(Card(details.get("device_name", device.name), details.get("compute_capability")))
     return cards

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
-from bcclone.dataset.store import OpenStore, open_if_store
+from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.selection import TrainingData
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -15,16 +15,16 @@ from bcclone.train.training_state import TrainResult
 
 
 def run(
-    settings: TrainSettings, notify: Notify = lambda line: None, open_store: OpenStore = open_if_store
+    settings: TrainSettings, notify: Notify = lambda line: None, open_if_store: OpenIfStore = open_if_store
 ) -> TrainResult:
     """Train a network in a new run, and return the result.
 
-    notify: called with each line of progress; open_store: opens the samples if they are a store. Raises UserError when
-    the settings, the samples or the run folder cannot be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving
-    the state.
+    notify: called with each line of progress; open_if_store: opens the samples if they are a store. Raises UserError
+    when the settings, the samples or the run folder cannot be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after
+    saving the state.
     """
     check_inputs(settings)
-    with open_samples(settings.data, notify, open_store) as data:
+    with open_samples(settings.data, notify, open_if_store) as data:
         return _train(new_plan(settings, data, notify), data, notify)
 
 
@@ -32,7 +32,7 @@ def resume(
     files: RunFiles,
     changes: Mapping[str, Any],
     notify: Notify = lambda line: None,
-    open_store: OpenStore = open_if_store,
+    open_if_store: OpenIfStore = open_if_store,
 ) -> TrainResult:
     """Continue the newest run of these samples and this output with its own settings; without one, begin a new run.
 
@@ -40,7 +40,7 @@ def resume(
     the same batches. Raises as run() does, and UserError for other changes.
     """
     check_inputs(files)
-    with open_samples(files.data, notify, open_store) as data:
+    with open_samples(files.data, notify, open_if_store) as data:
         return _train(resumed_plan(files, changes, data, notify), data, notify)
 
 

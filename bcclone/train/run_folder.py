@@ -31,6 +31,10 @@ class RunIdentity:
     content_hash: str
     output: str
 
+    def __post_init__(self) -> None:
+        if not (self.store and self.content_hash and self.output):
+            raise ValueError(f"{self}, expected none of them empty: such a run could be taken for another")
+
 
 def new_path(runs: Path, name: str | None) -> Path:
     """Return the path of a new run folder; without a name, make a folder named by date and time."""

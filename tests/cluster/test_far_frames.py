@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bcclone.cluster.shard_cache import ShardCache
 from bcclone.cluster.shard_frames import FarFrames
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.location import parse_location
@@ -33,10 +34,8 @@ def files():
 
 @pytest.fixture(scope="module")
 def frames(files):
-    frames = FarFrames(files, SHAPE)
-    frames.open_cache(None, 10_000)
-    yield frames
-    frames.close()
+    with FarFrames(files, SHAPE, ShardCache(None, 10_000)) as frames:
+        yield frames
 
 
 def taken(frames, indices):
@@ -65,25 +64,21 @@ def test_without_a_cache_frames_are_read_by_themselves(files):
 
 
 def test_a_file_of_which_few_frames_are_needed_is_not_copied(files):
-    frames = FarFrames(files, SHAPE)
-    frames.open_cache(None, 10_000)
-    near = frames.load(np.array([0, 1, 2, 3, 4, 5, 6, 7]), NEVER)
-    assert near.files == (0,)
-    assert near.single == (7,)
-    frames.unload(near)
-    frames.close()
+    with FarFrames(files, SHAPE, ShardCache(None, 10_000)) as frames:
+        near = frames.load(np.array([0, 1, 2, 3, 4, 5, 6, 7]), NEVER)
+        assert near.files == (0,)
+        assert near.single == (7,)
+        frames.unload(near)
 
 
 def test_what_two_windows_share_stays_until_both_are_done(files):
-    frames = FarFrames(files, SHAPE)
-    frames.open_cache(None, 10_000)
-    first, second = (frames.load(np.array(wanted), NEVER) for wanted in ([0, 1, 2, 8], [3, 4, 5, 8]))
-    frames.unload(first)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frames.files[0].path.fs, "store", {})  # nothing can be read any more
-        assert (taken(frames, [3, 8]) == FRAMES[[3, 8]]).all()
-    frames.unload(second)
-    frames.close()
+    with FarFrames(files, SHAPE, ShardCache(None, 10_000)) as frames:
+        first, second = (frames.load(np.array(wanted), NEVER) for wanted in ([0, 1, 2, 8], [3, 4, 5, 8]))
+        frames.unload(first)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(frames.files[0].path.fs, "store", {})  # nothing can be read any more
+            assert (taken(frames, [3, 8]) == FRAMES[[3, 8]]).all()
+        frames.unload(second)
 
 
 def test_a_copy_in_another_process_has_no_cache(frames):

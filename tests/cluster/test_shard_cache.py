@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import filelock
 import numpy as np
@@ -44,9 +45,8 @@ def use(cache, shard):
 
 @pytest.fixture
 def cache(tmp_path):
-    cache = ShardCache(tmp_path / "cache", 2 * SIZE)
-    yield cache
-    cache.close()
+    with ShardCache(tmp_path / "cache", 2 * SIZE) as cache:
+        yield cache
 
 
 def test_the_oldest_copies_make_room(cache, shards):
@@ -93,13 +93,11 @@ def test_a_shard_that_is_gone_is_named(cache, shards):
 
 def test_several_processes_share_a_folder_and_a_shard_is_fetched_once(cache, shards, tmp_path):
     """Threads with caches of their own stand for processes: what they share is the folder."""
-    others = [ShardCache(cache.folder, cache.limit) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
+    with ExitStack() as opened, ThreadPoolExecutor(4) as pool:
+        others = [opened.enter_context(ShardCache(cache.folder, cache.limit)) for _ in range(4)]
         for _ in pool.map(lambda other: [use(other, shards[number % 4]) for number in range(40)], others):
             pass
-    assert bytes_in(cache) <= 2 * SIZE
-    for other in others:
-        other.close()
+        assert bytes_in(cache) <= 2 * SIZE
     assert cache.folder.is_dir()
 
 
@@ -124,15 +122,22 @@ def test_waiting_for_another_process_can_be_stopped(cache, shards):
         cache.map(file, SHAPE, stop)
 
 
-def test_a_temporary_folder_is_deleted_at_the_end(shards):
-    cache = ShardCache(None, 2 * SIZE)
-    use(cache, shards[0])
-    assert cache.folder.is_dir()
-    cache.close()
+def test_a_temporary_folder_is_deleted_when_the_last_user_leaves(shards):
+    with ShardCache(None, 2 * SIZE) as cache:
+        with cache:
+            use(cache, shards[0])
+        assert cache.holds(shards[0][0])
     assert not cache.folder.exists()
+
+
+def test_a_folder_is_made_when_the_block_is_entered(tmp_path):
+    cache = ShardCache(tmp_path / "cache", 1)
+    assert not (tmp_path / "cache").exists()
+    with cache:
+        assert (tmp_path / "cache").is_dir()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: cannot make this folder.*--cache"):
-        ShardCache(tmp_path / "file", 1)
+    with pytest.raises(UserError, match="file: cannot make this folder.*--cache"), ShardCache(tmp_path / "file", 1):
+        raise AssertionError("a file was used as a folder")

@@ -235,6 +235,7 @@ MANIFESTS = {
     "no JSON": (lambda text: text[:50], "not the manifest of a store"),
     "newer": (lambda text: text.replace('"schema_version": 2', '"schema_version": 3'), "schema version 3, expected 2"),
     "incomplete": (lambda text: text.replace('"shards"', '"others"'), "shards is missing"),
+    "a copy elsewhere": (lambda text: text.replace('"sha256": "', '"sha256": "../'), "expected 64 hexadecimal digits"),
     "elsewhere": (lambda text: text.replace("00003.h5", "../data.h5"), "expected the name of a file"),
     "other frames": (lambda text: text.replace('"width": 64', '"width": 65'), "hash of its preprocessing"),
 }

@@ -103,8 +103,9 @@ def test_a_copy_refuses_a_file_that_has_changed(tmp_path, kind):
     path.write_bytes(FRAMES.tobytes())
     sent = pickle.dumps(kind([FrameFile(path, 0, len(FRAMES), file_version(path))], SHAPE))
     os.utime(path, ns=(1, 1))
+    copy = pickle.loads(sent)
     with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed after training began"):
-        pickle.loads(sent)
+        copy[0]
 
 
 def test_threads_may_read_new_files_at_the_same_time(tmp_path):
@@ -132,3 +133,9 @@ def test_closed_frames_are_empty(files, one_file):
         frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
         frames.close()
         assert frames.shape == (0, *SHAPE)
+
+
+@pytest.mark.parametrize("values", [(-1, 3, (60, 0)), (0, -3, (60, 0)), (0, 3, (-60, 0))])
+def test_a_place_of_frames_that_no_file_has_is_refused(values, tmp_path):
+    with pytest.raises(ValueError, match=r"data\.h5: .*expected 0 or more"):
+        FrameFile(tmp_path / "data.h5", *values)

@@ -8,10 +8,10 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
-from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Driver
-from bcclone.drive.protocol import ProtocolError, Telemetry
+from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.protocol import Control, ProtocolError, Telemetry
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -222,3 +222,21 @@ def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after
         ending.result(20)
     assert arbiter.answer("a", telemetry()) == MANUAL
     assert arbiter.driver.answered == 1
+
+
+CAR, LEFT = Telemetry(0.0, 0.0, 1.0, FRAME), Control(-0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"control": LEFT, "telemetry": CAR}, "without a telemetry of the car that drives"),
+        ({"control": LEFT, "drives": True}, "without a telemetry of the car that drives"),
+        ({"decision": Decision(7, CAR, LEFT, -0.5, 20.0)}, "decision 7 without its control"),
+        ({"after": -0.1}, "after -0.1 s, expected 0 or more"),
+        ({"after": float("nan")}, "after nan s, expected 0 or more"),
+    ],
+)
+def test_a_reply_that_answers_nothing_is_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        Reply(**values)

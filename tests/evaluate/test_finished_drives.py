@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
@@ -36,6 +37,18 @@ def test_a_drive_is_read_as_it_was_kept(tmp_path):
     assert kept.find(task().key) is None
     kept.keep(task().key, DRIVE)
     assert FinishedSteps(tmp_path / "drives", Evaluation).find(task().key) == DRIVE
+
+
+def test_a_drive_whose_figures_contradict_each_other_is_refused_and_driven_again(tmp_path):
+    with pytest.raises(ValueError, match="0 places of interventions for a score with 1, expected as many"):
+        replace(DRIVE, interventions=())
+    with pytest.raises(ValueError, match=r"a view is uint8 \(66, 200, 3\), expected uint8 \(160, 320, 3\)"):
+        replace(DRIVE, views=(np.zeros((66, 200, 3), np.uint8),))
+    kept = FinishedSteps(tmp_path, Evaluation)
+    kept.keep("drive", DRIVE)
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text().replace('"interventions": 1', '"interventions": 2'))
+    assert kept.find("drive") is None
 
 
 @pytest.mark.parametrize(

@@ -229,9 +229,8 @@ def test_a_drive_reports_its_progress():
 
 
 def drive(**changes):
-    values = FIGURES | changes
-    trace, interventions = (LinePoint(0, 0, 0), LinePoint(0, 1, 0)), (Intervention(0, 1, 1.0),)
-    return Evaluation(Score(**values), None, trace, interventions)
+    score, trace = Score(**FIGURES | changes), (LinePoint(0, 0, 0), LinePoint(0, 1, 0))
+    return Evaluation(score, None, trace, (Intervention(0, 1, 1.0),) * score.interventions)
 
 
 def result(**drives):

@@ -65,26 +65,14 @@ def written_anew():
     with store() as opened:
         sent = pickle.dumps(select(opened).mapped_source())
     write_store(PLACE, some_frames(10))
-    return pickle.loads(sent)
+    with pickle.loads(sent) as source:
+        source.fill(np.arange(1), np.empty((1, *source.shape), np.uint8))
 
 
 def of_a_bad_image():
     samples = files(image=b"")
-    with FileSourceOpen(samples) as source:
+    with select(samples).file_source(threads=1) as source:
         source.fill(np.arange(1), np.empty((1, *source.shape), np.uint8))
-
-
-class FileSourceOpen:
-    """A source of image files that is closed at the end."""
-
-    def __init__(self, samples):
-        self.source = select(samples).file_source(threads=1)
-
-    def __enter__(self):
-        return self.source
-
-    def __exit__(self, *_):
-        self.source.close()
 
 
 def all_for_training():

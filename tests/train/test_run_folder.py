@@ -17,7 +17,7 @@ RESULT = TrainResult(
 
 
 def begin(path, settings=SETTINGS):
-    return RunFolder.create(path, RunIdentity("", "", ""), settings)
+    return RunFolder.create(path, RunIdentity("data.h5", "hash", "model.h5"), settings)
 
 
 def test_force_permits_overwriting_only_once(tmp_path):
@@ -97,3 +97,9 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
         folder.record(SETTINGS, {"command": [command], "system": system})
     noted = json.loads((folder.path / "environment.json").read_text())
     assert [(found["system"], found["command"]) for found in noted] == [("a", ["train"]), ("b", ["resume"])]
+
+
+@pytest.mark.parametrize("values", [("", "hash", "model.h5"), ("data.h5", "", "model.h5"), ("data.h5", "hash", "")])
+def test_a_run_that_could_be_taken_for_another_is_refused(values):
+    with pytest.raises(ValueError, match=r"RunIdentity\(.*expected none of them empty"):
+        RunIdentity(*values)

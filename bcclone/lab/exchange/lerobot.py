@@ -15,7 +15,7 @@ from typing import Any
 from bcclone.lab.exchange.lerobot_statistics import Statistics
 from bcclone.lab.exchange.rows import ACTIONS, NUMBERS, ExchangedRow, Source, suffix_of
 from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError, first_line, require_package
 
@@ -219,8 +219,10 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
         raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
     for path in paths:
         try:
-            records = enumerate(_records_of(path, parquet), start=1)
-            yield from (_row(record, columns, f"{path}: row {number}") for number, record in records)
+            for number, record in enumerate(_records_of(path, parquet), start=1):
+                yield _row(record, columns, f"{path}: row {number}")
+        except RowError as error:
+            raise UserError(f"{path}: row {number}: {error}; correct it in the source") from None
         except (OSError, KeyError, TypeError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
             reason = f"no column {error}" if isinstance(error, KeyError) else first_line(error)
             raise UserError(f"{path}: cannot be read: {reason}; download the data set again") from None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -18,7 +18,7 @@ from bcclone.lab.exchange.rows import ExchangedRow, decode
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.row import CAMERAS, LogRow, RowError, image_stamp
+from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
@@ -33,21 +33,15 @@ _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 
 
-@dataclass
-class Written:
-    """Counts of a recording. deleted: rows that the source marks as deleted; converted: images in another format."""
-
-    rows: int = 0
-    deleted: int = 0
-    converted: int = 0
-
-
-@dataclass
 class RecordingFolder:
-    """Writes the rows of one recording into an empty folder; a context manager."""
+    """Writes the rows of one recording into an empty folder; a context manager.
 
-    folder: Path
-    written: Written = field(default_factory=Written)
+    rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = self.deleted = self.converted = 0
 
     def __enter__(self) -> "RecordingFolder":
         self._images = self.folder / "IMG"
@@ -62,28 +56,23 @@ class RecordingFolder:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._files.close()
-        if kind is None and self.written.deleted:
+        if kind is None and self.deleted:
             write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
 
     def write(self, row: ExchangedRow) -> None:
-        """Append a row; raises UserError for numbers that no recording has, and for images that cannot be read."""
+        """Append a row; raises UserError for a time that no recording has, and for images that cannot be read."""
         self._check(row)
         images = {camera: self._as_recorded(image, row) for camera, image in row.images.items()}
         stamp = self._free_stamp(row.time_ms, images["center"])
         names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
-        try:
-            center, left, right = (names.get(camera, "") for camera in CAMERAS)
-            LogRow(self.written.rows + 1, row.time_ms, center, left, right, *row.numbers)
-        except RowError as error:
-            raise UserError(f"{row.place}: {error}; correct it in the source") from None
         for camera, name in names.items():
             (self._images / name).write_bytes(images[camera])
         self._write_tables(names["center"], row)
-        paths = (name and f"IMG/{name}" for name in (center, left, right))
+        paths = (f"IMG/{names[camera]}" if camera in names else "" for camera in CAMERAS)
         self._log.write(",".join((*paths, *map(repr, row.numbers))) + "\n")
         self._marks.append((names["center"], row.deleted))
-        self.written.rows += 1
-        self.written.deleted += row.deleted
+        self.rows += 1
+        self.deleted += row.deleted
 
     def _check(self, row: ExchangedRow) -> None:
         if "center" not in row.images:
@@ -105,7 +94,7 @@ class RecordingFolder:
             frame = decode(image)
         except BadImage as error:
             raise UserError(f"{row.place}: its image cannot be read: {error}; remove the row") from None
-        self.written.converted += 1
+        self.converted += 1
         size = (FRAME_WIDTH, FRAME_HEIGHT)
         return encode_jpeg(np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8))
 
@@ -127,18 +116,16 @@ class RecordingFolder:
             self._trace.append(row.point.row(image))
 
 
-def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[Written]:
-    """Write each recording into a folder of its own, 1, 2 and so on; return what was written to each."""
-    written: dict[int, Written] = {}
+def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[RecordingFolder]:
+    """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete."""
+    opened: dict[int, RecordingFolder] = {}
     with ExitStack() as stack:
-        opened: dict[int, RecordingFolder] = {}
         for row in rows:
             if row.recording not in opened:
                 into = RecordingFolder(folder / str(len(opened) + 1))
                 opened[row.recording] = stack.enter_context(into)
-                written[row.recording] = into.written
             opened[row.recording].write(row)
-    return list(written.values())
+    return list(opened.values())
 
 
 def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from bcclone.dataset.images import BadImage, Image
 from bcclone.recording.drivers import DrivenRow
+from bcclone.recording.row import RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
 
 ACTIONS = ("steering", "throttle", "brake")
@@ -45,6 +46,11 @@ class ExchangedRow:
     point: TracePoint | None = None
     deleted: bool = False
     place: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.recording, self.episode) < 0:
+            raise RowError(f"recording {self.recording}, episode {self.episode}, expected 0 or more of each")
+        check_numbers(*self.numbers)
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:

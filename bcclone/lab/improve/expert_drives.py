@@ -15,7 +15,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.suite_task import InputFile, cached_policy
+from bcclone.evaluate.suite_task import InputFile, load_on_one_core
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
 from bcclone.simulator.render import Renderer
@@ -114,7 +114,7 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     What an interrupted drive has left in the folder is deleted first.
     """
     task.model.check()
-    policy = cached_policy(task.model, None)
+    policy = load_on_one_core(task.model, None)
     shutil.rmtree(task.folder, ignore_errors=True)
     return FinishedSteps(task.folder, ExpertDrive).keep(_KEY, record_drive(policy, task, report_progress))
 

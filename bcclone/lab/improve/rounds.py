@@ -1,5 +1,6 @@
 """The rounds in which a model is improved: figures, rows of the suite before and after, tables and a chart."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,13 @@ class Round:
     seconds: float = 0.0
     model: str
     scores: Mapping[str, Score] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("number", "rows", "all_rows", "rescues", "distance_m", "epochs", "seconds"):
+            if not 0 <= getattr(self, name) < math.inf:  # NaN fails, too
+                raise ValueError(f"{name} {getattr(self, name)} of a round, expected 0 or more")
+        if self.val_loss is not None and not math.isfinite(self.val_loss):
+            raise ValueError(f"val_loss {self.val_loss} of round {self.number}, expected a finite number or None")
 
     @property
     def row_interventions(self) -> dict[str, int]:

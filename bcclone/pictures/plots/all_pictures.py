@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.conversion import open_samples
-from bcclone.dataset.store import OpenStore, open_if_store
+from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def draw_all(
-    settings: PlotSettings, notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
+    settings: PlotSettings,
+    notify: Callable[[str], None] = lambda line: None,
+    open_if_store: OpenIfStore = open_if_store,
 ) -> PlotResult:
     """Draw the pictures of a model; a picture that the model or its samples do not allow is left out, with a reason.
 
@@ -36,7 +38,7 @@ def draw_all(
     from bcclone.pictures.plots.pictures import draw_pictures
     from bcclone.pictures.plots.subject import Subject
 
-    with open_samples(settings.data, notify, open_store) if settings.data else nullcontext() as data:
+    with open_samples(settings.data, notify, open_if_store) if settings.data else nullcontext() as data:
         file = load_model_file(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
         folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))

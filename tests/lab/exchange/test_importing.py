@@ -73,14 +73,14 @@ def test_rows_that_a_pilot_drove_are_the_models(tmp_path):
     assert {row.driver for row in read_drivers(tmp_path / "out").values()} == {"model"}
 
 
-def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="image"):
+def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="image", steps=0.25):
     """Write a data set of another program: only an action, a small picture, and no times."""
     pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
     from pyarrow import parquet
 
     picture = encode_png(np.full((48, 96, 3), (200, 10, 10), np.uint8))
     frames = [
-        {"observation.images.front": {"bytes": picture, "path": None}, "action": [0.25 * frame, 0.5],
+        {"observation.images.front": {"bytes": picture, "path": None}, "action": [steps * frame, 0.5],
          "frame_index": frame, "episode_index": episode}
         for episode in range(2) for frame in range(3)
     ]  # fmt: skip
@@ -135,6 +135,13 @@ def test_a_broken_data_set_is_refused_by_file(tmp_path, file, content, words):
     (make_lerobot(tmp_path / "set") / file).write_text(content)
     with pytest.raises(UserError, match=words):
         imported(tmp_path / "set", tmp_path / "out")
+
+
+def test_numbers_that_no_recording_has_are_refused_by_file_and_row(tmp_path):
+    folder = make_lerobot(tmp_path / "set", steps=0.6)
+    with pytest.raises(UserError, match=r"episode_000000\.parquet: row 3: steering is 1\.2, expected -1 to 1; correct"):
+        imported(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_data_set_without_its_data_is_refused(tmp_path):
@@ -192,6 +199,8 @@ def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, wo
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         ("1.0000001", "nan", "steering is 'nan', expected a number"),
         ("1.0000001", "", "'steering' is empty"),
+        ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1; correct it"),
+        ("\n0,0,", "\n0,-1,", "line 2: recording 0, episode -1, expected 0 or more of each"),
         (",human,1,", ",robot,1,", "line 4: driver 'robot', expected model or human"),
         ("0000002_center", "0000009_center", "line 4: image images/0/0000009_center.jpg cannot be read: No such file"),
     ],

@@ -103,3 +103,12 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording
     assert [one["number"] for one in result["rounds"]] == [0, 1]
     assert result["rounds"][1]["all_rows"] == 45
     assert (tmp_path / "better.h5").read_bytes() != untrained_model.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "values", [{"number": -1}, {"rows": -1}, {"rescues": -2}, {"distance_m": float("nan")}, {"val_loss": float("nan")}]
+)
+def test_a_round_that_cannot_have_been_is_refused(values):
+    (name,) = values
+    with pytest.raises(ValueError, match=f"{name} .*of (a )?round.*expected"):
+        Round(**{"number": 1, "model": "models/1.h5"} | values)

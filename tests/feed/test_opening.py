@@ -1,0 +1,127 @@
+"""Building a feed opens nothing; its block opens what it needs, and leaves nothing open, after an error either."""
+
+import shutil
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bcclone.cluster.shards import open_store
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import Store
+from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.selection import select
+from bcclone.system.errors import UserError
+from bcclone.system.location import parse_location
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from tests.feed.test_feed_workers import feed_threads, loaders
+
+PLAIN, ON_CPU, ON_DEVICE = (
+    SamplingSettings(64, augmentation=settings)
+    for settings in (AugmentSettings(augment=False), AugmentSettings(), AugmentSettings(augment_on="device"))
+)
+FORMS = {name: (FeedSettings(name, feed_workers=1), PLAIN) for name in STRATEGIES} | {
+    "sequence, processes": (FeedSettings("sequence", feed_workers=1, multiprocessing=True), PLAIN),
+    "augmented on the CPU": (FeedSettings("hdf5-shuffle", feed_workers=1), ON_CPU),
+    "augmented on the device": (FeedSettings("hdf5-shuffle"), ON_DEVICE),
+}
+
+
+@pytest.fixture(params=[*FORMS, "validation"])
+def form(request):
+    load_tensorflow()
+    return request.param
+
+
+@pytest.fixture
+def folder(form, simulated_recording, simulated_store, tmp_path):
+    """A folder with the data of the feed."""
+    folder = tmp_path / "data"
+    if form != "files":
+        folder.mkdir()
+        shutil.copy(simulated_store, folder / "data.h5")
+        return folder
+    shutil.copytree(simulated_recording, folder)
+    log = folder / "driving_log.csv"
+    log.write_text(log.read_text().replace(str(simulated_recording), str(folder)))
+    return folder
+
+
+@contextmanager
+def built(form, folder):
+    """Give a feed of the form, built while its data are away: it cannot have read them."""
+    of_files = partial(open_in_place, (str(folder),), Preprocessing(), SampleSettings())
+    with nullcontext(of_files()) if form == "files" else Store(folder / "data.h5") as data:
+        selection = select(data, form == "validation")
+        away = folder.rename(folder.with_name("away"))
+        feed = open_validation_feed(selection, 64) if form == "validation" else open_feed(selection, *FORMS[form])
+        away.rename(folder)
+        yield feed
+
+
+def opened(folder):
+    """Return what this process has open: files of a folder, mapped ones too, threads of feeds, and processes."""
+    process = psutil.Process()
+    paths = {one.path for one in process.open_files()} | {one.path for one in process.memory_maps()}
+    return [path for path in paths if Path(path).is_relative_to(folder)], feed_threads(), loaders()
+
+
+NOTHING = ([], [], [])
+
+
+def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, folder):
+    with built(form, folder) as feed:
+        assert opened(folder) == NOTHING
+        with feed, feed.epoch(1) as batches:
+            assert sum(map(len, batches)) == len(feed) > 0
+        assert opened(folder) == NOTHING
+
+
+def test_data_that_are_gone_are_an_error_that_leaves_nothing_open(form, folder):
+    with built(form, folder) as feed:
+        shutil.rmtree(folder)
+        with pytest.raises(UserError, match="data"), feed, feed.epoch(1) as batches:
+            list(batches)
+        assert opened(folder) == NOTHING
+
+
+@pytest.fixture(scope="module")
+def url(sharded_store):
+    """A store at a URL, in the memory of this process."""
+    url = parse_location("memory://stores/opening")
+    url.fs.put(str(sharded_store), url.path, recursive=True)
+    yield url
+    url.fs.rm(url.path, recursive=True)
+
+
+def far_settings(cache):
+    return FeedSettings("shards", window_shards=1, cache=str(cache), cache_mb=5)
+
+
+def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(url, tmp_path):
+    cache = tmp_path / "cache"
+    with open_store(url) as store:
+        training = open_feed(select(store), far_settings(cache), PLAIN)
+        validation = open_validation_feed(select(store, True), 64)
+        assert (cache.exists(), opened(tmp_path)) == (False, NOTHING)
+        with training, validation:
+            for feed in (training, validation):
+                with feed.epoch(1) as batches:
+                    assert sum(map(len, batches)) == len(feed)
+            assert list(cache.glob("*.h5"))
+        assert opened(tmp_path) == NOTHING
+
+
+def test_a_cache_that_cannot_be_made_is_an_error_of_the_block_that_leaves_nothing_open(url, tmp_path):
+    (tmp_path / "file").touch()
+    with open_store(url) as store:
+        feed = open_feed(select(store), far_settings(tmp_path / "file"), PLAIN)
+        with pytest.raises(UserError, match="cannot make this folder"), feed:
+            raise AssertionError("a file was used as a folder")
+        assert opened(tmp_path) == NOTHING
