@@ -20,6 +20,8 @@ from bcclone.commands.options import (
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
 
+SUMMARY = "turn recordings into a store"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import cli_tables
@@ -48,6 +49,16 @@ def test_every_option_is_in_a_table_and_every_named_option_exists(name):
     assert all(option in section for option in there - EVERYWHERE), there
     named = re.findall(r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section)  # some with another script's name
     assert [option for script, option in named if option not in options_of(parser_of(script or name))] == []
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"completion"}))
+def test_the_section_of_a_command_names_the_functions_behind_it(name):
+    named = re.findall(
+        r"`([a-z_.]+\.[a-z_]+)`", "".join(re.findall(r"^In Python: .*?\n\n", section_of(name), re.M | re.S))
+    )
+    assert named
+    for module, _, function in (path.rpartition(".") for path in named):
+        assert callable(getattr(import_module(f"bcclone.{module}"), function))
 
 
 def section_of(name):
