@@ -18,6 +18,7 @@ from bcclone.commands.options import actions_of
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.feed.feed_settings import STRATEGIES
 from benchmarks.__main__ import BENCHMARKS, Benchmark
 from tests.conftest import ROOT
 from tests.repository.shown import PAGES, parse, shown_on
@@ -134,6 +135,12 @@ def test_every_option_that_the_pages_name_exists():
 def test_every_row_of_the_suite_is_documented_and_no_other():
     table = section_of("evaluate").split("| row | scenario |")[1].split("\n\n")[0]
     assert set(re.findall(r"`([^`]+)`", table)) == {row.name for row in SCENARIOS}
+
+
+def test_every_feed_is_in_the_table_of_feeds_and_no_other():
+    page = (ROOT / "docs" / "explanation" / "feeding.md").read_text()
+    table = page.split("| name | order |")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)) == sorted(STRATEGIES)
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
