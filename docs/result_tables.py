@@ -263,31 +263,6 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def scale() -> list[list[str]]:
-    """Return time, cost and bottleneck of each phase, for each plan."""
-    plans = results("scale")["plans"]
-    rows = [["", *(_plan_title(plan) for plan in plans)]]
-    for number, phase in enumerate(plans[0]["phases"]):
-        rows.append([phase["name"], *(_phase(plan["phases"][number]) for plan in plans)])
-    rows.append(["**total, hours**", *(f"**{plan['seconds'] / 3600:.1f}**" for plan in plans)])
-    rows.append(["**cost**, at 1 for a machine and hour", *(f"**{plan['cost']:,.0f}**" for plan in plans)])
-    return rows
-
-
-def _plan_title(plan: Mapping[str, Any]) -> str:
-    rate, streams = plan["settings"]["machine_rate"], plan["settings"]["window_streams"]
-    notes = [f"GPUs of {rate:,.0f} samples/s"] if rate else []
-    notes += [f"{streams} stream"] if streams else []
-    return ", ".join([f"{plan['machines']} machine{'s' if plan['machines'] > 1 else ''}", *notes])
-
-
-def _phase(phase: Mapping[str, Any]) -> str:
-    """Return the hours, and the resources that were busy for more than half of them."""
-    busy = sorted(phase["busy"].items(), key=lambda item: -item[1])
-    shown = [f"{name} {fraction:.0%}" for name, fraction in busy if fraction > 0.5 or name == phase["bottleneck"]]
-    return f"{phase['seconds'] / 3600:.2f} h: {', '.join(shown)}"
-
-
 def limits() -> list[list[str]]:
     """Return what does not grow with the number of machines, for the first plan."""
     plan, measured = results("scale")["plans"][0], {one["name"]: one for one in results("cluster")["measures"]}
@@ -338,7 +313,6 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "chunks": chunks,
     "windows": windows,
     "cluster": cluster,
-    "scale": scale,
     "limits": limits,
     "play": play,
     "env": env,

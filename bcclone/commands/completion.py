@@ -10,6 +10,8 @@ import argparse
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of, declare, local_path, print_result
 
+SUMMARY = "print a completion script for a shell"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -8,6 +8,8 @@ import argparse
 from bcclone.commands.options import add_settings, chosen, make_folder, notify, print_result
 from bcclone.demo import DemoSettings, run_demo, show_result
 
+SUMMARY = "record, train and drive, without the simulator"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

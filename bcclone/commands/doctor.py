@@ -8,6 +8,8 @@ import argparse
 from bcclone.commands.options import add_settings, chosen, number_of, print_result
 from bcclone.system.doctor import DoctorSettings, Examination, examine
 
+SUMMARY = "check this machine"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

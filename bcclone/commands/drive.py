@@ -15,6 +15,8 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
 
+SUMMARY = "drive the simulator's car with a model"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -14,6 +14,8 @@ from bcclone.recording.edit_settings import EditSettings
 if TYPE_CHECKING:
     from bcclone.recording.editing import EditResult, RowSpan
 
+SUMMARY = "list, delete and restore rows of a recording"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -40,6 +40,7 @@ from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Condit
 from bcclone.system.errors import UserError
 from bcclone.system.settings import names_in_group
 
+SUMMARY = "score models by simulated drives"
 _KEPT = "drives"  # folder of the finished drives of a suite, in the folder of the results
 
 

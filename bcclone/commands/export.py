@@ -22,6 +22,7 @@ from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSetting
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.system.errors import UserError
 
+SUMMARY = "write recordings and models in other programs' formats"
 _SHOWN_SKIPS = 10
 _OF_ROWS, _OF_MODELS = ("cameras", "allow_skips"), ("force", "preprocess")
 _MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")

@@ -17,6 +17,8 @@ from bcclone.commands.options import (
 )
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 
+SUMMARY = "read recordings of other programs"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

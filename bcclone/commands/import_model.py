@@ -9,6 +9,8 @@ import argparse
 from bcclone.commands.options import add_settings, chosen, describe_unchanged, local_path, notify, print_result
 from bcclone.model.import_model import ImportSettings, import_model
 
+SUMMARY = "convert an older Keras model"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

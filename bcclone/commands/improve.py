@@ -12,6 +12,8 @@ import argparse
 from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result
 from bcclone.lab.improve.improve_settings import ImproveSettings
 
+SUMMARY = "train a model on where it goes wrong"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

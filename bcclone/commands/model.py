@@ -24,6 +24,7 @@ from bcclone.train.settings_file import read_settings
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.train.training_state import TrainResult
 
+SUMMARY = "train a network on a store"
 _TITLES = {
     "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
     "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",

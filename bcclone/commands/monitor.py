@@ -20,6 +20,7 @@ from bcclone.commands.options import (
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.json_values import to_json
 
+SUMMARY = "find out whether a model knows that it does not know"
 _ONLY = {"members": "ensemble", "passes": "dropout", "epochs": "ensemble"}
 
 

@@ -12,6 +12,8 @@ from bcclone.drive.process import end_with_stdin
 from bcclone.play.play_settings import PLAY_SPEED_MPH, PlayResult, PlaySettings
 from bcclone.simulator.world_settings import Conditions
 
+SUMMARY = "drive the built-in simulator yourself"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

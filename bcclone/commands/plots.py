@@ -12,6 +12,7 @@ from bcclone.commands import wings
 from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result
 from bcclone.pictures.plots.plot_settings import PlotSettings
 
+SUMMARY = "draw a model, its samples and its decisions"
 _STORE = "data.h5"
 
 

@@ -22,6 +22,8 @@ from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.settings_file import read_settings_file
 
+SUMMARY = "turn recordings into a store"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

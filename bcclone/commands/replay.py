@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bcclone.evaluate.replay_result import ReplayResult
     from bcclone.simulator.unity_client import DriveReport
 
+SUMMARY = "score models on a recording"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

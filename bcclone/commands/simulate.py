@@ -14,6 +14,8 @@ from bcclone.simulator.world_settings import (
     WorldSettings,
 )
 
+SUMMARY = "record, drive and replay without the simulator"
+
 if HAS_LAB:
     from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 

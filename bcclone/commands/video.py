@@ -11,6 +11,7 @@ from bcclone.commands.options import add_settings, chosen, describe_unchanged, l
 from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.system.errors import UserError
 
+SUMMARY = "make a clip of a run"
 _SHOWN_RUNS = 5
 
 

@@ -7,7 +7,7 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering, SamplingSettings
-from bcclone.feed.order import BatchPart, EpochOrder, allowed_zeros, balanced, chunked, has_zero_steering, shuffled
+from bcclone.feed.order import BatchPart, EpochOrder, allowed_zeros, balanced, has_zero_steering, shuffled
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 
@@ -27,12 +27,6 @@ def test_steering_counts_as_zero_below_a_millionth():
 def test_a_single_surplus_sample_is_left_out():
     zeros = np.array([True] * 5 + [False] * 4)
     assert len(balanced(np.arange(9, dtype=np.uint32), zeros, 0.5, seed=1, epoch=1)) == 8
-
-
-def test_an_epoch_is_ordered_as_its_feed_asks():
-    assert (EpochOrder(100).order(2) == np.arange(100)).all()
-    assert (EpochOrder(100, Ordering("shuffled"), seed=3).order(2) == shuffled(100, 3, 2)).all()
-    assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
 
 
 def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch():

@@ -212,6 +212,12 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning():
     assert list(spans) == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
 
 
+def test_an_epoch_is_ordered_as_its_feed_asks():
+    assert (EpochOrder(100).order(2) == np.arange(100)).all()
+    assert (EpochOrder(100, Ordering("shuffled"), seed=3).order(2) == shuffled(100, 3, 2)).all()
+    assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
+
+
 def test_an_order_of_a_feed_has_its_ordering_and_the_shards():
     shard = np.arange(6, dtype=np.uint32) // 2
     order = EpochOrder(6, FeedSettings("shards", window_shards=1).ordering, seed=4, shard=shard)

@@ -1,4 +1,4 @@
-"""model_file, network, saliency, import-model, and what looks at frames: which files are no model that can be used."""
+"""model_file, network, saliency, and what looks at frames: which files are no model that can be used."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from bcclone.dataset.images import BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg, read_frame
 from bcclone.pictures.video.clip import make_clip
 from bcclone.pictures.video.clip_settings import ClipSettings
-from tests.messages.refusals import refusal, run_command
+from tests.messages.refusals import refusal
 from tests.model.keras_files import old_models
 from tests.pictures.video_runs import name_of
 
@@ -112,15 +112,6 @@ def with_side_exit(keras):
     return keras.Model(given, [keras.layers.Flatten()(taken), taken])
 
 
-def imported(*line):
-    return run_command("import-model", *line)
-
-
-def onto_itself():
-    Path("old.h5").touch()
-    return imported("old.h5", "-o", "old.h5")
-
-
 def watched(untrained_model):
     Path("run").mkdir()
     Path("run", name_of(0)).write_bytes(encode_jpeg(np.zeros((50, 100, 3), np.uint8)))
@@ -192,9 +183,6 @@ REFUSALS = [
         "MaxPooling2D",
         "channels last",
     ),
-    refusal(lambda: imported("old.h5", "-o", "new.keras"), "new.keras", ".h5", "-o"),
-    refusal(onto_itself, "old.h5", "-o"),
-    refusal(lambda untrained_model: imported(untrained_model), "untrained.h5", "already"),
     refusal(watched, "run", "100x50", "320x160", "--model"),
 ]
 

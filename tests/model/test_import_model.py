@@ -95,6 +95,12 @@ def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model,
     assert expected in complaint
 
 
+def test_a_model_of_ours_is_not_imported(import_model, untrained_model):
+    code, _, complaint = import_model(untrained_model)
+    assert code == 1
+    assert f"{untrained_model} is a bcclone model already" in complaint
+
+
 @pytest.mark.long
 def test_drive_prints_the_preprocessing_and_requires_it_for_other_models(old):
     with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading

@@ -7,6 +7,7 @@ from bcclone.system.settings import check_settings, setting
 
 _GROUP = "augmentation"
 AUGMENT_ON = ("auto", "cpu", "device")
+LENS_SETTINGS = ("blur", "patches", "noise")  # changes of finished views, in the order in which they are applied
 
 
 def _fraction(default: float, what: str) -> Any:

@@ -88,4 +88,4 @@ def filtered(images: Any, taps: Any, xp: Any) -> Any:
     return images
 
 
-BLUR = Kind("blur", {"blur": 1, "blur_sigma": 1}, _taps, _on_cpu, filtered)
+KIND = Kind("blur", {"blur": 1, "blur_sigma": 1}, _taps, _on_cpu, filtered)

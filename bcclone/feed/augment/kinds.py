@@ -4,17 +4,17 @@ In: number of samples and seed. Out: `Draws`, and each kind's part of them by na
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib import import_module
 
 import numpy as np
 
 from bcclone.feed.augment import light, shadows, viewpoint
-from bcclone.feed.augment.blur import BLUR
+from bcclone.feed.augment.augment_settings import LENS_SETTINGS
 from bcclone.feed.augment.kind import Draws, Kind, Numbers
-from bcclone.feed.augment.noise import NOISE
-from bcclone.feed.augment.patches import PATCHES
 
-LENS: tuple[Kind, ...] = (BLUR, PATCHES, NOISE)  # applied in this order, after viewpoint, light and shadows
-_TOGETHER = (BLUR, PATCHES, NOISE)  # drawn in one table with viewpoint, light and shadows, as they always were
+# the kind of a setting is the KIND of the module with its name
+LENS: tuple[Kind, ...] = tuple(import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS)
+_DRAWN_TOGETHER = ("blur", "patches", "noise")  # in one table with viewpoint, light and shadows, as they always were
 
 
 def columns_of(names: Iterable[Mapping[str, int]], others: Collection[str] = ()) -> dict[str, slice]:
@@ -32,7 +32,8 @@ def columns_of(names: Iterable[Mapping[str, int]], others: Collection[str] = ())
 
 
 _NORMAL = columns_of([viewpoint.NORMALS, light.NORMALS])
-_ALONE = tuple(kind for kind in LENS if kind not in _TOGETHER)
+_TOGETHER = tuple(kind for kind in LENS if kind.setting in _DRAWN_TOGETHER)
+_ALONE = tuple(kind for kind in LENS if kind.setting not in _DRAWN_TOGETHER)
 _FIRST = [viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS, *(kind.uniforms for kind in _TOGETHER)]
 _FIRST_NUMBERS = sum(width for names in _FIRST for width in names.values())
 _UNIFORM = columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)], others=_NORMAL)

@@ -92,4 +92,4 @@ def _enlarged(planes: Any, xp: Any) -> Any:
     return planes
 
 
-NOISE = Kind("noise", {"noise": 1, "noise_quality": 1}, _quality, _on_cpu, _on_device)
+KIND = Kind("noise", {"noise": 1, "noise_quality": 1}, _quality, _on_cpu, _on_device)

@@ -73,4 +73,4 @@ def _covered(images: Any, patches: _Patches, xp: Any) -> Any:
 
 
 _UNIFORMS = {"patches": 1, "patch_count": 1, "patch_geometry": 4 * _MOST, "patch_color": 3 * _MOST}
-PATCHES = Kind("patches", _UNIFORMS, _patches, _on_cpu, _covered)
+KIND = Kind("patches", _UNIFORMS, _patches, _on_cpu, _covered)

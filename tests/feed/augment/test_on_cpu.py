@@ -13,8 +13,8 @@ from bcclone.dataset.labels import Correction
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import CameraMove
+from bcclone.feed.augment import blur
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.blur import BLUR
 from bcclone.feed.augment.kind import AugmentationInputs, Extent
 from bcclone.feed.augment.kinds import columns_of, draw, numbers_of
 from bcclone.feed.augment.on_cpu import CpuAugmenter
@@ -279,7 +279,7 @@ def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_stor
 
 
 def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as_they_are():
-    first, second = (replace(BLUR, setting=name, uniforms={name: 2}) for name in ("rain", "dust"))
+    first, second = (replace(blur.KIND, setting=name, uniforms={name: 2}) for name in ("rain", "dust"))
     before, one, both = (draw(5, (0, 1, 32), alone) for alone in ((), (first,), (first, second)))
     width = before.uniform.shape[1]
     assert [(draws.normal == before.normal).all() for draws in (one, both)] == [True, True]
