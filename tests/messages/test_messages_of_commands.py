@@ -46,6 +46,11 @@ def two_models():
         Path(name).touch()
 
 
+def explore_a_text(*words):
+    Path(words[0]).write_text("no image")
+    return run_command("plots", "m.h5", *words)
+
+
 REFUSALS = [
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "python drive.py MODEL RUN --append"),
     refusal(lambda: evaluate("--in-process", "--run", "run"), "--run", "--in-process"),
@@ -79,6 +84,10 @@ REFUSALS = [
     refusal(lambda: run_command("plots", "m.h5", "--only", "crop,cat"), "only", "cat", "history, crop"),
     refusal(lambda: run_command("plots", "m.h5", "--seed=-1"), "seed", "-1", "0 or more"),
     refusal(lambda: run_command("plots", "m.h5", "--zero-fraction", "2"), "zero fraction", "2", "0 to 1"),
+    refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
+    refusal(lambda: run_command("plots", "m.h5", "a.jpg"), "a.jpg", "No such file", "320x160", "IMG"),
+    refusal(lambda: explore_a_text("a.jpg", "b.jpg"), "a.jpg", "expected one image"),
+    refusal(lambda: explore_a_text("a.jpg", "--only", "crop"), "only crop", "image", "leave it out"),
     refusal(
         lambda: Path("m.h5").touch() or run_command("evaluate", "--suite", "--rows", "light-0.5", "m.h5"),
         "m.h5 came after --rows",

@@ -588,3 +588,78 @@ def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_stor
     assert "those of data.h5 in this folder" in shown.err
     assert [line.split()[0] for line in shown.out.splitlines()] == ["history", "steering"]
     assert [line[8:10] for line in shown.out.splitlines()] == ["  ", "  "]  # one width, that of the longest name
+
+
+def explored(model, image, folder, capsys):
+    assert command.run(command_line(model, image, "--output", folder, "--runs", folder, "--json")) == 0
+    result = json.loads(capsys.readouterr().out)
+    with PIL.Image.open(result["output"]) as picture:
+        assert picture.width >= 10 * DPI
+    return result
+
+
+def center_image(recording, number=60):
+    return sorted((recording / "IMG").glob("center_*.jpg"))[number]
+
+
+def test_an_image_of_a_recording_is_explored_with_its_side_images(
+    untrained_model, simulated_recording, tmp_path, capsys
+):
+    from bcclone.dataset.images import read_frame
+    from bcclone.model.policy import load_policy
+
+    image = center_image(simulated_recording)
+    result = explored(untrained_model, image, tmp_path, capsys)
+    assert result["output"] == str(tmp_path / f"{image.stem}.png")
+    policy = load_policy(untrained_model)
+    for camera, steering in {
+        "center": result["steering"],
+        "left": result["sides"]["left"]["steering"],
+        "right": result["sides"]["right"]["steering"],
+    }.items():
+        frame = read_frame(str(image).replace("center_", f"{camera}_"))
+        assert steering == pytest.approx(policy.answer(frame).steering, abs=1e-6)
+    assert all(view["recorded"] for view in result["sides"].values())
+    line = (simulated_recording / "driving_log.csv").read_text().splitlines()[60]
+    assert result["recorded_steering"] == pytest.approx(float(line.split(",")[3]))
+    assert result["skipped"] == {}
+
+
+def test_an_image_alone_is_explored_with_computed_side_views(untrained_model, simulated_recording, tmp_path, capsys):
+    image = shutil.copy(center_image(simulated_recording), tmp_path / "alone.jpg")
+    result = explored(untrained_model, image, tmp_path, capsys)
+    beside = explored(untrained_model, center_image(simulated_recording), tmp_path, capsys)
+    assert result["steering"] == beside["steering"]
+    assert result["recorded_steering"] is None
+    assert not any(view["recorded"] for view in result["sides"].values())
+    for side, view in result["sides"].items():  # the computed view resembles the recorded one
+        apart = abs(beside["sides"][side]["steering"] - beside["steering"])
+        assert abs(view["steering"] - beside["sides"][side]["steering"]) < max(apart, 0.02)
+
+
+@pytest.mark.parametrize("network", ["cnn", "gru"])
+def test_a_network_of_windows_explores_an_image_as_the_first_of_a_drive(
+    model_file, network, simulated_recording, tmp_path
+):
+    from bcclone.model.network import build_network
+    from bcclone.model.policy import Policy
+    from bcclone.pictures.plots.one_image import draw_image, read_image
+
+    windows = replace(model_file, model=build_network(seq_length=3, network=network))
+    image = center_image(simulated_recording)
+    result = draw_image(windows, image, read_image(image), tmp_path / "windows.png")
+    assert result.steering == pytest.approx(Policy(windows).answer(read_image(image)).steering)
+    assert not result.left_out
+
+
+def test_a_network_without_convolutions_is_explored_without_their_parts(model_file, simulated_recording, tmp_path):
+    from keras import Input, Sequential, layers
+
+    from bcclone.pictures.plots.one_image import draw_image, read_image
+
+    dense = Sequential([Input((128, 128, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(1)])
+    image = center_image(simulated_recording)
+    result = draw_image(replace(model_file, model=dense), image, read_image(image), tmp_path / "dense.png")
+    assert set(result.left_out) == {"activations", "saliency"}
+    assert math.isfinite(result.steering)
+    assert (tmp_path / "dense.png").is_file()

@@ -1,21 +1,27 @@
 """Draw a frame on its way through a network: a Subject -> PNGs of its crop and of the maps of each convolution."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from bcclone.dataset.images import Image, Preprocessing
 from bcclone.model.layer_kinds import frame_layers
+from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region
 from bcclone.pictures.plots.style import RED, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.system.arrays import Float32Array
 
+CROP_WIDTHS = (2, 1, 1)
+SHEET_WIDTH = 10  # inches
+SHEETS_TITLE = "Activations of each convolution, each map in its own range (bright: high)"
 _ACROSS = 16  # maps in a row
 _MOST_MAPS = 64
 _GAP = 0.12  # between two maps, as a fraction of their width
@@ -40,11 +46,16 @@ class CropSteps:
 def plot_crop(subject: Subject, path: Path) -> None:
     """Draw a frame, the network's input, and the cropped input into a PNG."""
     samples = subject.frames.shown_samples()
-    preprocessing = subject.file.preprocessing
     frame = subject.frames.frame(int(samples[len(samples) // 2]))
-    steps = crop_steps(subject.file.model, preprocessing, frame)
     figure = new_figure(10, 3.0, "What the crop leaves of a frame")
-    axes = figure.subplots(1, 3, width_ratios=[2, 1, 1])
+    draw_crop(figure.subplots(1, 3, width_ratios=CROP_WIDTHS), subject.file, frame)
+    save(figure, path)
+
+
+def draw_crop(axes: Sequence[Axes], file: ModelFile, frame: Image) -> None:
+    """Draw a frame, the network's input, and the cropped input into three axes, whose widths are CROP_WIDTHS."""
+    preprocessing = file.preprocessing
+    steps = crop_steps(file.model, preprocessing, frame)
     (frame_height, frame_width), (height, width) = frame.shape[:2], steps.prepared.shape[:2]
     left, top, right, bottom = steps.region
     show_image(axes[0], frame, f"camera: {frame_width} x {frame_height}")
@@ -52,7 +63,7 @@ def plot_crop(subject: Subject, path: Path) -> None:
     size = ((right - left) * frame_width, (bottom - top) * frame_height)
     axes[0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--"))
     axes[0].set_yticks([0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1])
-    each = f"each of {subject.file.seq_length} frames" if subject.file.seq_length > 1 else "network's input"
+    each = f"each of {file.seq_length} frames" if file.seq_length > 1 else "network's input"
     show_image(axes[1], steps.prepared, f"{each}: {width} x {height}, {preprocessing.color}")
     for row in (steps.first_row, steps.last_row + 1):
         if 0 < row < height:
@@ -61,9 +72,8 @@ def plot_crop(subject: Subject, path: Path) -> None:
     kept_height, kept_width = steps.kept.shape[:2]
     title = f"after the crop: {kept_width} x {kept_height},\nrows {steps.first_row} to {steps.last_row}"
     show_image(axes[2], steps.kept, title)
-    axes[2].set_yticks([0, kept_height - 1], [steps.first_row, steps.last_row])
+    axes[2].set_yticks([0, kept_height - 1], [str(steps.first_row), str(steps.last_row)])
     axes[0].set_ylabel("row")
-    save(figure, path)
 
 
 def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -> CropSteps:
@@ -87,22 +97,48 @@ def plot_activations(subject: Subject, path: Path) -> None:
     preprocessing, windows = subject.file.preprocessing, subject.shown_windows()
     strongest = np.argmax(np.abs(subject.frames.table["steering"][windows[:, -1]]))
     image = subject.inputs(windows[[strongest]])[0]
-    convolutions = activations(subject.file.model, image)
-    sheets = [mosaic(activation.maps) for activation in convolutions]
-    heights = [9.4 * sheet.shape[0] / sheet.shape[1] + 0.3 for sheet in sheets]
-    title = "Activations of each convolution, each map in its own range (bright: high)"
-    figure = new_figure(10, sum(heights) + 2.4, title)
+    sheets = sheets_of(subject.file.model, image)
+    heights = [sheet.height for sheet in sheets]
+    figure = new_figure(SHEET_WIDTH, sum(heights) + 2.4, SHEETS_TITLE)
     axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
     newest = "" if image.ndim == 3 else f", the newest of {len(image)} frames"
     shown = image if image.ndim == 3 else image[-1]
     show_image(axes[0], shown, f"network's input, {preprocessing.width} x {preprocessing.height}{newest}")
-    for below, activation, sheet in zip(axes[1:], convolutions, sheets, strict=True):
+    draw_sheets(axes[1:], sheets)
+    save(figure, path)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The maps of a convolution, drawn together: float32 (rows, columns)."""
+
+    title: str
+    pixels: Float32Array
+
+    @property
+    def height(self) -> float:
+        """Return the height of its axes in a figure of SHEET_WIDTH, in inches."""
+        rows, columns = self.pixels.shape
+        return float(9.4 * rows / columns + 0.3)
+
+
+def sheets_of(model: keras.Model, image: Image) -> list[Sheet]:
+    """Return a sheet of each convolution; takes and raises what activations() does."""
+    sheets = []
+    for activation in activations(model, image):
         rows, columns, channels = activation.maps.shape
         part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
-        below.imshow(sheet, cmap="viridis", interpolation="nearest")
-        below.set_title(f"{activation.name}: {channels} maps of {columns} x {rows}{part}", fontsize=9, loc="left")
-        below.set_axis_off()
-    save(figure, path)
+        title = f"{activation.name}: {channels} maps of {columns} x {rows}{part}"
+        sheets.append(Sheet(title, mosaic(activation.maps)))
+    return sheets
+
+
+def draw_sheets(all_axes: Sequence[Axes], sheets: Sequence[Sheet]) -> None:
+    """Draw a sheet into each of the axes."""
+    for axes, sheet in zip(all_axes, sheets, strict=True):
+        axes.imshow(sheet.pixels, cmap="viridis", interpolation="nearest")
+        axes.set_title(sheet.title, fontsize=9, loc="left")
+        axes.set_axis_off()
 
 
 def activations(model: keras.Model, image: Image) -> list[Activation]:

@@ -1,4 +1,4 @@
-"""Draw all pictures of a model: a model file, with its samples and its run -> PNGs in a folder.
+"""Draw all pictures of a model: a model file, with its samples and its run, or with an image -> PNGs in a folder.
 
 TensorFlow is loaded before a module imports Keras.
 """
@@ -13,7 +13,7 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
+from bcclone.pictures.plots.plot_settings import ExploredImage, PlotResult, PlotSettings
 from bcclone.system.errors import UserError
 from bcclone.train.history import START_NAME, read_history
 
@@ -41,13 +41,32 @@ def draw_all(
     with open_samples(settings.data, notify, open_if_store) if settings.data else nullcontext() as data:
         file = load_model_file(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
-        folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
+        folder = _make_folder(settings, run)
         history = read_history(run / "history.csv") if run else []
-        _make_folder(folder)
         augmentation, zero_fraction = _trained_with(file.training.settings)
         zero_fraction = zero_fraction if settings.zero_fraction is None else settings.zero_fraction
         subject = Subject(file, data, history, settings.seed, zero_fraction, augmentation)
         return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
+
+
+def explore_image(settings: PlotSettings) -> ExploredImage:
+    """Draw what a model sees and answers in the image of the settings, into the folder of the pictures.
+
+    Raises UserError for a file that is no model, for one that is no camera frame, and for a folder that cannot be
+    created; ValueError if the settings name no image.
+    """
+    if (image := settings.image) is None:
+        raise ValueError(f"{settings.data} names no image, expected a JPEG")
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.model.model_file import load_model_file
+    from bcclone.pictures.plots.one_image import draw_image, read_image
+
+    frame = read_image(image)
+    file = load_model_file(settings.model, settings.preprocess)
+    folder = _make_folder(settings, _find_run(settings.model, settings.runs))
+    return draw_image(file, image, frame, folder / f"{image.stem}.png")
 
 
 def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:
@@ -70,11 +89,14 @@ def _find_run(model: Path, runs: Path) -> Path | None:
     return None
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(settings: PlotSettings, run: Path | None) -> Path:
+    """Return the folder to draw into, which exists then."""
+    folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot create that folder: {error.strerror}; choose another --output") from None
+    return folder
 
 
 def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image
-from bcclone.model.saliency import Saliency
+from bcclone.model.saliency import Mask, Saliency
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, show_image, tidy
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
 from bcclone.system.arrays import FloatArray, IndexArray
@@ -168,12 +168,16 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     for column, index in enumerate(chosen.tolist()):
         frame = frames.frame(index)
         show_image(axes[0, column], frame, f"{seconds[column]:.1f} s")
-        show_image(axes[1, column], frame)
-        mask = saliency.mask(frame)
-        axes[1, column].imshow(mask, cmap="inferno", alpha=np.sqrt(mask), vmin=0, vmax=1)
+        draw_saliency(axes[1, column], frame, saliency.mask(frame))
         human = float(frames.table["steering"][index])
         axes[1, column].set_xlabel(f"network {predicted[column]:+.3f}\nhuman {human:+.3f}", fontsize=9)
     save(figure, path)
+
+
+def draw_saliency(axes: Axes, frame: Image, mask: Mask, title: str = "") -> None:
+    """Draw a frame below its saliency, both of the same size."""
+    show_image(axes, frame, title)
+    axes.imshow(mask, cmap="inferno", alpha=np.sqrt(mask), vmin=0, vmax=1)
 
 
 def strip_of(frames: SampleFrames, samples: IndexArray) -> IndexArray:

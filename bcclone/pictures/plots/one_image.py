@@ -1,0 +1,133 @@
+"""Explore one picture: a model and a camera frame -> a PNG of the crop, the saliency and the activations, with the
+steering that the model answers for the frame and for the views of the side cameras.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.vehicle import MOUNTS
+from bcclone.dataset.view import CameraMove, warp_to
+from bcclone.model.model_file import ModelFile
+from bcclone.model.policy import Policy, window_after
+from bcclone.model.saliency import Saliency
+from bcclone.pictures.plots.activations import (
+    CROP_WIDTHS,
+    SHEET_WIDTH,
+    SHEETS_TITLE,
+    Sheet,
+    draw_crop,
+    draw_sheets,
+    sheets_of,
+)
+from bcclone.pictures.plots.plot_settings import ExploredImage, SideView
+from bcclone.pictures.plots.predictions import draw_saliency
+from bcclone.pictures.plots.style import new_figure, save, show_image
+from bcclone.pictures.plots.subject import NotDrawn
+from bcclone.recording.files import LOG_NAME, ImageIndex
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
+
+_SIDES = ("left", "right")
+_CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The row of a recording that an image is of: its steering, and camera -> frame of the side cameras."""
+
+    steering: float | None = None
+    sides: Mapping[str, Image] = field(default_factory=dict)
+
+
+def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> ExploredImage:
+    """Draw what a model sees in an image and what it answers into a PNG; frame: the image, RGB uint8 (160, 320, 3)."""
+    row, policy = _row_of(image), Policy(file)
+    views = {side: row.sides.get(side, _moved(frame, side)) for side in _SIDES}
+    sides = {side: SideView(_steering(policy, view), side in row.sides) for side, view in views.items()}
+    sheets, left_out = _sheets(file, frame)
+    heights = [_CROP_INCHES, _VIEWS_INCHES]
+    heights += [_SHEETS_TITLE_INCHES + sum(sheet.height for sheet in sheets)] * bool(sheets)
+    steering = _steering(policy, frame)
+    recorded = "" if row.steering is None else f", recorded {row.steering:+.3f}"
+    figure = new_figure(SHEET_WIDTH, sum(heights) + 0.4, f"{image.name}: the model steers {steering:+.3f}{recorded}")
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    draw_crop(parts[0].subplots(1, 3, width_ratios=CROP_WIDTHS), file, frame)
+    axes = dict(zip(("left", "center", "right"), parts[1].subplots(1, 3), strict=True))
+    left_out |= _draw_decision(axes["center"], file, frame)
+    for side, view in views.items():
+        source = "recorded" if sides[side].recorded else "computed"
+        show_image(axes[side], view, f"{side} camera ({source}): {sides[side].steering:+.3f}")
+    if sheets:
+        parts[2].suptitle(SHEETS_TITLE, fontsize=11)
+        ratios = [sheet.height for sheet in sheets]
+        draw_sheets(parts[2].subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0], sheets)
+    save(figure, path)
+    return ExploredImage(path, steering, row.steering, sides, left_out)
+
+
+def read_image(image: Path) -> Image:
+    """Return a camera frame, RGB uint8 (160, 320, 3); raises UserError for any other file."""
+    try:
+        return read_frame(str(image))
+    except BadImage as error:
+        raise UserError(
+            f"{image}: {error}; expected a camera frame of the simulator, a JPEG of {FRAME_WIDTH}x{FRAME_HEIGHT} "
+            "pixels: name one of a recording's IMG folder"
+        ) from None
+
+
+def _row_of(image: Path) -> _Row:
+    """Return the row whose centre image this is, of the log in its folder or the one above; an empty one without."""
+    for log in (image.parent / LOG_NAME, image.absolute().parent.parent / LOG_NAME):
+        with suppress(UserError):  # no log, or that of another program
+            rows = read_log(log, edited=False).rows
+            index = ImageIndex(log)
+            for row in rows[rows["center"] == image.name].to_dict("records"):
+                return _Row(float(row["steering"]), _readable({side: index.find(row[side]) for side in _SIDES}))
+    return _Row()
+
+
+def _readable(paths: Mapping[str, str | None]) -> dict[str, Image]:
+    frames = {}
+    for camera, path in paths.items():
+        with suppress(BadImage):
+            if path:
+                frames[camera] = read_frame(path)
+    return frames
+
+
+def _moved(frame: Image, side: str) -> Image:
+    """Return the view of the centre camera from the place of a side camera."""
+    (right, _, ahead), (_, _, center_ahead) = MOUNTS[side], MOUNTS["center"]
+    return warp_to(CameraMove(right, 0.0, ahead_m=ahead - center_ahead)).apply(frame, FRAME_WIDTH, FRAME_HEIGHT)
+
+
+def _steering(policy: Policy, frame: Image) -> float:
+    """Return the steering for a frame as the first of a drive; of a network of windows, it fills the window."""
+    policy.forget()
+    return policy.answer(frame).steering
+
+
+def _sheets(file: ModelFile, frame: Image) -> tuple[list[Sheet], dict[str, str]]:
+    """Return a sheet of each convolution, and the reason by the picture's name if there are none."""
+    window = window_after((), file.preprocessing.apply(frame), file.seq_length)
+    try:
+        return sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:])), {}
+    except NotDrawn as error:
+        return [], {"activations": str(error)}
+
+
+def _draw_decision(axes: Axes, file: ModelFile, frame: Image) -> dict[str, str]:
+    """Draw the saliency over the frame; return the reason by the picture's name if there is none."""
+    try:
+        draw_saliency(axes, frame, Saliency(file.model, file.preprocessing).mask(frame), "saliency (VisualBackProp)")
+    except UserError as error:
+        show_image(axes, frame, "no saliency of this network")
+        return {"saliency": str(error)}
+    return {}
