@@ -1,13 +1,12 @@
 """Results of models/any-road.h5 and of fine-tuning it -> docs/results/any-road.json, and the picture about them.
 
     python docs/any_road.py collect FOLDER   # the results in a folder -> docs/results/any-road.json
-    python docs/any_road.py draw             # that -> writeup_images/seconds-of-recording.png
 
 FOLDER holds the --json of model, `evaluate --suite roads` and replay of both recordings as seed-N.train.json,
 .suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for fine-tuning those of model,
 `evaluate --suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
 first 1/PART of the recording, or nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
-The tables are written by docs/result_tables.py.
+docs/result_tables.py writes the tables, docs/result_pictures.py the picture.
 """
 
 import json
@@ -20,7 +19,7 @@ from typing import Any
 from bcclone.pictures.plots.style import BLUE, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
-RESULTS, PICTURE = ROOT / "docs" / "results" / "any-road.json", ROOT / "writeup_images" / "seconds-of-recording.png"
+RESULTS = ROOT / "docs" / "results" / "any-road.json"
 RECORDINGS = {"lake_linux": 109.7, "mountain_windows": 110.4}  # seconds, by the times of their rows
 PARTS = (0, 8, 4, 2, 1)  # 0: none of it
 STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`"}
@@ -162,9 +161,6 @@ def _value(one: Mapping[str, Any], what: str) -> float:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    if arguments[:1] == ["collect"] and len(arguments) == 2:
-        RESULTS.write_text(json.dumps(collect(Path(arguments[1])), indent=1) + "\n", encoding="utf-8")
-    elif arguments == ["draw"]:
-        draw(json.loads(RESULTS.read_text()), PICTURE)
-    else:
+    if arguments[:1] != ["collect"] or len(arguments) != 2:
         sys.exit(__doc__)
+    RESULTS.write_text(json.dumps(collect(Path(arguments[1])), indent=1) + "\n", encoding="utf-8")

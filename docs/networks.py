@@ -1,7 +1,6 @@
-"""Compare the networks in docs/results/networks.json: the picture of the write-up, and the tables of result_tables.py.
+"""Compare the networks in docs/results/networks.json, for result_pictures.py and result_tables.py.
 
 python docs/networks.py add RESULT   # models in a result of `python -m benchmarks networks --json` -> networks.json
-python docs/networks.py draw         # networks.json -> writeup_images/networks.png
 """
 
 import json
@@ -15,7 +14,7 @@ from typing import Any
 from bcclone.pictures.plots.style import BLUE, GREEN, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
-RESULTS, PICTURE = ROOT / "docs" / "results" / "networks.json", ROOT / "writeup_images" / "networks.png"
+RESULTS = ROOT / "docs" / "results" / "networks.json"
 COMPARED = {
     "recurrent": ["single", "stacked3", "gru3", "lstm3"],
     "left-open": ["single", "no-conv4-5", "padded", "fewer-strides", "64x64", "gray20"],
@@ -79,11 +78,9 @@ def draw(models: Models, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    arguments, results = sys.argv[1:], json.loads(RESULTS.read_text(encoding="utf-8"))
-    if arguments[:1] == ["add"] and len(arguments) == 2:
-        results["models"] |= json.loads(Path(arguments[1]).read_text(encoding="utf-8"))["models"]
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    elif arguments == ["draw"]:
-        draw(results["models"], PICTURE)
-    else:
+    arguments = sys.argv[1:]
+    if arguments[:1] != ["add"] or len(arguments) != 2:
         sys.exit(__doc__)
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    results["models"] |= json.loads(Path(arguments[1]).read_text(encoding="utf-8"))["models"]
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

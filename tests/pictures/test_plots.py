@@ -100,13 +100,23 @@ def test_the_shown_speeds_are_the_recorded_median_and_usual_ones_that_differ_fro
 def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
     from bcclone.pictures.plots.sample_pictures import find_recoveries
 
-    back = np.array([-2.0, -1.6, -0.9, -0.2, 0.1])
+    back = np.array([-2.0, -1.6, -0.9, -0.1, 0.1])
     along, slow = np.array([0.1, 1.5, 0.1]), np.array([1.8, 1.7, 1.6])
     seconds = np.concatenate([np.arange(3) * 0.1, 5 + np.arange(5) * 0.5, 20 + np.arange(3) * 0.1])
     offset_m = np.concatenate([along, back, slow])
     (found,) = find_recoveries(seconds, offset_m)
-    assert offset_m[found].tolist() == [-2.0, -0.9, -0.2]
+    assert offset_m[found].tolist() == [-2.0, -0.9, -0.1]
     assert find_recoveries(seconds * 3, offset_m) == []  # it takes too long
+
+
+def test_the_shown_recoveries_begin_farthest_from_the_middle_on_each_side():
+    from bcclone.pictures.plots.sample_pictures import farthest_of_each_side
+
+    offset_m = np.array([-1.5, 1.2, -2.0, 1.1])
+    every = [np.array([number] * 3) for number in range(4)]
+    assert [offset_m[one[0]] for one in farthest_of_each_side(every, offset_m)] == [-2.0, 1.2]
+    assert [offset_m[one[0]] for one in farthest_of_each_side(every[1::2], offset_m)] == [1.2]
+    assert farthest_of_each_side([], offset_m) == []
 
 
 @pytest.fixture(scope="module")
@@ -130,12 +140,13 @@ def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, mod
     for recovery in found:
         distance_m = np.abs(located.offset_m[recovery])
         assert distance_m[0] >= 1.0
+        assert distance_m[-1] <= 0.1
         assert (np.diff(distance_m) < 0).all()
         steering = samples.rows["steering"][samples.samples["row"][located.indices[recovery[0]]]]
         assert np.sign(steering) == -np.sign(located.offset_m[recovery[0]])
     plot_recovery_frames(Subject(model_file, samples), tmp_path / "recovery.png")
     with PIL.Image.open(tmp_path / "recovery.png") as picture:
-        assert picture.width > 2 * picture.height
+        assert picture.width > 1.5 * picture.height
 
 
 def test_the_learning_rate_is_drawn_only_if_it_changes(subject, tmp_path):
@@ -295,7 +306,7 @@ def test_each_prediction_is_compared_with_the_steering_of_its_own_row(subject, s
     figures = predictions(subject)
     expected = keras.ops.convert_to_numpy(model(np.asarray(store.frames[store.rows["frame_center"][rows]])))[:, 0]
     assert np.allclose(figures.network, expected, atol=1e-5)
-    assert np.allclose(figures.human, store.rows["steering"][rows])
+    assert np.allclose(figures.recorded, store.rows["steering"][rows])
     assert figures.mae == pytest.approx(np.abs(expected - store.rows["steering"][rows]).mean(), abs=1e-5)
     assert -1 <= figures.correlation <= 1
 

@@ -151,6 +151,32 @@ def test_every_shown_command_is_accepted_by_its_parser():
             parse(command)
 
 
+def commands_in(result):
+    """Return the values of `command` and `commands` anywhere in a result."""
+    if isinstance(result, list):
+        return [command for one in result for command in commands_in(one)]
+    if not isinstance(result, dict):
+        return []
+    own = [result["command"]] if "command" in result else result.get("commands", [])
+    return own + commands_in(list(result.values()))
+
+
+RESULTS = {path.name: commands_in(json.loads(path.read_text())) for path in (ROOT / "docs" / "results").glob("*.json")}
+
+
+@pytest.mark.parametrize("name", [name for name, commands in RESULTS.items() if commands])
+def test_every_command_in_a_result_is_accepted_by_its_parser(name):
+    for command in RESULTS[name]:
+        parse(command)
+
+
+def test_each_compared_network_has_the_commands_that_train_and_score_it():
+    for model in results("networks")["models"].values():
+        whole = [command for command in model["commands"] if command.startswith("python -m benchmarks networks ")]
+        steps = [command.split()[1].removesuffix(".py") for command in model["commands"]]
+        assert whole or steps == ["preprocess", "model", "replay", "replay", "evaluate"]
+
+
 def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
     page = (ROOT / "docs" / "explanation" / "design.md").read_text()
     rooms = {path.name for path in (ROOT / "bcclone").iterdir() if path.name not in ("__pycache__", "py.typed")}

@@ -6,6 +6,8 @@ import re
 import networks
 import PIL.Image
 import pytest
+import result_pictures
+from made_from import made_from, mark
 
 from tests.conftest import ROOT
 from tests.repository.shown import parse, shown_on
@@ -59,6 +61,29 @@ def test_the_comparison_is_drawn(made_up, tmp_path):
     networks.draw(made_up, tmp_path / "networks.png")
     with PIL.Image.open(tmp_path / "networks.png") as picture:
         assert picture.width > picture.height
+
+
+@pytest.mark.parametrize("name", result_pictures.PICTURES)
+def test_a_picture_of_figures_shows_the_results_of_today(name, tmp_path):
+    result, draw = result_pictures.PICTURES[name]
+    stored = FOLDER / f"{name}.png"
+    assert made_from(stored) == result_pictures.digest(result), "run: python docs/result_pictures.py"
+    draw(result_pictures.read_result(result), tmp_path / "drawn.png")
+    with PIL.Image.open(stored) as picture, PIL.Image.open(tmp_path / "drawn.png") as drawn:
+        assert picture.size == drawn.size
+
+
+def test_a_mark_changes_no_pixel_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "marked.png"
+    with PIL.Image.open(FOLDER / "monitor.png") as picture:
+        pixels = picture.tobytes()
+        picture.save(path)
+    assert made_from(path) == ""
+    for text in ("older", "Steuerung: −1 bis 1"):
+        mark(path, text)
+        assert made_from(path) == text
+    with PIL.Image.open(path) as picture:
+        assert picture.tobytes() == pixels
 
 
 def test_every_command_of_the_page_is_accepted_by_its_parser():

@@ -1,4 +1,4 @@
-"""Draw predictions: a Subject -> PNGs of the network's and the human's steering over time, and of what decided it."""
+"""Draw predictions: a Subject -> PNGs of predicted and recorded steering over time, and of what decided it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,36 +28,36 @@ class Predictions:
     """Recorded and predicted steering of rows, (rows,) each, -1 to 1. seconds: since 1970."""
 
     seconds: FloatArray
-    human: FloatArray
+    recorded: FloatArray
     network: FloatArray
 
     @property
     def mae(self) -> float:
         """Return the mean absolute error."""
-        return float(np.abs(self.network - self.human).mean())
+        return float(np.abs(self.network - self.recorded).mean())
 
     @property
     def correlation(self) -> float:
         """Return Pearson's correlation; NaN if one of the two is constant."""
-        if np.ptp(self.network) == 0 or np.ptp(self.human) == 0:
+        if np.ptp(self.network) == 0 or np.ptp(self.recorded) == 0:
             return float("nan")
-        return float(np.corrcoef(self.network, self.human)[0, 1])
+        return float(np.corrcoef(self.network, self.recorded)[0, 1])
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
-    """Draw predicted and human steering over time, and one against the other, into a PNG."""
+    """Draw predicted and recorded steering over time, and one against the other, into a PNG."""
     figures = predictions(subject)
     lines = lines_of_stretches(figures.seconds)
     shown = sum(len(stretch) for line in lines for _, stretch in line)
     part = subject.frames.scored_part
-    title = f"{part.capitalize()}: {len(figures.human):,} samples, mean absolute error {figures.mae:.4f}"
+    title = f"{part.capitalize()}: {len(figures.recorded):,} samples, mean absolute error {figures.mae:.4f}"
     figure = new_figure(11, max(3.8, 1.7 * len(lines) + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     column = left.subplots(len(lines), 1, sharey=True, squeeze=False)[:, 0]
     for axes, line in zip(column, lines, strict=True):
         _draw_line(axes, line, figures)
     column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
-    first = "" if shown == len(figures.human) else f", the first {shown:,} samples"
+    first = "" if shown == len(figures.recorded) else f", the first {shown:,} samples"
     column[-1].set_xlabel(f"seconds of {part} driving{first}; gaps: training blocks and pauses between")
     _draw_scatter(right.subplots(), figures)
     save(figure, path)
@@ -86,8 +86,8 @@ def predictions(subject: Subject) -> Predictions:
     if not np.isfinite(network).all():
         count = int((~np.isfinite(network)).sum())
         raise NotDrawn(f"the network's steering is not finite at {count} of {len(network)} frames; train it again")
-    human = frames.data.rows["steering"][frames.table["row"][newest]]
-    return Predictions(frames.seconds(newest), np.asarray(human, np.float64), network)
+    recorded = frames.data.rows["steering"][frames.table["row"][newest]]
+    return Predictions(frames.seconds(newest), np.asarray(recorded, np.float64), network)
 
 
 def predict(model: keras.Model, images: Image) -> FloatArray:
@@ -135,18 +135,18 @@ def _draw_line(axes: Axes, line: list[tuple[float, IndexArray]], figures: Predic
     for number, (begin, stretch) in enumerate(line):
         seconds = begin + figures.seconds[stretch] - figures.seconds[stretch[0]]
         mark = "." if len(stretch) == 1 else ""
-        human, network = ("human", "network") if number == 0 else ("", "")
-        axes.plot(seconds, figures.human[stretch], color=BLUE, marker=mark, linewidth=1.5, label=human)
+        recorded, network = ("recorded", "network") if number == 0 else ("", "")
+        axes.plot(seconds, figures.recorded[stretch], color=BLUE, marker=mark, linewidth=1.5, label=recorded)
         axes.plot(seconds, figures.network[stretch], "--", color=RED, marker=mark, linewidth=1.3, label=network)
     axes.set(ylabel="steering", xlim=(-0.3, _LINE_SECONDS + 0.3))
     tidy(axes)
 
 
 def _draw_scatter(axes: Axes, figures: Predictions) -> None:
-    most = max(float(np.abs([figures.human, figures.network]).max()), 0.05) * 1.05
+    most = max(float(np.abs([figures.recorded, figures.network]).max()), 0.05) * 1.05
     axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
-    axes.plot(figures.human, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
-    axes.set(xlabel="human steering", ylabel="network's steering", aspect="equal", xlim=(-most, most))
+    axes.plot(figures.recorded, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.set(xlabel="recorded steering", ylabel="network's steering", aspect="equal", xlim=(-most, most))
     axes.set_ylim(-most, most)
     axes.set_title(f"correlation {figures.correlation:.3f}", fontsize=9)
     tidy(axes)
@@ -169,8 +169,8 @@ def plot_saliency(subject: Subject, path: Path) -> None:
         frame = frames.frame(index)
         show_image(axes[0, column], frame, f"{seconds[column]:.1f} s")
         draw_saliency(axes[1, column], frame, saliency.mask(frame))
-        human = float(frames.table["steering"][index])
-        axes[1, column].set_xlabel(f"network {predicted[column]:+.3f}\nhuman {human:+.3f}", fontsize=9)
+        recorded = float(frames.table["steering"][index])
+        axes[1, column].set_xlabel(f"network {predicted[column]:+.3f}\nrecorded {recorded:+.3f}", fontsize=9)
     save(figure, path)
 
 

@@ -23,7 +23,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 _AUGMENTED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend
 _MOST_FRAMES = 6  # of a window
-_START_M, _END_M = 1.0, 0.3  # distance of a recovery from the centre line: at least at its start, at most at its end
+_START_M, _END_M = 1.0, 0.1  # distance of a recovery from the centre line: at least at its start, at most at its end
 _LONGEST_SECONDS = 4.0
 
 
@@ -215,22 +215,30 @@ def locate_samples(frames: SampleFrames) -> LocatedSamples:
     return LocatedSamples(samples[located], frames.seconds(samples[located]), offsets[located])
 
 
+def farthest_of_each_side(recoveries: Sequence[IndexArray], offset_m: FloatArray) -> list[IndexArray]:
+    """Return the recovery that begins farthest to the left, and the one farthest to the right, if there are any."""
+    ordered = sorted(recoveries, key=lambda recovery: float(offset_m[recovery[0]]))
+    left = [recovery for recovery in ordered[:1] if offset_m[recovery[0]] < 0]
+    return left + [recovery for recovery in ordered[-1:] if offset_m[recovery[0]] > 0]
+
+
 def plot_recovery_frames(subject: Subject, path: Path) -> None:
-    """Draw the recovery that begins farthest from the centre line into a PNG; raises NotDrawn if there is none."""
+    """Draw the recovery from farthest to the left, and from the right, into a PNG; raises NotDrawn if there is none."""
     located = locate_samples(subject.frames)
-    recoveries = find_recoveries(located.seconds, located.offset_m)
-    if not recoveries:
+    chosen = farthest_of_each_side(find_recoveries(located.seconds, located.offset_m), located.offset_m)
+    if not chosen:
         raise NotDrawn(f"there is no recovery from {_START_M:g} m or more off the centre line")
-    chosen = max(recoveries, key=lambda recovery: abs(located.offset_m[recovery[0]]))
     row = subject.frames.table["row"][located.indices]
     steering = subject.frames.data.rows["steering"][row]
-    figure = new_figure(10, 2.5, "A recovery: the recording begins when the car is off the middle, on its way back")
-    for axes, number in zip(figure.subplots(1, len(chosen)), chosen.tolist(), strict=True):
-        after = located.seconds[number] - located.seconds[chosen[0]]
-        show_image(axes, subject.frames.frame(int(located.indices[number])), f"{after:.1f} s")
-        axes.set_xlabel(f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}", fontsize=9)
+    title = "Recoveries: the recording begins when the car is off the middle, on its way back"
+    figure = new_figure(10, 2.3 * len(chosen) + 0.2, title)
+    for recovery, all_axes in zip(chosen, figure.subplots(len(chosen), 3, squeeze=False), strict=True):
+        for axes, number in zip(all_axes, recovery.tolist(), strict=True):
+            after = located.seconds[number] - located.seconds[recovery[0]]
+            show_image(axes, subject.frames.frame(int(located.indices[number])), f"{after:.1f} s")
+            axes.set_xlabel(f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}", fontsize=9)
     save(figure, path)
 
 
 def _describe(offset_m: float) -> str:
-    return f"{abs(offset_m):.1f} m {'right' if offset_m > 0 else 'left'} of the middle"
+    return f"{abs(offset_m):.2f} m {'right' if offset_m > 0 else 'left'} of the middle"
