@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -84,8 +84,8 @@ class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
     speed: what its controller is built from; hands: of persons who may take over, None: only the model drives; watch:
-    judges each frame, and the controller acts on it; answered: decisions so far; faults: frames and messages so far
-    that could not be used.
+    judges each frame, and the controller acts on it; clock: returns seconds; answered: decisions so far; faults: frames
+    and messages so far that could not be used.
     """
 
     def __init__(
@@ -94,12 +94,13 @@ class Driver:
         speed: SpeedSettings,
         hands: PageHands | None = None,
         watch: Watch | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
         if speed.needs:
             _check_predicts(policy, speed.needs)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
-        self._policy = policy
+        self._policy, self._clock = policy, clock
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._judged = _Judged(None, "", None)
         self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
@@ -172,9 +173,9 @@ class Driver:
 
     def _infer_and_judge(self, frame: Image) -> _Judged:
         """Return what the model and the monitor say of a frame; note how long it took."""
-        start = time.monotonic()
+        start = self._clock()
         judged = _Judged(*self._infer(frame), self._judge(frame))
-        self._judging_seconds.append(time.monotonic() - start)
+        self._judging_seconds.append(self._clock() - start)
         return judged
 
     def _infer(self, frame: Image) -> tuple[Answer | None, str]:

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.answer import Answer
+from bcclone.dataset.images import Preprocessing, encode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve
 from bcclone.evaluate.replay_served import FrameReplay
-from bcclone.model.policy import Policy
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.simulator.unity_client import UnityClient, connected
@@ -62,45 +62,47 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_mod
     assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines))
 
 
-@pytest.fixture
-def slow_model(monkeypatch):
-    """Let every model take 0.1 s for a frame; return the list of the frames that it saw."""
-    answer, seen = Policy.answer, []
+class Slow:
+    """A policy that takes 0.1 s for a frame. seen: number of frames."""
 
-    def slow_answer(policy, frame):
+    model, preprocessing = None, Preprocessing()
+    seen = 0
+
+    def answer(self, frame):
         time.sleep(0.1)
-        seen.append(frame)
-        return answer(policy, frame)
+        self.seen += 1
+        return Answer(0.1)
 
-    monkeypatch.setattr(Policy, "answer", slow_answer)
-    return seen
+    def forget(self):
+        pass
 
 
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_on_a_slow_machine_the_frames_of_the_two_loops_do_not_wait_for_each_other(untrained_model, slow_model, mode):
-    with serving_in_a_thread(untrained_model, async_mode=mode) as server:
-        slow_model.clear()  # those of loading
+def test_on_a_slow_machine_the_frames_of_the_two_loops_do_not_wait_for_each_other(mode):
+    policy = Slow()
+    with serving_in_a_thread(policy, async_mode=mode) as server:
         report = drive(server.port, Still(40))
         warnings = state_of(server.port)["warnings"]
     assert report.lost_loops == 0
     assert report.steers in (38, 39)  # the simulator quits with one on its way
-    assert 16 < len(slow_model) < 36
+    assert 16 < policy.seen < 36
     assert "too slow" in warnings[0]["text"]
 
 
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(untrained_model, slow_model, mode):
-    with serving_in_a_thread(untrained_model, async_mode=mode) as server, raw(server.port) as connection:
+def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode):
+    policy = Slow()
+    with serving_in_a_thread(policy, async_mode=mode) as server, raw(server.port) as connection:
 
         def answered(count):
             """Return how many of these frames the model saw."""
-            before = len(slow_model)
+            before = policy.seen
             for number in range(count):
                 connection.send_text(telemetry_text())
                 if number == 2:
                     connection.send_text("2")
             assert [next_event(connection)[0] for _ in range(count)] == ["steer"] * count
-            return len(slow_model) - before
+            return policy.seen - before
 
         assert [answered(1) for _ in range(3)] == [1, 1, 1]
         assert answered(6) == 1  # the others had arrived when it was done
