@@ -1,4 +1,8 @@
-"""Decide on telemetry: the policy's steering and a controller's throttle, or a safe control. No sockets, no files."""
+"""Answer each telemetry of one car with a control: the policy's steering and a controller's throttle.
+
+A telemetry goes in, a Decision comes out. A frame or an answer that cannot be used gets a safe control; persons at the
+page may take over; a monitor may slow the car down. No sockets, no files; the caller gives the clock.
+"""
 
 import logging
 import math
@@ -14,7 +18,6 @@ from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError, first_line
@@ -42,6 +45,31 @@ class ModelPolicy(SteeringPolicy, Protocol):
 
     model: Any
     preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """A monitor's score of a frame. average: of the scores of the last second; complete: a whole second has passed."""
+
+    score: float
+    average: float
+    threshold: float
+    complete: bool = True
+
+    @property
+    def uncertain(self) -> bool:
+        """Return whether the average of a whole second is above the threshold."""
+        return self.complete and self.average > self.threshold
+
+
+class Watch(Protocol):
+    """A monitor, which judges the frames of one drive, one after the other; bcclone/lab/monitor has some."""
+
+    def judge(self, frame: Image) -> Uncertainty:
+        """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
+
+    def forget(self) -> None:
+        """Forget the frames so far: the next frame begins a new sequence."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from bcclone.drive.driver import Decision
+from bcclone.drive.driver import Decision, Uncertainty
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.watch import Uncertainty
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp

@@ -7,10 +7,9 @@ import pytest
 from bcclone.dataset.answer import Answer
 from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.driver import Decision, Driver, Uncertainty
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DriveStats, LatencyFigures, UncertaintyFigures
-from bcclone.drive.watch import Uncertainty
 
 
 class Clock:
