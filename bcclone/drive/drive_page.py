@@ -1,4 +1,4 @@
-"""Tell the pages of a drive its state, at most ten times a second, and set what they wish.
+"""Tell the pages of a drive its state, at most ten times a second, and set the controls that they change.
 
 The figures of the drive and its newest frame go in, a PageFrame for all pages comes out.
 """

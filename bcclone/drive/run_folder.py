@@ -1,7 +1,7 @@
-"""Record a drive into a run folder: frames as received, driving_log.csv, drivers.csv, and answers.csv with latencies.
+"""Record a drive into a run folder, which is a recording like the simulator's, so that a model can be trained on it.
 
-With a monitor, uncertainty.csv has its score of each frame. A run folder is a recording like the simulator's, so that a
-model can be trained on it.
+Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv, answers.csv with
+the latencies and, with a monitor, uncertainty.csv.
 """
 
 import datetime

@@ -1,4 +1,7 @@
-"""Run a drive server: open the model, listen, and serve the car and the web page until the server is stopped."""
+"""Run a drive server: open the model, listen, and serve the car and the web page until the server is stopped.
+
+Settings go in, a DriveResult comes out; each part of the server is built here, and only here.
+"""
 
 import threading
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Join the car, the person's hands and the model, 30 times a second.
 
-Hands and wishes of the pages go in; frames with their state come out for the pages, and rows for the recorder.
+Hands and controls of the pages go in; frames with their state come out for the pages, and rows for the recorder.
 """
 
 import threading

@@ -36,8 +36,8 @@ class Server:
         self.output = ""
         for text in self.process.stdout:
             self.output += text
-            if found := re.search(r"listening on \S+:(\d+);", text):
-                self.port = int(found[1])
+            if listening := re.search(r"listening on \S+:(\d+);", text):
+                self.port = int(listening[1])
                 return
         raise AssertionError(self.output)
 

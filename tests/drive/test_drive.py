@@ -132,8 +132,8 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
         for connection in (one, other):
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
-        begun = pinged = time.monotonic()
-        while time.monotonic() - begun < 110:
+        started = pinged = time.monotonic()
+        while time.monotonic() - started < 110:
             for connection in (one, other):
                 if connection.receive(0.1) == "2":
                     connection.send_text("3")
@@ -149,11 +149,11 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
 @pytest.mark.long
 def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
     """The hour of benchmark "soak", shortened; a busy machine may miss its target for times, but not for memory."""
-    done = run_benchmark("soak", "--minutes", 2, "--json", code=None)
-    measures = {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}
+    benchmark = run_benchmark("soak", "--minutes", 2, "--json", code=None)
+    measures = {measure["name"]: measure for measure in json.loads(benchmark.stdout)["measures"]}
     assert measures["answers lost"]["value"] == 0
     assert measures["frames answered"]["value"] == pytest.approx(3600, rel=0.01)  # 30 a second, by the clock
-    assert measures["memory at the end to after warming up"]["reached"], done.stdout
+    assert measures["memory at the end to after warming up"]["reached"], benchmark.stdout
 
 
 @pytest.mark.slow
@@ -195,10 +195,10 @@ with WebServer(threading_host, ("127.0.0.1", 0), Access(), show) as server:
 print("ended", flush=True)
 time.sleep(0.2)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "the car has left" in done.stdout
-    assert done.stdout.endswith("left\nended\n")
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "the car has left" in process.stdout
+    assert process.stdout.endswith("left\nended\n")
 
 
 @pytest.mark.slow
@@ -279,9 +279,9 @@ def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
 def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while not (found := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
+        while not (listening := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
             assert process.poll() is None
-        drive(int(found[1]), Still(5))
+        drive(int(listening[1]), Still(5))
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
     printed = json.loads(out)
