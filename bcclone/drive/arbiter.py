@@ -1,4 +1,6 @@
-"""Decide which of several connections drives, and the reply to each telemetry message. No sockets, no files.
+"""Decide which of several connections drives, and the reply to each telemetry message.
+
+The id of a connection and its telemetry go in, a Reply comes out. No sockets, no files; the caller gives the clock.
 
 The newest connection that sends valid telemetry drives. An older one is answered `manual`, and drives again when the
 newer one closes: the simulator may leave an old connection open (docs/reference/protocol.md, fact 12). An unrequested

@@ -1,4 +1,8 @@
-"""Compute the throttle from speed and steering: Udacity's proportional-integral controller, slower in corners."""
+"""Hold a speed: the car's speed and the model's answer go in, the throttle comes out.
+
+This is Udacity's proportional-integral controller, with laws that lower the speed to hold: in corners, as the model
+predicts, and while a monitor is uncertain.
+"""
 
 import math
 from dataclasses import dataclass
@@ -54,7 +58,7 @@ class SpeedSettings:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the names of the outputs, beside the steering, that the model must have."""
+        """Return the names of the outputs, besides the steering, that the model must have."""
         return ("predicted_speed_mph",) if self.predicted_speed else ()
 
     @property
@@ -66,7 +70,7 @@ class SpeedSettings:
 
 
 class SpeedController:
-    """Holds a set speed. Its gains (0.1, and 0.002 per telemetry) are those of Udacity's drive.py.
+    """Holds a set speed. Its gains, 0.1, and 0.002 per telemetry, come from Udacity's drive.py.
 
     settings: what it was built from; set_speed_mph: may be changed while it drives; uncertain: set before each frame by
     the driver.

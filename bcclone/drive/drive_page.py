@@ -1,8 +1,12 @@
-"""What the page of a drive shows and sets: the state of the drive and its cars, at most ten times a second."""
+"""Tell the pages of a drive its state, at most ten times a second, and set the controls that they change.
 
+The figures of the drive and its newest frame go in, a PageFrame for all pages comes out.
+"""
+
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import ModelPolicy
@@ -16,17 +20,24 @@ _EVERY_SECONDS = 0.09  # between two states
 
 
 class DrivePage(PageSession):
-    """A drive as its pages know it; any number of pages costs as much as one."""
+    """A drive as its pages know it; any number of pages costs as much as one. clock: returns seconds."""
 
     controls = ("saliency", "recording", "set_speed_mph", "autonomous")
 
-    def __init__(self, cars: DriveService, hands: PageHands, saliency: SaliencyThread, policy: ModelPolicy) -> None:
+    def __init__(
+        self,
+        cars: DriveService,
+        hands: PageHands,
+        saliency: SaliencyThread,
+        policy: ModelPolicy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         contents = PageContents("drive.py", "python drive.py model.h5", DriveSettings.port, True, sees, region)
         super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
-        self.cars, self._lock = cars, threading.Lock()
+        self.cars, self._clock, self._lock = cars, clock, threading.Lock()
         self._frame: PageFrame | None = None
-        self._next_at = 0.0
+        self._next_at = -math.inf
 
     def state(self) -> PageState:
         """Return the current state."""
@@ -35,7 +46,7 @@ class DrivePage(PageSession):
     def newest(self) -> PageFrame:
         """Return the newest frame and state, which all pages share."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             if self._frame is None or now >= self._next_at:
                 number = self._frame.number + 1 if self._frame else 1
                 _, jpeg = self.cars.stats.jpeg
@@ -50,7 +61,7 @@ class DrivePage(PageSession):
             if changes.autonomous is not None:
                 self.cars.arbiter.autonomous = changes.autonomous
         finally:
-            self._next_at = 0.0  # so that the next frame shows it
+            self._next_at = -math.inf  # so that the next frame shows it
 
     def history(self) -> Sequence[HistoryPoint]:
         """Return the points of the last 60 seconds for the plots."""

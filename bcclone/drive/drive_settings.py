@@ -1,4 +1,4 @@
-"""The settings and the result of a drive; without TensorFlow and sockets, so that --help answers at once."""
+"""Define the settings of a drive, which the options become, and its result; loads nothing large for --help."""
 
 import ipaddress
 from dataclasses import dataclass

@@ -1,10 +1,14 @@
-"""Decide on telemetry: the policy's steering and a controller's throttle, or a safe control. No sockets, no files."""
+"""Answer each telemetry of one car with a control: the policy's steering and a controller's throttle.
+
+A telemetry goes in, a Decision comes out. A frame or an answer that cannot be used gets a safe control; persons at the
+page may take over; a monitor may slow the car down. No sockets, no files; the caller gives the clock.
+"""
 
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,7 +18,6 @@ from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preprocessing, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.watch import Uncertainty, Watch
 from bcclone.drive.wheel import PageHands
 from bcclone.recording.drivers import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError, first_line
@@ -42,6 +45,31 @@ class ModelPolicy(SteeringPolicy, Protocol):
 
     model: Any
     preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """A monitor's score of a frame. average: of the scores of the last second; complete: a whole second has passed."""
+
+    score: float
+    average: float
+    threshold: float
+    complete: bool = True
+
+    @property
+    def uncertain(self) -> bool:
+        """Return whether the average of a whole second is above the threshold."""
+        return self.complete and self.average > self.threshold
+
+
+class Watch(Protocol):
+    """A monitor, which judges the frames of one drive, one after the other; bcclone/lab/monitor has some."""
+
+    def judge(self, frame: Image) -> Uncertainty:
+        """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
+
+    def forget(self) -> None:
+        """Forget the frames so far: the next frame begins a new sequence."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +112,8 @@ class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
     speed: what its controller is built from; hands: of persons who may take over, None: only the model drives; watch:
-    judges each frame, and the controller acts on it; answered: decisions so far; faults: frames and messages so far
-    that could not be used.
+    judges each frame, and the controller acts on it; clock: returns seconds; answered: decisions so far; faults: frames
+    and messages so far that could not be used.
     """
 
     def __init__(
@@ -94,12 +122,13 @@ class Driver:
         speed: SpeedSettings,
         hands: PageHands | None = None,
         watch: Watch | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
         if speed.needs:
             _check_predicts(policy, speed.needs)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
-        self._policy = policy
+        self._policy, self._clock = policy, clock
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._judged = _Judged(None, "", None)
         self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
@@ -172,9 +201,9 @@ class Driver:
 
     def _infer_and_judge(self, frame: Image) -> _Judged:
         """Return what the model and the monitor say of a frame; note how long it took."""
-        start = time.monotonic()
+        start = self._clock()
         judged = _Judged(*self._infer(frame), self._judge(frame))
-        self._judging_seconds.append(time.monotonic() - start)
+        self._judging_seconds.append(self._clock() - start)
         return judged
 
     def _infer(self, frame: Image) -> tuple[Answer | None, str]:

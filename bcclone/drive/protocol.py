@@ -1,4 +1,6 @@
-"""Parse the packets that cars send, and format the packets that the server sends; without sockets and files.
+"""Parse the packets that cars send, and format the packets that the server sends.
+
+Texts go in; telemetry, and texts to send, come out. No sockets, no files; the caller gives the clock.
 
 Today's clients speak Socket.IO 3 to 5 over Engine.IO 4: they send CONNECT (`40`) first, and the server pings. The Unity
 simulator requests Engine.IO 4 too, but speaks Engine.IO 3: it sends events without a CONNECT, and pings the server. So

@@ -1,6 +1,7 @@
-"""Record rows from a thread of its own, so that no car waits for the disk; drives and plays share it.
+"""Write rows in a thread of its own, so that no car waits for the disk. Drives and plays share this.
 
-The files decide what a row is and where it goes: drive/run_folder.py writes drives, play/play_files.py plays.
+Rows go in, and the open files of a recording write them; drive/run_folder.py defines the rows and files of drives,
+play/play_files.py of plays.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Record a drive into a run folder: frames as received, driving_log.csv, drivers.csv, and answers.csv with latencies.
+"""Record a drive into a run folder, which is a recording like the simulator's, so that a model can be trained on it.
 
-With a monitor, uncertainty.csv has its score of each frame. A run folder is a recording like the simulator's, so that a
-model can be trained on it.
+Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv, answers.csv with
+the latencies and, with a monitor, uncertainty.csv.
 """
 
 import datetime
@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from bcclone.drive.driver import Decision
+from bcclone.drive.driver import Decision, Uncertainty
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.watch import Uncertainty
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp

@@ -1,4 +1,7 @@
-"""Compute the saliency overlay of the newest frame in a separate thread, only while it is switched on."""
+"""Compute the saliency overlay of the newest frame in a separate thread, only while it is switched on.
+
+The newest JPEG of the car goes in, a transparent PNG for the page comes out.
+"""
 
 import logging
 import threading

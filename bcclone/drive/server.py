@@ -1,4 +1,7 @@
-"""Run a drive server: open the model, listen, and serve the car and the web page until the server is stopped."""
+"""Run a drive server: open the model, listen, and serve the car and the web page until the server is stopped.
+
+Settings go in, a DriveResult comes out; each part of the server is built here, and only here.
+"""
 
 import threading
 from collections.abc import Callable
@@ -7,13 +10,12 @@ from pathlib import Path
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_page import DrivePage
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
-from bcclone.drive.driver import Driver, ModelPolicy
+from bcclone.drive.driver import Driver, ModelPolicy, Watch
 from bcclone.drive.page.app import make_app
 from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.run_folder import run_recorder
 from bcclone.drive.saliency_thread import make_saliency_thread
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.watch import Watch
 from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from bcclone.drive.wire.service import DriveService

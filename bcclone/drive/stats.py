@@ -1,4 +1,8 @@
-"""Count replies, latencies and warnings for the web page and the log. No sockets, no files."""
+"""Count the replies of a drive, their latencies and its warnings.
+
+Each reply goes in with its latency; DriveFigures for the page come out, and the points of its plots. No sockets, no
+files; the caller gives the clock.
+"""
 
 import threading
 import time

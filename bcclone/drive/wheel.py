@@ -1,7 +1,7 @@
-"""Turn what persons' hands do into steering, and decide who has the wheel: a model or a person, and at which page.
+"""Decide who steers, a model or a person, and at which page; and turn keys, mouse, stick and pad into steering.
 
-Drives and plays share this module. Hands and the model's control in, the car's control out, once a frame. No sockets,
-no files.
+The input of a person's hands and the model's control go in, the car's control comes out, once a frame. Drives and plays
+share this. No sockets, no files; the caller gives the clock.
 """
 
 import math

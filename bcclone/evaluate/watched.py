@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
-from bcclone.drive.watch import Uncertainty, Watch
+from bcclone.drive.driver import Uncertainty, Watch
 from bcclone.recording.run_tables import uncertainty_cells
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json

@@ -1,4 +1,7 @@
-"""Record a person's drive in the simulator's format: rows in; log, images of three cameras, and two tables out."""
+"""Record a play in the simulator's format.
+
+Rows go in; driving_log.csv, images of three cameras, trace.csv and drivers.csv come out.
+"""
 
 import datetime
 import time

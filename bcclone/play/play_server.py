@@ -1,4 +1,7 @@
-"""Run `bcclone play`: build the world, load the model, and serve the page until the server is stopped."""
+"""Run `bcclone play`: build the world, load the model, and serve the page until the server is stopped.
+
+Settings go in, a PlayResult comes out; each part of a play is built here, and only here.
+"""
 
 import logging
 import os

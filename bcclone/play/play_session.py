@@ -1,4 +1,7 @@
-"""Join the car, the person's hands and the model: one thread drives them, and shows 30 frames a second."""
+"""Join the car, the person's hands and the model, 30 times a second.
+
+Hands and controls of the pages go in; frames with their state come out for the pages, and rows for the recorder.
+"""
 
 import threading
 import time
@@ -59,8 +62,8 @@ class PlayFigures:
 class PlaySession(PageSession):
     """A car that is driven until the session ends, as its pages know it.
 
-    hands: at the pages, and the wheel that they share with the model. on_frame: called after each frame. paused,
-    put_back: set by pages.
+    hands: at the pages, and the wheel that they share with the model; clock: returns seconds; on_frame: called after
+    each frame; paused, put_back: set by pages.
     """
 
     def __init__(
@@ -69,13 +72,14 @@ class PlaySession(PageSession):
         recorder: Recorder[PlayedRow],
         contents: PageContents,
         driver: Driver | None = None,
-        on_frame: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(contents, PageHands(shared=False), recorder, driver)
-        self.world, self.on_frame = world, on_frame
+        super().__init__(contents, PageHands(shared=False, clock=clock), recorder, driver)
+        self.world, self._clock = world, clock
+        self.on_frame: Callable[[], None] = lambda: None
         self.frames = 0
         self.paused = self.put_back = False
-        self._pace, self._over = WorldPace(), threading.Event()
+        self._pace, self._over = WorldPace(clock), threading.Event()
         self._decision: Decision | None = None
         self.hands.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
         self._apart_until = self._next_row_at = 0.0
@@ -116,18 +120,17 @@ class PlaySession(PageSession):
 
     def drive(self) -> None:
         """Drive until end(); one thread calls this."""
-        next_at = time.monotonic()
+        next_at = self._clock()
         while not self._over.is_set():
-            seconds = self._step()
-            next_at = max(next_at + seconds, time.monotonic())
-            self._over.wait(max(next_at - time.monotonic(), 0.0))
+            next_at = max(next_at + self.step(), self._clock())
+            self._over.wait(max(next_at - self._clock(), 0.0))
 
     def end(self) -> None:
         """Let drive() return; any thread may call this."""
         self._over.set()
 
-    def _step(self) -> float:
-        """Show one frame of the world; return the seconds until the next one is due."""
+    def step(self) -> float:
+        """Show the world as it is now; return the seconds until the next frame is due. Only drive() calls this."""
         mode, standing = self.mode, self.world.car.speed == 0.0
         number, hands = self.hands.input
         self._put_back_if_wished()
@@ -153,7 +156,7 @@ class PlaySession(PageSession):
         self.put_back = False
         self.world.put_back()
         self._jpeg = b""
-        self._apart_until = time.monotonic() + _APART_SECONDS
+        self._apart_until = self._clock() + _APART_SECONDS
         if self.driver is not None:
             self.driver.forget_frames()
 
@@ -178,7 +181,7 @@ class PlaySession(PageSession):
             self._decision = self.driver.decide(Telemetry(degrees, car.throttle, mph, self._jpeg))
 
     def _record(self, mode: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
         if mode != "driving" or not due or now < self._apart_until or self._image is None:
             return

@@ -1,4 +1,4 @@
-"""The settings and the result of `bcclone play`; loads nothing large, so that --help answers at once."""
+"""Define the settings of `bcclone play`, which the options become, and its result; loads nothing large for --help."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ _SERVER, _MODEL = "server", "the model"
 
 @dataclass(frozen=True)
 class PlaySettings:
-    """What is driven, who may, where the page is served, and where R records.
+    """Which car drives where, who may drive it, where the page is served, and where R records.
 
     folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to: the next free one
     of FOLDER-2, FOLDER-3 ... is used.

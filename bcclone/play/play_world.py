@@ -1,4 +1,7 @@
-"""Move a car on a track in real time: steps in, frames and laps out; and how many steps are due."""
+"""Move a car on a track in real time: controls go in, camera frames and lap times come out.
+
+WorldPace tells how many steps of 0.02 s are due; the caller gives the clock.
+"""
 
 import copy
 import math

@@ -10,13 +10,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import requests
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.server import serve
+from bcclone.drive.server import serve, serve_policy
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk
@@ -35,8 +36,8 @@ class Server:
         self.output = ""
         for text in self.process.stdout:
             self.output += text
-            if found := re.search(r"listening on \S+:(\d+);", text):
-                self.port = int(found[1])
+            if listening := re.search(r"listening on \S+:(\d+);", text):
+                self.port = int(listening[1])
                 return
         raise AssertionError(self.output)
 
@@ -68,6 +69,10 @@ class ThreadServer:
 
 @contextmanager
 def serving_in_a_thread(model, run_folder=None, **settings):
+    """Serve a model's file, or a policy that is open already."""
+    is_file = isinstance(model, Path)
+    settings = DriveSettings(model if is_file else Path("model.h5"), run_folder, port=0, **settings)
+    call = (serve, settings) if is_file else (serve_policy, model, settings)
     lines, listening, stop = [], threading.Event(), threading.Event()
 
     def notify(line):
@@ -76,7 +81,7 @@ def serving_in_a_thread(model, run_folder=None, **settings):
             listening.set()
 
     with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(serve, DriveSettings(model, run_folder, port=0, **settings), notify, stop)
+        ended = pool.submit(*call, notify, stop)
         try:
             while not listening.wait(0.05):
                 assert not ended.done(), ended.result()

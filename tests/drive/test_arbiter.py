@@ -202,18 +202,18 @@ def test_a_reply_without_a_control_is_manual():
 
 
 def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after_it():
-    begun, go_on = threading.Event(), threading.Event()
+    started, go_on = threading.Event(), threading.Event()
 
     class Slow(Always):
         def answer(self, frame):
-            begun.set()
+            started.set()
             assert go_on.wait(20)
             return Answer(0.25)
 
     arbiter = make_arbiter(Slow())
     with ThreadPoolExecutor() as pool:
         answering = pool.submit(arbiter.answer, "a", telemetry())
-        assert begun.wait(20)
+        assert started.wait(20)
         ending = pool.submit(arbiter.end)
         with pytest.raises(TimeoutError):
             ending.result(0.2)

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.answer import Answer
+from bcclone.dataset.images import Preprocessing, encode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve
 from bcclone.evaluate.replay_served import FrameReplay
-from bcclone.model.policy import Policy
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.simulator.unity_client import UnityClient, connected
@@ -62,45 +62,47 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_mod
     assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines))
 
 
-@pytest.fixture
-def slow_model(monkeypatch):
-    """Let every model take 0.1 s for a frame; return the list of the frames that it saw."""
-    answer, seen = Policy.answer, []
+class Slow:
+    """A policy that takes 0.1 s for a frame. seen: number of frames."""
 
-    def slow_answer(policy, frame):
+    model, preprocessing = None, Preprocessing()
+    seen = 0
+
+    def answer(self, frame):
         time.sleep(0.1)
-        seen.append(frame)
-        return answer(policy, frame)
+        self.seen += 1
+        return Answer(0.1)
 
-    monkeypatch.setattr(Policy, "answer", slow_answer)
-    return seen
+    def forget(self):
+        pass
 
 
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_on_a_slow_machine_the_frames_of_the_two_loops_do_not_wait_for_each_other(untrained_model, slow_model, mode):
-    with serving_in_a_thread(untrained_model, async_mode=mode) as server:
-        slow_model.clear()  # those of loading
+def test_on_a_slow_machine_the_frames_of_the_two_loops_do_not_wait_for_each_other(mode):
+    policy = Slow()
+    with serving_in_a_thread(policy, async_mode=mode) as server:
         report = drive(server.port, Still(40))
         warnings = state_of(server.port)["warnings"]
     assert report.lost_loops == 0
     assert report.steers in (38, 39)  # the simulator quits with one on its way
-    assert 16 < len(slow_model) < 36
+    assert 16 < policy.seen < 36
     assert "too slow" in warnings[0]["text"]
 
 
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(untrained_model, slow_model, mode):
-    with serving_in_a_thread(untrained_model, async_mode=mode) as server, raw(server.port) as connection:
+def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode):
+    policy = Slow()
+    with serving_in_a_thread(policy, async_mode=mode) as server, raw(server.port) as connection:
 
         def answered(count):
             """Return how many of these frames the model saw."""
-            before = len(slow_model)
+            before = policy.seen
             for number in range(count):
                 connection.send_text(telemetry_text())
                 if number == 2:
                     connection.send_text("2")
             assert [next_event(connection)[0] for _ in range(count)] == ["steer"] * count
-            return len(slow_model) - before
+            return policy.seen - before
 
         assert [answered(1) for _ in range(3)] == [1, 1, 1]
         assert answered(6) == 1  # the others had arrived when it was done
@@ -130,8 +132,8 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
         for connection in (one, other):
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
-        begun = pinged = time.monotonic()
-        while time.monotonic() - begun < 110:
+        started = pinged = time.monotonic()
+        while time.monotonic() - started < 110:
             for connection in (one, other):
                 if connection.receive(0.1) == "2":
                     connection.send_text("3")
@@ -147,11 +149,11 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
 @pytest.mark.long
 def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
     """The hour of benchmark "soak", shortened; a busy machine may miss its target for times, but not for memory."""
-    done = run_benchmark("soak", "--minutes", 2, "--json", code=None)
-    measures = {measure["name"]: measure for measure in json.loads(done.stdout)["measures"]}
+    benchmark = run_benchmark("soak", "--minutes", 2, "--json", code=None)
+    measures = {measure["name"]: measure for measure in json.loads(benchmark.stdout)["measures"]}
     assert measures["answers lost"]["value"] == 0
     assert measures["frames answered"]["value"] == pytest.approx(3600, rel=0.01)  # 30 a second, by the clock
-    assert measures["memory at the end to after warming up"]["reached"], done.stdout
+    assert measures["memory at the end to after warming up"]["reached"], benchmark.stdout
 
 
 @pytest.mark.slow
@@ -193,10 +195,10 @@ with WebServer(threading_host, ("127.0.0.1", 0), Access(), show) as server:
 print("ended", flush=True)
 time.sleep(0.2)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "the car has left" in done.stdout
-    assert done.stdout.endswith("left\nended\n")
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "the car has left" in process.stdout
+    assert process.stdout.endswith("left\nended\n")
 
 
 @pytest.mark.slow
@@ -277,9 +279,9 @@ def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
 def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while not (found := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
+        while not (listening := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
             assert process.poll() is None
-        drive(int(found[1]), Still(5))
+        drive(int(listening[1]), Still(5))
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
     printed = json.loads(out)

@@ -137,14 +137,14 @@ class Page:
         """Return the number of pixels of a plot in one of the page's colours."""
         count = """
             const canvas = document.getElementById(arguments[0]), hex = colors[arguments[1]];
-            const wanted = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+            const color = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
             const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-            let found = 0;
+            let pixels = 0;
             for (let at = 0; at < data.length; at += 4) {
               const near = (value, index) => Math.abs(data[at + index] - value) < 20;
-              if (data[at + 3] > 100 && wanted.every(near)) found += 1;
+              if (data[at + 3] > 100 && color.every(near)) pixels += 1;
             }
-            return found;"""
+            return pixels;"""
         return self.script(count, plot, color)
 
 

@@ -1,7 +1,6 @@
 """Decisions on telemetry: the model's steering, or a safe control; without sockets."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -149,13 +148,16 @@ def test_without_a_monitor_no_frame_is_uncertain():
 
 
 class Slow:
-    """A policy that takes some seconds for each frame, and counts the frames that it saw."""
+    """A policy that takes some seconds for each frame, by its own clock, and counts the frames that it saw."""
 
     def __init__(self, seconds):
-        self.seconds, self.seen = seconds, 0
+        self.seconds, self.now, self.seen = seconds, 0.0, 0
+
+    def clock(self):
+        return self.now
 
     def answer(self, frame):
-        time.sleep(self.seconds)
+        self.now += self.seconds
         self.seen += 1
         return Answer(self.seen / 100)
 
@@ -163,9 +165,14 @@ class Slow:
         pass
 
 
+def slow_driver(seconds):
+    """Return a policy that takes so long for a frame, and its driver."""
+    policy = Slow(seconds)
+    return policy, Driver(policy, SpeedSettings(25), clock=policy.clock)
+
+
 def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
-    policy = Slow(0.06)
-    driver = Driver(policy, SpeedSettings(25))
+    policy, driver = slow_driver(0.06)
     decisions = [driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)]
     assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
     assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
@@ -173,8 +180,7 @@ def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_ne
 
 
 def test_another_car_does_not_get_the_steering_of_the_one_before():
-    policy = Slow(0.06)
-    driver = Driver(policy, SpeedSettings(25))
+    policy, driver = slow_driver(0.06)
     for _ in range(3):
         driver.decide(telemetry())
     assert driver.too_slow
@@ -184,15 +190,21 @@ def test_another_car_does_not_get_the_steering_of_the_one_before():
     assert policy.seen == 4
 
 
+def test_one_fast_answer_among_the_last_ones_is_no_slow_machine():
+    policy, driver = slow_driver(0.06)
+    for policy.seconds in (0.06, 0.04, 0.06):
+        driver.decide(telemetry())
+    assert not driver.too_slow
+
+
 def test_on_a_fast_machine_the_network_sees_every_frame():
-    policy = Slow(0.0)
-    driver = Driver(policy, SpeedSettings(25))
+    policy, driver = slow_driver(0.04)
     assert not any(driver.decide(telemetry(), late=True).repeated for _ in range(6))
     assert policy.seen == 6
 
 
 def test_an_unreadable_frame_is_not_repeated():
-    driver = Driver(Slow(0.06), SpeedSettings(25))
+    _, driver = slow_driver(0.06)
     *_, last = (driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage"))
     assert "bad camera frame" in last.fault
     assert not last.repeated

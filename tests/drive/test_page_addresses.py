@@ -22,6 +22,7 @@ from bcclone.drive.drive_page import DrivePage
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
 from bcclone.drive.page.app import make_app
+from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.page.pages import OpenPages
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import run_recorder
@@ -57,7 +58,7 @@ def make_page(clock=time.monotonic):
     stats = DriveStats(arbiter, clock=clock)
     cars = SimpleNamespace(arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1)
     saliency = SaliencyThread(lambda: stats.jpeg, None, "it has no convolution")
-    return DrivePage(cars, hands, saliency, Straight())
+    return DrivePage(cars, hands, saliency, Straight(), clock)
 
 
 def make_client(page=None, token="", waits=None):
@@ -173,6 +174,21 @@ def test_the_history_covers_the_last_60_seconds():
     assert points[-1]["seconds"] == pytest.approx(seconds[0])
     assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60
     assert (points[-1]["steering_sent"], points[-1]["speed_mph"]) == (0.25, 12.5)
+
+
+def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_control_is_set():
+    seconds = [0.0]
+    page = make_page(clock=lambda: seconds[0])
+    numbers = []
+    for count in range(90):
+        seconds[0] = count / 30
+        first, second = page.newest(), page.newest()
+        assert first is second
+        numbers.append(first.number)
+    assert numbers == [1 + count // 3 for count in range(90)]
+    page.set(ControlChanges(set_speed_mph=12.0))
+    assert page.newest().number == 31
+    assert page.newest().state.set_speed_mph == 12.0
 
 
 def test_every_field_of_the_state_is_documented():

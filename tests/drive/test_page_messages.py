@@ -12,18 +12,19 @@ from bcclone.drive.wire import threading_host
 
 
 class Session:
-    """A play without frames, which keeps what pages set."""
+    """A play without frames, which keeps what pages set, and what the hands did when they set it."""
 
     controls = ("recording", "set_speed_mph", "paused")
 
     def __init__(self):
-        self.hands, self.changes = PageHands(shared=False), []
+        self.hands, self.changes, self.inputs = PageHands(shared=False), [], []
 
     def newest(self):
         return None
 
     def set(self, changes):
         self.changes.append(changes)
+        self.inputs.append(self.hands.input)
 
 
 def say(*texts, session=None):
@@ -42,12 +43,10 @@ def unpacked(data):
 
 def test_a_page_sets_controls_and_moves_its_hands():
     session = Session()
-    moved = []
-    session.hands.move = lambda page, hands, number: moved.append((hands, number))
-    texts = ('{"set": {"recording": true, "set_speed_mph": 12}}', '{"input": 3, "hands": {"steering_key": -1}}')
+    texts = ('{"input": 3, "hands": {"steering_key": -1}}', '{"set": {"recording": true, "set_speed_mph": 12}}')
     assert say(*texts, '{"drawn": 7}', '{"wheel": "ask"}', '{"wheel": "keep"}', session=session) == []
     assert session.changes == [ControlChanges(recording=True, set_speed_mph=12)]
-    assert moved == [(HandInput(steering_key=-1), 3)]
+    assert session.inputs == [(3, HandInput(steering_key=-1))]
 
 
 @pytest.mark.parametrize(

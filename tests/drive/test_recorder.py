@@ -11,12 +11,11 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.driver import Decision, Driver, Uncertainty
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder, RecordingFigures
 from bcclone.drive.run_folder import RunRow, run_recorder
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.watch import Uncertainty
 from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.service import DriveService
 from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow, read_drivers

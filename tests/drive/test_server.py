@@ -331,9 +331,9 @@ def test_a_silent_car_is_woken(port):
     with raw(port) as connection:
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
-        begun = time.monotonic()  # no telemetry follows
+        since = time.monotonic()  # no telemetry follows
         assert events_until(connection, "manual", seconds=8) == ["manual"]
-        assert time.monotonic() - begun > 2.5
+        assert time.monotonic() - since > 2.5
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
         state = state_of(port)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from bcclone.dataset.answer import Answer
 from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.driver import Decision, Driver, Uncertainty
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DriveStats, LatencyFigures, UncertaintyFigures
-from bcclone.drive.watch import Uncertainty
 
 
 class Clock:
@@ -29,23 +29,38 @@ def decided(of=None, **values):
     return Reply(of.control, True, of.telemetry, of)
 
 
+TELEMETRY = Telemetry(0.0, 0.0, 10.0, b"")
 KEY_HELD = Reply(drives=True)
 
 
-class Cars(ConnectionArbiter):
-    """The cars of a drive, of which "a" drives until it is told otherwise."""
+class Straight:
+    """A policy that always steers straight ahead."""
 
-    driving_sid = "a"
+    def answer(self, frame):
+        return Answer(0.0)
+
+    def forget(self):
+        pass
+
+
+def arbiter_of(*cars, when_uncertain="ignore"):
+    """Return the arbiter of these cars, of which the last one drives."""
+    arbiter = ConnectionArbiter(Driver(Straight(), SpeedSettings(25.0, when_uncertain=when_uncertain)))
+    for sid in cars:
+        arbiter.answer(sid, TELEMETRY)
+    return arbiter
 
 
 def make_stats(when_uncertain="ignore", **options):
-    return DriveStats(Cars(Driver(None, SpeedSettings(25.0, when_uncertain=when_uncertain))), **options)
+    """Return the figures of a drive in which "a" drives."""
+    return DriveStats(arbiter_of("a", when_uncertain=when_uncertain), **options)
 
 
 def test_before_the_first_frame_the_figures_are_none():
-    figures = make_stats().figures()
+    stats = make_stats()
+    figures = stats.figures()
     assert (figures.frames, figures.speed_mph, figures.latency_ms.last) == (0, None, None)
-    assert make_stats().jpeg == (0, b"")
+    assert stats.jpeg == (0, b"")
 
 
 def test_figures_are_those_of_the_last_reply():
@@ -60,13 +75,21 @@ def test_figures_are_those_of_the_last_reply():
     assert stats.jpeg == (2, b"jpeg")
 
 
-@pytest.mark.parametrize("driving", [None, "b"])
-def test_the_figures_of_a_car_that_does_not_drive_any_more_are_none(driving):
-    clock = Clock()
-    stats = make_stats(clock=clock)
+def closes(arbiter):
+    arbiter.leave("a")
+
+
+def gives_way(arbiter):
+    arbiter.answer("b", TELEMETRY)
+
+
+@pytest.mark.parametrize("change", [closes, gives_way])
+def test_the_figures_of_a_car_that_does_not_drive_any_more_are_none(change):
+    clock, arbiter = Clock(), arbiter_of("a")
+    stats = DriveStats(arbiter, clock=clock)
     stats.answered("a", decided(), 0.004)
     clock.seconds += 1
-    stats._arbiter.driving_sid = driving
+    change(arbiter)
     stats.answered("a", decided(), 0.005)  # its last answer is sent late
     stats.answered("c", Reply(after=0.1), 0.1)  # a car that waits
     figures = stats.figures()
@@ -75,7 +98,7 @@ def test_the_figures_of_a_car_that_does_not_drive_any_more_are_none(driving):
     assert (figures.latency_ms.last, figures.frames_per_second, stats.jpeg) == (None, 0.0, (2, b""))
     assert (figures.frames, figures.latency_ms.p50) == (2, 4.5)  # of the whole drive
     assert len(stats.history()) == 1
-    stats._arbiter.driving_sid = "b"
+    gives_way(arbiter)
     stats.answered("b", decided(speed_mph=3.0), None)
     assert (stats.figures().speed_mph, stats.figures().latency_ms.last, stats.jpeg) == (3.0, None, (3, b"jpeg"))
 

@@ -65,5 +65,5 @@ def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
 def test_each_take_over_has_the_next_number(persons, model):
     wheel = Wheel()
     rows = [steer(wheel, model, person).by for person in persons]
-    begun = [after for before, after in zip([DrivenRow(MODEL), *rows], rows, strict=False) if after != before]
-    assert [row.take_over for row in begun if row.driver == HUMAN] == list(range(1, wheel.count + 1))
+    take_overs = [after for before, after in zip([DrivenRow(MODEL), *rows], rows, strict=False) if after != before]
+    assert [row.take_over for row in take_overs if row.driver == HUMAN] == list(range(1, wheel.count + 1))

@@ -45,8 +45,8 @@ def playing(port=0, **settings):
 
 def port_in(text):
     """Return the port in the line of a server that listens, None without one."""
-    found = re.search(r"listening on \S+:(\d+);", text)
-    return int(found[1]) if found else None
+    listening = re.search(r"listening on \S+:(\d+);", text)
+    return int(listening[1]) if listening else None
 
 
 class PlayProcess:

@@ -75,9 +75,9 @@ def test_rows_are_dropped_while_the_disk_is_slow_for_long_and_the_rest_is_whole(
         one = row(world)
         for _ in range(75):  # all at once, which no disk can follow
             recorder.record(one)
-        begun = time.monotonic()
+        since = time.monotonic()
         recorder.turn(False)
-        assert time.monotonic() - begun < 0.1  # the car does not wait for the disk
+        assert time.monotonic() - since < 0.1  # the car does not wait for the disk
         assert not recorder.on
     assert recorder.dropped > 0
     assert recorder.recorded + recorder.dropped == 75

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -151,18 +152,17 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
         page.until(lambda state: state["speed_mph"] > 3, throttle_key=0)
         page.send(set={"recording": True})
         page.until(lambda state: state["recording"]["recorded"] > 2, throttle_key=0)
-        steering = []
+        shown = []
 
         def took(state):
-            steering.append(state["steering_sent"])
+            shown.append((state["frame"], state["steering_sent"]))
             return state["steering_sent"] == 0.9
 
         state = page.until(took, steering=0.9)
         assert (state["driver"], state["take_over"]) == (HUMAN, 1)
         assert state["steering_model"] is not None
-        changes = [abs(after - before) for before, after in zip(steering, steering[1:], strict=False)]
-        assert len(steering) > 10
-        assert sorted(changes)[len(changes) // 2] <= 0.0501  # a frame that was dropped hides one change
+        for (frame, steering), (later, steered) in pairwise(shown):  # a slow machine drops frames
+            assert abs(steered - steering) <= 0.0501 * (later - frame)
         page.until(lambda state: state["driver"] == MODEL, throttle_key=0)
         state = page.until(lambda state: state["take_over"] == 2, steering=-0.5)
         recorded = state["recording"]["recorded"]

@@ -1,4 +1,7 @@
-"""What a drive or a play offers to its pages: contents, state, frames, and controls to set. docs/reference/page.md."""
+"""Define the interface of a drive or a play for its pages: contents, state and frames to show, and controls to set.
+
+docs/reference/page.md describes the fields.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -34,7 +37,7 @@ class PageContents:
 
 @dataclass(frozen=True)
 class PageState:
-    """What a page shows. figures: a dataclass with what the session adds; its fields stand beside the others in JSON.
+    """What a page shows. figures: a dataclass with what the session adds; its fields stand next to the others in JSON.
 
     set_speed_mph: None without a model; sees, region: as in PageContents.
     """

@@ -1,4 +1,7 @@
-"""Exchange messages with the open pages: frames out, never faster than a page draws them; hands and wishes in.
+"""Exchange messages with the open pages.
+
+Frames of the session go out, never faster than a page draws them; what a person does at a page comes in: hands,
+controls, and who has the wheel.
 
 docs/reference/page.md describes the messages.
 """

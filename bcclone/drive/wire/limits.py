@@ -1,4 +1,4 @@
-"""Limits on clients: size, number and rate of their messages, and the logging of their errors.
+"""Define the limits on clients: size, number and rate of their messages; and log their errors briefly.
 
 The simulator needs a small part of each (docs/reference/protocol.md).
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bcclone.dataset.images import Image
-from bcclone.drive.watch import Uncertainty
+from bcclone.drive.driver import Uncertainty
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS
 from bcclone.system.atomic import file_version
 
