@@ -534,7 +534,7 @@ def test_the_sequence_length_is_stored(recording, tmp_path):
     run_script("preprocess.py", recording, "-o", store, "--add")
 
 
-@pytest.mark.parametrize("counts", [(-1, 2, 1, 0), (3, 2, -1, 0), (3, 2, 1, 3)])
+@pytest.mark.parametrize("counts", [(-1, 2, 1, 0, 0), (3, 2, -1, 0, 0), (3, 2, 1, -1, 0), (3, 2, 1, 0, 3)])
 def test_counts_that_no_store_has_are_refused(counts, simulated_store):
     with Store(simulated_store) as store, pytest.raises(ValueError, match="copies, expected 0 or more of each"):
         Written(store.rows, *counts)

@@ -82,7 +82,8 @@ def fetchers():
         "read ahead": lambda source: ReadAheadFetcher(source, 10, 4, lambda order: list(batches(order, 40))),
         "threads": lambda source: ThreadFetcher(source, 10),
         "one thread": lambda source: ThreadFetcher(source, 10, threads=1),
-        "pipe": lambda source: PipeFetcher(source, 10, 4),
+        "pipe": lambda source: PipeFetcher(source, 10, 1, 4),
+        "pipes": lambda source: PipeFetcher(source, 10, 2, 4),
         "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8),
         "tf-data": tf_data_fetcher,
     }

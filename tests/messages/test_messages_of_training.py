@@ -146,7 +146,7 @@ REFUSALS = [
     refusal(not_from, "runs/one", "--from", "untrained.h5"),
     refusal(lambda: resumed(output="other.h5"), "runs/one", "other.h5", "model.h5"),
     refusal(lambda: model("--settings", "no.toml"), "no.toml", "No such file", "--settings"),
-    refusal(lambda: settings(b"epochs 3"), "mine.toml", "line 1", "learning-rate = 0.001"),
+    refusal(lambda: settings(b"epochs 3"), "mine.toml", "line 1", "seed = 1"),
     refusal(lambda: settings(b"batch-size = 8\nbatch_size = 8"), "mine.toml", "batch_size", "twice"),
     refusal(lambda: settings(b"batch-size = 0"), "mine.toml", "batch size 0", "1 or more"),
     refusal(lambda: settings(b"epoch = 3"), "mine.toml", "'epoch'", "'epochs'"),
