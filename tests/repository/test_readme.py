@@ -19,6 +19,7 @@ from bcclone.commands.options import actions_of
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.feed.feed_settings import STRATEGIES
 from benchmarks.__main__ import BENCHMARKS, Benchmark
 from tests.conftest import ROOT
 from tests.repository.shown import PAGES, parse, shown_on
@@ -191,6 +192,12 @@ LINKING = [*PAGES, *(page for page in ROOT.glob("*.md") if page not in PAGES), *
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_every_feed_is_in_the_table_of_feeds_and_no_other():
+    page = (ROOT / "docs" / "explanation" / "feeding.md").read_text()
+    table = page.split("| name | order |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == STRATEGIES.keys()
 
 
 def test_every_declared_package_is_justified():
