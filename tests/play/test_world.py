@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.play.play_world import PlayedWorld
+from bcclone.play.play_world import LapFigures, PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
@@ -18,21 +18,23 @@ def world(renderer):
     return PlayedWorld(renderer, load_track("lake"))
 
 
+def drive_lap(world, throttle):
+    """Drive to the end of the lap; return the seconds that it took."""
+    lap, since = world.laps().lap, world.tracked.seconds
+    while world.laps().lap == lap:
+        world.drive(world.steering_home(), throttle, 1)
+    return world.tracked.seconds - since
+
+
 def test_laps_are_timed_from_start_to_start(world):
-    length = world.track.length_m
-    world.tracked.progress_m = length - 0.5  # instead of a lap, which takes a minute
-    world.car.speed = 10.0
-    world.drive(0.0, 1.0, 2)
-    assert world.laps().lap == 1
-    world.drive(0.0, 1.0, 50)
-    first = world.laps()
-    assert first.lap == 2
-    assert 0 < first.last == first.best < 1.04
-    world.tracked.progress_m = 2 * length - 30
-    world.drive(0.0, 1.0, 150)
-    second = world.laps()
-    assert second.lap == 3
-    assert second.last > second.best == first.best
+    from_standing = drive_lap(world, 0.6)
+    assert world.tracked.progress_m == pytest.approx(world.track.lap_m, abs=0.5)
+    assert world.laps() == LapFigures(2, 0.0, pytest.approx(from_standing), pytest.approx(from_standing))
+    flying = drive_lap(world, 0.6)
+    assert world.laps() == LapFigures(3, 0.0, pytest.approx(flying), pytest.approx(flying))
+    slow = drive_lap(world, 0.1)
+    assert world.laps() == LapFigures(4, 0.0, pytest.approx(slow), pytest.approx(flying))
+    assert flying < min(from_standing, slow)
 
 
 def test_a_car_that_is_put_back_stands_on_the_middle_of_the_road(world):
