@@ -67,7 +67,8 @@ class Written:
 
     def __post_init__(self) -> None:
         if min(self.frames, self.train, self.validation, self.test, self.copies) < 0 or self.copies > self.train:
-            counts = f"{self.frames} frames, {self.train} + {self.validation} + {self.test} samples, {self.copies} copies"
+            samples = f"{self.train} + {self.validation} + {self.test} samples"
+            counts = f"{self.frames} frames, {samples}, {self.copies} copies"
             raise ValueError(f"{counts}, expected 0 or more of each, and no more copies than samples for training")
 
     @classmethod

@@ -193,12 +193,6 @@ def test_links_lead_somewhere(page):
         assert link.startswith("http") or (page.parent / link).exists(), link
 
 
-def test_every_feed_is_in_the_table_of_feeds_and_no_other():
-    page = (ROOT / "docs" / "explanation" / "feeding.md").read_text()
-    table = page.split("| name | order |")[1].split("\n\n")[0]
-    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == STRATEGIES.keys()
-
-
 def test_every_declared_package_is_justified():
     page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
