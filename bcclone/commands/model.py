@@ -17,7 +17,7 @@ from bcclone.commands.options import (
     given_for,
     local_path,
     notify,
-    print_json,
+    print_result,
 )
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.train.settings_file import read_settings
@@ -60,11 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     if result is None:  # a worker that writes nothing
         return 0
     if not (arguments.no_plots or result.was_complete):
-        _draw_pictures(result, arguments)
-    if arguments.json:
-        print_json(result.as_json())
-    elif not result.was_complete:
-        _print_result(result)
+        from bcclone.pictures.plots.all_pictures import draw_training
+
+        draw_training(result, arguments.data, notify, wings.open_store)
+    if arguments.json or not result.was_complete:  # else a notice has described it
+        print_result(arguments, result.as_json(), result.as_text())
     return 0
 
 
@@ -92,28 +92,3 @@ def _train(arguments: argparse.Namespace) -> TrainResult | None:
 
 def _output(arguments: argparse.Namespace) -> Path:
     return arguments.output or RunFiles.output
-
-
-def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
-    """Draw the pictures of the run's model; an error is reported and does not fail the training."""
-    from bcclone.pictures.plots.all_pictures import draw_all
-    from bcclone.pictures.plots.plot_settings import PlotSettings
-
-    model = result.run / "model.h5"
-    try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_store=wings.open_store)
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        notify(
-            f"note: not all pictures could be drawn: {reason}; try: bcclone plots {model} {' '.join(arguments.data)}"
-        )
-
-
-def _print_result(result: TrainResult) -> None:
-    val_loss = "none" if result.val_loss is None else f"{result.val_loss:.4f}"
-    print(
-        f"{result.model}: epoch {result.epoch} of {result.epochs}, val_loss {val_loss}, {result.samples.train} "
-        f"training and {result.samples.validation} validation samples, {result.seconds:.1f} s, "
-        f"{result.samples_per_second:.0f} samples/s; the run is in {result.run}\n"
-        f"next: python drive.py {result.model} run1"
-    )

@@ -9,8 +9,7 @@ import numpy as np
 from bcclone.dataset.images import PRESETS, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.evaluate_settings import FrameReplaySettings, ReplaySettings
-from bcclone.evaluate.replay import replay_controls
-from bcclone.evaluate.replay_result import ReplayResult
+from bcclone.evaluate.replay_result import ReplayResult, replay_controls
 from bcclone.evaluate.replay_views import Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.recording.files import find_log

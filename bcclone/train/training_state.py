@@ -137,6 +137,16 @@ class TrainResult:
             run=run,
         )
 
+    def as_text(self) -> str:
+        """Return the result in words, and the command that drives with the model."""
+        val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
+        return (
+            f"{self.model}: epoch {self.epoch} of {self.epochs}, val_loss {val_loss}, {self.samples.train} "
+            f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
+            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n"
+            f"next: python drive.py {self.model} run1"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the values that result.json and --json hold."""
         return {name: value for name, value in to_json(self).items() if name not in ("run", "was_complete")}

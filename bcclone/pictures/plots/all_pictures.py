@@ -3,7 +3,7 @@
 TensorFlow is loaded before a module imports Keras.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -14,15 +14,17 @@ from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.progress import Notify
 from bcclone.train.history import START_NAME, read_history
+from bcclone.train.training_state import TrainResult
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
 
 
 def draw_all(
-    settings: PlotSettings, notify: Callable[[str], None] = lambda line: None, open_store: OpenStore = open_if_store
+    settings: PlotSettings, notify: Notify = lambda line: None, open_store: OpenStore = open_if_store
 ) -> PlotResult:
     """Draw the pictures of a model; a picture that the model or its samples do not allow is left out, with a reason.
 
@@ -46,6 +48,22 @@ def draw_all(
         zero_fraction = zero_fraction if settings.zero_fraction is None else settings.zero_fraction
         subject = Subject(file, data, history, settings.seed, zero_fraction, augmentation)
         return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
+
+
+def draw_training(
+    result: TrainResult, data: Sequence[str], notify: Notify = lambda line: None, open_store: OpenStore = open_if_store
+) -> None:
+    """Draw the pictures of a training into its run folder; an error is reported and does not fail the training.
+
+    data: what the model was trained on, a store or recordings.
+    """
+    model = result.run / "model.h5"
+    try:
+        draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_store=open_store)
+    except Exception as error:
+        notify(
+            f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"
+        )
 
 
 def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:
