@@ -22,7 +22,6 @@ from bcclone.commands.options import (
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.train.settings_file import read_settings
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
-from bcclone.train.training_state import TrainResult
 
 _TITLES = {
     "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
@@ -56,8 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
-    result = _train(arguments)
-    if result is None:  # a worker that writes nothing
+    values = chosen_settings(arguments)
+    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
+    with wings.open_worker(arguments, values, notify) as worker:
+        from bcclone.train import run as training
+
+        if settings:
+            result = training.run(settings, notify, wings.open_store, worker)
+        else:
+            result = training.resume(chosen(RunFiles, arguments), values, notify, wings.open_store, worker)
+    if not worker.writes:
         return 0
     if not (arguments.no_plots or result.was_complete):
         from bcclone.pictures.plots.all_pictures import draw_training
@@ -78,16 +85,6 @@ def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     values = read_settings(arguments.settings, _output(arguments)) if arguments.settings else {}
     options = given_for(TrainSettings, arguments)
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
-
-
-def _train(arguments: argparse.Namespace) -> TrainResult | None:
-    """Train, alone or as one of several workers; return None for a worker that writes nothing."""
-    values = chosen_settings(arguments)
-    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
-    trainer = wings.find_trainer(arguments, values.get("gpus", 1))
-    if settings:
-        return trainer.run(settings, notify, wings.open_store)
-    return trainer.resume(chosen(RunFiles, arguments), values, notify, wings.open_store)
 
 
 def _output(arguments: argparse.Namespace) -> Path:

@@ -1,4 +1,4 @@
-"""Settings dataclasses -> options; options that the user gave -> settings; results and progress -> printed text."""
+"""Declare options from settings dataclasses, build settings from the options given, and print results."""
 
 import argparse
 import json

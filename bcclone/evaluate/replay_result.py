@@ -1,4 +1,4 @@
-"""The rollouts of a replay -> its figures, as JSON values and as a table in text."""
+"""The results of a replay: the rollouts of each driver, and their figures as JSON values and as a table in text."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

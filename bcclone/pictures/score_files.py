@@ -1,4 +1,4 @@
-"""The result of evaluate, of its suite or of replay -> files in a folder: pictures, tables, figures, events."""
+"""Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures, events."""
 
 import math
 from collections.abc import Sequence

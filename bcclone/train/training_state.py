@@ -1,4 +1,4 @@
-"""The state of a training between two steps -> the next state; at the end, the result of the training."""
+"""The state of a training between two steps, and at its end the result."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
