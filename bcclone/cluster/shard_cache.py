@@ -21,6 +21,7 @@ import filelock
 
 from bcclone.dataset.frames import FrameFile
 from bcclone.dataset.images import Image
+from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.location import read_ranges
 from bcclone.system.prefetch import prefetch_ordered
@@ -40,12 +41,7 @@ class ShardCache:
         self.limit = limit
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="bcclone-shards-")
         self.folder = Path(self._temporary.name) if self._temporary else folder or Path()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{self.folder}: cannot make this folder: {error.strerror}; choose another --cache"
-            ) from None
+        make_folder(self.folder, "another --cache")
         self._in_use: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_REQUESTS, "bcclone-download")  # starts its threads with the first task

@@ -13,7 +13,7 @@ COMMANDS = {
     "video": "make a clip of a run",
     "plots": "draw a model, its samples and its decisions",
     "play": "drive the built-in simulator yourself",
-    "simulate": "record, drive and replay without the simulator",
+    "simulate": "record and drive without the simulator",
     "evaluate": "score models by simulated drives",
     "replay": "score models on a recording",
     "edit": "list, delete and restore rows of a recording",

@@ -14,7 +14,8 @@ from bcclone.dataset.store import OpenStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import PlotResult, PlotSettings
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.atomic import make_folder
+from bcclone.system.errors import first_line
 from bcclone.system.progress import Notify
 from bcclone.train.history import START_NAME, read_history
 from bcclone.train.training_state import TrainResult
@@ -43,7 +44,7 @@ def draw_all(
         run = _find_run(settings.model, settings.runs)
         folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
         history = read_history(run / "history.csv") if run else []
-        _make_folder(folder)
+        make_folder(folder, "another --output")
         augmentation, zero_fraction = _trained_with(file.training.settings)
         zero_fraction = zero_fraction if settings.zero_fraction is None else settings.zero_fraction
         subject = Subject(file, data, history, settings.seed, zero_fraction, augmentation)
@@ -84,13 +85,6 @@ def _find_run(model: Path, runs: Path) -> Path | None:
         if same_size and (saved.parent / "history.csv").is_file() and saved.read_bytes() == content:
             return saved.parent
     return None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot create that folder: {error.strerror}; choose another --output") from None
 
 
 def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:
