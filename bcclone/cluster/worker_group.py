@@ -165,14 +165,12 @@ class ConnectedGroup(WorkerGroup):
 
 
 @contextmanager
-def open_group(
-    cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0, seconds: float = MEETING_SECONDS
-) -> Iterator[WorkerGroup]:
+def open_group(cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0) -> Iterator[WorkerGroup]:
     """Connect the workers of a cluster; with None, give the group of one worker.
 
     TensorFlow is loaded for several workers; it must not have computed anything before. gpus: number of GPUs to use on
-    each machine, 0 for all; gpu_memory: as load_tensorflow() takes it; seconds: how long to wait for the other workers.
-    Raises UserError when the workers do not meet, and within the block when one of them is lost.
+    each machine, 0 for all; gpu_memory: as load_tensorflow() takes it. Raises UserError when the workers do not meet,
+    and within the block when one of them is lost.
     """
     if cluster is None:
         yield WorkerGroup()
@@ -183,10 +181,10 @@ def open_group(
     group: list[WorkerGroup] = []
     own, others = cluster.describe(cluster.index), [n for n in range(len(cluster)) if n != cluster.index]
     awaited = ", ".join(map(cluster.describe, others))
-    notify(f"{own}, this one, waits up to {seconds:g} s for {awaited}; worker 0 writes the model")
+    notify(f"{own}, this one, waits up to {MEETING_SECONDS:g} s for {awaited}; worker 0 writes the model")
 
     def connect() -> None:
-        meet(cluster, source_digest(), seconds)
+        meet(cluster, source_digest())
         group.append(ConnectedGroup(cluster, _connected(cluster, gpus)))
 
     load_tensorflow(gpu_memory=gpu_memory, initialize=connect)

@@ -35,7 +35,6 @@ _COLORS = {
     "BGR-YUV": (cv2.COLOR_BGR2YUV,),
     "GRAY": (cv2.COLOR_RGB2GRAY, cv2.COLOR_GRAY2RGB),  # three equal channels, because all images have three
 }
-_BACK = {"RGB": (), "YUV": (cv2.COLOR_YUV2RGB,), "BGR-YUV": (cv2.COLOR_YUV2BGR,), "GRAY": ()}
 
 # the same as matrices, (3, 4), which map (red, green, blue, 1), each 0 to 255; and back
 _YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
@@ -106,11 +105,10 @@ class Preprocessing:
 
     def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
         """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step of apply()."""
-        return _converted(resized, _COLORS[self.color], into)
-
-    def to_rgb(self, prepared: Image, into: Image | None = None) -> Image:
-        """Return a prepared image, (height, width, 3), in RGB, to within rounding; `into` may be the image itself."""
-        return _converted(prepared, _BACK[self.color], into)
+        *before, last = _COLORS[self.color] or (None,)
+        for step in before:
+            resized = np.asarray(cv2.cvtColor(resized, step), np.uint8)
+        return resized if last is None else np.asarray(cv2.cvtColor(resized, last, into), np.uint8)
 
     @property
     def color_matrix(self) -> Float32Array:
@@ -119,7 +117,7 @@ class Preprocessing:
 
     @property
     def rgb_matrix(self) -> Float32Array:
-        """Return to_rgb() as a matrix, (3, 4): from (the prepared image's three colours, 1) to red, green and blue."""
+        """Return the matrix, (3, 4), back: from (the prepared image's three colours, 1) to red, green and blue."""
         return _COLOR_MATRICES[self.color][1]
 
     @property
@@ -192,13 +190,6 @@ def choose_preprocessing(
     """Return a preset, by its name, or another preprocessing, with this width and height, if they are given."""
     chosen = PRESETS[preset] if preset else otherwise or Preprocessing()
     return replace(chosen, width=size[0], height=size[1]) if size else chosen
-
-
-def _converted(image: Image, steps: tuple[int, ...], into: Image | None) -> Image:
-    """Return an image, (height, width, 3), after these conversions; the last one writes into `into`."""
-    for step in steps[:-1]:
-        image = np.asarray(cv2.cvtColor(image, step), np.uint8)
-    return np.asarray(cv2.cvtColor(image, steps[-1], into), dtype=np.uint8) if steps else image
 
 
 def seen_rows(height: int) -> slice:
