@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.simulator.world_settings import RecordSettings, WorldSettings
+from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.json_values import from_json
@@ -160,6 +161,7 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool 
     kept = settings.folder / _STEPS
     if not kept.is_dir() and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
+    make_folder(settings.folder, "another --folder")
     states, steps, timed, rerun = States(kept, StepState), _steps(settings), [], False
     for number, step in enumerate(steps, start=1):
         notify(f"\nstep {number} of {len(steps)}, {step.name}:")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.images import Preprocessing, encode_jpeg
-from bcclone.evaluate.replay_served import FrameReplay
+from bcclone.evaluate.rollout import read_reference
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -77,8 +77,8 @@ def model_or_untrained(path: Path | None) -> Iterator[Path]:
 def frames_to_send(recording: Path | None) -> list[bytes]:
     """Return 60 camera frames as JPEG: of a recording, or rendered along the lake track."""
     if recording is not None:
-        world = FrameReplay(recording, _FRAMES)
-        return [state.jpeg for state in iter(world.observe, None)]
+        paths = [images["center"] for images in read_reference(recording).images if "center" in images]
+        return [Path(paths[number % len(paths)]).read_bytes() for number in range(_FRAMES)]
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     positions = np.linspace(0, track.length_m, _FRAMES, endpoint=False)
     return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in positions]

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from bcclone.evaluate.replay_served import FrameReplay
 from bcclone.recording.log import read_log
 from tests.conftest import ROOT, run_process, run_script, shared
 from tests.drive.drive_server import drive, serving
+from tests.frame_replay import FrameReplay
 
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):

@@ -92,7 +92,6 @@ def test_an_unknown_command_ends_with_exit_code_2():
     ("line", "expected"),
     [
         (("preprocess.py", "nowhere"), "nowhere"),
-        (("simulate", "replay", ROOT / "docs", "--port", 1), "driving_log.csv"),
     ],
 )
 def test_a_users_mistake_is_one_line_with_exit_code_1(line, expected, tmp_path):
@@ -113,7 +112,7 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     assert refused.stderr.startswith("error: ")
 
 
-@pytest.mark.parametrize("line", [("preprocess.py", "nowhere"), ("simulate", "replay", "nowhere")])
+@pytest.mark.parametrize("line", [("preprocess.py", "nowhere"), ("replay", "nowhere", "--port", 1)])
 def test_debug_adds_the_traceback_and_changes_nothing_else(line):
     plain = run_process(*line, code=1).stderr
     debugged = subprocess.run(command(*line, "--debug"), capture_output=True, text=True)

@@ -22,6 +22,7 @@ import filelock
 
 from bcclone.dataset.frames import FrameFile
 from bcclone.dataset.images import Image
+from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.location import read_ranges
 from bcclone.system.prefetch import prefetch_ordered
@@ -66,12 +67,7 @@ class ShardCache:
                 self.folder = self._wanted
             else:
                 self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="bcclone-shards-")))
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(
-                    f"{self.folder}: cannot make this folder: {error.strerror}; choose another --cache"
-                ) from None
+            make_folder(self.folder, "another --cache")
             self._pool = ThreadPoolExecutor(_REQUESTS, "bcclone-download")
             opening.callback(self._pool.shutdown, cancel_futures=True)
             self._opened = opening.pop_all()

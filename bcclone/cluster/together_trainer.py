@@ -1,4 +1,4 @@
-"""Samples and settings -> a trainer on several devices or machines, with the steps of one device, at a joint pace."""
+"""Train on several devices or machines, with the steps of one device and at a joint pace."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -14,9 +14,10 @@ from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
-from bcclone.train.loop import Moment, Pace, Trainer, samples_of
+from bcclone.train.loop import Trainer, samples_of
 from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
 from bcclone.train.train_settings import TrainSettings
+from bcclone.train.worker import Moment, Pace
 
 _STEPS_BETWEEN_DECISIONS = 20
 

@@ -1,4 +1,4 @@
-"""The addresses of workers -> a group of connected ones, or of one alone, which exchange values and agree on them.
+"""Connect the workers of a cluster to a group, which exchanges values and agrees on them.
 
 tf.distribute.MultiWorkerMirroredStrategy connects the workers; everything they exchange is summed by its collectives.
 """
@@ -10,21 +10,19 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bcclone.cluster.meeting import MEETING_SECONDS, meet
+from bcclone.cluster.part_order import BatchPart
 from bcclone.cluster.workers import Cluster
-from bcclone.feed.order import WHOLE_BATCH, BatchPart
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.task import source_digest
-
-Value = TypeVar("Value")
 
 _CONNECT_SECONDS, _PROBE_SECONDS = 60, 2.0
 _WORD_BYTES = 4
@@ -36,8 +34,11 @@ _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/
 class WorkerGroup:
     """A worker that trains alone; the group of several, which has the same interface, is `ConnectedGroup`."""
 
-    part: BatchPart = WHOLE_BATCH
+    part = BatchPart()
     strategy: Any = None  # of tf.distribute, with several workers
+
+    def __init__(self) -> None:
+        self._shares_errors = False
 
     @property
     def count(self) -> int:
@@ -58,40 +59,47 @@ class WorkerGroup:
         """Return how messages name a worker."""
         return f"worker {index}"
 
-    def gather(self, value: bytes) -> list[bytes]:
-        """Return the values that the workers gave, in their order; every worker calls this."""
-        return [value]
-
     def sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum of the arrays that the workers gave, of equal shapes; the same to the bit on every worker."""
         return values
+
+    def gather(self, value: bytes = b"", error: str = "") -> list[bytes]:
+        """Return the values that the workers gave, in their order; every worker calls this.
+
+        error: of this worker, given instead of a value; another worker's is raised as UserError.
+        """
+        rows = self._gather(bytes([bool(error)]) + (error.encode() if error else value))
+        for index, row in enumerate(rows):
+            if row[0] and index != self.index:
+                self._shares_errors = False  # all know of it
+                raise UserError(f"{self.name(index)}: {row[1:].decode()}")
+        return [row[1:] for row in rows]
 
     def broadcast(self, value: bytes) -> bytes:
         """Return the value that the chief gave; every worker calls this."""
         return self.gather(value if self.is_chief else b"")[0]
 
-    def each(self, action: Callable[[], Value]) -> Value:
-        """Return action(), called on every worker; a UserError on one worker is raised on all, which names the worker.
+    @contextmanager
+    def sharing_errors(self) -> Iterator[None]:
+        """Raise a UserError of the block on all workers, up to agreed(), at the next exchange or at the end.
 
-        The action must not exchange anything.
+        Before they compute something together, the workers must exchange something.
         """
-        done: list[Value] = []
-        own: UserError | None = None
+        self._shares_errors = True
         try:
-            done.append(action())
+            yield
+            if self._shares_errors:
+                self.gather()
         except UserError as error:
-            own = error
-        errors = self.gather(str(own or "").encode())
-        if own:
-            raise own
-        for index, error_text in enumerate(errors):
-            if error_text:
-                raise UserError(f"{self.name(index)}: {error_text.decode()}")
-        return done.pop()
+            if self._shares_errors:
+                with suppress(UserError):
+                    self.gather(error=str(error))
+            raise
 
-    def on_chief(self, action: Callable[[], Value]) -> Value | None:
-        """Return action() on the chief and None on the others; its UserError is raised on all."""
-        return self.each(lambda: action() if self.is_chief else None)
+    def agreed(self) -> None:
+        """End the sharing of errors: from here on, a worker that ends is lost to the others."""
+        self.gather()
+        self._shares_errors = False
 
     def check_agreement(self, facts: Mapping[str, Any]) -> None:
         """Raise UserError on all workers when a fact differs from the chief's. facts: plain values by what they are."""
@@ -100,16 +108,22 @@ class WorkerGroup:
             for name in dict.fromkeys([*gathered[0], *theirs]):
                 ours, other = gathered[0].get(name, "not given"), theirs.get(name, "not given")
                 if ours != other:
+                    self._shares_errors = False  # all raise it
                     raise UserError(
                         f"{name.replace('_', ' ')}: {other} on {self.name(index)}, and {ours} on {self.name(0)}; give "
                         "every worker the same"
                     )
+
+    def _gather(self, value: bytes) -> list[bytes]:
+        """Return the bytes that the workers gave, of any lengths."""
+        return [value]
 
 
 class ConnectedGroup(WorkerGroup):
     """Several workers, connected by TensorFlow."""
 
     def __init__(self, cluster: Cluster, strategy: Any) -> None:
+        super().__init__()
         import tensorflow as tf
 
         self._cluster, self.strategy = cluster, strategy
@@ -130,18 +144,18 @@ class ConnectedGroup(WorkerGroup):
         """Return number and address of a worker."""
         return self._cluster.describe(index)
 
-    def gather(self, value: bytes) -> list[bytes]:
-        """Return the values that the workers gave, in their order; every worker calls this."""
-        sizes = np.frombuffer(b"".join(self._gather_equal(np.int64(len(value)).tobytes())), np.int64)
-        longest = -(-int(sizes.max()) // _WORD_BYTES) * _WORD_BYTES
-        rows = self._gather_equal(value.ljust(longest, b"\0")) if longest else [b""] * self.count
-        return [row[:size] for row, size in zip(rows, sizes.tolist(), strict=True)]
-
     def sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the sum of the arrays that the workers gave, of equal shapes; the same to the bit on every worker."""
         rows = self._gather_equal(values.astype(np.float64).tobytes())
         total: npt.NDArray[np.float64] = np.sum([np.frombuffer(row, np.float64) for row in rows], axis=0)
         return total.reshape(values.shape)
+
+    def _gather(self, value: bytes) -> list[bytes]:
+        """Return the bytes that the workers gave, of any lengths."""
+        sizes = np.frombuffer(b"".join(self._gather_equal(np.int64(len(value)).tobytes())), np.int64)
+        longest = -(-int(sizes.max()) // _WORD_BYTES) * _WORD_BYTES
+        rows = self._gather_equal(value.ljust(longest, b"\0")) if longest else [b""] * self.count
+        return [row[:size] for row, size in zip(rows, sizes.tolist(), strict=True)]
 
     def _gather_equal(self, value: bytes) -> list[bytes]:
         """Gather values of an equal number of bytes, a multiple of 4."""
@@ -151,14 +165,12 @@ class ConnectedGroup(WorkerGroup):
 
 
 @contextmanager
-def open_group(
-    cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0, seconds: float = MEETING_SECONDS
-) -> Iterator[WorkerGroup]:
+def open_group(cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0) -> Iterator[WorkerGroup]:
     """Connect the workers of a cluster; with None, give the group of one worker.
 
     TensorFlow is loaded for several workers; it must not have computed anything before. gpus: number of GPUs to use on
-    each machine, 0 for all; gpu_memory: as load_tensorflow() takes it; seconds: how long to wait for the other workers.
-    Raises UserError when the workers do not meet, and within the block when one of them is lost.
+    each machine, 0 for all; gpu_memory: as load_tensorflow() takes it. Raises UserError when the workers do not meet,
+    and within the block when one of them is lost.
     """
     if cluster is None:
         yield WorkerGroup()
@@ -169,10 +181,10 @@ def open_group(
     group: list[WorkerGroup] = []
     own, others = cluster.describe(cluster.index), [n for n in range(len(cluster)) if n != cluster.index]
     awaited = ", ".join(map(cluster.describe, others))
-    notify(f"{own}, this one, waits up to {seconds:g} s for {awaited}; worker 0 writes the model")
+    notify(f"{own}, this one, waits up to {MEETING_SECONDS:g} s for {awaited}; worker 0 writes the model")
 
     def connect() -> None:
-        meet(cluster, source_digest(), seconds)
+        meet(cluster, source_digest())
         group.append(ConnectedGroup(cluster, _connected(cluster, gpus)))
 
     load_tensorflow(gpu_memory=gpu_memory, initialize=connect)

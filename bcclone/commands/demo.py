@@ -5,7 +5,7 @@ Steps that are complete in the folder are skipped; remove the folder to start ag
 
 import argparse
 
-from bcclone.commands.options import add_settings, chosen, make_folder, notify, print_result
+from bcclone.commands.options import add_settings, chosen, notify, print_result
 from bcclone.demo import DemoSettings, run_demo, show_result
 
 SUMMARY = "record, train and drive, without the simulator"
@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return exit code 1 when the car needed an intervention."""
     settings = chosen(DemoSettings, arguments)
-    make_folder(settings.folder)
     result = run_demo(settings, notify, arguments.quiet)
     print_result(arguments, result.as_json(), "\n" + "\n".join(show_result(result)))
     return int(not result.on_the_road)

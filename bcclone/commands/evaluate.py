@@ -37,7 +37,6 @@ from bcclone.evaluate.evaluate_settings import (
     check_simulated_speed,
 )
 from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Conditions, WorldSettings
-from bcclone.system.errors import UserError
 from bcclone.system.settings import names_in_group
 
 SUMMARY = "score models by simulated drives"
@@ -77,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
-    _check_models(arguments)
+    _separate_suite(arguments)
     with results_folder(arguments.output):
         return _run_suite(arguments) if arguments.suite else _run_single(arguments)
 
@@ -91,26 +90,16 @@ def interrupted(arguments: argparse.Namespace) -> str:
     return "nothing was written"
 
 
-def _check_models(arguments: argparse.Namespace) -> None:
-    """Take a model that --suite or --rows has taken back; raises UserError without a model."""
-    if arguments.suite and arguments.suite not in SUITES:  # a model after --suite, as in `evaluate --suite MODEL`
-        if not Path(arguments.suite).suffix:
-            raise UserError(f"--suite {arguments.suite}: no such suite, expected {', '.join(SUITES)}")
+def _separate_suite(arguments: argparse.Namespace) -> None:
+    """Take back a model that argparse takes for the name of the suite, as in `evaluate --suite MODEL`."""
+    if arguments.suite and arguments.suite not in SUITES and Path(arguments.suite).suffix:
         arguments.models.insert(0, local_path(arguments.suite))
         arguments.suite = SUITES[0]
-    if not arguments.models:
-        if taken := [name for name in arguments.rows or () if Path(name).is_file()]:
-            raise UserError(
-                f"no model to score: {', '.join(taken)} came after --rows, as names of rows; name models first"
-            )
-        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
-    if len(arguments.models) > 1 and not arguments.suite:
-        raise UserError("only one model can be scored at a time; compare several with --suite")
 
 
 def _run_single(arguments: argparse.Namespace) -> int:
     refuse(arguments, SuiteSettings, "is an option of the suite; add --suite", SUITE_ONLY)
-    if arguments.speed_mph is not None:
+    if arguments.speed_mph is not None:  # before SpeedSettings, which allows the speeds of other cars, too
         build(check_simulated_speed, arguments.speed_mph)
     settings = chosen(
         EvaluateSettings,
@@ -120,12 +109,12 @@ def _run_single(arguments: argparse.Namespace) -> int:
         conditions=chosen(Conditions, arguments),
     )
     watch = wings.find_watch(arguments)
-    from bcclone.evaluate.evaluation import evaluate
+    from bcclone.evaluate.evaluation import evaluate, only_model
 
-    result = evaluate(arguments.models[0], settings, watch)
+    result = evaluate(only_model(arguments.models), settings, watch)
     print_result(arguments, result.figures(), result.as_text(settings))
     if arguments.output is not None:
-        from bcclone.commands.result_files import write_evaluation
+        from bcclone.pictures.score_files import write_evaluation
 
         for path in write_evaluation(arguments.output, result, settings):
             notify(f"wrote {path}")
@@ -145,7 +134,7 @@ def _run_suite(arguments: argparse.Namespace) -> int:
         result = evaluate_suite(arguments.models, settings, notify, pool, watch)
     print_result(arguments, result.figures(), "\n".join(suite_table(result)))
     if arguments.output is not None:
-        from bcclone.commands.result_files import write_suite
+        from bcclone.pictures.score_files import write_suite
 
         for path in write_suite(arguments.output, result):
             notify(f"wrote {path}")

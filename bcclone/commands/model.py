@@ -17,12 +17,11 @@ from bcclone.commands.options import (
     given_for,
     local_path,
     notify,
-    print_json,
+    print_result,
 )
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.train.settings_file import read_settings
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
-from bcclone.train.training_state import TrainResult
 
 SUMMARY = "train a network on a store"
 _TITLES = {
@@ -57,15 +56,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
-    result = _train(arguments)
-    if result is None:  # a worker that writes nothing
+    values = chosen_settings(arguments)
+    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
+    with wings.open_worker(arguments, values, notify) as worker:
+        from bcclone.train import run as training
+
+        if settings:
+            result = training.run(settings, notify, wings.open_if_store, worker)
+        else:
+            result = training.resume(chosen(RunFiles, arguments), values, notify, wings.open_if_store, worker)
+    if not worker.writes:
         return 0
     if not (arguments.no_plots or result.was_complete):
-        _draw_pictures(result, arguments)
-    if arguments.json:
-        print_json(result.as_json())
-    elif not result.was_complete:
-        _print_result(result)
+        from bcclone.pictures.plots.all_pictures import draw_training
+
+        draw_training(result, arguments.data, notify, wings.open_if_store)
+    if arguments.json or not result.was_complete:  # else a notice has described it
+        print_result(arguments, result.as_json(), result.as_text())
     return 0
 
 
@@ -81,41 +88,5 @@ def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-def _train(arguments: argparse.Namespace) -> TrainResult | None:
-    """Train, alone or as one of several workers; return None for a worker that writes nothing."""
-    values = chosen_settings(arguments)
-    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
-    trainer = wings.find_trainer(arguments, values.get("gpus", 1))
-    if settings:
-        return trainer.run(settings, notify, wings.open_if_store)
-    return trainer.resume(chosen(RunFiles, arguments), values, notify, wings.open_if_store)
-
-
 def _output(arguments: argparse.Namespace) -> Path:
     return arguments.output or RunFiles.output
-
-
-def _draw_pictures(result: TrainResult, arguments: argparse.Namespace) -> None:
-    """Draw the pictures of the run's model; an error is reported and does not fail the training."""
-    from bcclone.pictures.plots.all_pictures import draw_all
-    from bcclone.pictures.plots.plot_settings import PlotSettings
-
-    model = result.run / "model.h5"
-    try:
-        draw_all(PlotSettings(model, tuple(arguments.data), result.run / "plots"), open_if_store=wings.open_if_store)
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        notify(
-            f"note: not all pictures could be drawn: {reason}; try: bcclone plots {model} {' '.join(arguments.data)}"
-        )
-
-
-def _print_result(result: TrainResult) -> None:
-    val_loss = "none" if result.val_loss is None else f"{result.val_loss:.4f}"
-    test = "" if result.test_loss is None else f", test_loss {result.test_loss:.4f}"
-    print(
-        f"{result.model}: epoch {result.epoch} of {result.epochs}, val_loss {val_loss}{test}, {result.samples.train} "
-        f"training and {result.samples.validation} validation samples, {result.seconds:.1f} s, "
-        f"{result.samples_per_second:.0f} samples/s; the run is in {result.run}\n"
-        f"next: python drive.py {result.model} run1"
-    )

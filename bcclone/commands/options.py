@@ -1,4 +1,4 @@
-"""Settings dataclasses -> options; options that the user gave -> settings; results and progress -> printed text."""
+"""Declare options from settings dataclasses, build settings from the options given, and print results."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
@@ -181,17 +182,6 @@ def chosen(kind: Callable[..., Settings], arguments: argparse.Namespace, **other
 def number_of(number: int, noun: str) -> str:
     """Return a number and a noun, such as "1 recording" or "2 recordings"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def make_folder(folder: Path, choose: str = "another") -> None:
-    """Make the folder for the results before any work is done; raises UserError if it cannot be made.
-
-    choose: what to choose instead, for the error.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
 
 
 @contextmanager

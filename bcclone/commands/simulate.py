@@ -4,7 +4,6 @@ import argparse
 
 from bcclone.commands import HAS_LAB
 from bcclone.commands.options import add_settings, chosen, describe_unchanged, local_path, notify, print_result
-from bcclone.evaluate.evaluate_settings import FrameReplaySettings
 from bcclone.simulator.world_settings import (
     Conditions,
     ExpertSettings,
@@ -22,7 +21,6 @@ if HAS_LAB:
 _RECORD = "let an expert driver drive, and record it in the format of the Unity program"
 _DRIVE = "connect to a drive server, and let it drive the simulated car, as in the autonomous mode"
 _ROADS = "render frames all over many random roads, with the steering of an expert, and write them as a store"
-_REPLAY = "send the frames of a recording to a drive server, and measure its latency"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,16 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     if HAS_LAB:
         add_settings(uses.add_parser("roads", help=_ROADS, description=_sentence(_ROADS)), RoadSamplesSettings)
     drive = uses.add_parser("drive", help=_DRIVE, description=_sentence(_DRIVE))
-    replay = uses.add_parser("replay", help=_REPLAY, description=_sentence(_REPLAY))
-    replay.add_argument(
-        "recording",
-        metavar="RECORDING",
-        help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
-    )
     for use, kinds in (
         (record, (RecordSettings, ExpertSettings, Conditions)),
         (drive, (SimulationSettings, WorldSettings, ServerSettings, Conditions)),
-        (replay, (FrameReplaySettings, ServerSettings)),
     ):
         for kind in kinds:
             add_settings(use, kind)
@@ -50,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the chosen subcommand; return the exit code."""
-    return {"record": _record, "roads": _roads, "drive": _drive, "replay": _replay}[arguments.use](arguments)
+    return {"record": _record, "roads": _roads, "drive": _drive}[arguments.use](arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
@@ -112,14 +103,4 @@ def _drive(arguments: argparse.Namespace) -> int:
     if result.traced is not None:
         text += f"\n{settings.run_folder}: the position of the car at {result.traced} frames, for video.py"
     print_result(arguments, result.as_json(), text)
-    return 0
-
-
-def _replay(arguments: argparse.Namespace) -> int:
-    settings = chosen(FrameReplaySettings, arguments)
-    server = chosen(ServerSettings, arguments)
-    from bcclone.evaluate.replay_served import replay_frames
-
-    report = replay_frames(arguments.recording, settings, server)
-    print_result(arguments, report.as_json(), report.summary())
     return 0

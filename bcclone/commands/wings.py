@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bcclone.commands import HAS_CLUSTER, HAS_LAB
 from bcclone.commands.options import add_settings, chosen
@@ -13,24 +13,11 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
 if TYPE_CHECKING:  # they load more than --help needs
-    from bcclone.dataset.store import OpenIfStore, Store
+    from bcclone.dataset.store import Store
     from bcclone.evaluate.watched import WatchFile
     from bcclone.system.progress import Notify
     from bcclone.system.task_pool import TaskPool
-    from bcclone.train.train_settings import RunFiles, TrainSettings
-    from bcclone.train.training_state import TrainResult
-
-
-class Trains(Protocol):
-    """How to train: bcclone.train.run on one device, or bcclone.cluster on several devices or machines."""
-
-    def run(self, settings: "TrainSettings", notify: "Notify", open_if_store: "OpenIfStore", /) -> "TrainResult | None":
-        """Train in a new run; return the result, None on a worker that writes nothing."""
-
-    def resume(
-        self, files: "RunFiles", changes: Mapping[str, Any], notify: "Notify", open_if_store: "OpenIfStore", /
-    ) -> "TrainResult | None":
-        """Continue the newest run of these files; return the result, None on a worker that writes nothing."""
+    from bcclone.train.worker import Worker
 
 
 def conversion_settings() -> type[PreprocessSettings]:
@@ -92,19 +79,24 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         add_settings(parser, WorkerSettings)
 
 
-def find_trainer(arguments: argparse.Namespace, gpus: int) -> Trains:
-    """Return what trains on the devices and machines that the options name."""
+def open_worker(
+    arguments: argparse.Namespace, chosen_settings: Mapping[str, Any], notify: "Notify"
+) -> "AbstractContextManager[Worker]":
+    """Give the worker of a training: alone on one device, or connected with the machines that the options name.
+
+    chosen_settings: those of the training that the user chose, by name.
+    """
     if HAS_CLUSTER:
         from bcclone.cluster.workers import WorkerSettings, find_cluster
 
         cluster = find_cluster(chosen(WorkerSettings, arguments), os.environ)
-        if cluster or gpus != 1:
-            from bcclone.cluster.train_together import JointTraining
+        if cluster or chosen_settings.get("gpus", 1) != 1:
+            from bcclone.cluster import joint_worker
 
-            return JointTraining(cluster)
-    from bcclone.train import run
+            return joint_worker.open_worker(cluster, chosen_settings, notify)
+    from bcclone.train.worker import Worker
 
-    return run
+    return nullcontext(Worker())
 
 
 def add_monitor(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:

@@ -35,7 +35,6 @@ _COLORS = {
     "BGR-YUV": (cv2.COLOR_BGR2YUV,),
     "GRAY": (cv2.COLOR_RGB2GRAY,),
 }
-_BACK = {"RGB": (), "YUV": (cv2.COLOR_YUV2RGB,), "BGR-YUV": (cv2.COLOR_YUV2BGR,), "GRAY": (cv2.COLOR_GRAY2RGB,)}
 
 # the same as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4) back, where a grey
 # image is three equal channels
@@ -110,10 +109,6 @@ class Preprocessing:
         """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step of apply()."""
         return _converted(resized, _COLORS[self.color], into)
 
-    def to_rgb(self, prepared: Image, into: Image | None = None) -> Image:
-        """Return a prepared image in RGB, (height, width, 3), to within rounding; `into` may be the image itself."""
-        return _converted(prepared, _BACK[self.color], into)
-
     @property
     def channels(self) -> int:
         """Return the number of channels of the prepared image."""
@@ -131,7 +126,7 @@ class Preprocessing:
 
     @property
     def rgb_matrix(self) -> Float32Array:
-        """Return to_rgb() as a matrix, (3, 4): from (the image's three colours, 1) to red, green and blue.
+        """Return the matrix, (3, 4), back: from (the image's three colours, 1) to red, green and blue.
 
         A grey image is taken as three equal channels.
         """

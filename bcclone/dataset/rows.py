@@ -1,4 +1,4 @@
-"""Recorded rows as a data frame, as they are planned -> the table that a store holds, and back."""
+"""Convert recorded rows from a data frame to the table that a store holds, and back."""
 
 from collections.abc import Sequence
 

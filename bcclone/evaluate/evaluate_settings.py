@@ -160,13 +160,3 @@ class ReplaySettings:
     def all_limits_m(self) -> tuple[float, ...]:
         """Return all limits in ascending order, each once."""
         return tuple(sorted({self.limit_m, *self.limits_m}))
-
-
-@dataclass(frozen=True)
-class FrameReplaySettings:
-    """How many frames of a recording a replay sends to a drive server."""
-
-    frames: int = setting(0, "number of frames to send", minimum=1, zero="each frame once")
-
-    def __post_init__(self) -> None:
-        check_settings(self)

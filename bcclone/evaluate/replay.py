@@ -12,11 +12,13 @@ import numpy as np
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image, Preprocessing
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.replay_result import ReplayResult
+from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
+from bcclone.evaluate.replay_served import replay_served
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFile
 from bcclone.recording.files import find_log
+from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
@@ -44,12 +46,16 @@ def replay(
     recording: Path | str,
     settings: ReplaySettings | None = None,
     watch: WatchFile | None = None,
-) -> dict[str, ReplayResult]:
-    """Score model files on a recording, given by its folder or its log; return the result of each model by its path.
+    server: ServerSettings | None = None,
+) -> Replayed:
+    """Score model files on a recording, given by its folder or its log, or without models a drive server.
 
     watch: monitor of the only model, which watches the recording's own frames. Raises UserError.
     """
-    settings, log = settings or ReplaySettings(), find_log(str(recording))
+    settings, log = settings or ReplaySettings(), _checked(models, recording, watch, server)
+    if server:
+        result, report = replay_served(log, settings, server)
+        return Replayed({f"{server.host}:{server.port}": result}, report)
     open_watch = watch.opener(models) if watch else None
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -57,7 +63,23 @@ def replay(
     from bcclone.model.policy import load_policy
 
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
-    return replay_policies(policies, log, settings, open_watch)
+    return Replayed(replay_policies(policies, log, settings, open_watch))
+
+
+def _checked(
+    models: Sequence[Path | str], recording: Path | str, watch: WatchFile | None, server: ServerSettings | None
+) -> Path:
+    """Return the log of the recording; raises UserError unless either models or a server are to be scored on it."""
+    if models and server:
+        raise UserError(f"--port {server.port} scores the model of a drive server; leave out the models or --port")
+    if not (models or server):
+        raise UserError(
+            f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
+            "recording and the --port of a drive server"
+        )
+    if server and watch:
+        raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
+    return find_log(str(recording))
 
 
 def replay_policies(
@@ -88,25 +110,6 @@ def replay_policies(
     controls = replay_controls(reference, settings)
     frames_watched = tuple(watched.frames) if watched else ()
     return {name: replace(driver.result(controls), watched=frames_watched) for name, driver in drivers.items()}
-
-
-def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
-    """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
-    recorded = np.array(reference.steering)
-    controls = {
-        "human": recorded,  # the key in JSON
-        "zero": np.zeros(len(reference)),
-        "mean": np.full(len(reference), recorded.mean()),
-    }
-    results = {}
-    for name, steering in controls.items():
-        rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
-        for rollout in rollouts.values():
-            for value in steering.tolist():
-                rollout.advance(value)
-        ended = {limit: rollout.result() for limit, rollout in rollouts.items()}
-        results[name] = ReplayResult(reference, ended, settings.limit_m, steering, len(reference))
-    return results
 
 
 class _WatchedRows:

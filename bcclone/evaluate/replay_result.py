@@ -1,4 +1,4 @@
-"""The rollouts of a replay -> its figures, as JSON values and as a table in text."""
+"""The results of a replay: the rollouts of each driver, and their figures as JSON values and as a table in text."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore
+from bcclone.evaluate.evaluate_settings import ReplaySettings
+from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutResult, RolloutScore
 from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
+from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
+_LEGEND = (
+    "rms: of the deviation, m; interventions by limit; r: correlation of the steering on the recorded frames with",
+    "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
+)
 CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}  # by their keys in JSON
 
 
@@ -90,50 +96,86 @@ class ReplayResult:
         }
 
 
-Results = Mapping[str, ReplayResult]  # name of a model or a server -> its result, on the same recording
-
-
-def results_as_json(results: Results) -> dict[str, Any]:
-    """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
-    values = {
-        name: {**to_json(result.figures()), **uncertainty_figures(result.watched)} for name, result in results.items()
+def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
+    """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
+    recorded = np.array(reference.steering)
+    controls = {
+        "human": recorded,  # the key in JSON
+        "zero": np.zeros(len(reference)),
+        "mean": np.full(len(reference), recorded.mean()),
     }
-    return next(iter(values.values())) if len(values) == 1 else {"models": values}
+    results = {}
+    for name, steering in controls.items():
+        rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        for rollout in rollouts.values():
+            for value in steering.tolist():
+                rollout.advance(value)
+        ended = {limit: rollout.result() for limit, rollout in rollouts.items()}
+        results[name] = ReplayResult(reference, ended, settings.limit_m, steering, len(reference))
+    return results
 
 
-def missing_images(results: Results) -> list[str]:
-    """Return a notice for each kind of images that the recording lacks."""
-    result, notices = next(iter(results.values())), []
-    if result.reference.cameras == ("center",):
-        notices.append("there are no images of the side cameras; views are made from the centre camera alone")
-    if lacking := len(result.reference) - result.frames:
-        notices.append(f"{lacking} rows have no readable centre image; the steering before them is held")
-    return notices
+@dataclass(frozen=True)
+class Replayed:
+    """All results of a replay, of one recording.
 
+    results: name of a model or a server -> its result; client: what the simulator's side of a served replay reports.
+    """
 
-def replay_table(results: Results) -> list[str]:
-    """Return the lines of the table: all drivers, and the controls below; then what a watch said of the recording."""
-    figures: dict[str, DriverFigures] = {name: result.figures() for name, result in results.items()}
-    watched, first = next((result.watched, result.figures()) for result in results.values())
-    figures |= {CONTROLS[name]: control for name, control in first.controls.items()}
-    width = max(len(name) for name in figures)
-    limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
-    lines = [
-        f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; the car is set back at a "
-        f"deviation of {first.limit_m:g} m",
-        "rms: of the deviation, m; interventions by limit; r: correlation of the steering on the recorded frames with",
-        "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
-        "",
-        f"{'':{width}}  autonomy   a km   rms{limits}      r  mean r  off by",
-    ]
-    for name, its in figures.items():
-        counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
-        lines.append(
-            f"{name:{width}}{its.autonomy_percent:8.1f} %{its.interventions_per_km:7.1f}"
-            f"{its.rms_cross_track_m:6.2f}{counts}{_number(its.steering_correlation, 7)}"
-            f"{_number(its.steering_correlation_smoothed, 8)}{_number(its.steering_mae, 8)}"
-        )
-    return lines + ([f"the monitor {WatchFigures.of(watched).describe()}"] if watched else [])
+    results: Mapping[str, ReplayResult]
+    client: DriveReport | None = None
+
+    def __post_init__(self) -> None:
+        if not self.results:
+            raise ValueError("a replay without a result, expected those of one driver or more")
+
+    @property
+    def first(self) -> ReplayResult:
+        """Return the result of the first driver."""
+        return next(iter(self.results.values()))
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
+        values = {
+            name: {**to_json(its.figures()), **uncertainty_figures(its.watched)} for name, its in self.results.items()
+        }
+        figures = next(iter(values.values())) if len(values) == 1 else {"models": values}
+        return figures | (self.client.as_json() if self.client else {})
+
+    @property
+    def notices(self) -> list[str]:
+        """Return a notice for each kind of images that the recording lacks."""
+        result, notices = self.first, []
+        if result.reference.cameras == ("center",):
+            notices.append("there are no images of the side cameras; views are made from the centre camera alone")
+        if lacking := len(result.reference) - result.frames:
+            notices.append(f"{lacking} rows have no readable centre image; the steering before them is held")
+        return notices
+
+    def as_text(self) -> str:
+        """Return the table of all drivers with the controls below, and what a watch and the client said."""
+        figures: dict[str, DriverFigures] = {name: its.figures() for name, its in self.results.items()}
+        watched, first = self.first.watched, self.first.figures()
+        figures |= {CONTROLS[name]: control for name, control in first.controls.items()}
+        width = max(len(name) for name in figures)
+        limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
+        lines = [
+            f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; the car is set back at a "
+            f"deviation of {first.limit_m:g} m",
+            *_LEGEND,
+            "",
+            f"{'':{width}}  autonomy   a km   rms{limits}      r  mean r  off by",
+        ]
+        for name, its in figures.items():
+            counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
+            lines.append(
+                f"{name:{width}}{its.autonomy_percent:8.1f} %{its.interventions_per_km:7.1f}"
+                f"{its.rms_cross_track_m:6.2f}{counts}{_number(its.steering_correlation, 7)}"
+                f"{_number(its.steering_correlation_smoothed, 8)}{_number(its.steering_mae, 8)}"
+            )
+        lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if watched else []
+        lines += [self.client.summary()] if self.client else []
+        return "\n".join(lines)
 
 
 def _number(value: float | None, width: int) -> str:

@@ -1,20 +1,19 @@
-"""A recording and a drive server -> a replay's result, or the client's report, over the simulator's protocol."""
+"""A recording and a drive server -> the result of the replay, over the simulator's protocol."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.dataset.images import PRESETS, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.evaluate.evaluate_settings import FrameReplaySettings, ReplaySettings
-from bcclone.evaluate.replay import replay_controls
-from bcclone.evaluate.replay_result import ReplayResult
+from bcclone.evaluate.evaluate_settings import ReplaySettings
+from bcclone.evaluate.replay_result import ReplayResult, replay_controls
 from bcclone.evaluate.replay_views import Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.recording.files import find_log
-from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected, drive_by_server
+from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.progress import ProgressBar
 
@@ -35,14 +34,6 @@ def replay_served(
         world = RolloutWorld(reference, settings, progress.advance)
         report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
     return world.result(), report
-
-
-def replay_frames(
-    recording: Path, settings: FrameReplaySettings | None = None, server: ServerSettings | None = None
-) -> DriveReport:
-    """Send the frames of a recording, its folder or its log, to a drive server; return the client's report."""
-    settings = settings or FrameReplaySettings()
-    return drive_by_server(FrameReplay(find_log(str(recording)), settings.frames), server or ServerSettings())
 
 
 class RolloutWorld:
@@ -68,7 +59,8 @@ class RolloutWorld:
             self._on_row(1)
             if (jpeg := self._jpeg(row)) is not None:
                 self.frames += 1
-                return _state(self._reference, row, self._steering, jpeg)
+                its, degrees = self._reference, self._steering * FULL_LOCK_DEGREES
+                return CarState(degrees, its.throttle[row], its.speed[row] / MPH, jpeg)
             self.rollout.advance(self._steering)
         return None
 
@@ -88,46 +80,5 @@ class RolloutWorld:
         if frames.centre is None:
             return None
         if self.rollout.pose == RelativePose():
-            return _centre_jpeg(self._reference, row)
+            return Path(self._reference.images[row]["center"]).read_bytes()
         return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))
-
-
-@dataclass(frozen=True)
-class SentControl:
-    """What a drive server sent to the car: steering and throttle."""
-
-    steering: float
-    throttle: float
-
-
-class FrameReplay:
-    """Shows the centre images of a recording, each once or again and again until `frames` have been shown.
-
-    The car does not react; the answers are collected in `controls`.
-    """
-
-    def __init__(self, log_path: Path, frames: int = 0) -> None:
-        self._reference = read_reference(log_path)
-        self._rows = [row for row, paths in enumerate(self._reference.images) if "center" in paths]
-        self._left, self._next = frames or len(self._rows), 0
-        self.controls: list[SentControl] = []
-
-    def observe(self) -> CarState | None:
-        """Return the next row of the recording as the car's state."""
-        if self._left == 0:
-            return None
-        row = self._rows[self._next % len(self._rows)]
-        self._next, self._left = self._next + 1, self._left - 1
-        return _state(self._reference, row, self._reference.steering[row], _centre_jpeg(self._reference, row))
-
-    def steer(self, steering: float, throttle: float) -> None:
-        """Keep the answer."""
-        self.controls.append(SentControl(steering, throttle))
-
-
-def _centre_jpeg(reference: RecordedDrive, row: int) -> bytes:
-    return Path(reference.images[row]["center"]).read_bytes()
-
-
-def _state(reference: RecordedDrive, row: int, steering: float, jpeg: bytes) -> CarState:
-    return CarState(steering * FULL_LOCK_DEGREES, reference.throttle[row], reference.speed[row] / MPH, jpeg)

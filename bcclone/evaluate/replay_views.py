@@ -1,4 +1,4 @@
-"""The frames of a row and a pose -> the view of the centre camera from there, as a network's input."""
+"""Make the view of the centre camera beside or across the recorded path, from the frames of a row."""
 
 import math
 from collections.abc import Mapping

@@ -149,6 +149,10 @@ class RolloutResult:
     path: tuple[float, ...]
     interventions: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        if wrong := [row for row in self.interventions if not 0 <= row < len(self.path)]:
+            raise ValueError(f"interventions after rows {wrong}, expected rows 0 to {len(self.path) - 1} of the path")
+
 
 @dataclass
 class Rollout:

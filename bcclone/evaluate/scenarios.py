@@ -1,4 +1,4 @@
-"""The settings of a suite -> its scenarios, which are the rows of its table."""
+"""The scenarios of each suite, which are the rows of its table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

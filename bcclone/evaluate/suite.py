@@ -39,6 +39,7 @@ def evaluate_suite(
     with a line on them; pool: the workers that drive, None to start some; watch: of each drive of the only model.
     """
     settings = settings or SuiteSettings()
+    _check_models(models, settings)
     if watch:
         _check_watch(watch, models)
     scenarios = select_scenarios(settings)
@@ -64,6 +65,14 @@ def evaluate_suite(
         recordings={one.name: one.log for one in recordings},
         replays=_table_of(ReplayFigures, results, recordings, named),
     )
+
+
+def _check_models(models: Sequence[Path | str], settings: SuiteSettings) -> None:
+    """Raise UserError without a model; it may be among the rows."""
+    if taken := [name for name in settings.rows if not models and Path(name).is_file()]:
+        raise UserError(f"no model to score: {', '.join(taken)} came after --rows, as names of rows; name models first")
+    if not models:
+        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5 --suite")
 
 
 def _check_watch(watch: WatchFile, models: Sequence[Path | str]) -> None:

@@ -1,4 +1,4 @@
-"""The results of a suite -> the best model of each row, the figures as JSON values and the tables in text."""
+"""The results of a suite: the best model of each row, the figures as JSON values and the tables in text."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

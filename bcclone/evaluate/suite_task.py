@@ -1,4 +1,4 @@
-"""A task of a suite -> its result, in a worker process: drive one scenario, or replay one recording.
+"""Do a task of a suite in a worker process: drive one scenario, or replay one recording.
 
 A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number of workers. It keeps
 nothing between two tasks: to load a model takes 0.2 s, and a drive half a minute.

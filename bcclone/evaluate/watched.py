@@ -1,4 +1,4 @@
-"""A monitor's file -> the watch of a drive; what a watch said of the frames -> figures, a table and a line of text."""
+"""Watch a scored drive with a monitor, and report what it said of the frames: figures, a table and a line of text."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields

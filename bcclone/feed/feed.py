@@ -16,7 +16,7 @@ from bcclone.dataset.store import Store
 from bcclone.feed.augmented import BatchAugmenter, make_augmenter
 from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
 from bcclone.feed.fetcher import Fetcher
-from bcclone.feed.order import WHOLE_BATCH, BatchPart, EpochOrder
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
@@ -42,7 +42,7 @@ class Feed:
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
-        """Give the batches of an epoch; each sample comes once, over all workers.
+        """Give the batches of an epoch; each sample comes once.
 
         The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
         a worker is raised when the batch is asked for.
@@ -50,8 +50,8 @@ class Feed:
         positions = self._epoch_order.positions(number, start)
         with ExitStack() as fetching:
             batches = fetching.enter_context(self._fetcher.fetch(positions))
-            if self._epoch_order.part.count > 1:
-                batches = map(Batch.with_span, batches, self._epoch_order.spans(start))
+            if spans := self._epoch_order.spans(start):
+                batches = map(Batch.with_span, batches, spans)
             if self._augmenter:
                 batches = fetching.enter_context(self._augmenter.augmented(batches, positions, number, start))
             yield batches
@@ -69,28 +69,30 @@ class Feed:
 
 
 def open_feed(
-    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = WHOLE_BATCH
+    selection: Selection,
+    settings: FeedSettings,
+    sampling: SamplingSettings,
+    make_order: Callable[..., EpochOrder] = EpochOrder,
 ) -> Feed:
     """Return the feed of the training samples, to be used in a `with` block.
 
     Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
     Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
-    rows that the network sees, on the processor or on the device. part: the worker's part of each batch.
-    Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
+    rows that the network sees, on the processor or on the device. make_order: makes the order, of the fields of
+    EpochOrder. Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
     """
     data = selection.data
     if settings.feed == AUTO:
         settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
-    epoch_order = EpochOrder(
-        len(selection),
-        settings.ordering,
-        sampling.seed,
-        selection.zero_steering if sampling.zero_fraction < 1 else None,
-        sampling.zero_fraction,
-        sampling.batch_size,
-        part,
-        selection.shard if settings.ordering.kind == WINDOWS else None,
+    epoch_order = make_order(
+        size=len(selection),
+        ordering=settings.ordering,
+        seed=sampling.seed,
+        zero_steering=selection.zero_steering if sampling.zero_fraction < 1 else None,
+        zero_fraction=sampling.zero_fraction,
+        batch_size=sampling.batch_size,
+        shard=selection.shard if settings.ordering.kind == WINDOWS else None,
     )
     if sampling.zero_fraction < 1 and not len(epoch_order):
         raise UserError(
@@ -100,12 +102,14 @@ def open_feed(
     return Feed(epoch_order, _strategy(STRATEGIES[settings.feed].makes)(selection, epoch_order, settings), augmenter)
 
 
-def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = WHOLE_BATCH) -> Feed:
+def open_validation_feed(
+    selection: Selection, batch_size: int, make_order: Callable[..., EpochOrder] = EpochOrder
+) -> Feed:
     """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
-    part: the worker's part of each batch.
+    make_order: as for open_feed().
     """
-    data, epoch_order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
+    data, epoch_order = selection.data, make_order(size=len(selection), batch_size=batch_size)
     if not isinstance(data, Store):
         makes = "threads.files"
     else:

@@ -1,4 +1,4 @@
-"""Positions in an epoch's order -> batches: the form of all fetchers, and the reader that fills a batch."""
+"""The form of all fetchers, which get batches of samples, and the reader that fills a batch."""
 
 import weakref
 from abc import ABC, abstractmethod

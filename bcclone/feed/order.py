@@ -32,37 +32,12 @@ class BatchSpan:
 
 
 @dataclass(frozen=True)
-class BatchPart:
-    """The part of each batch that one worker trains on. index: of the worker, from 0; count: number of workers.
-
-    The parts of all workers make up the batch, in the order of their indices; their lengths differ by at most one.
-    """
-
-    index: int = 0
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.index < self.count:
-            raise ValueError(f"worker {self.index} of {self.count}, expected 0 to {self.count - 1}")
-
-    def span(self, size: int) -> BatchSpan:
-        """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
-        samples, longer = divmod(size, self.count)
-        first = self.index * samples + min(self.index, longer)
-        samples += self.index < longer
-        return BatchSpan(first if samples else 0, samples, size)
-
-
-WHOLE_BATCH = BatchPart()
-
-
-@dataclass(frozen=True)
 class EpochOrder:
-    """The order of the samples in every epoch.
+    """The order of the samples in every epoch. A subclass may fetch a part of each batch only.
 
     size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None to use all of them;
-    zero_fraction: the largest fraction of an epoch that may have zero steering; part: the worker's part of each batch
-    of batch_size samples, by default the whole batch; shard: uint32 (samples,), the shard of each sample, for windows.
+    zero_fraction: the largest fraction of an epoch that may have zero steering; batch_size: samples of a batch;
+    shard: uint32 (samples,), the shard of each sample, for windows.
     """
 
     size: int
@@ -71,7 +46,6 @@ class EpochOrder:
     zero_steering: npt.NDArray[np.bool_] | None = None
     zero_fraction: float = 1.0
     batch_size: int = 0
-    part: BatchPart = WHOLE_BATCH
     shard: Order | None = None
 
     def __post_init__(self) -> None:
@@ -81,13 +55,16 @@ class EpochOrder:
             raise ValueError(f"zero fraction {self.zero_fraction}, expected 0 to 1")
         if self.ordering.kind == WINDOWS and (self.shard is None or len(self.shard) != self.size):
             raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
-        if self.part.count > 1 and self.batch_size < self.part.count:
-            raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
 
     @property
     def batch_samples(self) -> int:
-        """Return the number of samples that this worker fetches for a full batch."""
-        return self.part.span(self.batch_size).samples
+        """Return the number of samples to fetch for a full batch."""
+        return self.batch_size
+
+    @property
+    def streams(self) -> int:
+        """Return from how many streams of windows the batches are fetched."""
+        return self.ordering.streams
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -115,26 +92,12 @@ class EpochOrder:
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
 
     def positions(self, epoch: int, start: int = 0) -> Order:
-        """Return the positions that this worker fetches in an epoch. start: sample to begin at, the first of a batch.
+        """Return the positions to fetch in an epoch. start: sample to begin at, the first of a batch."""
+        return self.order(epoch)[start:]
 
-        If the last batch has fewer samples than there are workers, a worker without a sample fetches the first one, so
-        that it takes part in the step; there the sample has no weight.
-        """
-        order = self.order(epoch)[start:]
-        if self.part.count == 1:
-            return order
-        complete = len(order) // self.batch_size
-        span = self.part.span(self.batch_size)
-        complete_batches = order[: complete * self.batch_size].reshape(complete, self.batch_size)
-        parts = complete_batches[:, span.first : span.first + span.samples]
-        rest = order[complete * self.batch_size :]
-        span = self.part.span(len(rest))
-        return np.concatenate([parts.reshape(-1), rest[span.first : span.first + max(span.samples, 1)]])
-
-    def spans(self, start: int = 0) -> Iterator[BatchSpan]:
-        """Yield this worker's part of each batch of an epoch. start: sample to begin at, the first of a batch."""
-        for first in range(start, len(self), self.batch_size):
-            yield self.part.span(min(self.batch_size, len(self) - first))
+    def spans(self, start: int = 0) -> Iterator[BatchSpan] | None:
+        """Return which part of each batch the positions are; None where they are all of it. start: as above."""
+        return None
 
     def _windowed(self, shard: Order, epoch: int) -> Order:
         streams = min(self.ordering.streams, len(np.unique(shard)))
@@ -188,9 +151,8 @@ def _shuffled_windows(window: npt.NDArray[np.int64], random: np.random.Generator
 def streamed(shard: Order, window: int, streams: int, batch_size: int, random: np.random.Generator) -> Order:
     """Return a permutation whose batches take an equal part from each of several streams of windows.
 
-    Each shard belongs to one stream, so a worker that trains on one stream reads only the shards of that stream. Only
-    the last batches differ: they hold the rest of the longer streams. shard: of each sample, (samples,); window: number
-    of shards.
+    Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer streams. shard: of
+    each sample, (samples,); window: number of shards.
     """
     shards, index, sizes = np.unique(shard, return_inverse=True, return_counts=True)
     stream_of, window_of = np.zeros((2, len(shards)), np.int64)
@@ -209,7 +171,7 @@ def streamed(shard: Order, window: int, streams: int, batch_size: int, random: n
 
 def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
     """Return batches that join a part of each stream, in the order of the streams, then the rest of longer streams."""
-    lengths = [BatchPart(number, len(streams)).span(batch_size).samples for number in range(len(streams))]
+    lengths = map(len, np.array_split(np.arange(batch_size), len(streams)))
     pairs = list(zip(streams, lengths, strict=True))
     rounds = min(len(stream) // length for stream, length in pairs)
     batches = [stream[: rounds * length].reshape(rounds, length) for stream, length in pairs]

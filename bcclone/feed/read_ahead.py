@@ -33,8 +33,7 @@ def hdf5_chunks(selection: Selection, epoch_order: EpochOrder, settings: FeedSet
 def shards(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "ReadAheadFetcher":
     """Read windows of a store's files ahead; raises UserError when the copies of far ones do not fit into the cache."""
     frames, limit = selection.store.frames, settings.cache_bytes
-    streams = -(-settings.ordering.streams // epoch_order.part.count)  # that this process draws its batches from
-    frames.check_cache(limit, settings.window_shards * streams)
+    frames.check_cache(limit, settings.window_shards * epoch_order.streams)
     frames.set_cache(Path(settings.cache) if settings.cache else None, limit)
     return windows(selection, epoch_order, settings)
 

@@ -1,4 +1,4 @@
-"""An ONNX file -> a network that takes camera frames, run by ONNX Runtime; loads neither TensorFlow nor Keras.
+"""Drive with an ONNX file, which ONNX Runtime runs; loads neither TensorFlow nor Keras.
 
 A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame. Other programs' files
 can be used, too, if they have these inputs and outputs (see docs/how-to/models.md).

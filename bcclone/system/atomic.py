@@ -19,6 +19,14 @@ _STALE_AFTER_SECONDS = 86_400
 _FLUSHED_BYTES = 1 << 25
 
 
+def make_folder(folder: Path, choose: str = "another") -> None:
+    """Make a folder with those above it, unless it exists; raises UserError. choose: what to choose instead."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.

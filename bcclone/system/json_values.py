@@ -1,4 +1,4 @@
-"""Dataclasses -> JSON values, and back by the types of their fields.
+"""Convert dataclasses to JSON values, and back by the types of their fields.
 
 A dataclass is an object with a key for each field; a tuple, a list, a mapping, a Path or URL, an Enum, a Literal, None
 and a number stand for themselves. cattrs would do the same, but reads "3" as a number and 3.7 as a whole one, and does

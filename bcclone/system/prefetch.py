@@ -18,7 +18,6 @@ def prefetch_ordered(
     items: Iterable[Item],
     workers: int | Executor,
     ahead: int,
-    name: str = "bcclone-prefetch",
 ) -> Iterator[Iterator[Result]]:
     """Give the results of function(item), in the order of the items.
 
@@ -27,10 +26,9 @@ def prefetch_ordered(
     error, of the function or of the items, is raised when its result is asked for, after all results before it.
     Leaving the block cancels the calls that have not begun and waits for the others.
 
-    workers: how many threads, which end with the block, or an executor, which stays open; ahead: 1 or more; name:
-    prefix of the threads' names.
+    workers: how many threads, which end with the block, or an executor, which stays open; ahead: 1 or more.
     """
-    executor = ThreadPoolExecutor(workers, name) if isinstance(workers, int) else workers
+    executor = ThreadPoolExecutor(workers, "bcclone-prefetch") if isinstance(workers, int) else workers
     pending: deque[Future[Result]] = deque()
     try:
         yield _results(function, iter(items), executor, ahead, pending)

@@ -1,4 +1,4 @@
-"""A training at any step -> checkpoint files -> the same training, exactly.
+"""Save a training at any step in a checkpoint, and continue it exactly from there.
 
 A checkpoint holds everything that later steps depend on: the weights, the state of the dropout layers' random
 generators, the optimizer's moments, the sums of the epoch's losses, the training state and the model file so far.

@@ -1,4 +1,4 @@
-"""This process -> the description of its machine, packages and code version, for environment.json of a run."""
+"""Describe the machine, the packages and the code version, for environment.json of a run."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The figures of each epoch of a training <-> history.csv in its run folder, a row for each epoch."""
+"""Write and read history.csv of a run folder, a row with the figures of each epoch."""
 
 import csv
 import io

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed import Feed, open_feed, open_validation_feed
-from bcclone.feed.order import WHOLE_BATCH, BatchPart
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
@@ -28,6 +27,7 @@ from bcclone.train.schedule import Schedule
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.train_settings import LearningSettings, TrainSettings
 from bcclone.train.training_state import SampleCounts, Trained, TrainingState, TrainResult, epoch_summary
+from bcclone.train.worker import Worker
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = 20
@@ -137,31 +137,8 @@ def samples_of(batch: Batch) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A moment of a training. elapsed: its seconds so far, before a resume, too; must_stop: it was asked to stop."""
-
-    elapsed: float
-    must_stop: bool
-
-
-class Pace:
-    """Tells the time of a training, and whether it was asked to stop. elapsed: seconds before a resume."""
-
-    def __init__(self, interrupts: Interrupts, elapsed: float) -> None:
-        self._interrupts, self._start = interrupts, time.monotonic() - elapsed
-
-    def moment(self, step: int, is_epoch_end: bool = False) -> Moment:
-        """Return the present moment; called after each step, and around each epoch."""
-        return Moment(time.monotonic() - self._start, self._interrupts.requested)
-
-
-@dataclass(frozen=True)
 class Training:
-    """The parts of a training.
-
-    notify: called with lines for the user; part: of each batch that this process trains on; make_pace: tells the time
-    and the requests to stop that count here, from the seconds before a resume on.
-    """
+    """The parts of a training. notify: called with lines for the user; worker: the process that trains."""
 
     trainer: Trainer
     samples: Selection
@@ -169,8 +146,7 @@ class Training:
     settings: TrainSettings
     folder: RunFolder
     notify: Notify
-    part: BatchPart = WHOLE_BATCH
-    make_pace: Callable[[Interrupts, float], Pace] = Pace
+    worker: Worker
 
 
 def train_epochs(training: Training) -> Trained:
@@ -179,12 +155,12 @@ def train_epochs(training: Training) -> Trained:
     Raises UserError when the loss is not finite or a loader process has died, and KeyboardInterrupt, after saving the
     state, when the process is asked to stop. Files that cannot be written are reported and do not stop the training.
     """
-    settings, folder, notify, part = training.settings, training.folder, training.notify, training.part
+    settings, folder, notify, worker = training.settings, training.folder, training.notify, training.worker
     with ExitStack() as opened:
         board = opened.enter_context(TensorBoard(folder.tensorboard, notify)) if settings.tensorboard else None
-        feed = opened.enter_context(open_feed(training.samples, settings, settings.sampling, part))
-        size = max(_VALIDATION_BATCH // settings.seq_length, part.count)
-        validation = opened.enter_context(open_validation_feed(training.validation, size, part))
+        feed = opened.enter_context(open_feed(training.samples, settings, settings.sampling, worker.make_order))
+        size = max(_VALIDATION_BATCH // settings.seq_length, worker.count)
+        validation = opened.enter_context(open_validation_feed(training.validation, size, worker.make_order))
         if not len(validation):
             notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
         checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)
@@ -213,7 +189,7 @@ class _Epochs:
         self._checkpointing, self._board = checkpointing, board
         self._schedule = Schedule(training.settings, len(self._feed), len(self._validation))
         self.state: TrainingState = checkpointing.restore()
-        self._pace = training.make_pace(interrupts, self.state.elapsed)
+        self._pace = training.worker.pace(training.trainer, interrupts, self.state.elapsed)
         self._must_stop, self._seconds_of_ending = False, 0.0
 
     def run(self) -> str:

@@ -1,4 +1,4 @@
-"""Errors of predictions -> the loss of each one, and the sums of losses that an epoch reports."""
+"""Compute the losses of predictions, and the sums of losses that an epoch reports."""
 
 from typing import Any
 

@@ -58,8 +58,10 @@ def check_inputs(files: RunFiles) -> None:
         raise UserError(f"{files.start}: no such model; name another one, or leave --from out")
 
 
-def resolve(settings: TrainSettings, data: TrainingData, notify: Notify = lambda line: None) -> TrainSettings:
-    """Return the settings with what they leave to the samples decided: window length, learning rate and feed."""
+def resolve(
+    settings: TrainSettings, data: TrainingData, notify: Notify = lambda line: None, workers: int = 1
+) -> TrainSettings:
+    """Return the settings with what they leave open decided: window length, learning rate, feed and its streams."""
     stored = data.sample_settings.seq_length
     usual = RECURRENT_SEQ_LENGTH if stored == 1 and ARCHITECTURES[settings.network].recurrent else stored
     rate = FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE
@@ -72,16 +74,18 @@ def resolve(settings: TrainSettings, data: TrainingData, notify: Notify = lambda
         seq_length=settings.seq_length or usual,
         learning_rate=settings.learning_rate or rate,
         feed=feed,
-        window_streams=settings.window_streams or 1,
+        window_streams=settings.window_streams or workers,
     )
 
 
-def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify) -> Plan:
-    """Return the plan of a new run."""
-    return Plan(resolve(settings, data, notify), identity_of(settings, data))
+def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int = 1) -> Plan:
+    """Return the plan of a new run, which so many workers train."""
+    return Plan(resolve(settings, data, notify, workers), identity_of(settings, data))
 
 
-def resumed_plan(files: RunFiles, changes: Mapping[str, Any], data: TrainingData, notify: Notify) -> Plan:
+def resumed_plan(
+    files: RunFiles, changes: Mapping[str, Any], data: TrainingData, notify: Notify, workers: int = 1
+) -> Plan:
     """Return the plan of the newest run of these samples and this output; without one, that of a new run.
 
     changes: settings by name. Raises UserError for changes other than of limits and of a feed with the same order.
@@ -91,7 +95,7 @@ def resumed_plan(files: RunFiles, changes: Mapping[str, Any], data: TrainingData
     own = {each.name: getattr(files, each.name) for each in fields(RunFiles)}
     if folder is None:
         _explain_missing_run(files, identity, notify)
-        return new_plan(_settings(own | dict(changes)), data, notify)
+        return new_plan(_settings(own | dict(changes)), data, notify, workers)
     if files.start and not _began_with(folder, files.start):
         raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
     stored = folder.settings

@@ -1,4 +1,4 @@
-"""A plan and its samples -> the trainer: a new network or that of a model file, its optimizer and its augmenter."""
+"""Build what is trained: a new network, or that of a model file, with its optimizer and its augmenter."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

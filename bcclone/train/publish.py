@@ -1,4 +1,4 @@
-"""A plan -> its run folder, open for training; a trained model -> the output of the run."""
+"""Open the run folder of a plan, and publish the trained model to the output of the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

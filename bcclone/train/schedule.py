@@ -1,4 +1,4 @@
-"""Settings and state of a training -> the learning rate of the next step, and the limit that ends the training."""
+"""Tell the learning rate of the next step, and the limit that ends a training."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The settings of a training <-> a TOML file with the names of the options."""
+"""Write and read the settings of a training as a TOML file with the names of the options."""
 
 from dataclasses import fields
 from pathlib import Path

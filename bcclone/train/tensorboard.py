@@ -1,4 +1,4 @@
-"""The figures of a training -> event files that TensorBoard shows."""
+"""Write the figures of a training into event files that TensorBoard shows."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

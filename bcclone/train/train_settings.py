@@ -1,4 +1,4 @@
-"""The settings of a training and their texts on the command line -> one flat, checked value; loads no large package."""
+"""The settings of a training: one flat, checked value, whose fields are the options; loads no large package."""
 
 import re
 from collections.abc import Collection

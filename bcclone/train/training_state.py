@@ -1,4 +1,4 @@
-"""The state of a training between two steps -> the next state; at the end, the result of the training."""
+"""The state of a training between two steps, and at its end the result."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,6 +139,17 @@ class TrainResult:
             feed=settings.feed,
             ended=ended,
             run=run,
+        )
+
+    def as_text(self) -> str:
+        """Return the result in words, and the command that drives with the model."""
+        val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
+        test = "" if self.test_loss is None else f", test_loss {self.test_loss:.4f}"
+        return (
+            f"{self.model}: epoch {self.epoch} of {self.epochs}, val_loss {val_loss}{test}, {self.samples.train} "
+            f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
+            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n"
+            f"next: python drive.py {self.model} run1"
         )
 
     def as_json(self) -> dict[str, Any]:

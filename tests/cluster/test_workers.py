@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.cluster.train_together import check_batch
+from bcclone.cluster.joint_worker import check_batch
 from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
 from bcclone.system.errors import UserError
 from tests.conftest import run_script

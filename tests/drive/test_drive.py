@@ -20,7 +20,6 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Preprocessing, encode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve
-from bcclone.evaluate.replay_served import FrameReplay
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_answers
 from bcclone.simulator.unity_client import UnityClient, connected
@@ -39,6 +38,7 @@ from tests.drive.drive_server import (
     state_of,
     telemetry_text,
 )
+from tests.frame_replay import FrameReplay
 
 
 def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):

@@ -11,7 +11,7 @@ from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.evaluation import drive_policy
-from bcclone.evaluate.replay_served import FrameReplay, RolloutWorld
+from bcclone.evaluate.replay_served import RolloutWorld
 from bcclone.evaluate.rollout import read_reference
 from bcclone.lab.export_model.export_settings import ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
@@ -34,15 +34,11 @@ def rollout(recording):
     return RolloutWorld(read_reference(recording / "driving_log.csv"), ReplaySettings(fraction=(0.0, 0.3)))
 
 
-def frames(recording):
-    return FrameReplay(recording / "driving_log.csv", 30)
-
-
 def still(recording):
     return Still(30)
 
 
-@pytest.fixture(params=[simulated, rollout, frames, still])
+@pytest.fixture(params=[simulated, rollout, still])
 def world(request, simulated_recording):
     """A new world of each kind that a drive server can drive in."""
     return request.param(simulated_recording)

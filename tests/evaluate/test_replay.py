@@ -16,11 +16,11 @@ from bcclone.dataset.images import PRESETS, Preprocessing, read_frame
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.replay import replay_controls, replay_policies
-from bcclone.evaluate.replay_result import results_as_json
+from bcclone.evaluate.replay import replay_policies
+from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.replay_served import RolloutWorld
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RolloutResult, read_reference
 from bcclone.evaluate.watched import WatchFigures
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
 from bcclone.simulator.record import record
@@ -259,12 +259,18 @@ def test_over_the_wire_the_recorded_steering_gets_the_recorded_frames(reference)
     assert set(drive.rollout.path) == {0.0}
 
 
+def test_a_rollout_has_no_interventions_beyond_its_path():
+    score = Rollout(straight(), limit_m=1.0).result().score
+    with pytest.raises(ValueError, match=r"\[2\], expected rows 0 to 1"):
+        RolloutResult(score, 1.0, (0.0, 0.5), (1, 2))
+
+
 def test_over_the_wire_a_deviating_car_gets_made_views_until_the_recording_ends(reference):
     drive, own = RolloutWorld(reference, ReplaySettings(limits_m=())), 0
     while (state := drive.observe()) is not None:
         own += state.jpeg == Path(reference.images[drive.rollout.row]["center"]).read_bytes()
         drive.steer(0.0, 0.0)
-    figures = results_as_json({"server": drive.result()})
+    figures = Replayed({"server": drive.result()}).figures()
     assert figures["frames"] == len(reference) > own
     assert figures["interventions"] == figures["controls"]["zero"]["interventions"] > 0
     assert figures["steering_mae"] is None
@@ -429,7 +435,7 @@ def test_a_monitor_scores_the_frames_of_the_recording(lap):
     results = replay_policies(
         {"zero": Constant(0.0)}, lap, ReplaySettings((0.0, 0.1)), partial(MonitorWatch, Brightness())
     )
-    figures = results_as_json(results)["uncertainty"]
+    figures = Replayed(results).figures()["uncertainty"]
     assert figures["frames"] == len(results["zero"].reference)
     points = results["zero"].watched
     assert [point.uncertain for point in points] == [point.seconds >= 0.9999 for point in points]  # after a second

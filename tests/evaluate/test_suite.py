@@ -12,7 +12,6 @@ import PIL.Image
 import pytest
 from distributed import Client
 
-from bcclone.commands.result_files import appearances_of, write_suite
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
@@ -20,6 +19,7 @@ from bcclone.evaluate.suite import name_models, name_recordings
 from bcclone.evaluate.suite_result import SuiteResult, best_of, suite_table
 from bcclone.evaluate.suite_task import InputFile, SuiteTask, drive_scenario, run_task
 from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
+from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError

@@ -7,7 +7,7 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering, SamplingSettings
-from bcclone.feed.order import BatchPart, EpochOrder, allowed_zeros, balanced, has_zero_steering, shuffled
+from bcclone.feed.order import EpochOrder, allowed_zeros, balanced, has_zero_steering, shuffled
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 
@@ -87,18 +87,3 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
         store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="without that option"):
             open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2))
-
-
-def test_a_worker_reads_only_the_shards_of_its_stream():
-    shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
-    ordering = Ordering("windows", 4, streams=3)
-    read = []
-    for worker in range(3):
-        part = BatchPart(worker, 3)
-        order = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, part=part, shard=shard)
-        read.append(set(shard[order.positions(1)].tolist()))
-    shared = sum(map(len, read)) - len(set().union(*read))
-    assert len(set().union(*read)) == 90
-    assert shared <= 6  # of the last batches
-    whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard=shard).order(1)
-    assert len(set(whole.tolist())) == len(whole) == 6000 + allowed_zeros(6000, 3000, 0.1)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from bcclone.feed.feed_settings import ORDERS, FeedSettings, Ordering
 from bcclone.feed.order import (
-    BatchPart,
     BatchSpan,
     EpochOrder,
     batches,
@@ -121,13 +120,12 @@ def test_streams_share_no_shard_in_the_batches_that_all_of_them_fill(shard, wind
     order = streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
     assert sorted(order.tolist()) == list(range(len(shard)))
     assert (order == streamed(shard, window, streams, batch_size, np.random.default_rng(seed))).all()
-    parts = [BatchPart(number, streams).span(batch_size) for number in range(streams)]
+    parts = np.array_split(np.arange(batch_size), streams)
     read = [set() for _ in parts]
-    smallest = min(smallest_stream(shard, streams, seed) // part.samples for part in parts)
+    smallest = min(smallest_stream(shard, streams, seed) // len(part) for part in parts)
     for start in range(0, smallest * batch_size, batch_size):
         for part, shards in zip(parts, read, strict=True):
-            first = start + part.first
-            shards.update(shard[order[first : first + part.samples]].tolist())
+            shards.update(shard[order[start + part]].tolist())
     assert sum(map(len, read)) == len(set().union(*read))
 
 
@@ -172,46 +170,6 @@ def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
         assert order(streams) == streamed(shard, 4, streams, 8, np.random.default_rng([3, 2])).tolist()
 
 
-@given(st.integers(0, 200), st.integers(1, 9))
-def test_the_spans_of_all_workers_make_up_a_batch(size, count):
-    spans = [BatchPart(index, count).span(size) for index in range(count)]
-    joined = [first for span in spans for first in range(span.first, span.first + span.samples)]
-    assert joined == list(range(size))
-    assert max(span.samples for span in spans) - min(span.samples for span in spans) <= 1
-    assert {span.size for span in spans} == {size}
-
-
-@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6), st.integers(0, 5))
-def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
-    count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
-    orders = [
-        EpochOrder(size, Ordering("shuffled"), seed=4, batch_size=batch_size, part=BatchPart(index, count))
-        for index in range(count)
-    ]
-    whole, given_positions = orders[0].order(2), []
-    fetched = [(list(order.positions(2, start)), list(order.spans(start))) for order in orders]
-    for number, first in enumerate(range(start, size, batch_size)):
-        for positions, spans in fetched:
-            taken = max(spans[number].samples, 1)
-            given_positions += positions[: spans[number].samples]
-            del positions[:taken]
-        assert given_positions[first - start :] == whole[first : first + batch_size].tolist()
-    assert given_positions == whole[start:].tolist()
-    assert not any(positions for positions, _ in fetched)
-
-
-@pytest.mark.parametrize("index", [-1, 2])
-def test_a_worker_beyond_the_count_is_refused(index):
-    with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
-        BatchPart(index, 2)
-
-
-def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning():
-    assert BatchPart(2, 3).span(2) == BatchSpan(0, 0, 2)
-    spans = EpochOrder(5, batch_size=3, part=BatchPart(2, 3)).spans()
-    assert list(spans) == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
-
-
 def test_an_epoch_is_ordered_as_its_feed_asks():
     assert (EpochOrder(100).order(2) == np.arange(100)).all()
     assert (EpochOrder(100, Ordering("shuffled"), seed=3).order(2) == shuffled(100, 3, 2)).all()
@@ -252,9 +210,3 @@ def test_all_samples_of_zero_steering_can_be_left_out():
 def test_a_part_that_reaches_beyond_its_batch_is_refused(values):
     with pytest.raises(ValueError, match="expected a part of 4 samples"):
         BatchSpan(*values)
-
-
-def test_batches_that_are_too_small_for_the_workers_are_refused():
-    with pytest.raises(ValueError, match=r"batches of 1 for 2 workers, expected a sample for each"):
-        EpochOrder(6, batch_size=1, part=BatchPart(0, 2))
-    EpochOrder(6, batch_size=2, part=BatchPart(0, 2))

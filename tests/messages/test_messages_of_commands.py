@@ -95,7 +95,6 @@ REFUSALS = [
     ),
     refusal(lambda: run_command("replay", "rec"), "only rec is given", "bcclone replay MODEL RECORDING", "--port"),
     refusal(lambda: run_command("replay", "m.h5", "rec", "--fraction", "half"), "--fraction", "half", "0.8:1", code=2),
-    refusal(lambda: run_command("simulate", "replay", "rec", "--frames", -1), "frames -1", "0"),
     refusal(lambda: demo_beside("steps"), "demo", "other files", "--folder"),
     refusal(lambda: demo_beside("notes.txt"), "demo", "other files", "--folder"),
     refusal(demo_beside_what_no_demo_made, "demo/forward", "--folder"),

@@ -30,7 +30,6 @@ from bcclone.pictures.plots.charts import (
     steering_counts,
     typical_speeds,
 )
-from bcclone.pictures.plots.drives import Deviation
 from bcclone.pictures.plots.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.style import DPI, new_figure, save, show_image
 from bcclone.simulator.record import record
@@ -568,11 +567,6 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
     settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
     result = draw_all(settings)
     assert len(result.notes) == (0 if content_hash == "same" else 1)
-
-
-def test_a_deviation_has_no_interventions_beyond_its_path():
-    with pytest.raises(ValueError, match=r"\[2\], expected rows 0 to 1"):
-        Deviation([0.0, 0.5], [1, 2])
 
 
 def test_the_settings_name_all_pictures():

@@ -36,7 +36,6 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
         "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),
     },
     "bcclone.feed.order": {
-        "EpochOrder.positions": Known(1, "NumPy takes any negative length"),
         "_shuffled_windows": Known(1, "NumPy takes the kind of a sort in capitals, too"),
         "balanced": Known(2, "a surplus of none leaves none out either way, and None counts as False"),
         "interleaved": Known(

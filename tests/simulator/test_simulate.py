@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import pytest
 
-from bcclone.evaluate.replay_served import FrameReplay
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.drive.drive_server import serving
+from tests.frame_replay import FrameReplay
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -109,11 +109,11 @@ class Websocket:
         with contextlib.suppress(OSError, ValueError, LocalProtocolError):
             self._send_without_waiting(Message(data=message))
 
-    def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE, text: str = "") -> None:
+    def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE) -> None:
         """Send a close frame if the client reads, and shut the traffic down both ways, so that wait() returns."""
         with contextlib.suppress(OSError, ValueError, LocalProtocolError):
             if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
-                self._send_without_waiting(CloseConnection(code=reason, reason=text))
+                self._send_without_waiting(CloseConnection(code=reason))
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

@@ -77,11 +77,7 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
         )
     may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
     file_kinds.check_output(settings.output, "model", may_replace)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        folder.models.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot make that folder: {error.strerror}; name another --work") from None
+    atomic.make_folder(folder.models, "another --work")
     with atomic.locked(
         path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"
     ):

@@ -1,4 +1,4 @@
-"""The arguments of a layer as Keras 1 to 3 stored them -> those of its present class.
+"""Translate the arguments of a layer, as Keras 1 to 3 stored them, for its class of today.
 
 Each function takes the arguments of a stored layer and the shape of its input, with the batch, and returns the
 arguments of the class that layer_kinds.KINDS names, with the channels last. Arguments that cannot be translated raise

@@ -3,7 +3,7 @@
 TensorFlow is loaded before a module imports Keras.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -14,17 +14,18 @@ from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import ExploredImage, PlotResult, PlotSettings
-from bcclone.system.errors import UserError
+from bcclone.system.atomic import make_folder
+from bcclone.system.errors import first_line
+from bcclone.system.progress import Notify
 from bcclone.train.history import START_NAME, read_history
+from bcclone.train.training_state import TrainResult
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
 
 
 def draw_all(
-    settings: PlotSettings,
-    notify: Callable[[str], None] = lambda line: None,
-    open_if_store: OpenIfStore = open_if_store,
+    settings: PlotSettings, notify: Notify = lambda line: None, open_if_store: OpenIfStore = open_if_store
 ) -> PlotResult:
     """Draw the pictures of a model; a picture that the model or its samples do not allow is left out, with a reason.
 
@@ -69,6 +70,25 @@ def explore_image(settings: PlotSettings) -> ExploredImage:
     return draw_image(file, image, frame, folder / f"{image.stem}.png")
 
 
+def draw_training(
+    result: TrainResult,
+    data: Sequence[str],
+    notify: Notify = lambda line: None,
+    open_if_store: OpenIfStore = open_if_store,
+) -> None:
+    """Draw the pictures of a training into its run folder; an error is reported and does not fail the training.
+
+    data: what the model was trained on, a store or recordings.
+    """
+    model = result.run / "model.h5"
+    try:
+        draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store)
+    except Exception as error:
+        notify(
+            f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"
+        )
+
+
 def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:
     """Return the augmentation, off if it is not stated, and the largest fraction of samples with zero steering."""
     names = [each.name for each in fields(AugmentSettings)]
@@ -92,10 +112,7 @@ def _find_run(model: Path, runs: Path) -> Path | None:
 def _make_folder(settings: PlotSettings, run: Path | None) -> Path:
     """Return the folder to draw into, which exists then."""
     folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot create that folder: {error.strerror}; choose another --output") from None
+    make_folder(folder, "another --output")
     return folder
 
 

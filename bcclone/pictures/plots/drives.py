@@ -1,4 +1,4 @@
-"""Draw drives: scores, driven lines, deviations and frames -> PNGs."""
+"""Draw drives into PNGs: their scores, their lines on the map, their deviations and frames of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from bcclone.dataset.images import Image
+from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.rollout import RolloutResult
 from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, save_image, show_image, tidy
-from bcclone.simulator.score import Intervention, LinePoint
 from bcclone.system.arrays import FloatArray
 
 _COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
@@ -33,29 +34,6 @@ class DriveScore:
     autonomy_percent: float
     mean_m: float
     greatest_m: float
-
-
-@dataclass(frozen=True)
-class DrivenLine:
-    """A drive on the map: the points of its line in driving order, and where a person would have taken over."""
-
-    trace: Sequence[LinePoint]
-    interventions: Sequence[Intervention]
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """A drive through a recording: its deviation from the recorded path, and where a person took over.
-
-    path: at the end of each row, metres, positive to the right; interventions: the rows after which a person took over.
-    """
-
-    path: Sequence[float]
-    interventions: Sequence[int]
-
-    def __post_init__(self) -> None:
-        if wrong := [row for row in self.interventions if not 0 <= row < len(self.path)]:
-            raise ValueError(f"interventions after rows {wrong}, expected rows 0 to {len(self.path) - 1} of the path")
 
 
 def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]], path: Path) -> None:
@@ -85,7 +63,7 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]],
     save(figure, path)
 
 
-def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: DrivenLine, path: Path) -> None:
+def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: Evaluation, path: Path) -> None:
     """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
 
     edges: x and z of the left and the right side of the road, (points, 2) each, metres; on a closed road, the last
@@ -100,7 +78,7 @@ def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: DrivenLi
     save(figure, path)
 
 
-def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mapping[str, DrivenLine], path: Path) -> None:
+def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mapping[str, Evaluation], path: Path) -> None:
     """Draw several drives on one track into a PNG, each on a map of its own. drives: title -> drive.
 
     edges: as for plot_drive().
@@ -121,7 +99,7 @@ def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mappin
     save(figure, path)
 
 
-def _draw_line(axes: Axes, edges: tuple[FloatArray, FloatArray], drive: DrivenLine) -> LineCollection:
+def _draw_line(axes: Axes, edges: tuple[FloatArray, FloatArray], drive: Evaluation) -> LineCollection:
     """Draw the road and a driven line on it; return the line."""
     left, right = edges
     axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
@@ -139,7 +117,7 @@ def _draw_line(axes: Axes, edges: tuple[FloatArray, FloatArray], drive: DrivenLi
 
 
 def plot_deviations(
-    title: str, seconds: FloatArray, drives: Mapping[str, Deviation], limit_m: float, path: Path
+    title: str, seconds: FloatArray, drives: Mapping[str, RolloutResult], limit_m: float, path: Path
 ) -> None:
     """Draw the deviations of several drives from the recorded path over time, one above the other, into a PNG.
 

@@ -1,4 +1,4 @@
-"""Give all pictures the same style: a figure or an image -> a small PNG."""
+"""Give all pictures the same style, and save them as small PNGs."""
 
 import io
 from pathlib import Path

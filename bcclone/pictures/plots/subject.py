@@ -1,4 +1,4 @@
-"""The data behind the pictures: a model file, its history and its samples -> arrays and frames to draw."""
+"""The data behind the pictures: arrays and frames of a model file, its history and its samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

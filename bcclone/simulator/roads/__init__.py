@@ -1,1 +1,1 @@
-"""Roads other than the two tracks: control points in a file, or a seed -> a plan and its centre line."""
+"""Roads other than the two tracks, from control points in a file or from a seed."""

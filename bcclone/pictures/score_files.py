@@ -1,22 +1,19 @@
-"""The result of evaluate, of its suite or of replay -> files in a folder: pictures, tables, figures, events."""
+"""Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures, events."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.replay_result import CONTROLS, Results
+from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
 from bcclone.evaluate.watched import WatchedFrame, watched_csv
 from bcclone.pictures.plots.drives import (
-    Deviation,
-    DrivenLine,
     DriveScore,
     plot_appearances,
     plot_deviations,
@@ -44,26 +41,26 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
         f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed.speed_mph:g} mph: "
         f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions"
     )
-    plot_drive(title, (track.edge(-1), track.edge(1)), _line(evaluation), paths[0])
+    plot_drive(title, (track.edge(-1), track.edge(1)), evaluation, paths[0])
     plot_views(evaluation.views, paths[1])
     write_text(paths[2], json_text(evaluation.figures(), indent=2))
     write_text(paths[3], event_lines(evaluation.events))
     return [*paths, *_write_watched(folder / "uncertainty.csv", evaluation.watched)]
 
 
-def write_replay(folder: Path, recording: str, results: Results, figures: Mapping[str, Any]) -> list[Path]:
+def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]:
     """Write a picture of each driver's deviation, above that without steering, and the figures; return their paths.
 
-    recording: its folder or its log; figures: JSON values.
+    recording: its folder or its log.
     """
-    first = next(iter(results.values()))
-    drivers = {**results, CONTROLS["zero"]: first.controls["zero"]}
-    rollouts = {name: Deviation(one.rollout.path, one.rollout.interventions) for name, one in drivers.items()}
+    first = replayed.first
+    drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
+    rollouts = {name: one.rollout for name, one in drivers.items()}
     name = find_log(recording).parent.name
     title = f"{name}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
-    write_text(paths[1], json_text(figures, indent=2))
+    write_text(paths[1], json_text(replayed.figures(), indent=2))
     return [*paths, *_write_watched(folder / "uncertainty.csv", first.watched)]
 
 
@@ -89,7 +86,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     write_text(paths[4], "".join(lines))
     for one in result.scenarios:
         track = load_track(one.settings.track, one.settings.reverse)
-        titled = {f"{model}: {_title(drive)}": _line(drive) for model, drive in result.drives[one.name].items()}
+        titled = {f"{model}: {_title(drive)}": drive for model, drive in result.drives[one.name].items()}
         title, edges = f"{one.name}: {one.description}", (track.edge(-1), track.edge(1))
         plot_drives(title, edges, titled, maps / f"{one.name}.png")
         for drive in result.drives[one.name].values():
@@ -131,10 +128,6 @@ def _scores(result: SuiteResult, model: str) -> list[DriveScore]:
         *(DriveScore(its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in scores),
         *(DriveScore(its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
     ]
-
-
-def _line(drive: Evaluation) -> DrivenLine:
-    return DrivenLine(drive.trace, drive.interventions)
 
 
 def _title(drive: Evaluation) -> str:
