@@ -46,7 +46,7 @@ def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
         port = server.port
         assert drive(port, Still(10)).steers == 9
         server.end(signal.SIGKILL)
-        with pytest.raises(UserError, match="start one with: python drive.py"):
+        with pytest.raises(UserError, match="python drive.py"):
             drive(port, Still(10))
         with serving(untrained_model, port=port), connected("127.0.0.1", port, 10) as connection:
             assert UnityClient(connection, Still(10)).drive().steers == 9

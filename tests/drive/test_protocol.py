@@ -34,7 +34,7 @@ def telemetry(**changes):
 
 
 def test_a_telemetry_has_finite_numbers():
-    with pytest.raises(ProtocolError, match=r"are 0\.0, 0\.0, nan, expected finite numbers"):
+    with pytest.raises(ProtocolError, match="nan, expected finite"):
         Telemetry(0.0, 0.0, float("nan"), JPEG)
 
 

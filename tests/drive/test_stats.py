@@ -121,9 +121,9 @@ def test_slow_answers_are_counted_and_shown_as_a_warning():
         stats.answered("a", decided(), seconds)
     figures = stats.figures()
     assert figures.latency_ms.slow == 2
-    assert [(warning.text, warning.count) for warning in figures.warnings] == [
-        ("answers that took longer than 10 ms", 2)
-    ]
+    (warning,) = figures.warnings
+    assert "10 ms" in warning.text
+    assert warning.count == 2
 
 
 def test_the_history_has_ten_points_a_second_for_sixty_seconds():

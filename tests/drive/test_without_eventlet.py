@@ -54,7 +54,7 @@ def test_one_module_imports_it(tmp_path):
 
 
 def test_the_mode_is_refused_with_advice(untrained_model, tmp_path):
-    with pytest.raises(UserError, match="pip install eventlet; or leave the option out, to serve with threads"):
+    with pytest.raises(UserError, match="pip install eventlet"):
         serve(DriveSettings(untrained_model, tmp_path / "run1", port=0, async_mode="eventlet"), lambda line: None)
     assert not (tmp_path / "run1").exists()
 

@@ -124,7 +124,7 @@ def test_other_machines_need_the_token():
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
             FakePage(server.port)
         assert refused.value.status_code == 401
-        assert "The token that bcclone play was started with" in requests.get(url, timeout=5).text
+        assert 'name="token"' in requests.get(url, timeout=5).text
         with requests.Session() as browser:
             assert browser.post(f"{url}/login", data={"token": "sesame"}, timeout=5).status_code == 200
             cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
