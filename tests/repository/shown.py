@@ -46,6 +46,8 @@ def parse(text):
     words = [word for word in shlex.split(text) if word not in ("python", "bcclone")]
     is_benchmark = words[:2] == ["-m", "benchmarks"]
     name, *options = words[2:] if is_benchmark else words
+    if name == "--version":  # an option of bcclone itself
+        return
     name = name.removesuffix(".py")
     command = Benchmark(name) if is_benchmark else load_command(name)
     if options:  # otherwise the command is only mentioned

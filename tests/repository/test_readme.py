@@ -144,7 +144,8 @@ def test_every_feed_is_in_the_table_of_feeds_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    commands = {(one.text, is_record(page)) for page in PAGES for one in shown_on(page) if one.ours}
+    pages = [page for page in LINKING if page.name != "CHANGELOG.md"]  # which also says what commands were
+    commands = {(one.text, is_record(page)) for page in pages for one in shown_on(page) if one.ours}
     assert len(commands) > 50
     for command, in_record in commands:
         if not (in_record and command.startswith("bcclone bench")):  # what python -m benchmarks was
