@@ -139,5 +139,5 @@ def test_a_folder_is_made_when_the_block_is_entered(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: cannot make this folder.*--cache"), ShardCache(tmp_path / "file", 1):
+    with pytest.raises(UserError, match="file: cannot make that folder.*--cache"), ShardCache(tmp_path / "file", 1):
         raise AssertionError("a file was used as a folder")
