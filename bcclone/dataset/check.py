@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.images import BadImage, read_frame
+from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -49,7 +50,7 @@ class RecordingReport:
     """Content and faults of a log.
 
     log: None for a file that is not a log of the simulator, for the reason given; images: None if none of them exists;
-    suspects: rows that were probably recorded wrongly.
+    suspects: rows that were probably recorded wrongly; correction: of the side cameras, None without images of them.
     """
 
     path: Location
@@ -57,6 +58,7 @@ class RecordingReport:
     reason: str | None = None
     images: ImageFaults | None = None
     suspects: tuple[str, ...] = ()
+    correction: MeasuredCorrection | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the report with the keys of --json."""
@@ -64,6 +66,7 @@ class RecordingReport:
             return {
                 "path": str(self.path), "foreign": True, "reason": self.reason, "dialect": None, "rows": 0,
                 "bad_rows": [], "deleted_rows": 0, "episodes": 0, "steering_sum": 0.0, "speed_sum": 0.0, "images": None,
+                "correction": None,
             }  # fmt: skip
         log, steering = self.log, self.log.rows["steering"]
         return {
@@ -79,6 +82,7 @@ class RecordingReport:
             "zero_steering_share": float((steering == 0).mean()),
             "suspects": list(self.suspects),
             "images": to_json(self.images),
+            "correction": to_json(self.correction),
         }
 
     def as_text(self) -> str:
@@ -99,7 +103,10 @@ class RecordingReport:
             *(f"            {reason}" for reason in (self.images.reasons[:10] if self.images else ())),
             f"  steering  {(steering == 0).mean():.0%} exactly zero, {steering.nunique()} distinct values",
         ]
-        return "\n".join(lines + _histogram(steering))
+        lines += _histogram(steering)
+        return "\n".join(
+            [*lines, f"  correction of the side cameras: {self.correction.as_text()}"] if self.correction else lines
+        )
 
 
 def _deleted_text(log: Log) -> str:
@@ -125,7 +132,9 @@ def _check_log(path: Location) -> RecordingReport:
         log = read_log(path)
     except ForeignLog as foreign:
         return RecordingReport(path, reason=foreign.reason)
-    return RecordingReport(path, log, images=_check_images(log), suspects=tuple(_suspects(log.rows)))
+    images = _check_images(log)
+    measured = measure_correction(log) if images else None
+    return RecordingReport(path, log, images=images, suspects=tuple(_suspects(log.rows)), correction=measured)
 
 
 def _check_images(log: Log) -> ImageFaults | None:

@@ -1,0 +1,204 @@
+"""Measure the correction of the side cameras' steering from the recoveries in a recording.
+
+In: a log with images. Out: a `MeasuredCorrection`: the steering of a driver who is as far off the line as a side
+camera, beside the one that geometry gives.
+
+A recovery is recorded from the moment at which the car is off its line and parallel to it, after a pause, until it is
+back. Its first steering, less the steering at its end, is the driver's answer to the offset that the car has lost in
+between. The recording itself teaches what an offset looks like: the frames of a row show one place of the road from
+three known positions. docs/explanation/training.md shows how well this works.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.dataset.images import BadImage, read_frame
+from bcclone.dataset.labels import Correction
+from bcclone.dataset.vehicle import MOUNTS, SIDE_CAMERA_M
+from bcclone.recording.files import ImageIndex
+from bcclone.recording.log import Log
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+
+# of a stretch after a pause, in seconds: the driver steers back, then against it, and is back on the line
+_PARTS = (0.0, 0.25), (0.8, 1.8), (1.8, 2.8)
+_LEAST_RETURN_M = 0.5
+_FEWEST = 4  # recoveries
+_CLEAR = 2.0  # standard errors above 0
+_SIDES = ("left", "right")
+_MOST_TRAINING_ROWS = 600
+_GROUND = slice(70, 135)  # rows of a frame
+_COLUMNS, _ROWS = 64, 13  # of the reduced ground
+_LEAST_DEVIATION = 8.0  # of 255
+_RIDGE = 1000.0
+_LEAST_MPH = 3.0  # slower rows are not driving
+
+
+@dataclass(frozen=True)
+class MeasuredCorrection:
+    """The correction of the side cameras that a recording shows, and the one that geometry gives at its speeds.
+
+    recoveries: the number of stretches that it is measured from; measured: None if they do not tell it, for the reason
+    given; standard_error: of measured, by the jackknife.
+    """
+
+    recoveries: int
+    geometry: float
+    measured: float | None = None
+    standard_error: float | None = None
+    reason: str | None = None
+
+    def as_text(self) -> str:
+        """Return a line of the report."""
+        geometry = f"geometry gives {self.geometry:.3f} at its speeds"
+        if self.measured is None:
+            return f"the recording does not tell it: {self.reason}; {geometry}"
+        return (
+            f"{self.measured:.3f} +- {self.standard_error:.3f} (standard error) by {self.recoveries} recoveries; "
+            f"{geometry}"
+        )
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a recording shows in the first seconds after a pause.
+
+    returned_m: how far the car has moved to the left; back, against: the steering at first, and half-way, less that at
+    the end.
+    """
+
+    returned_m: float
+    back: float
+    against: float
+
+
+def measure_correction(log: Log) -> MeasuredCorrection | None:
+    """Measure the correction from the recoveries of a recording; None if it lacks images of the side cameras."""
+    speeds = log.rows["speed_mph"].to_numpy(np.float64)
+    driven = speeds[speeds >= _LEAST_MPH]
+    appearances = _Appearances(log)
+    if not (len(driven) and appearances.complete.any()):
+        return None
+    geometry = Correction()
+    sides = geometry.of_camera("left", driven) - geometry.of_camera("right", driven)
+    return measured_correction(_recoveries(log, appearances), float(sides.mean() / 2))
+
+
+def measured_correction(stretches: Sequence[Recovery], geometry: float) -> MeasuredCorrection:
+    """Return the correction that the stretches after pauses tell, if they are recoveries.
+
+    Who recovers steers back to the line and then against that, so as not to cross it. A bend looks like an offset, but
+    in it nobody steers against.
+    """
+    found = [each for each in stretches if abs(each.returned_m) >= _LEAST_RETURN_M]
+    if len(found) < _FEWEST:
+        reason = f"{len(found)} recoveries after a pause of the recording, expected {_FEWEST} or more"
+        return MeasuredCorrection(len(found), geometry, reason=reason)
+    returned_m, back, against = np.array([(each.returned_m, each.back, each.against) for each in found]).T
+    side = np.sign(returned_m)
+    # a ratio of means: the noise of single offsets does not weaken it, as it would the slope of a regression
+    measured, error = _ratio(-side * back * SIDE_CAMERA_M, side * returned_m)
+    clear, clear_error = _ratio(side * against, np.ones(len(found)))
+    if clear < _CLEAR * clear_error or measured < _CLEAR * error:
+        reason = (
+            f"in the {len(found)} stretches after a pause, the driver does not clearly steer back and then against it"
+        )
+        return MeasuredCorrection(len(found), geometry, reason=reason)
+    return MeasuredCorrection(len(found), geometry, measured, error)
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
+    """Return the ratio of two sums, and its standard error by the jackknife."""
+    count = len(above)
+    without = (above.sum() - above) / (below.sum() - below)
+    error = np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum())
+    return float(above.sum() / below.sum()), float(error)
+
+
+class _Appearances:
+    """How the ground looks in the frames of a log. complete: whether a row has an image of each camera, (rows,)."""
+
+    def __init__(self, log: Log) -> None:
+        index = ImageIndex(log.path)
+        self._paths = {camera: [index.find(name) for name in log.rows[camera]] for camera in CAMERAS}
+        self.complete = np.array([all(paths) for paths in zip(*self._paths.values(), strict=True)], np.bool_)
+
+    def read(self, camera: str, rows: IndexArray) -> Float32Array:
+        """Return the appearance in frames of a camera, (rows, values), NaN for those that cannot be read."""
+        return np.stack([_appearance(self._paths[camera][row]) for row in rows.tolist()])
+
+
+def _appearance(path: str | None) -> Float32Array:
+    """Return saturation and brightness of the ground, reduced and each scaled to its mean and deviation, (values,)."""
+    try:
+        if path is None:
+            raise BadImage("it is missing")
+        ground = np.asarray(cv2.cvtColor(read_frame(path)[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:])
+    except BadImage:
+        return np.full(2 * _COLUMNS * _ROWS, np.nan, np.float32)
+    reduced = cv2.resize(ground, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).astype(np.float32)
+    scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + _LEAST_DEVIATION)
+    return np.asarray(scaled.ravel(), np.float32)
+
+
+def _recoveries(log: Log, appearances: _Appearances) -> list[Recovery]:
+    """Return the stretches after pauses; none if the frames of the cameras cannot be compared."""
+    parts = _parts_after_pauses(log, appearances.complete)
+    if len(parts) < _FEWEST:
+        return []
+    used = np.concatenate([np.concatenate(part) for part in parts])
+    others = np.setdiff1d(np.flatnonzero(appearances.complete), used)
+    if not len(others):
+        return []
+    to_offset = _offset_weights(appearances, others[:: len(others) // _MOST_TRAINING_ROWS + 1])
+    steering = log.rows["steering"].to_numpy(np.float64)
+    ends = np.concatenate([part[2] for part in parts])
+    # on other frames than they were fitted to, the weights find less of a known distance
+    apart_m = _mean((appearances.read("right", ends) - appearances.read("left", ends)) @ to_offset)
+    gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
+    found = []
+    for first, half_way, end in parts:
+        before, after = (_mean(appearances.read("center", rows) @ to_offset) for rows in (first, end))
+        back, against = (steering[rows].mean() - steering[end].mean() for rows in (first, half_way))
+        found.append(Recovery((before - after) / gain, float(back), float(against)))
+    return [each for each in found if np.isfinite(each.returned_m)]
+
+
+def _mean(offsets_m: FloatArray | Float32Array) -> float:
+    """Return the mean of offsets in frames that could be read; NaN if there are none."""
+    readable = offsets_m[np.isfinite(offsets_m)]
+    return float(readable.mean()) if len(readable) else float("nan")
+
+
+def _parts_after_pauses(log: Log, complete: npt.NDArray[np.bool_]) -> list[tuple[IndexArray, ...]]:
+    """Return the rows of the three parts of each stretch that begins after a pause and is long enough."""
+    seconds, episode = log.rows["time_ms"].to_numpy(np.float64) / 1000, log.rows["episode"].to_numpy()
+    speeds = log.rows["speed_mph"].to_numpy(np.float64)
+    stretches = []
+    for start in (np.flatnonzero(np.diff(episode)) + 1).tolist():
+        since = np.where((episode == episode[start]) & complete, seconds - seconds[start], np.nan)
+        parts = tuple(np.flatnonzero((since >= begin) & (since < end)) for begin, end in _PARTS)
+        if all(map(len, parts)) and speeds[parts[0]].min() >= _LEAST_MPH:
+            stretches.append(parts)
+    return stretches
+
+
+def _offset_weights(appearances: _Appearances, rows: IndexArray) -> Float32Array:
+    """Return the weights of an appearance, (values,), that tell how far to the right a frame was taken, in metres.
+
+    They are fitted by ridge regression on the differences within a row, so that it does not count where on the road,
+    and how far from its middle, the car was.
+    """
+    center = appearances.read("center", rows)
+    differences = np.concatenate([appearances.read(side, rows) - center for side in _SIDES])
+    offsets = np.repeat([MOUNTS[side][0] for side in _SIDES], len(rows)).astype(np.float32)
+    readable = np.isfinite(differences).all(axis=1)
+    differences, offsets = differences[readable], offsets[readable]
+    products = differences @ differences.T
+    products[np.diag_indices(len(products))] += _RIDGE
+    weights: Float32Array = differences.T @ np.linalg.solve(products, offsets)
+    return weights
