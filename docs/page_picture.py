@@ -72,7 +72,7 @@ def _driving(folder: Path) -> Iterator[int]:
         stack.callback(server.communicate, timeout=30)  # closes standard input, which ends the server
         port = next(found[1] for line in server.stdout if (found := re.search(r"listening on \S+:(\d+);", line)))
         simulate = [*bcclone, "simulate", "drive", "--real-time", "--quiet", "--port", port]
-        car = stack.enter_context(subprocess.Popen(simulate, cwd=folder, stdout=subprocess.DEVNULL))
+        car = stack.enter_context(subprocess.Popen(simulate, cwd=folder, stderr=subprocess.DEVNULL))
         stack.callback(car.terminate)
         yield int(port)
 
