@@ -97,8 +97,8 @@ def speeds() -> list[list[str]]:
         [
             "a training on a GPU, samples a second",
             _gpu_rate(),
-            "2,600, as the source design reports of its loader process; its GPU was busy for 80 to 90 % of the time, "
-            "and for 40 % with its generator",
+            "2,600, as the source design reports of its loader process; its GPU was busy for 40 % of the time at "
+            "first, later for 80 to 90 %",
             "`python docs/measure_gpu.py build/gpu`",
         ],
     ]
