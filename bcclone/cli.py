@@ -18,7 +18,7 @@ from typing import Any
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, declare, local_path
+from bcclone.commands.options import actions_of, declare, local_path, settings_as_typed
 from bcclone.system.errors import UserError
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -62,10 +62,11 @@ def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
 
 def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run the module of a command and return its exit code; an error becomes one message on standard error."""
-    arguments = make_parser(command, prog).parse_args(argv)
+    parser = make_parser(command, prog)
+    arguments = parser.parse_args(argv)
     _prepare_process()
     try:
-        with _only_errors() if arguments.quiet else nullcontext():
+        with _only_errors() if arguments.quiet else nullcontext(), settings_as_typed(parser):
             code: int = command.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:

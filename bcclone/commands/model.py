@@ -11,7 +11,6 @@ from typing import Any
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
-    build,
     chosen,
     describe_unchanged,
     given_for,
@@ -83,7 +82,7 @@ def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def _train(arguments: argparse.Namespace) -> TrainResult | None:
     """Train, alone or as one of several workers; return None for a worker that writes nothing."""
     values = chosen_settings(arguments)
-    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
+    settings = None if arguments.resume else TrainSettings(**given_for(RunFiles, arguments), **values)
     trainer = wings.find_trainer(arguments, values.get("gpus", 1))
     if settings:
         return trainer.run(settings, notify, wings.open_store)

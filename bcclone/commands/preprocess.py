@@ -9,7 +9,6 @@ import argparse
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
-    build,
     chosen,
     describe_unchanged,
     given_for,
@@ -64,7 +63,7 @@ def _default_inputs() -> tuple[str, ...]:
 
 def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     values = given_for(SampleSettings, arguments)
-    samples = build(SampleSettings, **values)
+    samples = SampleSettings(**values)
     kind = wings.conversion_settings()
     settings = chosen(kind, arguments, inputs=inputs, samples=samples, given=frozenset(values))
     result = wings.convert(settings, notify)

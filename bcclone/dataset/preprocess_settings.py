@@ -8,6 +8,7 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
     PRESET_NAMES,
+    SettingError,
     check_one_size,
     check_settings,
     preprocess_setting,
@@ -54,7 +55,9 @@ class PreprocessSettings:
         check_settings(self)
         check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
-            raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
+            raise SettingError(
+                "{preprocess} {name} and {preprocessing} are both set; leave one out", name=self.preprocess
+            )
         if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
             raise ValueError(f"samples have no setting {min(unknown)!r}")
 

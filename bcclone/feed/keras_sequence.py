@@ -82,7 +82,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         Raises UserError when there is no such store, or none of these samples in it.
         """
         if batch_size < 1:
-            raise ValueError(f"batch size {batch_size}, expected 1 or more")
+            raise ValueError(f"batch_size {batch_size}, expected 1 or more")
         with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
             selection = select(store, validation, seq_length)
             if seq_length > 1 and not validation:

@@ -8,7 +8,7 @@ import tomli_w
 
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import settings_of, type_of
+from bcclone.system.settings import SettingError, settings_of, type_of
 from bcclone.train.train_settings import SETTING_NAMES, TrainSettings, values_of
 
 _SETTINGS = {each.name: (type_of(each), declared) for each, declared in settings_of(TrainSettings)}
@@ -21,9 +21,7 @@ def settings_path(output: Path) -> Path:
 
 def settings_as_text(settings: TrainSettings) -> str:
     """Return all settings that have a value as the content of a settings file."""
-    return tomli_w.dumps(
-        {name.replace("_", "-"): value for name, value in values_of(settings).items() if value is not None}
-    )
+    return tomli_w.dumps({_key_of(name): value for name, value in values_of(settings).items() if value is not None})
 
 
 def read_settings(path: Path, output: Path) -> dict[str, Any]:
@@ -49,17 +47,22 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
         values[name] = _checked(path, key, name, value)
     try:
         TrainSettings(**values)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+    except SettingError as error:
+        raise UserError(f"{path}: {error.naming(_key_of)}") from None
     return values
+
+
+def _key_of(name: str) -> str:
+    """Return the key of a field."""
+    return name.replace("_", "-")
 
 
 def _name_of(path: Path, key: str) -> str:
     """Return the field name of a key."""
     name = key.replace("-", "_")
     if name not in SETTING_NAMES:
-        names = [name.replace("_", "-") for name in SETTING_NAMES]
-        hint = did_you_mean(key.replace("_", "-"), names, quote="'") or f"the settings are {', '.join(names)}"
+        names = [_key_of(name) for name in SETTING_NAMES]
+        hint = did_you_mean(_key_of(key), names, quote="'") or f"the settings are {', '.join(names)}"
         raise UserError(f"{path}: no setting is called {key!r}; {hint}")
     return name
 
