@@ -12,7 +12,6 @@ import keras
 from keras import layers
 
 from bcclone.model.keras_files import layers as stored
-from bcclone.model.network import normalize
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 POOLING_2D = (layers.MaxPooling2D, layers.AveragePooling2D)
@@ -184,7 +183,7 @@ def _kind_of(layer: keras.Layer) -> LayerKind | None:
     """Return the type of a layer, None for a class or a function of somebody else, which may compute anything."""
     kind = KINDS.get(type(layer).__name__)
     is_ours = kind is not None and type(layer) is kind.type
-    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not normalize) else None
+    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not stored.normalize) else None
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

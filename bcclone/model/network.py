@@ -20,12 +20,6 @@ _DROPOUT = 0.5
 _MOMENTUM = 0.98  # of the means that drive: over about 50 batches, so that a training of a minute has them, too
 
 
-@keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
-def normalize(images: Any) -> Any:
-    """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code."""
-    return keras.ops.cast(images, "float32") / 127.5 - 1.0
-
-
 def build_network(
     height: int = 128, width: int = 128, seq_length: int = 1, network: str | Architecture = "cnn", outputs: int = 1
 ) -> keras.Model:
@@ -45,7 +39,7 @@ def build_network(
     return keras.Sequential(
         [
             *_stacked_input(height, width, seq_length),
-            *_features(height, width, 3 * seq_length, architecture),
+            *_features(height, width, architecture),
             layers.Dropout(_DROPOUT, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
@@ -62,7 +56,7 @@ def _recurrent_network(
     if seq_length < 2:
         raise UserError(f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more")
     frame = keras.Input((height, width, 3), dtype="uint8", name="frame")
-    each_frame = keras.Sequential([frame, *_features(height, width, 3, architecture)], name="cnn")
+    each_frame = keras.Sequential([frame, *_features(height, width, architecture)], name="cnn")
     recurrent = {"GRU": layers.GRU, "LSTM": layers.LSTM}[architecture.recurrent]
     return keras.Sequential(
         [
@@ -88,7 +82,7 @@ def _stacked_input(height: int, width: int, seq_length: int) -> list[Any]:
     ]
 
 
-def _features(height: int, width: int, channels: int, architecture: Architecture) -> list[keras.Layer]:
+def _features(height: int, width: int, architecture: Architecture) -> list[keras.Layer]:
     """Return the layers from an image, (height, width, channels), to 100 features.
 
     The order in which layers are made decides the weights of a seed.
@@ -97,7 +91,8 @@ def _features(height: int, width: int, channels: int, architecture: Architecture
     convolutions = convolutions_for(height, width, architecture)
     return [
         layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
-        layers.Lambda(normalize, output_shape=(seen.stop - seen.start, width, channels), name="normalize"),
+        # in float32 also with --mixed-precision: float16 has steps of up to 0.001 here
+        layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name="normalize"),
         *(
             layer
             for number, convolution in enumerate(convolutions, 1)
