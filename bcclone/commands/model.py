@@ -14,6 +14,7 @@ from bcclone.commands.options import (
     chosen,
     describe_unchanged,
     given_for,
+    list_of,
     local_path,
     notify,
     print_json,
@@ -24,10 +25,10 @@ from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, Trai
 from bcclone.train.training_state import TrainResult
 
 _TITLES = {
-    "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
+    "network": list_of(NETWORKS),
     "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
     "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
-    + "\n".join(f"{name:<13} {strategy.text}" for name, strategy in STRATEGIES.items()),
+    + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
 }
 
 

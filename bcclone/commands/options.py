@@ -186,6 +186,12 @@ def _typed(action: argparse.Action) -> str:
     return options[-1] if options else str(action.metavar or action.dest)
 
 
+def list_of(texts: Mapping[str, str]) -> str:
+    """Return a line for each name, with their texts below each other."""
+    width = max(map(len, texts))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
+
+
 def number_of(number: int, noun: str) -> str:
     """Return a number and a noun, such as "1 recording" or "2 recordings"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -116,8 +116,9 @@ class ForeignModel:
         rebuilt, model = self.rebuilt, self.rebuilt.model
         yield f"{self.path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; {model.count_params()} weights"
         yield f"its input: {' x '.join(map(str, self.input_shape))} values of 0 to 255, {model.inputs[0].dtype}"
+        width = max(len(layer.name) for layer in rebuilt.layers)
         for layer in rebuilt.layers:
-            yield f"  {layer.name:<24}{layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
+            yield f"  {layer.name:<{width}}  {layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
         for note in rebuilt.notes:
             yield f"note: {note}"
         if self.fitting:

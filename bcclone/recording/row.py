@@ -12,8 +12,9 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
-# the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
-STEERING_LIMIT = 1.001
+# lowest and highest value of a column; the Unity program writes no negative throttle, which is reverse, donkeycar does
+RANGES = {"steering": (-1.0, 1.0), "throttle": (-1.0, 1.0), "brake": (0.0, 1.0)}
+ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
@@ -33,8 +34,8 @@ class LogRow:
 
     line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording machine's
     clock, from the image name; center, left, right: base names, "" where the camera was not recorded;
-    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake 0..1; speed in mph; extras: the text of any
-    further columns, as written.
+    steering -1..1 (right is positive, 1 is 25 degrees); throttle -1..1 (negative is reverse); brake 0..1; speed in mph;
+    extras: the text of any further columns, as written.
     """
 
     line: int
@@ -52,10 +53,10 @@ class LogRow:
         for column in NUMBERS:
             if not math.isfinite(getattr(self, column)):
                 raise RowError(f"{column} is not a finite number")
-        for column in NUMBERS[:3]:
+        for column, (lowest, highest) in RANGES.items():
             value = getattr(self, column)
-            if abs(value) > STEERING_LIMIT:
-                raise RowError(f"{column} is {value:g}, expected -1 to 1")
+            if not lowest - ROUNDING <= value <= highest + ROUNDING:
+                raise RowError(f"{column} is {value:g}, expected {lowest:g} to {highest:g}")
         for camera in CAMERAS:
             named = camera_of(getattr(self, camera))
             if named not in (None, camera):
