@@ -42,7 +42,9 @@ class RecordingInfo:
 
     def __post_init__(self) -> None:
         if min(self.rows, self.bad_rows, self.episodes) < 0:
-            raise ValueError(f"the recording {self.path} has fewer than 0 rows or episodes")
+            raise ValueError(
+                f"the recording {self.path} has {self.rows} rows and {self.episodes} episodes, expected 0 or more"
+            )
 
     def to_json(self) -> str:
         """Return the JSON text that a store holds."""

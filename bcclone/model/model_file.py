@@ -155,7 +155,7 @@ def save_model(
             load_model_file(temporary)
         except UserError as error:
             reason = str(error).removeprefix(f"{temporary}: ")
-            raise UserError(f"{path}: this network could not be loaded again: {reason}; see {_DRIVABLE}") from None
+            raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
 
 
 def model_content(model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> bytes:
@@ -195,7 +195,7 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
         rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}\n  see {_DRIVABLE}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(
             f"{path}: not a complete model file: {first_line(error)}; save it again, or train the model again"

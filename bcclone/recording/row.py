@@ -52,7 +52,7 @@ class LogRow:
     def __post_init__(self) -> None:
         for column in NUMBERS:
             if not math.isfinite(getattr(self, column)):
-                raise RowError(f"{column} is not a finite number")
+                raise RowError(f"{column} is not a finite number, expected one such as 0.25")
         for column, (lowest, highest) in RANGES.items():
             value = getattr(self, column)
             if not lowest - ROUNDING <= value <= highest + ROUNDING:
@@ -60,7 +60,7 @@ class LogRow:
         for camera in CAMERAS:
             named = camera_of(getattr(self, camera))
             if named not in (None, camera):
-                raise RowError(f"column {camera} names an image of the {named} camera")
+                raise RowError(f"column {camera} names an image of the {named} camera, expected {camera}_...")
 
 
 def image_stamp(time: datetime.datetime) -> str:
