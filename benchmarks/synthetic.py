@@ -4,6 +4,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _convert_again(store: Path, folder: Path, shards: int) -> None:
             allow_skips=True,
             shard_mb=-(-old.frames.nbytes // (shards * 10**6)),
             preprocessing=old.preprocessing,
-            samples=old.sample_settings,
+            samples=asdict(old.sample_settings),
         )
         convert(settings)
         with open_store(folder) as new:

@@ -62,10 +62,8 @@ def _default_inputs() -> tuple[str, ...]:
 
 
 def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
-    values = given_for(SampleSettings, arguments)
-    samples = SampleSettings(**values)
-    kind = wings.conversion_settings()
-    settings = chosen(kind, arguments, inputs=inputs, samples=samples, given=frozenset(values))
+    samples = given_for(SampleSettings, arguments)
+    settings = chosen(wings.conversion_settings(), arguments, inputs=inputs, samples=samples)
     result = wings.convert(settings, notify)
     for notice in result.notices:
         notify(f"note: {notice}")

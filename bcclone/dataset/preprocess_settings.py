@@ -1,6 +1,7 @@
 """Settings and result of a conversion; loads neither OpenCV nor pandas, so that --help is fast."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ class PreprocessSettings:
 
     inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
     pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
-    of the rows. With add, the defaults for images and samples are those of the existing store. given: names of the
-    fields of `samples` that were given, where the others follow the existing store, too; None for all of them.
+    of the rows, values of SampleSettings by name. The others have their defaults. With add, images and samples are made
+    as in the existing store, where they are not set here.
     """
 
     inputs: tuple[str, ...]
@@ -46,8 +47,7 @@ class PreprocessSettings:
         shown=PRESET_NAMES[0],
     )
     preprocessing: "Preprocessing | None" = None
-    samples: SampleSettings | None = None
-    given: frozenset[str] | None = None
+    samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.output, str):
@@ -58,8 +58,9 @@ class PreprocessSettings:
             raise SettingError(
                 "{preprocess} {name} and {preprocessing} are both set; leave one out", name=self.preprocess
             )
-        if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
-            raise ValueError(f"samples have no setting {min(unknown)!r}")
+        if unknown := set(self.samples) - {each.name for each in fields(SampleSettings)}:
+            raise ValueError(f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings")
+        SampleSettings(**self.samples)
 
     @property
     def adding(self) -> bool:

@@ -40,7 +40,11 @@ def check_simulated_speed(speed_mph: float) -> None:
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world."""
+    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world.
+
+    speed, world and conditions are values of their own, since each goes as a whole to what is built from it, here and
+    in other commands: the driver, the simulated world and the renderer.
+    """
 
     track: str = track_setting()
     reverse: bool = reverse_setting()

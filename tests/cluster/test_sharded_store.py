@@ -14,7 +14,6 @@ from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import wait_for
@@ -208,7 +207,7 @@ def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, 
         image.unlink()
         image.symlink_to(tmp_path / "elsewhere" / image.name)
     settings = ShardingSettings(
-        (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples=SampleSettings(cameras=("center",))
+        (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples={"cameras": ("center",)}
     )
     with pytest.raises(UserError, match=r"IMG/center.*No such file or directory.*mend the worker") as refused:
         convert(settings)
