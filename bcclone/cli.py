@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import textwrap
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, declare, local_path
+from bcclone.commands.options import actions_of, declare, list_of, local_path, settings_as_typed
 from bcclone.system.errors import UserError
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:<14}{text}" for name, text in COMMANDS.items()),
+        epilog="commands:\n" + textwrap.indent(list_of(COMMANDS), "  "),
     )
     parser.add_argument("--version", action="version", version=f"bcclone {__version__}")
     parser.add_argument(
@@ -62,10 +63,11 @@ def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
 
 def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run the module of a command and return its exit code; an error becomes one message on standard error."""
-    arguments = make_parser(command, prog).parse_args(argv)
+    parser = make_parser(command, prog)
+    arguments = parser.parse_args(argv)
     _prepare_process()
     try:
-        with _only_errors() if arguments.quiet else nullcontext():
+        with _only_errors() if arguments.quiet else nullcontext(), settings_as_typed(parser):
             code: int = command.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:

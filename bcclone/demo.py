@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.simulator.world_settings import RecordSettings, WorldSettings
+from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
@@ -54,6 +54,7 @@ class DemoSettings:
         unit="LAPS",
         minimum=0,
         above_minimum=True,
+        maximum=1000,
     )
     epochs: int = setting(8, "epochs to train", minimum=1)
     laps: float = setting(1.0, "laps that the model drives", unit="LAPS", minimum=0, above_minimum=True)
@@ -63,8 +64,7 @@ class DemoSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        RecordSettings(laps=self.record_laps)  # refuse at once what a step would refuse
-        TrainSettings(epochs=self.epochs)
+        TrainSettings(epochs=self.epochs)  # refuse at once what a step would refuse
         EvaluateSettings(speed=SpeedSettings(self.speed_mph), world=WorldSettings(laps=self.laps))
 
 

@@ -9,12 +9,13 @@ code 1.
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
 from bcclone.cli import run_module
-from bcclone.commands.options import add_settings, chosen, notify, print_json
+from bcclone.commands.options import add_settings, chosen, list_of, notify, print_json
 from bcclone.system.hardware import find_cards, visible_cards
 
 BENCHMARKS = {  # name: (its module, what it measures)
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="benchmarks:\n" + "\n".join(f"  {name:<12}{text}" for name, (_, text) in BENCHMARKS.items()),
+        epilog="benchmarks:\n" + textwrap.indent(list_of({name: text for name, (_, text) in BENCHMARKS.items()}), "  "),
     )
     parser.add_argument("benchmark", choices=BENCHMARKS, metavar="NAME", help="see below; each has its own --help")
     parser.parse_args(words)

@@ -20,7 +20,7 @@ from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.settings import SettingError, check_settings, parse_names, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
@@ -80,7 +80,9 @@ class Settings:
     def __post_init__(self) -> None:
         check_settings(self)
         if unknown := [name for name in self.only if name not in NETWORKS]:
-            raise ValueError(f"no network is called {', '.join(unknown)}; choose from {', '.join(NETWORKS)}")
+            raise SettingError(
+                "{only} {names}, expected some of {all}", names=", ".join(unknown), all=", ".join(NETWORKS)
+            )
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:

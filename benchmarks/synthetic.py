@@ -4,6 +4,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
+from bcclone.system.settings import SettingError
 
 SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
 _POSITIONS = 64  # around the track at which frames are rendered; the others are variations of these
@@ -33,9 +35,9 @@ _STEPS_PER_ROW = 4  # of 0.02 s: about 12 rows per second, near the simulator's 
 
 
 def refuse_both(settings: Any, source: str) -> None:
-    """Raise ValueError if something to measure on is given, and also the size of a synthetic one."""
+    """Raise SettingError if something to measure on is given, and also the size of a synthetic one."""
     if getattr(settings, source) is not None and settings.frames is not None:
-        raise ValueError(f"--{source} and --frames exclude each other; leave one out")
+        raise SettingError(f"{{{source}}} and {{frames}} exclude each other; leave one out")
 
 
 def draw_recording(folder: Path, frames: int) -> Path:
@@ -105,7 +107,7 @@ def _convert_again(store: Path, folder: Path, shards: int) -> None:
             allow_skips=True,
             shard_mb=-(-old.frames.nbytes // (shards * 10**6)),
             preprocessing=old.preprocessing,
-            samples=old.sample_settings,
+            samples=asdict(old.sample_settings),
         )
         convert(settings)
         with open_store(folder) as new:

@@ -20,7 +20,6 @@ from keras import layers
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.feed.keras_sequence import NEXT_FRAME, SampleDataset
 
 HEIGHT, WIDTH = 160, 320  # of a camera frame
@@ -62,7 +61,7 @@ def make_store(folder: Path, sequences: int) -> Path:
         validation_recordings=(str(folder / "validation"),),
         output=folder / "sequences.h5",
         preprocess="gray-80x120",
-        samples=SampleSettings(cameras=("center",), flip=False),
+        samples={"cameras": ("center",), "flip": False},
     )
     convert(settings)
     return folder / "sequences.h5"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.system.location import Location, is_url, parse_location
-from bcclone.system.settings import check_one_pool, jobs_setting, scheduler_setting, setting
+from bcclone.system.settings import SettingError, check_one_pool, jobs_setting, scheduler_setting, setting
 
 _SHARDS = "folder of shards"
 _OF_SHARDS = ("scheduler", "resume", "jobs")
@@ -35,14 +35,18 @@ class ShardingSettings(PreprocessSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if is_url(self.output) and self.output.suffix:
-            raise ValueError(
-                f"{self.output}: one file is written to a local path; name a folder of shards, without "
-                f"{self.output.suffix}, or another -o"
+            raise SettingError(
+                "{output} {path}: one file is written to a local path; name a folder of shards, without {suffix}, or a "
+                "local path",
+                path=self.output,
+                suffix=self.output.suffix,
             )
         if not self.is_sharded and (option := next((name for name in _OF_SHARDS if getattr(self, name)), None)):
-            raise ValueError(
-                f"--{option} writes a folder of shards, and {self.output} is one file; name another -o, without "
-                f"{self.output.suffix}"
+            raise SettingError(
+                f"{{{option}}} writes a folder of shards, and {{output}} {{path}} is one file; name one without "
+                "{suffix}",
+                path=self.output,
+                suffix=self.output.suffix,
             )
         check_one_pool(self.scheduler, self.jobs)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bcclone.system.errors import UserError
-from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.settings import SettingError, check_settings, parse_names, setting
 
 _EXAMPLE = "host1:2345,host2:2345"
 _GROUP = "several machines"
@@ -46,24 +46,32 @@ class Cluster:
         for address in self.addresses:
             _check_address(address)
         if len(set(self.addresses)) < len(self.addresses):
-            raise ValueError(f"--workers {','.join(self.addresses)}, expected different addresses")
+            raise SettingError("{workers} {all}, expected different addresses", all=",".join(self.addresses))
         if not 0 <= self.index < len(self.addresses):
-            raise ValueError(
-                f"--worker-index {self.index}, expected 0 to {len(self.addresses) - 1}, as --workers names "
-                f"{len(self.addresses)}"
+            raise SettingError(
+                "{worker_index} {index}, expected 0 to {last}, as {workers} names {count}",
+                index=self.index,
+                last=len(self.addresses) - 1,
+                count=len(self.addresses),
             )
 
     @classmethod
     def of(cls, workers: Sequence[str], index: int | None) -> Self | None:
-        """Return the cluster that options describe, None without options; raises ValueError."""
+        """Return the cluster that options describe, None without options; raises SettingError."""
         if not workers and index is None:
             return None
         if not workers:
-            raise ValueError(f"--worker-index {index} needs the addresses of all workers: --workers {_EXAMPLE}")
+            raise SettingError(
+                "{worker_index} {index} needs the addresses of all workers: {workers} {example}",
+                index=index,
+                example=_EXAMPLE,
+            )
         for address in workers:
             _check_address(address)
         if index is None:
-            raise ValueError(f"--workers {','.join(workers)} needs the number of this worker, from 0: --worker-index N")
+            raise SettingError(
+                "{workers} {all} needs the number of this worker, from 0: {worker_index} N", all=",".join(workers)
+            )
         return cls(tuple(workers), index)
 
     @classmethod
@@ -119,10 +127,16 @@ def find_cluster(settings: WorkerSettings, environment: Mapping[str, str]) -> Cl
 
 def _check_address(address: str) -> None:
     if address.isdigit():
-        raise ValueError(
-            f"--workers {address}, expected the address of each worker, such as {_EXAMPLE}; the number of threads that "
-            f"load and augment samples is --feed-workers {address}"
+        raise SettingError(
+            "{workers} {address}, expected the address of each worker, such as {example}; the number of threads that "
+            "load and augment samples is --feed-workers {address}",
+            address=address,
+            example=_EXAMPLE,
         )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) <= _HIGHEST_PORT:
-        raise ValueError(f"--workers {address!r}, expected HOST:PORT of each worker, such as {_EXAMPLE}")
+        raise SettingError(
+            "{workers} {address}, expected HOST:PORT of each worker, such as {example}",
+            address=repr(address),
+            example=_EXAMPLE,
+        )

@@ -17,7 +17,6 @@ from pathlib import Path
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
-    build,
     chosen,
     given_for,
     local_path,
@@ -100,11 +99,11 @@ def _separate_suite(arguments: argparse.Namespace) -> None:
 def _run_single(arguments: argparse.Namespace) -> int:
     refuse(arguments, SuiteSettings, "is an option of the suite; add --suite", SUITE_ONLY)
     if arguments.speed_mph is not None:  # before SpeedSettings, which allows the speeds of other cars, too
-        build(check_simulated_speed, arguments.speed_mph)
+        check_simulated_speed(arguments.speed_mph)
     settings = chosen(
         EvaluateSettings,
         arguments,
-        speed=build(replace, EvaluateSettings.speed, **given_for(SpeedSettings, arguments)),
+        speed=replace(EvaluateSettings.speed, **given_for(SpeedSettings, arguments)),
         world=chosen(WorldSettings, arguments),
         conditions=chosen(Conditions, arguments),
     )

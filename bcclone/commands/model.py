@@ -11,10 +11,10 @@ from typing import Any
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
-    build,
     chosen,
     describe_unchanged,
     given_for,
+    list_of,
     local_path,
     notify,
     print_result,
@@ -25,10 +25,10 @@ from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, Trai
 
 SUMMARY = "train a network on a store"
 _TITLES = {
-    "network": "\n".join(f"{name:<18} {text}" for name, text in NETWORKS.items()),
+    "network": list_of(NETWORKS),
     "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
     "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
-    + "\n".join(f"{name:<13} {strategy.text}" for name, strategy in STRATEGIES.items()),
+    + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
 }
 
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, or resume a training; return the exit code."""
     values = chosen_settings(arguments)
-    settings = None if arguments.resume else build(TrainSettings, **given_for(RunFiles, arguments), **values)
+    settings = None if arguments.resume else TrainSettings(**given_for(RunFiles, arguments), **values)
     with wings.open_worker(arguments, values, notify) as worker:
         from bcclone.train import run as training
 

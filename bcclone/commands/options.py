@@ -14,7 +14,7 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
-from bcclone.system.settings import Setting, option_of, settings_of, type_of
+from bcclone.system.settings import Setting, SettingError, option_of, settings_of, type_of
 
 Settings = TypeVar("Settings")
 
@@ -166,17 +166,31 @@ def refuse(
             raise UserError(f"{option_of(kind, name)} {why}")
 
 
-def build(make: Callable[..., Settings], *positional: Any, **values: Any) -> Settings:
-    """Return make(...); a ValueError of a settings dataclass becomes a UserError with the same text."""
-    try:
-        return make(*positional, **values)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
 def chosen(kind: Callable[..., Settings], arguments: argparse.Namespace, **others: Any) -> Settings:
     """Return the settings of this kind that the options choose. others: fields without an option."""
-    return build(kind, **(given_for(kind, arguments) | others))
+    return kind(**(given_for(kind, arguments) | others))
+
+
+@contextmanager
+def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Turn a SettingError of a command into a UserError, which names each setting as the user types it."""
+    try:
+        yield
+    except SettingError as error:
+        typed = {action.dest: _typed(action) for action in actions_of(parser)}
+        raise UserError(error.naming(lambda name: typed.get(name, name))) from None
+
+
+def _typed(action: argparse.Action) -> str:
+    """Return the option in full, or a positional argument as --help names it."""
+    options = [option for option in action.option_strings if not option.startswith("--no-")]
+    return options[-1] if options else str(action.metavar or action.dest)
+
+
+def list_of(texts: Mapping[str, str]) -> str:
+    """Return a line for each name, with their texts below each other."""
+    width = max(map(len, texts))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
 
 
 def number_of(number: int, noun: str) -> str:

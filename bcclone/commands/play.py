@@ -5,8 +5,9 @@ With --model, a model drives, and you take over whenever you steer. R records in
 
 import argparse
 import sys
+from dataclasses import replace
 
-from bcclone.commands.options import add_settings, build, chosen, given_for, notify, number_of, print_json
+from bcclone.commands.options import add_settings, chosen, given_for, notify, number_of, print_json
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.process import end_with_stdin
 from bcclone.play.play_settings import PLAY_SPEED_MPH, PlayResult, PlaySettings
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C; return the exit code. Raises UserError."""
     conditions = chosen(Conditions, arguments)
-    speed = build(SpeedSettings, **({"speed_mph": PLAY_SPEED_MPH} | given_for(SpeedSettings, arguments)))
+    speed = replace(PlaySettings.speed, **given_for(SpeedSettings, arguments))
     settings = chosen(PlaySettings, arguments, conditions=conditions, speed=speed)
     from bcclone.play.play_server import play
 

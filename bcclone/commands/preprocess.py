@@ -10,7 +10,6 @@ from dataclasses import fields
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
-    build,
     describe_unchanged,
     given_for,
     local_path,
@@ -76,13 +75,12 @@ def _convert(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     kind = wings.conversion_settings()
     in_file = read_settings_file(arguments.settings, kind, SampleSettings) if arguments.settings else {}
     of_samples = {each.name for each in fields(SampleSettings)}
-    values = {name: value for name, value in in_file.items() if name in of_samples}
-    values |= given_for(SampleSettings, arguments)
+    samples = {name: value for name, value in in_file.items() if name in of_samples}
+    samples |= given_for(SampleSettings, arguments)
     of_store = {name: value for name, value in in_file.items() if name not in of_samples} | given_for(kind, arguments)
     if not (inputs or (of_store.get("add") and {"validation_recordings", "test_recordings"} & set(of_store))):
         inputs = _default_inputs()
-    samples = build(SampleSettings, **values)
-    settings = build(kind, **of_store | {"inputs": inputs, "samples": samples, "given": frozenset(values)})
+    settings = kind(**of_store | {"inputs": inputs, "samples": samples})
     result = wings.convert(settings, notify)
     for notice in result.notices:
         notify(f"note: {notice}")

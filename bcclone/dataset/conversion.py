@@ -179,7 +179,7 @@ def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Pr
     """
     images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
     preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
-    chosen = preprocessing, _with_given(samples, settings)
+    chosen = preprocessing, replace(samples, **settings.samples)
     if settings.validation_recordings and not old:  # they are the validation set, whole
         chosen = preprocessing, replace(chosen[1], validation=0.0)
     if old and chosen != (images, samples):
@@ -188,13 +188,6 @@ def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Pr
             f"{differences(images, chosen[0])}{differences(samples, chosen[1])}"
         )
     return chosen
-
-
-def _with_given(defaults: SampleSettings, settings: PreprocessSettings) -> SampleSettings:
-    """Return the sample settings that were given, with defaults for the others."""
-    if settings.samples is None or settings.given is None:
-        return settings.samples or defaults
-    return replace(defaults, **{name: getattr(settings.samples, name) for name in settings.given})
 
 
 def _check_output(settings: PreprocessSettings) -> None:

@@ -124,7 +124,7 @@ class Frames:
             return self[np.arange(start, stop, step)]
         numbers = np.asarray(index, np.int64)
         if numbers.size and not -len(self) <= numbers.min() <= numbers.max() < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
+            raise IndexError(f"frame {index} of {len(self)}, expected 0 to {len(self) - 1}")
         frames = np.empty((numbers.size, *self.frame_shape), np.uint8)
         self.take((numbers % max(len(self), 1)).reshape(-1), frames)
         return frames.reshape(*numbers.shape, *self.frame_shape)

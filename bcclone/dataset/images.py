@@ -90,7 +90,9 @@ class Preprocessing:
         bottom = self.frame_height if self.crop_bottom is None else self.crop_bottom
         integers = type(self.crop_top) is int and type(bottom) is int
         if not (integers and 0 <= self.crop_top < bottom <= self.frame_height):
-            raise ValueError(f"rows {self.crop_top} to {bottom}, expected some of {self.frame_height} rows")
+            raise ValueError(
+                f"crop_top {self.crop_top} and crop_bottom {bottom}, expected 0 to {self.frame_height}, the top first"
+            )
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
         """Return the network's input, uint8 of `shape`, for an RGB frame; written into `into` if that is given.

@@ -1,6 +1,7 @@
 """Settings and result of a conversion; loads neither OpenCV nor pandas, so that --help is fast."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from bcclone.dataset.sample_settings import TEST, VALIDATION, SampleSettings
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
     PRESET_NAMES,
+    SettingError,
     check_one_size,
     check_settings,
     preprocess_setting,
@@ -25,9 +27,9 @@ class PreprocessSettings:
 
     inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
     pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
-    of the rows. With add, the defaults for images and samples are those of the existing store. given: names of the
-    fields of `samples` that were given, where the others follow the existing store, too; None for all of them.
-    validation_recordings, test_recordings: as `inputs`; with the first, a new store holds back no blocks of the others.
+    of the rows, values of SampleSettings by name. The others have their defaults. With add, images and samples are made
+    as in the existing store, where they are not set here. validation_recordings, test_recordings: as `inputs`; with the
+    first, a new store holds back no blocks of the others.
     """
 
     inputs: tuple[str, ...]
@@ -62,8 +64,7 @@ class PreprocessSettings:
         repeatable=True,
     )
     preprocessing: "Preprocessing | None" = None
-    samples: SampleSettings | None = None
-    given: frozenset[str] | None = None
+    samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.output, str):
@@ -71,11 +72,14 @@ class PreprocessSettings:
         check_settings(self)
         check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
-            raise ValueError(f"preprocess {self.preprocess} and a preprocessing are given; leave one out")
-        if unknown := (self.given or frozenset()) - {each.name for each in fields(SampleSettings)}:
-            raise ValueError(f"samples have no setting {min(unknown)!r}")
-        if self.validation_recordings and "validation" in (self.given or ()):
-            raise ValueError("the recording of --validation-recording is the validation set; leave out --validation")
+            raise SettingError(
+                "{preprocess} {name} and {preprocessing} are both set; leave one out", name=self.preprocess
+            )
+        if unknown := set(self.samples) - {each.name for each in fields(SampleSettings)}:
+            raise ValueError(f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings")
+        SampleSettings(**self.samples)
+        if self.validation_recordings and "validation" in self.samples:
+            raise SettingError("{validation_recordings} are the validation set, whole; leave out {validation}")
 
     @property
     def held_back(self) -> dict[str, tuple[str, ...]]:

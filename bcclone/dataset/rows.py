@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, NUMBERS
 
 # (rows,), one field for each column of docs/reference/store.md; the names are those of the data frame
 RowTable = npt.NDArray[np.void]
@@ -18,7 +18,7 @@ NOT_STORED = ["extras", "label", "take_over", "part"]
 # the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
 _COLUMNS = {
     **dict.fromkeys(("time_ms", "episode", "recording", *FRAME_COLUMNS), "iu"),
-    **dict.fromkeys(("steering", "speed_mph"), "f"),
+    **dict.fromkeys(NUMBERS, "f"),
     "validation": "b",
 }
 

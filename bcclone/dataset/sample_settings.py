@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 AUTO = "auto"
 TRAINING, VALIDATION, TEST = PARTS = ("training", "validation", "test")  # of the samples
@@ -131,9 +131,10 @@ class SampleSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
-            raise ValueError(f"cameras {','.join(self.cameras) or 'none'}, expected some of {','.join(CAMERAS)}")
+            named = ",".join(self.cameras) or "none"
+            raise SettingError("{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS))
         if self.correction != AUTO and not (not isinstance(self.correction, str) and 0 <= self.correction <= 1):
-            raise ValueError(f"correction {self.correction}, expected 0 to 1, or {AUTO}")
+            raise SettingError("{correction} {value}, expected 0 to 1, or {auto}", value=self.correction, auto=AUTO)
 
     @property
     def validation_rows(self) -> float:

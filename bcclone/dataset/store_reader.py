@@ -46,7 +46,9 @@ class RecordingInfo:
         if self.part not in ("", VALIDATION, TEST):
             raise ValueError(f"the recording {self.path} is for {self.part!r}, expected {VALIDATION} or {TEST}")
         if min(self.rows, self.bad_rows, self.episodes) < 0:
-            raise ValueError(f"the recording {self.path} has fewer than 0 rows or episodes")
+            raise ValueError(
+                f"the recording {self.path} has {self.rows} rows and {self.episodes} episodes, expected 0 or more"
+            )
 
     def to_json(self) -> str:
         """Return the JSON text that a store holds."""

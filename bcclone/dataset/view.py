@@ -72,7 +72,9 @@ class Warp:
         """
         height, width = view.shape[:2]
         if self.horizon[1] <= 0:
-            raise ValueError("a view whose ground is above its sky")
+            raise ValueError(
+                "a view whose ground is above its sky, expected a pitch with the horizon in the image or above it"
+            )
         horizon = int(self.horizon_row(width, height))
         _warp(image, self.sky, 0, view[:horizon])
         _warp(image, self.ground, horizon, view[horizon:])

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from bcclone.dataset.answer import Answer
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 HIGHEST_SPEED_MPH = 60.0
 WHEN_UNCERTAIN = ("ignore", "slow", "stop")
@@ -54,7 +54,7 @@ class SpeedSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.predicted_speed and self.slow_in_corners:
-            raise ValueError("--predicted-speed slows down where the model does; leave out --slow-in-corners")
+            raise SettingError("{predicted_speed} slows down where the model does; leave out {slow_in_corners}")
 
     @property
     def needs(self) -> tuple[str, ...]:

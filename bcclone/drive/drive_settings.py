@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
-from bcclone.system.settings import SIMULATOR_PORT, check_settings, preprocess_setting, setting
+from bcclone.system.settings import SIMULATOR_PORT, SettingError, check_settings, preprocess_setting, setting
 
 ASYNC_MODES = ("threading", "eventlet")
 _SERVER = "server"
@@ -66,7 +66,7 @@ class DriveSettings:
             _check_address(address)
         check_token(self.host, self.token)
         if self.append and self.run_folder is None:
-            raise ValueError("--append adds to a run; name its folder: python drive.py MODEL RUN --append")
+            raise SettingError("{append} adds to a run; name its folder, {run_folder}")
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,12 @@ class DriveResult:
 
 
 def check_token(host: str, token: str) -> None:
-    """Raise ValueError when other machines could connect to a server without a token."""
+    """Raise SettingError when other machines could connect to a server without a token."""
     if not (token or is_this_machine(host)):
-        raise ValueError(
-            f"--host {host} is reachable from other machines; set a secret for them with --token TEXT, or listen on "
-            "127.0.0.1"
+        raise SettingError(
+            "{host} {address} is reachable from other machines; set a secret for them with {token}, or listen on "
+            "127.0.0.1",
+            address=host,
         )
 
 
@@ -111,4 +112,4 @@ def _check_address(address: str) -> None:
     try:
         ipaddress.ip_address(address)
     except ValueError:
-        raise ValueError(f"address {address!r}, expected one such as 172.17.0.1") from None
+        raise SettingError("{allow_from} {address}, expected one such as 172.17.0.1", address=address) from None

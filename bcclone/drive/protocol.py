@@ -161,15 +161,18 @@ class SocketIOConnection:
     def _check(self, text: str) -> None:
         """Raise RefusedPacket for a text that is no packet, for a long packet, and for too many packets."""
         if text[:1] not in tuple("0123456") or (text[0] == "4" and text[1:2] not in tuple("0123456")):
-            raise RefusedPacket("a text that is no packet of Socket.IO")
+            raise RefusedPacket('a text that is no packet of Socket.IO, expected one such as 42["telemetry",{...}]')
         if len(text) > limits.CONTROL_BYTES:  # a reply repeats a part of it
-            raise RefusedPacket(f"{len(text)} characters in a packet that is not an event")
+            most = limits.CONTROL_BYTES
+            raise RefusedPacket(f"{len(text)} characters in a packet that is not an event, expected at most {most}")
         now = self._clock()
         if now - self._packets_since > 1.0:
             self._packets, self._packets_since = 0, now
         self._packets += 1
         if self._packets > _PACKETS_PER_SECOND:
-            raise RefusedPacket(f"more than {_PACKETS_PER_SECOND} packets a second")
+            raise RefusedPacket(
+                f"more than {_PACKETS_PER_SECOND} packets a second; send frames as events, as fast as they are answered"
+            )
 
 
 def read_telemetry(packet: str) -> TelemetryEvent | None:
@@ -233,7 +236,7 @@ def _first_argument(data: str) -> Any:
     try:
         _, *arguments = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"unreadable JSON: {error}") from None
+        raise ProtocolError(f"unreadable JSON: {error}; expected a name and an object") from None
     return arguments[0] if arguments else None
 
 
@@ -247,13 +250,13 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     else:
         raise ProtocolError(f"{name} is {str(value)[:_LONGEST_NUMBER]!r}, expected a number as text")
     if not math.isfinite(number):
-        raise ProtocolError(f"{name} is not finite")
+        raise ProtocolError(f"{name} is not finite, expected a number such as 12.5")
     return number, comma
 
 
 def _parse_text(name: str, text: str) -> tuple[float, bool]:
     if len(text) > _LONGEST_NUMBER:
-        raise ProtocolError(f"{name} has {len(text)} characters, expected a number")
+        raise ProtocolError(f"{name} has {len(text)} characters, expected a number of at most {_LONGEST_NUMBER}")
     if match := _NUMBER.fullmatch(text):
         whole = re.sub(_GROUPING, "", match["whole"])
         return float(f"{whole}.{match['decimals'] or 0}"), match["mark"] == ","

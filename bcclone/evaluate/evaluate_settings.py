@@ -14,6 +14,7 @@ from bcclone.simulator.world_settings import (
     track_setting,
 )
 from bcclone.system.settings import (
+    SettingError,
     check_one_pool,
     check_settings,
     jobs_setting,
@@ -30,14 +31,20 @@ _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 
 def check_simulated_speed(speed_mph: float) -> None:
-    """Raise ValueError for a speed that the simulated car cannot drive at."""
+    """Raise SettingError for a speed that the simulated car cannot drive at."""
     if not 0 < speed_mph <= TOP_SPEED_MPH:
-        raise ValueError(f"speed {speed_mph:g} mph, expected more than 0, up to {TOP_SPEED_MPH:g}")
+        raise SettingError(
+            "{speed_mph} {speed}, expected more than 0, up to {top}", speed=f"{speed_mph:g}", top=f"{TOP_SPEED_MPH:g}"
+        )
 
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world."""
+    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world.
+
+    speed, world and conditions are values of their own, since each goes as a whole to what is built from it, here and
+    in other commands: the driver, the simulated world and the renderer.
+    """
 
     track: str = track_setting()
     reverse: bool = reverse_setting()
@@ -58,9 +65,9 @@ class EvaluateSettings:
         check_settings(self)
         check_simulated_speed(self.speed.speed_mph)
         if self.in_process and self.run_folder is not None:
-            raise ValueError(
-                f"run {self.run_folder}: the drive server records a run, and in process there is none; leave --run or "
-                "--in-process out"
+            raise SettingError(
+                "{run_folder} {run}: the drive server records a run, and {in_process} has none; leave one of them out",
+                run=self.run_folder,
             )
 
 
@@ -151,10 +158,15 @@ class ReplaySettings:
         check_settings(self)
         first, last = self.fraction
         if not 0 <= first < last <= 1:
-            raise ValueError(f"fraction {first:g}:{last:g}, expected two fractions of the rows such as 0.8:1")
+            value = f"{first:g}:{last:g}"
+            raise SettingError("{fraction} {value}, expected two fractions of the rows such as 0.8:1", value=value)
         for limit in self.limits_m:
             if not 0 < limit <= _FARTHEST_M:
-                raise ValueError(f"limit {limit:g} m, expected more than 0, up to {_FARTHEST_M:g}")
+                raise SettingError(
+                    "{limits_m} {limit}, expected more than 0, up to {farthest}",
+                    limit=f"{limit:g}",
+                    farthest=f"{_FARTHEST_M:g}",
+                )
 
     @property
     def all_limits_m(self) -> tuple[float, ...]:

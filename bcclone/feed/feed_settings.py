@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 AUTO = "auto"  # the strategy that suits the samples and the machine
 IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
@@ -183,6 +183,6 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
-            raise ValueError(f"batch size {self.batch_size}, expected 1 or more")
+            raise SettingError("{batch_size} {value}, expected 1 or more", value=self.batch_size)
         if not 0 <= self.zero_fraction <= 1:
-            raise ValueError(f"zero fraction {self.zero_fraction}, expected 0 to 1")
+            raise SettingError("{zero_fraction} {value}, expected 0 to 1", value=self.zero_fraction)

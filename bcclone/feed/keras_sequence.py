@@ -96,7 +96,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         is no such store, or none of these samples in it.
         """
         if batch_size < 1:
-            raise ValueError(f"batch size {batch_size}, expected 1 or more")
+            raise ValueError(f"batch_size {batch_size}, expected 1 or more")
         with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
             gives_next = targets == NEXT_FRAME
             length = seq_length + gives_next

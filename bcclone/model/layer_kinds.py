@@ -1,7 +1,8 @@
 """The types of layers that networks and model files may have, each once, and what each of them keeps apart.
 
 A new type is a row of KINDS: loading, saliency, diagrams and drives frame by frame follow, and for a type that draws
-random numbers in training also --dropout, monitors, and trainings on several workers.
+random numbers in training also --dropout, monitors, and trainings on several workers. Saliency follows a type that
+keeps its pixels or has a kernel.
 """
 
 import math
@@ -12,11 +13,10 @@ import keras
 from keras import layers
 
 from bcclone.model.keras_files import layers as stored
-from bcclone.model.network import normalize
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
-POOLING_2D = (layers.MaxPooling2D, layers.AveragePooling2D)
 _RATE, _DEVIATION = "rate", "stddev"
+_KERNEL, _POOL = "kernel_size", "pool_size"
 # the names of three types in Keras 1 and in tf.keras 1
 _OLD_NAMES = {
     "Convolution2D": "Conv2D",
@@ -51,10 +51,12 @@ class LayerKind:
 
     translate: the arguments that a file stores to those of the present class; axes: of its input, with the batch, 0 for
     any number; channels_first: whether a file may have the channels of its images first; keeps_pixels: whether each
-    pixel of its output depends on the same pixel of its input alone; keeps_frames: returns whether a layer of this type
-    processes each frame of a window independently; random: the argument that says how much a layer that draws random
-    numbers in training changes its input, a rate or a standard deviation; weights: returns about how many weights a
-    layer will have, without biases, for the channels of its input and the extents of its output without the batch.
+    pixel of its output depends on the same pixel of its input alone; kernel: of a layer that moves a kernel or a pool
+    over an image by its strides, the argument with the kernel's rows and columns; keeps_frames: returns whether a layer
+    of this type processes each frame of a window independently; random: the argument that says how much a layer that
+    draws random numbers in training changes its input, a rate or a standard deviation; weights: returns about how many
+    weights a layer will have, without biases, for the channels of its input and the extents of its output without the
+    batch.
     """
 
     type: type[keras.Layer]
@@ -62,6 +64,7 @@ class LayerKind:
     axes: int = 0
     channels_first: bool = False
     keeps_pixels: bool = False
+    kernel: str = ""
     keeps_frames: Callable[[keras.Layer], bool] = _never
     random: str = ""
     weights: Callable[[keras.Layer, int, Sequence[int]], int] = _no_weights
@@ -73,7 +76,7 @@ def _elementwise(of: type[keras.Layer], translate: stored.Translation, random: s
 
 
 _ALL = (
-    LayerKind(layers.Conv2D, stored.convolution, 4, channels_first=True, weights=_convolution_weights),
+    LayerKind(layers.Conv2D, stored.convolution, 4, channels_first=True, kernel=_KERNEL, weights=_convolution_weights),
     LayerKind(
         layers.Conv3D,
         stored.convolution,
@@ -85,6 +88,7 @@ _ALL = (
         layers.SeparableConv2D,
         stored.separable_convolution,
         4,
+        kernel=_KERNEL,
         weights=lambda layer, channels, extents: (
             channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
         ),
@@ -93,10 +97,11 @@ _ALL = (
         layers.DepthwiseConv2D,
         stored.depthwise_convolution,
         4,
+        kernel=_KERNEL,
         weights=lambda layer, channels, extents: channels * layer.depth_multiplier * math.prod(layer.kernel_size),
     ),
-    LayerKind(layers.MaxPooling2D, stored.pooling, 4, channels_first=True),
-    LayerKind(layers.AveragePooling2D, stored.pooling, 4, channels_first=True),
+    LayerKind(layers.MaxPooling2D, stored.pooling, 4, channels_first=True, kernel=_POOL),
+    LayerKind(layers.AveragePooling2D, stored.pooling, 4, channels_first=True, kernel=_POOL),
     LayerKind(
         layers.MaxPooling3D, stored.pooling, 5, keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1
     ),
@@ -155,6 +160,8 @@ _ALL = (
 KINDS = {each.type.__name__: each for each in _ALL}
 # the types whose rate --dropout sets
 DROPOUT = tuple(each.type for each in _ALL if each.random == _RATE)
+CONVOLUTIONS = tuple(each.type for each in _ALL if each.kernel == _KERNEL)  # of images
+POOLINGS = tuple(each.type for each in _ALL if each.kernel == _POOL)
 
 
 def stored_kind(name: str) -> LayerKind | None:
@@ -184,7 +191,7 @@ def _kind_of(layer: keras.Layer) -> LayerKind | None:
     """Return the type of a layer, None for a class or a function of somebody else, which may compute anything."""
     kind = KINDS.get(type(layer).__name__)
     is_ours = kind is not None and type(layer) is kind.type
-    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not normalize) else None
+    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not stored.normalize) else None
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

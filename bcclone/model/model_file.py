@@ -116,8 +116,9 @@ class ForeignModel:
         rebuilt, model = self.rebuilt, self.rebuilt.model
         yield f"{self.path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; {model.count_params()} weights"
         yield f"its input: {' x '.join(map(str, self.input_shape))} values of 0 to 255, {model.inputs[0].dtype}"
+        width = max(len(layer.name) for layer in rebuilt.layers)
         for layer in rebuilt.layers:
-            yield f"  {layer.name:<24}{layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
+            yield f"  {layer.name:<{width}}  {layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
         for note in rebuilt.notes:
             yield f"note: {note}"
         if self.fitting:
@@ -154,7 +155,7 @@ def save_model(
             load_model_file(temporary)
         except UserError as error:
             reason = str(error).removeprefix(f"{temporary}: ")
-            raise UserError(f"{path}: this network could not be loaded again: {reason}; see {_DRIVABLE}") from None
+            raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
 
 
 def model_content(model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> bytes:
@@ -194,7 +195,7 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
         rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}\n  see {_DRIVABLE}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(
             f"{path}: not a complete model file: {first_line(error)}; save it again, or train the model again"

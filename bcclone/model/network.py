@@ -22,15 +22,6 @@ _DROPOUT = 0.5
 _MOMENTUM = 0.98  # of the means that drive: over about 50 batches, so that a training of a minute has them, too
 
 
-@keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
-def normalize(images: Any) -> Any:
-    """Return uint8 images as float32 in -1..1: x / 127.5 - 1. Registered, so that no model file holds code.
-
-    Rescaling(1 / 127.5, -1) rounds differently, and the shipped models hold this function, so it stays.
-    """
-    return keras.ops.cast(images, "float32") / 127.5 - 1.0
-
-
 def build_network(
     shape: Shape = (128, 128, 3), seq_length: int = 1, network: str | Architecture = "cnn", outputs: int = 1
 ) -> keras.Model:
@@ -50,7 +41,7 @@ def build_network(
     return keras.Sequential(
         [
             *_stacked_input(shape, seq_length),
-            *_features((*shape[:2], shape[2] * seq_length), architecture),
+            *_features(shape, architecture),
             layers.Dropout(_DROPOUT, name="dropout2"),
             layers.Dense(50, activation="elu", name="dense2"),
             layers.Dense(10, activation="elu", name="dense3"),
@@ -97,12 +88,13 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
 
     The order in which layers are made decides the weights of a seed.
     """
-    height, width, channels = shape
+    height, width, _ = shape
     seen = seen_rows(height)
     convolutions = convolutions_for(height, width, architecture)
     return [
         layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
-        layers.Lambda(normalize, output_shape=(seen.stop - seen.start, width, channels), name="normalize"),
+        # in float32 also with --mixed-precision: float16 has steps of up to 0.001 here
+        layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name="normalize"),
         *(
             layer
             for number, convolution in enumerate(convolutions, 1)

@@ -18,12 +18,12 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.dataset.images import Image, Preprocessing
-from bcclone.model.layer_kinds import POOLING_2D, frame_layers, keeps_pixels
+from bcclone.model.layer_kinds import CONVOLUTIONS, KINDS, POOLINGS, frame_layers, keeps_pixels
 from bcclone.system.errors import UserError
 
 Mask = npt.NDArray[np.float32]
 
-_SPATIAL = (layers.Conv2D, *POOLING_2D, layers.Cropping2D, layers.ZeroPadding2D)
+_SPATIAL = (*CONVOLUTIONS, *POOLINGS, layers.Cropping2D, layers.ZeroPadding2D)
 
 
 class Saliency:
@@ -77,11 +77,17 @@ class _LayerGroup:
 
     @property
     def convolves(self) -> bool:
-        return isinstance(self.spatial, layers.Conv2D)
+        return isinstance(self.spatial, CONVOLUTIONS)
 
 
 def _refusal(reason: str) -> UserError:
-    return UserError(f"cannot compute the saliency of this network: {reason}")
+    return UserError(
+        f"cannot compute the saliency of this network: {reason}; it drives without, and a clip is made without --model"
+    )
+
+
+def _names(kinds: Sequence[type[keras.Layer]]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
 
 
 def _label(layer: keras.Layer) -> str:
@@ -109,29 +115,29 @@ def _chain_of_a_frame(model: keras.Model, shape: tuple[int, ...], stacked: int) 
 def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
     """Return the layers of a network that is a chain. shape: input of the first layer."""
     if not getattr(model, "inputs", None):
-        raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected a chain of layers")
+        raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected an Input layer first")
     if len(model.inputs) != 1 or tuple(model.inputs[0].shape) != (None, *shape):
         taken = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
-        raise _refusal(f"it takes {taken}, its preprocessing makes {(None, *shape)}")
+        raise _refusal(f"it takes {taken}, expected {(None, *shape)}, which its preprocessing makes; name another one")
     chain = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     if isinstance(model, keras.Sequential):
         return chain
     before = model.inputs[0]
     for layer in chain:
         if layer.input is not before:
-            raise _refusal(f"{_label(layer)} takes something else than the layer before it gives; expected a chain")
+            raise _refusal(f"{_label(layer)} takes something else than the layer before it gives, expected a chain")
         before = layer.output
     if len(model.outputs) != 1 or model.outputs[0] is not before:
-        raise _refusal("it gives something else than its last layer does; expected a chain of layers")
+        raise _refusal("it gives something else than its last layer does, expected a chain of layers")
     return chain
 
 
 def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
     """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
-    convolutions = [place for place, layer in enumerate(chain) if type(layer) is layers.Conv2D]
+    convolutions = [place for place, layer in enumerate(chain) if type(layer) in CONVOLUTIONS]
     if not convolutions:
-        kinds = ", ".join(type(layer).__name__ for layer in chain)
-        raise _refusal(f"it has no convolution (Conv2D) but {kinds}")
+        has = _names([type(layer) for layer in chain])
+        raise _refusal(f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as --network cnn")
     stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
         if keeps_pixels(layer):
@@ -146,13 +152,12 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
 
 def _check_spatial(layer: keras.Layer) -> None:
     if type(layer) not in _SPATIAL:  # a subclass may compute something else
-        known = ", ".join(kind.__name__ for kind in _SPATIAL)
         raise _refusal(
-            f"{_label(layer)} before its last convolution cannot be followed; known are {known}, and layers that keep "
-            "each pixel where it is"
+            f"{_label(layer)} before its last convolution cannot be followed, expected {_names(_SPATIAL)}, or a layer "
+            "that keeps each pixel where it is"
         )
     if layer.data_format != "channels_last":
-        raise _refusal(f"{_label(layer)} has its channels first; expected channels last")
+        raise _refusal(f"{_label(layer)} has its channels first, expected last; convert it: bcclone import-model")
 
 
 def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
@@ -196,8 +201,8 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
     if isinstance(layer, layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
         return mask[:, top : top + extents[0], left : left + extents[1]]
-    pools = isinstance(layer, POOLING_2D)
-    kernel = _ones(layer.pool_size, (1, 1)) if pools else _ones(layer.kernel_size, layer.dilation_rate)
+    extent = getattr(layer, KINDS[type(layer).__name__].kernel)
+    kernel = _ones(extent, getattr(layer, "dilation_rate", (1, 1)))  # poolings have none
     return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
 
 
@@ -227,7 +232,7 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
     """
     first_column, first_row, columns, rows = 0, 0, preprocessing.width, preprocessing.height
     for layer in frame_layers(model) or model.layers:
-        if isinstance(layer, layers.Conv2D):
+        if isinstance(layer, CONVOLUTIONS):
             break
         if isinstance(layer, layers.Cropping2D):
             (above, below), (before, behind) = layer.cropping

@@ -155,11 +155,13 @@ def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> N
     """
     readings = sorted(set(_readings(parts)), key=lambda numbers: abs(numbers[3] - previous_speed_mph))
     if not readings:
-        raise RowError(f"decimal commas: no possible reading of {','.join(parts)}")
+        raise RowError(
+            f"decimal commas: no possible reading of {','.join(parts)}, expected steering, throttle, brake and speed"
+        )
     if len(readings) > 1:
         nearest, next_nearest = (abs(numbers[3] - previous_speed_mph) for numbers in readings[:2])
         if nearest == next_nearest:
-            raise RowError(f"decimal commas: more than one reading of {','.join(parts)}")
+            raise RowError(f"decimal commas: more than one reading of {','.join(parts)}; write decimal points")
     return readings[0]
 
 

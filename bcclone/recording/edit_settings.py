@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 START, END = "start", "end"
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
@@ -42,14 +42,16 @@ class EditSettings:
         check_settings(self)
         chosen = [name for name in ("delete", "restore", "trim", "undo") if getattr(self, name)]
         if len(chosen) > 1:
-            raise ValueError(f"--{' and --'.join(chosen)} together, expected one edit at a time")
+            together = " and ".join(f"{{{name}}}" for name in chosen)
+            raise SettingError(f"{together} together, expected one edit at a time; run one after the other")
         for name in ("delete", "restore", "trim", "show"):
             for position in getattr(self, name):
                 if not _POSITION.fullmatch(position):
-                    raise ValueError(
-                        f"{name} {position[:20]!r}, expected a row such as 120, seconds such as 8.5s, {START} or {END}"
+                    raise SettingError(
+                        f"{{{name}}} {{position}}, expected a row such as 120, seconds such as 8.5s, {START} or {END}",
+                        position=position[:20],
                     )
         if self.view is not None and self.view.suffix.lower() != ".png":
-            raise ValueError(f"view {self.view}, expected the name of a picture that ends in .png")
+            raise SettingError("{view} {path}, expected the name of a picture that ends in .png", path=self.view)
         if self.show and self.view is None:
-            raise ValueError("--show without --view; name the picture to draw with --view PICTURE.png")
+            raise SettingError("{show} without {view}; name the picture to draw: {view} PICTURE.png")

@@ -36,7 +36,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if time_of(self.first) > time_of(self.last):
-            raise ValueError(f"a span from {self.first} back to {self.last}")
+            raise ValueError(f"a span from {self.first} back to {self.last}, expected the earlier image first")
 
     def contains(self, time_ms: IndexArray) -> Mask:
         """Return which times, (rows,), are in the span."""

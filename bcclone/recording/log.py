@@ -30,7 +30,7 @@ from bcclone.recording.dialect import (
     with_decimal_point,
 )
 from bcclone.recording.edits import Edits, read_edits
-from bcclone.recording.row import CAMERAS, NUMBERS, STEERING_LIMIT, LogRow, RowError, time_of
+from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location, reaching
@@ -118,9 +118,11 @@ def read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
     table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
     for name, column in zip(NUMBERS, numbers, strict=True):
         table[name] = np.array([float(number) for number in column])
-    values = table[list(NUMBERS)].to_numpy()
-    if not (np.isfinite(values).all() and (np.abs(values[:, :3]) <= STEERING_LIMIT).all()):
+    if not np.isfinite(table[list(NUMBERS)].to_numpy()).all():
         return None
+    for name, (lowest, highest) in RANGES.items():
+        if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
+            return None
     try:
         table["time_ms"] = [time_of(name) for name in center]
     except ValueError:

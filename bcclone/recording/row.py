@@ -12,8 +12,9 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
-# the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
-STEERING_LIMIT = 1.001
+# lowest and highest value of a column; the Unity program writes no negative throttle, which is reverse, donkeycar does
+RANGES = {"steering": (-1.0, 1.0), "throttle": (-1.0, 1.0), "brake": (0.0, 1.0)}
+ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
@@ -33,8 +34,8 @@ class LogRow:
 
     line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording machine's
     clock, from the image name; center, left, right: base names, "" where the camera was not recorded;
-    steering -1..1 (right is positive, 1 is 25 degrees); throttle, brake -1..1, from 0 in the simulator's logs; speed in
-    mph; extras: the text of any further columns, as written.
+    steering -1..1 (right is positive, 1 is 25 degrees); throttle -1..1 (negative is reverse); brake 0..1; speed in mph;
+    extras: the text of any further columns, as written.
     """
 
     line: int
@@ -53,16 +54,17 @@ class LogRow:
         for camera in CAMERAS:
             named = camera_of(getattr(self, camera))
             if named not in (None, camera):
-                raise RowError(f"column {camera} names an image of the {named} camera")
+                raise RowError(f"column {camera} names an image of the {named} camera, expected {camera}_...")
 
 
 def check_numbers(*numbers: float) -> None:
-    """Raise RowError unless these are NUMBERS that a log can hold: all finite, and all but the speed -1 to 1."""
+    """Raise RowError unless these are NUMBERS that a log can hold: finite, and in their RANGES."""
     for column, number in zip(NUMBERS, numbers, strict=True):
         if not math.isfinite(number):
-            raise RowError(f"{column} is not a finite number")
-        if column != "speed_mph" and abs(number) > STEERING_LIMIT:
-            raise RowError(f"{column} is {number:g}, expected -1 to 1")
+            raise RowError(f"{column} is not a finite number, expected one such as 0.25")
+        lowest, highest = RANGES.get(column, (-math.inf, math.inf))
+        if not lowest - ROUNDING <= number <= highest + ROUNDING:
+            raise RowError(f"{column} is {number:g}, expected {lowest:g} to {highest:g}")
 
 
 def image_stamp(time: datetime.datetime) -> str:

@@ -145,7 +145,8 @@ class UnityClient:
             now = time.monotonic()
             if now - answered > self._patience_seconds and not self._ended:
                 raise UserError(
-                    f"the drive server has not answered for {self._patience_seconds:g} s; is it still running?"
+                    f"the drive server has not answered for {self._patience_seconds:g} s; is it still running? "
+                    "its output may show the reason; start it again"
                 )
             if now - pinged > _PING_SECONDS:
                 pinged = now

@@ -5,6 +5,7 @@ command line makes an option of each field (bcclone.commands.options.add_setting
 takes the same names, and docs/reference/cli.md is written from the parsers.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
@@ -91,6 +92,25 @@ class Setting:
         return over and (high is None or (value < high if self.below_maximum else value <= high))
 
 
+class SettingError(ValueError):
+    """A setting that is wrong.
+
+    text: with {name} wherever it names a setting, which a program knows as a field, a command line as an option, and a
+    settings file as a key; facts: what the other names in braces stand for.
+    """
+
+    def __init__(self, text: str, **facts: object) -> None:
+        super().__init__(text)
+        self._text, self._facts = text, facts
+
+    def __str__(self) -> str:
+        return self.naming(lambda name: name)
+
+    def naming(self, name_of: Callable[[str], str]) -> str:
+        """Return the message with the settings named by a function of their fields' names."""
+        return re.sub(r"{(\w+)}", lambda match: str(self._facts.get(match[1], name_of(match[1]))), self._text)
+
+
 def setting(default: Any, help: str, **values: Any) -> Any:
     """Return a dataclass field with a default and a Setting. values: the other fields of Setting."""
     return field(default=default, metadata={_KEY: Setting(help, **values)})
@@ -132,9 +152,9 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
-    """Raise ValueError where both a preset, which has a size, and a size are given."""
+    """Raise SettingError where both a preset, which has a size, and a size are given."""
     if preset and size:
-        raise ValueError(f"--preprocess {preset} includes a size; leave out --size")
+        raise SettingError("{preprocess} {preset} includes a size; leave out {size}", preset=preset)
 
 
 def scheduler_setting(help: str, group: str = "") -> Any:
@@ -149,9 +169,9 @@ def jobs_setting(help: str, group: str = "") -> Any:
 
 
 def check_one_pool(scheduler: str, jobs: int) -> None:
-    """Raise ValueError where both a scheduler and a number of processes are given."""
+    """Raise SettingError where both a scheduler and a number of processes are given."""
     if scheduler and jobs:
-        raise ValueError("jobs are processes of this machine, but a scheduler is given; leave --jobs out")
+        raise SettingError("{jobs} are processes of this machine, but {scheduler} is given; leave {jobs} out")
 
 
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
@@ -189,25 +209,23 @@ def option_words(settings: Any) -> list[str]:
 
 
 def check_settings(settings: Any) -> None:
-    """Raise ValueError for the first value that is not what its setting expects.
+    """Raise SettingError for the first value that is not what its setting expects.
 
     A text becomes a path where a path is expected, and a tuple of one where several texts are.
     """
     _accept_texts(settings)
     for each, declared in settings_of(settings):
-        value = getattr(settings, each.name)
+        name, value = f"{{{each.name}}}", getattr(settings, each.name)
         if value is None and each.default is None:
             continue
         if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
-            raise ValueError(f"{each.name.replace('_', ' ')} {value!r}, expected {kind[1]}")
+            raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=kind[1])
         if not declared.allows(value):
             between = "x" if declared.unit == "SIZE" else ", "
             text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
             shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
-            unit = f" {declared.unit.lower()}" if declared.unit in ("MPH", "MS", "M") else ""
-            name = each.name.removesuffix(f"_{declared.unit.lower()}") if unit else each.name
             expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
-            raise ValueError(f"{name.replace('_', ' ')} {shown}{unit}, expected {expected}")
+            raise SettingError(name + " {value}, expected {expected}", value=shown, expected=expected)
 
 
 def type_of(each: Any) -> Any:

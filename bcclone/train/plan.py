@@ -95,13 +95,13 @@ def resumed_plan(
     own = {each.name: getattr(files, each.name) for each in fields(RunFiles)}
     if folder is None:
         _explain_missing_run(files, identity, notify)
-        return new_plan(_settings(own | dict(changes)), data, notify, workers)
+        return new_plan(TrainSettings(**own | dict(changes)), data, notify, workers)
     if files.start and not _began_with(folder, files.start):
         raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
     stored = folder.settings
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
     _refuse_fixed(folder, {name: chosen[name] for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS})
-    settings = _settings(values_of(stored) | own | {"start": folder.start} | chosen)
+    settings = TrainSettings(**values_of(stored) | own | {"start": folder.start} | chosen)
     if settings.ordering != stored.ordering:
         raise UserError(
             f"{folder.path} was begun with {_describe_order(stored)}; {_describe_order(settings)} orders the samples "
@@ -127,13 +127,6 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
     """Return what identifies a run of these samples and this output."""
     return RunIdentity(str(data.path.resolve()), data.content_hash, str(files.output.resolve()))
-
-
-def _settings(values: Mapping[str, Any]) -> TrainSettings:
-    try:
-        return TrainSettings(**values)
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def _refuse_fixed(folder: RunFolder, chosen: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 # a fine-tuning at the first of these forgets what the model knew (docs/lab-log/2026-11.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
@@ -259,13 +259,15 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.data:
-            raise ValueError("no data, expected a store or recordings")
+            raise SettingError("{data} is empty, expected a store or recordings")
         if self.output.suffix != ".h5":
-            raise ValueError(f"{self.output}: a model's name must end in .h5; name another -o")
+            raise SettingError("{output} {path}, expected a name that ends in .h5", path=self.output)
         if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
-            raise ValueError(f"--name {self.name!r}, expected the name of a folder in {self.runs}")
+            raise SettingError(
+                "{name} {value}, expected the name of a folder in {folder}", value=repr(self.name), folder=self.runs
+            )
         if not self.epochs and not self.time:
-            raise ValueError("epochs 0 means as many as --time allows; add --time")
+            raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")
 
     @property
     def sampling(self) -> SamplingSettings:

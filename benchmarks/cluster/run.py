@@ -11,7 +11,6 @@ from statistics import median
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
@@ -66,7 +65,7 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
             measure_feed = partial(measure_loader, benchmark=benchmark, timing=timing)
             feeds = run_rounds(_FEEDS, measure_feed, settings.rounds, notify)
         notify("measuring: training")
-        center = SampleSettings(cameras=("center",))  # a third of the samples: short epochs
+        center = {"cameras": ("center",)}  # a third of the samples: short epochs
         convert(PreprocessSettings((str(recording),), folder / "center.h5", samples=center))
         steps = measure_steps(folder / "center.h5", folder, settings.rounds)
     values = {

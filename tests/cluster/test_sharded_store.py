@@ -14,7 +14,6 @@ from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import wait_for
@@ -208,7 +207,7 @@ def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, 
         image.unlink()
         image.symlink_to(tmp_path / "elsewhere" / image.name)
     settings = ShardingSettings(
-        (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples=SampleSettings(cameras=("center",))
+        (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples={"cameras": ("center",)}
     )
     with pytest.raises(UserError, match=r"IMG/center.*No such file or directory.*mend the worker") as refused:
         convert(settings)
@@ -251,20 +250,20 @@ def test_a_damaged_manifest_is_refused_with_the_reason(copy, kind):
 
 
 def test_rows_with_a_new_column_can_be_added_to_older_shards(copy, two_recordings):
-    """As if throttle were new."""
+    """As if line were new."""
     manifest = json.loads((copy / MANIFEST_NAME).read_text())
     for shard in manifest["shards"]:
-        remove_column(copy / shard["name"], "throttle")
+        remove_column(copy / shard["name"], "line")
         shard["bytes"] = (copy / shard["name"]).stat().st_size
     (copy / MANIFEST_NAME).write_text(json.dumps(manifest))
     with open_store(copy) as store:
         old = store.rows
     preprocess(two_recordings[1], "-o", copy, "--add", "--shard-mb", 1, "--jobs", 2)
     with open_store(copy) as store:
-        assert "throttle" not in old.dtype.names
+        assert "line" not in old.dtype.names
         assert (store.rows["steering"][: len(old)] == old["steering"]).all()
-        assert np.isnan(store.rows["throttle"][: len(old)]).all()
-        assert store.rows["throttle"][len(old) :].max() > 0
+        assert set(store.rows["line"][: len(old)]) == {0}
+        assert store.rows["line"][len(old) :].min() == 1
 
 
 def test_any_hdf5_library_can_read_a_shard(sharded):

@@ -14,7 +14,6 @@ import pytest
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from tests.conftest import command, made_once, run_process
 from tests.processes import free_addresses, wait_for
@@ -29,7 +28,7 @@ QUICK = ("--epochs", 6, "--batch-size", 7, "--no-plots")
 @pytest.fixture(scope="module")
 def store(simulated_recording, tmp_path_factory):
     """A store of small images, one camera, not flipped."""
-    samples = SampleSettings(block_seconds=2.0, frame_offsets=0, flip=False, cameras=("center",))
+    samples = {"block_seconds": 2.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
 
     def make(folder):
         convert(PreprocessSettings((str(simulated_recording),), folder / "data.h5", size=(64, 64), samples=samples))

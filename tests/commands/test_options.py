@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.cli import make_parser
 from bcclone.commands import load_command
 from bcclone.commands.model import add_arguments as add_model_arguments
 from bcclone.commands.model import chosen_settings
@@ -13,17 +14,19 @@ from bcclone.commands.options import (
     actions_of,
     add_settings,
     given_for,
+    list_of,
     results_folder,
 )
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.demo import DemoSettings
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
+from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import settings_of
-from bcclone.train.train_settings import SETTING_NAMES
+from bcclone.train.train_settings import NETWORKS, SETTING_NAMES
 
 
 def declared(add):
@@ -137,3 +140,15 @@ def test_a_folder_for_results_stays_with_what_is_in_it(tmp_path):
     with results_folder(tmp_path / "results"):
         (tmp_path / "results" / "figures.json").touch()
     assert (tmp_path / "results" / "figures.json").exists()
+
+
+def test_the_texts_of_a_list_stand_below_each_other_however_long_a_name_is():
+    lines = list_of({"gru": "recurrent", "a-name-of-more-than-thirteen-letters": "another"}).splitlines()
+    assert lines[0].index("recurrent") == lines[1].index("another")
+
+
+@pytest.mark.parametrize("texts", [{name: each.text for name, each in STRATEGIES.items()}, NETWORKS])
+def test_the_help_lists_every_name_of_a_feed_and_of_a_network_with_its_text(texts):
+    shown = make_parser(load_command("model"), "model.py").format_help()
+    for name, text in texts.items():
+        assert f"{name} {text}" in " ".join(shown.split())

@@ -7,7 +7,7 @@ import pytest
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, SampleSettings
+from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.conftest import made_once, run_script
@@ -89,7 +89,7 @@ def test_a_program_holds_back_no_blocks_beside_a_validation_recording(recordings
         (str(recordings / "a"),),
         tmp_path / "data.h5",
         validation_recordings=(str(recordings / "c"),),
-        samples=SampleSettings(block_seconds=0.3),
+        samples={"block_seconds": 0.3},
     )
     convert(settings)
     assert recordings_of(settings.output) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}

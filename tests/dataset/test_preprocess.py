@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,10 +18,11 @@ from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import frame_numbers
 from bcclone.dataset.images import PRESETS, Preprocessing, read_frame
 from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
-from bcclone.dataset.rows import NO_FRAME
+from bcclone.dataset.rows import NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_writer import StoreWriter, store_files
+from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import on_a_full_disk, wait_for
@@ -40,20 +40,19 @@ def convert(*arguments, code=0):
 def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     lines = []
     settings = PreprocessSettings(
-        (str(simulated_recording),), tmp_path / "data.h5", samples=SampleSettings(cameras=("center",), block_seconds=1)
+        (str(simulated_recording),), tmp_path / "data.h5", samples={"cameras": ("center",), "block_seconds": 1}
     )
     made = convert_recordings(settings, lines.append)
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
     assert made.logs == (LogRead(str(simulated_recording / "driving_log.csv"), 120, 0),)
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
     with Store(made.output) as store:
-        assert (store.preprocessing, store.sample_settings) == (Preprocessing(), settings.samples)
-    again = convert_recordings(replace(settings, samples=None, add=True))
+        assert (store.preprocessing, store.sample_settings) == (Preprocessing(), SampleSettings(**settings.samples))
+    again = convert_recordings(replace(settings, samples={}, add=True))
     assert "holds all of this already" in again.notices[-1]
-    with pytest.raises(UserError, match="cameras: .*center.*, but .*center.*left.*right.* is given"):
-        convert_recordings(replace(settings, samples=SampleSettings(block_seconds=1), add=True))
-    follows = replace(settings, samples=SampleSettings(block_seconds=1), given=frozenset({"block_seconds"}), add=True)
-    assert convert_recordings(follows).rows == 120
+    with pytest.raises(UserError, match="cameras: .*center.*, but .*left.* is given"):
+        convert_recordings(replace(settings, samples={"cameras": ("left",)}, add=True))
+    assert convert_recordings(replace(settings, samples={"block_seconds": 1}, add=True)).rows == 120
 
 
 def test_image_files_are_decoded_into_a_store_without_a_plan(simulated_recording, tmp_path):
@@ -72,8 +71,9 @@ def test_image_files_are_decoded_into_a_store_without_a_plan(simulated_recording
     ("wrong", "expected"),
     [
         ({"preprocess": "gray-80x120", "preprocessing": Preprocessing()}, "leave one out"),
-        ({"preprocess": "gray-80x120", "size": (64, 64)}, "leave out --size"),
-        ({"given": frozenset({"camera"})}, "no setting 'camera'"),
+        ({"preprocess": "gray-80x120", "size": (64, 64)}, "leave out size"),
+        ({"samples": {"camera": "left"}}, "no setting 'camera'"),
+        ({"samples": {"seq_length": 99}}, "seq_length 99"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(wrong, expected):
@@ -136,6 +136,20 @@ def test_the_recorded_rows_are_stored(simulated_recording, simulated_store):
         ]
         assert store.rows["line"][77] == 78
         assert store.recordings[0].path == simulated_recording / "driving_log.csv"
+
+
+def test_brake_and_reverse_arrive_in_the_rows_as_the_log_has_them(recording, tmp_path):
+    log = recording / "driving_log.csv"
+    lines = [line.rsplit(",", 4) for line in log.read_text().splitlines()]
+    for paths_and_numbers, (throttle, brake) in zip(lines, [("0", "0.847"), ("-0.5", "0"), ("1", "1")], strict=False):
+        paths_and_numbers[2:4] = throttle, brake
+    log.write_text("".join(",".join(line) + "\n" for line in lines))
+    assert not read_log(log).bad_rows
+    convert_recordings(PreprocessSettings((str(recording),), tmp_path / "data.h5", size=(16, 16)))
+    with Store(tmp_path / "data.h5") as store:
+        rows = row_frame(store.rows)
+    assert rows["throttle"][:3].tolist() == [0, -0.5, 1]
+    assert rows["brake"][:4].tolist() == [0.847, 0, 1, 0]
 
 
 def test_no_image_is_on_both_sides_of_the_split(simulated_store):
@@ -226,16 +240,13 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
 
 
 def test_rows_with_a_new_column_can_be_added_to_an_older_store(recording, simulated_recording, tmp_path):
-    """As if throttle and line were new."""
+    """As if line were new."""
     store = tmp_path / "data.h5"
     convert(recording, "-o", store, "--size", 16)
-    for name in ("throttle", "line"):
-        remove_column(store, name)
+    remove_column(store, "line")
     convert(simulated_recording, "-o", store, "--add")
     with Store(store) as opened:
         old, new = opened.rows[:120], opened.rows[120:]
-        assert np.isnan(old["throttle"]).all()
-        assert new["throttle"].max() > 0
         assert set(old["line"]) == {0}
         assert new["line"].tolist() == list(range(1, 121))
 

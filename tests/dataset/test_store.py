@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.images import Preprocessing
-from bcclone.dataset.rows import row_frame, row_table
+from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import ImageSamples, Store
@@ -17,6 +17,7 @@ from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.system.errors import UserError
+from tests.recordings import remove_column
 
 PREPROCESSING = Preprocessing(width=16, height=8)
 DIALECT = Dialect(spaced=True, decimal_comma=False, header=False, cameras=("center", "left"), extra_columns=0)
@@ -31,7 +32,8 @@ def some_frames(count):
 def some_rows(count):
     names = [f"ö{n}.jpg" for n in range(count)]
     frames = {"frame_center": range(count), "frame_left": -1, "frame_right": -1}
-    numbers = {"time_ms": 0, "steering": 0.5, "speed_mph": 30.0, "episode": 0, "recording": 0, "validation": False}
+    numbers = {"time_ms": 0, "steering": 0.5, "throttle": 0.25, "brake": 0.125, "speed_mph": 30.0}
+    numbers |= {"episode": 0, "recording": 0, "validation": False}
     return pd.DataFrame({"line": range(count), "center": names, "left": "", "right": ""} | frames | numbers)
 
 
@@ -52,6 +54,19 @@ def write_store(path, frames, capacity=None):
             [samples[:4], samples[4:]], rows, ["a long text" * 99, *[""] * (len(frames) - 1)], RECORDINGS, SETTINGS
         )
     return samples
+
+
+def test_a_number_that_only_some_rows_have_is_nan_in_the_others():
+    row, other = row_table(some_rows(2)), row_table(some_rows(3).assign(path_2m=0.5))
+    assert np.array_equal(join_rows([row, other])["path_2m"], [np.nan] * 2 + [0.5] * 3, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["steering", "throttle", "brake", "speed_mph"])
+def test_a_store_without_a_column_of_the_log_is_refused(tmp_path, name):
+    write_store(tmp_path / "data.h5", some_frames(10))
+    remove_column(tmp_path / "data.h5", name)
+    with pytest.raises(UserError, match=f"no column {name}"):
+        Store(tmp_path / "data.h5")
 
 
 @pytest.mark.parametrize("capacity", [10, 17], ids=["capacity filled", "capacity not filled"])

@@ -6,7 +6,6 @@ import pytest
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import windows
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
@@ -38,7 +37,7 @@ def write_drivers(recording, rows):
 def make(recording, output, size=8, **samples):
     values = {"block_seconds": 1.0, **samples}
     settings = ShardingSettings(
-        (str(recording),), output, size=(size, size), jobs=0 if output.suffix else 1, samples=SampleSettings(**values)
+        (str(recording),), output, size=(size, size), jobs=0 if output.suffix else 1, samples=values
     )
     return convert(settings)
 

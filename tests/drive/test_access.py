@@ -78,7 +78,7 @@ def test_pages_of_other_sites_have_another_origin():
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "my-machine"])
 def test_a_host_for_other_machines_needs_a_token(host):
-    with pytest.raises(ValueError, match="--token"):
+    with pytest.raises(ValueError, match="set a secret for them with token"):
         DriveSettings(host=host)
     assert DriveSettings(host=host, token=TOKEN).host == host
 

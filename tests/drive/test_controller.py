@@ -180,5 +180,5 @@ def test_uncertain_a_predicted_speed_is_reduced_too():
     ],
 )
 def test_invalid_speeds_are_refused_with_what_is_expected(values):
-    with pytest.raises(ValueError, match=r"^[a-z-]+ .*(expected|leave out [a-z-]+$)"):
+    with pytest.raises(ValueError, match=r"^[a-z_]+ .*(expected|leave out [a-z_]+$)"):
         SpeedSettings(**values)

@@ -91,10 +91,10 @@ def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp
     for line, words in (
         ((tmp_path / "none.h5",), "no such model"),
         ((foreign,), "no_model.h5"),
-        ((untrained_model, "--speed", 99), "speed 99 mph, expected more than 0, up to 30"),
-        ((untrained_model, "--fog", -1), "fog -1, expected 0 to 20"),
-        ((untrained_model, "--latency-ms", "nan"), "latency nan ms"),
-        ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave --run or --in-process out"),
+        ((untrained_model, "--speed", 99), "--speed 99, expected more than 0, up to 30"),
+        ((untrained_model, "--fog", -1), "--fog -1, expected 0 to 20"),
+        ((untrained_model, "--latency-ms", "nan"), "--latency-ms nan"),
+        ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave one of them out"),
         ((untrained_model, "--output", foreign), "cannot make that folder"),
     ):
         assert words in run_script("evaluate", *line, code=1).stderr

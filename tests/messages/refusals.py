@@ -11,6 +11,7 @@ import pytest
 
 from bcclone.cli import make_parser
 from bcclone.commands import load_command
+from bcclone.commands.options import settings_as_typed
 from bcclone.system.errors import UserError
 
 
@@ -58,8 +59,10 @@ def refusal(
 def run_command(name: str, *line: object) -> int:
     """Run a command as bcclone.cli does, but let its UserError out; fail on an error that cli.run() calls a fault."""
     command = load_command(name)
+    parser = make_parser(command, f"bcclone {name}")
     try:
-        code: int = command.run(make_parser(command, f"bcclone {name}").parse_args([str(word) for word in line]))
+        with settings_as_typed(parser):
+            code: int = command.run(parser.parse_args([str(word) for word in line]))
     except UserError:
         raise
     except Exception as error:

@@ -52,7 +52,7 @@ def explore_a_text(*words):
 
 
 REFUSALS = [
-    refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "python drive.py MODEL RUN --append"),
+    refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "RUN"),
     refusal(lambda: evaluate("--in-process", "--run", "run"), "--run", "--in-process"),
     refusal(lambda: Path("run").mkdir() or evaluate("--run", "run"), "run", "new folder"),
     refusal(lambda: evaluate("--jobs", 2), "--jobs", "--suite"),
@@ -73,7 +73,7 @@ REFUSALS = [
     refusal(lambda: run_command("play", "--road", "nope"), "no track 'nope'", "lake, mountain"),
     refusal(lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"),
     refusal(lambda: evaluate("--road", "random:7:length=600,length=700"), "length=700", "only once"),
-    refusal(lambda: monitor("n.h5", "--member", "a.h5"), "one member", "2 or more"),
+    refusal(lambda: monitor("n.h5", "--member", "a.h5"), "--member", "2 or more"),
     refusal(lambda: monitor("n.h5"), "n.h5", "no such model", "python model.py"),
     refusal(lambda: evaluate("n.h5"), "one model", "--suite"),
     refusal(lambda: evaluate("--suite", "--camera-pitch", 1), "--camera-pitch", "suite"),
@@ -83,7 +83,7 @@ REFUSALS = [
     refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
     refusal(lambda: run_command("plots", "m.h5", "--only", "crop,cat"), "only", "cat", "history, crop"),
     refusal(lambda: run_command("plots", "m.h5", "--seed=-1"), "seed", "-1", "0 or more"),
-    refusal(lambda: run_command("plots", "m.h5", "--zero-fraction", "2"), "zero fraction", "2", "0 to 1"),
+    refusal(lambda: run_command("plots", "m.h5", "--zero-fraction", "2"), "--zero-fraction 2", "0 to 1"),
     refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
     refusal(lambda: run_command("plots", "m.h5", "a.jpg"), "a.jpg", "No such file", "320x160", "IMG"),
     refusal(lambda: explore_a_text("a.jpg", "b.jpg"), "a.jpg", "expected one image"),

@@ -130,7 +130,7 @@ REFUSALS = [
     refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--feed-workers", "--feed"),
     refusal(lambda: fed(Faulty("death")), "signal 9", "--resume"),
     refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),
-    refusal(lambda: SampleDataset.from_store(PLACE, batch_size=0), "batch size 0", "1 or more", by=(ValueError,)),
+    refusal(lambda: SampleDataset.from_store(PLACE, batch_size=0), "batch_size 0", "1 or more", by=(ValueError,)),
     refusal(all_for_training, "data.h5", "validation", "python preprocess.py RECORDING... -o data.h5 --validation 0.2"),
     refusal(pooled, "killed", "memory", "--feed-workers", "--resume"),
 ]

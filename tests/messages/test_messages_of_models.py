@@ -169,7 +169,9 @@ REFUSALS = [
     refusal(recurrent_without_windows, "--network lstm", "--seq-length"),
     refusal(look_at(chain(("Flatten", {}))), "convolution"),
     refusal(look_at(chain(("Flatten", {}))), "convolution", "Flatten"),
-    refusal(look_at(lambda keras: keras.Sequential([keras.layers.Conv2D(1, 3)])), "Sequential", "expected a chain"),
+    refusal(
+        look_at(lambda keras: keras.Sequential([keras.layers.Conv2D(1, 3)])), "Sequential", "expected an Input layer"
+    ),
     refusal(
         look_at(lambda keras: keras.Sequential([keras.Input((15, 18, 3)), keras.layers.Conv2D(1, 3)])),
         "(None, 15, 18, 3)",
@@ -181,7 +183,8 @@ REFUSALS = [
     refusal(
         look_at(chain(("MaxPooling2D", {"data_format": "channels_first"}), CONVOLUTION)),
         "MaxPooling2D",
-        "channels last",
+        "channels first",
+        "bcclone import-model",
     ),
     refusal(watched, "run", "100x50", "320x160", "--model"),
 ]

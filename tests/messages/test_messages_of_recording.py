@@ -90,7 +90,7 @@ REFUSALS = [
         lambda: resolve_decimal_commas(["0", "1", "0", "0", "5"], 2.75), "decimal comma", "0,1,0,0,5", by=(RowError,)
     ),
     refusal(lambda: row(steering=float("nan")), "steering", "finite", by=(RowError,)),
-    refusal(lambda: row(brake=3), "brake", "3", "-1 to 1", by=(RowError,)),
+    refusal(lambda: row(brake=3), "brake", "3", "0 to 1", by=(RowError,)),
     refusal(lambda: row(left="right_2019_03_07_20_01_33_184.jpg"), "left", "right camera", by=(RowError,)),
     refusal(lambda: time_of("a.jpg"), "a.jpg", "center_yyyy_MM_dd_HH_mm_ss_fff.jpg", by=(RowError,)),
     refusal(lambda: time_of("2019_13_07_20_01_33_184.jpg"), "2019_13_07", "month", by=(RowError,)),

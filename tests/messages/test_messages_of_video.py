@@ -56,7 +56,7 @@ def on_another_track():
 REFUSALS = [
     refusal(lambda: video("run", "--model", "m.h5"), "--model", "--overlay"),
     refusal(lambda: video("run", "--preprocess", "carnd-128-rgb"), "--preprocess", "--model"),
-    refusal(lambda: video("/"), "/", "run folder", "-o"),
+    refusal(lambda: video("/"), "RUN /", "name", "--output"),
     refusal(lambda: video("run", "--fps", "fast"), "--fps", "fast", "real:N", code=2),
     refusal(lambda: video("run", "--range", "10"), "--range", "10", "10:40", code=2),
     refusal(lambda: video("run"), "run", "no such run folder", "python drive.py model.h5 run"),

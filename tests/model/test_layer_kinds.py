@@ -56,7 +56,7 @@ def kinds(untrained_model):
 
 
 def example(kinds, name):
-    from bcclone.model.network import normalize
+    from bcclone.model.keras_files.layers import normalize
 
     arguments = EXAMPLES[name]
     return kinds.KINDS[name].type(**(arguments | {"function": normalize} if name == "Lambda" else arguments))

@@ -25,7 +25,7 @@ def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_
     assert network.input_shape == (None, 128, 128, 3)
     assert [(layer.__class__.__name__, layer.output.shape[1:]) for layer in network.layers] == [
         ("Cropping2D", (73, 128, 3)),
-        ("Lambda", (73, 128, 3)),
+        ("Rescaling", (73, 128, 3)),
         ("Conv2D", (35, 62, 24)),
         ("Conv2D", (16, 29, 36)),
         ("Conv2D", (6, 13, 48)),
@@ -47,9 +47,20 @@ def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_
 
 
 def test_pixels_are_scaled_to_minus_one_to_one(build_network):
-    from bcclone.model.network import normalize
+    scaled = build_network().get_layer("normalize")(np.array([0, 255], np.uint8))
+    assert scaled.dtype == "float32"
+    assert np.allclose(scaled, [-1, 1])
 
-    assert np.allclose(normalize(np.array([0, 255], np.uint8)), [-1, 1])
+
+def test_pixels_are_scaled_in_float32_also_with_mixed_precision(build_network):
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        scaled = build_network().get_layer("normalize")(np.arange(256, dtype=np.uint8))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.allclose(scaled, np.arange(256) / 127.5 - 1, atol=1e-6)
 
 
 def test_the_cropped_rows_do_not_matter_and_the_others_do(build_network):

@@ -172,6 +172,33 @@ def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activatio
     assert np.allclose(mask, expected / expected.max(), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["SeparableConv2D", "DepthwiseConv2D"])
+def test_the_mask_follows_every_type_of_convolution(saliency, layers, kind):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    make, filters = getattr(layers, kind), (4,) if kind == "SeparableConv2D" else ()
+    model = network(
+        SMALL,
+        layers.Rescaling(1 / 127.5, -1),
+        make(*filters, 3, strides=2, padding="same", activation="relu", name="first"),
+        make(*filters, (2, 3), activation="elu", name="second"),
+    )
+    frame = frame_of(SMALL)
+    first, second = averages(model, frame, "first", "second")
+    expected = spread(spread(second, first.shape, (2, 3), (1, 1), "valid") * first, (15, 18), (3, 3), (2, 2), "same")
+    assert np.allclose(saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
+
+
+def test_cropped_rows_above_a_separable_convolution_are_not_salient(saliency, layers):
+    from bcclone.model.saliency import seen_region
+
+    crop, separable = layers.Cropping2D(((5, 2), (0, 0))), layers.SeparableConv2D(4, 3, activation="elu")
+    model = network(SMALL, crop, separable)
+    assert not saliency(model, SMALL).mask(frame_of(SMALL))[:5].any()
+    assert seen_region(model, SMALL) == (0, 5 / 15, 1, 13 / 15)
+
+
 def test_only_inputs_of_a_dilated_convolution_are_salient(saliency, layers):
     model = network(SMALL, layers.Conv2D(2, 3, dilation_rate=2, activation="elu", name="dilated"))
     frame = frame_of(SMALL)
@@ -288,7 +315,7 @@ def without_input(layers):
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda layers: network(WHOLE), "it has no convolution (Conv2D) but Flatten, Dense"),
+        (lambda layers: network(WHOLE), "it has Flatten, Dense and no convolution; train one with Conv2D, "),
         (lambda layers: network(WHOLE, layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
         (
             lambda layers: network(WHOLE, layers.Lambda(lambda x: x[:, ::-1]), layers.Conv2D(1, 3)),
@@ -298,12 +325,12 @@ def without_input(layers):
             lambda layers: network(WHOLE, layers.MaxPooling2D(data_format="channels_first"), layers.Conv2D(1, 3)),
             "channels first",
         ),
-        (branched, "takes something else than the layer before it gives; expected a chain"),
+        (branched, "takes something else than the layer before it gives, expected a chain"),
         (with_side_exit, "expected a chain"),
         (without_input, "does not say what it takes"),
         (
             lambda layers: network(SMALL, layers.Conv2D(1, 3)),
-            "it takes (None, 15, 18, 3), its preprocessing makes (None, 160",
+            "it takes (None, 15, 18, 3), expected (None, 160",
         ),
     ],
 )
@@ -311,6 +338,7 @@ def test_an_unsupported_network_is_refused_with_the_reason(saliency, layers, mak
     with pytest.raises(UserError) as refusal:
         saliency(make(layers), WHOLE)
     assert expected in str(refusal.value)
+    assert "drives without" in str(refusal.value)
 
 
 # ---- networks that others trained on the Unity program

@@ -126,7 +126,10 @@ def test_the_clip_of_the_current_folder_is_written_next_to_it(tmp_path):
 
 def test_an_unknown_format_and_frames_of_one_pixel_are_refused(tmp_path):
     run = make_run(tmp_path / "run1")
-    assert "must end in .mp4" in run_script("video.py", run, "-o", tmp_path / "x.webm", code=1).stderr
+    assert (
+        "x.webm, expected a name that ends in .mp4"
+        in run_script("video.py", run, "-o", tmp_path / "x.webm", code=1).stderr
+    )
     for frame in run.iterdir():
         frame.write_bytes(encode_jpeg(np.zeros((1, 1, 3), np.uint8)))
     assert "can be shown" in run_script("video.py", run, code=1).stderr

@@ -117,7 +117,7 @@ def test_other_sites_and_ninth_pages_have_no_access(server):
 
 
 def test_other_machines_need_the_token():
-    with pytest.raises(ValueError, match="--token"):
+    with pytest.raises(ValueError, match="set a secret for them with token"):
         PlaySettings(host="0.0.0.0")
     with playing(token="sesame") as server:
         url = f"http://127.0.0.1:{server.port}"

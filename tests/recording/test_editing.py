@@ -133,7 +133,7 @@ def test_an_edit_that_cannot_be_made_changes_nothing(tmp_path, what, words):
         ({"delete": ("1", "2"), "undo": True}, "one edit at a time"),
         ({"trim": ("first", "2")}, "expected a row such as 120"),
         ({"view": "IMG/center.jpg"}, "ends in .png"),
-        ({"show": ("1", "2")}, "--view"),
+        ({"show": ("1", "2")}, "view PICTURE.png"),
     ],
 )
 def test_wrong_settings_are_refused(what, words):

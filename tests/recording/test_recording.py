@@ -142,6 +142,8 @@ BAD = {
     "NaN": (",NaN,0,0,1", "steering is 'NaN'"),
     "a word": (",left,0,0,1", "steering is 'left'"),
     "steering out of range": (",25,0,0,1", "steering is 25, expected -1 to 1"),
+    "throttle out of range": (",0,-2,0,1", "throttle is -2, expected -1 to 1"),
+    "brake out of range": (",0,0,-1,1", "brake is -1, expected 0 to 1"),
     "an endless name": (",0,0,0,1", "image has"),
     "truncated": (",0.5,1", "ends after 5 columns"),
     "infinite speed": (",0,0,0,1e999", "speed_mph is not a finite number"),
@@ -222,12 +224,12 @@ def test_an_ambiguous_row_is_resolved_by_the_previous_speed():
 
 
 def test_impossible_and_ambiguous_rows_are_refused():
-    with pytest.raises(RowError, match="no possible reading"):
+    with pytest.raises(RowError, match="no possible reading .*expected"):
         resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
     parts = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
     assert resolve_decimal_commas(parts, 4.0) == (0.1, 0.0, 0.0, 5.0)
     assert resolve_decimal_commas(parts, 1.0) == (0.0, 1.0, 0.0, 0.5)
-    with pytest.raises(RowError, match="more than one reading"):
+    with pytest.raises(RowError, match="more than one reading .*decimal points"):
         resolve_decimal_commas(parts, 2.75)
 
 

@@ -56,7 +56,7 @@ def test_there_are_settings_to_check():
 def test_a_value_out_of_its_range_is_refused_with_name_value_and_range(kind):
     for each, declared in settings_of(kind):
         for value in out_of_range(each, declared):
-            with pytest.raises(ValueError, match=f"^{each.name.split('_')[0]}.*, expected ") as refused:
+            with pytest.raises(ValueError, match=f"^{each.name} .*, expected ") as refused:
                 make(kind, **{each.name: value})
             text = str(refused.value)
             one = value[0] if isinstance(value, tuple) else value

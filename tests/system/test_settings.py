@@ -2,18 +2,19 @@
 
 import argparse
 import math
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from bcclone.commands.options import add_settings, build, given_for
+from bcclone.commands.options import add_settings, given_for, settings_as_typed
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import check_settings, option_words, parse_names, setting
+from bcclone.system.settings import SettingError, check_settings, option_words, parse_names, setting
 from bcclone.train.train_settings import TrainSettings
 
 
@@ -52,8 +53,8 @@ def given(*words):
 @pytest.mark.parametrize(
     ("values", "names"),
     [
-        ({"speed_mph": 61.0}, ("speed 61", "0 to 60")),
-        ({"speed_mph": math.nan}, ("speed nan",)),
+        ({"speed_mph": 61.0}, ("speed_mph 61", "0 to 60")),
+        ({"speed_mph": math.nan}, ("speed_mph nan",)),
         ({"rate": 0.0}, ("rate 0", "more than 0 and less than 1")),
         ({"rate": 1.0}, ("rate 1",)),
         ({"steps": 1}, ("steps 1", "2 or more", "0 for none")),
@@ -65,8 +66,22 @@ def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, name
     with pytest.raises(ValueError, match=".") as error:
         Example(**values)
     assert all(name in str(error.value) for name in names)
-    with pytest.raises(UserError):
-        build(Example, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [({"speed_mph": 61.0}, "--speed 61"), ({"rate": 0.0}, "--rate 0"), ({"steps": 1}, "--steps 1")]
+)
+def test_an_error_names_a_setting_as_it_was_chosen_by_field_or_by_option(values, words):
+    with pytest.raises(ValueError, match=f"^{next(iter(values))} "):
+        Example(**values)
+    with pytest.raises(UserError, match=f"^{words}, expected "), settings_as_typed(parser()):
+        Example(**values)
+
+
+def test_an_error_survives_the_way_from_another_process_with_what_the_user_typed():
+    error = pickle.loads(pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}")))
+    assert str(error) == "rate {0}; leave out steps"
+    assert error.naming(str.upper) == "RATE {0}; leave out STEPS"
 
 
 def test_values_at_the_ends_of_their_range_are_accepted():

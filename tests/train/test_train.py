@@ -16,7 +16,6 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.model.architectures import ARCHITECTURES
 from tests.conftest import ROOT, command, made_once, run_process, run_script
@@ -57,7 +56,7 @@ def assert_same_weights(first, second):
 @pytest.fixture(scope="session")
 def small_store(simulated_recording, tmp_path_factory):
     """A store of a tenth of the samples, where an epoch takes no time: one camera, not flipped, no earlier frames."""
-    samples = SampleSettings(block_seconds=2.0, frame_offsets=0, flip=False, cameras=("center",))
+    samples = {"block_seconds": 2.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
 
     def make(folder):
         convert(PreprocessSettings((str(simulated_recording),), folder / "data.h5", samples=samples))
@@ -385,7 +384,7 @@ def test_without_a_store_the_error_names_the_command_that_makes_one(tmp_path):
 def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
     """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
-    samples = SampleSettings(validation=0.0, frame_offsets=0, flip=False, cameras=("center",))
+    samples = {"validation": 0.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
     convert(PreprocessSettings((str(simulated_recording),), store, samples=samples))
     wild = ("--learning-rate", 0.05, "--schedule", "constant")
     done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)

@@ -194,7 +194,8 @@ class TelemetryPacket(SocketIOPacket):  # type: ignore[misc]
             if (openings := encoded_packet.count("[") + encoded_packet.count("{")) > limits.OPENING_BRACKETS:
                 raise RefusedPacket(f"{openings} brackets, expected at most {limits.OPENING_BRACKETS}")
             if len(encoded_packet) > limits.CONTROL_BYTES:  # parts of it would be sent back
-                raise RefusedPacket(f"{len(encoded_packet)} characters in a packet that is not an event")
+                length, most = len(encoded_packet), limits.CONTROL_BYTES
+                raise RefusedPacket(f"{length} characters in a packet that is not an event, expected at most {most}")
             count: int = super().decode(encoded_packet)
             return count
         self.packet_type, self.id, self.namespace, self.attachment_count = EVENT, None, "/", 0

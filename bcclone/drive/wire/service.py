@@ -197,7 +197,10 @@ class DriveService:
         try:
             same_origin = self._server.access.is_same_origin(environ)
             if not (is_valid and query.get("transport") == ["websocket"] and same_origin):
-                raise BadHandshake("no websocket for this session, version of Engine.IO, or page of another site")
+                raise BadHandshake(
+                    "no websocket for this request; expected transport=websocket, EIO=3 or 4 or a known sid, and no "
+                    "page of another site"
+                )
             websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:
             start_response("400 Bad Request", [("Content-Type", "text/plain")])

@@ -16,7 +16,7 @@ from typing import Any
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import require_package
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 require_package("gymnasium", "an environment", "bcclone[gym]")
 from gymnasium.envs.registration import register, registry  # noqa: E402
@@ -65,7 +65,9 @@ class EnvironmentSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.observations or len(set(self.observations)) < len(self.observations):
-            raise ValueError(f"observations {self.observations}, expected each at most once, and at least one")
+            raise SettingError(
+                "{observations} {value}, expected each at most once, and at least one", value=self.observations
+            )
 
 
 def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:

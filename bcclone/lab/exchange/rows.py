@@ -29,7 +29,7 @@ class ExchangedRow:
     """A row with all of its values.
 
     recording, episode: numbers from 0, the episodes counted through all recordings; time_ms: milliseconds since 1970 on
-    the recorder's clock; images: camera -> content of a JPEG or PNG file; steering -1..1, throttle, brake 0..1, speed
+    the recorder's clock; images: camera -> content of a JPEG or PNG file; steering, throttle -1..1, brake 0..1, speed
     in mph, the values of the log to the last bit; driven: who drove; point: where a simulated car was; deleted: whether
     the source marks the row as deleted; place: file and row of an imported row, for messages.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.simulator.world_settings import TRACKS
-from bcclone.system.settings import check_settings, jobs_setting, setting
+from bcclone.system.settings import SettingError, check_settings, jobs_setting, setting
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
 
 _SCORE = "scoring, before and after"
@@ -94,11 +94,11 @@ class ImproveSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.expert and not self.recordings:
-            raise ValueError(
-                "nothing to learn from; name recordings with take-overs, or learn from the built-in expert: --expert"
+            raise SettingError(
+                "nothing to learn from; add {recordings} with take-overs, or learn from the built-in expert: {expert}"
             )
         if self.output.suffix != ".h5":
-            raise ValueError(f"{self.output}: a model's name must end in .h5; name another -o")
+            raise SettingError("{output} {path}, expected a name that ends in .h5", path=self.output)
 
     @property
     def folder(self) -> Path:

@@ -5,7 +5,7 @@ It is trained on with its own preprocessing, network, windows and augmentation, 
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -126,7 +126,7 @@ class TrainingRounds:
             add=add,
             resume=True,
             preprocessing=self.start.preprocessing,
-            samples=replace(self.start.samples, rows=GOOD_ROWS, correction_weight=correction_weight),
+            samples=asdict(self.start.samples) | {"rows": GOOD_ROWS, "correction_weight": correction_weight},
         )
         return convert(settings, self.notify).rows
 

@@ -25,6 +25,7 @@ from bcclone.lab.monitor.scorer import (
     compiled_scorer,
     single_frame_layers,
 )
+from bcclone.model.layer_kinds import CONVOLUTIONS
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.progress import Notify
@@ -72,7 +73,7 @@ def _features_of(model: ModelFile) -> Any:
     """Return the function from images to features, (batch, features)."""
     chain, dtype = single_frame_layers(model, "features"), model.model.inputs[0].dtype
     dense = [index for index, layer in enumerate(chain) if isinstance(layer, layers.Dense)]
-    if not any(isinstance(layer, layers.Conv2D) for layer in chain) or len(dense) < 2:
+    if not any(isinstance(layer, CONVOLUTIONS) for layer in chain) or len(dense) < 2:
         raise UnsuitableNetwork(
             "a monitor of kind features needs a network of convolutions and two dense layers or more; choose another "
             "--kind, such as ensemble"
@@ -82,7 +83,7 @@ def _features_of(model: ModelFile) -> Any:
         values, parts = tf.cast(images, dtype), []
         for layer in chain[: dense[0] + 1]:
             values = layer(values, training=False)
-            if isinstance(layer, layers.Conv2D):
+            if isinstance(layer, CONVOLUTIONS):
                 parts.append(tf.reduce_mean(tf.cast(values, tf.float32), axis=(1, 2)))
         return tf.concat([*parts, tf.cast(values, tf.float32)], axis=1)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.drive.controller import WHEN_UNCERTAIN
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import SettingError, check_settings, setting
 
 KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
@@ -33,8 +33,9 @@ class WatchSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.monitor is None and self.when_uncertain != WHEN_UNCERTAIN[0]:
-            raise ValueError(
-                f"--when-uncertain {self.when_uncertain} needs a monitor; name one with --monitor (bcclone monitor fit)"
+            raise SettingError(
+                "{when_uncertain} {value} needs a monitor; name one with {monitor} (bcclone monitor fit)",
+                value=self.when_uncertain,
             )
 
 
@@ -84,6 +85,6 @@ class MonitorSettings:
         object.__setattr__(self, "member_models", tuple(map(Path, self.member_models)))
         check_settings(self)
         if len(self.member_models) == 1:
-            raise ValueError("one member, expected 2 or more: name each with --member")
+            raise SettingError("{member_models}: one model, expected 2 or more; name each of them")
         if self.member_models and self.kind != "ensemble":
-            raise ValueError(f"a monitor of kind {self.kind} has no members; leave --member out")
+            raise SettingError("{kind} {value} has no members; leave {member_models} out", value=self.kind)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bcclone.system.settings import (
     PRESET_NAMES,
+    SettingError,
     check_one_pool,
     check_one_size,
     check_settings,
@@ -65,9 +66,12 @@ class RoadSamplesSettings:
         check_one_size(self.preprocess, self.size)
         if self.validation and not self.validation_roads:
             least = int(0.5 / self.validation) + 1
-            raise ValueError(
-                f"validation {self.validation:g} of {self.roads} roads is none; make {least} roads or more, or "
-                "train on all of them with --validation 0"
+            raise SettingError(
+                "{validation} {fraction} of {number} roads is none; make {least} {roads} or more, or train on all of "
+                "them with {validation} 0",
+                fraction=f"{self.validation:g}",
+                number=self.roads,
+                least=least,
             )
 
     @property

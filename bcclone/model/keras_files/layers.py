@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bcclone.model import network
+import keras
+
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import Arguments, Shape, as_integer, short
 from bcclone.model.keras_files.lambda_code import affine_of, shown
@@ -17,7 +18,14 @@ from bcclone.model.keras_files.lambda_code import affine_of, shown
 Keywords = dict[str, Any]
 Translation = Callable[[Arguments, Shape], Keywords]
 
-_NORMALIZE = "bcclone>normalize"  # as keras.saving registers network.normalize; a test compares
+
+@keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
+def normalize(images: Any) -> Any:
+    """Return uint8 images as float32 in -1..1, as the Lambda layer of our first models does: models/*.h5."""
+    return keras.ops.cast(images, "float32") / 127.5 - 1.0
+
+
+_NORMALIZE = keras.saving.get_registered_name(normalize)
 
 
 def convolution(arguments: Arguments, shape: Shape) -> Keywords:
@@ -140,13 +148,13 @@ def noise(arguments: Arguments, shape: Shape) -> Keywords:
 
 
 def lambda_layer(arguments: Arguments, shape: Shape) -> Keywords:
-    """Lambda: our own normalisation, or the Rescaling that computes the same as its byte code."""
+    """Lambda: the normalisation of our first models, or the Rescaling that computes the same as its byte code."""
     function = arguments.take("function")
     arguments.only("function_type", "lambda")
     arguments.only("arguments", {}, None)
     arguments.only("mask", None)
     if isinstance(function, dict) and (function.get("class_name"), function.get("config")) == ("function", _NORMALIZE):
-        return {"function": network.normalize, "output_shape": shape[1:]}
+        return {"function": normalize, "output_shape": shape[1:]}
     if isinstance(function, dict) and function.get("class_name") == "__lambda__":  # Keras 3
         stored = function.get("config") or {}
         function = [stored.get(part) for part in ("code", "defaults", "closure")]

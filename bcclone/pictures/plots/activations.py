@@ -7,12 +7,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from bcclone.dataset.images import Image, Preprocessing
-from bcclone.model.layer_kinds import frame_layers
+from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region
 from bcclone.pictures.plots.style import RED, new_figure, save, show_image
@@ -142,19 +141,19 @@ def draw_sheets(all_axes: Sequence[Axes], sheets: Sequence[Sheet]) -> None:
 
 
 def activations(model: keras.Model, image: Image) -> list[Activation]:
-    """Return the output of every Conv2D for an input, uint8 (height, width, 3), or a window of such frames.
+    """Return the output of every convolution for an input, uint8 (height, width, 3), or a window of such frames.
 
-    A network that takes a window frame by frame is shown the newest frame. Raises NotDrawn if there is no Conv2D.
+    A network that takes a window frame by frame is shown the newest frame. Raises NotDrawn without a convolution.
     """
     each_frame = frame_layers(model)
     values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
     outputs = []
     for layer in each_frame or model.layers:
         values = layer(values, training=False)
-        if isinstance(layer, layers.Conv2D):
+        if isinstance(layer, CONVOLUTIONS):
             outputs.append(Activation(layer.name, np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)))
     if not outputs:
-        raise NotDrawn("the network has no convolution (Conv2D)")
+        raise NotDrawn("the network has no convolution, whose maps could be drawn; leave this picture out with --only")
     return outputs
 
 

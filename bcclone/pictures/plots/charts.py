@@ -94,7 +94,7 @@ def plot_steering(subject: Subject, path: Path) -> None:
     data = subject.frames.data
     samples = data.samples[data.split_indices(TRAINING)]
     if not len(samples):
-        raise NotDrawn("there are no training samples")
+        raise NotDrawn("there are no training samples; make the store with a smaller --validation")
     zero_fraction = subject.zero_fraction
     before = steering_counts(samples, data.rows)
     after = steering_counts(balanced_samples(samples, data.rows, zero_fraction, subject.seed), data.rows)

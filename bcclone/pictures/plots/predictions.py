@@ -73,11 +73,13 @@ def predictions(subject: Subject) -> Predictions:
     frames, model = subject.frames, subject.file.model
     samples = frames.one_per_row(frames.scored_part)
     if not len(samples):
-        raise NotDrawn("there are no validation samples")
+        raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
     samples = samples[spread_evenly(stretches(frames.seconds(samples)), MOST_ROWS)]
     windows = frames.windows(samples, subject.file.seq_length)
     if not len(windows):
-        raise NotDrawn(f"there are no {subject.file.seq_length} validation frames in a row")
+        raise NotDrawn(
+            f"there are no {subject.file.seq_length} validation frames in a row; make the store with --split blocks"
+        )
     newest = windows[:, -1]
     steering = [
         predict(model, subject.inputs(windows[start : start + _BATCH])) for start in range(0, len(windows), _BATCH)

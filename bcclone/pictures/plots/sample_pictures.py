@@ -41,7 +41,7 @@ def plot_samples(subject: Subject, path: Path) -> None:
     frames = subject.frames
     samples = frames.one_per_row(TRAINING)
     if not len(samples):
-        raise NotDrawn("there are no training samples")
+        raise NotDrawn("there are no training samples; make the store with a smaller --validation")
     chosen = spread_by_steering(frames, samples)
     plot_sample_grid([samples_of_row(frames, index) + augmented_samples(subject, index) for index in chosen], path)
 
@@ -227,7 +227,10 @@ def plot_recovery_frames(subject: Subject, path: Path) -> None:
     located = locate_samples(subject.frames)
     chosen = farthest_of_each_side(find_recoveries(located.seconds, located.offset_m), located.offset_m)
     if not chosen:
-        raise NotDrawn(f"there is no recovery from {_START_M:g} m or more off the centre line")
+        raise NotDrawn(
+            f"there is no recovery from {_START_M:g} m or more off the centre line; record some, such as with: bcclone "
+            "simulate record DIR --recoveries 8"
+        )
     row = subject.frames.table["row"][located.indices]
     steering = subject.frames.data.rows["steering"][row]
     title = "Recoveries: the recording begins when the car is off the middle, on its way back"

@@ -54,7 +54,9 @@ class Subject:
     def correction(self) -> Correction:
         """Return the correction of the steering in samples of the side cameras; raises NotDrawn if there are none."""
         if not self.frames.table["camera"].any():
-            raise NotDrawn("all samples are of the centre camera, whose steering is not corrected")
+            raise NotDrawn(
+                "all samples are of the centre camera, whose steering is not corrected; name one with side cameras"
+            )
         return Correction.of(self.frames.data.sample_settings)
 
     def inputs(self, windows: IndexArray) -> Image:
@@ -66,7 +68,7 @@ class Subject:
         """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are none."""
         windows = self.frames.windows(self.frames.shown_samples(), self.file.seq_length)
         if not len(windows):
-            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row")
+            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row; name a recording without gaps")
         return windows
 
 
@@ -136,7 +138,7 @@ class SampleFrames:
         path = self.image_path(index)
         try:
             if path is None:
-                raise BadImage("it is not there any more")
+                raise BadImage("it is not there any more; put it back")
             frame = read_frame(path)
         except BadImage as error:
             frame = self._scaled_up(int(sample["frame"]), f"{path or 'an image'}: {error}")

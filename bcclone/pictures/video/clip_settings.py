@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import check_settings, preprocess_setting, setting
+from bcclone.system.settings import SettingError, check_settings, preprocess_setting, setting
 
 MP4, GIF = ".mp4", ".gif"
 _DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
@@ -112,29 +112,40 @@ class ClipSettings:
         check_settings(self)
         begin, end = self.span
         if not 0 <= begin < end:
-            raise ValueError(f"range {begin:g}:{end:g}, expected A:B in seconds, 0 or more, with A before B")
+            value = f"{begin:g}:{end:g}"
+            raise SettingError("{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value)
         if self.path.suffix not in _DEFAULT_FPS:
-            raise ValueError(f"{self.path}: a clip's name must end in {MP4} or {GIF}")
+            raise SettingError(f"{{output}} {{path}}, expected a name that ends in {MP4} or {GIF}", path=self.path)
         fastest = _MAX_FPS[self.path.suffix]
         if not 1 <= self.rate <= fastest:
-            raise ValueError(f"{self.rate:g} frames a second, expected 1 to {fastest:g} in a {self.path.suffix}")
+            raise SettingError(
+                "{pace} {rate}, expected 1 to {fastest} frames a second in a {suffix}",
+                rate=f"{self.rate:g}",
+                fastest=f"{fastest:g}",
+                suffix=self.path.suffix,
+            )
         if self.side_by_side and not self.in_real_time:
-            raise ValueError("two runs are shown in real time; leave --fps out, or give it as real or real:N")
+            raise SettingError(
+                "{pace}: {side_by_side} shows two runs in real time; leave {pace} out, or set it to real or real:N"
+            )
         if self.model and not self.overlay:
-            raise ValueError("--model is drawn on the overlay; add --overlay")
+            raise SettingError("{model} is drawn on the overlay; add {overlay}")
         if self.preprocess and not self.model:
-            raise ValueError("--preprocess describes the input of a model; add --model")
+            raise SettingError("{preprocess} describes the input of a model; add {model}")
 
     @property
     def path(self) -> Path:
-        """Return the path of the clip; raises ValueError if the run's folder has no name to derive it from."""
+        """Return the path of the clip; raises SettingError if the run's folder has no name to derive it from."""
         if self.output is not None:
             return self.output
         folder = self.run
         if folder.name in ("", ".."):
             folder = folder.resolve()
             if not folder.name:
-                raise ValueError(f"{folder} is not a run folder; name one, or name the clip with -o")
+                raise SettingError(
+                    "{run} {folder}: the clip takes its name from the folder, which has none; name the clip: {output}",
+                    folder=folder,
+                )
         return folder.with_name(f"{folder.name}{MP4}")
 
     @property

@@ -65,7 +65,7 @@ def _encode_gif(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
     with path.open("rb") as file:
         file.seek(-1, 2)
         if file.read() != _GIF_END:
-            raise UserError("the clip is incomplete: its end is missing; is the disk full?")
+            raise UserError(f"the clip is incomplete, its end is missing; {_room(path)}")
     return count
 
 
@@ -108,14 +108,14 @@ def _encoder(path: Path, size: tuple[int, int], rate: float, codec: _Codec) -> I
             try:
                 writer.write_frame(picture)
             except OSError:  # ffmpeg has ended
-                raise _failure(process.wait(), log) from None
+                raise _failure(path, process.wait(), log) from None
 
         try:
             yield write
             with suppress(BrokenPipeError):
                 writer.close()
             if process.wait():
-                raise _failure(process.returncode, log)
+                raise _failure(path, process.returncode, log)
         finally:
             process.kill()  # harmless if it has ended
             process.wait()
@@ -143,10 +143,15 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, 
         raise UserError(f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it") from None
 
 
-def _failure(code: int, log: IO[str]) -> UserError:
+def _failure(path: Path, code: int, log: IO[str]) -> UserError:
     log.seek(0)
     reason = log.read().strip().splitlines() or [f"exit code {code}"]
-    return UserError(f"the encoder failed: {reason[-1]}; is the disk full?")
+    return UserError(f"ffmpeg cannot write the clip: {reason[-1]}; {_room(path)}; bcclone doctor checks ffmpeg")
+
+
+def _room(path: Path) -> str:
+    """Return what helps when a file could not be written completely."""
+    return f"is the disk full? free some space in {path.parent}, or name another -o"
 
 
 def _escaped(path: Path) -> str:
@@ -163,4 +168,4 @@ def _check_mp4(path: Path, count: int) -> None:
     written = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 if the file is not a clip
     clip.release()
     if written != count:
-        raise UserError(f"the clip is incomplete: {written} of {count} frames were written; is the disk full?")
+        raise UserError(f"the clip is incomplete, {written} of {count} frames were written; {_room(path)}")

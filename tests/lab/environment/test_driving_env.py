@@ -171,9 +171,9 @@ def test_options_hold_for_one_episode(make):
         ({"light": 1}, "unknown option light; expected start_m"),
         ({"conditions": {"smoke": 1}}, "unknown conditions smoke; expected light"),
         ({"start_m": 5000}, "start 5000 m, expected at most the 1138 m of lake"),
-        ({"start_m": -1}, "start -1 m.*0 or more"),
-        ({"offset_m": 99}, "offset 99 m.*-15"),
-        ({"speed_mph": -3}, "speed -3 mph, expected 0 to 30"),
+        ({"start_m": -1}, "start_m -1.*0 or more"),
+        ({"offset_m": 99}, "offset_m 99.*-15"),
+        ({"speed_mph": -3}, "speed_mph -3, expected 0 to 30"),
         ({"conditions": {"light": 0.2}, "start_m": "x"}, "start_m 'x', expected a number"),
     ],
 )

@@ -40,7 +40,7 @@ def test_corrections_are_counted_against_all_other_images_that_are_used(recordin
 def test_without_a_take_over_there_is_nothing_to_learn_from(simulated_recording):
     with pytest.raises(UserError, match=r"no row in which a person has taken over.*drivers\.csv.*--expert"):
         count_images((str(simulated_recording),), ("center",))
-    with pytest.raises(ValueError, match=r"nothing to learn from.*--expert"):
+    with pytest.raises(ValueError, match=r"nothing to learn from.*expert"):
         ImproveSettings("model.h5")
 
 

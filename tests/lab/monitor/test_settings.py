@@ -13,11 +13,11 @@ from bcclone.lab.monitor.monitor_settings import MonitorSettings, WatchSettings
     ],
 )
 def test_values_that_make_no_monitor_are_refused(values):
-    with pytest.raises(ValueError, match="expected|leave --member out"):
+    with pytest.raises(ValueError, match="expected|leave member_models out"):
         MonitorSettings(**values)
 
 
 def test_a_rule_for_uncertainty_needs_a_monitor():
-    with pytest.raises(ValueError, match="--monitor"):
+    with pytest.raises(ValueError, match="name one with monitor"):
         WatchSettings(None, "slow")
     assert WatchSettings(None, "ignore") == WatchSettings()
