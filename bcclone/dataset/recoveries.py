@@ -160,6 +160,8 @@ def _recoveries(log: Log, appearances: _Appearances) -> list[Recovery]:
     # on other frames than they were fitted to, the weights find less of a known distance
     apart_m = _mean((appearances.read("right", ends) - appearances.read("left", ends)) @ to_offset)
     gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
+    if not gain > 0:  # NaN where no frame can be read
+        return []
     found = []
     for first, half_way, end in parts:
         before, after = (_mean(appearances.read("center", rows) @ to_offset) for rows in (first, end))

@@ -1,15 +1,18 @@
 """The side cameras' correction is measured from recoveries, and from nothing else."""
 
+import datetime
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.recoveries import Recovery, measure_correction, measured_correction
 from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, steering_to_line
 from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.conftest import shared
@@ -85,3 +88,17 @@ def test_a_recording_without_side_images_has_no_correction(simulated_recording, 
         for path in (folder / "IMG").glob(f"{side}_*.jpg"):
             path.unlink()
     assert measure_correction(read_log(folder / "driving_log.csv")) is None
+
+
+@pytest.mark.parametrize("content", [encode_jpeg(np.full((160, 320, 3), 90, np.uint8)), b"no image"])
+def test_frames_that_show_no_offset_do_not_tell_it(tmp_path, content):
+    begin, lines = datetime.datetime(2026, 1, 1), []
+    for seconds in (60 * stretch + row / 5 for stretch in range(7) for row in range(16)):
+        stamp = image_stamp(begin + datetime.timedelta(seconds=seconds))
+        names = [f"{camera}_{stamp}.jpg" for camera in CAMERAS]
+        for name in names:
+            (tmp_path / name).write_bytes(content)
+        lines.append(",".join([*names, "0.1,0,0,20"]))
+    (tmp_path / "driving_log.csv").write_text("\n".join(lines))
+    result = measure_correction(read_log(tmp_path / "driving_log.csv"))
+    assert (result.measured, result.recoveries) == (None, 0)
