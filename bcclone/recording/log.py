@@ -212,10 +212,11 @@ def _read_line_by_line(path: Location, lines: list[str]) -> tuple[Dialect, pd.Da
         extra_columns=0 if bare_commas else max(len(f.numbers) for f in split.fields) - 4,
     )
     rows = list(_checked_rows(split, bare_commas))
+    bad = tuple(sorted(split.bad, key=lambda one: one.row))
     if not rows:
-        raise ForeignLog(path, f"no row can be used; row {split.bad[0].row}: {split.bad[0].reason}")
+        raise ForeignLog(path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}")
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
-    return dialect, table, tuple(sorted(split.bad, key=lambda bad: bad.row))
+    return dialect, table, bad
 
 
 def _split_lines(path: Location, lines: list[str]) -> _SplitLog:

@@ -150,6 +150,13 @@ BAD = {
 }
 
 
+def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row(tmp_path):
+    first, second, third = log_lines()
+    lines = [first.replace(",0,1,0,30.19016", ",5,1,0,30"), second.rsplit(",", 2)[0], third.replace(",1,", ",7,", 1)]
+    with pytest.raises(ForeignLog, match="first bad one is row 1: steering is 5"):
+        read_log(write(tmp_path, lines))
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_row_is_listed_with_its_number_and_reason(tmp_path, kind):
     numbers, reason = BAD[kind]

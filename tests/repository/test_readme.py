@@ -256,3 +256,9 @@ def test_files_that_a_page_names_exist(page):
     named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text))
     for name in named - MADE - NOT_FILES:  # also within the package: `feed/`
         assert [*ROOT.glob(f"{name}*"), *(ROOT / "bcclone").glob(f"{name}*")], name
+
+
+def test_contributing_lists_every_command_of_make():
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    listed = re.findall(r"`make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert set(targets) - {"help"} <= set(listed)
