@@ -131,7 +131,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, str], Weights]:
     if begin == _ZIP:
         return read_archive(file)
     if begin != HDF5:
-        raise UnsupportedModel("not a complete model file: neither HDF5 nor .keras; name the file that the training saved")
+        raise UnsupportedModel("not a complete model file: neither HDF5 nor .keras; name one that Keras saved")
     with h5py.File(file.name, "r") as stored:
         texts = read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
