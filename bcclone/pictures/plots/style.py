@@ -32,8 +32,8 @@ def tidy(axes: Axes) -> None:
 
 
 def show_image(axes: Axes, image: Image, title: str = "") -> None:
-    """Show an RGB image, uint8 (height, width, 3), without ticks."""
-    axes.imshow(image, interpolation="nearest")
+    """Show an RGB or a grey image, uint8 (height, width, 3 or 1), without ticks."""
+    axes.imshow(image, interpolation="nearest", cmap="gray", vmin=0, vmax=255)  # the last three count for grey alone
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=9)
