@@ -195,7 +195,7 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
         rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
     except UnsupportedModel as error:
-        raise UserError(f"{path}: {error}\n  see {_DRIVABLE}") from None
+        raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(
             f"{path}: not a complete model file: {first_line(error)}; save it again, or train the model again"

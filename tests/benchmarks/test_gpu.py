@@ -73,7 +73,7 @@ def test_trainings_are_compared_round_by_round():
 
 
 def test_a_batch_size_of_zero_is_refused():
-    with pytest.raises(ValueError, match="batch size 0"):
+    with pytest.raises(ValueError, match="batch_size 0"):
         Settings(batch_size=0)
 
 

@@ -360,7 +360,7 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
         ((), 1, "--port"),
         (("--fraction", "0.5"), 2, "0.8:1"),
         (("--fraction", "1:0.5", "--port", 1), 1, "fraction 1:0.5"),
-        (("--limit", "nan", "--port", 1), 1, "limit nan m"),
+        (("--limit", "nan", "--port", 1), 1, "--limit nan"),
         (("--port", 0), 1, "port 0, expected 1 to 65535"),
     ],
 )

@@ -307,7 +307,7 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
         (("--suite", "--camera-pitch", 1), "--camera-pitch is for a single drive"),
         (("--suite", "--in-process"), "--in-process is for a single drive"),
         (("--suite", "--jobs", -1), "jobs -1, expected 1 to 256"),
-        (("--suite", "--jobs", 2, "--scheduler", "local:2"), "a scheduler is given; leave --jobs out"),
+        (("--suite", "--jobs", 2, "--scheduler", "local:2"), "--scheduler is given; leave --jobs out"),
         (("--suite", "--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
         (("--scheduler", "local:2"), "add --suite"),
         (("--suite", "--laps", 0), "laps 0, expected more than 0"),

@@ -41,7 +41,6 @@ REFUSALS = [
     command("model -o model.txt", "--output model.txt", ".h5"),
     value(parse_duration, {"text": "soon"}, "soon", "90s", "1h30m"),
     command("drive --port 70000", "--port 70000", "0 to 65535"),
-    command("drive --predicted-speed --slow-in-corners", "--predicted-speed", "leave out --slow-in-corners"),
     command("evaluate m.h5 --speed 40", "--speed 40", "up to 30"),
     command("simulate record rec --lookahead 9", "--lookahead 9", "0 to 3"),
     command("drive --host 0.0.0.0", "--host 0.0.0.0", "--token"),

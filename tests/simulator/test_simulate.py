@@ -139,7 +139,7 @@ def test_an_unreadable_answer_ends_one_of_the_two_loops(simulated_recording):
 
 @pytest.mark.parametrize("options", [("--port", 99999), ("--port", 0), ("--wait", "nan"), ("--host", "a..b")])
 def test_an_invalid_address_is_refused(options):
-    assert re.search("error: (port|wait|no drive server)", run_script("simulate", "drive", *options, code=1).stderr)
+    assert re.search("error: (--port|--wait|no drive server)", run_script("simulate", "drive", *options, code=1).stderr)
 
 
 def test_a_missing_server_is_reported_at_once():

@@ -140,7 +140,7 @@ def test_the_command_records_and_prints_the_next_step(tmp_path):
         (("--laps", 0), "laps 0"),
         (("--speed", 99), "speed"),
         (("--light", -1), "light -1, expected 0 to 4"),
-        (("--recovery-m", "nan"), "recovery nan m"),
+        (("--recovery-m", "nan"), "--recovery-m nan"),
         (("--seed", -2), "seed -2"),
     ],
 )

@@ -426,7 +426,7 @@ def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp
     store.write_bytes(simulated_store.read_bytes())
     for output, expected in [
         (store, "is the store itself"),
-        (tmp_path / "m.keras", "must end in .h5"),
+        (tmp_path / "m.keras", "expected a name that ends in .h5"),
         (simulated_store, "is a store"),
     ]:
         refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
