@@ -118,4 +118,6 @@ if __name__ == "__main__":
     parser.add_argument("--sequences", type=int, default=60, help="number of sequences to train on (default: 60)")
     parser.add_argument("--epochs", type=int, default=6, help="number of passes over them (default: 6)")
     arguments = parser.parse_args()
+    if arguments.folder.exists():
+        parser.error(f"{arguments.folder} exists already; name another folder")
     main(arguments.folder, arguments.sequences, arguments.epochs)

@@ -24,6 +24,7 @@ from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.model.model_file import save_model
+from bcclone.system.errors import UserError
 
 BINS = 15
 MIDDLES = np.linspace(-1, 1, BINS, dtype=np.float32)  # of the bins
@@ -92,4 +93,9 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=10, help="number of passes over the samples (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and order (default: 0)")
     arguments = parser.parse_args()
-    main(arguments.store, arguments.output, arguments.head, arguments.epochs, arguments.seed)
+    if arguments.output.exists():
+        parser.error(f"{arguments.output} exists already; name another file")
+    try:
+        main(arguments.store, arguments.output, arguments.head, arguments.epochs, arguments.seed)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import keras
 
-from bcclone.dataset.sample_settings import TRAINING
+from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import STEERING, FeedSettings, Ordering
 from bcclone.feed.fetcher import Fetcher, Reader
@@ -104,9 +104,10 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             if length > 1 and part == TRAINING:
                 describe_windows(selection, selection)
             if not len(selection):
+                option = "--test-recording RECORDING" if part == TEST else "--validation 0.2"
                 raise UserError(
                     f"{store.path}: it has no {part} samples; make a store with some: python preprocess.py "
-                    f"RECORDING... -o {store.path} --validation 0.2"
+                    f"RECORDING... -o {store.path} {option}"
                 )
             ordering = Ordering("shuffled" if part == TRAINING else "in order")
             epoch_order = EpochOrder(len(selection), ordering, seed=seed)

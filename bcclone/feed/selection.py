@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.answer import outputs_of
+from bcclone.dataset.answer import OUTPUTS, outputs_of
 from bcclone.dataset.labels import Correction, knows_road, output_labels, path_labels
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import TRAINING
@@ -121,6 +121,9 @@ def select(
 def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Float32Array]:
     """Return a function from samples to their labels, float32 (samples, labels), the steering first."""
     rows: RowTable = data.rows
+    names = [*(each.predict for each in OUTPUTS), PATH]
+    if predict not in names:
+        raise ValueError(f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, or a function")
     if predict == PATH:
         try:
             of_rows, mirrored = path_labels(rows, data.sample_settings), True
@@ -151,6 +154,8 @@ def _results_of(data: TrainingData, function: TargetFunction) -> Callable[[Sampl
     """Return a function from samples to the results of a function of the user, float32 (samples, labels)."""
 
     def labels_of(samples: SampleTable) -> Float32Array:
+        if not len(samples):
+            return np.zeros((0, 1), np.float32)
         labels = np.asarray(function(samples, data.rows[samples["row"]]), np.float32)
         if labels.ndim not in (1, 2) or len(labels) != len(samples):
             raise ValueError(f"targets of shape {labels.shape} for {len(samples)} samples, expected a row for each")

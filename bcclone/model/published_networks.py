@@ -107,7 +107,7 @@ def check_images(architecture: Architecture, height: int, width: int, seq_length
     """Raise UserError for images that a published network does not take."""
     takes = PRESETS[architecture.preset]
     if seq_length > 1:
-        raise UserError(f"--network {architecture.name} takes single frames; leave out --seq-length")
+        raise UserError(f"--network {architecture.name} takes single frames; train it with --seq-length 1")
     if (height, width) != (takes.height, takes.width):
         raise UserError(
             f"--network {architecture.name} was published for images of {takes.width}x{takes.height}, and these have "

@@ -26,17 +26,17 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
         raise UserError(f"{path}: not a settings file: {error}; expected lines such as seed = 1") from None
     declared_by = (each for kind in kinds for each in settings_of(kind))
     settings = {each.name: (type_of(each), declared) for each, declared in declared_by if each.name not in without}
-    of_keys = {name.replace("_", "-"): name for name in settings}
-    of_keys |= {declared.option: name for name, (_, declared) in settings.items() if declared.option}
+    of_options = {declared.option or name.replace("_", "-"): name for name, (_, declared) in settings.items()}
+    of_keys = {name.replace("_", "-"): name for name in settings} | of_options
     values: dict[str, Any] = {}
     for key, value in stored.items():
         option = key.replace("_", "-")
         if option not in of_keys:
-            hint = did_you_mean(option, list(of_keys), quote="'") or f"the settings are {', '.join(of_keys)}"
+            hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
         name = of_keys[option]
         if name in values:
-            raise UserError(f"{path}: {key} is set twice, with dashes and with underscores; remove one")
+            raise UserError(f"{path}: {key} is set twice, under two spellings; remove one")
         try:
             values[name] = _value(*settings[name], value)
         except (ValueError, OverflowError) as error:
@@ -46,8 +46,8 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 
 def _value(kind: Any, declared: Setting, value: Any) -> Any:
     """Return the value with the type of its setting; a text is read as on the command line."""
-    if isinstance(value, str) and declared.parse:
-        return declared.parse(value)
+    if declared.parse and (isinstance(value, str) or type(value) in (int, float) and declared.unit == "SIZE"):
+        return declared.parse(str(value))
     if isinstance(value, str) and declared.repeatable:
         return (value,)
     return from_json(kind, value)

@@ -144,7 +144,7 @@ class TrainResult:
     def as_text(self) -> str:
         """Return the result in words, and the command that drives with the model."""
         val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
-        test = "" if self.test_loss is None else f", test_loss {self.test_loss:.4f}"
+        test = "" if self.test_loss is None else f", test_loss {self.test_loss:.4f} on {self.samples.test} samples"
         return (
             f"{self.model}: epoch {self.epoch} of {self.epochs}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "

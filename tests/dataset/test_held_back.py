@@ -98,7 +98,7 @@ def test_a_program_holds_back_no_blocks_beside_a_validation_recording(recordings
 def test_a_settings_file_names_the_recordings_and_options_override_it(recordings, tmp_path):
     settings = tmp_path / "settings.toml"
     held_back = f'validation-recording = ["{recordings / "c"}"]'
-    settings.write_text(f'{held_back}\ncameras = "center"\nsize = "64"\nflip = false\n')
+    settings.write_text(f'{held_back}\ncameras = "center"\nsize = 64\nflip = false\n')
     store = tmp_path / "data.h5"
     made = preprocess(recordings / "a", "--settings", settings, "--flip", "-o", store)
     assert sum(made["samples"].values()) == 2 * made["rows"] == 2 * made["frames"]

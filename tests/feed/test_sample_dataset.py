@@ -145,6 +145,13 @@ def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
     np.testing.assert_array_equal(speeds[:, 1], labels[:, 0] > 0)
 
 
+def test_targets_that_nothing_is_called_by_are_refused(simulated_store, tmp_path):
+    with pytest.raises(ValueError, match="'speed', expected one of steering, throttle, path"):
+        SampleDataset.from_store(simulated_store, targets="speed")
+    with pytest.raises(UserError, match="no test samples.*--test-recording"):
+        SampleDataset.from_store(simulated_store, part="test", targets=lambda samples, rows: samples["steering"])
+
+
 def test_a_copy_in_another_process_gives_the_same_batches(simulated_store):
     with SampleDataset.from_store(simulated_store, batch_size=BATCH, seed=SEED) as samples:
         samples.on_epoch_end()

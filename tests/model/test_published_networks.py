@@ -110,7 +110,7 @@ def test_images_of_another_size_and_windows_are_refused(keras, name):
         UserError, match=f"have 64x64; make the store with: .*--preprocess {ARCHITECTURES[name].preset}"
     ):
         build_network((64, 64, 3), network=name)
-    with pytest.raises(UserError, match="takes single frames; leave out --seq-length"):
+    with pytest.raises(UserError, match="takes single frames"):
         build_network(takes.shape, 3, name)
 
 
