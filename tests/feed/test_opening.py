@@ -58,7 +58,7 @@ def built(form, folder):
     """Give a feed of the form, built while its data are away: it cannot have read them."""
     of_files = partial(open_in_place, (str(folder),), Preprocessing(), SampleSettings())
     with nullcontext(of_files()) if form == "files" else Store(folder / "data.h5") as data:
-        selection = select(data, form == "validation")
+        selection = select(data, "validation" if form == "validation" else "training")
         away = folder.rename(folder.with_name("away"))
         feed = open_validation_feed(selection, 64) if form == "validation" else open_feed(selection, *FORMS[form])
         away.rename(folder)
@@ -108,7 +108,7 @@ def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds
     cache = tmp_path / "cache"
     with open_store(url) as store:
         training = open_feed(select(store), far_settings(cache), PLAIN)
-        validation = open_validation_feed(select(store, True), 64)
+        validation = open_validation_feed(select(store, "validation"), 64)
         assert (cache.exists(), opened(tmp_path)) == (False, NOTHING)
         with training, validation:
             for feed in (training, validation):
@@ -122,6 +122,6 @@ def test_a_cache_that_cannot_be_made_is_an_error_of_the_block_that_leaves_nothin
     (tmp_path / "file").touch()
     with open_store(url) as store:
         feed = open_feed(select(store), far_settings(tmp_path / "file"), PLAIN)
-        with pytest.raises(UserError, match="cannot make this folder"), feed:
+        with pytest.raises(UserError, match="cannot make that folder"), feed:
             raise AssertionError("a file was used as a folder")
         assert opened(tmp_path) == NOTHING

@@ -87,7 +87,7 @@ REFUSALS = [
     refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
     refusal(lambda: run_command("plots", "m.h5", "a.jpg"), "a.jpg", "No such file", "320x160", "IMG"),
     refusal(lambda: explore_a_text("a.jpg", "b.jpg"), "a.jpg", "expected one image"),
-    refusal(lambda: explore_a_text("a.jpg", "--only", "crop"), "only crop", "image", "leave it out"),
+    refusal(lambda: explore_a_text("a.jpg", "--only", "crop"), "--only", "image", "leave out"),
     refusal(
         lambda: Path("m.h5").touch() or run_command("evaluate", "--suite", "--rows", "light-0.5", "m.h5"),
         "m.h5 came after --rows",

@@ -140,7 +140,9 @@ REFUSALS = [
     ),
     refusal(lambda: load("."), "folder", ".h5 or .keras"),
     refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
-    refusal(lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "model.py"),
+    refusal(
+        lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "Keras saved"
+    ),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5"),
     refusal(of_no_model, "model.h5", "no Keras model"),
     refusal(lambda untrained_model: changed(untrained_model, training="{"), "model.h5", "property name", "train"),

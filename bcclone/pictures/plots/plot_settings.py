@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.settings import check_settings, parse_names, preprocess_setting, setting
+from bcclone.system.settings import SettingError, check_settings, parse_names, preprocess_setting, setting
 
 # the same as in bcclone.pictures.plots.pictures, which loads matplotlib; a test compares
 PICTURE_NAMES = (
@@ -62,9 +62,11 @@ class PlotSettings:
         check_settings(self)
         images = [name for name in self.data if _names_image(name)]
         if images and len(self.data) > 1:
-            raise ValueError(f"{images[0]} beside other samples, expected one image alone, or a store or recordings")
+            raise SettingError(
+                "{image} beside other samples, expected one image alone, or a store or recordings", image=images[0]
+            )
         if images and self.only:
-            raise ValueError(f"only {', '.join(self.only)} of an image, which is explored in one picture; leave it out")
+            raise SettingError("an image is explored in one picture; leave out {only}")
 
     @property
     def image(self) -> Path | None:
