@@ -20,16 +20,16 @@ def run(script, *arguments):
 
 def test_the_next_frame_is_predicted_better_than_by_the_same_frame_again(tmp_path):
     folder = tmp_path / "sequences"
-    out = run("next_frame.py", folder, "--sequences", 24, "--epochs", 8)
+    out = run("next_frame.py", folder, "--sequences", 20, "--epochs", 6)
     words = out[out.index("mean absolute error") :].replace(",", "").split()
     network, same = float(words[words.index("network") + 1]), float(words[words.index("again") + 1])
-    assert network < 0.7 * same
+    assert network < 0.75 * same
     picture = cv2.imread(str(folder / "next_frame.png"))
     assert picture.shape == (4 * 80, 6 * 120, 3)
     assert np.ptp(picture) > 100
 
 
-@pytest.mark.parametrize("head", ["classes", "number"])
+@pytest.mark.parametrize("head", ["classes", pytest.param("number", marks=pytest.mark.slow)])
 def test_a_network_of_classes_drives_like_one_of_a_number(simulated_store, tmp_path, head):
     model = tmp_path / "model.h5"
     out = run("steering_classes.py", simulated_store, model, "--head", head, "--epochs", 1)
