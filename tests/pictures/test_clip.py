@@ -302,7 +302,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path, untrained_mode
         (("--side-by-side", run, "--fps", 30), "leave --fps out", 1),
         (("--side-by-side", tmp_path / "none"), "no such run folder", 1),
         (("--width", 10), "width 10, expected 160 to 1920", 1),
-        (("-o", tmp_path / "x.gif", "--fps", 60), "60 frames a second, expected 1 to 50", 1),
+        (("-o", tmp_path / "x.gif", "--fps", 60), "--fps 60, expected 1 to 50", 1),
         (("--fps", "real:0"), "expected a number from 1 to 1000", 2),
         (("--overlay", "--model", tmp_path / "none.h5"), "no such model", 1),
     ):
