@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import contextmanager
+from urllib.request import Request, urlopen
 
 import fsspec
 import pytest
@@ -27,6 +28,8 @@ def s3_server():
             fsspec.filesystem("s3").mkdir("bucket")
             yield server
         finally:
+            # all servers of a process have the same buckets
+            urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
             server.stop()
             forget_connections()
 
