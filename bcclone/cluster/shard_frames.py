@@ -1,6 +1,6 @@
 """Read frames that lie in several files, numbered through all of them: memory-mapped, or at a URL.
 
-In: indices of frames. Out: images, uint8 (images, height, width, 3).
+In: indices of frames. Out: images, uint8 (images, height, width, channels).
 """
 
 import itertools
@@ -26,7 +26,7 @@ _GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making anothe
 
 
 class ShardFrames(Frames):
-    """Frames, uint8 (frames, height, width, 3), in files that are mapped into memory when they are first used."""
+    """Frames, uint8 (frames, height, width, channels), in files that are mapped into memory when first used."""
 
     def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
         super().__init__(files, frame_shape)

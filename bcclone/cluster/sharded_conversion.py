@@ -23,8 +23,9 @@ from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import Written, chosen_settings, describe_conversion, refuse_rows_of_roads
-from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, make_plan, refuse_many_skips, rows_before
+from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, make_plan, refuse_many_skips
 from bcclone.dataset.preprocess_settings import Conversion
+from bcclone.dataset.rows import row_frame
 from bcclone.dataset.samples import assign_validation
 from bcclone.dataset.store import Store
 from bcclone.system import atomic
@@ -93,7 +94,7 @@ def _write_folder(
     cluster: the workers, None for processes of this machine.
     """
     folder, samples = settings.output.absolute(), shard_settings.samples
-    rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, rows_before(old)))
+    rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))
     shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
     if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
         return _complete_already(folder, shards)

@@ -11,11 +11,11 @@ from typing import Any
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
+    add_settings_file,
     chosen,
     describe_unchanged,
     given_for,
     list_of,
-    local_path,
     notify,
     print_result,
 )
@@ -43,12 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data.h5)",
     )
     parser.add_argument("--resume", action="store_true", help="continue the newest run with this store and output")
-    parser.add_argument(
-        "--settings",
-        type=local_path,
-        metavar="FILE",
-        help="read settings from this TOML file; options override them (default: none)",
-    )
+    add_settings_file(parser)
     parser.add_argument("--no-plots", action="store_true", help="do not draw the pictures of bcclone plots at the end")
     add_settings(parser, TrainSettings, titles=_TITLES)
     wings.add_workers(parser)

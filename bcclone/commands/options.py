@@ -171,6 +171,16 @@ def chosen(kind: Callable[..., Settings], arguments: argparse.Namespace, **other
     return kind(**(given_for(kind, arguments) | others))
 
 
+def add_settings_file(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a TOML file with settings."""
+    parser.add_argument(
+        "--settings",
+        type=local_path,
+        metavar="FILE",
+        help="read settings from this TOML file; options override them (default: none)",
+    )
+
+
 @contextmanager
 def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
     """Turn a SettingError of a command into a UserError, which names each setting as the user types it."""

@@ -10,9 +10,9 @@ from dataclasses import fields
 from bcclone.commands import wings
 from bcclone.commands.options import (
     add_settings,
+    add_settings_file,
     describe_unchanged,
     given_for,
-    local_path,
     notify,
     number_of,
     print_result,
@@ -33,12 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern "
         "(default: driving_log.csv, or else the recordings in ./recordings/ or ./data/)",
     )
-    parser.add_argument(
-        "--settings",
-        type=local_path,
-        metavar="FILE",
-        help="read settings from this TOML file; options override them (default: none)",
-    )
+    add_settings_file(parser)
     add_settings(parser, wings.conversion_settings())
     parser.add_argument(
         "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"

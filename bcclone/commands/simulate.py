@@ -13,7 +13,7 @@ from bcclone.simulator.world_settings import (
     WorldSettings,
 )
 
-SUMMARY = "record, drive and replay without the simulator"
+SUMMARY = "record and drive without the simulator"
 
 if HAS_LAB:
     from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings

@@ -19,7 +19,6 @@ from bcclone.dataset.conversion_plan import (
     frame_numbers,
     make_plan,
     refuse_many_skips,
-    rows_before,
     with_stored_frames,
 )
 from bcclone.dataset.images import Preprocessing, choose_preprocessing
@@ -32,8 +31,8 @@ from bcclone.dataset.samples import (
     SampleTable,
     assign_validation,
     count_copies,
+    count_parts,
     count_split_pairs,
-    indices_of,
     sample_chunks,
 )
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
@@ -74,7 +73,8 @@ class Written:
     @classmethod
     def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
         """Return what a store with these tables holds. frames: their number."""
-        train, validation, test = (len(indices_of(samples, rows, part)) for part in PARTS)
+        counts = count_parts(samples, rows)
+        train, validation, test = (counts[part] for part in PARTS)
         return cls(rows, frames, train, validation, test, count_copies(samples), skips)
 
     @classmethod
@@ -221,7 +221,7 @@ def _write_store(
         skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
         refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
         new = with_stored_frames(plan.rows, frame_numbers(len(plan.files), unusable, first))
-        new["validation"] = assign_validation(new, samples, rows_before(old))
+        new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
         return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
 
 
@@ -259,7 +259,7 @@ def _write_tables(
 
     def samples() -> Iterator[SampleTable]:
         for chunk in _all_samples(new, old, settings):
-            counts.update({part: len(indices_of(chunk, rows, part)) for part in PARTS}, copies=count_copies(chunk))
+            counts.update(count_parts(chunk, rows), copies=count_copies(chunk))
             yield chunk
 
     writer.finish(samples(), rows, extras if any(extras) else [], recordings, settings)

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.preprocess_settings import LogRead, Skip
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_frame
-from bcclone.dataset.sample_settings import ALL_ROWS, TEST, SampleSettings
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
+from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.dataset.store_reader import RecordingInfo
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
@@ -34,9 +34,9 @@ _LISTED = 10
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
-    rows: the rows to store, with `recording`, `episode`, `take_over`, `part` (VALIDATION or TEST if the recording is
-    held back whole, "" if not), `test` if there is a recording for tests, and for each camera `frame_CAMERA`: number
-    of the frame of its image, or NO_FRAME; files: path of the image of each frame; logs: path of each new recording's
+    rows: the rows to store, with `recording`, `episode`, `take_over`, if a recording is held back whole also `part`
+    (its index in PARTS, 0 for those that are split), and for each camera `frame_CAMERA`: number of the frame of its
+    image, or NO_FRAME; files: path of the image of each frame; logs: path of each new recording's
     log; logs_read: all logs, also those without a new row; skips: rows and images known to be unusable before an image
     is opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
     """
@@ -64,14 +64,6 @@ class ConversionPlan:
         row = self.rows.iloc[int(np.flatnonzero(uses)[0])]
         log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
         return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
-
-
-def rows_before(old: Store | None) -> pd.DataFrame | None:
-    """Return the rows of the store to add to, with the `part` of their recordings, None without a store."""
-    if old is None:
-        return None
-    parts = np.array([recording.part for recording in old.recordings], dtype=object)
-    return row_frame(old.rows).assign(part=parts[old.rows["recording"]])
 
 
 def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
@@ -116,8 +108,9 @@ def make_plan(
 def _parts_of_logs(inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]) -> dict[Location, str]:
     """Return the part of the samples that each log is, "" for one that is split; raises UserError for two parts."""
     logs: dict[Location, tuple[Location, str]] = {}  # by resolved path
-    for part, recordings in (*held_back.items(), ("", inputs)):
-        for path in find_logs(recordings) if recordings else ():
+    named = {part: recordings for part, recordings in held_back.items() if recordings}
+    for part, recordings in (named | ({"": inputs} if inputs or not named else {})).items():
+        for path in find_logs(recordings):
             first = logs.setdefault(path.resolve(), (path, part))[1]
             if part and part != first:
                 raise UserError(f"{path} is named both for {first} and for {part}; name it for one of them")
@@ -178,9 +171,10 @@ class _PlanBuilder:
         rows = self._new_rows(log, index)
         if rows.empty:
             return
-        self._add_recording(log, len(rows), read.part)
+        self._add_recording(log, len(rows))
         episode = rows["episode"] - rows["episode"].min() + self._episode
-        rows = rows.assign(recording=self._recording, episode=episode, part=read.part)
+        part = np.uint8(PARTS.index(read.part or TRAINING))
+        rows = rows.assign(recording=self._recording, episode=episode, part=part)
         rows = rows.assign(**self._number_frames(rows, index))
         self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
         self._tables.append(rows)
@@ -197,8 +191,8 @@ class _PlanBuilder:
             self._notices.append(f"--rows {choice}: {self._left_out} rows left out, {LEFT_OUT[choice]}")
         nothing_new = () if self._tables else ("the store holds all of this already; nothing is added",)
         rows = pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
-        if len(rows) and (rows["part"] == TEST).any():
-            rows["test"] = rows["part"] == TEST
+        if len(rows) and not rows["part"].any():
+            rows = rows.drop(columns="part")
         return ConversionPlan(
             rows=rows,
             logs=tuple(self._logs),
@@ -239,7 +233,7 @@ class _PlanBuilder:
             )
         return rows[~known & ~repeated].reset_index(drop=True)
 
-    def _add_recording(self, log: Log, rows: int, part: str) -> None:
+    def _add_recording(self, log: Log, rows: int) -> None:
         self._logs.append(str(log.path))
         self._rows_read += log.row_count
         self._bad_rows += len(log.bad_rows)
@@ -247,7 +241,7 @@ class _PlanBuilder:
         with reaching(log.path):
             digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
         self._recordings.append(
-            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect, part)
+            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
         )
 
     def _number_frames(self, rows: pd.DataFrame, index: ImageIndex) -> dict[str, list[int]]:

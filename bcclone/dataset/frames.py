@@ -1,6 +1,6 @@
 """Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them.
 
-In: indices of frames. Out: images, uint8 (images, height, width, 3).
+In: indices of frames. Out: images, uint8 (images, height, width, channels).
 """
 
 import contextlib
@@ -78,7 +78,7 @@ class FrameFile:
 
 
 class Frames:
-    """Frames, uint8 (frames, height, width, 3), in a file that is mapped into memory when it is first used.
+    """Frames, uint8 (frames, height, width, channels), in a file that is mapped into memory when it is first used.
 
     They can be indexed like an array. Reading raises UserError if the file has changed since the store was opened; a
     pickled copy maps it again.
@@ -98,7 +98,7 @@ class Frames:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Return (frames, height, width, 3)."""
+        """Return (frames, height, width, channels)."""
         return len(self), *self.frame_shape
 
     @property
@@ -207,7 +207,7 @@ class Frames:
 
 
 class FramesInMemory(Frames):
-    """Frames that are in memory, uint8 (frames, height, width, 3)."""
+    """Frames that are in memory, uint8 (frames, height, width, channels)."""
 
     def __init__(self, frames: Image) -> None:
         super().__init__([FrameFile(Path(), 0, len(frames), (0, 0))], frames.shape[1:])

@@ -28,12 +28,12 @@ Image = npt.NDArray[np.uint8]
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 _FILES_PER_TASK = 32
 _READ_BYTES = 1 << 16  # more than a frame of the simulator has
-# OpenCV's conversions from RGB, and back; BGR-YUV swaps red and blue first
+# OpenCV's conversions from RGB; BGR-YUV swaps red and blue first
 _COLORS = {
-    "RGB": (),
-    "YUV": (cv2.COLOR_RGB2YUV,),
-    "BGR-YUV": (cv2.COLOR_BGR2YUV,),
-    "GRAY": (cv2.COLOR_RGB2GRAY,),
+    "RGB": None,
+    "YUV": cv2.COLOR_RGB2YUV,
+    "BGR-YUV": cv2.COLOR_BGR2YUV,
+    "GRAY": cv2.COLOR_RGB2GRAY,
 }
 
 # the same as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4) back, where a grey
@@ -109,7 +109,13 @@ class Preprocessing:
 
     def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
         """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step of apply()."""
-        return _converted(resized, _COLORS[self.color], into)
+        conversion = _COLORS[self.color]
+        if conversion is None:
+            return resized
+        if into is not None and self.channels == 1:
+            into = into[..., 0]  # OpenCV's grey images have two axes
+        converted = np.asarray(cv2.cvtColor(resized, conversion, into), np.uint8)
+        return converted[..., np.newaxis] if self.channels == 1 else converted
 
     @property
     def channels(self) -> int:
@@ -204,18 +210,6 @@ def choose_preprocessing(
     """Return a preset, by its name, or another preprocessing, with this width and height, if they are given."""
     chosen = PRESETS[preset] if preset else otherwise or Preprocessing()
     return replace(chosen, width=size[0], height=size[1]) if size else chosen
-
-
-def _converted(image: Image, steps: tuple[int, ...], into: Image | None) -> Image:
-    """Return an image, (height, width, channels), after these conversions; the last one writes into `into`."""
-    for step in steps[:-1]:
-        image = np.asarray(cv2.cvtColor(image, step), np.uint8)
-    if not steps:
-        return image
-    if into is not None and into.shape[2] == 1:
-        into = into[..., 0]
-    converted = np.asarray(cv2.cvtColor(image, steps[-1], into), dtype=np.uint8)
-    return converted if converted.ndim == 3 else converted[..., np.newaxis]
 
 
 def seen_rows(height: int) -> slice:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from bcclone.dataset.images import Preprocessing
 
 
+def _held_back_setting(option: str, help: str) -> Any:
+    """Return the field for recordings that are held back whole."""
+    several = f"{help}; repeat the option for several"
+    return setting((), several, unit="RECORDING", option=option, repeatable=True)
+
+
 @dataclass(frozen=True)
 class PreprocessSettings:
     """Which recordings to convert, and into which store.
@@ -47,21 +53,12 @@ class PreprocessSettings:
         "instead of --size",
         shown=PRESET_NAMES[0],
     )
-    validation_recordings: tuple[str, ...] = setting(
-        (),
-        "recording that is the validation set, whole; no blocks of the others are held back then; repeat the option "
-        "for several",
-        unit="RECORDING",
-        option="validation-recording",
-        repeatable=True,
+    validation_recordings: tuple[str, ...] = _held_back_setting(
+        "validation-recording",
+        "recording that is the validation set, whole; no blocks of the others are held back then",
     )
-    test_recordings: tuple[str, ...] = setting(
-        (),
-        "recording that no training sees, and on which model.py scores the model at the end; repeat the option for "
-        "several",
-        unit="RECORDING",
-        option="test-recording",
-        repeatable=True,
+    test_recordings: tuple[str, ...] = _held_back_setting(
+        "test-recording", "recording that no training sees, and on which model.py scores the model at the end"
     )
     preprocessing: "Preprocessing | None" = None
     samples: Mapping[str, Any] = field(default_factory=dict)

@@ -13,8 +13,7 @@ RowTable = npt.NDArray[np.void]
 
 NO_FRAME = -1
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
-# columns that samples are made of, and the text of a table of its own
-NOT_STORED = ["extras", "label", "take_over", "part"]
+NOT_STORED = ["extras", "label", "take_over"]  # columns that samples are made of, and the text of a table of its own
 # the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
 _COLUMNS = {
     **dict.fromkeys(("time_ms", "episode", "recording", *FRAME_COLUMNS), "iu"),

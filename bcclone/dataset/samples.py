@@ -45,8 +45,14 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
     held_back = samples["validation"]
     if part == TRAINING:
         return np.flatnonzero(~held_back)
-    tested = rows["test"][samples["row"]] if "test" in (rows.dtype.names or ()) else np.zeros(len(samples), np.bool_)
+    of_rows = rows["part"] if "part" in (rows.dtype.names or ()) else np.zeros(len(rows), np.uint8)
+    tested = of_rows[samples["row"]] == PARTS.index(TEST)
     return np.flatnonzero(held_back & (tested if part == TEST else ~tested))
+
+
+def count_parts(samples: SampleTable, rows: RowTable) -> dict[str, int]:
+    """Return the number of samples of each of PARTS."""
+    return {part: len(indices_of(samples, rows, part)) for part in PARTS}
 
 
 def assign_validation(
@@ -62,9 +68,7 @@ def assign_validation(
     rows: with `time_ms`; before: rows that were split earlier, with `validation`; their blocks stay on their side,
     which says nothing of those in recordings that are held back whole.
     """
-    held_back = np.zeros(len(rows), np.bool_)
-    if "part" in rows:
-        held_back |= (rows["part"] != "").to_numpy(np.bool_)
+    held_back = rows["part"].to_numpy(np.bool_) if "part" in rows else np.zeros(len(rows), np.bool_)
     if not held_back.all():
         held_back[~held_back] = _choose_rows(rows[~held_back], settings, before)
     return held_back
@@ -77,7 +81,7 @@ def _choose_rows(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFr
     undecided = blocks
     total, kept = len(rows), 0
     if before is not None and len(before):
-        before = before[before["part"] == ""] if "part" in before else before
+        before = before[before["part"] == 0] if "part" in before else before
         earlier = _blocks(before, settings)
         side = before["validation"].to_numpy(np.bool_)
         validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]

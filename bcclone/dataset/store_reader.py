@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.dataset.frames import FrameFile
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.rows import RowTable, check_rows
-from bcclone.dataset.sample_settings import TEST, VALIDATION, SampleSettings
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable
 from bcclone.recording.dialect import Dialect
 from bcclone.system.atomic import file_version
@@ -30,8 +30,7 @@ class RecordingInfo:
     """A recording whose rows a store holds.
 
     path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the store; bad_rows,
-    episodes: numbers in the log; dialect: how the log is written; part: VALIDATION or TEST if the whole recording is,
-    "" if it is split by the settings.
+    episodes: numbers in the log; dialect: how the log is written.
     """
 
     path: Location
@@ -40,11 +39,8 @@ class RecordingInfo:
     bad_rows: int
     episodes: int
     dialect: Dialect
-    part: str = ""
 
     def __post_init__(self) -> None:
-        if self.part not in ("", VALIDATION, TEST):
-            raise ValueError(f"the recording {self.path} is for {self.part!r}, expected {VALIDATION} or {TEST}")
         if min(self.rows, self.bad_rows, self.episodes) < 0:
             raise ValueError(
                 f"the recording {self.path} has {self.rows} rows and {self.episodes} episodes, expected 0 or more"

@@ -94,7 +94,10 @@ class StoreWriter:
         self._file.close()
 
     def append(self, frames: Image, checksums: Sequence[int] | None = None) -> None:
-        """Append frames, uint8 (count, height, width, 3). checksums: zlib.crc32 of each, computed here if not given."""
+        """Append frames, uint8 (count, height, width, channels).
+
+        checksums: zlib.crc32 of each, computed here if not given.
+        """
         frames = np.ascontiguousarray(frames)
         if checksums is None:
             checksums = [zlib.crc32(frame.data) for frame in frames]

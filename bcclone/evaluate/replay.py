@@ -37,7 +37,7 @@ class StatelessPolicy(Protocol):
     def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
         """Return the answer for the next prepared image of a drive, and its new memory.
 
-        image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
+        image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
         """
 
 

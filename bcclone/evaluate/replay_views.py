@@ -65,7 +65,7 @@ class Views:
         return self._preprocessing.apply(frame)
 
     def view(self, frames: RowFrames, pose: RelativePose, centre: Image) -> Image:
-        """Return the network's input from a pose, uint8 (height, width, 3); centre: from the centre camera."""
+        """Return the network's input from a pose, uint8 (height, width, channels); centre: from the centre camera."""
         if pose == RelativePose():
             return centre
         offset_m = pose.lateral_offset_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)

@@ -1,6 +1,6 @@
 """Where the images of samples come from: a store, memory or image files; and a batch with its memory.
 
-In: positions. Out: images, uint8 (positions, height, width, 3), mirrored where the sample is.
+In: positions. Out: images, uint8 (positions, height, width, channels), mirrored where the sample is.
 
 The memory of a batch is reused as soon as no array or tensor refers to it.
 """
@@ -226,10 +226,10 @@ class Augmentation:
 class Batch:
     """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the frames.
 
-    images: uint8 (batch, height, width, 3), or windows (batch, seq_length, height, width, 3), oldest frame first;
-    labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that the training
-    step augments; span: of one worker's part of a batch, which has at least one sample; it does not count if the part
-    is empty.
+    images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width, channels), oldest
+    frame first; labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that
+    the training step augments; span: of one worker's part of a batch, which has at least one sample; it does not count
+    if the part is empty.
     """
 
     images: Image | Tensor
@@ -241,7 +241,7 @@ class Batch:
         images, labels = self.images.shape, self.labels.shape
         if images[0] != labels[0] or len(images) not in (4, 5) or len(labels) != 2:
             shapes = f"images {tuple(images)} with labels {tuple(labels)}"
-            raise ValueError(f"{shapes}, expected (batch, height, width, 3) or windows, with (batch, labels)")
+            raise ValueError(f"{shapes}, expected (batch, height, width, channels) or windows, with (batch, labels)")
         arrays = isinstance(self.images, np.ndarray)  # of a tensor, this would cost five times as much
         if arrays and (self.images.dtype != np.uint8 or self.labels.dtype != np.float32):
             raise ValueError(f"images {self.images.dtype}, labels {self.labels.dtype}, expected uint8 and float32")

@@ -56,7 +56,7 @@ class Policy:
     def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
         """Return the answer for the next prepared image of a drive, and its new memory.
 
-        image: uint8 (height, width, 3); memory: of the frames before, () at the beginning.
+        image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
         """
         outputs, after = self._network.step(image, memory)
         return Answer.of(outputs), after
@@ -82,8 +82,8 @@ class _Recurrent:
     """A recurrent network that takes one step per frame.
 
     Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
-    steering is that of a window filled with it, as in training. take_step: an image, (1, height, width, 3), and states,
-    (1, size) each, to the outputs, (1, outputs), and the new states.
+    steering is that of a window filled with it, as in training. take_step: an image, (1, height, width, channels), and
+    states, (1, size) each, to the outputs, (1, outputs), and the new states.
     """
 
     def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
@@ -152,7 +152,7 @@ def _as_numpy(tensor: Any) -> Float32Array:
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
     """Return the window with this prepared image as the newest; an empty window is filled with it.
 
-    window, image: uint8 (height, width, 3) each.
+    window, image: uint8 (height, width, channels) each.
     """
     return (*window, image)[-seq_length:] if window else (image,) * seq_length
 

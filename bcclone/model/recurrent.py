@@ -29,7 +29,7 @@ class Steps:
     def step(self, images: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         """Return the outputs, (drives, outputs), and the new states for the next frame of several drives.
 
-        images: of the input type of the network, (drives, height, width, 3); states: (drives, size) each.
+        images: of the input type of the network, (drives, height, width, channels); states: (drives, size) each.
         """
         before, after = iter(states), []
         values = keras.ops.expand_dims(images, 1)

@@ -59,7 +59,10 @@ class Saliency:
         return self.mask_of(self.preprocessing.apply(frame))
 
     def mask_of(self, image: Image) -> Mask:
-        """Return the saliency of a frame, float32 (160, 320), from its prepared image, uint8 (height, width, 3)."""
+        """Return the saliency of a frame, float32 (160, 320).
+
+        image: the frame, prepared, uint8 (height, width, channels).
+        """
         return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
 
 

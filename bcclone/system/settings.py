@@ -215,17 +215,22 @@ def check_settings(settings: Any) -> None:
     """
     _accept_texts(settings)
     for each, declared in settings_of(settings):
-        name, value = f"{{{each.name}}}", getattr(settings, each.name)
-        if value is None and each.default is None:
-            continue
-        if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
-            raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=kind[1])
-        if not declared.allows(value):
-            between = "x" if declared.unit == "SIZE" else ", "
-            text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
-            shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
-            expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
-            raise SettingError(name + " {value}, expected {expected}", value=shown, expected=expected)
+        check_value(each, declared, getattr(settings, each.name))
+
+
+def check_value(each: Any, declared: Setting, value: Any) -> None:
+    """Raise SettingError for a value that is not what its setting expects. each: the field; declared: its Setting."""
+    name = f"{{{each.name}}}"
+    if value is None and each.default is None:
+        return
+    if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
+        raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=kind[1])
+    if not declared.allows(value):
+        between = "x" if declared.unit == "SIZE" else ", "
+        text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
+        expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
+        raise SettingError(name + " {value}, expected {expected}", value=shown, expected=expected)
 
 
 def type_of(each: Any) -> Any:

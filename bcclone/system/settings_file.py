@@ -6,11 +6,11 @@ In: a path and the settings dataclasses that it may set. Out: checked values, by
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import Setting, settings_of, type_of
+from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -24,29 +24,39 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
         raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
     except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
         raise UserError(f"{path}: not a settings file: {error}; expected lines such as seed = 1") from None
-    declared_by = (each for kind in kinds for each in settings_of(kind))
-    settings = {each.name: (type_of(each), declared) for each, declared in declared_by if each.name not in without}
-    of_options = {declared.option or name.replace("_", "-"): name for name, (_, declared) in settings.items()}
-    of_keys = {name.replace("_", "-"): name for name in settings} | of_options
+    declared_by = (pair for kind in kinds for pair in settings_of(kind))
+    settings = {each.name: (each, declared) for each, declared in declared_by if each.name not in without}
+    of_options = {declared.option or key_of(name): name for name, (_, declared) in settings.items()}
+    of_keys = {key_of(name): name for name in settings} | of_options
     values: dict[str, Any] = {}
     for key, value in stored.items():
-        option = key.replace("_", "-")
+        option = key_of(key)
         if option not in of_keys:
             hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
         name = of_keys[option]
         if name in values:
             raise UserError(f"{path}: {key} is set twice, under two spellings; remove one")
+        each, declared = settings[name]
         try:
-            values[name] = _value(*settings[name], value)
+            values[name] = _value(type_of(each), declared, value)
+            check_value(each, declared, values[name])
+        except SettingError as error:
+            raise UserError(f"{path}: {error.naming(key_of)}") from None
         except (ValueError, OverflowError) as error:
             raise UserError(f"{path}: {key}: {error}") from None
     return values
 
 
+def key_of(name: str) -> str:
+    """Return the key of a field."""
+    return name.replace("_", "-")
+
+
 def _value(kind: Any, declared: Setting, value: Any) -> Any:
     """Return the value with the type of its setting; a text is read as on the command line."""
-    if declared.parse and (isinstance(value, str) or type(value) in (int, float) and declared.unit == "SIZE"):
+    stands_for_several = get_origin(kind) is tuple and not isinstance(value, list)
+    if declared.parse and (isinstance(value, str) or stands_for_several):
         return declared.parse(str(value))
     if isinstance(value, str) and declared.repeatable:
         return (value,)

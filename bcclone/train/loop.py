@@ -21,7 +21,7 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
 from bcclone.train.final_score import score_test_samples
 from bcclone.train.history import Epoch
-from bcclone.train.losses import Totals, label_weights, losses_of, sums_of
+from bcclone.train.losses import Totals, errors_of, label_weights, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import Schedule
 from bcclone.train.tensorboard import TensorBoard
@@ -52,7 +52,6 @@ class Trainer:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
         self._loss, self._label_weights = settings.loss, label_weights(model.output_shape[-1])
         self._exported, self._augmenter = exported, augmenter
-        self._input_dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
         images_and_labels = (
             tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
             tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
@@ -95,7 +94,7 @@ class Trainer:
         self.totals.add(sums)
 
     def _validate_step(self, images: Any, labels: Any) -> None:
-        errors = self._errors(images, labels, training=False)
+        errors = errors_of(self.model, images, labels, training=False)
         self.totals.add(sums_of(losses_of(self._loss, errors), errors, tf.ones_like(errors[:, :1])))
 
     def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
@@ -106,7 +105,7 @@ class Trainer:
         """
         images, labels = self._augmented(samples)
         with tf.GradientTape() as tape:
-            errors = self._errors(images, labels, training=True)
+            errors = errors_of(self.model, images, labels, training=True)
             errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
             each = losses_of(self._loss, errors)
             loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
@@ -120,11 +119,6 @@ class Trainer:
             return images, labels
         images, steering = self._augmenter(images, labels[:, :1], *others)
         return images, tf.concat([steering, labels[:, 1:]], axis=1)
-
-    def _errors(self, images: Any, labels: Any, training: bool) -> Any:
-        """Return prediction minus label, float32 (samples, labels)."""
-        predicted = self.model(tf.cast(images, self._input_dtype), training=training)
-        return tf.cast(predicted, tf.float32) - labels
 
 
 def samples_of(batch: Batch) -> tuple[Any, ...]:
@@ -167,7 +161,7 @@ def train_epochs(training: Training) -> Trained:
         interrupts = opened.enter_context(Interrupts().listening())
         epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)
         limit = epochs.run()
-    test = score_test_samples(checkpointing.model, training.samples.data, settings)
+    test = score_test_samples(checkpointing.model, training.samples.data, settings, size)
     counts = SampleCounts(len(feed), len(validation), test.samples)
     result = TrainResult.of(epochs.state, settings, counts, limit, folder.path)
     return Trained(replace(result, test_loss=test.loss, test_mae=test.mae), checkpointing.model)

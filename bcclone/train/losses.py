@@ -27,6 +27,12 @@ def losses_of(kind: str, errors: Any) -> Any:
     return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
 
 
+def errors_of(model: Any, images: Any, labels: Any, training: bool) -> Any:
+    """Return prediction minus label, float32 (samples, outputs); a single label is the steering."""
+    images = tf.cast(images, model.inputs[0].dtype)  # networks of bcclone take uint8, others float32
+    return tf.cast(model(images, training=training), tf.float32) - labels
+
+
 def sums_of(losses: Any, errors: Any, weights: Any) -> Any:
     """Return the sums of the loss and the absolute errors of the steering, and of the weights."""
     values = losses[:, :1], tf.abs(errors[:, :1]), weights

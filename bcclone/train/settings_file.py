@@ -8,7 +8,7 @@ import tomli_w
 
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
-from bcclone.system.settings_file import read_settings_file
+from bcclone.system.settings_file import key_of, read_settings_file
 from bcclone.train.train_settings import RunFiles, TrainSettings, values_of
 
 
@@ -19,7 +19,7 @@ def settings_path(output: Path) -> Path:
 
 def settings_as_text(settings: TrainSettings) -> str:
     """Return all settings that have a value as the content of a settings file."""
-    return tomli_w.dumps({_key_of(name): value for name, value in values_of(settings).items() if value is not None})
+    return tomli_w.dumps({key_of(name): value for name, value in values_of(settings).items() if value is not None})
 
 
 def read_settings(path: Path, output: Path) -> dict[str, Any]:
@@ -35,10 +35,5 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
     try:
         TrainSettings(**values)
     except SettingError as error:
-        raise UserError(f"{path}: {error.naming(lambda name: name.replace('_', '-'))}") from None
+        raise UserError(f"{path}: {error.naming(key_of)}") from None
     return values
-
-
-def _key_of(name: str) -> str:
-    """Return the key of a field."""
-    return name.replace("_", "-")

@@ -10,6 +10,7 @@ from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.system.errors import UserError
 from tests.conftest import made_once, run_script
 
 
@@ -105,6 +106,14 @@ def test_a_settings_file_names_the_recordings_and_options_override_it(recordings
     assert recordings_of(store) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
     settings.write_text("validation-recordin = 3")
     assert "did you mean 'validation-recording'" in preprocess(recordings / "a", "--settings", settings, code=1)
+    settings.write_text("validation = 3")
+    expected = f"{settings}: validation 3, expected from 0 and less than 1"
+    assert expected in preprocess(recordings / "a", "--settings", settings, "-o", tmp_path / "none.h5", code=1)
+
+
+def test_a_program_that_names_no_recording_is_told_so(tmp_path):
+    with pytest.raises(UserError, match="no recording named"):
+        convert(PreprocessSettings(inputs=(), output=tmp_path / "data.h5"))
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def own_run(file: ModelFile) -> Run:
 
 
 def inputs_of(signature: Signature, frames: Sequence[Image]) -> list[Inputs]:
-    """Return the inputs of one drive for each frame, uint8 (height, width, 3): windows that end with it."""
+    """Return the inputs of one drive for each frame, uint8 (height, width, channels): windows that end with it."""
     random, length = np.random.default_rng(0), signature.inputs[FRAME][0] if len(signature.inputs[FRAME]) == 4 else 1
     states = {name: shape for name, shape in signature.inputs.items() if name != FRAME}
     inputs: list[Inputs] = []

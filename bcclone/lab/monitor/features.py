@@ -52,7 +52,7 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
 
 
 def _training_batches(store: Path, seed: int) -> Iterator[Image]:
-    """Yield the images of the training samples once, in shuffled batches, uint8 (batch, height, width, 3)."""
+    """Yield the images of the training samples once, in shuffled batches, uint8 (batch, height, width, channels)."""
     with SampleDataset.from_store(store, _BATCH_SIZE, seed) as samples:
         for number in range(len(samples)):
             images, _ = samples[number]

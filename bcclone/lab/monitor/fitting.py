@@ -26,7 +26,10 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class NominalDrive:
-    """Undisturbed driving. images: consecutive prepared frames, uint8 (height, width, 3); rate: frames per second."""
+    """Undisturbed driving.
+
+    images: consecutive prepared frames, uint8 (height, width, channels); rate: frames per second.
+    """
 
     images: Iterable[Image]
     rate: float

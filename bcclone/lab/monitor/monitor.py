@@ -116,7 +116,7 @@ class Monitor:
         return float(self.score_prepared(self.preprocessing.apply(frame)[np.newaxis])[0])
 
     def score_prepared(self, images: Image) -> Float32Array:
-        """Return the scores of prepared images, uint8 (batch, height, width, 3): float32 (batch,)."""
+        """Return the scores of prepared images, uint8 (batch, height, width, channels): float32 (batch,)."""
         return self._scorer(images)
 
 

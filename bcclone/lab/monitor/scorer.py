@@ -30,7 +30,7 @@ class FitInputs:
     settings: MonitorSettings
 
 
-# prepared images, uint8 (batch, height, width, 3), to their scores, (batch,); the higher, the more unusual
+# prepared images, uint8 (batch, height, width, channels), to their scores, (batch,); the higher, the more unusual
 Scorer = Callable[[Image], Float32Array]
 
 

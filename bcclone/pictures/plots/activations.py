@@ -141,7 +141,7 @@ def draw_sheets(all_axes: Sequence[Axes], sheets: Sequence[Sheet]) -> None:
 
 
 def activations(model: keras.Model, image: Image) -> list[Activation]:
-    """Return the output of every convolution for an input, uint8 (height, width, 3), or a window of such frames.
+    """Return the output of every convolution for an input, uint8 (height, width, channels), or a window of such frames.
 
     A network that takes a window frame by frame is shown the newest frame. Raises NotDrawn without a convolution.
     """

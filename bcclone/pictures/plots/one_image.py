@@ -48,7 +48,7 @@ class _Row:
 def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> ExploredImage:
     """Draw what a model sees in an image and what it answers into a PNG; frame: the image, RGB uint8 (160, 320, 3)."""
     row, policy = _row_of(image), Policy(file)
-    views = {side: row.sides.get(side, _moved(frame, side)) for side in _SIDES}
+    views = {side: row.sides[side] if side in row.sides else _moved(frame, side) for side in _SIDES}
     sides = {side: SideView(_steering(policy, view), side in row.sides) for side, view in views.items()}
     sheets, left_out = _sheets(file, frame)
     heights = [_CROP_INCHES, _VIEWS_INCHES]

@@ -145,7 +145,7 @@ class SampleFrames:
         return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
 
     def inputs(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
-        """Return prepared images of samples, uint8 (samples, height, width, 3)."""
+        """Return prepared images of samples, uint8 (samples, height, width, channels)."""
         if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
             samples = self.table[indices]
             images = np.asarray(self.data.frames[samples["frame"]])
