@@ -241,7 +241,7 @@ class Batch:
         images, labels = self.images.shape, self.labels.shape
         if images[0] != labels[0] or len(images) not in (4, 5) or len(labels) != 2:
             shapes = f"images {tuple(images)} with labels {tuple(labels)}"
-            raise ValueError(f"{shapes}, expected (batch, height, width, channels) or windows, with (batch, labels)")
+            raise ValueError(f"{shapes}, expected (batch, height, width, 3) or windows, with (batch, labels)")
         arrays = isinstance(self.images, np.ndarray)  # of a tensor, this would cost five times as much
         if arrays and (self.images.dtype != np.uint8 or self.labels.dtype != np.float32):
             raise ValueError(f"images {self.images.dtype}, labels {self.labels.dtype}, expected uint8 and float32")
