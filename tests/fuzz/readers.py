@@ -1,0 +1,261 @@
+"""The readers that are fuzzed: for each, valid files to change, and how bcclone reads them.
+
+A reader raises UserError or returns for any content of its files. What the commands catch counts as held; see
+fuzzing.py.
+"""
+
+import base64
+import contextlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.cli import run
+from bcclone.simulator.record import record
+from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+
+_ROWS, _MORE_ROWS = 12, 100
+
+
+@dataclass(frozen=True)
+class Reader:
+    """make(folder) writes valid files; files: patterns of those to change; read(folder, out) reads them.
+
+    out: an empty folder for what is written.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    make: Callable[[Path], None]
+    read: Callable[[Path, Path], None]
+
+
+class Failed(Exception):
+    """A command ended with a code that no input may cause."""
+
+
+def _command(name, *arguments):
+    code = run(name, f"bcclone {name}", [str(argument) for argument in arguments])
+    if code not in (0, 1, 2):
+        raise Failed(f"{name} ended with exit code {code}")
+
+
+def _make_recording(folder, count=_ROWS):
+    whole = folder.with_name(folder.name + "-whole")
+    record(whole, RecordSettings(laps=count / 1000, expert=ExpertSettings(recoveries=0)))
+    lines = (whole / "driving_log.csv").read_text().splitlines(keepends=True)[:count]
+    (folder / "IMG").mkdir(parents=True, exist_ok=True)
+    for line in lines:
+        for image in line.split(",")[:3]:
+            shutil.copy(image, folder / "IMG" / Path(image).name)
+    (folder / "driving_log.csv").write_text("".join(lines))
+    for sidecar in ("trace.csv", "drivers.csv"):
+        if (whole / sidecar).is_file():
+            rows = (whole / sidecar).read_text().splitlines(keepends=True)[: count + 1]
+            (folder / sidecar).write_text("".join(rows))
+    names = [Path(line.split(",")[0]).name for line in lines]
+    if not (folder / "drivers.csv").is_file():
+        (folder / "drivers.csv").write_text("image,driver,take_over\n" + "".join(f"{name},human,\n" for name in names))
+    _command("edit", folder, "--delete", 3, 4, "--quiet")
+    shutil.rmtree(whole)
+
+
+def _read_recording(folder, out):
+    _command("preprocess", folder, "-o", out / "data.h5", "--quiet")
+
+
+def _make_store(folder, count=_ROWS):
+    _make_recording(folder / "rec", count)
+    parts = ("--block-seconds", 0.1, "--validation", 0.3)
+    _command("preprocess", folder / "rec", "-o", folder / "data.h5", *parts, "--quiet")
+    shutil.rmtree(folder / "rec")
+
+
+def _read_store(folder, out):
+    from bcclone.dataset.store import Store
+
+    with Store(folder / "data.h5") as store, store.frames as frames:
+        frames[range(len(frames))]
+        for part in ("training", "validation", "test"):
+            store.split_indices(part)
+
+
+def _make_shards(folder):
+    _make_recording(folder / "rec")
+    _command("preprocess", folder / "rec", "-o", folder / "store", "--shard-mb", 1, "--jobs", 1, "--quiet")
+    shutil.rmtree(folder / "rec")
+
+
+def _read_shards(folder, out):
+    from bcclone.cluster.shards import open_store
+
+    with open_store(folder / "store") as store, store.frames as frames:
+        frames[range(len(frames))]
+
+
+def _make_exported(format):
+    def make(folder):
+        _make_recording(folder / "rec")
+        _command("export", folder / "rec", "--to", format, "-o", folder / "set", "--quiet")
+        shutil.rmtree(folder / "rec")
+
+    return make
+
+
+def _read_exported(folder, out):
+    _command("import", folder / "set", "-o", out / "recording", "--quiet")
+
+
+def _make_training(folder):
+    _make_store(folder, _MORE_ROWS)
+    into = ("-o", folder / "model.h5", "--runs", folder / "runs", "--name", "a")
+    _command("model", folder / "data.h5", *into, "--epochs", 1, "--batch-size", 8, "--no-plots", "--quiet")
+
+
+def _make_model(folder):
+    _make_training(folder)
+    (folder / "data.h5").unlink()
+    shutil.rmtree(folder / "runs")
+
+
+def _read_model(folder, out):
+    from bcclone.model.model_file import open_model
+
+    open_model(folder / "model.h5")
+
+
+def _make_onnx(folder):
+    _make_model(folder)
+    _command("export", folder / "model.h5", "--to", "onnx", "-o", folder / "model.onnx", "--quiet")
+
+
+def _read_onnx(folder, out):
+    import numpy as np
+
+    from bcclone.model.onnx_model import OnnxModel
+
+    OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
+
+
+def _make_monitor(folder):
+    _make_training(folder)
+    _command("monitor", "fit", folder / "model.h5", folder / "data.h5", "-o", folder / "model.monitor", "--quiet")
+
+
+def _read_monitor(folder, out):
+    from bcclone.lab.monitor.monitor import load_monitor
+
+    load_monitor(folder / "model.monitor", folder / "model.h5")
+
+
+def _read_run(folder, out):
+    from bcclone.train.history import read_history
+    from bcclone.train.run_folder import RunFolder
+
+    run = RunFolder(folder / "runs" / "a")
+    assert run.result is None or run.result.run == run.path
+    assert run.find_record() is None or run.settings
+    read_history(run.path / "history.csv")
+
+
+def _make_road(folder):
+    points = [[0, 0, 8], [120, 10, 8], [200, 90, 9, 1.5], [150, 200, 8], [20, 180, 8], [-60, 80, 8]]
+    (folder / "road.json").write_text(json.dumps({"points": points, "closed": True, "look": {}}))
+
+
+def _read_road(folder, out):
+    from bcclone.simulator.track import load_track
+
+    load_track(str(folder / "road.json"))
+
+
+def _make_settings(folder):
+    lines = ("seed = 1", "epochs = 3", "learning-rate = 0.001", 'network = "cnn"', 'time = "15s"', "shadows = 0.5")
+    (folder / "settings.toml").write_text("\n".join(lines) + "\n")
+
+
+def _read_settings(folder, out):
+    from bcclone.feed.augment.augment_settings import AugmentSettings
+    from bcclone.system.settings_file import read_settings_file
+    from bcclone.train.train_settings import TrainSettings
+
+    read_settings_file(folder / "settings.toml", TrainSettings, AugmentSettings)
+
+
+def _make_video(folder):
+    _make_recording(folder / "run")
+
+
+def _read_video(folder, out):
+    from bcclone.pictures.video.run_frames import FrameDecoder, find_frames
+
+    decoder = FrameDecoder(find_frames(folder / "run"))
+    for index in range(len(decoder.frames.names)):
+        decoder.decode(index)
+
+
+def _make_packets(folder):
+    _make_recording(folder / "rec")
+    image = base64.b64encode(next((folder / "rec" / "IMG").glob("center*")).read_bytes()).decode()
+    shutil.rmtree(folder / "rec")
+    telemetry = {"steering_angle": "0.1", "throttle": "0.5", "speed": "12,5", "image": image}
+    event = '42["telemetry",' + json.dumps(telemetry) + "]"
+    texts = (event, "40", "41", '420["manual",{}]', "2probe", "5", "3", "40/admin,", "451-[]")
+    for number, text in enumerate(texts):
+        (folder / f"{number}.packet").write_text(text)
+    (folder / "arguments.json").write_text(json.dumps(["telemetry", telemetry]))
+
+
+def _read_packets(folder, out):
+    from bcclone.drive.protocol import RefusedPacket, SocketIOConnection
+
+    texts = [path.read_bytes().decode(errors="replace") for path in sorted(folder.glob("*.packet"))]
+    texts.append("42" + (folder / "arguments.json").read_bytes().decode(errors="replace"))
+    for text in texts:
+        with contextlib.suppress(RefusedPacket):
+            SocketIOConnection().receive(text)
+
+
+def _make_page(folder):
+    hands = {"steering": 0.1, "throttle": None, "steering_key": 1, "throttle_key": 0}
+    (folder / "input.json").write_text(json.dumps({"input": 3, "hands": hands}))
+    (folder / "set.json").write_text(json.dumps({"set": {"set_speed_mph": 9, "recording": True}}))
+
+
+def _read_page(folder, out):
+    from bcclone.drive.page.page_state import ControlChanges
+    from bcclone.drive.wheel import HandInput
+    from bcclone.system.errors import UserError
+    from bcclone.system.reading import parse_json
+
+    try:
+        HandInput.parse(parse_json((folder / "input.json").read_bytes()).get("hands"))
+        ControlChanges.parse(
+            parse_json((folder / "set.json").read_bytes())["set"], ("set_speed_mph", "recording", "paused")
+        )
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(str(error)) from None
+
+
+READERS = {
+    reader.name: reader
+    for reader in (
+        Reader("recording", ("*.csv", "*.json", "IMG/*"), _make_recording, _read_recording),
+        Reader("store", ("data.h5",), _make_store, _read_store),
+        Reader("shards", ("store/*",), _make_shards, _read_shards),
+        Reader("csv", ("set/table.csv", "set/images/*/*"), _make_exported("csv"), _read_exported),
+        Reader("tub", ("set/*.json", "set/*.catalog", "set/images/*"), _make_exported("tub"), _read_exported),
+        Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_exported("lerobot"), _read_exported),
+        Reader("model", ("model.h5",), _make_model, _read_model),
+        Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
+        Reader("monitor", ("model.monitor",), _make_monitor, _read_monitor),
+        Reader("run", ("runs/a/*.json", "runs/a/*.csv"), _make_training, _read_run),
+        Reader("road", ("road.json",), _make_road, _read_road),
+        Reader("settings", ("settings.toml",), _make_settings, _read_settings),
+        Reader("video", ("run/*.csv", "run/*.json", "run/IMG/center*"), _make_video, _read_video),
+        Reader("packets", ("*.packet", "*.json"), _make_packets, _read_packets),
+        Reader("page", ("*.json",), _make_page, _read_page),
+    )
+}
