@@ -461,7 +461,7 @@ def test_the_helper_of_the_attacks_sends_valid_frames(victim):
 
 def test_a_page_of_another_site_gets_no_websocket(victim):
     foreign = UPGRADE.replace(b"\r\n\r\n", b"\r\nOrigin: http://evil.example\r\n\r\n") % b""
-    assert b" 400 " in exchange(victim.port, foreign).splitlines()[0]
+    assert b" 403 " in exchange(victim.port, foreign).splitlines()[0]
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

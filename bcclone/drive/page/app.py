@@ -19,6 +19,7 @@ from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
 from bcclone.drive.wire.web_server import WebServer
 from bcclone.drive.wire.websocket import BadHandshake
 from bcclone.system.errors import UserError
+from bcclone.system.reading import parse_json
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
@@ -92,7 +93,7 @@ class _Responses:
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""
         try:
-            self._session.set(ControlChanges.parse(flask.request.get_json(silent=True), self._session.controls))
+            self._session.set(ControlChanges.parse(_json(flask.request), self._session.controls))
         except (ValueError, UserError) as error:
             return {"error": str(error)}, 400
         self._pages.wake()
@@ -101,8 +102,6 @@ class _Responses:
     def require_token(self) -> Any:
         """Return the response to a request that is not allowed, or None."""
         request = flask.request
-        if not self._server.access.is_same_origin(request.environ):
-            return _text("pages of other sites have no access", 403)
         logged_in = not self._server.access.token or flask.session.get("logged_in")
         if logged_in or request.endpoint in ("login", "static"):
             return None
@@ -112,7 +111,7 @@ class _Responses:
 
     def login(self) -> Any:
         """Remember a browser that has sent the token."""
-        if not self._server.access.is_token(flask.request.form.get("token", "")):
+        if not self._server.access.accepts(flask.request.form.get("token", "")):
             self._server.host.sleep(WRONG_TOKEN_SECONDS)
             return self._form(wrong=True)
         flask.session["logged_in"] = True
@@ -120,6 +119,16 @@ class _Responses:
 
     def _form(self, wrong: bool) -> Any:
         return flask.render_template("login.html", wrong=wrong, program=self._session.contents.program), 401
+
+
+def _json(request: flask.Request) -> Any:
+    """Return the value of a request's JSON, None if it has none; raises ValueError for JSON that is not read."""
+    if not request.is_json:  # as a form of another site
+        return None
+    try:
+        return parse_json(request.get_data())
+    except ValueError as error:
+        raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
 
 
 def _text(text: str, status: int) -> flask.Response:
