@@ -21,6 +21,7 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.web_server import Host
 from bcclone.drive.wire.websocket import Websocket
 from bcclone.system.errors import UserError
+from bcclone.system.reading import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,9 @@ class OpenPages:
         """Do what a page's message says, or tell the page why not."""
         try:
             try:
-                message = json.loads(text)
-            except (ValueError, RecursionError):
-                raise ValueError("a message that is no JSON, expected an object") from None
+                message = parse_json(text)
+            except ValueError as error:
+                raise ValueError(f"{str(error)[:100]}; expected an object, as JSON") from None
             self._obey(page, message)
         except (ValueError, UserError) as error:
             page.send(with_pictures({"kind": "refusal", "error": str(error)}))
