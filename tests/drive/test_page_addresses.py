@@ -163,6 +163,23 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert client.get("/state").status_code == 200
 
 
+def test_a_browser_stays_logged_in_when_the_clock_of_the_machine_is_set(monkeypatch):
+    client = make_client(token="sesame")
+    assert client.post("/login", data={"token": "sesame"}).status_code == 302
+    wall_time = time.time
+    for hours in (-3, 3, 24 * 365):
+        monkeypatch.setattr(time, "time", lambda hours=hours: wall_time() + hours * 3600)
+        assert client.get("/state").status_code == 200
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "é" * 100, "bcclone-80=", '"', "True"])
+def test_a_cookie_of_nobody_opens_nothing(cookie):
+    client = make_client(token="sesame")
+    client.set_cookie("bcclone-80", cookie)
+    client.set_cookie("session", "eyJsb2dnZWRfaW4iOnRydWV9.x.y")
+    assert client.get("/state").status_code == 401
+
+
 def test_every_response_has_security_headers():
     client = make_client()
     for address in ("/", "/state", "/static/page.js", "/nowhere"):

@@ -65,5 +65,12 @@ def test_anything_else_is_refused(text):
     assert "expected" in error
 
 
+def test_a_refusal_is_short_whatever_the_page_sent():
+    long = "x" * 100_000
+    for text in ('{"set": {"paused": "%s"}}', '{"input": 1, "hands": {"steering": "%s"}}', '{"drawn": "%s"}', "%s"):
+        (error,) = say(text % long)
+        assert len(error) < 400
+
+
 def test_a_message_with_pictures_can_be_taken_apart():
     assert unpacked(with_pictures({"frame": 5}, b"jpeg", b"mask")) == ({"frame": 5, "pictures": [4, 4]}, b"jpegmask")

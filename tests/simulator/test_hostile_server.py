@@ -46,7 +46,7 @@ def text(message):
 
 @contextmanager
 def hostile(*parts, answer=None, endless=True):
-    """A server that sends the last part again and again, or closes after it; yields its port, what it has sent, and its thread."""
+    """A server that sends the last part again and again, or closes after it; yields port, bytes sent and thread."""
     sent = [0]
 
     def serve(listener):
@@ -107,9 +107,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("part", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_server_ends_the_drive_with_a_short_error(part):
-    with hostile(part, endless=bool(part)) as (port, *_):
-        with connected("127.0.0.1", port) as connection, pytest.raises(UserError) as refused:
-            UnityClient(connection, Still(), patience_seconds=0.3).drive()
+    with (
+        hostile(part, endless=bool(part)) as (port, *_),
+        connected("127.0.0.1", port) as connection,
+        pytest.raises(UserError) as refused,
+    ):
+        UnityClient(connection, Still(), patience_seconds=0.3).drive()
     assert len(str(refused.value)) < 500
     assert str(refused.value).isprintable()
 
@@ -125,9 +128,12 @@ ANSWERS = {
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_a_hostile_handshake_is_refused(answer):
-    with hostile(answer=answer, endless=False) as (port, *_), pytest.raises(UserError) as refused:
-        with connected("127.0.0.1", port):
-            pass
+    with (
+        hostile(answer=answer, endless=False) as (port, *_),
+        pytest.raises(UserError) as refused,
+        connected("127.0.0.1", port),
+    ):
+        pass
     assert len(str(refused.value)) < 500
     assert str(refused.value).isprintable()
 

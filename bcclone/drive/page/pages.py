@@ -26,6 +26,7 @@ from bcclone.system.reading import parse_json
 logger = logging.getLogger(__name__)
 
 _UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
+_LONGEST_REFUSAL = 300  # characters; it repeats a value of the page
 _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
 
 
@@ -83,7 +84,7 @@ class OpenPages:
                 raise ValueError(f"{str(error)[:100]}; expected an object, as JSON") from None
             self._obey(page, message)
         except (ValueError, UserError) as error:
-            page.send(with_pictures({"kind": "refusal", "error": str(error)}))
+            page.send(with_pictures({"kind": "refusal", "error": str(error)[:_LONGEST_REFUSAL]}))
 
     def _obey(self, page: "_Page", message: Any) -> None:
         session, hands = self._session, self._session.hands
