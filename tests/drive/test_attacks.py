@@ -5,6 +5,7 @@ to send. The car is a UnitySocket, which sends its next frame only when the last
 """
 
 import base64
+import io
 import json
 import socket
 import struct
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import connected
@@ -199,6 +201,14 @@ def said(*messages):
 def foreign(request, headers):
     """Return a request with more headers, as a browser adds them for a page of another site."""
     return request.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n\r\n")
+
+
+def many_scans(count):
+    """Return a progressive JPEG that repeats a scan of 12 bytes, which took 40 microseconds each."""
+    encoded = io.BytesIO()
+    Image.new("RGB", (320, 160)).save(encoded, "JPEG", progressive=True)
+    head = encoded.getvalue().split(b"\xff\xda")
+    return b"\xff\xda".join([*head[:2], *[head[-1][:10]] * count]) + b"\xff\xd9"
 
 
 def telemetry(**changes):
@@ -419,6 +429,7 @@ TELEMETRY = {
     "a truncated JPEG": with_image(FRAME[:2000]),
     "a JPEG of 65535x65535 pixels": with_image(HUGE_JPEG),
     "a PNG of 65535x65535 pixels": with_image(PNG),
+    "a JPEG of 50,000 scans": with_image(many_scans(50_000)),
     "a GIF, a BMP, a WebP": texts(
         *(
             f'42["telemetry",{{"speed":"1","throttle":"0","steering_angle":"0","image":"{base64.b64encode(head).decode()}"}}]'
