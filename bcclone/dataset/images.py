@@ -53,6 +53,9 @@ _COLOR_MATRICES = {
 _INTERPOLATION = {"interpolation": "linear"}  # of every stored definition
 
 
+_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan; programs write about 10 of them
+
+
 class BadImage(ValueError):
     """Bytes that are not a usable camera frame; the text is the reason."""
 
@@ -224,6 +227,7 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     Raises BadImage for anything except a complete JPEG of that size.
     """
     try:
+        _check_scans(bytes(data))
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
             raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
@@ -232,6 +236,13 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
         if isinstance(error, BadImage):
             raise
         raise BadImage(f"not a complete JPEG: {error}" if data else "the file is empty") from None
+
+
+def _check_scans(data: bytes) -> None:
+    """Raise BadImage for a JPEG of many scans: each goes over the whole image, and needs only 12 bytes."""
+    # to count its last byte first takes 1 us, and most frames have few of them
+    if data.count(_SCAN[1:]) > _MOST_SCANS and (scans := data.count(_SCAN)) > _MOST_SCANS:
+        raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
 
 
 def encode_jpeg(frame: Image) -> bytes:

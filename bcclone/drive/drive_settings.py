@@ -1,6 +1,7 @@
 """Define the settings of a drive, which the options become, and its result; loads nothing large for --help."""
 
 import ipaddress
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bcclone.system.settings import SIMULATOR_PORT, SettingError, check_settings
 
 ASYNC_MODES = ("threading", "eventlet")
 _SERVER = "server"
+SHORTEST_TOKEN = 12  # characters, where other machines can try
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,14 @@ class DriveResult:
 
 
 def check_token(host: str, token: str) -> None:
-    """Raise SettingError when other machines could connect to a server without a token."""
-    if not (token or is_this_machine(host)):
+    """Raise SettingError when other machines could connect to a server without a token, or guess it."""
+    if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
         raise SettingError(
-            "{host} {address} is reachable from other machines; set a secret for them with {token}, or listen on "
-            "127.0.0.1",
+            "{host} {address} is reachable from other machines; set a secret for them with {token}, of at least "
+            "{least} characters that nobody guesses, such as {proposal}, or listen on 127.0.0.1",
             address=host,
+            least=SHORTEST_TOKEN,
+            proposal=secrets.token_hex(8),
         )
 
 

@@ -16,6 +16,8 @@ from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+_MOST_RECORDINGS = 100  # of a session, apart from those that got no row
+
 Row = TypeVar("Row")
 RowIn = TypeVar("RowIn", contravariant=True)
 
@@ -52,6 +54,12 @@ class _Recording(Generic[Row]):
     recorded: int = 0
     dropped: int = 0
     failure: str = ""
+    closed: bool = False
+
+    @property
+    def is_void(self) -> bool:
+        """Return whether it has ended without a row, and nothing went wrong."""
+        return self.closed and not (self.recorded or self.dropped or self.failure)
 
 
 class Recorder(Generic[Row]):
@@ -93,8 +101,8 @@ class Recorder(Generic[Row]):
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Return the folders of all recordings so far."""
-        return tuple(dict.fromkeys(recording.files.folder for recording in self._recordings))
+        """Return the folders of all recordings so far, except those that got no row."""
+        return tuple(dict.fromkeys(one.files.folder for one in self._recordings if not one.is_void))
 
     @property
     def recorded(self) -> int:
@@ -117,7 +125,10 @@ class Recorder(Generic[Row]):
             if on == self.on:
                 return
             if on:
-                self._recordings.append(_Recording(self._open_files()))
+                kept = [recording for recording in self._recordings if not recording.is_void]
+                if len(kept) >= _MOST_RECORDINGS:
+                    raise UserError(f"{len(kept)} recordings were made, the most of one session; start it again")
+                self._recordings = [*kept, _Recording(self._open_files())]  # at once: other threads read the last one
             else:
                 self._recordings[-1].on = False
                 self._queue.put((self._recordings[-1], None))
@@ -147,6 +158,7 @@ class Recorder(Generic[Row]):
             try:
                 if row is None:
                     recording.files.close()
+                    recording.closed = True
                 elif recording.failure:
                     recording.dropped += 1
                 else:

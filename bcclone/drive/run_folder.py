@@ -5,7 +5,9 @@ the latencies and, with a monitor, uncertainty.csv.
 """
 
 import datetime
+import itertools
 import re
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,20 +29,22 @@ from bcclone.recording.run_tables import (
     uncertainty_row,
 )
 from bcclone.system.errors import UserError
+from bcclone.system.reading import MOST_TABLE, open_limited
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
+_LONGEST_RUN = datetime.timedelta(days=365)
 
 
 @dataclass(frozen=True)
 class RunRow:
     """A decision whose control was sent, on a frame that can be read.
 
-    seconds: latency of the answer, None if the client polls or has disconnected; taken: time of the row.
+    seconds: latency of the answer, None if the client polls or has disconnected; taken: by time.monotonic().
     """
 
     decision: Decision
     seconds: float | None = None
-    taken: datetime.datetime = field(default_factory=datetime.datetime.now)
+    taken: float = field(default_factory=time.monotonic)
 
 
 def run_recorder(
@@ -54,7 +58,7 @@ def run_recorder(
 
     def open_files() -> RunFiles:
         nonlocal folder, append
-        files = RunFiles(folder or Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"), append, names)
+        files = RunFiles(folder or _unused(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")), append, names)
         folder, append = files.folder, True
         return files
 
@@ -62,14 +66,20 @@ def run_recorder(
 
 
 class _FrameNames:
-    """Names each frame by its time, in milliseconds; a second frame gets the next one. last: of the newest frame."""
+    """Names each frame by its time, in milliseconds; a second frame gets the next one. last: of the newest frame.
+
+    The clock of the machine is read once: set back or forth during a drive, it would change the time between two rows.
+    """
 
     def __init__(self) -> None:
         self.last = datetime.datetime.min
+        self._began, self._began_at = datetime.datetime.now(), time.monotonic()
 
-    def name(self, taken: datetime.datetime) -> str:
-        """Return the name of the next frame."""
-        self.last = max(taken.replace(microsecond=taken.microsecond // 1000 * 1000), self.last + _MILLISECOND)
+    def name(self, taken: float) -> str:
+        """Return the name of the next frame. taken: by time.monotonic()."""
+        time_taken = self._began + datetime.timedelta(seconds=taken - self._began_at)
+        whole = time_taken.replace(microsecond=time_taken.microsecond // 1000 * 1000)
+        self.last = max(whole, self.last + _MILLISECOND)
         return f"{image_stamp(self.last)}.jpg"
 
 
@@ -138,9 +148,9 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in folder.iterdir())
     if names and not append:
-        other = next(f"{folder}-{n}" for n in range(2, 10_000) if not Path(f"{folder}-{n}").exists())
         raise UserError(
-            f"{folder} contains a run, which is never overwritten; record into {other}, or add to it with --append"
+            f"{folder} contains a run, which is never overwritten; record into {_unused(folder)}, or add to it with "
+            "--append"
         )
     _check_is_run(folder)
     remove_incomplete_row(folder / LOG_NAME)
@@ -148,16 +158,31 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
     if not frames:
         return datetime.datetime.min
     try:
-        return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
-    except ValueError:
+        last = datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
+        _ = last + _LONGEST_RUN
+    except (ValueError, OverflowError):
         raise UserError(f"{folder}: {frames[-1]} is not a frame of a run; record into another folder") from None
+    return last
+
+
+def _unused(folder: Path) -> Path:
+    """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist."""
+    others = (Path(f"{folder}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], others) if not path.exists())
 
 
 def _check_is_run(folder: Path) -> None:
-    """Raise UserError when drive.py did not write the folder's log; it may be a recording of the simulator."""
+    """Raise UserError when drive.py did not write the folder's log; it may be a recording of the simulator.
+
+    Nor did it make links, through which rows would go into other files, or pipes.
+    """
+    for name in (LOG_NAME, DRIVERS.name, ANSWERS.name, UNCERTAINTY.name):
+        path = folder / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{path} is a link or no regular file, which no run contains; record into another folder")
     log = folder / LOG_NAME
     if log.exists():
-        with log.open(encoding="utf-8", errors="replace") as file:
+        with open_limited(log, MOST_TABLE) as file:
             first = file.readline(1000)
-        if first and not re.match(r"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
+        if first and not re.match(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
             raise UserError(f"{folder} is a recording, but not a run of drive.py; record into another folder")

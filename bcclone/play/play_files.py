@@ -4,9 +4,10 @@ Rows go in; driving_log.csv, images of three cameras, trace.csv and drivers.csv 
 """
 
 import datetime
+import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,17 +44,26 @@ def play_recorder(
 ) -> Recorder[PlayedRow]:
     """Return the recorder of a play: each recording goes into a new folder, the first into `folder` if it is free."""
 
+    lock = threading.Lock()
+
     def open_files() -> PlayFiles:
         first = folder or Path(f"play-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
-        return PlayFiles(renderer, _free_folder(first))
+        with lock:
+            return PlayFiles(renderer, _free_folder(first), lock)
 
     return Recorder(open_files, on_failure, _MOST_WAITING)
 
 
 class PlayFiles:
-    """The open files of one recording; renders the side cameras. Raises UserError if the folder cannot be used."""
+    """The open files of one recording; renders the side cameras. Raises UserError if the folder cannot be used.
 
-    def __init__(self, renderer: Renderer, folder: Path) -> None:
+    Without a row, close() removes them, and the folder if it was made for them. lock: held while folders are made or
+    removed.
+    """
+
+    def __init__(self, renderer: Renderer, folder: Path, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._made = () if folder.exists() else (folder,)
         self.folder, self._renderer, self._began = folder, renderer, time.monotonic()
         with ExitStack() as stack:
             self._writer = stack.enter_context(RecordingWriter(folder, datetime.datetime.now()))
@@ -67,6 +77,13 @@ class PlayFiles:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+        if self._writer.rows:
+            return
+        with self._lock, suppress(OSError):  # a folder that got another file stays
+            for file in (self._writer.log, self.folder / TRACE.name, self.folder / DRIVERS.name):
+                file.unlink(missing_ok=True)
+            for folder in (self.folder / "IMG", *self._made):
+                folder.rmdir()
 
     def write(self, row: PlayedRow) -> None:
         """Write a row of each table, and last the log's; raises UserError, and the rows before are complete."""

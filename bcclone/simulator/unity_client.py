@@ -20,9 +20,11 @@ import numpy as np
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
+from bcclone.system.reading import parse_json
 
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0
+_MOST_WAITING = 64  # messages of the server, which sends one for each telemetry
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class UnityClient:
         name, *arguments = event or [None]
         if not isinstance(name, str) or len(arguments) > 1 or not all(isinstance(a, dict) for a in arguments):
             self._connection.close()  # fact 11
-            raise ServerGone(f"an event that the simulator cannot read: {event!r}")
+            raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")
         if name not in ("steer", "manual"):
             return False
         if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
@@ -243,18 +245,24 @@ class _Arrival:
 @contextmanager
 def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
     """Yield a queue of the server's messages, which a thread timestamps however busy the world is."""
-    inbox: queue.Queue[_Arrival] = queue.Queue()
+    inbox: queue.Queue[_Arrival] = queue.Queue(_MOST_WAITING)
     ended = threading.Event()
+
+    def put(arrival: _Arrival) -> None:
+        while not ended.is_set():
+            with suppress(queue.Full):
+                inbox.put(arrival, timeout=0.2)
+                return
 
     def listen() -> None:
         while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
             except (OSError, ValueError) as error:  # ServerGone is an OSError
-                inbox.put(_Arrival("", time.perf_counter(), error))
+                put(_Arrival("", time.perf_counter(), error))
                 return
             if text is not None:
-                inbox.put(_Arrival(text, time.perf_counter()))
+                put(_Arrival(text, time.perf_counter()))
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
@@ -295,9 +303,9 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
 def _parsed(message: str, text: str, kind: type) -> Any:
     """Return the JSON value of a packet; raises ServerGone if it is not of that kind."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         value = None
     if not isinstance(value, kind):
-        raise ServerGone(f"a packet that the simulator cannot read: {message[:100]!r}")
+        raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")
     return value

@@ -38,7 +38,7 @@ class UnitySocket:
         self._socket = socket.create_connection((host, port), timeout)
         self._sending = threading.Lock()  # a listening thread answers pings
         self._events: deque[Event] = deque()
-        self._text, self._length = "", 0
+        self._message = bytearray()
         try:
             rest = self._handshake(host, port, timeout)
             self._protocol = Connection(ConnectionType.CLIENT)
@@ -82,14 +82,12 @@ class UnitySocket:
         if isinstance(event, Ping):
             self.send_frames([self._protocol.send(event.response())])
         elif isinstance(event, Message):
-            self._length += len(event.data)
-            if self._length > _LONGEST_MESSAGE:
+            self._message += event.data.encode() if isinstance(event, TextMessage) else event.data
+            if len(self._message) > _LONGEST_MESSAGE:
                 raise ServerGone(f"a message of over {_LONGEST_MESSAGE} bytes; the simulator expects a few hundred")
-            if isinstance(event, TextMessage):
-                self._text += event.data
             if event.message_finished:
-                text, self._text, self._length = self._text, "", 0
-                return text
+                message, self._message = self._message, bytearray()
+                return message.decode() if isinstance(event, TextMessage) else ""
         return None
 
     def _feed(self, data: bytes) -> None:
@@ -141,7 +139,7 @@ def _check_answer(head: str, key: bytes) -> None:
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()  # noqa: S324 the RFC demands SHA-1
     if " 101 " not in status or headers.get("sec-websocket-accept") != accept:
-        raise ServerGone(f"no websocket there: {status}")
+        raise ServerGone(f"no websocket there: {ascii(status[:100])}")
     for header in ("sec-websocket-extensions", "sec-websocket-protocol"):
         if header in headers:
             raise ServerGone(f"the server answers with {header}, which was not requested")

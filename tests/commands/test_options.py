@@ -100,7 +100,8 @@ COMMANDS = [
 ]
 GIVEN = {
     "cameras": ("left,center", ("left", "center")), "correction": ("0.3", 0.3), "host": ("0.0.0.0", "0.0.0.0"),
-    "token": ("secret", "secret"), "allow_from": ("127.0.0.2", ("127.0.0.2",)), "folder": ("made", Path("made")),
+    "token": ("a secret of theirs", "a secret of theirs"),
+    "allow_from": ("127.0.0.2", ("127.0.0.2",)), "folder": ("made", Path("made")),
     "monitor": ("model.monitor", Path("model.monitor")),
 }  # fmt: skip
 

@@ -1,10 +1,12 @@
 """Frames are decoded and prepared as defined, files in order; unusable ones are refused, with their index."""
 
+import io
 import struct
 import zlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from bcclone.dataset.images import (
@@ -22,6 +24,17 @@ from bcclone.dataset.images import (
 def a_frame(seed=0):
     coarse = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
     return cv2.resize(coarse, (320, 160))
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_one_is_not():
+    encoded = io.BytesIO()
+    PIL.Image.new("RGB", (320, 160)).save(encoded, "JPEG", progressive=True)
+    progressive = encoded.getvalue()
+    assert decode_jpeg(progressive).shape == (160, 320, 3)
+    head, *scans = progressive.split(b"\xff\xda")
+    bomb = b"\xff\xda".join([head, scans[0], *[scans[-1][:10]] * 1000]) + b"\xff\xd9"  # 40 us and 12 bytes each
+    with pytest.raises(BadImage, match="1001 scans"):
+        decode_jpeg(bomb)
 
 
 def test_a_frame_survives_jpeg_as_rgb():

@@ -113,7 +113,7 @@ def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode)
 def test_other_machines_need_a_token(untrained_model):
     refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
     assert "--token" in refused.stderr
-    with serving_in_a_thread(untrained_model, host="0.0.0.0", token="let me in") as server:
+    with serving_in_a_thread(untrained_model, host="0.0.0.0", token="let me in, please") as server:
         assert "unencrypted" in "\n".join(server.lines)
         assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
         assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401

@@ -63,21 +63,38 @@ def make_page(clock=time.monotonic):
 
 def make_client(page=None, token="", waits=None):
     """Return a client of the page's addresses."""
-    host = SimpleNamespace(sleep=(waits if waits is not None else []).append)
-    page, server = page or make_page(), SimpleNamespace(access=Access(token=token), host=host)
-    return make_app(page, OpenPages(page, host), server).test_client()
+    waits = [] if waits is None else waits
+    host = SimpleNamespace(sleep=waits.append)
+    access = Access(token=token, clock=lambda: sum(waits))
+    page, server = page or make_page(), SimpleNamespace(access=access, host=host)
+    app = make_app(page, OpenPages(page, host), server)
+    inner = app.wsgi_app
+
+    def checked(environ, start_response):  # as WebServer does
+        if refusal := server.access.refusal(environ):
+            start_response(refusal[0], [])
+            return []
+        return inner(environ, start_response)
+
+    app.wsgi_app = checked
+    return app.test_client()
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("no JSON", "expected an object with some of saliency, recording, set_speed_mph"),
+        ("no JSON", "expected an object with some of"),
+        ("[" * 400 + "]" * 400, "more than 100 levels"),
+        ('{"set_speed_mph": ' + "9" * 900 + "}", "a number of 900 characters"),
+        ("{" + '"a": {' * 140 + "}" * 141, "more than 100 levels"),
+        ('{"set_speed_mph": 1, "set_speed_mph": "x"}', "0 to 60 mph"),
+        ("[1, 2]", "expected an object with some of saliency, recording, set_speed_mph"),
         ("[1]", "expected an object"),
         ("{}", "expected an object"),
         ('{"speed": 1}', "expected an object"),
         ('{"set_speed_mph": "fast"}', "0 to 60 mph"),
         ('{"set_speed_mph": true}', "0 to 60 mph"),
-        ('{"set_speed_mph": NaN}', "0 to 60 mph"),
+        ('{"set_speed_mph": NaN}', "expected a number"),
         ('{"set_speed_mph": -1}', "0 to 60 mph"),
         ('{"set_speed_mph": 60.1}', "0 to 60 mph"),
         ('{"autonomous": 1}', "expected true or false"),
@@ -144,6 +161,23 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert "SameSite=Strict" in cookie
     assert "sesame" not in cookie
     assert client.get("/state").status_code == 200
+
+
+def test_a_browser_stays_logged_in_when_the_clock_of_the_machine_is_set(monkeypatch):
+    client = make_client(token="sesame")
+    assert client.post("/login", data={"token": "sesame"}).status_code == 302
+    wall_time = time.time
+    for hours in (-3, 3, 24 * 365):
+        monkeypatch.setattr(time, "time", lambda hours=hours: wall_time() + hours * 3600)
+        assert client.get("/state").status_code == 200
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "é" * 100, "bcclone-80=", '"', "True"])
+def test_a_cookie_of_nobody_opens_nothing(cookie):
+    client = make_client(token="sesame")
+    client.set_cookie("bcclone-80", cookie)
+    client.set_cookie("session", "eyJsb2dnZWRfaW4iOnRydWV9.x.y")
+    assert client.get("/state").status_code == 401
 
 
 def test_every_response_has_security_headers():

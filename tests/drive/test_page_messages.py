@@ -56,12 +56,20 @@ def test_a_page_sets_controls_and_moves_its_hands():
         '{"input": 1, "hands": {"steering": 2}}', '{"set": {}}', '{"set": {"speed": 1}}', '{"set": {"paused": 1}}',
         '{"set": {"autonomous": true}}',
         '{"set": {"set_speed_mph": 61}}', '{"set": {"set_speed_mph": NaN}}', '{"wheel": "take"}', '{"else": 1}',
-        "[" * 100_000,
+        "[" * 100_000, "[" * 400 + "]" * 400, '{"input": 1, "hands": {"steering": NaN}}', '{"input": 1e999}',
+        '{"input": ' + "9" * 5000 + "}", '{"drawn": ' + "9" * 30 + "}", '{"a": ' * 900 + "1" + "}" * 900,
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text):
     (error,) = say(text)
     assert "expected" in error
+
+
+def test_a_refusal_is_short_whatever_the_page_sent():
+    long = "x" * 100_000
+    for text in ('{"set": {"paused": "%s"}}', '{"input": 1, "hands": {"steering": "%s"}}', '{"drawn": "%s"}', "%s"):
+        (error,) = say(text % long)
+        assert len(error) < 400
 
 
 def test_a_message_with_pictures_can_be_taken_apart():

@@ -1,7 +1,10 @@
 """A run folder is a recording: complete frames, a valid log, and nothing lost of an earlier run."""
 
+import datetime
+import os
 import shutil
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +25,7 @@ from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow, read_dr
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import UNCERTAINTY, read_answers
 from bcclone.system.errors import UserError
+from tests.processes import wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
@@ -101,6 +105,58 @@ def test_appending_continues_after_the_last_row(tmp_path):
     log = read_log(tmp_path / "run1" / "driving_log.csv")
     assert (len(log.rows), log.bad_rows) == (50, ())
     assert log.rows["line"].tolist() == list(range(1, 51))
+
+
+def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(tmp_path):
+    """Rows have the monotonic time of their frame, which a clock that is set back or forth does not change."""
+    with run_recorder(tmp_path / "run1") as recorder:
+        for taken in (100.0, 100.5, 100.4, 100.4, 101.0):
+            recorder.record(replace(row(), taken=taken))
+    times = read_log(tmp_path / "run1" / "driving_log.csv").rows.time_ms
+    assert np.diff(times).tolist() == pytest.approx([500, 1, 1, 498], abs=1)
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    now = datetime.datetime.now()
+    for second in range(-1, 30):  # as when the clock was set back
+        name = f"run-{now + datetime.timedelta(seconds=second):%Y_%m_%d_%H_%M_%S}"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").touch()
+    with run_recorder() as recorder:
+        recorder.turn(True)
+        recorder.record(row())
+    assert str(recorder.folders[0]).endswith("-2")
+    assert recorder.recorded == 1
+
+
+@pytest.mark.parametrize("name", ["driving_log.csv", "drivers.csv", "answers.csv", "uncertainty.csv"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("../theirs"), lambda path: path.mkdir()])
+def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_hang(tmp_path, name, make):
+    (tmp_path / "theirs").touch()
+    record(tmp_path / "run1", frames=FRAMES[:2])
+    (tmp_path / "run1" / name).unlink(missing_ok=True)
+    make(tmp_path / "run1" / name)
+    with pytest.raises(UserError, match=f"{name}.*another folder"), run_recorder(tmp_path / "run1", append=True):
+        pass
+    assert (tmp_path / "theirs").read_bytes() == b""
+
+
+def test_after_a_frame_of_the_last_year_that_there_is_nothing_is_appended(tmp_path):
+    (tmp_path / "9999_12_31_23_59_59_999.jpg").touch()
+    with pytest.raises(UserError, match="9999"), run_recorder(tmp_path, append=True):
+        pass
+
+
+def test_a_session_makes_a_hundred_recordings_at_most_and_those_without_a_row_do_not_count(tmp_path):
+    with run_recorder(tmp_path / "run1") as recorder:
+        for _ in range(100):
+            recorder.turn(True)
+            recorder.record(row())
+            recorder.turn(False)
+        wait_for(lambda: recorder.recorded == 100, every_seconds=0.002)
+        with pytest.raises(UserError, match="100 recordings"):
+            recorder.turn(True)
 
 
 def test_a_folder_that_is_not_a_run_is_not_appended_to(tmp_path):

@@ -46,6 +46,17 @@ def port(untrained_model, request):
         assert "Traceback" not in server.output, server.output
 
 
+def test_a_request_whose_head_has_more_than_64_kb_is_not_answered_as_one(port):
+    def status(size):
+        with socket.create_connection(("127.0.0.1", port), 10) as plain, suppress(OSError):
+            lines = b"".join(b"X-%d: " % number + b"y" * 1000 + b"\r\n" for number in range(size // 1000))
+            plain.sendall(b"GET /room HTTP/1.1\r\nHost: 127.0.0.1\r\n" + lines + b"\r\n")
+            return plain.recv(100).split(b" ")[1:2]
+
+    assert status(30_000) == [b"200"]
+    assert status(80_000) != [b"200"]
+
+
 def test_the_simulator_drives_with_two_loops_and_without_a_connect(port):
     world = Still(60)
     report = drive(port, world)

@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+import tracemalloc
 from base64 import b64encode
 from contextlib import contextmanager
 
@@ -103,6 +104,23 @@ def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_co
         assert websocket.wait() is None
         assert close_code(client.recv(100)) == code
         assert client.recv(1) == b""
+
+
+def test_a_message_in_small_fragments_costs_little_more_than_its_bytes():
+    count, fragment = 6_400, frame(0, "€".encode(), final=False, mask=b"\0\0\0\0")
+    with connected() as (websocket, client, _):
+        client.sendall(frame(1, b"", final=False))
+        tracemalloc.start()
+        try:
+            for _ in range(16):  # what the buffer of the socket takes
+                client.sendall(fragment * (count // 16))
+                websocket.look_ahead()
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        client.sendall(frame(0, b"."))
+        assert websocket.wait() == "€" * count + "."
+    assert held < 5 * 3 * count
 
 
 def test_a_message_without_end_is_refused_at_the_limit():

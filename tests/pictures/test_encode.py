@@ -1,5 +1,8 @@
 """The encoder reads pictures one after the other, and stops after the last one, or when drawing one fails."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import weakref
 
@@ -78,3 +81,45 @@ def test_an_odd_size_is_cropped_by_its_last_row_and_column(tmp_path):
 def test_without_pictures_nothing_is_written(tmp_path, name):
     assert encode(tmp_path / name, lambda numbers: (None for _ in numbers), 3, settings_of(tmp_path / name)) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+MAKES_A_CLIP = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from bcclone.pictures.video.clip_settings import ClipSettings, Pace
+from bcclone.pictures.video.encode import encode
+path = Path("clip.mp4").absolute()
+settings = ClipSettings(path.parent, path, pace=Pace(real_time=True))
+assert encode(path, lambda numbers: (np.zeros((16, 32, 3), np.uint8) for _ in numbers), 3, settings) == 3
+assert not {"SET_BY", "FFMPEG_BINARY", "FFPLAY_BINARY"} & set(os.environ)
+assert "dotenv" not in sys.modules and "moviepy.config" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [("-c", MAKES_A_CLIP), ("-i", "-c", MAKES_A_CLIP), ("script.py",)],
+    ids=["a line", "as in a notebook", "a file"],
+)
+def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path, start):
+    """moviepy reads `.env`, and runs what it names as FFMPEG_BINARY; it also runs an ffplay on the PATH."""
+    folder, mark = tmp_path / "recording", tmp_path / "mark"
+    folder.mkdir()
+    for name in ("program", "ffplay", "ffmpeg"):
+        (folder / name).write_text(f"#!/bin/sh\ntouch {mark}\n")
+        (folder / name).chmod(0o755)
+    for at in (folder, tmp_path):
+        (at / ".env").write_text(
+            f"FFMPEG_BINARY={folder / 'program'}\nFFPLAY_BINARY={folder / 'program'}\nSET_BY=env\n"
+        )
+    (folder / "script.py").write_text(MAKES_A_CLIP)
+    names = ("FFMPEG_BINARY", "FFPLAY_BINARY", "IMAGEIO_FFMPEG_EXE")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
+    ended = subprocess.run(
+        [sys.executable, *start], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert (ended.returncode, (folder / "clip.mp4").is_file()) == (0, True), ended.stderr
+    assert "Error" not in ended.stderr  # -i goes on after one
+    assert not mark.exists()

@@ -5,6 +5,7 @@ of the plots, GET /track the map, GET /state the state once, POST /control a JSO
 the token.
 """
 
+import hmac
 import secrets
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,7 @@ from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
 from bcclone.drive.wire.web_server import WebServer
 from bcclone.drive.wire.websocket import BadHandshake
 from bcclone.system.errors import UserError
+from bcclone.system.reading import parse_json
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
@@ -32,8 +34,7 @@ _LONGEST_BODY = 1000
 def make_app(session: PageSession, pages: OpenPages, server: WebServer) -> flask.Flask:
     """Return the page of a session as a WSGI app, which asks for the server's token."""
     app = flask.Flask(__name__)
-    app.secret_key = secrets.token_bytes(32)
-    app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=_LONGEST_BODY)
+    app.config.update(MAX_CONTENT_LENGTH=_LONGEST_BODY)
     responses = _Responses(session, pages, server)
     app.before_request(responses.require_token)
     app.after_request(_add_headers)
@@ -53,6 +54,7 @@ class _Responses:
 
     def __init__(self, session: PageSession, pages: OpenPages, server: WebServer) -> None:
         self._session, self._pages, self._server = session, pages, server
+        self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
 
     def index(self) -> str:
         """Return the page."""
@@ -92,7 +94,7 @@ class _Responses:
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""
         try:
-            self._session.set(ControlChanges.parse(flask.request.get_json(silent=True), self._session.controls))
+            self._session.set(ControlChanges.parse(_json(flask.request), self._session.controls))
         except (ValueError, UserError) as error:
             return {"error": str(error)}, 400
         self._pages.wake()
@@ -101,9 +103,8 @@ class _Responses:
     def require_token(self) -> Any:
         """Return the response to a request that is not allowed, or None."""
         request = flask.request
-        if not self._server.access.is_same_origin(request.environ):
-            return _text("pages of other sites have no access", 403)
-        logged_in = not self._server.access.token or flask.session.get("logged_in")
+        cookie = request.cookies.get(_cookie_name(), "").encode("utf-8", "surrogatepass")
+        logged_in = not self._server.access.token or hmac.compare_digest(cookie, self._cookie.encode())
         if logged_in or request.endpoint in ("login", "static"):
             return None
         if request.endpoint == "index":
@@ -112,14 +113,30 @@ class _Responses:
 
     def login(self) -> Any:
         """Remember a browser that has sent the token."""
-        if not self._server.access.is_token(flask.request.form.get("token", "")):
+        if not self._server.access.accepts(flask.request.form.get("token", "")):
             self._server.host.sleep(WRONG_TOKEN_SECONDS)
             return self._form(wrong=True)
-        flask.session["logged_in"] = True
-        return flask.redirect("/")
+        response = flask.redirect("/")
+        response.set_cookie(_cookie_name(), self._cookie, httponly=True, samesite="Strict")
+        return response
 
     def _form(self, wrong: bool) -> Any:
         return flask.render_template("login.html", wrong=wrong, program=self._session.contents.program), 401
+
+
+def _cookie_name() -> str:
+    """Return a name for this port: browsers send the cookies of all ports of a machine."""
+    return f"bcclone-{flask.request.environ['SERVER_PORT']}"
+
+
+def _json(request: flask.Request) -> Any:
+    """Return the value of a request's JSON, None if it has none; raises ValueError for JSON that is not read."""
+    if not request.is_json:  # as a form of another site
+        return None
+    try:
+        return parse_json(request.get_data())
+    except ValueError as error:
+        raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
 
 
 def _text(text: str, status: int) -> flask.Response:

@@ -21,10 +21,12 @@ from bcclone.drive.wire import limits
 from bcclone.drive.wire.web_server import Host
 from bcclone.drive.wire.websocket import Websocket
 from bcclone.system.errors import UserError
+from bcclone.system.reading import parse_json
 
 logger = logging.getLogger(__name__)
 
 _UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
+_LONGEST_REFUSAL = 300  # characters; it repeats a value of the page
 _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
 
 
@@ -77,12 +79,12 @@ class OpenPages:
         """Do what a page's message says, or tell the page why not."""
         try:
             try:
-                message = json.loads(text)
-            except (ValueError, RecursionError):
-                raise ValueError("a message that is no JSON, expected an object") from None
+                message = parse_json(text)
+            except ValueError as error:
+                raise ValueError(f"{str(error)[:100]}; expected an object, as JSON") from None
             self._obey(page, message)
         except (ValueError, UserError) as error:
-            page.send(with_pictures({"kind": "refusal", "error": str(error)}))
+            page.send(with_pictures({"kind": "refusal", "error": str(error)[:_LONGEST_REFUSAL]}))
 
     def _obey(self, page: "_Page", message: Any) -> None:
         session, hands = self._session, self._session.hands

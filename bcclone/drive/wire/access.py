@@ -4,9 +4,11 @@ This machine has access without a token, other machines with it, and pages of ot
 """
 
 import contextlib
+import hashlib
 import hmac
 import io
 import ipaddress
+import logging
 import re
 import socket
 import threading
@@ -18,10 +20,12 @@ from urllib.parse import parse_qs
 from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.wire import limits
 
+logger = logging.getLogger(__name__)
+
 Peer = tuple[str, str]  # address and port of a client
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
-WRONG_TOKEN_SECONDS = 1.0  # delay that makes guessing slow
+WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, in which no other one is looked at
 _SOCKETIO_PATH = "/socket.io"
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 _MAX_LENGTH_DIGITS = 20
@@ -30,10 +34,16 @@ _MAX_LENGTH_DIGITS = 20
 class Access:
     """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator needs no token."""
 
-    def __init__(self, host: str = "127.0.0.1", token: str = "", allow_from: tuple[str, ...] = ()) -> None:
-        self.token = token
-        self._host = host
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        token: str = "",
+        allow_from: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.token, self._host, self._clock = token, host, clock
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
+        self._lock, self._wrong_tokens, self._closed_until = threading.Lock(), 0, 0.0
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the status and the reason for refusing a request, or None to accept it.
@@ -43,6 +53,8 @@ class Access:
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
             # DNS rebinding: a foreign page whose name points to this machine would count as ours
             return "403 Forbidden", "this server answers to its address or to localhost, not to other names"
+        if _is_of_another_site(environ):
+            return "403 Forbidden", "pages of other sites have no access"
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
             return "400 Bad Request", "a request needs its length as a number"
@@ -52,14 +64,24 @@ class Access:
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
         return None
 
-    def is_token(self, text: str) -> bool:
-        """Return whether a text is the token; True when there is none."""
-        return not self.token or hmac.compare_digest(text.encode(), self.token.encode())
+    def accepts(self, token: str) -> bool:
+        """Return whether a client's token is the server's; True when the server has none.
 
-    def is_same_origin(self, environ: dict[str, Any]) -> bool:
-        """Return whether a request comes from a page of this server, or from no page."""
-        origin = environ.get("HTTP_ORIGIN")
-        return not origin or origin.partition("://")[2] == environ.get("HTTP_HOST")
+        After a wrong one, none is accepted for a second, whoever sends it: guesses at the same time gain nothing.
+        """
+        if not (self.token and token):
+            return not self.token
+        with self._lock:
+            now = self._clock()
+            if now < self._closed_until:
+                return False
+            if hmac.compare_digest(_digest(token), _digest(self.token)):
+                return True
+            self._closed_until = now + WRONG_TOKEN_SECONDS
+            self._wrong_tokens += 1
+            if self._wrong_tokens in (10, 100) or self._wrong_tokens % 1000 == 0:
+                logger.warning("%d wrong tokens so far; does somebody guess?", self._wrong_tokens)
+            return False
 
     def _may_drive(self, environ: dict[str, Any]) -> bool:
         """Return whether a simulator may connect; it cannot send a token, so on this machine it needs none."""
@@ -67,7 +89,7 @@ class Access:
         if not self.token or is_this_machine(address) or address in self._allow_from:
             return True
         offered = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
-        return self.is_token(offered)
+        return self.accepts(offered)
 
     def _names_this_server(self, host: str) -> bool:
         name = _HOST.sub(r"\1", host.lower())
@@ -76,6 +98,23 @@ class Access:
         except ValueError:
             return name in ("", "localhost", self._host.lower(), socket.gethostname().lower())
         return True
+
+
+def _is_of_another_site(environ: dict[str, Any]) -> bool:
+    """Return whether a page of another site made a browser send the request; a link to our page may do so.
+
+    Browsers send Origin with POST and websockets, and Sec-Fetch-Site with other requests, such as one for an image.
+    """
+    if origin := environ.get("HTTP_ORIGIN"):
+        _, mark, host = origin.partition("://")
+        return not mark or host != environ.get("HTTP_HOST")
+    is_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("PATH_INFO") == "/"
+    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin") and not is_link
+
+
+def _digest(token: str) -> bytes:
+    """Return a digest, whose comparison takes the same time for tokens of any length."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 class Connections:

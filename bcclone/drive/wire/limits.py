@@ -8,6 +8,7 @@ import logging
 from types import TracebackType
 
 MESSAGE_BYTES = 1_000_000  # of a message or a request's body; a camera frame has 20,000; engineio's default
+HEAD_BYTES = 65_536  # of a request, its line and its headers; as eventlet allows
 CONTROL_BYTES = 200  # of any packet except an event: a ping, a probe, a CONNECT
 OPENING_BRACKETS = 64  # in an event, which bounds its depth; telemetry has 2
 POSTS_UNFETCHED = 64  # of a session that polls and does not fetch its answers

@@ -54,6 +54,7 @@ class PollingServer:
             ping_interval=PING_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
             max_http_buffer_size=limits.MESSAGE_BYTES,
+            cors_allowed_origins=[],  # no check of its own, which believes X-Forwarded-Host; access.py has checked
         )
         self.server.on("connect", _keep_client)
         self.server.on(TELEMETRY, lambda client, event, *_: on_telemetry(self._session_of(client), event))

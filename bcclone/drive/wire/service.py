@@ -195,11 +195,9 @@ class DriveService:
         polling = self._polling.get(sid)
         is_valid = polling is not None if sid else query.get("EIO") in (["3"], ["4"])
         try:
-            same_origin = self._server.access.is_same_origin(environ)
-            if not (is_valid and query.get("transport") == ["websocket"] and same_origin):
+            if not (is_valid and query.get("transport") == ["websocket"]):
                 raise BadHandshake(
-                    "no websocket for this request; expected transport=websocket, EIO=3 or 4 or a known sid, and no "
-                    "page of another site"
+                    "no websocket for this request; expected transport=websocket, and EIO=3 or 4 or a known sid"
                 )
             websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:

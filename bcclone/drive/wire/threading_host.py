@@ -80,18 +80,36 @@ class _Handler(WSGIRequestHandler):
 
     def handle(self) -> None:
         """Handle the one request of a connection."""
+        body, self.rfile = self.rfile, _Head(self.rfile)  # type: ignore[assignment]
         try:
-            self.raw_requestline = self.rfile.readline(65537)
-            if not self.raw_requestline or len(self.raw_requestline) > 65536 or not self.parse_request():
+            self.raw_requestline = self.rfile.readline()
+            if not self.raw_requestline or not self.parse_request():
                 return
-            wsgi: Any = ServerHandler(self.rfile, self.wfile, NullStream(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
+            wsgi: Any = ServerHandler(body, self.wfile, NullStream(), self.get_environ(), multithread=True)  # type: ignore[arg-type]
             wsgi.request_handler = self
             wsgi.run(self.server.get_app())  # type: ignore[attr-defined]
         except (OSError, ValueError):  # the client has gone, is too slow, or does not speak HTTP
             return
+        finally:
+            self.rfile = body
 
     def log_message(self, *_: Any) -> None:
         """Print nothing."""
+
+
+class _Head:
+    """The lines of a request before its body; raises ValueError for too many bytes: the library takes 6 million."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._left = file, limits.HEAD_BYTES
+
+    def readline(self, most: int = limits.HEAD_BYTES) -> bytes:
+        """Return the next line."""
+        line: bytes = self._file.readline(min(most, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise ValueError(f"more than {limits.HEAD_BYTES} bytes before the body of a request")
+        return line
 
 
 class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):

@@ -64,8 +64,7 @@ class Websocket:
         self._events = 0
         self._messages: deque[tuple[str | bytes, float]] = deque()  # and when each had been read whole
         self._close_frame: CloseConnection | None = None  # one that comes after these messages
-        self._fragments: list[str | bytes] = []
-        self._length = 0
+        self._message = bytearray()  # as far as it has come; each fragment as an object would cost many times its size
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._handshake(headers)
         sock.settimeout(limits.SILENT_SECONDS)
@@ -95,7 +94,7 @@ class Websocket:
                 if not data:
                     break
                 self._protocol.receive_data(data)
-        return [message for message, _ in self._messages], bool(self._fragments)
+        return [message for message, _ in self._messages], bool(self._message)
 
     def send(self, message: str | bytes) -> None:
         """Send a message; raises OSError when the connection is at its end."""
@@ -178,7 +177,7 @@ class Websocket:
             return True
         if isinstance(event, Ping):
             self._send(event.response())
-        if self._length > self._max_bytes:
+        if len(self._message) > self._max_bytes:
             self.close(CloseReason.MESSAGE_TOO_BIG)
             return True
         return False
@@ -191,13 +190,12 @@ class Websocket:
 
     def _add(self, event: Any) -> str | bytes | None:
         """Add a fragment; return the message when it is complete."""
-        if event.data:  # empty fragments would never reach the limit
-            self._fragments.append(event.data)
-        self._length += len(event.data)
-        if not event.message_finished or self._length > self._max_bytes:
+        is_text = isinstance(event, TextMessage)
+        self._message += event.data.encode() if is_text else event.data
+        if not event.message_finished or len(self._message) > self._max_bytes:
             return None
-        fragments, self._fragments, self._length = self._fragments, [], 0
-        return "".join(fragments) if isinstance(event, TextMessage) else b"".join(fragments)  # type: ignore[arg-type]
+        message, self._message = self._message, bytearray()
+        return message.decode() if is_text else bytes(message)
 
     def _read(self) -> bytes:
         """Return all data that has arrived."""

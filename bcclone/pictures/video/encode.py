@@ -1,11 +1,14 @@
 """Encode pictures: RGB uint8 (height, width, 3), one after the other -> an MP4 or a GIF, by moviepy and ffmpeg."""
 
 import re
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +22,8 @@ _PALETTE_COLORS, _PALETTE_PICTURES = 64, 24
 # dithering would take more bytes than the colours are worth; pixels that did not change are left out
 _USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
 _GIF_END = b";"
+_CONFIG = "moviepy.config"
+_importing = threading.Lock()
 
 # numbers of pictures -> the pictures, None for one that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
@@ -126,10 +131,8 @@ def _encoder(path: Path, size: tuple[int, int], rate: float, codec: _Codec) -> I
 def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, log: IO[str]) -> Any:
     """Return moviepy's writer, whose ffmpeg writes its errors into a log; raises UserError without an ffmpeg."""
     try:
-        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
         # for libx264 it asks for yuva420p, which libx264 does not have; ffmpeg then takes yuv420p, which players know
-        return FFMPEG_VideoWriter(
+        return _writer_class()(
             str(path),
             size,
             rate,
@@ -141,6 +144,26 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: _Codec, 
     except (OSError, RuntimeError) as error:  # RuntimeError: imageio-ffmpeg finds none
         reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without its number
         raise UserError(f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it") from None
+
+
+def _writer_class() -> Any:
+    """Return moviepy's class; raises RuntimeError without an ffmpeg.
+
+    While it is imported, another module stands in for moviepy.config, which would read a file `.env` in the current
+    folder or above, run the program that it names as FFMPEG_BINARY, and run a program named ffplay.
+    """
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    with _importing:
+        config: Any = ModuleType(_CONFIG)
+        config.FFMPEG_BINARY, config.FFPLAY_BINARY = get_ffmpeg_exe(), "unset"
+        stands_in = sys.modules.setdefault(_CONFIG, config) is config
+        try:
+            from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+        finally:
+            if stands_in:  # a program that imports moviepy.config later gets moviepy's own
+                del sys.modules[_CONFIG]
+    return FFMPEG_VideoWriter
 
 
 def _failure(path: Path, code: int, log: IO[str]) -> UserError:
