@@ -7,11 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.images import decode_image, decode_jpeg
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.lab.exchange.recording_export import export
-from bcclone.lab.exchange.rows import decode
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
@@ -96,7 +95,7 @@ def test_robomimic_has_a_demo_for_each_episode(lake, tmp_path):
         actions = np.concatenate([demo["actions"][:] for demo in data.values()])
         assert data["demo_1/dones"][:].tolist() == [0, 0, 1]
         assert data["demo_0/by_model"][:].tolist() == [True, True, False]
-    assert (frames == np.stack([decode(content) for content in jpegs_of(lake, "center")])).all()
+    assert (frames == np.stack([decode_image(content) for content in jpegs_of(lake, "center")])).all()
     assert (actions == numbers_of(lake)[:, :3]).all()
 
 
@@ -129,7 +128,7 @@ def test_lerobot_has_statistics_of_every_number_and_image(lake, tmp_path):
     assert stats["action"]["mean"][0] == pytest.approx(steering.mean())
     assert stats["action"]["std"][0] == pytest.approx(steering.std())
     assert stats["action"]["count"] == [6]
-    red = np.stack([decode(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
+    red = np.stack([decode_image(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
     image = stats["observation.images.center"]
     assert image["mean"][0][0][0] == pytest.approx(red.mean(), abs=0.01)
     assert np.shape(image["std"]) == (3, 1, 1)
@@ -154,7 +153,9 @@ def test_the_frames_of_a_store_keep_their_pixels(simulated_store, tmp_path):
         names = [row["left"] for row in csv.DictReader(file)]
     with Store(simulated_store) as store:
         for row in (0, 60, 119):
-            assert (decode((folder / names[row]).read_bytes()) == store.frames[store.rows[row]["frame_left"]]).all()
+            assert (
+                decode_image((folder / names[row]).read_bytes()) == store.frames[store.rows[row]["frame_left"]]
+            ).all()
 
 
 def test_rows_without_a_usable_image_are_left_out_if_they_are_few_or_allowed(lake, tmp_path):
