@@ -9,6 +9,7 @@ Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def write(source: Source, folder: Path, name: str) -> None:
         ]
     pyarrow, parquet = load_pyarrow()
     _make_parent(folder / _EPISODES_PATH)
-    parquet.write_table(pyarrow.Table.from_pylist(episodes), folder / _EPISODES_PATH)
+    with (folder / _EPISODES_PATH).open("wb") as file:  # pyarrow refuses paths that are not UTF-8
+        parquet.write_table(pyarrow.Table.from_pylist(episodes), file)
     _write_tasks(folder / _TASKS_PATH)
     info = _info(features, episodes, source.rows_per_second)
     for path, content in ((INFO, info), (_STATS_PATH, statistics.as_json())):
@@ -85,7 +87,8 @@ class _DataFiles:
     """Writes the frames to Parquet files of at most about 100 MB each, an episode in one of them; a context manager."""
 
     def __init__(self, folder: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
-        self._folder, self._writer, self._written = folder, None, 0
+        self._folder, self._written = folder, 0
+        self._writer, self._file = None, ExitStack()
         self._pyarrow, self._parquet = load_pyarrow()
         self._schema = self._pyarrow.schema([(name, self._type(each)) for name, each in features.items()])
         self.number, self.frames = -1, 0
@@ -94,8 +97,7 @@ class _DataFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._file.close()
 
     @property
     def place(self) -> tuple[int, int]:
@@ -106,13 +108,13 @@ class _DataFiles:
         """Open the next file, if there is none or it is full."""
         if self._writer is not None and self._written < _FILE_MB * 1e6:
             return
-        if self._writer is not None:
-            self._writer.close()
+        self._file.close()
         self.number, self._written = self.number + 1, 0
-        chunk, file = self.place
-        path = self._folder / _DATA_PATH.format(chunk_index=chunk, file_index=file)
+        chunk, number = self.place
+        path = self._folder / _DATA_PATH.format(chunk_index=chunk, file_index=number)
         _make_parent(path)
-        self._writer = self._parquet.ParquetWriter(path, self._schema, compression="snappy")
+        file = self._file.enter_context(path.open("wb"))
+        self._writer = self._file.enter_context(self._parquet.ParquetWriter(file, self._schema, compression="snappy"))
 
     def append(self, records: list[dict[str, Any]]) -> None:
         """Write some frames of the episode."""
@@ -196,7 +198,8 @@ def _write_tasks(path: Path) -> None:
     import pandas as pd
 
     _make_parent(path)
-    pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task")).to_parquet(path, engine="pyarrow")
+    with path.open("wb") as file:
+        pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task")).to_parquet(file, engine="pyarrow")
 
 
 def _make_parent(path: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.lab.exchange.lerobot import ACTION, INFO, RECORDED, STATE, load_pyarrow
-from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, number, whole_number
+from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, number, read_inside, whole_number
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.reading import MOST_JSON, MOST_TABLE, open_limited, parse_json, path_inside, read_limited
+from bcclone.system.reading import MOST_JSON, MOST_TABLE, open_limited, parse_json, path_inside
 
 _OWN = ("episode_index", "frame_index", "recording", "time_ms", "driver", "take_over", "track", "position")
 _LEAST_FPS, _MOST_FPS = 0.001, 10_000
@@ -82,19 +82,17 @@ def _check_type(name: str, type: Any, is_image: bool) -> None:
 def _read_info(folder: Path) -> Mapping[str, Any]:
     path = folder / INFO
     try:
-        info: Mapping[str, Any] = parse_json(read_limited(path_inside(folder, INFO), MOST_JSON))
+        info: Mapping[str, Any] = parse_json(read_inside(folder, INFO, MOST_JSON))
         features, fps = info["features"], number("fps", info["fps"])
         if not _LEAST_FPS <= fps <= _MOST_FPS:
             raise UserError(f"{path}: fps is {fps:g}, expected {_LEAST_FPS:g} to {_MOST_FPS} frames a second")
         if not all(name.isprintable() and isinstance(each["dtype"], str) for name, each in features.items()):
             raise ValueError
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}; name the folder of a LeRobot data set") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f": {error}; {_LINKS}" if "leads out" in str(error) else ""
-        raise UserError(
-            f"{path}: not the description of a LeRobot data set, expected `features` and `fps`{reason}"
-        ) from None
+        remedy = f"name the folder of a LeRobot data set; {_LINKS}"
+        raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: not the description of a LeRobot data set, expected `features` and `fps`") from None
     return {"features": features, "fps": fps}
 
 
@@ -172,5 +170,5 @@ def _image(name: str, value: Any) -> bytes:
 
 def _point(track: str, position: Any) -> TracePoint:
     if not isinstance(position, list) or len(position) != 4:  # noqa: PLR2004 seconds, x, z and distance
-        raise RowError(f"its position is {str(position)[:40]}, expected four numbers")
+        raise RowError(f"its position is {str(position)[:40]!r}, expected four numbers")
     return TracePoint(position[0], track, *position[1:])

@@ -23,7 +23,7 @@ from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 
-_READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
+READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
     CSV: csv_table.read,
     TUB: tub.read,
     LEROBOT: lerobot_reader.read,
@@ -176,9 +176,9 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     start = time.monotonic()
     source, output = settings.source, settings.output
     atomic.check_new_folder(output)
-    format = settings.format or _format_of(source)
+    format = settings.format or format_of(source)
     with atomic.replacing_folder(output, new=True) as folder:
-        written = write_recordings(_READERS[format](source), folder)
+        written = write_recordings(READERS[format](source), folder)
         if not written:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if len(written) == 1:
@@ -196,7 +196,8 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     )
 
 
-def _format_of(source: Path) -> str:
+def format_of(source: Path) -> str:
+    """Return the format of a source by its files; raises UserError for an unknown one."""
     if source.is_file() and source.suffix.lower() == ".csv":
         return CSV
     for format, name in _FILES.items():

@@ -18,7 +18,7 @@ from bcclone.dataset.images import Image
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
-from bcclone.system.reading import MOST_IMAGE, path_inside, read_limited
+from bcclone.system.reading import MOST_IMAGE, UnfitFile, path_inside, read_limited
 
 ACTIONS = ("steering", "throttle", "brake")
 NUMBERS = (*ACTIONS, "speed_mph")
@@ -145,7 +145,7 @@ def image_dataset(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: A
 
 def number(name: str, value: Any) -> float:
     """Return a number of a record; raises RowError for a value of another type."""
-    if type(value) not in (int, float):
+    if type(value) not in (int, float) or (type(value) is int and abs(value) >= _MOST):
         raise RowError(f"{name} is {_shown(value)}, expected a number")
     return float(value)
 
@@ -171,11 +171,18 @@ def _shown(value: Any) -> str:
 def read_image(folder: Path, name: str) -> bytes:
     """Return the content of an image that a row names; raises RowError, also for one outside the folder."""
     try:
-        return read_limited(path_inside(folder, name), MOST_IMAGE)
+        return read_inside(folder, name, MOST_IMAGE)
     except OSError as error:
         raise RowError(f"image {name[:200]!r} cannot be read: {error.strerror}") from None
+
+
+def read_inside(folder: Path, name: str, most: int) -> bytes:
+    """Return the content of a file that a source names; raises OSError, also for one outside the folder."""
+    try:
+        path = path_inside(folder, name)
     except ValueError as error:
-        raise RowError(f"image {error}") from None
+        raise UnfitFile(folder / name, str(error)) from None
+    return read_limited(path, most)
 
 
 def suffix_of(image: bytes) -> str:

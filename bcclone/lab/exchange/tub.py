@@ -12,12 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.exchange.rows import ExchangedRow, Source, number, read_image, suffix_of, text, whole_number
+from bcclone.lab.exchange.rows import (
+    ExchangedRow,
+    Source,
+    number,
+    read_image,
+    read_inside,
+    suffix_of,
+    text,
+    whole_number,
+)
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError
-from bcclone.system.reading import MOST_JSON, parse_json, path_inside, read_limited
+from bcclone.system.reading import MOST_JSON, parse_json
 
 MANIFEST = "manifest.json"
 _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
@@ -105,7 +114,7 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
     """
     manifest = folder / MANIFEST
     try:
-        lines = [parse_json(line) for line in _read(folder, MANIFEST).splitlines()]
+        lines = [parse_json(line) for line in read_inside(folder, MANIFEST, MOST_JSON).splitlines()]
         metadata, catalogs, deleted = lines[2], lines[-1]["paths"], set(lines[-1]["deleted_indexes"])
         if len(set(catalogs)) < len(catalogs):
             raise UserError(f"{manifest}: it names a catalog twice; remove one of the names")
@@ -121,19 +130,13 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
     for catalog in catalogs:
         path = folder / catalog
         try:
-            records = _read(folder, catalog).splitlines()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
+            records = read_inside(folder, catalog, MOST_JSON).splitlines()
+        except OSError as error:
             raise UserError(
-                f"{path}: cannot be read: {reason}; {manifest} names it; copy the whole tub again"
+                f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
             ) from None
         for index, line in enumerate(records, start=1):
             yield _row(folder, f"{path}: record {index}", line, deleted, has_drivers)
-
-
-def _read(folder: Path, name: str) -> bytes:
-    """Return the content of a file; raises OSError, and ValueError for one outside the folder."""
-    return read_limited(path_inside(folder, name), MOST_JSON)
 
 
 def _row(folder: Path, place: str, line: bytes, deleted: set[int], has_drivers: bool) -> ExchangedRow:
