@@ -2,6 +2,8 @@
 
 import csv
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -205,3 +207,25 @@ def test_the_command_reports_what_it_wrote(lake, tmp_path):
         "format": "tub", "rows": 6, "episodes": 2, "recordings": 1, "skipped": [],
     }  # fmt: skip
     assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv", "--to", "csv").stdout
+
+
+@pytest.mark.parametrize("format", ["csv", "robomimic"])
+def test_of_two_exports_at_once_the_first_wins_and_the_other_is_refused(tmp_path, format):
+    lake = make_driven(tmp_path / "lake")
+    output = tmp_path / "there.hdf5"
+    settings = ExportSettings(str(lake), output, format)
+    started = threading.Barrier(2, timeout=60)
+
+    def run(_):
+        started.wait()
+        try:
+            return export(settings)
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(run, range(2)))
+    refusals = [result for result in results if isinstance(result, str)]
+    assert len(refusals) == 1
+    assert "wrote it meanwhile" in refusals[0] or "exists already" in refusals[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "there.hdf5"]
