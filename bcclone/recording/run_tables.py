@@ -21,7 +21,8 @@ from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, is_url, reaching
 
-_LONGEST_NAME, _FARTHEST = 4096, 1e9  # characters of a track's name; seconds, and metres on its map
+_LONGEST_NAME = 4096  # characters of a track's name
+_MOST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
 _LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
 
 
@@ -159,10 +160,10 @@ class TracePoint:
     def __post_init__(self) -> None:
         if not isinstance(self.track, str) or not self.track.isprintable() or len(self.track) > _LONGEST_NAME:
             raise ValueError(f"track {str(self.track)[:40]!r}, expected a name of at most {_LONGEST_NAME} characters")
-        for name in ("seconds", "x_m", "z_m", "cross_track_m"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not abs(value) <= _FARTHEST:
-                raise ValueError(f"{name} is {str(value)[:40]!r}, expected a number up to {_FARTHEST:.0e}")
+            if not isinstance(value, (int, float)) or not abs(value) <= most:
+                raise ValueError(f"{name} is {str(value)[:40]!r}, expected a number up to {most:.0e}")
 
     def row(self, image: str) -> str:
         """Return the row for an image's base name."""

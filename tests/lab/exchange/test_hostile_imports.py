@@ -333,7 +333,7 @@ def test_a_row_is_checked_where_it_is_born(changes):
     "changes",
     [
         {"track": "a\nb"}, {"track": 5}, {"track": "n" * 5000}, {"track": "\udc80"},
-        {"x_m": float("inf")}, {"seconds": "1"}, {"z_m": 10**400},
+        {"x_m": float("inf")}, {"x_m": 1e7}, {"seconds": "1"}, {"z_m": 10**400},
     ],
 )  # fmt: skip
 def test_a_point_and_a_driver_are_checked_where_they_are_born(changes):
