@@ -1,5 +1,6 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -133,11 +134,17 @@ def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[Recordi
     opened: dict[int, RecordingFolder] = {}
     with ExitStack() as stack:
         for row in rows:
-            if row.recording not in opened:
-                into = RecordingFolder(folder / str(len(opened) + 1))
-                opened[row.recording] = stack.enter_context(into)
-            opened[row.recording].write(row)
+            try:
+                into = opened.get(row.recording) or stack.enter_context(RecordingFolder(folder / str(len(opened) + 1)))
+                opened[row.recording] = into
+                into.write(row)
+            except OSError as error:
+                raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None
     return list(opened.values())
+
+
+def _too_many(row: ExchangedRow, recordings: int) -> UserError:
+    return UserError(f"{row.place}: {recordings} recordings are too many to write at once; import them in parts")
 
 
 def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:

@@ -283,6 +283,20 @@ def test_a_column_that_unpacks_to_much_more_than_its_file_is_refused(tmp_path):
     assert refused(folder, "bytes unpacked")
 
 
+@needs_pipes
+def test_more_recordings_than_files_can_be_open_are_refused(tmp_path):
+    import resource
+
+    rows = (ExchangedRow(number, 0, 0, {"center": FRAME}, 0, 0, 0, 0, place="tub") for number in range(200))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 50, hard))
+    try:
+        with pytest.raises(UserError, match="too many to write at once; import them in parts"):
+            write_recordings(rows, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def calls_while(action):
     """Return how many functions were called, built-in ones included."""
     count = 0
