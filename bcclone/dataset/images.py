@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import struct
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +22,16 @@ import simplejpeg
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.reading import MOST_IMAGE, read_limited
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, check_settings, setting
 
 Image = npt.NDArray[np.uint8]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 _FILES_PER_TASK = 32
-_READ_BYTES = 1 << 16  # more than a frame of the simulator has
+MOST_PIXELS = 1 << 24  # of an image that is decoded; a file of a few bytes can declare many more
+_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes the time of an image; a progressive JPEG has 10
+_PNG = b"\x89PNG\r\n\x1a\n"
 # OpenCV's conversions from RGB; BGR-YUV swaps red and blue first
 _COLORS = {
     "RGB": None,
@@ -53,7 +57,6 @@ _COLOR_MATRICES = {
 _INTERPOLATION = {"interpolation": "linear"}  # of every stored definition
 
 
-_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan; programs write about 10 of them
 
 
 class BadImage(ValueError):
@@ -220,29 +223,59 @@ def seen_rows(height: int) -> slice:
     return slice(round(height * 43 / 128), height - round(height * 12 / 128))
 
 
+def image_size(content: bytes) -> tuple[int, int]:
+    """Return width and height in pixels of a JPEG or PNG, by its header, before anything is decoded.
+
+    Raises BadImage for anything else, for more than MOST_PIXELS, and for a JPEG of more than 100 scans.
+    """
+    if not content.startswith(_PNG):
+        return jpeg_size(content)
+    if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
+        raise BadImage("not a complete PNG")
+    width, height = struct.unpack(">II", content[16:24])
+    return _checked_size(width, height)
+
+
+def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+    """Return width and height in pixels of a JPEG; raises BadImage as image_size()."""
+    content = bytes(data)
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError as error:
+        raise BadImage(f"not a complete JPEG: {error}" if content else "the file is empty") from None
+    if (scans := content.count(_SCAN)) > _MOST_SCANS:
+        raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
+    return _checked_size(width, height)
+
+
+def _checked_size(width: int, height: int) -> tuple[int, int]:
+    if width * height > MOST_PIXELS:
+        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+    return width, height
+
+
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
 
     The size in the header is checked before any memory is reserved, because a small file can declare a huge image.
     Raises BadImage for anything except a complete JPEG of that size.
     """
+    width, height = jpeg_size(data)
+    if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
+        raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
     try:
-        _check_scans(bytes(data))
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-        if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
-            raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
         return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8)
     except ValueError as error:
-        if isinstance(error, BadImage):
-            raise
-        raise BadImage(f"not a complete JPEG: {error}" if data else "the file is empty") from None
+        raise BadImage(f"not a complete JPEG: {error}") from None
 
 
-def _check_scans(data: bytes) -> None:
-    """Raise BadImage for a JPEG of many scans: each goes over the whole image, and needs only 12 bytes."""
-    # to count its last byte first takes 1 us, and most frames have few of them
-    if data.count(_SCAN[1:]) > _MOST_SCANS and (scans := data.count(_SCAN)) > _MOST_SCANS:
-        raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
+def decode_image(content: bytes) -> Image:
+    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as image_size()."""
+    image_size(content)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise BadImage("neither a complete JPEG nor a complete PNG")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def encode_jpeg(frame: Image) -> bytes:
@@ -318,20 +351,10 @@ def read_frame(path: str, into: Image | None = None, content: bytes | OSError | 
 
 
 def read_file(path: str) -> bytes:
-    """Return the content of a file, in half the time of open().read(), which matters for 300,000 files.
-
-    path: local, or a URL.
-    """
-    if names_url(path):
-        (content,) = read_urls([path])
-        if isinstance(content, OSError):
-            raise content
-        return content
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        data = os.read(handle, _READ_BYTES)
-        while part := os.read(handle, _READ_BYTES):  # a network file system may return less than it has
-            data += part
-        return data
-    finally:
-        os.close(handle)
+    """Return the content of an image file at a path or URL; raises OSError, for a pipe or device, too."""
+    if not names_url(path):
+        return read_limited(path, MOST_IMAGE)
+    (content,) = read_urls([path])
+    if isinstance(content, OSError):
+        raise content
+    return content

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.images import PRESETS, encode_jpeg
+from bcclone.dataset.images import PRESETS, encode_jpeg, read_file
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult, replay_controls
@@ -80,5 +80,5 @@ class RolloutWorld:
         if frames.centre is None:
             return None
         if self.rollout.pose == RelativePose():
-            return Path(self._reference.images[row]["center"]).read_bytes()
+            return read_file(self._reference.images[row]["center"])
         return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))

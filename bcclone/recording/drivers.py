@@ -14,6 +14,7 @@ from bcclone.system.location import Location
 
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 MODEL, HUMAN = "model", "human"
+_MOST = 1 << 31  # take-overs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,10 @@ class DrivenRow:
 
     def __post_init__(self) -> None:
         if self.driver not in (MODEL, HUMAN):
-            raise ValueError(f"driver {self.driver!r}, expected {MODEL} or {HUMAN}")
-        if self.take_over is not None and (self.take_over < 1 or self.driver != HUMAN):
-            raise ValueError(f"take_over {self.take_over} of driver {self.driver}, expected 1 or more of {HUMAN}")
+            raise ValueError(f"driver {str(self.driver)[:40]!r}, expected {MODEL} or {HUMAN}")
+        number = self.take_over
+        if number is not None and (type(number) is not int or not 0 < number < _MOST or self.driver != HUMAN):
+            raise ValueError(f"take_over {str(number)[:40]!r} of driver {self.driver}, expected 1 or more of {HUMAN}")
 
     def row(self, image: str) -> str:
         """Return the row of drivers.csv for an image's base name."""

@@ -21,6 +21,8 @@ from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, is_url, reaching
 
+_LONGEST_NAME = 4096  # characters of a track's name
+_MOST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
 _LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
 
 
@@ -146,7 +148,7 @@ class TracePoint:
     """Where a simulated car was when a frame was taken: one row of trace.csv.
 
     seconds: simulated, since the drive began; track: the track's name; x_m, z_m: metres on its map; cross_track_m:
-    metres to the right of its centre line.
+    metres to the right of its centre line. Raises ValueError for values that no drive has.
     """
 
     seconds: float
@@ -155,9 +157,19 @@ class TracePoint:
     z_m: float
     cross_track_m: float
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.track, str) or not self.track.isprintable() or len(self.track) > _LONGEST_NAME:
+            raise ValueError(f"track {str(self.track)[:40]!r}, expected a name of at most {_LONGEST_NAME} characters")
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not abs(value) <= most:
+                raise ValueError(f"{name} is {str(value)[:40]!r}, expected a number up to {most:.0e}")
+
     def row(self, image: str) -> str:
         """Return the row for an image's base name."""
-        track = f'"{self.track}"' if "," in self.track else self.track  # random:7:hills=0,surface=dirt
+        track = self.track
+        if "," in track or '"' in track:  # random:7:hills=0,surface=dirt
+            track = '"' + track.replace('"', '""') + '"'
         return f"{image},{self.seconds:.2f},{track},{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
 
 
@@ -166,7 +178,10 @@ def read_trace(folder: Path) -> dict[str, TracePoint]:
     points = {}
     for line, image, (seconds, track, *position) in TRACE.rows(folder):
         numbers = TRACE.numbers(folder, line, ("seconds", "x_m", "z_m", "cross_track_m"), (seconds, *position))
-        points[image] = TracePoint(numbers[0], track, *numbers[1:])
+        try:
+            points[image] = TracePoint(numbers[0], track, *numbers[1:])
+        except ValueError as error:
+            raise TRACE.error(folder, line, str(error)) from None
     return points
 
 

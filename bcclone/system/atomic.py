@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,11 +28,12 @@ def make_folder(folder: Path, choose: str = "another") -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, new: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.
 
     The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary files of killed
-    processes are removed when the same path is written again. An OSError names `path`.
+    processes are removed when the same path is written again. An OSError names `path`. new: raise UserError instead of
+    replacing a file that another program wrote meanwhile.
     """
     path = path.resolve()  # a link stays, and its target is replaced
     _remove_leftovers(path)
@@ -41,7 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        temporary.replace(path)
+        if new:
+            _take_name(temporary, path)
+        else:
+            temporary.replace(path)
     except OSError as error:
         if error.filename in (None, str(temporary)):
             error.filename = str(path)
@@ -52,12 +56,28 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(path.parent)
 
 
+def _take_name(temporary: Path, path: Path) -> None:
+    """Give a file a name that no other has; raises UserError if one has it."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise _written_meanwhile(path) from None
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise _written_meanwhile(path) from None
+        temporary.replace(path)
+
+
+def _written_meanwhile(path: Path) -> UserError:
+    return UserError(f"{path}: another program wrote it meanwhile; name another -o")
+
+
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
     """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
 
     A folder of that name is replaced. Temporary folders of killed processes are removed when the same path is written
-    again.
+    again. new: raise UserError instead of replacing anything but an empty folder.
     """
     path = path.resolve()
     _remove_leftovers(path)
@@ -68,14 +88,29 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield temporary
         if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
-        if path.exists():
-            path.replace(old)
-        temporary.replace(path)
+        if new:
+            _take_folder_name(temporary, path)
+        else:
+            if path.exists():
+                path.replace(old)
+            temporary.replace(path)
     finally:
         if old.exists() and not path.exists():  # the new folder did not get the name
             old.replace(path)
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _take_folder_name(temporary: Path, path: Path) -> None:
+    """Give a folder a name that none has, or only an empty one; of several that try, one succeeds."""
+    try:
+        with suppress(FileNotFoundError):
+            path.rmdir()  # refused unless it is an empty folder
+        temporary.rename(path)  # refused if another folder, which is not empty, has got the name by now
+    except OSError:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise _written_meanwhile(path) from None
+        raise
 
 
 class EarlyFlush:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, is_url, parse_location
+from bcclone.system.location import Location, names_url, parse_location
 
 MOST_TABLE = 1 << 30  # bytes of a log or another table: ten million rows
 MOST_JSON = 1 << 26  # bytes
@@ -43,19 +43,21 @@ def read_limited(source: Location | str, most: int) -> bytes:
 
     Raises UnfitFile for a pipe, a device and more than `most` bytes; OSError for a file that cannot be opened.
     """
-    location = parse_location(source) if isinstance(source, str) else source
-    if is_url(location):
-        content: bytes = location.fs.cat_file(location.path, end=most + 1)
+    if isinstance(source, str) and names_url(source):
+        source = parse_location(source)
+    if not isinstance(source, (str, Path)):
+        content: bytes = source.fs.cat_file(source.path, end=most + 1)
     else:
-        handle, size = _open(as_local(location), most)
+        handle, size = _open(source, most)
         try:
             content = os.read(handle, size + 1)
-            while len(content) <= most and (part := os.read(handle, 1 << 16)):  # a network disk may return a part
+            # a network disk may return a part, and /proc states no sizes
+            while len(content) != size and len(content) <= most and (part := os.read(handle, 1 << 16)):
                 content += part
         finally:
             os.close(handle)
     if len(content) > most:
-        raise _too_large(location, most)
+        raise _too_large(source, most)
     return content
 
 
@@ -70,7 +72,7 @@ def check_regular(path: Path) -> None:
     open_limited(path, 1 << 62).close()
 
 
-def _open(path: Path, most: int) -> tuple[int, int]:
+def _open(path: Path | str, most: int) -> tuple[int, int]:
     """Return a handle of a regular file, and its size in bytes."""
     handle = os.open(path, _FLAGS)
     try:
@@ -85,7 +87,7 @@ def _open(path: Path, most: int) -> tuple[int, int]:
     return handle, status.st_size
 
 
-def _too_large(path: Location, most: int) -> UnfitFile:
+def _too_large(path: Location | str, most: int) -> UnfitFile:
     return UnfitFile(path, f"larger than {most} bytes, the most that such a file may have")
 
 

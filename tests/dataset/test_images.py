@@ -1,7 +1,9 @@
 """Frames are decoded and prepared as defined, files in order; unusable ones are refused, with their index."""
 
 import io
+import os
 import struct
+import sys
 import zlib
 
 import cv2
@@ -194,3 +196,23 @@ def test_large_files_are_read_completely(tmp_path):
     assert len(decoded.frames) == 0
     assert "not a complete JPEG" in decoded.errors[0]
     assert "No such file" in decoded.errors[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_link_to_an_image_is_followed_and_nothing_else_than_a_file_is_read(tmp_path):
+    (tmp_path / "image.jpg").write_bytes(encode_jpeg(a_frame()))
+    (tmp_path / "link.jpg").symlink_to("image.jpg")
+    assert (read_frame(str(tmp_path / "link.jpg")) == read_frame(str(tmp_path / "image.jpg"))).all()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    (tmp_path / "huge.jpg").touch()
+    os.truncate(tmp_path / "huge.jpg", 1 << 42)
+    for name, reason in (
+        ("pipe", "not a regular"),
+        ("zero", "not a regular"),
+        ("circle", "levels"),
+        ("huge", "larger"),
+    ):
+        with pytest.raises(BadImage, match=reason):
+            read_frame(str(tmp_path / f"{name}.jpg"))

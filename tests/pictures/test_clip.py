@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -57,6 +59,35 @@ def test_broken_frames_and_frames_of_another_size_are_skipped_with_a_reason(tmp_
     for name, reason in [(frames[3].name, "incomplete"), (frames[7].name, "not a JPEG"), (frames[9].name, "160x80")]:
         assert any(name in line and reason in line for line in done.stderr.splitlines())
     assert "holiday.jpg" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_frames_that_are_no_files_or_declare_too_many_pixels_are_skipped(tmp_path):
+    run = make_run(tmp_path / "run1")
+    frames = sorted(run.glob("*.jpg"))
+    for frame in frames[:5]:
+        frame.unlink()
+    os.mkfifo(frames[0])
+    frames[1].symlink_to("/dev/zero")
+    frames[2].touch()
+    os.truncate(frames[2], 1 << 42)
+    large = bytearray(frames[5].read_bytes())
+    at = large.index(b"\xff\xc0")
+    large[at + 5 : at + 9] = struct.pack(">HH", 30_000, 30_000)
+    for frame in (frames[3], *frames[6:]):  # most frames declare this size
+        frame.write_bytes(large)
+    frames[4].symlink_to(frames[5])
+    made = make_clip(ClipSettings(run, tmp_path / "clip.mp4"))
+    assert (made.frames, len(made.skipped)) == (2, 18)
+    assert sum("not a regular file" in line for line in made.skipped) == 2
+    assert sum("expected at most 16777216" in line for line in made.skipped) == 15
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are not UTF-8")
+def test_a_clip_may_have_a_name_that_is_not_utf_8(tmp_path):
+    """OpenCV, which counts the clip's frames, crashes on such a name."""
+    run = make_known_run(tmp_path / os.fsdecode(b"run\xff\n"), count=3)
+    assert make_clip(ClipSettings(run, tmp_path / os.fsdecode(b"\xfe.mp4"), overlay=True)).frames == 3
 
 
 def test_a_clip_of_a_recording_shows_its_centre_camera(simulated_recording, tmp_path):

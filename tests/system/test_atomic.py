@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from bcclone.system.atomic import EarlyFlush, replacing, replacing_folder, write_text
+from bcclone.system.errors import UserError
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
@@ -95,6 +96,37 @@ def test_temporary_folders_of_dead_processes_are_removed(tmp_path):
     (left / "images").mkdir(parents=True)
     write_text(tmp_path / "made.txt", "of the same name")
     assert not left.exists()
+
+
+def test_of_two_that_write_one_new_folder_the_first_wins(tmp_path):
+    path = tmp_path / "made"
+    path.mkdir()
+
+    def write_both():
+        with replacing_folder(path, new=True) as second:
+            (second / "file.txt").write_text("second")
+            with replacing_folder(path, new=True) as first:
+                (first / "file.txt").write_text("first")
+
+    with pytest.raises(UserError, match="another program wrote it meanwhile"):
+        write_both()
+    assert (path / "file.txt").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_two_that_write_one_new_file_the_first_wins(tmp_path):
+    path = tmp_path / "made.hdf5"
+
+    def write_both():
+        with replacing(path, new=True) as second:
+            second.write_text("second")
+            with replacing(path, new=True) as first:
+                first.write_text("first")
+
+    with pytest.raises(UserError, match="another program wrote it meanwhile"):
+        write_both()
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_link_stays_and_its_target_is_replaced(tmp_path):

@@ -88,8 +88,10 @@ class Episode:
         They hold for this episode. Raises ValueError for other options, and UserError for a road that cannot be built;
         then the present episode goes on.
         """
+        if not isinstance(options, (Mapping, type(None))):
+            raise ValueError(f"options are {options!r}, expected values by name, such as {{'start_m': 20}}")
         values = dict(options or {})
-        if unknown := sorted(set(values) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
+        if unknown := sorted(str(name) for name in set(values) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
             expected = ", ".join((*_DRIVE_OPTIONS, *_WORLD_OPTIONS))
             raise ValueError(f"unknown option {', '.join(unknown)}; expected {expected}")
         conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
@@ -105,7 +107,7 @@ class Episode:
         Raises ValueError for anything else.
         """
         tracked, car = self.tracked, self.tracked.car
-        steering, *others = self._checked(action)
+        steering, *others = self.checked(action)
         throttle = others[0] if others else self._controller.throttle(car.speed / MPH, Answer(steering))
         car.control(steering, throttle)
         before = tracked.progress_m
@@ -182,6 +184,8 @@ class Episode:
     def _open(self, road: str, conditions: Conditions, start_m: float = 0.0) -> None:
         """Show this road under these conditions, all or nothing."""
         settings = self.settings
+        if not isinstance(road, str):
+            raise ValueError(f"road is {road!r}, expected lake, mountain, random:SEED, or a .json file")  # noqa: TRY004
         track = self.track if self._opened == (road, conditions) else load_track(road, settings.reverse)
         goal_m = track.goal_m(settings.laps)
         if start_m > track.lap_m:
@@ -207,11 +211,12 @@ class Episode:
         offset_m, turn = (2 * randomness.random() - 1 for _ in range(2))
         return Start(start_m, _START_OFFSET_M * offset_m, _START_TURN_DEGREES * turn, self.settings.speed_mph)
 
-    def _checked(self, action: Any) -> list[float]:
+    def checked(self, action: Any) -> list[float]:
+        """Return the numbers of an action; raises ValueError as step()."""
         names = ("steering", "throttle") if self.settings.action == "steering-throttle" else ("steering",)
         try:
             values = [float(value) for value in np.ravel(action)]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             values = []
         if len(values) != len(names) or not np.isfinite(values).all():
             raise ValueError(f"action {action!r}, expected {' and '.join(names)}, each a number from -1 to 1")
@@ -225,5 +230,5 @@ class Episode:
 def _number(name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} {value!r}, expected a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} {str(value)[:40]!r}, expected a number") from None

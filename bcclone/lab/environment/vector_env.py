@@ -50,6 +50,8 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
         options: as in Episode.reset(), for all cars, also for the episodes that follow without a reset().
         """
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds, expected one for each of {self.num_envs} cars")
         for number, one in enumerate(seeds):
             if one is not None:
                 self._randomness[number] = seeding.np_random(one)[0]
@@ -61,10 +63,13 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
     def step(self, actions: npt.NDArray[np.float32]) -> _Batch:
         """Advance every car by 0.04 s; one whose episode has ended begins another, and its action is not used.
 
-        Raises ValueError for actions of another shape than (cars, controls).
+        Raises ValueError for anything but finite numbers of the shape (cars, controls); then no car has moved.
         """
         if np.shape(actions) != self.action_space.shape:
             raise ValueError(f"actions have the shape {np.shape(actions)}, expected {self.action_space.shape}")
+        for number, ended in enumerate(self._ended):
+            if not ended:
+                self._episodes[number].checked(actions[number])
 
         def advance(number: int) -> Step:
             if not self._ended[number]:

@@ -1,5 +1,5 @@
 """Write recordings in the formats of other programs, and read them back.
 
-One module for each format: csv_table, tub (donkeycar), lerobot, minari, robomimic. docs/how-to/exchange.md says what
-each of them keeps.
+One module for each format: csv_table, tub (donkeycar), lerobot with lerobot_reader, minari, robomimic.
+docs/how-to/exchange.md says what each of them keeps.
 """

@@ -7,15 +7,19 @@ table and have forward slashes. An unknown value is empty.
 import csv
 import math
 from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
-from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, Source, suffix_of
+from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, Source, read_image, suffix_of
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError
+from bcclone.system.reading import MOST_TABLE, open_limited, path_inside
 
 TABLE = "table.csv"
+_LONGEST_LINE = 100_000  # characters
 _POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
 COLUMNS = (
     "recording", "episode", "time_ms", *CAMERAS, *NUMBERS, "driver", "take_over", "track", *_POINT,
@@ -58,10 +62,10 @@ def read(path: Path) -> Iterator[ExchangedRow]:
     A table needs the columns center, time_ms and steering; other numbers that are missing are 0.
     Raises UserError for a row that cannot be read.
     """
-    path = path / TABLE if path.is_dir() else path
+    path = _table_of(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
+        with TextIOWrapper(open_limited(path, MOST_TABLE), encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(_lines(file))
             missing = [name for name in ("center", "time_ms", "steering") if name not in (table.fieldnames or ())]
             if missing:
                 raise UserError(
@@ -77,6 +81,24 @@ def read(path: Path) -> Iterator[ExchangedRow]:
         ) from None
 
 
+def _table_of(path: Path) -> Path:
+    """Return the path of a table, which in a folder that was named must not lead out of it."""
+    if not path.is_dir():
+        return path
+    try:
+        path_inside(path, TABLE)
+    except ValueError as error:
+        raise UserError(f"{path / TABLE}: {error}; name the table itself") from None
+    return path / TABLE
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise csv.Error(f"a line of more than {_LONGEST_LINE} characters")
+        yield line
+
+
 def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
     try:
         filled = {name: text for name, text in cells.items() if text}
@@ -86,7 +108,7 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
             recording=int(filled.get("recording", 0)),
             episode=int(filled.get("episode", 0)),
             time_ms=int(filled["time_ms"]),
-            images={camera: _image(path, filled[camera]) for camera in CAMERAS if camera in filled},
+            images={camera: read_image(path.parent, filled[camera]) for camera in CAMERAS if camera in filled},
             steering=_number(filled, "steering"),
             throttle=_number(filled, "throttle", 0.0),
             brake=_number(filled, "brake", 0.0),
@@ -116,10 +138,3 @@ def _number(filled: Mapping[str, str], name: str, default: float | None = None) 
     if not math.isfinite(value):
         raise ValueError(f"{name} is {filled[name][:40]!r}, expected a number with a decimal point")
     return value
-
-
-def _image(path: Path, name: str) -> bytes:
-    try:
-        return (path.parent / name).read_bytes()
-    except OSError as error:
-        raise ValueError(f"image {name} cannot be read: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""The format lerobot: a LeRobot data set, version 3.0, with image files instead of videos, so that it keeps the JPEGs.
+"""Write the format lerobot: a LeRobot data set, version 3.0, with image files, not videos, so that it keeps the JPEGs.
 
 meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
 images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. LeRobot's
@@ -9,15 +9,13 @@ Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bcclone.lab.exchange.lerobot_statistics import Statistics
 from bcclone.lab.exchange.rows import ACTIONS, NUMBERS, ExchangedRow, Source, suffix_of
-from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.row import CAMERAS, RowError
-from bcclone.recording.run_tables import TracePoint
-from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.errors import require_package
 
 INFO = "meta/info.json"
 _DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -28,7 +26,8 @@ _EPISODES_PATH, _TASKS_PATH, _STATS_PATH = (
 )
 _FILE_MB, _FILES_PER_CHUNK = 100, 1000
 _TASK = "Drive along the road."
-_IMAGE, _ACTION, _STATE, _RECORDED = "observation.images.", "action", "observation.state", "recorded"
+ACTION, STATE, RECORDED = "action", "observation.state", "recorded"  # columns of numbers
+_IMAGE = "observation.images."
 _POSITION = ("seconds", "x_m", "z_m", "cross_track_m")
 _ROWS_AT_ONCE = 256
 
@@ -53,7 +52,8 @@ def write(source: Source, folder: Path, name: str) -> None:
         ]
     pyarrow, parquet = load_pyarrow()
     _make_parent(folder / _EPISODES_PATH)
-    parquet.write_table(pyarrow.Table.from_pylist(episodes), folder / _EPISODES_PATH)
+    with (folder / _EPISODES_PATH).open("wb") as file:  # pyarrow refuses paths that are not UTF-8
+        parquet.write_table(pyarrow.Table.from_pylist(episodes), file)
     _write_tasks(folder / _TASKS_PATH)
     info = _info(features, episodes, source.rows_per_second)
     for path, content in ((INFO, info), (_STATS_PATH, statistics.as_json())):
@@ -65,9 +65,9 @@ def _features(source: Source) -> dict[str, dict[str, Any]]:
     image = {"dtype": "image", "shape": [*source.size, 3], "names": ["height", "width", "channels"]}
     features = {f"{_IMAGE}{camera}": image for camera in source.cameras}
     features |= {
-        _STATE: _feature("float32", NUMBERS[3:]),
-        _ACTION: _feature("float32", ACTIONS),
-        _RECORDED: _feature("float64", NUMBERS),
+        STATE: _feature("float32", NUMBERS[3:]),
+        ACTION: _feature("float32", ACTIONS),
+        RECORDED: _feature("float64", NUMBERS),
         "time_ms": _feature("int64"),
         "recording": _feature("int64"),
     }
@@ -87,7 +87,8 @@ class _DataFiles:
     """Writes the frames to Parquet files of at most about 100 MB each, an episode in one of them; a context manager."""
 
     def __init__(self, folder: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
-        self._folder, self._writer, self._written = folder, None, 0
+        self._folder, self._written = folder, 0
+        self._writer, self._file = None, ExitStack()
         self._pyarrow, self._parquet = load_pyarrow()
         self._schema = self._pyarrow.schema([(name, self._type(each)) for name, each in features.items()])
         self.number, self.frames = -1, 0
@@ -96,8 +97,7 @@ class _DataFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._file.close()
 
     @property
     def place(self) -> tuple[int, int]:
@@ -108,13 +108,13 @@ class _DataFiles:
         """Open the next file, if there is none or it is full."""
         if self._writer is not None and self._written < _FILE_MB * 1e6:
             return
-        if self._writer is not None:
-            self._writer.close()
+        self._file.close()
         self.number, self._written = self.number + 1, 0
-        chunk, file = self.place
-        path = self._folder / _DATA_PATH.format(chunk_index=chunk, file_index=file)
+        chunk, number = self.place
+        path = self._folder / _DATA_PATH.format(chunk_index=chunk, file_index=number)
         _make_parent(path)
-        self._writer = self._parquet.ParquetWriter(path, self._schema, compression="snappy")
+        file = self._file.enter_context(path.open("wb"))
+        self._writer = self._file.enter_context(self._parquet.ParquetWriter(file, self._schema, compression="snappy"))
 
     def append(self, records: list[dict[str, Any]]) -> None:
         """Write some frames of the episode."""
@@ -159,9 +159,9 @@ def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -
                 f"{_IMAGE}{camera}": {"bytes": image, "path": f"{camera}-{row.time_ms}{suffix_of(image)}"}
                 for camera, image in row.images.items()
             },
-            _STATE: row.speed_mph,
-            _ACTION: row.numbers[:3],
-            _RECORDED: row.numbers,
+            STATE: row.speed_mph,
+            ACTION: row.numbers[:3],
+            RECORDED: row.numbers,
             "time_ms": row.time_ms,
             "recording": row.recording,
             "driver": row.driver,
@@ -198,102 +198,9 @@ def _write_tasks(path: Path) -> None:
     import pandas as pd
 
     _make_parent(path)
-    pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task")).to_parquet(path, engine="pyarrow")
+    with path.open("wb") as file:
+        pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task")).to_parquet(file, engine="pyarrow")
 
 
 def _make_parent(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def read(folder: Path) -> Iterator[ExchangedRow]:
-    """Yield the frames of a data set of version 2 or 3 with image features; raises UserError for any other.
-
-    Without our own column `recorded`, steering, throttle and brake are taken from `action`, by their names. Without
-    `time_ms`, times are counted from 1970, an hour for each episode.
-    """
-    _, parquet = load_pyarrow()
-    info = _read_info(folder / INFO)
-    columns = _columns(folder / INFO, info)
-    paths = sorted((folder / "data").rglob("*.parquet"))
-    if not paths:
-        raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
-    for path in paths:
-        try:
-            for number, record in enumerate(_records_of(path, parquet), start=1):
-                yield _row(record, columns, f"{path}: row {number}")
-        except RowError as error:
-            raise UserError(f"{path}: row {number}: {error}; correct it in the source") from None
-        except (OSError, KeyError, TypeError, ValueError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-            reason = f"no column {error}" if isinstance(error, KeyError) else first_line(error)
-            raise UserError(f"{path}: cannot be read: {reason}; download the data set again") from None
-
-
-def _records_of(path: Path, parquet: Any) -> Iterator[Mapping[str, Any]]:
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(_ROWS_AT_ONCE):
-            yield from batch.to_pylist()
-
-
-def _read_info(path: Path) -> Mapping[str, Any]:
-    try:
-        info: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"features": dict(info["features"]), "fps": float(info["fps"])}
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}; name the folder of a LeRobot data set") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not the description of a LeRobot data set, expected `features` and `fps`") from None
-
-
-def _columns(path: Path, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which columns hold what: camera -> column, and column and place of each number."""
-    features = info["features"]
-    images = [name for name, each in features.items() if each["dtype"] == "image"]
-    if not images:
-        videos = [name for name, each in features.items() if each["dtype"] == "video"]
-        what = f"its cameras are videos ({', '.join(videos)})" if videos else "it has no camera"
-        raise UserError(f"{path}: {what}, expected features of dtype image; convert it with LeRobot's own tools first")
-    cameras = {camera: name for camera in CAMERAS for name in images if name.rpartition(".")[2] == camera}
-    if not cameras:
-        cameras = {"center": images[0]}
-    numbers: dict[str, tuple[str, int]] = {}
-    for column in (_STATE, _ACTION, _RECORDED):  # the last one counts
-        names = _flat_names(features.get(column, {}).get("names"))
-        numbers |= {name: (column, place) for place, name in enumerate(names) if name in NUMBERS}
-    if "steering" not in numbers:
-        raise UserError(
-            f"{path}: no feature named 'steering' in {_ACTION} (it has: "
-            f"{', '.join(_flat_names(features.get(_ACTION, {}).get('names'))) or 'no names'}); "
-            "name the one that steers 'steering' there, -1 to 1, right positive"
-        )
-    return {"cameras": cameras, "numbers": numbers, "fps": info["fps"]}
-
-
-def _flat_names(names: Any) -> list[str]:
-    """Return the names of a feature, which older data sets group: {"motors": [...]}."""
-    if isinstance(names, Mapping):
-        return [str(name) for group in names.values() for name in (group if isinstance(group, list) else [group])]
-    return [str(name) for name in names or ()]
-
-
-def _row(record: Mapping[str, Any], columns: Mapping[str, Any], place: str) -> ExchangedRow:
-    def number(name: str) -> float:
-        column, index = columns["numbers"].get(name, ("", 0))
-        value = record[column] if column else 0.0
-        return float(value[index] if isinstance(value, (list, tuple)) else value)
-
-    episode = int(record["episode_index"])
-    made_up_ms = episode * 3_600_000 + round(1000 * int(record["frame_index"]) / columns["fps"])
-    driver, track = record.get("driver"), record.get("track")
-    return ExchangedRow(
-        recording=int(record.get("recording", 0)),
-        episode=episode,
-        time_ms=int(record.get("time_ms", made_up_ms)),
-        images={camera: record[name]["bytes"] for camera, name in columns["cameras"].items()},
-        steering=number("steering"),
-        throttle=number("throttle"),
-        brake=number("brake"),
-        speed_mph=number("speed_mph"),
-        driven=DrivenRow(driver, record["take_over"] or None) if driver else None,
-        point=TracePoint(record["position"][0], track, *record["position"][1:]) if track else None,
-        place=place,
-    )

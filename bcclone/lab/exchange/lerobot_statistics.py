@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.lab.exchange.rows import decode
+from bcclone.dataset.images import decode_image
 
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 _IMAGES_READ, _EVERY_PIXEL = 100, 4  # of each camera, about; every fourth pixel in a row and a column
@@ -27,7 +27,7 @@ class Statistics:
             values.append(np.atleast_1d(record[name]))
         if self._count % self._between == 0:
             for name, colors in self._colors.items():
-                colors.append(decode(record[name]["bytes"])[::_EVERY_PIXEL, ::_EVERY_PIXEL].reshape(-1, 3) / 255)
+                colors.append(decode_image(record[name]["bytes"])[::_EVERY_PIXEL, ::_EVERY_PIXEL].reshape(-1, 3) / 255)
         self._count += 1
 
     def as_json(self) -> dict[str, dict[str, Any]]:

@@ -61,7 +61,7 @@ def export(settings: ExportSettings) -> ExportResult:
                 bar.advance(1)
 
         replacing = atomic.replacing if settings.to == ROBOMIMIC else atomic.replacing_folder
-        with replacing(settings.output) as temporary:
+        with replacing(settings.output, new=True) as temporary:
             _WRITERS[settings.to](replace(source, read=counted), temporary, settings.output.name)
     return ExportResult(
         output=settings.output,

@@ -1,5 +1,6 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,10 +12,10 @@ from typing import IO
 import cv2
 import numpy as np
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_jpeg, encode_jpeg
-from bcclone.lab.exchange import csv_table, lerobot, tub
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
+from bcclone.lab.exchange import csv_table, lerobot, lerobot_reader, tub
 from bcclone.lab.exchange.exchange_settings import CSV, IMPORT_FORMATS, LEROBOT, TUB, ImportSettings
-from bcclone.lab.exchange.rows import ExchangedRow, decode
+from bcclone.lab.exchange.rows import ExchangedRow
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import LOG_NAME
@@ -23,10 +24,10 @@ from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 
-_READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
+READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
     CSV: csv_table.read,
     TUB: tub.read,
-    LEROBOT: lerobot.read,
+    LEROBOT: lerobot_reader.read,
 }
 _FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # each shows the format of its folder
 _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
@@ -46,7 +47,9 @@ class RecordingFolder:
     def __enter__(self) -> "RecordingFolder":
         self._images = self.folder / "IMG"
         self._images.mkdir(parents=True)
-        self._names: dict[str, int] = {}  # of a centre image -> hash of its content
+        self._content: dict[int, int] = {}  # time of a row -> hash of its images
+        self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
+        self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
         self._files = ExitStack()
         self._log: IO[str] = self._files.enter_context((self.folder / LOG_NAME).open("w", encoding="ascii"))
@@ -63,7 +66,7 @@ class RecordingFolder:
         """Append a row; raises UserError for a time that no recording has, and for images that cannot be read."""
         self._check(row)
         images = {camera: self._as_recorded(image, row) for camera, image in row.images.items()}
-        stamp = self._free_stamp(row.time_ms, images["center"])
+        stamp = self._free_stamp(row)
         names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
         for camera, name in names.items():
             (self._images / name).write_bytes(images[camera])
@@ -91,21 +94,31 @@ class RecordingFolder:
         except BadImage:
             pass
         try:
-            frame = decode(image)
+            frame = decode_image(image)
         except BadImage as error:
             raise UserError(f"{row.place}: its image cannot be read: {error}; remove the row") from None
         self.converted += 1
         size = (FRAME_WIDTH, FRAME_HEIGHT)
         return encode_jpeg(np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8))
 
-    def _free_stamp(self, time_ms: int, center: bytes) -> str:
-        """Return the time for the names of a row; another image of the same millisecond gets a later one."""
-        content = hash(center)
-        while True:
-            stamp = image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
-            if self._names.setdefault(stamp, content) == content:
-                return stamp
-            time_ms += 1
+    def _free_stamp(self, row: ExchangedRow) -> str:
+        """Return the time for the names of a row; other images of the same millisecond get a later one."""
+        content, time_ms = hash(tuple(row.images.items())), row.time_ms
+        if self._content.get(time_ms) != content:
+            time_ms = self._times.setdefault((time_ms, content), -1)
+            if time_ms < 0:
+                time_ms = self._times[row.time_ms, content] = self._next_free(row.time_ms)
+                self._content[time_ms] = content
+        return image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
+
+    def _next_free(self, time_ms: int) -> int:
+        """Return the next time that no row has, and take it; a run of taken times is skipped at once."""
+        passed = []
+        while time_ms in self._later:
+            passed.append(time_ms)
+            time_ms = self._later[time_ms]
+        self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
+        return time_ms
 
     def _write_tables(self, image: str, row: ExchangedRow) -> None:
         if row.driven:
@@ -121,11 +134,17 @@ def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[Recordi
     opened: dict[int, RecordingFolder] = {}
     with ExitStack() as stack:
         for row in rows:
-            if row.recording not in opened:
-                into = RecordingFolder(folder / str(len(opened) + 1))
-                opened[row.recording] = stack.enter_context(into)
-            opened[row.recording].write(row)
+            try:
+                into = opened.get(row.recording) or stack.enter_context(RecordingFolder(folder / str(len(opened) + 1)))
+                opened[row.recording] = into
+                into.write(row)
+            except OSError as error:
+                raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None
     return list(opened.values())
+
+
+def _too_many(row: ExchangedRow, recordings: int) -> UserError:
+    return UserError(f"{row.place}: {recordings} recordings are too many to write at once; import them in parts")
 
 
 def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:
@@ -164,9 +183,9 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     start = time.monotonic()
     source, output = settings.source, settings.output
     atomic.check_new_folder(output)
-    format = settings.format or _format_of(source)
-    with atomic.replacing_folder(output) as folder:
-        written = write_recordings(_READERS[format](source), folder)
+    format = settings.format or format_of(source)
+    with atomic.replacing_folder(output, new=True) as folder:
+        written = write_recordings(READERS[format](source), folder)
         if not written:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if len(written) == 1:
@@ -184,7 +203,8 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     )
 
 
-def _format_of(source: Path) -> str:
+def format_of(source: Path) -> str:
+    """Return the format of a source by its files; raises UserError for an unknown one."""
     if source.is_file() and source.suffix.lower() == ".csv":
         return CSV
     for format, name in _FILES.items():

@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, decode, image_dataset, write_images
+from bcclone.dataset.images import decode_image
+from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, image_dataset, write_images
 from bcclone.recording.drivers import MODEL
 
 _VALIDATION_EVERY = 10  # of the episodes, if there are that many
@@ -40,7 +41,7 @@ def _write_demo(demo: h5py.Group, rows: Iterable[ExchangedRow], source: Source) 
     datasets = {
         camera: image_dataset(observations, f"{camera}_image", (*source.size, 3), np.uint8) for camera in source.cameras
     }
-    written = write_images(datasets, rows, decode)
+    written = write_images(datasets, rows, decode_image)
     count = len(written)
     demo.attrs["num_samples"] = count
     observations["speed_mph"] = np.array([[row.speed_mph] for row in written])

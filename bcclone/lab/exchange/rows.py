@@ -7,20 +7,23 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import h5py
 import numpy as np
 
-from bcclone.dataset.images import BadImage, Image
+from bcclone.dataset.images import Image
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
+from bcclone.system.reading import MOST_IMAGE, UnfitFile, path_inside, read_limited
 
 ACTIONS = ("steering", "throttle", "brake")
 NUMBERS = (*ACTIONS, "speed_mph")
 _PNG = b"\x89PNG"
+_MOST = 1 << 63  # of a whole number
 _ROWS_AT_ONCE = 256  # that a data set of images grows by, so that long episodes take little memory
 
 
@@ -31,7 +34,8 @@ class ExchangedRow:
     recording, episode: numbers from 0, the episodes counted through all recordings; time_ms: milliseconds since 1970 on
     the recorder's clock; images: camera -> content of a JPEG or PNG file; steering, throttle -1..1, brake 0..1, speed
     in mph, the values of the log to the last bit; driven: who drove; point: where a simulated car was; deleted: whether
-    the source marks the row as deleted; place: file and row of an imported row, for messages.
+    the source marks the row as deleted; place: file and row of an imported row, for messages. Raises RowError for
+    values of other types or out of range.
     """
 
     recording: int
@@ -48,9 +52,15 @@ class ExchangedRow:
     place: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("recording", "episode", "time_ms"):
+            if not -_MOST <= whole_number(name, getattr(self, name)) < _MOST:
+                raise RowError(f"{name} is {str(getattr(self, name))[:40]}, expected a number of 64 bits")
         if min(self.recording, self.episode) < 0:
             raise RowError(f"recording {self.recording}, episode {self.episode}, expected 0 or more of each")
-        check_numbers(*self.numbers)
+        check_numbers(*(number(name, value) for name, value in zip(NUMBERS, self.numbers, strict=True)))
+        for camera, image in self.images.items():
+            if not isinstance(image, bytes):
+                raise RowError(f"the image of the {camera} camera is {_shown(image)}, expected a JPEG or PNG")
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:
@@ -133,17 +143,51 @@ def image_dataset(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: A
     return group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
 
 
+def number(name: str, value: Any) -> float:
+    """Return a number of a record; raises RowError for a value of another type."""
+    if type(value) not in (int, float) or (type(value) is int and abs(value) >= _MOST):
+        raise RowError(f"{name} is {_shown(value)}, expected a number")
+    return float(value)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return a whole number of a record; raises RowError for any other value."""
+    if type(value) not in (int, float) or value != value // 1:
+        raise RowError(f"{name} is {_shown(value)}, expected a whole number")
+    return int(value)
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text of a record; raises RowError for another value and for control characters."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise RowError(f"{name} is {_shown(value)}, expected a text of one line")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return repr(str(value)[:40])
+
+
+def read_image(folder: Path, name: str) -> bytes:
+    """Return the content of an image that a row names; raises RowError, also for one outside the folder."""
+    try:
+        return read_inside(folder, name, MOST_IMAGE)
+    except OSError as error:
+        raise RowError(f"image {name[:200]!r} cannot be read: {error.strerror}") from None
+
+
+def read_inside(folder: Path, name: str, most: int) -> bytes:
+    """Return the content of a file that a source names; raises OSError, also for one outside the folder."""
+    try:
+        path = path_inside(folder, name)
+    except ValueError as error:
+        raise UnfitFile(folder / name, str(error)) from None
+    return read_limited(path, most)
+
+
 def suffix_of(image: bytes) -> str:
     """Return the ending of an image file with this content."""
     return ".png" if image.startswith(_PNG) else ".jpg"
-
-
-def decode(image: bytes) -> Image:
-    """Return the pixels of a JPEG or PNG, RGB uint8 (height, width, 3); raises BadImage if they cannot be read."""
-    frame = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-    if frame is None:
-        raise BadImage("neither a JPEG nor a PNG")
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def encode_png(frame: Image) -> bytes:

@@ -12,10 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.exchange.rows import ExchangedRow, Source, suffix_of
+from bcclone.lab.exchange.rows import (
+    ExchangedRow,
+    Source,
+    number,
+    read_image,
+    read_inside,
+    suffix_of,
+    text,
+    whole_number,
+)
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
+from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError
+from bcclone.system.reading import MOST_JSON, parse_json
 
 MANIFEST = "manifest.json"
 _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
@@ -73,8 +84,8 @@ def _write_catalog(folder: Path, number: int, records: Sequence[Mapping[str, Any
         "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": start,
         "line_lengths": [len(line) for line in lines],
     }  # fmt: skip
-    text = json.dumps(about, sort_keys=True) + _LINE_END
-    (folder / f"{name}.catalog_manifest").write_text(text, encoding="ascii", newline="")
+    line = json.dumps(about, sort_keys=True) + _LINE_END
+    (folder / f"{name}.catalog_manifest").write_text(line, encoding="ascii", newline="")
     return f"{name}.catalog"
 
 
@@ -92,19 +103,22 @@ def _write_manifest(folder: Path, source: Source, catalogs: Sequence[str], sessi
         "paths": list(catalogs), "current_index": source.rows, "max_len": _RECORDS_PER_CATALOG, "deleted_indexes": [],
     }  # fmt: skip
     lines = (list(inputs), list(inputs.values()), metadata, {"created_at": time.time(), "sessions": session}, paths)
-    text = "".join(json.dumps(line) + _LINE_END for line in lines)
-    (folder / MANIFEST).write_text(text, encoding="ascii", newline="")
+    content = "".join(json.dumps(line) + _LINE_END for line in lines)
+    (folder / MANIFEST).write_text(content, encoding="ascii", newline="")
 
 
 def read(folder: Path) -> Iterator[ExchangedRow]:
     """Yield the records of a tub, those marked as deleted included.
 
-    Raises UserError for a record that cannot be read.
+    Raises UserError for a record that cannot be read, and for a file outside the folder.
     """
     manifest = folder / MANIFEST
     try:
-        lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+        lines = [parse_json(line) for line in read_inside(folder, MANIFEST, MOST_JSON).splitlines()]
         metadata, catalogs, deleted = lines[2], lines[-1]["paths"], set(lines[-1]["deleted_indexes"])
+        if len(set(catalogs)) < len(catalogs):
+            raise UserError(f"{manifest}: it names a catalog twice; remove one of the names")
+        catalogs = [text("a catalog", name) for name in catalogs]
     except OSError as error:
         raise UserError(f"{manifest}: cannot be read: {error.strerror}; name the folder of a tub") from None
     except (ValueError, KeyError, TypeError, IndexError):
@@ -116,26 +130,29 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
     for catalog in catalogs:
         path = folder / catalog
         try:
-            text = path.read_text(encoding="utf-8")
+            records = read_inside(folder, catalog, MOST_JSON).splitlines()
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
             ) from None
-        for number, line in enumerate(text.splitlines(), start=1):
-            yield _row(path, number, line, deleted, has_drivers)
+        for index, line in enumerate(records, start=1):
+            yield _row(folder, f"{path}: record {index}", line, deleted, has_drivers)
 
 
-def _row(path: Path, number: int, line: str, deleted: set[int], has_drivers: bool) -> ExchangedRow:
+def _row(folder: Path, place: str, line: bytes, deleted: set[int], has_drivers: bool) -> ExchangedRow:
     try:
-        record = json.loads(line)
-        steering, throttle, brake, speed_mph = (_number(record, name) for name in _NUMBER_INPUTS)
+        record = parse_json(line)
+        if not isinstance(record, dict):
+            raise RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")  # noqa: TRY004
+        steering, throttle, brake, speed_mph = (number(name, record.get(name, 0.0)) for name in _NUMBER_INPUTS)
         session = str(record.get("_session_id", "0")).rpartition("_")[2]
+        mode = text("user/mode", record.get("user/mode", "user"))
         return ExchangedRow(
-            recording=int(record.get(_RECORDING, 0)),
+            recording=whole_number(_RECORDING, record.get(_RECORDING, 0)),
             episode=int(session) if session.isdecimal() else 0,
-            time_ms=int(record["_timestamp_ms"]),
+            time_ms=whole_number("_timestamp_ms", record["_timestamp_ms"]),
             images={
-                camera: (path.parent / _IMAGES / record[key]).read_bytes()
+                camera: read_image(folder, f"{_IMAGES}/{text(key, record[key])}")
                 for camera, key in _IMAGE_INPUT.items()
                 if key in record
             },
@@ -143,32 +160,23 @@ def _row(path: Path, number: int, line: str, deleted: set[int], has_drivers: boo
             throttle=throttle,
             brake=brake,
             speed_mph=speed_mph,
-            driven=_driven(record) if has_drivers or record.get("user/mode", "user") != "user" else None,
+            driven=_driven(record, mode) if has_drivers or mode != "user" else None,
             point=_point(record),
-            deleted=record.get("_index") in deleted,
-            place=f"{path}: record {number}",
+            deleted=whole_number("_index", record.get("_index", -1)) in deleted,
+            place=place,
         )
-    except OSError as error:
-        raise UserError(f"{path}: record {number}: {error.filename}: {error.strerror}; restore the file") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise UserError(f"{path}: record {number}: {reason}; correct the record, or remove its line") from None
+    except KeyError as error:
+        raise UserError(f"{place}: no {error}; correct the record, or remove its line") from None
+    except ValueError as error:
+        raise UserError(f"{place}: {error}; correct the record, or remove its line") from None
 
 
-def _number(record: Mapping[str, Any], name: str) -> float:
-    value = record.get(name, 0.0)
-    if not isinstance(value, (int, float)):
-        raise ValueError(f"{name} is {str(value)[:40]!r}, expected a number")
-    return float(value)
-
-
-def _driven(record: Mapping[str, Any]) -> DrivenRow:
-    by_person = record.get("user/mode", "user") == "user"
-    return DrivenRow(HUMAN, record.get(_TAKE_OVER)) if by_person else DrivenRow(MODEL)
+def _driven(record: Mapping[str, Any], mode: str) -> DrivenRow:
+    return DrivenRow(HUMAN, record.get(_TAKE_OVER)) if mode == "user" else DrivenRow(MODEL)
 
 
 def _point(record: Mapping[str, Any]) -> TracePoint | None:
     if _TRACK not in record:
         return None
-    seconds, x_m, z_m, cross_track_m = (float(record[name]) for name in _POINT_INPUTS)
-    return TracePoint(seconds, str(record[_TRACK]), x_m, z_m, cross_track_m)
+    seconds, x_m, z_m, cross_track_m = (number(name, record[name]) for name in _POINT_INPUTS)
+    return TracePoint(seconds, record[_TRACK], x_m, z_m, cross_track_m)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.images import Image, Preprocessing, decode_jpeg
+from bcclone.dataset.images import Image, Preprocessing, decode_jpeg, read_file
 from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
@@ -131,7 +131,7 @@ def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> 
         log = find_log(recording)
         index, rows = ImageIndex(log), read_log(log).rows
         paths = [index.find(name) for name in rows["center"]]
-        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in paths if path is not None)
+        images = (preprocessing.apply(decode_jpeg(read_file(path))) for path in paths if path is not None)
         yield NominalDrive(images, _rate(rows["time_ms"].to_numpy()))
 
 

@@ -187,8 +187,14 @@ def _check_mp4(path: Path, count: int) -> None:
     """Raise UserError unless the clip holds that many frames: on a full disk, ffmpeg may still report success."""
     import cv2
 
-    clip = cv2.VideoCapture(str(path))
-    written = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 if the file is not a clip
-    clip.release()
+    with tempfile.TemporaryDirectory() as folder:
+        name = str(path)
+        if not name.isprintable():  # OpenCV crashes on one that is not UTF-8
+            link = Path(folder) / "clip.mp4"
+            link.symlink_to(path.resolve())
+            name = str(link)
+        clip = cv2.VideoCapture(name)
+        written = max(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)), 0)  # -1 if the file is not a clip
+        clip.release()
     if written != count:
         raise UserError(f"the clip is incomplete, {written} of {count} frames were written; {_room(path)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from bcclone.dataset.images import Image
+from bcclone.dataset.images import BadImage, Image, jpeg_size, read_file
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import CAMERAS, time_of
@@ -50,7 +50,10 @@ class FrameDecoder:
         """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
         name = self.frames.names[index]
         try:
-            frame: Image = simplejpeg.decode_jpeg((self.frames.folder / name).read_bytes(), colorspace="RGB")
+            content = read_file(str(self.frames.folder / name))
+            if jpeg_size(content) != self.frames.size:  # it has been replaced
+                raise BadImage("another size than the others")
+            frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
@@ -120,10 +123,9 @@ def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str
     sizes = {}
     for name in names:
         try:
-            height, width, _, _ = simplejpeg.decode_jpeg_header((folder / name).read_bytes())
-            sizes[name] = (width, height)
-        except (ValueError, OSError):
-            skipped[name] = "not a JPEG"
+            sizes[name] = jpeg_size(read_file(str(folder / name)))
+        except (BadImage, OSError) as error:
+            skipped[name] = f"not a JPEG that can be shown: {error}"
     if not sizes:
         return 0, 0
     size: tuple[int, int] = Counter(sizes.values()).most_common(1)[0][0]

@@ -175,6 +175,11 @@ def test_options_hold_for_one_episode(make):
         ({"offset_m": 99}, "offset_m 99.*-15"),
         ({"speed_mph": -3}, "speed_mph -3, expected 0 to 30"),
         ({"conditions": {"light": 0.2}, "start_m": "x"}, "start_m 'x', expected a number"),
+        ({"start_m": 10**400}, "expected a number"),
+        ({"road": 5}, "road is 5, expected lake"),
+        ({"road": ["lake"]}, "expected lake"),
+        ({1: 2}, "unknown option 1; expected start_m"),
+        ([1], "options are .1., expected values by name"),
     ],
 )
 def test_wrong_options_are_refused_and_the_episode_goes_on(make, options, words):

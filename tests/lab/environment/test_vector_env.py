@@ -96,3 +96,18 @@ def test_gymnasiums_own_processes_drive_the_same():
     finally:
         envs.close()
         ours.close()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, None, "x", 10**400])
+def test_one_wrong_action_moves_no_car(several, wrong):
+    several.reset(seed=0)
+    before = [episode.info() for episode in several.unwrapped._episodes]
+    with pytest.raises(ValueError, match="expected steering"):
+        several.step(np.array([[0.5], [0.5], [wrong]], object))
+    assert [episode.info() for episode in several.unwrapped._episodes] == before
+
+
+def test_seeds_of_other_cars_than_these_are_refused(several):
+    for seeds in ([1], [1, 2, 3, 4]):
+        with pytest.raises(ValueError, match="expected one for each of 3 cars"):
+            several.reset(seed=seeds)

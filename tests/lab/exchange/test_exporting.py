@@ -2,16 +2,17 @@
 
 import csv
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.images import decode_image, decode_jpeg
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.lab.exchange.recording_export import export
-from bcclone.lab.exchange.rows import decode
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
@@ -96,7 +97,7 @@ def test_robomimic_has_a_demo_for_each_episode(lake, tmp_path):
         actions = np.concatenate([demo["actions"][:] for demo in data.values()])
         assert data["demo_1/dones"][:].tolist() == [0, 0, 1]
         assert data["demo_0/by_model"][:].tolist() == [True, True, False]
-    assert (frames == np.stack([decode(content) for content in jpegs_of(lake, "center")])).all()
+    assert (frames == np.stack([decode_image(content) for content in jpegs_of(lake, "center")])).all()
     assert (actions == numbers_of(lake)[:, :3]).all()
 
 
@@ -129,7 +130,7 @@ def test_lerobot_has_statistics_of_every_number_and_image(lake, tmp_path):
     assert stats["action"]["mean"][0] == pytest.approx(steering.mean())
     assert stats["action"]["std"][0] == pytest.approx(steering.std())
     assert stats["action"]["count"] == [6]
-    red = np.stack([decode(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
+    red = np.stack([decode_image(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
     image = stats["observation.images.center"]
     assert image["mean"][0][0][0] == pytest.approx(red.mean(), abs=0.01)
     assert np.shape(image["std"]) == (3, 1, 1)
@@ -154,7 +155,9 @@ def test_the_frames_of_a_store_keep_their_pixels(simulated_store, tmp_path):
         names = [row["left"] for row in csv.DictReader(file)]
     with Store(simulated_store) as store:
         for row in (0, 60, 119):
-            assert (decode((folder / names[row]).read_bytes()) == store.frames[store.rows[row]["frame_left"]]).all()
+            assert (
+                decode_image((folder / names[row]).read_bytes()) == store.frames[store.rows[row]["frame_left"]]
+            ).all()
 
 
 def test_rows_without_a_usable_image_are_left_out_if_they_are_few_or_allowed(lake, tmp_path):
@@ -204,3 +207,25 @@ def test_the_command_reports_what_it_wrote(lake, tmp_path):
         "format": "tub", "rows": 6, "episodes": 2, "recordings": 1, "skipped": [],
     }  # fmt: skip
     assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv", "--to", "csv").stdout
+
+
+@pytest.mark.parametrize("format", ["csv", "robomimic"])
+def test_of_two_exports_at_once_the_first_wins_and_the_other_is_refused(tmp_path, format):
+    lake = make_driven(tmp_path / "lake")
+    output = tmp_path / "there.hdf5"
+    settings = ExportSettings(str(lake), output, format)
+    started = threading.Barrier(2, timeout=60)
+
+    def run(_):
+        started.wait()
+        try:
+            return export(settings)
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(run, range(2)))
+    refusals = [result for result in results if isinstance(result, str)]
+    assert len(refusals) == 1
+    assert "wrote it meanwhile" in refusals[0] or "exists already" in refusals[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "there.hdf5"]

@@ -174,9 +174,9 @@ def spoil(path, old, new):
             '"user/angle": 7',
             "record 3: steering is 7, expected -1 to 1",
         ),
-        ("catalog_0.catalog", "3_cam", "9_cam", "record 4: .*9_cam_image_array_.jpg: No such file"),
+        ("catalog_0.catalog", "3_cam", "9_cam", "record 4: .*9_cam_image_array_.jpg.* No such file"),
         ("catalog_0.catalog", "cam/image_array", "cam/depth", "record 1: it has no image of the center camera"),
-        ("catalog_0.catalog", ": 1767225600000", ": 1e20", "record 1: its time is 100000000000000000000 ms"),
+        ("catalog_0.catalog", ": 1767225600000", ": 1e20", "record 1: time_ms is 1000000000000.*expected"),
         (
             "catalog_0.catalog",
             ": 1767225600000",
@@ -202,7 +202,11 @@ def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, wo
         ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1; correct it"),
         ("\n0,0,", "\n0,-1,", "line 2: recording 0, episode -1, expected 0 or more of each"),
         (",human,1,", ",robot,1,", "line 4: driver 'robot', expected model or human"),
-        ("0000002_center", "0000009_center", "line 4: image images/0/0000009_center.jpg cannot be read: No such file"),
+        (
+            "0000002_center",
+            "0000009_center",
+            "line 4: image .images/0/0000009_center.jpg. cannot be read: No such",
+        ),
     ],
 )
 def test_a_wrong_table_is_refused_by_file_and_line(tmp_path, old, new, words):
