@@ -26,6 +26,7 @@ from bcclone.system.location import Location, as_local
 from bcclone.system.reading import parse_json
 
 SCHEMA_VERSION = 2
+_LONGEST_HASH = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _read(file: h5py.File, source: Source, path: Location, file_version: tuple[i
     return StoreContent(
         preprocessing=preprocessing,
         sample_settings=SampleSettings.stored(parse_json(read_text(file, "sample_settings"))),
-        content_hash=read_text(file, "content_hash"),
+        content_hash=read_text(file, "content_hash", _LONGEST_HASH),
         samples=read_array(file, "samples", SAMPLE),
         rows=read_array(file, "rows"),
         extras=read_texts(file, "extras", source),
