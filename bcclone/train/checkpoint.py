@@ -109,13 +109,15 @@ def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
             raise ValueError(f"it has {count} arrays of weights, and the network {len(variables)}")
         values = [read_array(file, name) for name in _names(count)]
         totals = read_array(file, "totals", np.float64)
-        model = read_array(file, "model", np.uint8).tobytes()
+        model = read_array(file, "model", np.uint8)
+    if totals.shape != trainer.totals.read().shape or model.ndim != 1:
+        raise ValueError("its sums or its model have another shape")
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
         raise ValueError("its weights have other shapes than the network's")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     trainer.totals.write(totals)
-    return state, model
+    return state, model.tobytes()
 
 
 class Checkpointing:

@@ -64,7 +64,7 @@ def external_storage(file, name, folder):
 
 
 def virtual(file, name, folder):
-    shape, kind = file[name].shape, file[name].dtype
+    shape, kind = file[name].shape or (1,), file[name].dtype
     del file[name]
     layout = h5py.VirtualLayout(shape, kind)
     layout[:] = h5py.VirtualSource(str(folder / "other.h5"), name, shape)
