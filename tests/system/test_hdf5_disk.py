@@ -1,5 +1,6 @@
 """An HDF5 file that is written on a full disk ends in the disk's error, wherever the disk becomes full."""
 
+import ast
 import subprocess
 import sys
 import tracemalloc
@@ -54,7 +55,7 @@ def test_a_disk_that_becomes_full_at_any_place_is_reported_and_crashes_nothing(t
     line = [sys.executable, "-c", PROGRAM, tmp_path / "limited.h5", size, step]
     done = subprocess.run([str(word) for word in line], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    results = eval(done.stdout)
+    results = ast.literal_eval(done.stdout)
     assert len(results) == -(-size // step)
     assert set(results) == {1 << 8}, results  # no signal, and no other exit code
 
@@ -85,6 +86,5 @@ def test_a_work_ends_soon_after_the_disk_is_full():
             raise full
 
     with pytest.raises(OSError, match="No space left"):
-        for item in checking(range(100), check):
-            written.append(item)
+        written.extend(checking(range(100), check))
     assert len(written) == 3
