@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 from pathlib import Path
 
 import h5py
@@ -337,3 +338,18 @@ def test_a_pipe_and_a_device_are_no_store(tmp_path):
         assert kind_of(path) is None
         with pytest.raises(UserError, match="not a regular file"):
             check_output(path, "store", force=True)
+
+
+@pytest.mark.parametrize("kind", ["ftp", "http", "github", "zip", "simplecache::ftp"])
+def test_a_store_connects_to_no_host_that_it_names(store, kind):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"{kind}://127.0.0.1:{server.getsockname()[1]}/log.csv"
+        with h5py.File(store, "r+") as file:
+            described = json.loads(file["recordings"].asstr()[0])
+            del file["recordings"]
+            file["recordings"] = [json.dumps({**described, "path": url})]
+        with contextlib.suppress(UserError):
+            Store(store).close()
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
