@@ -133,6 +133,10 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
         return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(
+        error
+    ):  # Python's, where all disks are full
+        return "no temporary file can be written; make room, or set TMPDIR to a folder on another disk", 1
     text = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
     return f"{text}; {_save_traceback(error)}", INTERNAL_ERROR
 

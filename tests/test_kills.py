@@ -1,13 +1,15 @@
 """Commands are killed (kill -9) at random moments; the next run recovers and gives the identical result.
 
-Long (make test-long); prints a line a program with -s. 220 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
-60 of video.py, at moments drawn with a fixed seed from the time that each takes uninterrupted.
+Long (make test-long); prints a line a program with -s. 300 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
+60 of video.py, 40 of import and 40 of export, at moments drawn with a fixed seed from the time that each takes
+uninterrupted.
 """
 
 import contextlib
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -143,6 +145,30 @@ def test_making_a_clip_killed_60_times(untrained_model, tmp_path):
     only(tmp_path, "run1", "run1.mp4")
     print(f"\nvideo.py: killed {killed} of 60 times, over {longest:.1f} s")
     assert killed > 40
+
+
+@pytest.mark.parametrize("name", ["import", "export"])
+def test_an_exchange_killed_40_times(simulated_recording, tmp_path, name):
+    """The folder is there whole or not at all, and the next run removes what the killed ones have left."""
+    table, folder, whole = tmp_path / "table", tmp_path / "new", tmp_path / "whole"
+    run_process("export", simulated_recording, "--to", "csv", "-o", table)
+    line = ("import", table) if name == "import" else ("export", simulated_recording, "--to", "minari")
+    longest = seconds_of(*line, "-o", whole)
+    expected, killed = names_and_sizes(whole), 0
+    for moment in moments(5, 40, 1.1 * longest):
+        killed += kill_after(command(*line, "-o", folder), moment)
+        assert not folder.exists() or names_and_sizes(folder) == expected
+        shutil.rmtree(folder, ignore_errors=True)
+    run_process(*line, "-o", folder)
+    assert names_and_sizes(folder) == expected
+    only(tmp_path, "table", "new", "whole")
+    print(f"\n{name}: killed {killed} of 40 times, over {longest:.1f} s")
+    assert killed > 15
+
+
+def names_and_sizes(folder):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".json", ".csv")]
+    return {path.relative_to(folder): path.stat().st_size for path in files}
 
 
 def frames_of(clip):

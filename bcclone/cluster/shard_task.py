@@ -5,7 +5,6 @@ In: a `ShardTask`. Out: the file of the shard, and a `WrittenShard` that describ
 
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +25,10 @@ from bcclone.dataset.samples import SampleTable, sample_chunks
 from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.hdf5_file import open_hdf5, read_array, read_texts
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
+from bcclone.system.reading import parse_json
 from bcclone.system.task import WorkerFault, report_progress
 
 _PROBED = 3  # files
@@ -124,9 +125,10 @@ def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     """Read what has been written; raises UserError if it is not a complete shard."""
     content = read_store_file(path)
     try:
-        with h5py.File(path, "r") as file:
-            return content, from_json(ShardOrigin, json.loads(file["origin"].asstr()[()]))
-    except (OSError, KeyError, ValueError) as error:
+        with open_hdf5(path) as file:
+            (origin,) = read_texts(file, "origin", path)
+            return content, from_json(ShardOrigin, parse_json(origin))
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
@@ -164,8 +166,8 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
 
 def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
     """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
-    with h5py.File(path, "r") as file:
-        return np.asarray(file["checksums"][()])
+    with open_hdf5(path) as file:
+        return read_array(file, "checksums", np.uint32)
 
 
 def _check_readable(files: Sequence[str]) -> None:

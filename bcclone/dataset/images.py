@@ -30,7 +30,7 @@ Image = npt.NDArray[np.uint8]
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 _FILES_PER_TASK = 32
 MOST_PIXELS = 1 << 24  # of an image that is decoded; a file of a few bytes can declare many more
-_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes the time of an image; a progressive JPEG has 10
+_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes as long as an image; most files have 10
 _PNG = b"\x89PNG\r\n\x1a\n"
 # OpenCV's conversions from RGB; BGR-YUV swaps red and blue first
 _COLORS = {
@@ -55,8 +55,6 @@ _COLOR_MATRICES = {
 
 
 _INTERPOLATION = {"interpolation": "linear"}  # of every stored definition
-
-
 
 
 class BadImage(ValueError):

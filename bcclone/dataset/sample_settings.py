@@ -133,7 +133,7 @@ class SampleSettings:
         if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
             named = ",".join(self.cameras) or "none"
             raise SettingError("{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS))
-        if self.correction != AUTO and not (not isinstance(self.correction, str) and 0 <= self.correction <= 1):
+        if self.correction != AUTO and not (not isinstance(self.correction, str | bool) and 0 <= self.correction <= 1):
             raise SettingError("{correction} {value}, expected 0 to 1, or {auto}", value=self.correction, auto=AUTO)
 
     @property
@@ -154,6 +154,11 @@ class SampleSettings:
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets `previous`."""
+        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets `previous`.
+
+        Raises ValueError or TypeError for values that are no settings.
+        """
+        if not isinstance(stored, Mapping) or not isinstance(stored.get("cameras"), list | tuple):
+            raise ValueError("the settings of its samples are not values by name, with a list of cameras")
         values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
         return cls(**values | {"cameras": tuple(stored["cameras"])})

@@ -35,6 +35,15 @@ SAMPLE = np.dtype(
 )
 
 
+def check_samples(samples: SampleTable) -> None:
+    """Raise ValueError if a stored table has values that sample_chunks() never makes."""
+    if not (np.abs(samples["steering"]) <= 1).all():
+        raise ValueError("its samples have a steering outside of -1 to 1")
+    for name, highest in (("camera", len(CAMERAS) - 1), ("frame_offset", MAX_FRAME_OFFSETS)):
+        if (found := samples[name].max(initial=0)) > highest:
+            raise ValueError(f"its samples have a {name} of {found}, expected at most {highest}")
+
+
 def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
     """Return the indices of the samples of one of PARTS, (indices,), in the order of the table.
 

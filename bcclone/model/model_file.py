@@ -24,6 +24,7 @@ from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.reading import parse_json, read_limited
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -64,7 +65,7 @@ class TrainingInfo:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a JSON object, whose other values are left out; raises ValueError or TypeError for anything else."""
-        stored = json.loads(text)
+        stored = parse_json(text)
         if not isinstance(stored, dict):
             raise TypeError("its training is not described by a JSON object")
         values = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
@@ -259,11 +260,8 @@ def _separate_config(path: Path) -> str:
         raise UnsupportedModel(
             f"holds weights only; put the network's configuration (model.to_json()) beside it, as {config_path}"
         )
-    with config_path.open("rb") as file:
-        text = file.read(_LONGEST_TEXT + 1)
-    if len(text) > _LONGEST_TEXT:
-        raise UnsupportedModel(f"{config_path} has more than {_LONGEST_TEXT} bytes")
-    config = json.loads(text)
+    text = read_limited(config_path, _LONGEST_TEXT)
+    config = parse_json(text)
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 
 

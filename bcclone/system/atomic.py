@@ -77,7 +77,8 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
     """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
 
     A folder of that name is replaced. Temporary folders of killed processes are removed when the same path is written
-    again. new: raise UserError instead of replacing anything but an empty folder.
+    again. new: raise UserError instead of replacing anything but an empty folder. An OSError names `path`, or the file
+    in it.
     """
     path = path.resolve()
     _remove_leftovers(path)
@@ -94,6 +95,9 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
             if path.exists():
                 path.replace(old)
             temporary.replace(path)
+    except OSError as error:
+        error.filename = str(error.filename or path).replace(str(temporary), str(path))
+        raise
     finally:
         if old.exists() and not path.exists():  # the new folder did not get the name
             old.replace(path)

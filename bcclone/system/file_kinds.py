@@ -5,6 +5,7 @@ from typing import Literal
 
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.reading import open_limited
 
 Kind = Literal["store", "model"]
 
@@ -14,12 +15,12 @@ _ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "mode
 
 def kind_of(path: Path) -> Kind | None:
     """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files."""
-    import h5py
+    from bcclone.system.hdf5_file import open_hdf5
 
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return next((kind for name, kind in _ATTRIBUTES.items() if name in file.attrs), None)
-    except OSError:
+    except (OSError, RuntimeError):
         return None
 
 
@@ -39,7 +40,7 @@ def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMED
 
 def _is_hdf5(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_limited(path, 1 << 62) as file:
             return file.read(len(HDF5)) == HDF5
     except OSError:
         return False

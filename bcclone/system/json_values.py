@@ -132,7 +132,7 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
     if kind is float and isinstance(stored, int) and not isinstance(stored, bool):
         return float(stored)
     if kind is Path and isinstance(stored, str):
-        return parse_location(stored)
+        return parse_location(stored, is_typed=False)
     if kind in _NAMES and isinstance(stored, kind) and (kind is bool or not isinstance(stored, bool)):
         return stored
     raise _wrong(place, stored, _name(kind))

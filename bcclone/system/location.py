@@ -25,15 +25,21 @@ class Unreachable(UserError):
     """A file at a URL cannot be read or written at present."""
 
 
-def parse_location(text: str) -> Location:
-    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing."""
+def parse_location(text: str, is_typed: bool = True) -> Location:
+    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing.
+
+    is_typed: whether the user has typed the URL, and not a file named it: some kinds connect as soon as they are opened
+    to a host that the file would choose.
+    """
     if not names_url(text):
         return Path(text)
     from upath import UPath
 
     try:
         url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
-        return Path(url.path) if url.protocol in _LOCAL else url.fs and url
+        if url.protocol in _LOCAL:
+            return Path(url.path)
+        return url.fs and url if is_typed else url
     except ImportError as error:
         extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
         raise UserError(f"{text}: {error}: {extra}") from None

@@ -225,6 +225,8 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
         return
     if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
         raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=kind[1])
+    if type_of(each) is bool and not isinstance(value, bool):
+        raise SettingError(name + " {value}, expected true or false", value=repr(value))
     if not declared.allows(value):
         between = "x" if declared.unit == "SIZE" else ", "
         text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)

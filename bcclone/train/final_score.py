@@ -13,6 +13,7 @@ from bcclone.dataset.sample_settings import TEST
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.selection import TrainingData, select
 from bcclone.model.model_file import load_model_file
+from bcclone.system.atomic import write_bytes
 from bcclone.train.losses import Totals, errors_of, losses_of, sums_of
 from bcclone.train.train_settings import TrainSettings
 
@@ -37,7 +38,7 @@ def score_test_samples(model: bytes, data: TrainingData, settings: TrainSettings
         return FinalScore()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.h5"
-        path.write_bytes(model)
+        write_bytes(path, model)
         network = load_model_file(path).model
     totals = Totals()
     with open_validation_feed(selection, batch_size) as feed, feed.epoch(1) as batches:

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, image_dataset, write_images
+from bcclone.system.hdf5_disk import checking, write_hdf5
 
 _DATA, _FILE, _METADATA = "data", "main_data.hdf5", "metadata.json"
 _MINARI_VERSION = "0.5.4"  # the version whose format this is
@@ -26,9 +27,9 @@ def write(source: Source, folder: Path, name: str) -> None:
     """Write the rows into an empty folder. name: of the folder, from which the data set gets its own."""
     data = folder / _DATA
     data.mkdir()
-    with h5py.File(data / _FILE, "w", track_order=True) as file:
+    with write_hdf5(data / _FILE, track_order=True) as (file, check_disk):
         steps = [
-            _write_episode(file.create_group(f"episode_{number}"), number, rows, source)
+            _write_episode(file.create_group(f"episode_{number}"), number, checking(rows, check_disk), source)
             for number, rows in source.episodes()
         ]
     size_mb = round((data / _FILE).stat().st_size / 1e6, 1)

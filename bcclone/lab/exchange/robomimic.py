@@ -14,6 +14,7 @@ import numpy as np
 from bcclone.dataset.images import decode_image
 from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, image_dataset, write_images
 from bcclone.recording.drivers import MODEL
+from bcclone.system.hdf5_disk import checking, write_hdf5
 
 _VALIDATION_EVERY = 10  # of the episodes, if there are that many
 
@@ -21,11 +22,11 @@ _VALIDATION_EVERY = 10  # of the episodes, if there are that many
 def write(source: Source, path: Path, name: str) -> None:
     """Write the rows into a file. name: not used, since the data set has none."""
     total, names = 0, []
-    with h5py.File(path, "w") as file:
+    with write_hdf5(path) as (file, check_disk):
         data = file.create_group("data")
         for number, rows in source.episodes():
             names.append(f"demo_{number}")
-            total += _write_demo(data.create_group(names[-1]), rows, source)
+            total += _write_demo(data.create_group(names[-1]), checking(rows, check_disk), source)
         data.attrs["total"] = total
         data.attrs["env_args"] = json.dumps({"env_name": "udacity-simulator", "type": 2, "env_kwargs": {}})
         data.attrs["actions"] = json.dumps(ACTIONS)

@@ -19,6 +19,7 @@ from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
+from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
@@ -116,5 +117,5 @@ def _member(content: Any, model: ModelFile) -> keras.Model:
     """Return a member from the content of its model file, read as safely as any other."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "member.h5"
-        path.write_bytes(content.astype(np.uint8).tobytes())
+        write_bytes(path, content.astype(np.uint8).tobytes())
         return load_model_file(path, model.preprocessing).model

@@ -1,21 +1,21 @@
 """Read the texts and arrays of a Keras .h5 or .keras file; check sizes before reading, and follow no links."""
 
 import io
-import json
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
+from bcclone.system.hdf5_file import LONGEST_TEXT, dataset_of, member_of, read_names, read_text
+from bcclone.system.reading import parse_json
 
 MOST_NUMBERS = 1 << 26  # of all arrays together
-LONGEST_TEXT = 1 << 20  # bytes
 _LARGEST_WEIGHTS = 8 * MOST_NUMBERS  # bytes; twice those of a network, since the optimizer may be in the file
 _MOST_NAMES, _MOST_OBJECTS, _MOST_MEMBERS, _DEEPEST = 4096, 8192, 1000, 12
 _OURS = "bcclone_"
@@ -37,34 +37,34 @@ Weights = Mapping[str, Sequence[NamedArray]]  # by layer or folder
 def read_texts(file: h5py.File) -> dict[str, str]:
     """Return the text attributes: the configuration, the version of Keras, and those of bcclone."""
     names = list(file.attrs)[:_MOST_NAMES]
-    texts = {name: _text(file, name) for name in names if name in _TEXTS or name.startswith(_OURS)}
+    texts = {name: read_text(file, name) for name in names if name in _TEXTS or name.startswith(_OURS)}
     if "model_weights" in file:
-        group = _member_of(file, "model_weights")
+        group = member_of(file, "model_weights")
         for name in ("keras_version", "backend"):
             if name not in texts and name in group.attrs:
-                texts[name] = _text(group, name)
+                texts[name] = read_text(group, name)
     return texts
 
 
 def read_layers(file: h5py.File) -> Weights:
     """Return the arrays of each layer, by its name, in the order of the file; raises UnsupportedModel."""
-    group = _member_of(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
-    folders = {name: _member_of(group, name) for name in _names(group, "layer_names")}
+    group = member_of(file, "model_weights") if file.get("model_weights", getlink=True) is not None else file
+    folders = {name: member_of(group, name) for name in _names(group, "layer_names")}
     datasets: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for name, folder in folders.items():
         if not isinstance(folder, h5py.Group):
             raise UnsupportedModel(f"{name[:60]!r} is not a group of weights")
-        datasets[name] = [(path, _array(path, _member_of(folder, path))) for path in _names(folder, "weight_names")]
+        datasets[name] = [(path, _array(folder, path)) for path in _names(folder, "weight_names")]
     return _read(datasets)
 
 
 def read_folders(file: h5py.File) -> Weights:
     """Return the arrays in the model.weights.h5 of a .keras archive, by folder; raises UnsupportedModel."""
     datasets: dict[str, list[tuple[str, h5py.Dataset]]] = {}
-    for path, array in _walk(file, (), [0]):
-        folder, _, number = "/".join(path).rpartition("/vars/")
+    for path in _walk(file, (), [0]):
+        folder, _, number = path.rpartition("/vars/")
         if folder and number.isdecimal():
-            datasets.setdefault(folder, []).append((number, _array("/".join(path), array)))
+            datasets.setdefault(folder, []).append((number, _array(file, path)))
     return _read({folder: sorted(arrays, key=lambda item: int(item[0])) for folder, arrays in datasets.items()})
 
 
@@ -76,7 +76,7 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
             raise UnsupportedModel(f"holds {len(members)} files, expected at most {_MOST_MEMBERS}")
         if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
             raise UnsupportedModel(f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}")
-        metadata = json.loads(_member(archive, members["metadata.json"], LONGEST_TEXT))
+        metadata = parse_json(_member(archive, members["metadata.json"], LONGEST_TEXT))
         texts = {
             "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
             "keras_version": str(metadata.get("keras_version"))[:40],
@@ -86,7 +86,7 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         return texts, read_folders(stored)
 
 
-def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterator[tuple[tuple[str, ...], h5py.Dataset]]:
+def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterator[str]:
     """Yield the path of every dataset of the network; count: number of objects so far."""
     for name in group:
         count[0] += 1
@@ -94,11 +94,11 @@ def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterato
             raise UnsupportedModel(f"has more than {_MOST_OBJECTS} groups and arrays, or more than {_DEEPEST} levels")
         if name.startswith(_NOT_THE_NETWORK):
             continue
-        member = _member_of(group, name)
+        member = member_of(group, name)
         if isinstance(member, h5py.Group):
             yield from _walk(member, (*path, name), count)
         elif isinstance(member, h5py.Dataset):
-            yield (*path, name), member
+            yield "/".join((*path, name))
 
 
 def _read(datasets: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
@@ -119,52 +119,17 @@ def _values(path: str, array: h5py.Dataset) -> Float32Array:
     return values
 
 
-def _array(name: str, array: Any) -> h5py.Dataset:
-    if not isinstance(array, h5py.Dataset) or array.dtype.kind != "f":
-        raise UnsupportedModel(f"{name[:60]!r} is not an array of floats")
-    if array.external or array.is_virtual:
-        raise UnsupportedModel(f"the numbers of {name[:60]!r} are in another file, which is not read")
-    if array.size is None or (array.size and not array.id.get_storage_size()):
-        raise UnsupportedModel(f"the numbers of {name[:60]!r} were never written")
-    return array
-
-
-def _member_of(group: h5py.Group, path: str) -> Any:
-    """Return the object at `path`, checking at each step that it is not a link."""
-    member: Any = group
-    for name in path.strip("/").split("/"):
-        link = member.get(name, getlink=True) if isinstance(member, h5py.Group) else None
-        if link is None:
-            raise UnsupportedModel(f"has no weights at {path[:60]!r}")
-        if not isinstance(link, h5py.HardLink):
-            raise UnsupportedModel(f"{path[:60]!r} is a link, which is not followed")
-        member = member[name]
-    return member
-
-
-def _text(holder: h5py.Group, name: str) -> str:
-    """Return a text attribute, stored as bytes or text."""
-    attribute = holder.attrs.get_id(name)
-    is_text = h5py.check_string_dtype(attribute.dtype) is not None
-    if not is_text or attribute.shape != () or attribute.get_storage_size() > LONGEST_TEXT:
-        raise UnsupportedModel(f"its {name[:40]} is not a text of at most {LONGEST_TEXT} bytes")
-    value = holder.attrs[name]
-    text = value.decode() if isinstance(value, bytes) else str(value)
-    if len(text) > LONGEST_TEXT:  # the length of a variable text is known only after reading
-        raise UnsupportedModel(f"its {name[:40]} is not a text of at most {LONGEST_TEXT} bytes")
-    return text
-
-
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     if attribute not in group.attrs:
         raise UnsupportedModel(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
-    stored = group.attrs.get_id(attribute)
-    if stored.shape == (0,):  # Keras writes empty lists as numbers
-        return []
-    is_text = h5py.check_string_dtype(stored.dtype) is not None
-    if not is_text or len(stored.shape) != 1 or stored.shape[0] > _MOST_NAMES:
-        raise UnsupportedModel(f"the list {attribute} is not a list of up to {_MOST_NAMES} names")
-    return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
+    return read_names(group, attribute, _MOST_NAMES)
+
+
+def _array(group: h5py.Group, path: str) -> h5py.Dataset:
+    array = dataset_of(group, path, compressed=True)
+    if array.dtype.kind != "f":
+        raise UnsupportedModel(f"{path[:60]!r} is not an array of floats")
+    return array
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:

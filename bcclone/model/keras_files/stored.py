@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-import h5py
 import numpy as np
 
 from bcclone.model.keras_files import UnsupportedModel
@@ -25,6 +24,8 @@ from bcclone.model.keras_files.hdf5 import MOST_NUMBERS, NamedArray, Weights, re
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import first_line
 from bcclone.system.file_kinds import HDF5
+from bcclone.system.hdf5_file import UnfitContent, open_hdf5
+from bcclone.system.reading import MOST_MODEL, open_limited
 
 _WALL_SECONDS = 60.0  # for a disk that does not respond; the processor time of the process is limited to much less
 _CPU_SECONDS, _BYTES_PER_CPU_SECOND = 0.4, 1 << 26  # several times what reading takes
@@ -113,10 +114,10 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 def main(path: Path) -> None:
     """Read the file and send its content, or the reason why it cannot be read; runs in the process of its own."""
     try:
-        with path.open("rb") as file:
+        with open_limited(path, MOST_MODEL) as file:
             _limit_process(path.stat().st_size)
-            texts, weights = _read(file)
-    except UnsupportedModel as error:
+            texts, weights = _read(path, file)
+    except (UnsupportedModel, UnfitContent) as error:
         _send({"refused": str(error)}, {})
     except Exception as error:  # damaged files cause all kinds in h5py and zipfile
         _send(
@@ -126,13 +127,13 @@ def main(path: Path) -> None:
         _send({"texts": texts}, weights)
 
 
-def _read(file: BinaryIO) -> tuple[dict[str, str], Weights]:
+def _read(path: Path, file: BinaryIO) -> tuple[dict[str, str], Weights]:
     begin = file.read(len(HDF5))
     if begin == _ZIP:
         return read_archive(file)
     if begin != HDF5:
         raise UnsupportedModel("not a complete model file: neither HDF5 nor .keras; name one that Keras saved")
-    with h5py.File(file.name, "r") as stored:
+    with open_hdf5(path) as stored:
         texts = read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
             return texts, read_layers(stored)

@@ -10,6 +10,7 @@ import pytest
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.hdf5 import read_layers
 from bcclone.system.errors import UserError
+from bcclone.system.hdf5_file import UnfitContent
 from tests.model.keras_files.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
 
 YUV = "nvidia-66x200-yuv"
@@ -210,14 +211,14 @@ def not_finite(file, folder):
     ("damage", "expected"),
     [
         (without_weights, "has no weights"),
-        (without_one, "has no weights at 'dense_1_W:0'"),
+        (without_one, "has no 'dense_1_W:0'"),
         (without_names, "lacks its list weight_names"),
-        (enormous, "an array of shape (16777216, 16777216); expected at most 67108864"),
+        (enormous, "were never written"),
         (never_written, "were never written"),
         (linked_out, "is a link, which is not followed"),
         (folder_linked_out, "is a link, which is not followed"),
         (stored_outside, "are in another file"),
-        (reference, "not an array of floats"),
+        (reference, "not an array of plain numbers"),
         (not_finite, "not all finite"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -225,7 +226,7 @@ def not_finite(file, folder):
 def test_missing_external_and_damaged_weights_are_refused(tmp_path, damage, expected):
     with h5py.File(write(tmp_path / "old.h5", keras1_config()), "r+") as file:
         damage(file, tmp_path)
-        with pytest.raises(UnsupportedModel, match=re.escape(expected)):
+        with pytest.raises((UnsupportedModel, UnfitContent), match=re.escape(expected)):
             read_layers(file)
 
 

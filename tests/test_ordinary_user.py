@@ -1,0 +1,150 @@
+"""A user who may not read an input, or write where the output belongs, gets an error that names it, and a remedy.
+
+Root may read and write everything; so each command runs as another user where the tests run as root.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_script
+from tests.test_full_disk import content_of
+
+# runs a command twice in one process: first with all rights, which loads what it needs, then as another user
+_AS_ANOTHER = """
+import json, os, sys
+from bcclone.cli import main
+
+first, second = json.loads(sys.argv[1])
+main(first)
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setresgid(*[65534] * 3)
+    os.setresuid(*[65534] * 3)
+os.chdir("/")
+print("-----", file=sys.stderr)
+sys.exit(main(second))
+"""
+
+READING = {
+    "preprocess": "preprocess.py {recording} -o {here}/data.h5",
+    "preprocess, --add": "preprocess.py {copy} -o {store} --add",
+    "edit": "edit {recording}",
+    "export": "export {recording} --to csv -o {here}/exported",
+    "export of a store": "export {store} --to csv -o {here}/exported",
+    "import": "import {csv} -o {here}/imported",
+    "export to minari": "export {recording} --to minari -o {here}/exported",
+}
+READING_SLOWLY = {
+    "model": "model.py {store} -o {here}/model.h5 --runs {here}/runs",
+    "evaluate": "evaluate {model} --laps 0.01",
+    "replay": "replay {model} {recording}",
+    "plots": "plots {model} {store} -o {here}/plots",
+    "monitor": "monitor fit {model} {store} -o {here}/monitor.npz",
+    "export onnx": "export {model} --to onnx -o {here}/model.onnx",
+}
+WRITING = {
+    "preprocess": "preprocess.py {recording} -o {here}/data.h5",
+    "video": "video.py {recording} -o {here}/clip.mp4",
+    "simulate record": "simulate record {here}/recording --laps 0.01",
+    "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
+    "export": "export {recording} --to csv -o {here}/exported",
+    "export to minari": "export {recording} --to minari -o {here}/exported",
+    "export to robomimic": "export {recording} --to robomimic -o {here}/exported.hdf5",
+    "import": "import {csv} -o {here}/imported",
+    "edit": "edit {copy} --delete 3 5",
+}
+WRITING_SLOWLY = {
+    "model": "model.py {store} -o {here}/model.h5 --runs {runs} --epochs 1",
+    "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",
+    "evaluate": "evaluate {model} --laps 0.01 -o {here}/scores",
+    "replay": "replay {model} {recording} -o {here}/scores",
+    "plots": "plots {model} {store} -o {here}/plots",
+    "monitor": "monitor fit {model} {store} -o {here}/monitor.npz",
+    "export onnx": "export {model} --to onnx -o {here}/model.onnx",
+}
+
+
+@pytest.fixture
+def homes(simulated_recording, simulated_store, untrained_model):
+    """Two folders with copies of all inputs, the first for the run with all rights.
+
+    Everybody may read what is in them, and write into `runs` only.
+    """
+    both = []
+    for _ in range(2):
+        home = Path(tempfile.mkdtemp())
+        shutil.copytree(simulated_recording, home / "recording")
+        shutil.copytree(simulated_recording, home / "copy")
+        shutil.copy(simulated_store, home / "store")
+        shutil.copy(untrained_model, home / "model")
+        run_script("export", home / "recording", "--to", "csv", "-o", home / "csv")
+        for name in ("here", "runs"):
+            (home / name).mkdir()
+        for path in [home, *home.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        (home / "runs").chmod(0o777)
+        both.append(home)
+    yield both
+    for home in both:
+        for path in (home, *home.rglob("*")):
+            path.chmod(0o755)
+        shutil.rmtree(home)
+
+
+def words_in(line, home):
+    """Return the words of a line of `bcclone`; {name} is a file or folder of this home."""
+    names = ("recording", "copy", "store", "model", "csv", "here", "runs")
+    words = line.format(**{name: home / name for name in names}).split()
+    return [words[0].removesuffix(".py"), *words[1:]]
+
+
+def refused(line, homes, *named):
+    """Run a command as another user; it must end with an error that names one of these paths, and change nothing."""
+    first, home = homes
+    before = content_of(home)
+    lines = json.dumps([words_in(line, first), words_in(line, home)])
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_ANOTHER, lines], capture_output=True, text=True, check=False, timeout=200
+    )
+    printed = done.stderr.partition("-----")[2]
+    errors = [text for text in printed.splitlines() if text.startswith("error: ")]
+    assert done.returncode in (1, 2), f"{done.returncode} {done.stderr}"
+    assert len(errors) == 1, done.stderr
+    assert "Traceback" not in printed
+    assert any(str(path) in errors[0] for path in named), errors[0]
+    assert any(word in printed for word in ("ermission", "cannot")), printed
+    assert any(word in printed for word in ("change", "choose", "name another", "copy", "expected")), printed
+    after = content_of(home)
+    assert {path: after.get(path) for path in before} == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [*READING.values(), *(pytest.param(line, marks=pytest.mark.slow) for line in READING_SLOWLY.values())],
+    ids=[*READING, *READING_SLOWLY],
+)
+def test_an_input_that_may_not_be_read_is_named(homes, line):
+    (homes[1] / "here").chmod(0o777)
+    name = max(("csv", "recording", "model", "store"), key=lambda name: line.find("{" + name + "}"))
+    path = homes[1] / name
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            file.chmod(0)
+    refused(line, homes, path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [*WRITING.values(), *(pytest.param(line, marks=pytest.mark.slow) for line in WRITING_SLOWLY.values())],
+    ids=[*WRITING, *WRITING_SLOWLY],
+)
+def test_a_folder_that_may_not_be_written_is_named(homes, line):
+    for name in ("here", "copy"):
+        (homes[1] / name).chmod(0o555)
+    refused(line, homes, homes[1] / "here", homes[1] / "copy")
