@@ -16,6 +16,7 @@ from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.progress import ProgressBar
+from bcclone.system.reading import MOST_IMAGE, read_limited
 
 
 def replay_served(
@@ -80,5 +81,5 @@ class RolloutWorld:
         if frames.centre is None:
             return None
         if self.rollout.pose == RelativePose():
-            return Path(self._reference.images[row]["center"]).read_bytes()
+            return read_limited(self._reference.images[row]["center"], MOST_IMAGE)
         return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))

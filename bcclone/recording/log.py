@@ -34,6 +34,7 @@ from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, Ro
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location, reaching
+from bcclone.system.reading import MOST_TABLE, read_limited
 
 EPISODE_GAP_MS = 1000
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
@@ -149,7 +150,7 @@ def _split_standard(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
 def _read_text(path: Location) -> str:
     try:
         with reaching(path):
-            data = path.read_bytes()
+            data = read_limited(path, MOST_TABLE)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.pictures.video_runs import name_of
+from tests.processes import cpu_limit
 
 STAMPS = ["2019_03_07_20_01_33_184", "2019_03_07_20_01_33_253", "2019_03_07_20_01_33_321"]
 NUMBERS = [("0", "1", "0", "30.19016"), ("-0.1802609", "0", "0.5", "30.18234"), ("1", "0.3093727", "0", "7.953689E-07")]
@@ -442,3 +444,26 @@ def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_th
     trace = read_trace(tmp_path)
     points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
     assert [point and point.x_m for point in points] == indices
+
+
+ENDLESS = {
+    "spaces": " " * 19_000 + "x.jpg x.jpg,",
+    "spaces in quotes": '"' + " " * 19_000 + '"x.jpg',
+    "tabs": "\t" * 19_000 + "x.jpg,",
+    "tabs before an image": "0" + "\t" * 19_000 + "x.jpg\t",
+    "images without an end": "x.jpg " * 3_000,
+    "empty images": "x.jpg," + " " * 19_000 + "x",
+    "digits": log_lines()[0].rpartition(",")[0] + "," + "1" * 19_000 + "x",
+    "a decimal of digits": log_lines()[0].rpartition(",")[0] + "," + "1" * 9_000 + "." + "1" * 9_000 + "e",
+    "quotes": "x.jpg,,," + '"' * 19_000,
+    "commas": "x.jpg" + "," * 19_000,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer of the processor")
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_line_takes_a_time_proportional_to_its_length(tmp_path, kind):
+    good = [*log_lines(), log_lines()[0].replace("_184", "_999")]
+    with cpu_limit(20):
+        log = read_log(write(tmp_path, [*good, *[ENDLESS[kind]] * 20]))
+    assert (len(log.rows), len(log.bad_rows)) == (4, 20)

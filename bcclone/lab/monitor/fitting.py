@@ -20,6 +20,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import check_output, sha256_of
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
+from bcclone.system.reading import MOST_IMAGE, read_limited
 
 _BATCH = 64
 
@@ -130,8 +131,8 @@ def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> 
     for recording in recordings:
         log = find_log(recording)
         index, rows = ImageIndex(log), read_log(log).rows
-        paths = [index.find(name) for name in rows["center"]]
-        images = (preprocessing.apply(decode_jpeg(Path(path).read_bytes())) for path in paths if path is not None)
+        paths = [path for name in rows["center"] if (path := index.find(name)) is not None]
+        images = (preprocessing.apply(decode_jpeg(read_limited(path, MOST_IMAGE))) for path in paths)
         yield NominalDrive(images, _rate(rows["time_ms"].to_numpy()))
 
 
