@@ -29,6 +29,9 @@ _REMEDIES = {
     errno.EACCES: "no permission; change the permissions or choose another place",
     errno.EPERM: "no permission; change the permissions or choose another place",
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
+    errno.EISDIR: "it is a folder, expected a file; remove it or choose another name",
+    errno.ENOTDIR: "a part of the path is a file, expected a folder; choose another place",
+    errno.ELOOP: "its links lead in a circle; choose another place",
     errno.EROFS: "the file system is read-only; choose another place",
 }
 
