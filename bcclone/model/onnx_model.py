@@ -61,7 +61,10 @@ class OnnxModel:
     def __init__(self, path: Path) -> None:
         """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
         self._path, self._session = path, _open_session(path)
-        self.signature = _signature_of(self._session, path)
+        try:
+            self.signature = _signature_of(self._session, path)
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: it has names that are no text; export it again") from None
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name.
@@ -115,7 +118,7 @@ def _open_session(path: Path) -> Any:
     content = read_limited(path, _MOST_BYTES)
     try:
         check_content(content)
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
         raise UserError(f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again") from None
 

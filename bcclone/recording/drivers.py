@@ -14,6 +14,7 @@ from bcclone.system.location import Location
 
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 MODEL, HUMAN = "model", "human"
+_MOST_TAKE_OVERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,9 @@ class DrivenRow:
     def __post_init__(self) -> None:
         if self.driver not in (MODEL, HUMAN):
             raise ValueError(f"driver {self.driver!r}, expected {MODEL} or {HUMAN}")
-        if self.take_over is not None and (self.take_over < 1 or self.driver != HUMAN):
-            raise ValueError(f"take_over {self.take_over} of driver {self.driver}, expected 1 or more of {HUMAN}")
+        if self.take_over is not None and not (1 <= self.take_over <= _MOST_TAKE_OVERS and self.driver == HUMAN):
+            expected = f"expected 1 to {_MOST_TAKE_OVERS}, of {HUMAN}"
+            raise ValueError(f"take_over {str(self.take_over)[:20]} of driver {self.driver}, {expected}")
 
     def row(self, image: str) -> str:
         """Return the row of drivers.csv for an image's base name."""

@@ -37,6 +37,7 @@ from bcclone.system.location import Location, reaching
 from bcclone.system.reading import MOST_TABLE, read_limited
 
 EPISODE_GAP_MS = 1000
+_MOST_LINES = 10_000_000  # which take 13 GB of memory
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
@@ -164,6 +165,8 @@ def _read_text(path: Location) -> str:
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    if (count := text.count("\n")) > _MOST_LINES:
+        raise UserError(f"{path}: {count} lines, expected at most {_MOST_LINES}; divide it into several recordings")
     if not text.strip():
         raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     return text

@@ -6,6 +6,7 @@ not resolve a mapping to the dataclass that it is in.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
@@ -144,9 +145,11 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
 
 def _read_path(stored: str, place: str) -> Any:
     try:
-        if "\0" in stored:
-            raise _wrong(place, stored, "the name of a file")
+        if b"\0" in os.fsencode(stored):
+            raise ValueError
         return parse_location(stored)
+    except ValueError:  # half a character fails, too
+        raise _wrong(place, stored, "the name of a file") from None
     except UserError as error:  # a URL of an unknown kind
         raise ValueError(f"{place}: {error}" if place else str(error)) from None
 

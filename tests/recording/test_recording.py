@@ -1,8 +1,10 @@
 """Logs of every dialect give the same rows, and other files are refused with the reason."""
 
+import datetime
 import json
 import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from bcclone.recording.dialect import resolve_decimal_commas
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, read_log, read_standard
-from bcclone.recording.row import RowError
+from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read_trace, write_trace
 from bcclone.system.errors import UserError
 from tests.conftest import shared
@@ -444,6 +446,34 @@ def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_th
     trace = read_trace(tmp_path)
     points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
     assert [point and point.x_m for point in points] == indices
+
+
+def test_a_log_of_too_many_lines_is_refused_before_they_are_split(tmp_path):
+    path = write(tmp_path, log_lines())
+    with path.open("ab") as file:
+        file.write(b"\n" * 10_000_001)
+    with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
+        read_log(path)
+
+
+@pytest.mark.long
+def test_memory_of_a_row_of_a_long_log(tmp_path):
+    """A log of ten million rows, the most, takes less than 20 GB: measured on 300,000 in a process of its own."""
+    pytest.importorskip("resource")
+    start, rows = datetime.datetime(2019, 3, 7), 300_000
+    with (tmp_path / "driving_log.csv").open("w") as file:
+        for row in range(rows):
+            stamp = image_stamp(start + datetime.timedelta(milliseconds=70 * row))
+            file.write(", ".join(f"IMG/{camera}_{stamp}.jpg" for camera in CAMERAS) + ", 0.05, 0.5, 0, 20.5\n")
+    code = (
+        "import resource, sys; from pathlib import Path; from bcclone.recording.log import read_log\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = used(); log = read_log(Path(sys.argv[1])); print(len(log.rows), (used() - before) * 1024)"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "driving_log.csv")]
+    read, used = map(int, subprocess.run(line, capture_output=True, text=True, check=True).stdout.split())
+    assert read == rows
+    assert used / rows < 2000
 
 
 ENDLESS = {
