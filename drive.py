@@ -8,7 +8,10 @@
 
 import sys
 
-from bcclone.cli import run
-
 if __name__ == "__main__":
-    sys.exit(run("drive", "python drive.py"))
+    try:
+        from bcclone.__main__ import main
+
+        sys.exit(main("drive", "python drive.py"))
+    except KeyboardInterrupt:  # before bcclone handles Ctrl-C
+        sys.exit(130)

@@ -9,7 +9,10 @@ bcclone/train/run.py, its loop and each step in loop.py beside it.
 
 import sys
 
-from bcclone.cli import run
-
 if __name__ == "__main__":
-    sys.exit(run("model", "python model.py"))
+    try:
+        from bcclone.__main__ import main
+
+        sys.exit(main("model", "python model.py"))
+    except KeyboardInterrupt:  # before bcclone handles Ctrl-C
+        sys.exit(130)

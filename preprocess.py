@@ -9,7 +9,10 @@
 
 import sys
 
-from bcclone.cli import run
-
 if __name__ == "__main__":
-    sys.exit(run("preprocess", "python preprocess.py"))
+    try:
+        from bcclone.__main__ import main
+
+        sys.exit(main("preprocess", "python preprocess.py"))
+    except KeyboardInterrupt:  # before bcclone handles Ctrl-C
+        sys.exit(130)

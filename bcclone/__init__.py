@@ -4,9 +4,14 @@ The rooms follow the data: recording -> dataset -> feed -> train -> model -> dri
 pictures stand beside this line; cluster and lab are wings that it does not know.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("bcclone")
-except PackageNotFoundError:  # a checkout that was not installed; `bcclone doctor` reports it
-    __version__ = "not installed"
+def __getattr__(name: str) -> str:
+    """Return `__version__`, which is looked up when it is asked for, because that takes longer than all else here."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(__name__)
+    except PackageNotFoundError:  # a checkout that was not installed; `bcclone doctor` reports it
+        return "not installed"

@@ -1,8 +1,36 @@
-"""Run the command line as `python -m bcclone`."""
+"""Run a command, for `bcclone SUBCOMMAND`, `python -m bcclone` and the four scripts.
 
+It loads nothing before it handles Ctrl-C, so that no moment of the start shows a traceback.
+"""
+
+import os
+import signal
 import sys
+from types import FrameType
 
-from bcclone.cli import main
+_INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C has ended
+
+
+def main(command: str | None = None, prog: str = "bcclone") -> int:
+    """Run a command by its name, or the one that the command line names; return the exit code.
+
+    While a command runs, Ctrl-C lets it clean up; before and afterwards, it ends the process at once.
+    """
+    try:
+        signal.signal(signal.SIGINT, _end)
+        from bcclone import cli
+
+        return cli.run(command, prog) if command else cli.main()
+    except KeyboardInterrupt:  # in the first line, or between the two handlers
+        return _INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End the process, which has nothing to clean up."""
+    os._exit(_INTERRUPTED)
+
 
 if __name__ == "__main__":
     sys.exit(main())

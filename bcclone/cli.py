@@ -5,11 +5,9 @@ import errno
 import io
 import logging
 import os
-import signal
 import sys
 import tempfile
 import textwrap
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -21,6 +19,7 @@ from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of, declare, list_of, local_path, settings_as_typed
 from bcclone.system.errors import UserError
+from bcclone.system.interrupts import Interrupts
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
@@ -30,6 +29,9 @@ _REMEDIES = {
     errno.EACCES: "no permission; change the permissions or choose another place",
     errno.EPERM: "no permission; change the permissions or choose another place",
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
+    errno.EISDIR: "it is a folder, expected a file; remove it or choose another name",
+    errno.ENOTDIR: "a part of the path is a file, expected a folder; choose another place",
+    errno.ELOOP: "its links lead in a circle; choose another place",
     errno.EROFS: "the file system is read-only; choose another place",
 }
 
@@ -66,17 +68,19 @@ def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None
     parser = make_parser(command, prog)
     arguments = parser.parse_args(argv)
     _prepare_process()
+    interrupts = Interrupts()
     try:
-        with _only_errors() if arguments.quiet else nullcontext(), settings_as_typed(parser):
+        with interrupts.raising(), _only_errors() if arguments.quiet else nullcontext(), settings_as_typed(parser):
             code: int = command.run(arguments)
-        sys.stdout.flush()
+            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print(f"\ninterrupted: {interrupt if str(interrupt) else command.interrupted(arguments)}", file=sys.stderr)
-        return 130
+        return _interrupted(str(interrupt) or command.interrupted(arguments))
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if interrupts.requested:  # in the middle of a package that turned the interrupt into an error of its own
+            return _interrupted(command.interrupted(arguments))
         if arguments.debug:
             traceback.print_exc()
         text, code = _describe(error)
@@ -89,8 +93,11 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths may not fit the terminal's encoding
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM cleans up like Ctrl-C
+
+
+def _interrupted(reason: str) -> int:
+    print(f"\ninterrupted: {reason}", file=sys.stderr)
+    return 130
 
 
 @contextmanager

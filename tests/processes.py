@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,22 @@ def children_of(pid):
     if not found.exists():
         pytest.skip("this system does not list a process's children")
     return [int(child) for child in found.read_text().split()]
+
+
+@contextmanager
+def cpu_limit(seconds):
+    """Raise TimeoutError after so much time of the processor; the module re looks for signals while it matches."""
+
+    def expired(number, frame):
+        raise TimeoutError(f"more than {seconds} s of the processor")
+
+    before = signal.signal(signal.SIGPROF, expired)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def imported_by(*line):

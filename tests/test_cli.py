@@ -1,6 +1,7 @@
 """The scripts and `bcclone` behave alike, start quickly, and report mistakes without a traceback."""
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -195,3 +196,22 @@ def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypa
         assert "not written" in module.interrupted(arguments)
         Path("made.gif").touch()
         assert "unchanged" in module.interrupted(arguments)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process")
+@pytest.mark.parametrize("name", [*SCRIPTS, "evaluate"])
+def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
+    line = command(name, ROOT / "models/lake.h5")
+    for seconds, again in ((0.0, 0.0), (0.03, 0.02), (0.06, None), (0.1, 0.0), (0.15, None), (0.2, 0.05), (0.5, 0.02)):
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            for pause in (seconds, again):
+                if pause is not None:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(pause)
+                    process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=120)
+        of_python = "Fatal Python error" in error or ("<frozen runpy>" in error and str(ROOT / "bcclone") not in error)
+        if not of_python:  # Python's own start, before a line of ours, shows one
+            assert "Traceback" not in error, f"{seconds} s, again {again}"
+            assert "Exception ignored" not in error
+            assert "internal error" not in error

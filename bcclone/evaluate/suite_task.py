@@ -25,6 +25,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.atomic import sha256_of
+from bcclone.system.reading import MOST_JSON, read_limited
 from bcclone.system.task import WorkerFault, report_progress, source_digest
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class SuiteTask:
         """Return the name of the work with a hash of everything that its result depends on."""
         track = Path(self.work.settings.track) if isinstance(self.work, Scenario) else Path()
         sha256 = (self.model.sha256, *(file.sha256 for file in self.inputs))
-        content = track.read_bytes() if track.suffix == ".json" else b""
+        content = read_limited(track, MOST_JSON) if track.suffix == ".json" else b""
         parts = source_digest(), sha256, self.preprocess, self.work, content
         return f"{self.work.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 

@@ -13,13 +13,16 @@ import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
+from bcclone.model.onnx_content import check_content
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.reading import read_limited
 
 SUFFIX = ".onnx"
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
 FRAME, STEERING = "frame", "steering"
-_LONGEST_WINDOW = 1000
+_LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,29 @@ class OnnxModel:
 
     def __init__(self, path: Path) -> None:
         """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
-        self._session = _open_session(path)
-        self.signature = _signature_of(self._session, path)
+        self._path, self._session = path, _open_session(path)
+        try:
+            self.signature = _signature_of(self._session, path)
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: it has names that are no text; export it again") from None
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
-        """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name."""
-        return [np.asarray(output) for output in self._session.run(list(self.signature.outputs), dict(inputs))]
+        """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name.
+
+        Raises UserError when the network cannot compute them.
+        """
+        try:
+            outputs = [np.asarray(each) for each in self._session.run(list(self.signature.outputs), dict(inputs))]
+        except Exception as error:  # as in _open_session()
+            raise UserError(f"{self._path}: cannot be run: {first_line(error)}; export it again") from None
+        drives = len(inputs[FRAME])
+        for (name, shape), output in zip(self.signature.outputs.items(), outputs, strict=True):
+            if output.shape != (drives, *shape):
+                expected = (drives, *shape)
+                raise UserError(
+                    f"{self._path}: {name} has the shape {output.shape}, expected {expected}; export it again"
+                )
+        return outputs
 
     def predict(self, frames: Image) -> Float32Array:
         """Return the prediction, (drives, outputs), for frames or windows of them, uint8 (drives, ...)."""
@@ -95,8 +115,10 @@ def _open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
     options.log_severity_level = 3
-    try:  # from its bytes, so that it cannot name other files
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    content = read_limited(path, _MOST_BYTES)
+    try:
+        check_content(content)
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
         raise UserError(f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again") from None
 
@@ -111,8 +133,10 @@ def _signature_of(session: Any, path: Path) -> Signature:
     columns = outputs.get(STEERING) or (1,)
     predicts = min(columns[0], len(OUTPUTS)) if isinstance(columns[0], int) else 1
     signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, predicts=predicts)
-    kinds = {each.name: each.type for each in session.get_inputs()}
-    if (inputs, outputs) != (signature.inputs, signature.outputs) or kinds[FRAME] != "tensor(uint8)":
+    kinds = {each.name: each.type for each in (*session.get_inputs(), *session.get_outputs())}
+    fits = (inputs, outputs) == (signature.inputs, signature.outputs) and 0 < seq_length <= _LONGEST_WINDOW
+    fits = fits and all(isinstance(size, int) and 0 < size <= _LARGEST_STATE for size in (*sizes, predicts))
+    if not fits or any(kind != f"tensor({'uint8' if name == FRAME else 'float'})" for name, kind in kinds.items()):
         raise UserError(
             f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected camera frames, uint8 "
             f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
@@ -122,7 +146,7 @@ def _signature_of(session: Any, path: Path) -> Signature:
 
 def _trained_seq_length(session: Any) -> int:
     stored = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, "1")
-    return int(stored) if stored.isdecimal() and 0 < int(stored) <= _LONGEST_WINDOW else 1
+    return int(stored) if stored.isdecimal() and len(stored) <= 4 and 0 < int(stored) <= _LONGEST_WINDOW else 1
 
 
 def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:

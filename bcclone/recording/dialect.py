@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from bcclone.recording.row import CAMERAS, RowError
 
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
-NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+# these patterns never go back over what they have passed, so that a line takes a time proportional to its length
+NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+")
 LONGEST_NAME = 255  # bytes; the limit of common file systems
 LONGEST_LINE = 20_000
 
 _SEPARATORS = ",;\t"
-_IMAGE = re.compile(rf"\.jpe?g\"? *(?P<separator>[{_SEPARATORS}])(?P<space> ?)", re.IGNORECASE)
-_INDEX = re.compile(rf"\s*\d*\s*[{_SEPARATORS}]\s*(?=\S*[^\s{_SEPARATORS}])")
-_EMPTY = {mark: re.compile(rf' *(?:"")? *[{mark}]') for mark in _SEPARATORS}
-_PATH = {mark: re.compile(rf' *"?(?P<path>.*?\.jpe?g)"? *[{mark}]', re.IGNORECASE) for mark in _SEPARATORS}
+_IMAGE = re.compile(rf"\.jpe?g\"?+ *+(?P<separator>[{_SEPARATORS}])(?P<space> ?)", re.IGNORECASE)
+_FIELD = r"(?=[,;]*+[^\s,;])"  # text follows, perhaps after empty fields
+_TABS = r"(?=[^\S\t]*+\t)\s++"  # white space that contains a tab
+_INDEX = re.compile(rf"\s*+\d*+(?:\s*+[,;]\s*+|{_TABS}){_FIELD}|{_TABS}{_FIELD}")
+_EMPTY = {mark: re.compile(rf' *+(?:"" *+)?+[{mark}]') for mark in _SEPARATORS}
+_PATH = {mark: re.compile(rf' *+"?+(?P<path>.*?\.jpe?g)"?+ *+[{mark}]', re.IGNORECASE) for mark in _SEPARATORS}
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,

@@ -14,7 +14,7 @@ from bcclone.system.location import Location
 
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 MODEL, HUMAN = "model", "human"
-_MOST = 1 << 31  # take-overs
+_MOST_TAKE_OVERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,10 @@ class DrivenRow:
         if self.driver not in (MODEL, HUMAN):
             raise ValueError(f"driver {str(self.driver)[:40]!r}, expected {MODEL} or {HUMAN}")
         number = self.take_over
-        if number is not None and (type(number) is not int or not 0 < number < _MOST or self.driver != HUMAN):
-            raise ValueError(f"take_over {str(number)[:40]!r} of driver {self.driver}, expected 1 or more of {HUMAN}")
+        is_right = type(number) is int and 1 <= number <= _MOST_TAKE_OVERS and self.driver == HUMAN
+        if number is not None and not is_right:
+            expected = f"expected 1 to {_MOST_TAKE_OVERS}, of {HUMAN}"
+            raise ValueError(f"take_over {str(number)[:40]!r} of driver {self.driver}, {expected}")
 
     def row(self, image: str) -> str:
         """Return the row of drivers.csv for an image's base name."""

@@ -18,10 +18,12 @@ from bcclone.recording.row import time_of
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, reaching
+from bcclone.system.location import Location, as_local, is_url, reaching
+from bcclone.system.reading import parse_json, read_limited
 
 TRIM, DELETE, RESTORE = KINDS = ("trim", "delete", "restore")
 _VERSION = 1
+_MOST_BYTES = 1 << 22  # of 40,000 spans, which are compared with each row
 _LONGEST_PAUSE_SECONDS = 10.0
 
 Mask = npt.NDArray[np.bool_]
@@ -75,9 +77,9 @@ class Edits:
         return json.dumps({"version": _VERSION, "edits": edits}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str | bytes) -> Self:
         """Read the text of a file; raises KeyError, TypeError or ValueError for any other."""
-        stored: Any = json.loads(text)
+        stored: Any = parse_json(text)
         if stored["version"] != _VERSION:
             raise ValueError(f"version {stored['version']}, expected {_VERSION}")
         return cls(tuple(Edit(each["edit"], tuple(Span(*names) for names in each["rows"])) for each in stored["edits"]))
@@ -99,10 +101,12 @@ def read_edits(log: Location) -> Edits:
     remedy = "restore the file, or remove it to use all rows of the recording"
     try:
         with reaching(path):
-            if not path.is_file():
+            if is_url(path) and not path.is_file():
                 return Edits()
-            text = path.read_text(encoding="utf-8")
-        return Edits.from_json(text)
+            content = read_limited(path, _MOST_BYTES)
+        return Edits.from_json(content)
+    except FileNotFoundError:
+        return Edits()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
     except (KeyError, TypeError, ValueError) as error:

@@ -34,8 +34,10 @@ from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, Ro
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location, reaching
+from bcclone.system.reading import MOST_TABLE, read_limited
 
 EPISODE_GAP_MS = 1000
+_MOST_LINES = 10_000_000  # which take 13 GB of memory
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
@@ -149,7 +151,7 @@ def _split_standard(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
 def _read_text(path: Location) -> str:
     try:
         with reaching(path):
-            data = path.read_bytes()
+            data = read_limited(path, MOST_TABLE)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"
@@ -163,6 +165,8 @@ def _read_text(path: Location) -> str:
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    if (count := text.count("\n")) > _MOST_LINES:
+        raise UserError(f"{path}: {count} lines, expected at most {_MOST_LINES}; divide it into several recordings")
     if not text.strip():
         raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     return text

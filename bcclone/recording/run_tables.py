@@ -20,6 +20,7 @@ from typing import IO, Self
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, is_url, reaching
+from bcclone.system.reading import MOST_IMAGE, MOST_TABLE, read_limited
 
 _LONGEST_NAME = 4096  # characters of a track's name
 _MOST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
@@ -54,7 +55,7 @@ class Sidecar:
                 return
         try:
             with reaching(path):
-                text = path.read_text(encoding="utf-8")
+                text = read_limited(path, MOST_TABLE).decode()
         except FileNotFoundError:
             return
         except (OSError, UnicodeDecodeError) as error:
@@ -240,7 +241,7 @@ def _matched(folder: Path, shown: Sequence[ShownFrame]) -> Iterator[tuple[str, T
         indices[frame.digest].append(index)
     latest = -1
     for path in sorted(folder.glob("*.jpg")):
-        candidates = indices[digest_of(path.read_bytes())]
+        candidates = indices[digest_of(read_limited(path, MOST_IMAGE))]
         while candidates and candidates[0] <= latest:
             candidates.popleft()
         if candidates:

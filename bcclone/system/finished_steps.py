@@ -4,13 +4,13 @@ A step has a key, which says all that its result depends on, and a result, a dat
 not at all.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from bcclone.system.atomic import write_text
 from bcclone.system.json_values import from_json, json_text
+from bcclone.system.reading import MOST_JSON, parse_json, read_limited
 
 Result = TypeVar("Result")
 
@@ -26,7 +26,7 @@ class FinishedSteps(Generic[Result]):
         if self._folder is None:
             return None
         try:
-            return from_json(self._kind, json.loads(self._path(key).read_text(encoding="utf-8")))
+            return from_json(self._kind, parse_json(read_limited(self._path(key), MOST_JSON)))
         except (OSError, ValueError):
             return None
 

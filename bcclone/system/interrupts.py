@@ -14,16 +14,29 @@ _CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices 
 
 
 class Interrupts:
-    """Whether Ctrl-C or SIGTERM has asked this process to stop; the second signal raises KeyboardInterrupt."""
+    """Whether Ctrl-C or SIGTERM has asked this process to stop."""
 
     def __init__(self) -> None:
         self.requested = False
 
     @contextmanager
     def listening(self) -> Iterator["Interrupts"]:
-        """Handle the signals within the block; does nothing in a thread other than the main one."""
+        """Only note the first signal within the block; the second raises KeyboardInterrupt, as all do elsewhere.
+
+        Does nothing in a thread other than the main one.
+        """
         with _handled_by(self._request):
             yield self
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt for each signal within the block; it is `requested` even if a package swallows it."""
+        with _handled_by(self._raise):
+            yield
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        raise KeyboardInterrupt
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -6,6 +6,7 @@ not resolve a mapping to the dataclass that it is in.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
@@ -14,11 +15,13 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
 
 _T = TypeVar("_T")
 
 _NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", NoneType: "null"}
+_MOST_INTEGER = 1 << 63
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 
 
@@ -129,19 +132,32 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
             return kind(stored)
         except ValueError:
             raise _wrong(place, stored, f"one of {', '.join(repr(each.value) for each in kind)}") from None
+    if isinstance(stored, int) and not -_MOST_INTEGER <= stored < _MOST_INTEGER:
+        raise _wrong(place, "a number of more than 64 bits", _name(kind))
     if kind is float and isinstance(stored, int) and not isinstance(stored, bool):
         return float(stored)
     if kind is Path and isinstance(stored, str):
-        return parse_location(stored, is_typed=False)
+        return _read_path(stored, place)
     if kind in _NAMES and isinstance(stored, kind) and (kind is bool or not isinstance(stored, bool)):
         return stored
     raise _wrong(place, stored, _name(kind))
 
 
+def _read_path(stored: str, place: str) -> Any:
+    try:
+        if b"\0" in os.fsencode(stored):
+            raise ValueError
+        return parse_location(stored, is_typed=False)
+    except ValueError:  # half a character fails, too
+        raise _wrong(place, stored, "the name of a file") from None
+    except UserError as error:  # a URL of an unknown kind
+        raise ValueError(f"{place}: {error}" if place else str(error)) from None
+
+
 def _read_key(kind: Any, key: str, place: str) -> Any:
     """Return the key of a mapping, which is a text in JSON."""
     try:
-        return kind(key) if kind in (int, float) else _read(kind, key, place, False)
+        return _read(kind, kind(key) if kind in (int, float) else key, place, False)
     except ValueError:
         raise _wrong(place, key, f"{_name(kind)} as key") from None
 

@@ -92,16 +92,20 @@ def _too_large(path: Location | str, most: int) -> UnfitFile:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text.
+    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
 
     Raises ValueError for a text that is not JSON, for more than 100 levels, NaN, infinity, numbers of more than 40
-    characters, and integers of more than 64 bits.
+    characters, integers of more than 64 bits, and halves of characters, which no file can hold.
     """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_constant)
         _check_depth(value)
     except RecursionError:
         raise ValueError(f"JSON of more than {_DEEPEST} levels") from None
+    if "\\u" in text:  # the names of files on Linux may have bytes that are no UTF-8, which Python keeps as halves
+        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_origin
 
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
+from bcclone.system.reading import MOST_JSON, read_limited
 from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
 
 
@@ -19,7 +20,7 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     kinds: the settings dataclasses whose fields the file may set; without: names of fields that it may not.
     """
     try:
-        stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        stored = tomllib.loads(read_limited(path, MOST_JSON).decode("utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
     except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8

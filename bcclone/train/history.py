@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
+from bcclone.system.reading import MOST_TABLE, read_limited
 
 START_NAME = "start.h5"  # beside it in a run folder: the model that the run began with
 
@@ -64,11 +65,10 @@ def read_history(path: Path) -> list[Epoch]:
     """Read a history.csv; raises UserError if it is not one."""
     epochs: list[Epoch] = []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                validation = {name: float(row[name]) if row[name] else None for name in ("val_loss", "val_mae")}
-                numbers = {each.name: float(row[each.name]) for each in fields(Epoch) if each.name not in validation}
-                epochs.append(from_json(Epoch, numbers | validation | {"epoch": int(row["epoch"])}))
+        for row in csv.DictReader(io.StringIO(read_limited(path, MOST_TABLE).decode(), newline="")):
+            validation = {name: float(row[name]) if row[name] else None for name in ("val_loss", "val_mae")}
+            numbers = {each.name: float(row[each.name]) for each in fields(Epoch) if each.name not in validation}
+            epochs.append(from_json(Epoch, numbers | validation | {"epoch": int(row["epoch"])}))
     except (csv.Error, KeyError, ValueError, TypeError) as error:
         reason = f"there is no column {error}" if isinstance(error, KeyError) else "a number is missing or invalid"
         raise UserError(

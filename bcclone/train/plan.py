@@ -13,6 +13,7 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
+from bcclone.system.reading import MOST_MODEL, read_limited
 from bcclone.system.settings import differences
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import (
@@ -165,4 +166,4 @@ def _began_with(folder: RunFolder, start: Path) -> bool:
     """Return whether the run began with this model, even if it has overwritten it since."""
     if folder.start is None:
         return False
-    return folder.start.read_bytes() == start.read_bytes() or folder.has_published(start)
+    return read_limited(folder.start, MOST_MODEL) == read_limited(start, MOST_MODEL) or folder.has_published(start)

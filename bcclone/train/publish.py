@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
+from bcclone.system.reading import MOST_MODEL, read_limited
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.train.environment import describe_environment
 from bcclone.train.plan import Plan
@@ -60,7 +61,7 @@ def republish(plan: Plan, notify: Notify) -> TrainResult:
         raise ValueError("the plan is of a run that is not complete")
     with folder.locked():
         if not folder.has_published(output):
-            folder.publish(output, folder.model.read_bytes())
+            folder.publish(output, read_limited(folder.model, MOST_MODEL))
     notify(
         f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in {output}; "
         f"it was ended by {result.ended}: increase that to train on, or train again without --resume"

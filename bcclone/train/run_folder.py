@@ -15,6 +15,7 @@ from typing import Any
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
+from bcclone.system.reading import MOST_JSON, MOST_MODEL, parse_json, read_limited
 from bcclone.train.history import START_NAME
 from bcclone.train.settings_file import settings_as_text, settings_path
 from bcclone.train.train_settings import TrainSettings, values_of
@@ -93,7 +94,7 @@ class RunFolder:
         folder = cls(path)
         started = datetime.datetime.now().isoformat()
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
-            atomic.write_bytes(folder._start, settings.start.read_bytes())
+            atomic.write_bytes(folder._start, read_limited(settings.start, MOST_MODEL))
         folder._write_record(RunRecord(identity, started, settings, settings.force))
         return folder
 
@@ -145,7 +146,7 @@ class RunFolder:
     def find_record(self) -> RunRecord | None:
         """Return the content of settings.json; None when the folder is not a run, or the file is damaged."""
         try:
-            return from_json(RunRecord, json.loads((self.path / _SETTINGS).read_text(encoding="utf-8")))
+            return from_json(RunRecord, parse_json(read_limited(self.path / _SETTINGS, MOST_JSON)))
         except (OSError, ValueError):
             return None
 
@@ -157,7 +158,7 @@ class RunFolder:
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
         try:
-            stored = json.loads((self.path / _RESULT).read_text(encoding="utf-8"))
+            stored = parse_json(read_limited(self.path / _RESULT, MOST_JSON))
             return replace(from_json(TrainResult, stored), run=self.path)
         except (OSError, ValueError):  # an older run ends once more, from its last checkpoint
             return None
@@ -172,25 +173,25 @@ class RunFolder:
         atomic.write_text(self.path / _RESOLVED, settings_as_text(settings))
         path, described = self.path / "environment.json", dict(environment)
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
+            earlier = from_json(list[dict[str, Any]], parse_json(read_limited(path, MOST_JSON)))
         except (OSError, ValueError):
             earlier = []
-        if described | {"command": None} not in [dict(noted, command=None) for noted in earlier]:
+        if described | {"command": None} not in [noted | {"command": None} for noted in earlier]:
             atomic.write_text(path, json.dumps([*earlier, described], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""
         atomic.write_bytes(output, model)
         with contextlib.suppress(OSError, UserError):  # the model is written even if the run folder is gone
-            atomic.write_bytes(settings_path(output), (self.path / _RESOLVED).read_bytes())
+            atomic.write_bytes(settings_path(output), read_limited(self.path / _RESOLVED, MOST_JSON))
             self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
         """Return whether this run wrote `output`, also before it was extended."""
         if not output.is_file():
             return False
-        content = output.read_bytes()
-        if self.model.is_file() and content == self.model.read_bytes():
+        content = read_limited(output, MOST_MODEL)
+        if self.model.is_file() and content == read_limited(self.model, MOST_MODEL):
             return True  # the run was killed before it recorded the copy
         return hashlib.sha256(content).hexdigest() == self._record.published
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bcclone.evaluate.watched import WatchedFrame
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.system.finished_steps import FinishedSteps
 from tests.conftest import run_script
+from tests.hostile import with_wrong_values
 
 SCORE = Score(97.5, 1, 120.5, 1140.0, 0.3, 1.0, 19.0, 0.2, 130.0, {"2.2": 1, "3": 0}, 0.98, "laps driven")
 DRIVE = Evaluation(
@@ -87,3 +89,13 @@ def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
     again = run_script(*line, "--rows", "lake-20", "lake-30")
     assert "2 of 2 drives are finished already" in again.stderr
     assert json.loads(again.stdout) == json.loads(done.stdout)
+
+
+def test_a_kept_drive_with_any_wrong_value_is_read_or_driven_again(tmp_path):
+    kept = FinishedSteps(tmp_path, Evaluation)
+    kept.keep("a", DRIVE)
+    for wrong in islice(with_wrong_values(json.loads((tmp_path / "a.json").read_text())), 0, None, 7):
+        (tmp_path / "a.json").write_text(json.dumps(wrong))
+        if drive := kept.find("a"):
+            assert drive.figures()
+            assert drive.rank

@@ -57,7 +57,7 @@ REFUSALS = [
     refusal(default_inputs, "RECORDING", "driving_log.csv", "bcclone simulate record recordings/lake", code=2),
     refusal(several_recordings, "*/", "2 recordings", "one/driving_log.csv"),
     refusal(folder_of_images, "rec", "driving_log.csv"),
-    refusal(lambda: read_log(Path()), "Is a directory", "another"),
+    refusal(lambda: read_log(Path()), "not a regular file", "another"),
     refusal(lambda: log(" \n"), "driving_log.csv", "empty", "center,left,right,steering,throttle,brake,speed"),
     refusal(
         lambda: Path("data.h5").write_bytes(b"\x89HDF\r\n\x1a\n") and read_log(Path("data.h5")),

@@ -119,3 +119,112 @@ def test_a_network_with_other_inputs_is_refused(name, shape, kind, tmp_path):
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(UserError, match=r"expected camera frames, uint8 frame \(160, 320, 3\)"):
         OnnxModel(tmp_path / "other.onnx")
+
+
+def network(tmp_path, *nodes, tensors=(), states=(), functions=(), end="steering", metadata=()):
+    """Write a network that drives, with more nodes and tensors; return the path of its file."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    makes = [
+        helper.make_node("Cast", ["frame"], ["numbers"], to=kinds.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["means"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Reshape", ["means", "shape"], [end]),
+    ]
+    given = [helper.make_tensor_value_info("frame", kinds.UINT8, ["drives", 160, 320, 3]), *states]
+    made = [helper.make_tensor_value_info("steering", kinds.FLOAT, ["drives", 1])]
+    target = onnx.numpy_helper.from_array(np.array([-1, 1]), "shape")
+    graph = helper.make_graph([*makes, *nodes], "drives", given, made, [target, *tensors])
+    imports = [helper.make_opsetid(domain, version) for domain, version in (("", 17), ("own", 1))]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8, functions=functions)
+    helper.set_model_props(model, dict(metadata))
+    (tmp_path / "network.onnx").write_bytes(model.SerializeToString())
+    return tmp_path / "network.onnx"
+
+
+def loop():
+    helper, kinds = onnx.helper, onnx.TensorProto
+    values = [helper.make_tensor_value_info(name, kinds.BOOL, []) for name in ("go", "goes")]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"])],
+        "body",
+        [helper.make_tensor_value_info("turn", kinds.INT64, []), values[0]],
+        [values[1]],
+    )
+    return helper.make_node("Loop", ["", "yes"], [], body=body)
+
+
+def tensor(*shape, content=b"", **fields):
+    return onnx.TensorProto(name="large", data_type=onnx.TensorProto.FLOAT, dims=shape, raw_data=content, **fields)
+
+
+def elsewhere(tmp_path):
+    (tmp_path / "other.bin").write_bytes(b"\0" * 8)
+    place = onnx.StringStringEntryProto(key="location", value="other.bin")
+    return tensor(2, external_data=[place], data_location=onnx.TensorProto.EXTERNAL)
+
+
+def function():
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    return onnx.helper.make_function("own", "Own", ["x"], ["y"], [node], [onnx.helper.make_opsetid("", 17)])
+
+
+def nested(tmp_path):
+    (tmp_path / "network.onnx").write_bytes(b"\x3b" * 100_000)
+    return tmp_path / "network.onnx"
+
+
+HOSTILE = {
+    "a loop": (lambda path: network(path, loop()), "controls the flow"),
+    "a function": (lambda path: network(path, functions=[function()]), "functions of its own"),
+    "an operator of another package": (
+        lambda path: network(path, onnx.helper.make_node("Own", ["means"], ["x"], domain="own")),
+        "expected ONNX's own",
+    ),
+    "a tensor in another file": (lambda path: network(path, tensors=[elsewhere(path)]), "lies in another file"),
+    "such a tensor in an attribute": (
+        lambda path: network(path, onnx.helper.make_node("Constant", [], ["x"], value=elsewhere(path))),
+        "lies in another file",
+    ),
+    "a tensor larger than the file": (lambda path: network(path, tensors=[tensor(1 << 40)]), "but"),
+    "a tensor of negative size": (lambda path: network(path, tensors=[tensor(-1, content=b"1234")]), "shape"),
+    "a number in the metadata of 5,000 digits": (
+        lambda path: network(
+            path,
+            states=[onnx.helper.make_tensor_value_info("state_0", onnx.TensorProto.FLOAT, ["drives", 4])],
+            metadata={"bcclone_seq_length": "9" * 5000},
+        ),
+        "expected camera frames",
+    ),
+    "a state without a size": (
+        lambda path: network(
+            path, states=[onnx.helper.make_tensor_value_info("state_0", onnx.TensorProto.FLOAT, ["drives", "any"])]
+        ),
+        "expected camera frames",
+    ),
+    "groups in groups": (nested, "no protocol buffer"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_is_refused_before_it_runs(kind, tmp_path):
+    from bcclone.model.onnx_model import OnnxModel
+
+    make, reason = HOSTILE[kind]
+    with pytest.raises(UserError, match=reason) as caught:
+        OnnxModel(make(tmp_path))
+    assert str(tmp_path / "network.onnx") in str(caught.value)
+
+
+def test_what_fails_while_it_runs_names_the_file(tmp_path):
+    from bcclone.model.onnx_model import OnnxModel
+
+    make, kinds = onnx.helper.make_node, onnx.TensorProto
+    nodes = [
+        make("Cast", ["all"], ["place"], to=kinds.INT64),  # of a row that there is not, when the frame is bright
+        make("Gather", ["all", "place"], ["rows"]),
+        make("Reshape", ["rows", "shape"], ["steering"]),
+    ]
+    path = network(tmp_path, *nodes, end="all")
+    model = OnnxModel(path)
+    with pytest.raises(UserError, match="cannot be run") as caught:
+        model.predict(FRAMES[:1])
+    assert str(path) in str(caught.value)

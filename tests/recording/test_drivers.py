@@ -1,8 +1,13 @@
+import contextlib
+import os
+from random import Random
+
 import pytest
 
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow, read_drivers
-from bcclone.recording.run_tables import SidecarWriter
+from bcclone.recording.run_tables import ANSWERS, TRACE, SidecarWriter, read_answers, read_trace
 from bcclone.system.errors import UserError
+from tests.hostile import damaged
 
 ROWS = {"a.jpg": DrivenRow(MODEL), "b.jpg": DrivenRow(HUMAN, 1), "c.jpg": DrivenRow(HUMAN)}
 
@@ -34,3 +39,25 @@ def test_a_wrong_row_is_named(tmp_path, cells):
 def test_only_a_person_takes_over(driver, take_over):
     with pytest.raises(ValueError, match="expected"):
         DrivenRow(driver, take_over)
+
+
+@pytest.mark.parametrize("table", [DRIVERS, TRACE, ANSWERS])
+def test_a_damaged_table_beside_a_log_is_harmless_or_refused(tmp_path, table):
+    rows = {DRIVERS: "a.jpg,model,\nb.jpg,human,1\n", TRACE: 'a.jpg,1,lake,1,2,0\nb.jpg,2,"random:7:hills=0,x",1,2,0\n'}
+    valid, random = (table.header + rows.get(table, "a.jpg,1.5\nb.jpg,2\n")).encode(), Random(0)
+    for _ in range(300):
+        (tmp_path / table.name).write_bytes(damaged(valid, random))
+        with contextlib.suppress(UserError):
+            {DRIVERS: read_drivers, TRACE: read_trace, ANSWERS: read_answers}[table](tmp_path)
+
+
+def test_a_pipe_and_a_take_over_of_400_digits_are_refused(tmp_path):
+    path = tmp_path / DRIVERS.name
+    path.write_text(DRIVERS.header + "a.jpg,human," + "9" * 400 + "\n")
+    with pytest.raises(UserError, match=r"row 2: take_over 9+ of driver human, expected 1 to 1000000"):
+        read_drivers(tmp_path)
+    if hasattr(os, "mkfifo"):
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(UserError, match="not a regular file"):
+            read_drivers(tmp_path)

@@ -1,6 +1,8 @@
 """Edits leave rows out of every reader, and never change the log."""
 
+import contextlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from bcclone.recording.edits import DELETE, RESTORE, Edit, Edits, Span, edits_pa
 from bcclone.recording.files import find_log
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
+from tests.hostile import with_wrong_values
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
 
@@ -92,3 +95,23 @@ def test_the_form_of_the_file_is_documented(tmp_path):
     write_edits(log, edited((DELETE, 0, 1)))
     stored = json.loads(edits_path(log).read_text())
     assert stored == {"version": 1, "edits": [{"edit": "delete", "rows": [[name_of(0), name_of(100)]]}]}
+
+
+def test_edits_with_any_wrong_value_are_harmless_or_refused(tmp_path):
+    log = tmp_path / "driving_log.csv"
+    for wrong in with_wrong_values(json.loads(edited((DELETE, 2, 6), (RESTORE, 4, 9)).to_json())):
+        edits_path(log).write_text(json.dumps(wrong))
+        with contextlib.suppress(UserError):
+            read_edits(log).deleted(TIMES)
+
+
+def test_a_pipe_and_too_many_edits_are_refused(tmp_path):
+    log = tmp_path / "driving_log.csv"
+    edits_path(log).write_bytes(b" " * (1 << 22) + b"{}")
+    with pytest.raises(UserError, match="larger than"):
+        read_edits(log)
+    edits_path(log).unlink()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(edits_path(log))
+        with pytest.raises(UserError, match="not a regular file"):
+            read_edits(log)

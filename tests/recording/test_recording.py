@@ -1,8 +1,11 @@
 """Logs of every dialect give the same rows, and other files are refused with the reason."""
 
+import datetime
 import json
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,12 @@ import pytest
 from bcclone.recording.dialect import resolve_decimal_commas
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, read_log, read_standard
-from bcclone.recording.row import RowError
+from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read_trace, write_trace
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.pictures.video_runs import name_of
+from tests.processes import cpu_limit
 
 STAMPS = ["2019_03_07_20_01_33_184", "2019_03_07_20_01_33_253", "2019_03_07_20_01_33_321"]
 NUMBERS = [("0", "1", "0", "30.19016"), ("-0.1802609", "0", "0.5", "30.18234"), ("1", "0.3093727", "0", "7.953689E-07")]
@@ -442,3 +446,54 @@ def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_th
     trace = read_trace(tmp_path)
     points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
     assert [point and point.x_m for point in points] == indices
+
+
+def test_a_log_of_too_many_lines_is_refused_before_they_are_split(tmp_path):
+    path = write(tmp_path, log_lines())
+    with path.open("ab") as file:
+        file.write(b"\n" * 10_000_001)
+    with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
+        read_log(path)
+
+
+@pytest.mark.long
+def test_memory_of_a_row_of_a_long_log(tmp_path):
+    """A log of ten million rows, the most, takes less than 20 GB: measured on 300,000 in a process of its own."""
+    pytest.importorskip("resource")
+    start, rows = datetime.datetime(2019, 3, 7), 300_000
+    with (tmp_path / "driving_log.csv").open("w") as file:
+        for row in range(rows):
+            stamp = image_stamp(start + datetime.timedelta(milliseconds=70 * row))
+            file.write(", ".join(f"IMG/{camera}_{stamp}.jpg" for camera in CAMERAS) + ", 0.05, 0.5, 0, 20.5\n")
+    code = (
+        "import resource, sys; from pathlib import Path; from bcclone.recording.log import read_log\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = used(); log = read_log(Path(sys.argv[1])); print(len(log.rows), (used() - before) * 1024)"
+    )
+    line = [sys.executable, "-c", code, str(tmp_path / "driving_log.csv")]
+    read, used = map(int, subprocess.run(line, capture_output=True, text=True, check=True).stdout.split())
+    assert read == rows
+    assert used / rows < 2000
+
+
+ENDLESS = {
+    "spaces": " " * 19_000 + "x.jpg x.jpg,",
+    "spaces in quotes": '"' + " " * 19_000 + '"x.jpg',
+    "tabs": "\t" * 19_000 + "x.jpg,",
+    "tabs before an image": "0" + "\t" * 19_000 + "x.jpg\t",
+    "images without an end": "x.jpg " * 3_000,
+    "empty images": "x.jpg," + " " * 19_000 + "x",
+    "digits": log_lines()[0].rpartition(",")[0] + "," + "1" * 19_000 + "x",
+    "a decimal of digits": log_lines()[0].rpartition(",")[0] + "," + "1" * 9_000 + "." + "1" * 9_000 + "e",
+    "quotes": "x.jpg,,," + '"' * 19_000,
+    "commas": "x.jpg" + "," * 19_000,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer of the processor")
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_line_takes_a_time_proportional_to_its_length(tmp_path, kind):
+    good = [*log_lines(), log_lines()[0].replace("_184", "_999")]
+    with cpu_limit(20):
+        log = read_log(write(tmp_path, [*good, *[ENDLESS[kind]] * 20]))
+    assert (len(log.rows), len(log.bad_rows)) == (4, 20)

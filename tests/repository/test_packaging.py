@@ -70,7 +70,7 @@ def test_the_wheel_declares_its_command_licence_and_requirements(wheel):
     archive = zipfile.ZipFile(wheel)
     (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
     (entry,) = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/")).entry_points
-    assert (entry.name, entry.value) == ("bcclone", "bcclone.cli:main")
+    assert (entry.name, entry.value) == ("bcclone", "bcclone.__main__:main")
     assert f"{info}/licenses/LICENSE" in archive.namelist()
     metadata = archive.read(f"{info}/METADATA").decode()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -1,7 +1,9 @@
 """Roads from control points and from a seed."""
 
+import contextlib
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
+from tests.hostile import with_wrong_values
 
 BEND = [[20.0, 20.0, 8.0], [60.0, 60.0, 8.0], [60.0, 110.0, 10.0], [100.0, 150.0, 10.0], [160.0, 160.0, 8.0]]
 
@@ -72,10 +75,22 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
         ('{"points": [[0, 0], [50, 0, 8]]}', "point 1"),
         ('{"points": [[0, 0, 8], [50, 0, 90]]}', "point 2 is 90 m wide"),
         ('{"points": [[0, 0, 8], [0, 0, 8], [50, 0, 8]]}', "points 1 and 2"),
+        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"seed": 1e30}}', "whole number"),
+        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"seed": ' + "9" * 400 + "}}", "400 characters"),
+        (
+            json.dumps([[200 * (turn % 2), turn / 10, 8] for turn in range(5000)]),
+            "999800 m long, expected at most 20000",
+        ),
+        (json.dumps([[0, 0, 8], [3100, 0, 8]]), "3100 m across, expected at most 3000"),
+        (json.dumps([[0, 0, 8]] * 100_000), "larger than"),
+        (
+            json.dumps([[9 * math.cos(turn), 9 * math.sin(turn) + turn / 1e4, 4] for turn in range(2000)]),
+            "meets itself",
+        ),
         ('{"points": [[0, 0, 8], [1e9, 0, 8]]}', "across"),
         ('{"points": [[0, 0, 8, 0], [50, 0, 8, 60], [100, 0, 8, 0]]}', "60 m of height over 50 m from point 1 to 2"),
         ("[" * 100_000, "not JSON"),
-        ('{"points": [[0, 0, 8], [NaN, 0, 8]]}', "point 2"),
+        ('{"points": [[0, 0, 8], [NaN, 0, 8]]}', "NaN"),
         ('{"points": [[0, 0, 8], [40, 0, 8], [43, 4, 8], [46, 0, 8], [90, 0, 8]]}', "bend"),
         ('{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}', "meets itself"),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "closed": 1}', "closed"),
@@ -266,3 +281,19 @@ def test_a_road_without_a_band_beside_it_has_no_black_edge():
     name = "random:5:length=250-400,edges=none,shape=loop,surface=asphalt,lines=none"
     frame = Renderer(name, Conditions()).frame(start_on(load_track(name)))
     assert frame[60:130].max(axis=2).min() > 10
+
+
+def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
+    path = tmp_path / "road.json"
+    look = {"surface": "dirt", "shade": 1.0, "seed": 1, "neighbor_m": 5.0}
+    for wrong in with_wrong_values({"points": [[0, 0, 8], [90, 0, 8, 1], [160, 80, 9]], "closed": False, "look": look}):
+        path.write_text(json.dumps(wrong))
+        with contextlib.suppress(UserError):
+            load_track(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+def test_a_pipe_is_no_road(tmp_path):
+    os.mkfifo(tmp_path / "road.json")
+    with pytest.raises(UserError, match="not a regular file"):
+        load_track(str(tmp_path / "road.json"))

@@ -58,6 +58,8 @@ def test_missing_file_is_reported_as_usual(tmp_path: Path) -> None:
         ("[-Infinity]", "Infinity"),
         ("{", "Expecting"),
         (b"\xff", "decode"),
+        (b'"\xed\xa0\x80"', "decode"),
+        ('["a", {"\\ud800": 1}]', "surrogates"),
     ],
     ids=lambda value: str(value[:12]),
 )

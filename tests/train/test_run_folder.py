@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.train.run_folder import RunFolder, RunIdentity, new_path
+from bcclone.train.settings_file import settings_as_text
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_state import SampleCounts, TrainResult
+from tests.hostile import with_wrong_values
 
 SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
 RESULT = TrainResult(
@@ -103,3 +106,21 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
 def test_a_run_that_could_be_taken_for_another_is_refused(values):
     with pytest.raises(ValueError, match=r"RunIdentity\(.*expected none of them empty"):
         RunIdentity(*values)
+
+
+def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
+    run = begin(tmp_path / "runs/a")
+    run.record(SETTINGS, {"command": "python model.py"})
+    run.write_result(RESULT)
+    identity = RunIdentity("data.h5", "hash", "model.h5")
+    for name in ("result.json", "settings.json"):
+        valid = (run.path / name).read_text()
+        for wrong in islice(with_wrong_values(json.loads(valid)), 0, None, 7):
+            (run.path / name).write_text(json.dumps(wrong))
+            if found := RunFolder.find(tmp_path / "runs", identity):
+                assert settings_as_text(found.settings).encode()
+                assert found.result is None or found.result.epochs
+        (run.path / name).write_text(valid)
+    for wrong in ([7], [[]], {"a": 1}, None, [{"command": 1}]):
+        (run.path / "environment.json").write_text(json.dumps(wrong))
+        run.record(SETTINGS, {"command": "python model.py --resume"})

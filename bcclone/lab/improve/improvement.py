@@ -94,5 +94,5 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
         improvement = TrainingRounds(settings, folder, StartModel.read(folder.start), pool, notify)
         rounds = learn_from_expert(improvement) if settings.expert else learn_from_corrections(improvement)
         plot_rounds(rounds, folder.picture)
-        folder.publish(folder.path / chosen_round(rounds).model, settings.output)
+        folder.publish(folder.model_of(chosen_round(rounds).model), settings.output)
         return Improvement(rounds, settings.model, settings.output, folder.path)

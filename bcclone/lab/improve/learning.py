@@ -95,7 +95,7 @@ def _has_ended(improvement: TrainingRounds, rounds: Rounds) -> bool:
 
 
 def _round(improvement: TrainingRounds, last: Round) -> Round:
-    number, model, settings = last.number + 1, improvement.folder.path / last.model, improvement.settings
+    number, model, settings = last.number + 1, improvement.folder.model_of(last.model), improvement.settings
     tasks = _tasks(improvement, number, model)
     drives = _record(improvement, tasks)
     recorded = [str(improvement.folder.recordings / task.folder.name) for task in tasks]

@@ -90,6 +90,10 @@ class TrainingRounds:
         """Return the rounds that are complete; the first one, number 0, is the score of the model to begin with."""
         rounds: list[Round] = []
         while one := self._kept.find(_all_rows_key(len(rounds))) or self._kept.find(_key(len(rounds))):
+            if one.number != len(rounds) or not set(one.scores) <= set(self.rows):
+                raise UserError(
+                    f"{self.folder.rounds}: round {len(rounds)} is not of this improvement; begin anew with --force"
+                )
             rounds.append(one)
         if rounds:
             self.notify(f"continuing after round {rounds[-1].number}, which is complete")
@@ -153,7 +157,7 @@ class TrainingRounds:
 
         first: rows to drive before the others, which are left out if one of these needs an intervention.
         """
-        model, scores = self.folder.path / one.model, dict(one.scores)
+        model, scores = self.folder.model_of(one.model), dict(one.scores)
         for some in (first, self.rows):
             left = [name for name in some if name not in scores]
             scores |= self._drive(model, left) if left else {}

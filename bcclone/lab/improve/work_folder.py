@@ -11,6 +11,8 @@ from typing import Any, Self
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.system import atomic, file_kinds
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
+from bcclone.system.reading import MOST_JSON, MOST_MODEL, parse_json, path_inside, read_limited
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,26 @@ class WorkFolder:
         self.options.unlink()
         for part in (self.rounds, self.recordings, self.store, self.runs, self.models):
             shutil.rmtree(part, ignore_errors=True)
-        self.models.mkdir()
+        self.models.mkdir(exist_ok=True)
 
     def publish(self, model: Path, output: Path) -> None:
         """Write a model of this folder to the output."""
-        atomic.write_bytes(output, model.read_bytes())
+        atomic.write_bytes(output, read_limited(model, MOST_MODEL))
+
+    def model_of(self, name: str) -> Path:
+        """Return the path of a model that a round names; raises UserError for one outside of this folder."""
+        try:
+            return path_inside(self.path, name)
+        except ValueError as error:
+            raise UserError(f"{self.rounds}: a round's model {error}; begin anew with --force") from None
 
     def has_published(self, output: Path) -> bool:
         """Return whether the output is a model of this folder."""
         if not output.is_file():
             return False
-        content = output.read_bytes()
-        return any(model.read_bytes() == content for model in (self.start, *self.models.glob("*.h5")) if model.exists())
+        content = read_limited(output, MOST_MODEL)
+        models = (model for model in (self.start, *self.models.glob("*.h5")) if model.is_file())
+        return any(read_limited(model, MOST_MODEL) == content for model in models)
 
 
 @contextmanager
@@ -86,7 +96,7 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
         if record.exists():
             _check_same(record, options)
         else:
-            atomic.write_bytes(folder.start, model.read_bytes())
+            atomic.write_bytes(folder.start, read_limited(model, MOST_MODEL))
             atomic.write_text(record, json.dumps(options, indent=1) + "\n")
         yield folder
 
@@ -94,9 +104,11 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
 def _check_same(record: Path, options: Mapping[str, Any]) -> None:
     """Raise UserError if this command differs from the first one."""
     try:
-        stored = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{record}: cannot be read: {error}; name another --work") from None
+        stored = from_json(dict[str, Any], parse_json(read_limited(record, MOST_JSON)))
+    except OSError as error:
+        raise UserError(f"{record}: cannot be read: {error.strerror}; name another --work") from None
+    except ValueError as error:
+        raise UserError(f"{record}: not the options of an improvement: {error}; name another --work") from None
     differing = [
         f"\n  {name}: {stored.get(name)}, but now {value}"
         for name, value in json.loads(json.dumps(options)).items()

@@ -31,6 +31,8 @@ def learn(inputs: FitInputs, notify: Notify) -> Arrays:
 def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
     """Return the scorer of a network with dropout; raises UnsuitableNetwork for one without."""
     chain, first, passes = single_frame_layers(model, "dropout"), _first_dropout(model), int(arrays["passes"])
+    if not 2 <= passes <= 1000:
+        raise ValueError(f"{passes} passes, expected 2 to 1000")
     dtype = model.model.inputs[0].dtype
 
     def deviation(images: Any) -> Any:

@@ -130,8 +130,8 @@ def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> 
     for recording in recordings:
         log = find_log(recording)
         index, rows = ImageIndex(log), read_log(log).rows
-        paths = [index.find(name) for name in rows["center"]]
-        images = (preprocessing.apply(decode_jpeg(read_file(path))) for path in paths if path is not None)
+        paths = [path for name in rows["center"] if (path := index.find(name)) is not None]
+        images = (preprocessing.apply(decode_jpeg(read_file(path))) for path in paths)
         yield NominalDrive(images, _rate(rows["time_ms"].to_numpy()))
 
 

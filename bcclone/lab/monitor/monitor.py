@@ -11,29 +11,30 @@ gamma distribution and the threshold, and the arrays of the kind under `arrays/`
 import io
 import json
 import math
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
+import tensorflow as tf
 from scipy.stats import gamma
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.lab.monitor import dropout, ensemble, features
+from bcclone.lab.monitor.archive import read_arrays
 from bcclone.lab.monitor.scorer import Arrays, Kind
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json, to_json
+from bcclone.system.reading import parse_json, read_limited
 
 # name of a kind -> its module
 KINDS = {"ensemble": cast(Kind, ensemble), "dropout": cast(Kind, dropout), "features": cast(Kind, features)}
 _VERSION = 1
 _TEXT, _ARRAYS = "monitor", "arrays/"
-_LARGEST_FILE = 1 << 28  # bytes, unpacked
+_MOST_BYTES = 1 << 28
 _LONGEST_TEXT = 1 << 16
 _ZIP = b"PK"  # the first bytes of a monitor's file
 _FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
@@ -141,7 +142,7 @@ def load_monitor(path: Path | str, model: Path | str) -> Monitor:
         )
     try:
         return Monitor(info, loaded, arrays)
-    except (LookupError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, tf.errors.OpError) as error:  # arrays of other shapes and types
         raise _damaged(path, error) from None
 
 
@@ -149,26 +150,23 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     """Read what a monitor file states, and the arrays of its kind; raises UserError."""
     if not path.is_file():
         raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
+    content = read_limited(path, _MOST_BYTES)
+    if not content.startswith(_ZIP):
+        raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
     try:
-        with path.open("rb") as file:
-            begins_as_one = file.read(len(_ZIP)) == _ZIP
-        if not begins_as_one:
-            raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_FILE:
-                raise ValueError(f"it holds more than {_LARGEST_FILE >> 20} MiB")
-        with np.load(path, allow_pickle=False) as stored:
-            arrays: Mapping[str, Any] = {name: stored[name] for name in stored.files}
-        info = _info(arrays[_TEXT].tobytes()[:_LONGEST_TEXT].decode())
-    except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(content)
+        if _TEXT not in arrays:
+            raise ValueError("it does not say what it is")
+        info = _info(arrays[_TEXT].tobytes()[:_LONGEST_TEXT])
+    except ValueError as error:
         raise _damaged(path, error) from None
     return info, {name.removeprefix(_ARRAYS): array for name, array in arrays.items() if name != _TEXT}
 
 
-def _info(text: str) -> MonitorInfo:
-    """Return what the text in a monitor file states; raises LookupError, TypeError or ValueError for any other."""
-    stored = json.loads(text)
-    if stored.pop("version") != _VERSION:
+def _info(text: bytes) -> MonitorInfo:
+    """Return what the text in a monitor file states; raises ValueError for any other."""
+    stored = from_json(dict[str, Any], parse_json(text))
+    if stored.pop("version", None) != _VERSION:
         raise ValueError("it was written by another version of bcclone")
     return from_json(MonitorInfo, stored)
 

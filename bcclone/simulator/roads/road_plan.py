@@ -4,7 +4,6 @@
 point may have its height as a fourth number.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,10 +15,11 @@ import numpy as np
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
+from bcclone.system.reading import parse_json, read_limited
 from bcclone.system.settings import check_settings, setting
 
 NARROWEST_M, WIDEST_M = 4.0, 16.0
-MOST_POINTS, MOST_EXTENT_M = 5000, 3000.0
+MOST_POINTS, MOST_EXTENT_M, MOST_LENGTH_M = 5000, 3000.0, 20_000.0
 SURFACES = ("asphalt", "dirt", "paving")
 LINES = ("white", "yellow", "none")
 MIDDLES = ("dashed", "solid", "none")
@@ -27,6 +27,7 @@ EDGES = ("grass", "sand", "gravel", "kerb", "none")
 BARRIERS = ("none", "rail", "wall")
 REACH_M = 16.0  # largest distance from the middle of a road at which a scene shows roads
 SURROUNDINGS = ("meadow", "forest", "desert", "rock", "water", "town")
+_MOST_BYTES = 1 << 20  # of a file of 5,000 points
 _STEEPEST = 0.6  # between two points
 _EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
 
@@ -97,8 +98,12 @@ class RoadPlan:
         extent = float(np.ptp(table[:, [0, 2]], axis=0).max())
         if extent > MOST_EXTENT_M:
             raise UserError(f"{self.name}: {extent:.0f} m across, expected at most {MOST_EXTENT_M:g} m")
-        steps = np.diff(np.vstack([table, table[:1]]) if self.closed else table, axis=0)[:, [0, 2]]
-        short = np.flatnonzero((steps * steps).sum(axis=1) < 1e-4)
+        steps = np.diff(np.vstack([table, table[:1]]) if self.closed else table, axis=0)[:, :3]
+        length = float(np.sqrt((steps * steps).sum(axis=1)).sum())
+        if length > MOST_LENGTH_M:
+            raise UserError(f"{self.name}: {length:.0f} m long, expected at most {MOST_LENGTH_M:g} m; use fewer points")
+        level = steps[:, [0, 2]]
+        short = np.flatnonzero((level * level).sum(axis=1) < 1e-4)
         if len(short):
             raise UserError(f"{self.name}: points {short[0] + 1} and {short[0] + 2} are at the same place; remove one")
 
@@ -125,12 +130,13 @@ class _StoredRoad:
 def read_points(path: Path) -> RoadPlan:
     """Return the plan in a file. Raises UserError if it is not a road."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        road = from_json(_StoredRoad, {"points": stored} if isinstance(stored, list) else stored)
+        stored = parse_json(read_limited(path, _MOST_BYTES))
     except OSError as error:
         raise UserError(f"{path}: cannot read the road: {error.strerror}; name another file") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
+    try:
+        road = from_json(_StoredRoad, {"points": stored} if isinstance(stored, list) else stored)
     except ValueError as error:
         raise UserError(f"{path}: {error}; {_EXPECTED}") from None
     points = tuple(ControlPoint(x, height[0] if height else 0.0, z, width) for x, z, width, *height in road.points)

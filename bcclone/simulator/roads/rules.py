@@ -90,10 +90,15 @@ def sharpest_bend(line: FloatArray, closed: bool) -> tuple[float, int]:
 
 def _meets_itself(line: FloatArray, half_width_m: float, closed: bool) -> int | None:
     """Return the index of a point that is nearer than the road's width to a part of the line elsewhere."""
-    pairs = cKDTree(line).query_pairs(2 * half_width_m, output_type="ndarray")
+    tree, distance_m = cKDTree(line), 2 * half_width_m
+    # a half circle around the inner edge is as long as pi half widths; a point is half a metre
+    near_m = np.pi * half_width_m * 1.5
+    crowd = tree.query_ball_point(line, distance_m, return_length=True)
+    if crowd.max() > 4 * near_m + 1:  # more than the points before and after it; all pairs would not fit in memory
+        return int(crowd.argmax())
+    pairs = tree.query_pairs(distance_m, output_type="ndarray")
     apart = np.abs(pairs[:, 0] - pairs[:, 1])
     if closed:
         apart = np.minimum(apart, len(line) - apart)
-    # a half circle around the inner edge is as long as pi half widths; a point is half a metre
-    meeting = pairs[apart * 0.5 > np.pi * half_width_m * 1.5]
+    meeting = pairs[apart * 0.5 > near_m]
     return int(meeting[:, 0].min()) if len(meeting) else None

@@ -168,11 +168,12 @@ def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.
     """Return heights interpolated from the road, weighted by its distance."""
     cells = grid.side // 16
     steps = (np.arange(cells) + 0.5) * CELL_M * 16
-    x, z = np.meshgrid(steps + grid.x, steps + grid.z)
-    some = line[::8]
-    squared = (x[..., None] - some[:, 0]) ** 2 + (z[..., None] - some[:, 2]) ** 2
-    weight = 1 / ((squared + 30.0) * (squared + 30.0))
-    coarse = (weight * some[:, 1]).sum(-1) / weight.sum(-1)
+    some, coarse = line[::8], np.empty((cells, cells))
+    across = (steps[:, None] + grid.x - some[:, 0]) ** 2
+    for row, z in enumerate(steps + grid.z):  # one by one: a long road in a large grid would take gigabytes
+        squared = across + (z - some[:, 2]) ** 2
+        weight = 1 / ((squared + 30.0) * (squared + 30.0))
+        coarse[row] = (weight * some[:, 1]).sum(-1) / weight.sum(-1)
     return np.asarray(resize(coarse, grid.side, grid.side), np.float64)
 
 
