@@ -5,7 +5,6 @@ In: a `ShardTask`. Out: the file of the shard, and a `WrittenShard` that describ
 
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_fil
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
+from bcclone.system.reading import parse_json
 from bcclone.system.task import WorkerFault, report_progress
 
 _PROBED = 3  # files
@@ -125,8 +125,8 @@ def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     content = read_store_file(path)
     try:
         with h5py.File(path, "r") as file:
-            return content, from_json(ShardOrigin, json.loads(file["origin"].asstr()[()]))
-    except (OSError, KeyError, ValueError) as error:
+            return content, from_json(ShardOrigin, parse_json(file["origin"].asstr()[()]))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
@@ -162,10 +162,16 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
 
 
-def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
+def read_checksums(path: Path | IO[bytes], count: int) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of the first frames of a shard, (count,).
+
+    path: of the shard, or the open file. Raises ValueError if it has no such table.
+    """
     with h5py.File(path, "r") as file:
-        return np.asarray(file["checksums"][()])
+        table = file.get("checksums")
+        if not isinstance(table, h5py.Dataset) or table.dtype != np.uint32 or table.ndim != 1 or len(table) < count:
+            raise ValueError("it has no checksums of its frames")
+        return np.asarray(table[:count])
 
 
 def _check_readable(files: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bcclone.recording.row import CAMERAS
+from bcclone.system.json_values import from_json
 from bcclone.system.settings import SettingError, check_settings, setting
 
 AUTO = "auto"
@@ -154,6 +155,9 @@ class SampleSettings:
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets `previous`."""
+        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets `previous`.
+
+        Raises ValueError.
+        """
         values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
-        return cls(**values | {"cameras": tuple(stored["cameras"])})
+        return from_json(cls, values)

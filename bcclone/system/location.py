@@ -26,14 +26,18 @@ class Unreachable(UserError):
 
 
 def parse_location(text: str) -> Location:
-    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing."""
+    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing.
+
+    It connects to no server: a store may name a URL that nobody asked for.
+    """
     if not names_url(text):
         return Path(text)
+    from fsspec import get_filesystem_class
     from upath import UPath
 
     try:
         url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
-        return Path(url.path) if url.protocol in _LOCAL else url.fs and url
+        return Path(url.path) if url.protocol in _LOCAL else get_filesystem_class(url.protocol) and url
     except ImportError as error:
         extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
         raise UserError(f"{text}: {error}: {extra}") from None
