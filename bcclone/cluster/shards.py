@@ -113,12 +113,12 @@ def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, 
     if not is_url(folder):
         seen = set[tuple[int, int]]()
         for shard in manifest.shards:
-            path = _local_shard(as_local(folder), shard)
-            file = path.stat()
-            if (file.st_dev, file.st_ino) in seen:
-                raise UserError(f"{path}: the same file as another shard; {_remedy(folder)}")
-            seen.add((file.st_dev, file.st_ino))
-            yield shard, path
+            file = _local_shard(as_local(folder), shard)
+            status = file.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                raise UserError(f"{file}: the same file as another shard; {_remedy(folder)}")
+            seen.add((status.st_dev, status.st_ino))
+            yield shard, file
         return
     frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
@@ -161,7 +161,7 @@ def _read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tabl
     expected = shard.rows, shard.samples, shard.frames + len(shard.copied)
     of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
     numbers = [content.rows[name] for name in FRAME_COLUMNS if len(content.rows)]
-    in_range = all(NO_FRAME <= each.min() and each.max() < counts[2] for each in numbers)
+    in_range = all(each.min() >= NO_FRAME and each.max() < counts[2] for each in numbers)
     if counts != expected or not of_this or not in_range:
         raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
     return content
