@@ -8,8 +8,9 @@ import json
 import math
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
@@ -78,7 +79,7 @@ def _read_url(location: Any, most: int) -> bytes:
     return content
 
 
-def open_limited(path: Path, most: int) -> BinaryIO:
+def open_limited(path: Path, most: int) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_limited()."""
     handle, _ = _open(path, most)
     return os.fdopen(handle, "rb")
