@@ -126,7 +126,14 @@ def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     try:
         with h5py.File(path, "r") as file:
             return content, from_json(ShardOrigin, parse_json(file["origin"].asstr()[()]))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # the last: links in a circle
         raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
@@ -168,7 +175,7 @@ def read_checksums(path: Path | IO[bytes], count: int) -> npt.NDArray[np.uint32]
     path: of the shard, or the open file. Raises ValueError if it has no such table.
     """
     with h5py.File(path, "r") as file:
-        table = file.get("checksums")
+        table = file["checksums"] if isinstance(file.get("checksums", getlink=True), h5py.HardLink) else None
         if not isinstance(table, h5py.Dataset) or table.dtype != np.uint32 or table.ndim != 1 or len(table) < count:
             raise ValueError("it has no checksums of its frames")
         return np.asarray(table[:count])

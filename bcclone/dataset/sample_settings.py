@@ -159,5 +159,7 @@ class SampleSettings:
 
         Raises ValueError.
         """
+        if not isinstance(stored, Mapping):
+            raise ValueError(f"{str(stored)[:60]!r}, expected the settings of samples")
         values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
         return from_json(cls, values)
