@@ -25,9 +25,10 @@ class DaskCluster:
         self._folder, self._processes = folder, []
         self.workers = []
 
-    def start_scheduler(self, packages=ROOT):
+    def start_scheduler(self, *options, packages=ROOT):
         file = self._folder / "scheduler.json"
         line = ("--host", "127.0.0.1", "--port", 0, "--scheduler-file", file, "--dashboard-address", "127.0.0.1:0")
+        line += options
         self.scheduler = self._start("distributed.cli.dask_scheduler", *line, packages=packages)
         wait_for(file.exists)
         self.address = wait_for(lambda: _address(file))

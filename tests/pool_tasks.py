@@ -1,6 +1,7 @@
 """Functions for the workers of a task pool."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +13,10 @@ def square(number):
     for _ in range(number):
         report_progress(1)
     return number * number
+
+
+def module_path(_):
+    return sys.path
 
 
 def refuse_three(number):

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bcclone.system import task_pool
@@ -21,7 +22,7 @@ from bcclone.system.task import Call, Outcome, Progress, run_call, source_digest
 from bcclone.system.task_pool import Events, TaskPool
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Security
 
 _CONNECT_SECONDS = 8.0
 _WORKER_SECONDS = 10.0  # how long a cluster may be without workers: somebody may restart one that ended
@@ -177,12 +178,14 @@ def _open_cluster(
     require_package("distributed", "--scheduler", "bcclone[cluster]")
     import dask
 
+    if local:
+        require_package("cryptography", f"--scheduler {scheduler}", "bcclone[cluster]")
     import_module("distributed")  # adds the defaults and the loggers that are changed here
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
         stack.enter_context(_quiet())
-        address = stack.enter_context(_local_cluster(int(local[1]))) if local else scheduler
-        client = stack.enter_context(_connected(address))
+        address, security = stack.enter_context(_local_cluster(int(local[1]))) if local else (scheduler, None)
+        client = stack.enter_context(_connected(address, security))
         _wait_for_worker(client, address)
         topic = f"bcclone-{uuid.uuid4().hex}"
         client.subscribe_topic(topic, lambda event: receive(Progress(*event[1])))
@@ -209,33 +212,44 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _local_cluster(workers: int) -> Iterator[str]:
-    """Yield the address of a scheduler in this process with worker processes, which end with it."""
-    from distributed import LocalCluster
+def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
+    """Yield a scheduler in this process with worker processes, which end with it: its address, and who may connect.
+
+    Whoever connects to it or to a worker can run programs on it. So both accept only holders of a key that is made for
+    this run, and never written. Dask imports Python modules from its folder of temporary files, so it gets one that no
+    other user can write to.
+    """
+    import dask
+    from distributed import LocalCluster, Security
 
     resource_tracker.ensure_running()  # before the signals are masked: its start would unmask them
-    with interrupts_kept_from_children():  # Dask's threads inherit the mask, and start all workers
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host=_LOOPBACK,
-            dashboard_address=f"{_LOOPBACK}:0",
-            memory_limit=0,  # no spilling to disk, and no worker ended for its memory
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
-        yield cluster.scheduler_address
+    security = Security.temporary()
+    with TemporaryDirectory(prefix="bcclone-dask-") as folder, dask.config.set({"temporary-directory": folder}):
+        with interrupts_kept_from_children():  # Dask's threads inherit the mask, and start all workers
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host=_LOOPBACK,
+                security=security,
+                dashboard_address=f"{_LOOPBACK}:0",
+                memory_limit=0,  # no spilling to disk, and no worker ended for its memory
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster.scheduler_address, security
 
 
 @contextmanager
-def _connected(address: str) -> Iterator["Client"]:
-    from distributed import Client
+def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
+    """Yield a client of a scheduler. security: keys, None for those of Dask's configuration, if it has any."""
+    from distributed import Client, Security
 
+    security = security or Security()
     try:
         with ThreadPoolExecutor(1) as thread:  # the caller's thread may already run an event loop
-            thread.submit(asyncio.run, _shake_hands(address)).result()
-        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            thread.submit(asyncio.run, _shake_hands(address, security)).result()
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, security=security)
     except Exception as error:  # Dask raises many kinds for a program that is no scheduler
         raise UserError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}); start one: dask scheduler --host HOST"
@@ -244,12 +258,11 @@ def _connected(address: str) -> Iterator["Client"]:
         yield client
 
 
-async def _shake_hands(address: str) -> None:
+async def _shake_hands(address: str, security: "Security") -> None:
     """Connect and disconnect in limited time; Client would wait forever for a program that is no scheduler."""
-    from distributed import Security
     from distributed.comm import connect
 
-    options = Security().get_connection_args("client")
+    options = security.get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, timeout=_CONNECT_SECONDS, **options), _CONNECT_SECONDS)
     await comm.close()
 

@@ -23,6 +23,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
+from bcclone.system.reading import path_inside
 from bcclone.system.tensorflow_quietly import describe_devices
 from bcclone.train.plan import Plan
 from bcclone.train.run_folder import RunFolder, RunIdentity
@@ -123,7 +124,7 @@ class JointWorker(Worker):
             content = self._group.broadcast((folder.checkpoints / name).read_bytes() if self.writes else b"")
             if not self.writes:
                 folder.checkpoints.mkdir(exist_ok=True)
-                (folder.checkpoints / name).write_bytes(content)
+                path_inside(folder.checkpoints, name).write_bytes(content)
 
 
 def check_batch(batch_size: int, workers: int) -> None:

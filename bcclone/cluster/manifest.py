@@ -6,7 +6,6 @@ In: the folder of a store. Out: its `Manifest`, checked; or the file store.json.
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from bcclone.dataset.images import Preprocessing
@@ -15,8 +14,12 @@ from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, reaching, write_text
+from bcclone.system.reading import MOST_JSON, UnfitFile, parse_json, read_limited
 
 MANIFEST_NAME = "store.json"
+_NAME = re.compile("[0-9]{1,18}[.]h5")
+_HASH = re.compile("[0-9a-f]{64}")
+_MOST_BYTES = 1 << 50  # of a shard
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,14 @@ class Shard:
     sha256: str
 
     def __post_init__(self) -> None:
-        if Path(self.name).name != self.name or min(self.rows, self.samples, self.frames, self.bytes) < 0:
-            raise ValueError(f"shard {self.name!r}, expected the name of a file and counts of 0 or more")
-        if not re.fullmatch("[0-9a-f]{64}", self.sha256):  # the name of its copy
-            raise ValueError(f"SHA-256 {self.sha256!r} of shard {self.name!r}, expected 64 hexadecimal digits")
+        if not _NAME.fullmatch(self.name):  # of a file in the folder of the store
+            raise ValueError(f"shard {self.name[:60]!r}, expected the name of a file such as 00000.h5")
+        counts = self.rows, self.samples, self.frames, self.bytes
+        if min(counts) < 0 or max(counts) > min(self.bytes, _MOST_BYTES):
+            raise ValueError(f"shard {self.name} has counts {counts}, expected 0 to its bytes")
+        for digest in (self.sha256, self.content_hash):  # the former is the name of its copy
+            if not _HASH.fullmatch(digest):
+                raise ValueError(f"hash {digest[:60]!r} of shard {self.name}, expected 64 hexadecimal digits")
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,20 @@ class Manifest:
     shards: tuple[Shard, ...]
     content_hash: str = ""
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        if any(digest and not _HASH.fullmatch(digest) for digest in (self.content_hash, self.origin)):
+            raise ValueError("its content_hash or origin is not a hash of 64 hexadecimal digits")
+        names, frames = set[str](), 0
+        for shard in self.shards:
+            if shard.name in names:
+                raise ValueError(f"shard {shard.name} is named twice")
+            if not 0 <= shard.recording < len(self.recordings):
+                raise ValueError(f"shard {shard.name} is of recording {shard.recording} of {len(self.recordings)}")
+            if shard.copied and not 0 <= min(shard.copied) <= max(shard.copied) < frames:
+                raise ValueError(f"shard {shard.name} copies frames that no earlier shard has")
+            names.add(shard.name)
+            frames += shard.frames
 
     def write(self, folder: Location) -> None:
         """Write the manifest, which completes the store."""
@@ -80,8 +101,8 @@ class Manifest:
         path = folder / MANIFEST_NAME
         try:
             with reaching(path):
-                text = path.read_text(encoding="utf-8")
-            stored = json.loads(text)
+                content = read_limited(path, MOST_JSON)
+            stored = parse_json(content)
             if stored["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}")
             preprocessing = Preprocessing.from_json(json.dumps(stored["preprocessing"]))
@@ -92,9 +113,11 @@ class Manifest:
                 SampleSettings.stored(stored["sample_settings"]),
                 from_json(tuple[RecordingInfo, ...], stored["recordings"]),
                 from_json(tuple[Shard, ...], stored["shards"]),
-                str(stored["content_hash"]),
-                str(stored["origin"]),
+                from_json(str, stored["content_hash"]),
+                from_json(str, stored["origin"]),
             )
+        except UnfitFile:
+            raise
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
             raise UserError(

@@ -3,22 +3,44 @@
 While TensorFlow waits for a worker it holds the interpreter's lock, without a limit: no signal, thread or exception
 could end a wait for a worker that never comes. So the workers meet at the chief's address first. Each one sends a line
 of JSON; the chief answers all of them with an empty line when every worker has come, or with the error that ends them.
+
+Any program may connect. It can end the meeting, like a worker with other options, but not pass as a worker twice, keep
+the chief from counting the time, or make it print more than a line. TensorFlow, which connects the workers next, asks
+nobody who they are; so the network between them must be private.
 """
 
-import json
+import re
 import socket
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import NoReturn
 
 from bcclone.cluster.workers import Cluster
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, json_text
+from bcclone.system.reading import parse_json
 
 MEETING_SECONDS = 60.0
 _RETRY_SECONDS, _CONNECT_SECONDS, _GRACE_SECONDS = 0.2, 5.0, 10.0
 _LONGEST_LINE = 1 << 16
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_VERSION = re.compile("[0-9A-Za-z.+-]{1,100}")
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a worker tells the chief: its number, the addresses that it was given, and its version of bcclone."""
+
+    index: int
+    addresses: tuple[str, ...]
+    version: str
+
+    def __post_init__(self) -> None:
+        Cluster(self.addresses, self.index)  # raises SettingError, a ValueError, for others than a cluster may have
+        if not _VERSION.fullmatch(self.version) or not "".join(self.addresses).isprintable():
+            raise ValueError("not what a worker says")
 
 
 def meet(cluster: Cluster, version: str, seconds: float = MEETING_SECONDS) -> None:
@@ -50,44 +72,61 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if host == "::1" else socket.AF_INET
 
 
-def _hello(cluster: Cluster, version: str) -> dict[str, Any]:
-    return {"index": cluster.index, "addresses": list(cluster.addresses), "version": version}
-
-
 def _meet_as_chief(cluster: Cluster, version: str, seconds: float) -> None:
     until, came = time.monotonic() + seconds, dict[int, socket.socket]()
     with _listening(cluster) as server, ExitStack() as opened:
         try:
             while len(came) < len(cluster) - 1:
-                connection = opened.enter_context(_accepted(server, until) or _nobody(cluster, came, seconds))
+                connection, hello = _next_worker(server, until) or _nobody(cluster, came, seconds)
+                opened.enter_context(connection)
                 came = {index: other for index, other in came.items() if _is_open(other)}  # the others may come again
-                _admit(cluster, came, connection, _hello(cluster, version))
+                _admit(cluster, came, connection, hello, version)
         except UserError as error:
             _answer(came, str(error))
             raise
         _answer(came, "")
 
 
-def _accepted(server: socket.socket, until: float) -> socket.socket | None:
-    """Return the next connection, None when the time is up."""
-    server.settimeout(max(until - time.monotonic(), _RETRY_SECONDS))
+def _next_worker(server: socket.socket, until: float) -> tuple[socket.socket, Hello] | None:
+    """Return the next connection of a worker and what it says, None when the time is up."""
+    while (left := until - time.monotonic()) > 0:
+        server.settimeout(left)
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            return None
+        if hello := _hello_of(connection, until):
+            return connection, hello
+        connection.close()  # another program that probes this port
+    return None
+
+
+def _hello_of(connection: socket.socket, until: float) -> Hello | None:
+    """Return what a worker says, None if it is no worker."""
     try:
-        connection, _ = server.accept()
-    except TimeoutError:
+        return from_json(Hello, parse_json(_line(connection, min(until, time.monotonic() + _CONNECT_SECONDS))))
+    except (OSError, ValueError):
         return None
-    connection.settimeout(_CONNECT_SECONDS)
-    return connection
 
 
-def _admit(cluster: Cluster, came: dict[int, socket.socket], connection: socket.socket, own: Mapping[str, Any]) -> None:
+def _line(connection: socket.socket, until: float) -> bytes:
+    """Return what the other end sends up to the end of a line, or up to its own end; raises OSError."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+        connection.settimeout(max(until - time.monotonic(), _RETRY_SECONDS))  # the other end may send a byte at a time
+        if time.monotonic() > until or not (part := connection.recv(_LONGEST_LINE - len(line))):
+            break
+        line += part
+    return line
+
+
+def _admit(
+    cluster: Cluster, came: dict[int, socket.socket], connection: socket.socket, hello: Hello, version: str
+) -> None:
     """Note that a worker has come; raises UserError when its options differ, or when it has come twice."""
-    try:
-        with connection.makefile("rb") as lines:
-            hello = json.loads(lines.readline(_LONGEST_LINE))
-        index, text = int(hello["index"]), _difference(cluster, own, hello)
-    except (OSError, ValueError, TypeError, KeyError):
-        return  # another program that probes this port
-    if index in came:
+    connection.settimeout(_CONNECT_SECONDS)
+    index, text = hello.index, _difference(cluster, version, hello)
+    if not text and index in (*came, 0):
         text = f"two workers were started with --worker-index {index}; give each one a number of its own"
     came[-1 if text else index] = connection  # a worker that is refused is answered, too
     if text:
@@ -112,17 +151,17 @@ def _answer(came: Mapping[int, socket.socket], text: str) -> None:
             connection.sendall(text.encode() + b"\n")
 
 
-def _difference(cluster: Cluster, own: Mapping[str, Any], hello: Mapping[str, Any]) -> str:
+def _difference(cluster: Cluster, version: str, hello: Hello) -> str:
     """Return in what a worker differs from the chief, "" when it agrees."""
-    if hello["addresses"] != own["addresses"]:
+    if hello.addresses != tuple(cluster.addresses):
         return (
-            f"worker {hello['index']} was given --workers {','.join(hello['addresses'])} ({len(hello['addresses'])} "
-            f"workers), and worker 0 {','.join(own['addresses'])} ({len(own['addresses'])}); give every worker the same"
+            f"worker {hello.index} was given --workers {','.join(hello.addresses)} ({len(hello.addresses)} "
+            f"workers), and worker 0 {','.join(cluster.addresses)} ({len(cluster)}); give every worker the same"
         )
-    if hello["version"] != own["version"]:
+    if hello.version != version:
         return (
-            f"{cluster.describe(hello['index'])} has another version of bcclone ({hello['version']}) than worker 0 "
-            f"({own['version']}); install the same on every machine"
+            f"{cluster.describe(hello.index)} has another version of bcclone ({hello.version}) than worker 0 "
+            f"({version}); install the same on every machine"
         )
     return ""
 
@@ -151,11 +190,9 @@ def _answer_of_chief(cluster: Cluster, version: str, seconds: float) -> None:
     until = time.monotonic() + seconds
     chief = cluster.describe(0)
     with _connection_to_chief(cluster, until, seconds) as connection:
-        connection.settimeout(seconds + _GRACE_SECONDS)
         try:
-            connection.sendall(json.dumps(_hello(cluster, version)).encode() + b"\n")
-            with connection.makefile("rb") as lines:
-                answer = lines.readline(_LONGEST_LINE)
+            connection.sendall(json_text(Hello(cluster.index, tuple(cluster.addresses), version)).encode())
+            answer = _line(connection, time.monotonic() + seconds + _GRACE_SECONDS)
         except OSError:
             answer = b""
     if not answer.endswith(b"\n"):
@@ -163,10 +200,9 @@ def _answer_of_chief(cluster: Cluster, version: str, seconds: float) -> None:
             f"{chief} ended, or is not waiting for workers: start all workers anew, and check that no other program "
             "uses its port"
         )
-    try:
-        text = answer.decode().strip()
-    except UnicodeDecodeError:
-        raise UserError(f"{chief} is another program; give every worker other --workers") from None
+    text = answer.decode(errors="replace").strip()
+    if "\ufffd" in text or not text.isprintable():
+        raise UserError(f"{chief} is another program; give every worker other --workers")
     if text:
         raise UserError(text)
 

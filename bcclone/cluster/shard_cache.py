@@ -2,13 +2,15 @@
 
 In: the `FrameFile` of a shard. Out: its frames, mapped from a checked copy.
 
-A copy is named by the SHA-256 of its content, so that the copies of several stores do not collide.
+A copy is named by the SHA-256 of its content, so that the copies of several stores do not collide. Another process may
+have made it, so each process compares that hash once before it uses a copy.
 """
 
 import contextlib
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 import threading
 from collections import Counter
@@ -26,6 +28,7 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.location import read_ranges
 from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.reading import UnfitFile, open_limited
 
 _BLOCK = 1 << 23  # bytes of a request
 _REQUESTS = 4  # at once
@@ -45,6 +48,7 @@ class ShardCache:
     def __init__(self, wanted: Path | None, limit: int) -> None:
         self._wanted, self.limit = wanted, limit
         self._in_use: Counter[str] = Counter()
+        self._checked: set[tuple[str, int]] = set()  # names and numbers of files whose content was compared
         self._lock = threading.Lock()
         self._users, self._opened = 0, ExitStack()
 
@@ -68,6 +72,7 @@ class ShardCache:
             else:
                 self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="bcclone-shards-")))
             make_folder(self.folder, "another --cache")
+            _check_private(self.folder)
             self._pool = ThreadPoolExecutor(_REQUESTS, "bcclone-download")
             opening.callback(self._pool.shutdown, cancel_futures=True)
             self._opened = opening.pop_all()
@@ -86,13 +91,29 @@ class ShardCache:
         self._count(copy, 1)
         try:
             with self._locked(copy.with_suffix(".lock"), stop):  # nobody deletes it until it is mapped
-                if not copy.exists():
+                if not self._is_whole(file, copy):
                     self._fetch(file, copy, stop)
+                    self._checked.add((copy.name, copy.stat().st_ino))
                 os.utime(copy)
                 return FrameFile(copy, file.offset, file.count, file.version).map(frame_shape)
         except BaseException:
             self.release(file)
             raise
+
+    def _is_whole(self, file: FrameFile, copy: Path) -> bool:
+        """Return whether there is a copy with the content of a shard."""
+        try:
+            with open_limited(copy, file.version[0]) as source:
+                status = os.fstat(source.fileno())
+                checked = copy.name, status.st_ino
+                if status.st_size != file.version[0]:
+                    return False
+                if checked not in self._checked and hashlib.file_digest(source, "sha256").hexdigest() != file.sha256:
+                    return False
+        except (UnfitFile, OSError):
+            return False
+        self._checked.add(checked)
+        return True
 
     def release(self, file: FrameFile) -> None:
         """Let the copy of a shard be deleted; what map() returned must not be used any more."""
@@ -110,7 +131,8 @@ class ShardCache:
         try:
             with self._locked(self.folder / "room.lock", stop):
                 self._make_room(size)
-                with partial.open("wb") as target:
+                partial.unlink(missing_ok=True)
+                with partial.open("xb") as target:  # no link of another user is followed
                     target.truncate(size)  # counts from now on
             if self._download(file, partial, stop) != file.sha256:
                 raise UserError(
@@ -148,7 +170,7 @@ class ShardCache:
         present = []
         for path in copies:
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
-                status = path.stat()
+                status = path.lstat()
                 present.append((status.st_mtime_ns, status.st_size, path))
         total = size + sum(bytes_of for _, bytes_of, _ in present)
         for _, bytes_of, path in sorted(present):
@@ -176,7 +198,15 @@ class ShardCache:
             except filelock.Timeout:
                 if stop.is_set():
                     raise UserError(f"{path}: waiting was stopped") from None
+            except OSError as error:  # a link, or no permission
+                raise UserError(f"{path}: cannot be locked: {error.strerror}; choose another --cache") from None
         try:
             yield
         finally:
             lock.release()
+
+
+def _check_private(folder: Path) -> None:
+    """Raise UserError if every user of this machine may put files into a folder."""
+    if os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
+        raise UserError(f"{folder}: every user may write there; choose another --cache, or run: chmod o-w {folder}")

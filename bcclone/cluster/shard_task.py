@@ -164,10 +164,16 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
 
 
-def read_checksums(path: Path | IO[bytes]) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of each frame of a shard, (frames,). path: of the shard, or the open file."""
+def read_checksums(path: Path | IO[bytes], count: int) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of the first frames of a shard, (count,).
+
+    path: of the shard, or the open file. Raises ValueError if it has no such table.
+    """
     with open_hdf5(path) as file:
-        return read_array(file, "checksums", np.uint32)
+        checksums = read_array(file, "checksums", np.uint32)
+    if len(checksums) < count:
+        raise ValueError("it has no checksums of some of its frames")
+    return checksums[:count]
 
 
 def _check_readable(files: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from bcclone.cluster.manifest import Manifest
+from bcclone.cluster.manifest import Manifest, Shard
 from bcclone.cluster.shard_task import ShardTask, WrittenShard, read_checksums, write_shard
-from bcclone.cluster.shards import read_shards
+from bcclone.cluster.shards import Tables, read_shards
 from bcclone.dataset.conversion_plan import ConversionPlan
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.labels import steering_labels
@@ -210,9 +210,17 @@ def complete(
 def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
     """Read the shards, and compute the hash that a store of one file with this content has."""
     digest = ContentHash(manifest.preprocessing)
-    content = read_shards(
-        folder, manifest, lambda shard, tables: digest.add_frames(read_checksums(tables)[: shard.frames])
-    )
+
+    def add(shard: Shard, tables: Tables) -> None:
+        try:
+            digest.add_frames(read_checksums(tables, shard.frames))
+        except ValueError as error:
+            raise UserError(
+                f"{folder / shard.name}: {error}; make the store again with: python preprocess.py RECORDING... -o "
+                f"{folder} --force"
+            ) from None
+
+    content = read_shards(folder, manifest, add)
     digest.add_table(content.rows)
     digest.add_table(content.samples)
     return replace(content, content_hash=digest.hexdigest())

@@ -16,10 +16,9 @@ import numpy.typing as npt
 from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
 from bcclone.cluster.shard_frames import FarFrames, ShardFrames
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
-from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store, missing_store
 from bcclone.dataset.store_reader import StoreContent, read_store_file
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.location import (
     Location,
     as_local,
@@ -29,6 +28,7 @@ from bcclone.system.location import (
     reaching,
     read_ranges,
 )
+from bcclone.system.reading import path_inside
 
 Tables: TypeAlias = Path | IO[bytes]  # a shard, or a file at a URL without its frames
 
@@ -72,34 +72,37 @@ def read_shards(
 
     look: called with each shard and its tables, which are opened once.
     """
-    samples = np.empty(sum(shard.samples for shard in manifest.shards), SAMPLE)
-    rows, frames = [], []
+    if not manifest.shards:
+        raise UserError(f"{folder}: its {MANIFEST_NAME} names no shard; {_remedy(folder)}")
+    rows, samples, frames = [], [], []
     extras: list[str] = []
-    first_row = first_frame = first_sample = 0
+    first_row = first_frame = 0
     for shard, tables in _open_tables(folder, manifest):
         content = _read_shard(folder, shard, manifest, tables)
         look(shard, tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.copied, np.int64))
-        part = samples[first_sample : first_sample + shard.samples]
-        part[:] = content.samples
-        part["frame"] = number_of[content.samples["frame"]]
+        part = content.samples.copy()
+        part["frame"] = number_of[part["frame"]]
         part["row"] += first_row
+        samples.append(part)
         rows.append(_renumbered(content.rows, number_of, shard.recording))
         extras.extend(content.extras or [""] * shard.rows)
         (file,) = content.frames
         frames.append(replace(file, count=shard.frames, sha256=shard.sha256))
         first_row, first_frame = first_row + shard.rows, first_frame + shard.frames
-        first_sample += shard.samples
-    return StoreContent(
-        preprocessing=manifest.preprocessing,
-        sample_settings=manifest.sample_settings,
-        content_hash=manifest.content_hash,
-        samples=samples,
-        rows=join_rows(rows),
-        extras=extras if any(extras) else [],
-        recordings=list(manifest.recordings),
-        frames=frames,
-    )
+    try:
+        return StoreContent(
+            preprocessing=manifest.preprocessing,
+            sample_settings=manifest.sample_settings,
+            content_hash=manifest.content_hash,
+            samples=np.concatenate(samples),
+            rows=join_rows(rows),
+            extras=extras if any(extras) else [],
+            recordings=list(manifest.recordings),
+            frames=frames,
+        )
+    except (TypeError, ValueError) as error:  # columns of types that have nothing in common
+        raise UserError(f"{folder}: its shards do not fit together: {first_line(error)}; {_remedy(folder)}") from None
 
 
 def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Tables]]:
@@ -108,7 +111,14 @@ def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, 
     Of several shards at a URL, the bytes before the frames and after them are read at once.
     """
     if not is_url(folder):
-        yield from ((shard, as_local(folder) / shard.name) for shard in manifest.shards)
+        seen = set[tuple[int, int]]()
+        for shard in manifest.shards:
+            file = _local_shard(as_local(folder), shard)
+            status = file.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                raise UserError(f"{file}: the same file as another shard; {_remedy(folder)}")
+            seen.add((status.st_dev, status.st_ino))
+            yield shard, file
         return
     frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
@@ -121,6 +131,18 @@ def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, 
             yield shard, file_of_parts(path, shard.bytes, {part: next(read) for part in each})
 
 
+def _local_shard(folder: Path, shard: Shard) -> Path:
+    """Return the path of a shard; raises UserError if it is not a file in the folder."""
+    path = folder / shard.name
+    try:
+        path_inside(folder, shard.name)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; {_remedy(folder)}") from None
+    if not path.is_file():
+        raise UserError(f"{path}: this shard of the store is missing; {_remedy(folder)}")
+    return path
+
+
 def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
     """Return the parts of a shard that hold its tables: start and end of each. frame_bytes: of all its frames."""
     if frame_bytes <= _HEAD_BYTES:
@@ -130,23 +152,23 @@ def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
 
 def _read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tables) -> StoreContent:
     """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see _open_tables()."""
-    path = folder / shard.name
-    remedy = f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"
-    if isinstance(tables, Path):
-        if not tables.is_file():
-            raise UserError(f"{path}: this shard of the store is missing; {remedy}")
-        content = read_store_file(path)
-    else:
-        content = read_store_file(path, tables, shard.bytes)
+    path, remedy = folder / shard.name, _remedy(folder)
+    content = read_store_file(path, *(() if isinstance(tables, Path) else (tables, shard.bytes)))
     size = content.frames[0].version[0]
     if size != shard.bytes:
         raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")
     counts = len(content.rows), len(content.samples), content.frames[0].count
     expected = shard.rows, shard.samples, shard.frames + len(shard.copied)
     of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
-    if counts != expected or not of_this:
+    numbers = [content.rows[name] for name in FRAME_COLUMNS if len(content.rows)]
+    in_range = all(each.min() >= NO_FRAME and each.max() < counts[2] for each in numbers)
+    if counts != expected or not of_this or not in_range:
         raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
     return content
+
+
+def _remedy(folder: Location) -> str:
+    return f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"
 
 
 def _renumbered(rows: RowTable, number_of: npt.NDArray[np.int64], recording: int) -> RowTable:

@@ -1,11 +1,11 @@
 """Determine the workers of a training on several machines, from options or from TF_CONFIG."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from bcclone.system.errors import UserError
+from bcclone.system.reading import parse_json
 from bcclone.system.settings import SettingError, check_settings, parse_names, setting
 
 _EXAMPLE = "host1:2345,host2:2345"
@@ -81,7 +81,7 @@ class Cluster:
         text: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it.
         """
         try:
-            stored = json.loads(text)
+            stored = parse_json(text)
             jobs, task = stored["cluster"], stored["task"]
             kind, index = task.get("type", "worker"), int(task["index"])
             chiefs, workers = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
@@ -134,7 +134,7 @@ def _check_address(address: str) -> None:
             example=_EXAMPLE,
         )
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= _HIGHEST_PORT:
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _HIGHEST_PORT:
         raise SettingError(
             "{workers} {address}, expected HOST:PORT of each worker, such as {example}",
             address=repr(address),

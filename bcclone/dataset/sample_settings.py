@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bcclone.recording.row import CAMERAS
+from bcclone.system.json_values import from_json
 from bcclone.system.settings import SettingError, check_settings, setting
 
 AUTO = "auto"
@@ -158,7 +159,7 @@ class SampleSettings:
 
         Raises ValueError or TypeError for values that are no settings.
         """
-        if not isinstance(stored, Mapping) or not isinstance(stored.get("cameras"), list | tuple):
-            raise ValueError("the settings of its samples are not values by name, with a list of cameras")
+        if not isinstance(stored, Mapping):
+            raise ValueError(f"{str(stored)[:60]!r}, expected the settings of samples")
         values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
-        return cls(**values | {"cameras": tuple(stored["cameras"])})
+        return from_json(cls, values)

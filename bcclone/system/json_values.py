@@ -147,7 +147,7 @@ def _read_path(stored: str, place: str) -> Any:
     try:
         if b"\0" in os.fsencode(stored):
             raise ValueError
-        return parse_location(stored, is_typed=False)
+        return parse_location(stored)
     except ValueError:  # half a character fails, too
         raise _wrong(place, stored, "the name of a file") from None
     except UserError as error:  # a URL of an unknown kind

@@ -25,21 +25,19 @@ class Unreachable(UserError):
     """A file at a URL cannot be read or written at present."""
 
 
-def parse_location(text: str, is_typed: bool = True) -> Location:
+def parse_location(text: str) -> Location:
     """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing.
 
-    is_typed: whether the user has typed the URL, and not a file named it: some kinds connect as soon as they are opened
-    to a host that the file would choose.
+    It connects to no server: a store may name a URL that nobody asked for.
     """
     if not names_url(text):
         return Path(text)
+    from fsspec import get_filesystem_class
     from upath import UPath
 
     try:
         url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
-        if url.protocol in _LOCAL:
-            return Path(url.path)
-        return url.fs and url if is_typed else url
+        return Path(url.path) if url.protocol in _LOCAL else get_filesystem_class(url.protocol) and url
     except ImportError as error:
         extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
         raise UserError(f"{text}: {error}: {extra}") from None

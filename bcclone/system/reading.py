@@ -8,11 +8,12 @@ import json
 import math
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, names_url, parse_location
+from bcclone.system.location import Location, names_url, parse_location, reaching
 
 MOST_TABLE = 1 << 30  # bytes of a log or another table: ten million rows
 MOST_JSON = 1 << 26  # bytes
@@ -20,6 +21,7 @@ MOST_IMAGE = 1 << 26  # bytes
 MOST_MODEL = 1 << 31  # bytes
 _LONGEST_NUMBER = 40  # characters, more than any number has that a program writes
 _MOST_INTEGER = 1 << 63
+_PART = 1 << 23  # bytes that are asked of a server at once
 _DEEPEST = 100  # brackets in brackets
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
@@ -46,7 +48,7 @@ def read_limited(source: Location | str, most: int) -> bytes:
     if isinstance(source, str) and names_url(source):
         source = parse_location(source)
     if not isinstance(source, (str, Path)):
-        content: bytes = source.fs.cat_file(source.path, end=most + 1)
+        content = _read_url(source, most)
     else:
         handle, size = _open(source, most)
         try:
@@ -61,7 +63,25 @@ def read_limited(source: Location | str, most: int) -> bytes:
     return content
 
 
-def open_limited(path: Path, most: int) -> BinaryIO:
+def _read_url(location: Any, most: int) -> bytes:
+    """Return at most a byte more than `most` of a file at a URL, also of a server whose answer never ends.
+
+    Raises OSError, and Unreachable for the errors of other kinds that packages raise for a server.
+    """
+    content = b""
+    try:
+        with location.fs.open(location.path, "rb", cache_type="none") as file:
+            while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
+                content += part
+    except OSError:
+        raise
+    except Exception:
+        with reaching(location):
+            raise
+    return content
+
+
+def open_limited(path: Path, most: int) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_limited()."""
     handle, _ = _open(path, most)
     return os.fdopen(handle, "rb")

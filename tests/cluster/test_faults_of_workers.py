@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import psutil
 import pytest
 from distributed import Client
 
@@ -172,3 +173,16 @@ def test_another_version_on_one_worker_is_told_before_the_work(recording, folder
     assert "has another version of bcclone" in line
     assert "tcp://127.0.0.1" in line
     assert not list(folder.glob("*.h5"))
+
+
+@pytest.mark.long
+def test_a_killed_command_with_its_own_cluster_leaves_whole_shards_and_no_process(recording, folder, expected):
+    process = start(recording, folder, "local:2")
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    assert psutil.wait_procs(children, timeout=40)[1] == []
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.h5")}
+    run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--resume")
+    assert hash_of(folder) == expected
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept

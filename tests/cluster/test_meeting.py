@@ -5,6 +5,9 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+
+import pytest
 
 from bcclone.cluster.meeting import meet
 from bcclone.cluster.workers import Cluster
@@ -153,3 +156,61 @@ def test_a_worker_that_left_may_come_again():
         assert met(*workers(addresses, 1, 2)) == ["", ""]
         assert chief.result() == [""]
     assert connected(addresses) is None
+
+
+WRONG = (None, True, -1, 0, 2, 1.5, 10**400, "x", "1\n2", "\x1b[2J", [], ["a:1"], ["a:1", "a:1"], [1, 2], {}, [[]])
+TEXTS = (b"[" * 60_000, b"[]\n", b"9" * 5000 + b"\n", b"\xff\n", b"x" * 70_000, b"")
+
+
+def after_stranger(said):
+    """Let a stranger say something to a chief, and then its worker come; return the errors of both."""
+    addresses = free_addresses(2)
+    with ThreadPoolExecutor(1) as pool:
+        chief = pool.submit(met, *workers(addresses, 0), seconds=20.0)
+        with wait_for(lambda: connected(addresses)) as stranger, suppress(OSError):
+            stranger.sendall(said(addresses) if callable(said) else said)
+            stranger.shutdown(socket.SHUT_WR)
+            answer = stranger.recv(1 << 16).decode()
+            if answer:
+                return [answer.rstrip("\n"), *chief.result()]
+        return [*met(*workers(addresses, 1)), *chief.result()]
+
+
+@pytest.mark.parametrize("field", ["index", "addresses", "version"])
+def test_a_stranger_s_hello_is_not_counted_and_at_most_ends_all_in_one_line(field):
+    for wrong in WRONG:
+
+        def said(addresses, wrong=wrong):
+            hello = {"index": 1, "addresses": addresses, "version": "1", field: wrong}
+            return json.dumps(hello).encode() + b"\n"
+
+        here, other = after_stranger(said)
+        assert here == other
+        assert here == "" or here.isprintable()
+
+
+@pytest.mark.parametrize("said", TEXTS)
+def test_other_texts_of_strangers_do_not_disturb(said):
+    assert after_stranger(said) == ["", ""]
+
+
+def test_programs_that_say_nothing_do_not_keep_the_chief_from_giving_up():
+    addresses = free_addresses(2)
+    with ThreadPoolExecutor(1) as pool, ExitStack() as opened:
+        chief = pool.submit(met, *workers(addresses, 0), seconds=1.0)
+        opened.enter_context(wait_for(lambda: connected(addresses))).sendall(b'{"index"')
+        for _ in range(20):
+            if one := connected(addresses):
+                opened.enter_context(one)
+        (error,) = chief.result(timeout=30)
+    assert "did not come within 1 s" in error
+
+
+def test_a_hostile_chief_s_answer_is_not_printed():
+    addresses = free_addresses(2)
+    with socket.create_server(Cluster(addresses, 0).host_and_port(0)) as server, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(met, *workers(addresses, 1), seconds=5.0)
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"error: all is lost\x1b[2J\n")
+            assert "is another program" in waiting.result()[0]

@@ -1,6 +1,7 @@
 """Copies of far-away shards: verified, bounded, shared by processes, deleted at the end."""
 
 import hashlib
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -141,3 +142,58 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file: cannot make that folder.*--cache"), ShardCache(tmp_path / "file", 1):
         raise AssertionError("a file was used as a folder")
+
+
+def copy_of(cache, shard):
+    return cache.folder / f"{shard[0].sha256}.h5"
+
+
+SPOILED = {
+    "other bytes": lambda path: path.write_bytes(bytes(SIZE)),
+    "shorter": lambda path: path.write_bytes(b"x"),
+    "longer": lambda path: path.write_bytes(bytes(2 * SIZE)),
+    "sparse": lambda path: path.open("wb").truncate(1 << 40),
+    "a pipe": os.mkfifo,
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nothing": lambda path: path.symlink_to("/nonexistent/file"),
+    "a link to itself": lambda path: path.symlink_to(path),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_a_copy_that_somebody_else_made_is_used_only_with_its_content(cache, shards, kind):
+    SPOILED[kind](copy_of(cache, shards[0]))
+    use(cache, shards[0])
+    assert copy_of(cache, shards[0]).read_bytes()[8:] == shards[0][1].tobytes()
+    assert not copy_of(cache, shards[0]).is_symlink()
+
+
+def test_a_copy_that_was_replaced_meanwhile_is_compared_again(cache, shards):
+    use(cache, shards[0])
+    other = cache.folder / "other"
+    other.write_bytes(bytes(SIZE))
+    other.replace(copy_of(cache, shards[0]))
+    use(cache, shards[0])
+
+
+def test_a_link_in_place_of_what_is_fetched_overwrites_nothing(cache, shards, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    copy_of(cache, shards[0]).with_suffix(".partial").symlink_to(precious)
+    use(cache, shards[0])
+    assert precious.read_text() == "precious"
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(cache, shards, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    copy_of(cache, shards[0]).with_suffix(".lock").symlink_to(precious)
+    with pytest.raises(UserError, match=r"\.lock: cannot be locked.*--cache"):
+        use(cache, shards[0])
+    assert precious.read_text() == "precious"
+
+
+def test_a_folder_that_every_user_may_write_to_is_refused(tmp_path):
+    tmp_path.chmod(0o777)
+    with pytest.raises(UserError, match="every user may write there.*--cache"), ShardCache(tmp_path, SIZE):
+        pass

@@ -151,6 +151,24 @@ def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_re
 
 
 @pytest.mark.slow
+def test_a_resume_replaces_files_that_are_no_shards(copy, recording):
+    """As somebody else may have put them into the folder."""
+    before = content_of(copy)
+    (copy / MANIFEST_NAME).unlink()
+    for number, origin in enumerate(("[" * 5000, '{"digest": 1, "unusable": {"' + "9" * 5000 + '": ""}}')):
+        with h5py.File(copy / f"0000{number}.h5", "r+") as file:
+            del file["origin"]
+            file["origin"] = origin
+    with h5py.File(copy / "00002.h5", "r+") as file:
+        del file["origin"]
+        file["origin"] = h5py.SoftLink("/origin")
+    (copy / "00003.h5").unlink()
+    os.mkfifo(copy / "00003.h5")
+    preprocess(recording, "-o", copy, *SMALL, "--resume")
+    assert content_of(copy)[:3] == before[:3]
+
+
+@pytest.mark.slow
 def test_a_shard_whose_images_have_changed_is_written_again(recording, tmp_path):
     folder = tmp_path / "store"
     preprocess(recording, "-o", folder, *SMALL)

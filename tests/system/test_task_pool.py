@@ -231,7 +231,7 @@ def test_a_local_cluster_without_bokeh_has_no_dashboard(monkeypatch):
 
 @pytest.mark.long
 def test_a_task_that_ends_its_workers_is_told():
-    with pytest.raises(UserError, match="4 workers ended unexpectedly.*tcp://127.0.0.1"), open_pool("local:2") as pool:
+    with pytest.raises(UserError, match="4 workers ended unexpectedly.*tls://127.0.0.1"), open_pool("local:2") as pool:
         list(pool.run(pool_tasks.end_process, [1]))
 
 

@@ -1,0 +1,48 @@
+"""A cluster that the user runs with certificates, as docs/how-to/cluster.md says, lets nobody in without them."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bcclone.cluster.dask_workers import open_pool
+from bcclone.system.errors import UserError
+from tests.conftest import ROOT
+from tests.dask_cluster import DaskCluster
+
+PAGE = (ROOT / "docs/how-to/cluster.md").read_text()
+PROGRAM = """
+import sys
+from bcclone.cluster.dask_workers import open_pool
+from tests.pool_tasks import square
+
+with open_pool(sys.argv[1]) as pool:
+    print(list(pool.run(square, [3])))
+"""
+
+
+@pytest.mark.long
+def test_a_cluster_with_certificates_runs_tasks_for_their_holders_only(tmp_path):
+    (line,) = re.findall("^openssl .*$", PAGE, re.MULTILINE)
+    subprocess.run(line.split(), cwd=tmp_path, check=True, capture_output=True)
+    (settings,) = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "dask").mkdir()
+    (tmp_path / "dask" / "tls.yaml").write_text(settings.replace("/home/me/keys", str(tmp_path)))
+    holders = pytest.MonkeyPatch()
+    holders.setenv("DASK_CONFIG", str(tmp_path / "dask"))
+    cluster = DaskCluster(tmp_path)
+    try:
+        cluster.start_scheduler("--protocol", "tls")
+        cluster.start_worker()
+        line = [sys.executable, "-c", PROGRAM, cluster.address]
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=os.environ, timeout=60)
+        assert done.stdout == "[(0, 9)]\n", done.stderr
+        holders.undo()
+        for address in (cluster.address, cluster.address.replace("tls", "tcp")):
+            with pytest.raises(UserError, match="no Dask scheduler answers"), open_pool(address):
+                pass
+    finally:
+        holders.undo()
+        cluster.close()

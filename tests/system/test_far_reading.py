@@ -1,0 +1,109 @@
+"""A small file at a URL is read up to its limit, whatever the server answers."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import fsspec
+import pytest
+
+from bcclone.system.errors import UserError
+from bcclone.system.location import reaching
+from bcclone.system.reading import UnfitFile, read_limited
+from tests.s3 import s3_server
+
+MOST = 1000
+CONTENTS = {"empty": b"", "ten": b"0123456789", "fits": b"x" * MOST, "larger": b"x" * (MOST + 1), "large": b"x" * 10**6}
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers /endless without an end, /500 with that status, and any other path with its content."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self._begin()
+
+    def do_GET(self):
+        content = self._begin()
+        try:
+            while self.path == "/endless":
+                self.wfile.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+                self.server.sent += 65_536
+            self.wfile.write(content)
+        except OSError:  # the client has enough
+            self.close_connection = True
+
+    def _begin(self):
+        name = self.path[1:]
+        content = CONTENTS.get(name, b"")
+        self.send_response(int(name) if name.isdigit() else 302 if name in ("loop", "file") else 200)
+        if name in ("loop", "file"):
+            self.send_header("Location", "/loop" if name == "loop" else "file:///etc/passwd")
+        if name == "endless":
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(content) + 9 * (name == "truncated")))
+        self.end_headers()
+        self.close_connection = name == "truncated"
+        return content
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        server.daemon_threads, server.sent = True, 0
+        server.handle_error = lambda *_: None  # of a connection that the client resets
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=["memory", "s3", "http"])
+def folder(request):
+    """The URL of a folder that holds CONTENTS."""
+    if request.param == "http":
+        yield f"http://127.0.0.1:{request.getfixturevalue('server').server_port}"
+        return
+    if request.param == "memory":
+        _fill("memory", "small-files")
+        yield "memory://small-files"
+        return
+    with s3_server():
+        _fill("s3", "bucket")
+        yield "s3://bucket"
+
+
+def _fill(kind, folder):
+    for name, content in CONTENTS.items():
+        fsspec.filesystem(kind).pipe_file(f"{folder}/{name}", content)
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_file_is_read_up_to_its_limit(folder, name):
+    if len(CONTENTS[name]) <= MOST:
+        assert read_limited(f"{folder}/{name}", MOST) == CONTENTS[name]
+    else:
+        with pytest.raises(UnfitFile, match=f"{name}: larger than {MOST} bytes"):
+            read_limited(f"{folder}/{name}", MOST)
+
+
+def test_a_missing_file_is_missing(folder):
+    with pytest.raises(FileNotFoundError):
+        read_limited(f"{folder}/404", MOST)
+
+
+def test_an_answer_without_an_end_is_not_waited_for(server):
+    with pytest.raises(UnfitFile, match="larger than"):
+        read_limited(f"http://127.0.0.1:{server.server_port}/endless", MOST)
+    assert server.sent < 1 << 26
+
+
+@pytest.mark.parametrize("name", ["403", "500", "503", "loop", "file", "truncated"])
+def test_an_answer_that_is_no_content_is_told_in_one_line(server, name):
+    url = f"http://127.0.0.1:{server.server_port}/{name}"
+    with pytest.raises(UserError, match=f"{url}: cannot be reached") as refused, reaching(url):
+        read_limited(url, MOST)
+    assert "\n" not in str(refused.value)
