@@ -1,0 +1,34 @@
+"""The style of pictures is bcclone's own: no file in the current folder changes it, or starts a program."""
+
+import os
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+DRAW = """
+from pathlib import Path
+from bcclone.pictures.plots.style import new_figure, save
+save(new_figure(1, 1, "$x$"), Path("out.png"))
+"""
+
+
+def test_settings_of_matplotlib_in_the_current_folder_start_no_program(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.facecolor: red\n")
+    for name in ("latex", "dvipng"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/mark\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-P", "-c", DRAW]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():
+    code = (
+        "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import bcclone.pictures.plots.style; "
+        "print(matplotlib.rcParams['figure.facecolor'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "red"
