@@ -8,6 +8,7 @@ from tests.conftest import ROOT
 
 DRAW = """
 from pathlib import Path
+import bcclone.pictures.plots.charts
 from bcclone.pictures.plots.style import new_figure, save
 save(new_figure(1, 1, "$x$"), Path("out.png"))
 """
@@ -27,7 +28,7 @@ def test_settings_of_matplotlib_in_the_current_folder_start_no_program(tmp_path)
 
 def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():
     code = (
-        "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import bcclone.pictures.plots.style; "
+        "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import bcclone.pictures.plots.charts; "
         "print(matplotlib.rcParams['figure.facecolor'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,21 +1,19 @@
 """Give all pictures the same style, and save them as small PNGs."""
 
 import io
-import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import PIL.Image
-
-_is_loaded = "matplotlib" in sys.modules
-import matplotlib  # noqa: E402
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bcclone.dataset.images import Image
+from bcclone.pictures.plots import STYLE_IS_OURS
 from bcclone.system.atomic import replacing
 
-if not _is_loaded:  # by a program with a style of its own; else a file in the current folder could make it start LaTeX
+if STYLE_IS_OURS:  # and not that of a matplotlibrc in the current folder, which could start LaTeX
     matplotlib.rcdefaults()
 
 DPI = 100
