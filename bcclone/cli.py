@@ -31,6 +31,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
     errno.EISDIR: "it is a folder, expected a file; remove it or choose another name",
     errno.ENOTDIR: "a part of the path is a file, expected a folder; choose another place",
+    errno.EEXIST: "it exists, and is no folder; remove it or choose another name",
     errno.ELOOP: "its links lead in a circle; choose another place",
     errno.EROFS: "the file system is read-only; choose another place",
 }
@@ -140,9 +141,7 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
         return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
-    if isinstance(error, FileNotFoundError) and "temporary directory" in str(
-        error
-    ):  # Python's, where all disks are full
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # where all disks are full
         return "no temporary file can be written; make room, or set TMPDIR to a folder on another disk", 1
     text = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
     return f"{text}; {_save_traceback(error)}", INTERNAL_ERROR

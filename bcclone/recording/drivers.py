@@ -31,7 +31,7 @@ class DrivenRow:
         is_right = type(number) is int and 1 <= number <= _MOST_TAKE_OVERS and self.driver == HUMAN
         if number is not None and not is_right:
             expected = f"expected 1 to {_MOST_TAKE_OVERS}, of {HUMAN}"
-            raise ValueError(f"take_over {str(number)[:40]!r} of driver {self.driver}, {expected}")
+            raise ValueError(f"take_over {repr(number)[:40]} of driver {self.driver}, {expected}")
 
     def row(self, image: str) -> str:
         """Return the row of drivers.csv for an image's base name."""

@@ -35,7 +35,7 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
     processes are removed when the same path is written again. An OSError names `path`. new: raise UserError instead of
     replacing a file that another program wrote meanwhile.
     """
-    path = path.resolve()  # a link stays, and its target is replaced
+    path = Path(os.path.realpath(path))  # a link stays, and its target is replaced
     _remove_leftovers(path)
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary = path.with_name(f"{_temporary_prefix(path)}{token}.partial{path.suffix}")
@@ -80,7 +80,7 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
     again. new: raise UserError instead of replacing anything but an empty folder. An OSError names `path`, or the file
     in it.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     _remove_leftovers(path)
     token = f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}.old.partial")

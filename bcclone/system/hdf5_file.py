@@ -175,7 +175,9 @@ def _check_place(path: str, dataset: h5py.Dataset) -> None:
         and math.prod(dataset.shape)
     ):
         offset = dataset.id.get_offset()
-        if offset is None or offset + dataset.id.get_storage_size() > dataset.file.id.get_filesize():
+        if offset is None:
+            raise UnfitContent(f"the numbers of {path[:60]!r} were never written")
+        if offset + dataset.id.get_storage_size() > dataset.file.id.get_filesize():
             raise UnfitContent(f"some of the numbers of {path[:60]!r} are missing from the file")
 
 

@@ -133,7 +133,7 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
         except ValueError:
             raise _wrong(place, stored, f"one of {', '.join(repr(each.value) for each in kind)}") from None
     if isinstance(stored, int) and not -_MOST_INTEGER <= stored < _MOST_INTEGER:
-        raise _wrong(place, "a number of more than 64 bits", _name(kind))
+        raise _wrong(place, stored, f"{_name(kind)} of at most 64 bits")
     if kind is float and isinstance(stored, int) and not isinstance(stored, bool):
         return float(stored)
     if kind is Path and isinstance(stored, str):

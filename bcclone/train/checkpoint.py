@@ -106,7 +106,7 @@ def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
         (progress,) = read_texts(file, "progress", source)
         state = from_json(TrainingState, parse_json(progress))
         if (count := len(member_of(file, "variables"))) != len(variables):
-            raise ValueError(f"it has {count} arrays of weights, and the network {len(variables)}")
+            raise ValueError(f"it has {count} arrays of weights, and the network {len(variables)} of other shapes")
         values = [read_array(file, name) for name in _names(count)]
         totals = read_array(file, "totals", np.float64)
         model = read_array(file, "model", np.uint8)

@@ -1,5 +1,6 @@
 """Settings, samples and earlier runs -> the plan of a run, whose settings leave nothing open, and its samples."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -53,7 +54,7 @@ class Plan:
 
 def check_inputs(files: RunFiles) -> None:
     """Raise UserError when the output is one of the inputs, or the model to begin with is missing."""
-    if files.output.resolve() in [Path(path).resolve() for path in files.data]:
+    if os.path.realpath(files.output) in map(os.path.realpath, files.data):
         raise UserError(f"{files.output} is the store itself; name another -o")
     if files.start and not files.start.is_file():
         raise UserError(f"{files.start}: no such model; name another one, or leave --from out")
@@ -127,7 +128,7 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
     """Return what identifies a run of these samples and this output."""
-    return RunIdentity(str(data.path.resolve()), data.content_hash, str(files.output.resolve()))
+    return RunIdentity(str(data.path.resolve()), data.content_hash, os.path.realpath(files.output))
 
 
 def _refuse_fixed(folder: RunFolder, chosen: Mapping[str, Any]) -> None:

@@ -155,12 +155,12 @@ def test_a_frame_that_a_row_cannot_have_is_refused(folder):
     content = shard.read_bytes()
     shard.unlink()
     shard.write_bytes(content)
-    for frame in (10**6, -2):
+    for frame, words in ((10**6, "rows refer to frames"), (-2, "a frame_center outside")):
         with h5py.File(shard, "r+") as file:
             rows = file["rows"][()]
             rows["frame_center"][0] = frame
             file["rows"][...] = rows
-        assert "not the shard" in outcome(folder, (folder / MANIFEST_NAME).read_text())
+        assert words in outcome(folder, (folder / MANIFEST_NAME).read_text())
 
 
 @pytest.mark.parametrize("table", [None, np.zeros(3, np.uint32), np.zeros(10**3, np.float64), np.zeros((10**3, 2))])
@@ -168,5 +168,5 @@ def test_a_shard_without_its_checksums_is_refused(tmp_path, table):
     with h5py.File(tmp_path / "00000.h5", "w") as file:
         if table is not None:
             file["checksums"] = table
-    with pytest.raises(ValueError, match="no checksums"):
+    with pytest.raises(ValueError, match="checksums"):
         read_checksums(tmp_path / "00000.h5", 4)

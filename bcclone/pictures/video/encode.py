@@ -169,7 +169,7 @@ def _writer_class() -> Any:
 def _failure(path: Path, code: int, log: IO[str]) -> UserError:
     log.seek(0)
     reason = log.read().strip().splitlines() or [f"exit code {code}"]
-    return UserError(f"ffmpeg cannot write the clip: {reason[-1]}; {_room(path)}; bcclone doctor checks ffmpeg")
+    return UserError(f"{path}: ffmpeg cannot write the clip: {reason[-1]}; {_room(path)}; bcclone doctor checks ffmpeg")
 
 
 def _room(path: Path) -> str:

@@ -356,7 +356,7 @@ def test_a_point_and_a_driver_are_checked_where_they_are_born(changes):
     with pytest.raises(ValueError, match="expected"):
         TracePoint(**values | changes)
     for number in (True, "1", 1.5, 10**400, 0):
-        with pytest.raises(ValueError, match="expected 1 or more"):
+        with pytest.raises(ValueError, match="expected 1 to"):
             DrivenRow("human", number)
     with pytest.raises(ValueError, match="expected model or human"):
         DrivenRow(["human"])
