@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the newest run with this store and output")
     add_settings_file(parser)
-    parser.add_argument("--no-plots", action="store_true", help="do not draw pictures and write a report at the end")
+    parser.add_argument("--no-plots", action="store_true", help="draw no pictures and write no report at the end")
     add_browser(parser)
     add_settings(parser, TrainSettings, titles=_TITLES)
     wings.add_workers(parser)

@@ -1,6 +1,7 @@
 """A score, of one drive, of a suite or of a replay -> a report: what was driven, how well, and what to run next."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from bcclone.evaluate.watched import WatchFigures
 from bcclone.pictures.report import Report, shown_command
 from bcclone.simulator.score import Score
 from bcclone.simulator.track import Track
+from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.settings import option_words
 
 _MOST_MAPS = 6
@@ -35,7 +37,8 @@ def drive_report(
         f"{score.max_abs_cross_track_m:.2f} m at most, on a road {track.road.width_m:g} m wide; "
         f"{_worst(evaluation, track)}.",
     ]
-    if changed := [*option_words(settings.world), *option_words(settings.conditions)]:
+    disturbed = replace(settings.world, laps=WorldSettings.laps)
+    if changed := [*option_words(disturbed), *option_words(settings.conditions)]:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}.")
     figures = [
         ("figure", "value"),
@@ -131,8 +134,7 @@ def suite_report(result: SuiteResult, drawn: Mapping[str, Path], maps: Path) -> 
     worst = sorted((row for row in rows if sums[row]), key=lambda row: -sums[row])
     sentences = [f"{' and '.join(names)} drove the {len(rows)} rows (scenarios) of the suite."]
     sentences += [
-        f"{name} drove {result.clean_rows(name)} of them without an intervention, with "
-        f"{_count(result.interventions(name))} in the others."
+        f"{name} drove {result.clean_rows(name)} without an intervention, and had {result.interventions(name)} in all."
         for name in names[:3]
     ]
     described = {one.name: f"{one.name}: {one.description}" for one in result.scenarios}

@@ -220,8 +220,8 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], []).pictures == {}
 
 
-def test_every_picture_has_a_caption():
-    assert set(CAPTIONS) == set(PICTURE_NAMES)
+def test_the_captions_are_of_pictures_that_are_drawn():
+    assert set(CAPTIONS) < set(PICTURE_NAMES)
 
 
 @needs_browser

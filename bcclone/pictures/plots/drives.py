@@ -69,7 +69,8 @@ def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: Evaluati
     edges: x and z of the left and the right side of the road, (points, 2) each, metres; on a closed road, the last
     point is the first one.
     """
-    figure = new_figure(8, 7)
+    wide_m, high_m = np.ptp(np.vstack(edges), axis=0)
+    figure = new_figure(8, np.clip(6.2 * high_m / wide_m, 3, 8) + 0.8)
     axes = figure.add_subplot()
     line = _draw_line(axes, edges, drive)
     figure.colorbar(line, ax=axes, label=_OFF_CENTRE, extend="max")

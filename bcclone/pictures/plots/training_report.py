@@ -8,18 +8,14 @@ from bcclone.pictures.plots.plot_settings import Picture
 from bcclone.pictures.report import Report, shown_command
 from bcclone.train.training_state import TrainResult
 
-# in the order of the report; a test compares the names
+# of the pictures in a report, in its order; the others say nothing of this training, or little
 CAPTIONS = {
     "history": "The losses and errors of each epoch",
-    "crop": "What the network sees of a frame: cropped and resized",
+    "crop": "What the network sees of a frame",
     "samples": "Samples as they are fed, before and after augmentation",
     "predictions": "The network's steering beside the recorded steering",
     "saliency": "Where the network looks: the pixels that its steering depends on most",
-    "activations": "What its convolutions make of a frame",
     "steering": "The steering of the training samples",
-    "recovery": "The steering that brings the car back, which the corrections of the side cameras resemble",
-    "recovery-frames": "Recorded recoveries",
-    "network": "The network",
 }
 
 
@@ -29,7 +25,7 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Sequence
     samples, seconds = result.samples, f"{result.seconds:,.0f} s"
     sentences = [
         f"The network was trained on {samples.train:,} samples of {' '.join(data)} for {result.epochs} epochs, in "
-        f"{seconds} at {result.samples_per_second:,.0f} samples/s; it ended: {result.ended}.",
+        f"{seconds} at {result.samples_per_second:,.0f} samples/s; {result.ended} ended it.",
         _describe_error(result),
         *_describe_more(result),
         "These errors do not tell whether the car stays on the road; a drive does, so score it next.",
