@@ -166,6 +166,13 @@ def test_what_no_page_can_show_is_refused_and_the_old_report_kept(tmp_path, monk
     assert sorted(path.name for path in tmp_path.iterdir()) == ["large.mp4", "report.html", "text.png"]
 
 
+def test_a_report_replaces_an_old_one_and_does_not_write_into_it(tmp_path):
+    (tmp_path / "report.html").write_text("old")
+    os.link(tmp_path / "report.html", tmp_path / "opened")  # as a reader who has opened it
+    written(tmp_path)
+    assert (tmp_path / "opened").read_text() == "old"
+
+
 def test_a_report_without_a_sentence_and_a_table_of_ragged_rows_are_refused():
     with pytest.raises(ValueError, match="sentence"):
         Report("title", [])
@@ -249,6 +256,27 @@ def test_a_report_fits_into_narrow_and_wide_windows_in_a_browser(tmp_path):
         assert colours[0] == "rgb(255, 255, 255)"
         assert colours[1] != colours[0]
         assert not errors_of(browser)
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_browser_shows_hostile_texts_and_would_run_and_load_nothing_that_is_put_into_the_page(tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, replace(REPORT, title=HOSTILE, sentences=[HOSTILE]))
+    page = path.read_text()
+    added = "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
+    (tmp_path / "style.css").write_text("* { color: red }")
+    added += "<link rel=stylesheet href=style.css><img id=i src=picture.png>"
+    (tmp_path / "picture.png").write_bytes(png())
+    (tmp_path / "changed.html").write_text(page.replace("</main>", f"{added}</main>"))
+    with chromium() as browser:
+        for name, refused in (("report.html", 0), ("changed.html", 4)):
+            browser.get((tmp_path / name).as_uri())
+            assert browser.title == HOSTILE
+            assert browser.execute_script("return document.querySelector('p').textContent") == HOSTILE
+            assert len([error for error in errors_of(browser) if "Content Security" in error["message"]]) >= refused
+        assert browser.execute_script("return document.getElementById('i').naturalWidth") == 0
+        assert browser.execute_script("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the display and the terminal of Linux")
