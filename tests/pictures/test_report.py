@@ -15,6 +15,7 @@ import pytest
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation, Latency
+from bcclone.pictures.plots.drives import DriveScore, plot_drive, plot_scores
 from bcclone.pictures.plots.plot_settings import PICTURE_NAMES, Picture
 from bcclone.pictures.plots.training_report import CAPTIONS, training_report
 from bcclone.pictures.report import Report, shown_command, write_report
@@ -208,6 +209,14 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     assert 3 <= len(page.texts["p"]) <= 5
     assert "512 m" in " ".join(page.texts["p"])
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
+
+
+@pytest.mark.parametrize("name", ["a$\\frac$b", "not-utf-8-\udcff"])
+def test_names_of_files_are_drawn_as_they_are(tmp_path, name):
+    edges = np.array([[0.0, 0.0], [0.0, 9.0]]), np.array([[9.0, 0.0], [9.0, 9.0]])
+    plot_drive(name, edges, drive(1), tmp_path / "map.png")
+    plot_scores([name], {name: [DriveScore(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
+    assert all((tmp_path / picture).stat().st_size > 1000 for picture in ("map.png", "models.png"))
 
 
 def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
