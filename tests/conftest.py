@@ -61,6 +61,9 @@ if (
 ):  # as in a shell's background job; the commands would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+for display in ("DISPLAY", "WAYLAND_DISPLAY"):  # without one, no test opens a browser
+    os.environ.pop(display, None)
+
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 

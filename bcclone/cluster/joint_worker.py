@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bcclone.cluster.part_order import PartOrder
 from bcclone.cluster.worker_group import WorkerGroup, open_group
 from bcclone.cluster.workers import Cluster
-from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
@@ -25,7 +25,7 @@ from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
 from bcclone.system.reading import path_inside
 from bcclone.system.tensorflow_quietly import describe_devices
-from bcclone.train.plan import Plan
+from bcclone.train.plan import Plan, chosen_onednn
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings
 from bcclone.train.training_state import TrainResult
@@ -43,8 +43,9 @@ def open_worker(cluster: Cluster | None, chosen: Mapping[str, Any], notify: Noti
     meet, and within the block when another one has an error before the training, or is lost.
     """
     gpus, gpu_memory = chosen.get("gpus", 1), chosen.get("gpu_memory", 0)
+    onednn = chosen_onednn(chosen.get("onednn", AUTO)) == "on"
     with (
-        open_group(cluster, notify, gpus, gpu_memory) as group,
+        open_group(cluster, notify, gpus, gpu_memory, onednn) as group,
         TemporaryDirectory() as scratch,
         group.sharing_errors(),
     ):
@@ -71,9 +72,16 @@ class JointWorker(Worker):
         check_batch(plan.settings.batch_size, self.count)
         return plan
 
-    def load(self, gpu_memory: int) -> str:
+    def load(self, settings: TrainSettings) -> str:
         """Return the devices of TensorFlow, which several workers have loaded to be connected."""
-        return describe_devices() if self.count > 1 else super().load(gpu_memory)
+        if self.count == 1:
+            return super().load(settings)
+        if settings.onednn != (loaded := chosen_onednn(self._chosen.get("onednn", AUTO))):
+            raise UserError(
+                f"the run computes with --onednn {settings.onednn}, and this worker with {loaded}; give all "
+                f"workers --onednn {settings.onednn}"
+            )
+        return describe_devices()
 
     def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "TogetherTrainer":
         """Return the trainer of a network on all devices."""

@@ -165,12 +165,14 @@ class ConnectedGroup(WorkerGroup):
 
 
 @contextmanager
-def open_group(cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0) -> Iterator[WorkerGroup]:
+def open_group(
+    cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0, onednn: bool = True
+) -> Iterator[WorkerGroup]:
     """Connect the workers of a cluster; with None, give the group of one worker.
 
     TensorFlow is loaded for several workers; it must not have computed anything before. gpus: number of GPUs to use on
-    each machine, 0 for all; gpu_memory: as load_tensorflow() takes it. Raises UserError when the workers do not meet,
-    and within the block when one of them is lost.
+    each machine, 0 for all; gpu_memory, onednn: as load_tensorflow() takes them. Raises UserError when the workers do
+    not meet, and within the block when one of them is lost.
     """
     if cluster is None:
         yield WorkerGroup()
@@ -187,7 +189,7 @@ def open_group(cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memor
         meet(cluster, source_digest())
         group.append(ConnectedGroup(cluster, _connected(cluster, gpus)))
 
-    load_tensorflow(gpu_memory=gpu_memory, initialize=connect)
+    load_tensorflow(gpu_memory=gpu_memory, initialize=connect, onednn=onednn)
     import tensorflow as tf
 
     try:

@@ -11,11 +11,13 @@ in parallel on all cores.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
+    add_browser,
     add_settings,
     chosen,
     given_for,
@@ -24,6 +26,7 @@ from bcclone.commands.options import (
     print_result,
     refuse,
     results_folder,
+    show_report,
 )
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import (
@@ -57,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=local_path,
         metavar="DIR",
-        help="folder to write pictures and figures into: the driven line on a map, camera views (default: none)",
+        help="folder to write a report, pictures and figures into: the driven line on a map, camera views (default: "
+        "none)",
     )
+    add_browser(parser)
     group = parser.add_argument_group(SUITE_GROUP)
     group.add_argument(
         "--suite",
@@ -110,13 +115,13 @@ def _run_single(arguments: argparse.Namespace) -> int:
     watch = wings.find_watch(arguments)
     from bcclone.evaluate.evaluation import evaluate, only_model
 
-    result = evaluate(only_model(arguments.models), settings, watch)
+    model = only_model(arguments.models)
+    result = evaluate(model, settings, watch)
     print_result(arguments, result.figures(), result.as_text(settings))
     if arguments.output is not None:
         from bcclone.pictures.score_files import write_evaluation
 
-        for path in write_evaluation(arguments.output, result, settings):
-            notify(f"wrote {path}")
+        _show_files(arguments, write_evaluation(arguments.output, result, settings, model))
     return 0
 
 
@@ -135,6 +140,12 @@ def _run_suite(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         from bcclone.pictures.score_files import write_suite
 
-        for path in write_suite(arguments.output, result):
-            notify(f"wrote {path}")
+        _show_files(arguments, write_suite(arguments.output, result))
     return 0
+
+
+def _show_files(arguments: argparse.Namespace, paths: Sequence[Path]) -> None:
+    """Name the files that were written, and open the last, the report."""
+    for path in paths:
+        notify(f"wrote {path}")
+    show_report(arguments, paths[-1])

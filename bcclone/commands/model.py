@@ -1,7 +1,7 @@
 """Train the network on a store, or directly on recordings.
 
-Each training writes settings, history, checkpoints, model and pictures into its own run folder, runs/NAME/. At the end
-the model is copied to the output.
+Each training writes settings, history, checkpoints, model, pictures and a report into its own run folder, runs/NAME/.
+At the end the model is copied to the output.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from typing import Any
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
+    add_browser,
     add_settings,
     add_settings_file,
     chosen,
@@ -18,6 +19,7 @@ from bcclone.commands.options import (
     list_of,
     notify,
     print_result,
+    show_report,
 )
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.train.settings_file import read_settings
@@ -44,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue the newest run with this store and output")
     add_settings_file(parser)
-    parser.add_argument("--no-plots", action="store_true", help="do not draw the pictures of bcclone plots at the end")
+    parser.add_argument("--no-plots", action="store_true", help="draw no pictures and write no report at the end")
+    add_browser(parser)
     add_settings(parser, TrainSettings, titles=_TITLES)
     wings.add_workers(parser)
 
@@ -62,12 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
             result = training.resume(chosen(RunFiles, arguments), values, notify, wings.open_if_store, worker)
     if not worker.writes:
         return 0
+    report = None
     if not (arguments.no_plots or result.was_complete):
         from bcclone.pictures.plots.all_pictures import draw_training
 
-        draw_training(result, arguments.data, notify, wings.open_if_store)
+        report = draw_training(result, arguments.data, notify, wings.open_if_store)
     if arguments.json or not result.was_complete:  # else a notice has described it
         print_result(arguments, result.as_json(), result.as_text())
+    if report:
+        notify(f"wrote {report}")
+        show_report(arguments, report)
     return 0
 
 

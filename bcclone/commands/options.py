@@ -203,6 +203,24 @@ def list_of(texts: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
 
 
+def add_browser(parser: argparse.ArgumentParser) -> None:
+    """Add the option that keeps show_report() from opening a browser."""
+    parser.add_argument(
+        "--browser",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="at a terminal, open the report in a browser, where this machine has one (default: on)",
+    )
+
+
+def show_report(arguments: argparse.Namespace, report: Path) -> None:
+    """Open a report in a browser for a person at a terminal; not with --no-browser, --json and --quiet."""
+    if arguments.browser and not (arguments.json or arguments.quiet) and sys.stdout.isatty():
+        from bcclone.system.browser import open_in_browser
+
+        open_in_browser(report)
+
+
 def number_of(number: int, noun: str) -> str:
     """Return a number and a noun, such as "1 recording" or "2 recordings"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

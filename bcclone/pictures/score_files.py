@@ -1,4 +1,4 @@
-"""Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures, events."""
+"""Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures, events, report."""
 
 import math
 from collections.abc import Sequence
@@ -22,6 +22,8 @@ from bcclone.pictures.plots.drives import (
     plot_scores,
     plot_views,
 )
+from bcclone.pictures.report import REPORT_NAME, Report, write_report
+from bcclone.pictures.score_reports import drive_report, replay_report, suite_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -33,8 +35,11 @@ from bcclone.system.json_values import json_text
 _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings) -> list[Path]:
-    """Write the driven line on a map, views along the way, figures and events into a folder; return their paths."""
+def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path) -> list[Path]:
+    """Write the driven line on a map, views along the way, figures, events and a report into a folder.
+
+    Return their paths, the report's last.
+    """
     paths = [folder / name for name in ("map.png", "views.png", "figures.json", "events.jsonl")]
     score, track = evaluation.score, load_track(settings.track, settings.reverse)
     title = (
@@ -45,13 +50,15 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
     plot_views(evaluation.views, paths[1])
     write_text(paths[2], json_text(evaluation.figures(), indent=2))
     write_text(paths[3], event_lines(evaluation.events))
-    return [*paths, *_write_watched(folder / "uncertainty.csv", evaluation.watched)]
+    paths += _write_watched(folder / "uncertainty.csv", evaluation.watched)
+    report = drive_report(model, settings, evaluation, track, (paths[0], paths[1]))
+    return [*paths, _write_report(folder, report)]
 
 
 def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]:
-    """Write a picture of each driver's deviation, above that without steering, and the figures; return their paths.
+    """Write a picture of each driver's deviation, above that without steering, the figures and a report.
 
-    recording: its folder or its log.
+    Return their paths, the report's last. recording: its folder or its log.
     """
     first = replayed.first
     drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
@@ -61,14 +68,15 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
     paths = [folder / "deviation.png", folder / "figures.json"]
     plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
     write_text(paths[1], json_text(replayed.figures(), indent=2))
-    return [*paths, *_write_watched(folder / "uncertainty.csv", first.watched)]
+    paths += _write_watched(folder / "uncertainty.csv", first.watched)
+    return [*paths, _write_report(folder, replay_report(name, replayed, paths[0]))]
 
 
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
-    """Write all pictures, the tables and the figures into a folder; return their paths.
+    """Write all pictures, the tables, the figures and a report into a folder; return their paths, the report's last.
 
-    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl;
-    with a monitor, uncertainty/ROW.csv.
+    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl,
+    report.html; with a monitor, uncertainty/ROW.csv.
     """
     maps, uncertainty = folder / "maps", folder / "uncertainty"
     maps.mkdir(parents=True, exist_ok=True)
@@ -91,7 +99,15 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
         plot_drives(title, edges, titled, maps / f"{one.name}.png")
         for drive in result.drives[one.name].values():
             _write_watched(uncertainty / f"{one.name}.csv", drive.watched)
-    return [*paths, maps, *([uncertainty] if uncertainty.exists() else [])]
+    drawn = {"The models side by side": paths[3], "A view of each row": paths[2]}
+    report = _write_report(folder, suite_report(result, drawn, maps))
+    return [*paths, maps, *([uncertainty] if uncertainty.exists() else []), report]
+
+
+def _write_report(folder: Path, report: Report) -> Path:
+    path = folder / REPORT_NAME
+    write_report(path, report)
+    return path
 
 
 def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:

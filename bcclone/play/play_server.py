@@ -4,10 +4,7 @@ Settings go in, a PlayResult comes out; each part of a play is built here, and o
 """
 
 import logging
-import os
-import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +25,7 @@ from bcclone.play.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
+from bcclone.system.browser import open_in_browser
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +69,7 @@ def play(
             server.notify("warning: every machine that knows the token can drive; the token is sent unencrypted")
         server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
-            _open_browser(server.url)
+            open_in_browser(server.url, seconds=0)
         server.run(make_app(session, pages, server))
     return _result(session)
 
@@ -114,12 +112,6 @@ def _saliency(session: PlaySession, policy: ModelPolicy | None) -> Iterator[None
         return
     with make_saliency_thread(policy, lambda: session.jpeg) as session.saliency:
         yield
-
-
-def _open_browser(url: str) -> None:
-    """Open the page in a browser; not on a machine without a display, where a browser would take over the terminal."""
-    if sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def _result(session: PlaySession) -> PlayResult:

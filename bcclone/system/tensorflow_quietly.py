@@ -9,22 +9,32 @@ from dataclasses import replace
 
 from bcclone.system.hardware import Card, find_cards, visible_cards
 
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it once, when it is imported
+
 
 def load_tensorflow(
-    threads: int = 0, gpu_memory: int = 0, initialize: Callable[[], object] | None = None, use_gpus: bool = True
+    threads: int = 0,
+    gpu_memory: int = 0,
+    initialize: Callable[[], object] | None = None,
+    use_gpus: bool = True,
+    onednn: bool | None = None,
 ) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
     threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on each GPU, in MB, 0
     for none; initialize: called after the import and before TensorFlow computes anything, for example to connect it
-    with other processes; use_gpus: False for a process that computes on the CPU alone.
+    with other processes; use_gpus: False for a process that computes on the CPU alone; onednn: whether the CPU computes
+    with oneDNN, which batches are faster with on every processor; None for TensorFlow's own choice, which depends on
+    the processor and suits single images (docs/explanation/training.md). It has no effect where the process has loaded
+    TensorFlow before.
 
     Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file descriptor 2
     before any log level applies; they are shown only when the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _standard_error_captured():
-        import tensorflow
+        with _onednn_chosen(onednn):
+            import tensorflow
 
         threading = tensorflow.config.threading
         if threading.get_intra_op_parallelism_threads() != threads:
@@ -90,6 +100,27 @@ def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | No
     """
     same = [card for card in [*cards[number : number + 1], *cards] if card.name == gpu.name]
     return (same[0].memory_used_mb, same[0].memory_total_mb) if same else (None, None)
+
+
+def onednn_of_user() -> bool | None:
+    """Return what the user has set TF_ENABLE_ONEDNN_OPTS to, None if it is not set."""
+    value = os.environ.get(_ONEDNN)
+    return None if value is None else value.lower() in ("1", "true")
+
+
+@contextmanager
+def _onednn_chosen(onednn: bool | None) -> Iterator[None]:
+    """Set the variable within the block; processes that are started later choose for themselves."""
+    before = os.environ.get(_ONEDNN)
+    if onednn is not None:
+        os.environ[_ONEDNN] = str(int(onednn))
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_ONEDNN, None)
+        else:
+            os.environ[_ONEDNN] = before
 
 
 @contextmanager

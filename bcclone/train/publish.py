@@ -19,6 +19,8 @@ from bcclone.train.training_state import Trained, TrainResult
 def open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]:
     """Give the folder of the resumed run, or a new one, locked within the block."""
     settings, folder = plan.settings, plan.folder
+    if device == "CPU":
+        device = f"CPU (oneDNN {settings.onednn})"
     if folder:
         notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
     else:

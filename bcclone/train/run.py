@@ -62,7 +62,7 @@ def _train(
         samples, validation = select_samples(data, plan.settings, notify)
         if plan.result:
             return republish(plan, notify) if worker.writes else plan.result
-        device = worker.load(plan.settings.gpu_memory)
+        device = worker.load(plan.settings)
         from bcclone.train.loop import Training, train_epochs
         from bcclone.train.prepare import prepare_trainer
 

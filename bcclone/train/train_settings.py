@@ -187,6 +187,13 @@ class LearningSettings:
         negatable=True,
         group=_DEVICE,
     )
+    onednn: str = setting(
+        AUTO,
+        "compute with oneDNN on the CPU, which is up to twice as fast; the last digits of the weights depend on it; "
+        "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
+        choices=(AUTO, "on", "off"),
+        group=_DEVICE,
+    )
     jit_compile: bool = setting(
         False,
         "compile the whole training step by XLA, on one device; slower on CPUs",
@@ -282,7 +289,9 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 
 
 # values that leave a setting to the samples, the machine or, in a resume, the run
-LEFT_OPEN: dict[str, Any] = {"seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO}
+LEFT_OPEN: dict[str, Any] = {
+    "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
+}  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # a resumed run may get other ones
 DECIDE_WEIGHTS = tuple(each.name for kind in (LearningSettings, AugmentSettings) for each in fields(kind))
 _FILES = {each.name for each in fields(RunFiles)}

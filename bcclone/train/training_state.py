@@ -91,8 +91,8 @@ class TrainResult:
     val_loss and val_mae (None without validation samples); test_loss, test_mae: of the same model on the test samples,
     None without them; best_epoch: the epoch with the lowest validation loss;
     samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
-    of the whole training, before and after a resume; ended: the limit that ended it. Not stored: run, the run folder;
-    was_complete: a resume found the run complete and trained nothing.
+    of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on"
+    or "off". Not stored: run, the run folder; was_complete: a resume found the run complete and trained nothing.
     """
 
     model: str
@@ -110,6 +110,7 @@ class TrainResult:
     ended: str
     test_loss: float | None = None
     test_mae: float | None = None
+    onednn: str = ""
     run: Path = Path()
     was_complete: bool = False
 
@@ -138,6 +139,7 @@ class TrainResult:
             samples=samples,
             feed=settings.feed,
             ended=ended,
+            onednn=settings.onednn,
             run=run,
         )
 

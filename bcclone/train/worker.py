@@ -54,9 +54,9 @@ class Worker:
         """Return the plan of the run."""
         return make_plan()
 
-    def load(self, gpu_memory: int) -> str:
-        """Load TensorFlow, and return its devices. gpu_memory: as load_tensorflow() takes it."""
-        return load_tensorflow(gpu_memory=gpu_memory)
+    def load(self, settings: TrainSettings) -> str:
+        """Load TensorFlow with the settings of a plan, and return its devices."""
+        return load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn == "on")
 
     def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
         """Return the trainer of a network with so many labels, as prepare.make_trainer() does."""

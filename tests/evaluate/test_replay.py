@@ -305,6 +305,7 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
     expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
     assert result["autonomy_percent"] == pytest.approx(expected, abs=0.1)
     assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
+    assert (tmp_path / "out" / "report.html").is_file()
     with PIL.Image.open(tmp_path / "out" / "deviation.png") as picture:
         assert picture.width == 900
 

@@ -170,7 +170,7 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     assert json.loads((folder / "figures.json").read_text()) == json.loads(texts[0])
     names = {path.name for path in folder.rglob("*") if path.is_file() and path.parent.name != "drives"}
     maps = {"lake-30.png", "perturbations.png"}
-    assert names == {"table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl", *maps}
+    assert names == {"table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl", "report.html", *maps}
     for name in ("appearances.png", "models.png", "maps/perturbations.png"):
         with PIL.Image.open(folder / name) as picture:
             assert min(picture.size) > 150
@@ -296,6 +296,7 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
     drives = {name: drive(autonomy_percent=-10.0 + 15 * number) for number, name in enumerate(names)}
     paths = write_suite(tmp_path, result(**drives))
     assert all(path.exists() for path in paths)
+    assert paths[-1].name == "report.html"
 
 
 @pytest.mark.parametrize(

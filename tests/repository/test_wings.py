@@ -32,6 +32,7 @@ def test_the_four_commands_run_with_both_wings_deleted(simulated_recording, tmp_
     trained = json.loads(run("model", "data.h5", "-o", "model.h5", "--epochs", 1, "--json"))
     assert trained["samples"] == stored["samples"]
     assert list(tmp_path.glob("runs/*/plots/*.png"))
+    assert list(tmp_path.glob("runs/*/report.html"))
     driven = json.loads(run("evaluate", "model.h5", "--laps", 0.01, "--speed", 15, "--run", "run1", "--json"))
     assert driven["ended"] == "laps driven"
     assert len(list((tmp_path / "run1").rglob("*.jpg"))) > 10  # drive served it, in a process of its own

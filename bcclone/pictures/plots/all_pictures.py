@@ -14,6 +14,8 @@ from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.pictures.plots.plot_settings import ExploredImage, PlotResult, PlotSettings
+from bcclone.pictures.plots.training_report import training_report
+from bcclone.pictures.report import REPORT_NAME, write_report
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import first_line
 from bcclone.system.progress import Notify
@@ -75,18 +77,22 @@ def draw_training(
     data: Sequence[str],
     notify: Notify = lambda line: None,
     open_if_store: OpenIfStore = open_if_store,
-) -> None:
-    """Draw the pictures of a training into its run folder; an error is reported and does not fail the training.
+) -> Path | None:
+    """Draw the pictures of a training and write its report into its run folder; return the report's path.
 
-    data: what the model was trained on, a store or recordings.
+    An error is reported and does not fail the training; then there is no report, and None is returned. data: what the
+    model was trained on, a store or recordings.
     """
-    model = result.run / "model.h5"
+    model, report = result.run / "model.h5", result.run / REPORT_NAME
     try:
-        draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store)
+        drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store)
+        write_report(report, training_report(result, data, drawn.pictures))
     except Exception as error:
         notify(
             f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"
         )
+        return None
+    return report
 
 
 def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:

@@ -12,7 +12,19 @@ from matplotlib.collections import LineCollection
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.rollout import RolloutResult
-from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, save_image, show_image, tidy
+from bcclone.pictures.plots.style import (
+    BLUE,
+    GRAY,
+    GREEN,
+    ORANGE,
+    RED,
+    drawable,
+    new_figure,
+    save,
+    save_image,
+    show_image,
+    tidy,
+)
 from bcclone.system.arrays import FloatArray
 
 _COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
@@ -56,7 +68,7 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]],
     autonomy.set(xlabel="autonomy, %\n(values below 0 are drawn at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
     offset.set_xlabel(_OFFSET_LABEL)
     offset.set_xlim(left=0)
-    autonomy.set_yticks(middles, rows)
+    autonomy.set_yticks(middles, map(drawable, rows))  # drawn anew when the figure is saved
     for axes in (autonomy, offset):
         tidy(axes)
     figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
@@ -69,7 +81,8 @@ def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: Evaluati
     edges: x and z of the left and the right side of the road, (points, 2) each, metres; on a closed road, the last
     point is the first one.
     """
-    figure = new_figure(8, 7)
+    wide_m, high_m = np.ptp(np.vstack(edges), axis=0)
+    figure = new_figure(8, np.clip(6.2 * high_m / wide_m, 3, 8) + 0.8)
     axes = figure.add_subplot()
     line = _draw_line(axes, edges, drive)
     figure.colorbar(line, ax=axes, label=_OFF_CENTRE, extend="max")

@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from bcclone.dataset.images import Image
 from bcclone.pictures.plots import STYLE_IS_OURS
@@ -44,8 +45,18 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
     axes.set_title(title, fontsize=9)
 
 
+def drawable(text: str) -> str:
+    """Return a text with a mark for each byte of a file's name that is not UTF-8; fonts have no letter for it."""
+    return text.encode(errors="replace").decode()
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG atomically; one with photographs gets 256 colours."""
+    """Write a figure as a PNG atomically; one with photographs gets 256 colours.
+
+    Its texts may be names of files, in which a dollar sign begins no formula.
+    """
+    for text in figure.findobj(Text):
+        text.set(parse_math=False, text=drawable(text.get_text()))
     content = io.BytesIO()
     figure.savefig(content, dpi=DPI, format="png")
     if content.tell() > _PALETTE_FROM_BYTES:

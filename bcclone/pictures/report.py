@@ -1,0 +1,168 @@
+"""Write a report: sentences, pictures, a clip, figures and commands -> one HTML page that needs no other file.
+
+The page runs no script and loads nothing, which its Content-Security-Policy enforces; pictures and clip are part of it.
+"""
+
+import base64
+import hashlib
+import html
+import shlex
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bcclone.system.atomic import write_bytes
+from bcclone.system.errors import UserError
+from bcclone.system.reading import read_limited
+
+REPORT_NAME = "report.html"
+_MOST_PICTURE = _MOST_CLIP = 1 << 23  # bytes
+_PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 24  # its signature; bytes up to the end of the size
+_MP4 = b"ftyp"  # from the fifth byte on
+_STYLE = """
+:root { color-scheme: light dark; --text: #1c2024; --quiet: #5b6570; --page: #fff; --box: #f3f5f7; --line: #d5dbe1 }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e6e9ec; --quiet: #a3adb8; --page: #15181b; --box: #212629; --line: #3b4248 }
+}
+* { box-sizing: border-box }
+body { margin: 0; background: var(--page); color: var(--text); font: 1rem/1.55 system-ui, sans-serif }
+main { max-width: 60rem; margin: auto; padding: 1.5rem 1rem 3rem }
+h1, p, figcaption, dt { overflow-wrap: anywhere }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .7rem }
+p { margin: .4rem 0; max-width: 46rem }
+figure { margin: 1.2rem 0 }
+figcaption, dt { color: var(--quiet); font-size: .92rem }
+figcaption { margin-bottom: .4rem }
+img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; background: #fff }
+video { width: 100%; background: #000 }
+.scrolled { overflow-x: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+td, th { padding: .35rem 1.2rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
+td, thead th + th { min-width: 6rem }
+tbody th { font-weight: normal; color: var(--quiet) }
+dl { margin: 0 }
+dd { margin: .2rem 0 .9rem }
+pre { margin: 0; padding: .6rem .8rem; border-radius: 6px; background: var(--box); white-space: pre-wrap }
+pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; user-select: all }
+"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report shows, in this order.
+
+    clip: an MP4 of at most 8 MiB; figures: rows of a table, the first of which is its heading; pictures: caption ->
+    a PNG of at most 8 MiB, its path or its content; commands: what for -> a command to run next.
+    """
+
+    title: str
+    sentences: Sequence[str]
+    clip: Path | None = None
+    pictures: Mapping[str, Path | bytes] = field(default_factory=dict)
+    figures: Sequence[Sequence[str]] = ()
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.title or not self.sentences:
+            raise ValueError("a report without a title or a sentence, expected both")
+        if len({len(row) for row in self.figures}) > 1:
+            raise ValueError(f"rows of {[len(row) for row in self.figures]} figures, expected as many in each")
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report atomically; raises UserError for a picture that is no PNG, a clip that is no MP4, or a large one.
+
+    An OSError names the file that cannot be read or written.
+    """
+    sections = [
+        f"<h1>{_text(report.title)}</h1>",
+        *(f"<p>{_text(sentence)}</p>" for sentence in report.sentences),
+        *([_video(report.clip, report.title)] if report.clip else []),
+        *(["<h2>Figures</h2>", _table(report.figures)] if report.figures else []),
+        *(["<h2>Pictures</h2>"] if report.pictures else []),
+        *(_figure(caption, picture) for caption, picture in report.pictures.items()),
+        *(["<h2>Next</h2>", _commands(report.commands)] if report.commands else []),
+    ]
+    write_bytes(path, _page(report.title, "\n".join(sections)).encode())
+
+
+def shown_command(*words: object) -> str:
+    """Return a command of bcclone as a user types it; ./ keeps a path with a leading dash from being an option."""
+    typed = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words)
+    return f"bcclone {shlex.join(typed)}"
+
+
+def _page(title: str, content: str) -> str:
+    allowed = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; media-src data:; style-src 'sha256-{allowed}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_text(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+{content}
+</main>
+</body>
+</html>
+"""
+
+
+def _text(text: str) -> str:
+    """Return a text for a page; what cannot be seen, such as a change of the writing direction, becomes a mark."""
+    return html.escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    heading, *others = rows
+    head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in heading)
+    body = "".join(
+        f'<tr><th scope="row">{_text(first)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
+        for first, *cells in others
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scrolled" tabindex="0" role="region" aria-label="Figures">{table}</div>'
+
+
+def _figure(caption: str, picture: Path | bytes) -> str:
+    content = picture if isinstance(picture, bytes) else read_limited(picture, _MOST_PICTURE)
+    if not content.startswith(_PNG) or len(content) < _PNG_HEADER:
+        raise UserError(f"{_name(picture)}: not a PNG, expected a picture in that format")
+    width, height = struct.unpack(">II", content[_PNG_HEADER - 8 : _PNG_HEADER])
+    shown = _text(caption)
+    image = f'<img src="{_data("image/png", content)}" alt="{shown}" width="{width}" height="{height}">'
+    return f"<figure><figcaption>{shown}</figcaption>{image}</figure>"
+
+
+def _video(clip: Path, title: str) -> str:
+    content = read_limited(clip, _MOST_CLIP)
+    if content[4:8] != _MP4:
+        raise UserError(f"{clip}: not an MP4, expected a clip that bcclone video has written")
+    source = _data("video/mp4", content)
+    return (
+        f'<figure><video src="{source}" aria-label="{_text(title)}" controls autoplay muted loop playsinline></video>'
+        "</figure>"
+    )
+
+
+def _commands(commands: Mapping[str, str]) -> str:
+    rows = (f"<dt>{_text(what)}</dt><dd><pre><code>{_text(line)}</code></pre></dd>" for what, line in commands.items())
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _name(picture: Path | bytes) -> str:
+    return "a picture" if isinstance(picture, bytes) else str(picture)

@@ -1,0 +1,323 @@
+"""Reports: one page with everything in it, which loads nothing, runs nothing and shows hostile names as text."""
+
+import base64
+import io
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.evaluation import Evaluation, Latency
+from bcclone.pictures.plots.drives import DriveScore, plot_drive, plot_scores
+from bcclone.pictures.plots.plot_settings import PICTURE_NAMES, Picture
+from bcclone.pictures.plots.training_report import CAPTIONS, training_report
+from bcclone.pictures.report import Report, shown_command, write_report
+from bcclone.pictures.score_files import write_evaluation
+from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.system.errors import UserError
+from bcclone.train.training_state import SampleCounts, TrainResult
+from tests.pages import chromium, errors_of, needs_browser, window_of
+
+HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""
+CLIP = b"\0\0\0\x20ftypisom" + bytes(1000)
+LOADS = {"src", "href", "srcset", "poster", "data", "action", "background", "cite", "formaction", "manifest", "ping"}
+VOID = {"meta", "img", "link"}
+
+
+def png(width=40, height=30, red=0):
+    content = io.BytesIO()
+    PIL.Image.fromarray(np.full((height, width, 3), (red, 128, 0), np.uint8)).save(content, "png")
+    return content.getvalue()
+
+
+REPORT = Report(
+    "A title",
+    ["One sentence.", "Another one."],
+    pictures={"the first": png(red=1), "the second": png(red=2)},
+    figures=[("figure", "value"), ("autonomy", "100 %")],
+    commands={"Drive": "bcclone drive model.h5"},
+)
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it; every element that is opened must be closed."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.open, self.texts, self.style = [], [], {}, ""
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        assert len(attributes) == len(dict(attributes))
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if text.strip():
+            self.texts.setdefault(self.open[-1], []).append(text)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def written(tmp_path, **changes):
+    path = tmp_path / "report.html"
+    write_report(path, replace(REPORT, **changes))
+    return Page(path)
+
+
+def test_a_report_has_everything_inside(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(CLIP)
+    (tmp_path / "picture.png").write_bytes(png(50, 20))
+    page = written(
+        tmp_path, clip=tmp_path / "clip.mp4", pictures={**REPORT.pictures, "a file": tmp_path / "picture.png"}
+    )
+    sources = [image["src"] for image in page.all("img")]
+    contents = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in sources]
+    assert contents == [png(red=1), png(red=2), png(50, 20)]
+    assert [image["alt"] for image in page.all("img")] == ["the first", "the second", "a file"]
+    assert [(image["width"], image["height"]) for image in page.all("img")][2] == ("50", "20")
+    (video,) = page.all("video")
+    assert base64.b64decode(video["src"].removeprefix("data:video/mp4;base64,")) == CLIP
+    assert {"controls", "autoplay", "muted", "loop", "playsinline"} < set(video)
+    assert page.texts["p"] == ["One sentence.", "Another one."]
+    assert page.texts["th"] + page.texts["td"] == ["figure", "value", "autonomy", "100 %"]
+    assert page.texts["code"] == ["bcclone drive model.h5"]
+    assert page.all("html") == [{"lang": "en"}]
+
+
+def check_closed(page):
+    """Fail for a page that runs a script, or refers to anything outside itself."""
+    assert {tag for tag, _ in page.elements}.isdisjoint(
+        {"script", "iframe", "object", "embed", "base", "link", "form", "a"}
+    )
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        assert all(attributes[name].startswith("data:") for name in LOADS & set(attributes))
+    (style,) = page.texts["style"]
+    assert "url(" not in style
+    assert "@import" not in style
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules.pop("style-src").startswith("'sha256-")
+    assert rules == {
+        "default-src": "'none'", "img-src": "data:", "media-src": "data:", "base-uri": "'none'", "form-action": "'none'"
+    }  # fmt: skip
+
+
+def test_a_report_refers_to_nothing_outside_and_runs_nothing(tmp_path):
+    check_closed(written(tmp_path))
+
+
+def test_hostile_texts_are_shown_as_texts(tmp_path):
+    page = written(
+        tmp_path,
+        title=HOSTILE,
+        sentences=[HOSTILE],
+        pictures={HOSTILE: png()},
+        figures=[(HOSTILE, "x"), ("y", HOSTILE)],
+        commands={HOSTILE: HOSTILE},
+    )
+    check_closed(page)
+    assert [tag for tag, _ in page.elements].count("img") == 1
+    assert page.all("img")[0]["alt"] == HOSTILE
+    assert all(page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "p", "figcaption", "dt", "code"))
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\x1b", "\n", "\0", "\udcff", "\u200b"])
+def test_what_cannot_be_seen_is_marked(tmp_path, hidden):
+    page = written(tmp_path, commands={"Next": f"bcclone drive {hidden}model.h5"})
+    assert page.texts["code"] == ["bcclone drive \ufffdmodel.h5"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pictures": {"a": b"GIF89a"}}, "PNG"),
+        ({"pictures": {"a": png()[:20]}}, "PNG"),
+        ({"pictures": {"a": Path("text.png")}}, r"text\.png.*PNG"),
+        ({"pictures": {"a": Path("/dev/zero")}}, "regular file"),
+        ({"clip": Path("text.png")}, r"text\.png.*MP4"),
+        ({"clip": Path("large.mp4")}, r"large\.mp4.*bytes"),
+    ],
+)
+def test_what_no_page_can_show_is_refused_and_the_old_report_kept(tmp_path, monkeypatch, changes, words):
+    monkeypatch.chdir(tmp_path)
+    Path("text.png").write_text("<svg onload=alert(1)>")
+    with Path("large.mp4").open("wb") as file:
+        file.write(CLIP)
+        file.truncate(1 << 24)
+    Path("report.html").write_text("old")
+    with pytest.raises(UserError, match=words):
+        write_report(Path("report.html"), replace(REPORT, **changes))
+    assert Path("report.html").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.mp4", "report.html", "text.png"]
+
+
+def test_a_report_replaces_an_old_one_and_does_not_write_into_it(tmp_path):
+    (tmp_path / "report.html").write_text("old")
+    os.link(tmp_path / "report.html", tmp_path / "opened")  # as a reader who has opened it
+    written(tmp_path)
+    assert (tmp_path / "opened").read_text() == "old"
+
+
+def test_a_report_without_a_sentence_and_a_table_of_ragged_rows_are_refused():
+    with pytest.raises(ValueError, match="sentence"):
+        Report("title", [])
+    with pytest.raises(ValueError, match="figures"):
+        Report("title", ["one"], figures=[("a", "b"), ("c",)])
+
+
+def test_a_command_is_shown_as_it_is_typed():
+    assert shown_command("drive", Path("-x y.h5"), "--speed", 9.5) == "bcclone drive './-x y.h5' --speed 9.5"
+
+
+def drive(interventions=0):
+    score = Score(
+        autonomy_percent=98.25, interventions=interventions, first_off_road_m=None, distance_m=1138.0,
+        mean_abs_cross_track_m=0.134, max_abs_cross_track_m=0.61, mean_speed_mph=24.6, steering_smoothness=0.2,
+        seconds=103.0, departures={}, laps=1.0, ended="laps driven",
+    )  # fmt: skip
+    trace = tuple(LinePoint(float(x), 0.0, x / 10) for x in range(5))
+    view = np.zeros((160, 320, 3), np.uint8)
+    places = (Intervention(3.0, 0.0, 512.0),) * interventions
+    return Evaluation(score, Latency(2.61, 4.2), trace, places, views=(view,))
+
+
+def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
+    paths = write_evaluation(tmp_path, drive(1), EvaluateSettings(), Path(HOSTILE))
+    assert paths[-1] == tmp_path / "report.html"
+    page = Page(paths[-1])
+    check_closed(page)
+    shown = [base64.b64decode(image["src"].split(",")[1]) for image in page.all("img")]
+    assert shown == [(tmp_path / name).read_bytes() for name in ("map.png", "views.png")]
+    for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "p50 2.6 ms"):
+        assert any(figure in text for text in page.texts["td"]), figure
+    assert 3 <= len(page.texts["p"]) <= 5
+    assert "512 m" in " ".join(page.texts["p"])
+    assert all(line.startswith("bcclone ") for line in page.texts["code"])
+
+
+@pytest.mark.parametrize("name", ["a$\\frac$b", "not-utf-8-\udcff"])
+def test_names_of_files_are_drawn_as_they_are(tmp_path, name):
+    edges = np.array([[0.0, 0.0], [0.0, 9.0]]), np.array([[9.0, 0.0], [9.0, 9.0]])
+    plot_drive(name, edges, drive(1), tmp_path / "map.png")
+    plot_scores([name], {name: [DriveScore(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
+    assert all((tmp_path / picture).stat().st_size > 1000 for picture in ("map.png", "models.png"))
+
+
+def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
+    for name in ("history", "saliency"):
+        (tmp_path / f"{name}.png").write_bytes(png())
+    pictures = [Picture(name, tmp_path / f"{name}.png") for name in ("saliency", "history")]
+    result = TrainResult(
+        model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
+        samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0, samples=SampleCounts(4000, 1000), feed="memory",
+        ended="all epochs",
+    )  # fmt: skip
+    report = training_report(result, ["data.h5"], [*pictures, Picture("crop", None, "no samples")])
+    assert [*report.pictures] == [CAPTIONS["history"], CAPTIONS["saliency"]]
+    assert len(report.sentences) <= 5
+    assert "0.0123" in " ".join(report.sentences)
+    assert "1.0 degrees" in " ".join(report.sentences)
+    assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], []).pictures == {}
+
+
+def test_the_captions_are_of_pictures_that_are_drawn():
+    assert set(CAPTIONS) < set(PICTURE_NAMES)
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_report_fits_into_narrow_and_wide_windows_in_a_browser(tmp_path):
+    long = "a-name-without-a-space" * 20
+    wide = [("row", *(f"model {number}" for number in range(12))), (long, *(["100.0 %, 0, 0.12 m"] * 12))]
+    report = replace(
+        REPORT, title=long, sentences=[long], pictures={long: png(900, 500)}, figures=wide, commands={long: long}
+    )
+    write_report(tmp_path / "report.html", report)
+    with chromium() as browser:
+        browser.get((tmp_path / "report.html").as_uri())
+        for width in (1280, 400):
+            with window_of(browser, width):
+                assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+                assert browser.execute_script("return document.images[0].clientWidth") > 0.6 * min(width, 900)
+        assert browser.execute_script("return document.images[0].naturalWidth") == 900
+        assert browser.execute_script("return getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
+        colours = []
+        for scheme in ("light", "dark"):
+            feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
+            colours.append(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+        assert colours[0] == "rgb(255, 255, 255)"
+        assert colours[1] != colours[0]
+        assert not errors_of(browser)
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_browser_shows_hostile_texts_and_would_run_and_load_nothing_that_is_put_into_the_page(tmp_path):
+    path = tmp_path / "report.html"
+    write_report(path, replace(REPORT, title=HOSTILE, sentences=[HOSTILE]))
+    page = path.read_text()
+    added = "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
+    (tmp_path / "style.css").write_text("* { color: red }")
+    added += "<link rel=stylesheet href=style.css><img id=i src=picture.png>"
+    (tmp_path / "picture.png").write_bytes(png())
+    (tmp_path / "changed.html").write_text(page.replace("</main>", f"{added}</main>"))
+    with chromium() as browser:
+        for name, refused in (("report.html", 0), ("changed.html", 4)):
+            browser.get((tmp_path / name).as_uri())
+            assert browser.title == HOSTILE
+            assert browser.execute_script("return document.querySelector('p').textContent") == HOSTILE
+            assert len([error for error in errors_of(browser) if "Content Security" in error["message"]]) >= refused
+        assert browser.execute_script("return document.getElementById('i').naturalWidth") == 0
+        assert browser.execute_script("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the display and the terminal of Linux")
+@pytest.mark.parametrize(
+    ("terminal", "display", "option", "opened"),
+    [
+        (True, ":0", "", True),
+        (False, ":0", "", False),
+        (True, "", "", False),
+        (True, ":0", "--no-browser", False),
+        (True, ":0", "--json", False),
+        (True, ":0", "--quiet", False),
+    ],
+)
+def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, terminal, display, option, opened):
+    program = (
+        "import argparse; from pathlib import Path; from bcclone.commands import evaluate;"
+        "from bcclone.commands.options import declare, show_report;"
+        "parser = argparse.ArgumentParser(); declare(evaluate, parser);"
+        f"show_report(parser.parse_args(['model.h5', *{option.split()}]), Path('a report.html'))"
+    )
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    unset = {name: text for name, text in os.environ.items() if name != "WAYLAND_DISPLAY"}
+    environment = unset | {"DISPLAY": display, "BROWSER": f"{browser} %s"}
+    ours, theirs = os.openpty()
+    try:
+        stdout = theirs if terminal else subprocess.DEVNULL
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, stdout=stdout, check=True)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    shown = [path.read_text().strip() for path in tmp_path.glob("opened")]
+    assert shown == ([(tmp_path / "a report.html").as_uri()] if opened else [])
