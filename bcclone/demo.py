@@ -1,20 +1,20 @@
 """Run the whole workflow without the simulator: record, preprocess, train, drive and score a lap, make the clips.
 
-Each step is a command, as a user would run it, in a process of its own. Steps that an earlier demo has completed are
-skipped; steps that it did not complete run again.
+Each step is a command, as a user would run it, in a process of its own; two run at once where neither needs the other.
+Steps that an earlier demo has completed are skipped; steps that it did not complete run again.
 """
 
-import json
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
@@ -22,7 +22,10 @@ from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.hardware import usable_cores
 from bcclone.system.json_values import from_json
+from bcclone.system.progress import StatusLine
+from bcclone.system.reading import MOST_JSON, parse_json, read_limited
 from bcclone.system.settings import check_settings, setting
 from bcclone.train.train_settings import TrainSettings
 
@@ -32,13 +35,16 @@ if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
 _STEPS = "steps"
 _FIRST_PICTURE = "clip of the recording"
 _DRIVE, _FIGURES = "drive and score", "figures.json"
+_FIRST_LAPS = 0.1  # enough for a clip of ten seconds
 # Each lap looks different, so that the model does not learn one look by heart: docs/lab-log/2026-11.md, 2026-11-23.
 _LOOKS: Mapping[str, tuple[object, ...]] = {
     "forward": ("--seed", 1, "--texture-seed", 1),
     "fog": ("--seed", 2, "--texture-seed", 2, "--light", 1.2, "--fog", 2, "--sun-azimuth", 200),
     "reverse": ("--seed", 3, "--texture-seed", 3, "--light", 0.8, "--sun-elevation", 30, "--reverse"),
 }
-_END_SECONDS = 30
+_EXPERT = ("--wander-m", 0.2, "--recoveries", 0)  # it keeps to the middle; the side cameras show the way back
+_DROPOUT = 0.15  # so few passes do not suffice for the usual 0.5: docs/lab-log/2026-11.md, 2026-11-25
+_AT_ONCE, _END_SECONDS, _LOOK_SECONDS = 2, 30, 0.1
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class DemoSettings:
         above_minimum=True,
         maximum=1000,
     )
+    size: int = setting(
+        64,
+        "width and height of the stored images: 64 trains four times as fast, 128 is the network's usual input",
+        choices=(64, 128),
+    )
     epochs: int = setting(8, "epochs to train", minimum=1)
     laps: float = setting(1.0, "laps that the model drives", unit="LAPS", minimum=0, above_minimum=True)
     speed_mph: float = setting(
@@ -72,14 +83,15 @@ class DemoSettings:
 class DemoStep:
     """A command.
 
-    makes: the file or folder that it makes; side_products: others that it makes; shown_only: no later step uses it.
+    makes: the file or folder that it makes; command: the words after `bcclone`; after: names of the steps that it
+    needs; side_products: other files and folders that it makes.
     """
 
     name: str
     makes: Path
     command: tuple[str, ...]
-    side_products: tuple[Path, ...]
-    shown_only: bool
+    after: tuple[str, ...] = ()
+    side_products: tuple[Path, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -105,10 +117,14 @@ States = FinishedSteps[StepState]  # by the name of the step
 
 @dataclass(frozen=True)
 class TimedStep:
-    """A completed step and its duration, 0 if an earlier demo had completed it."""
+    """A completed step: how long it took, and when it ended, in seconds from the demo's start.
+
+    Both are 0 if an earlier demo had completed it.
+    """
 
     step: DemoStep
-    seconds: float
+    seconds: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -135,9 +151,8 @@ class DemoResult:
         return self._seconds_to(_DRIVE)
 
     def _seconds_to(self, name: str) -> float | None:
-        names = [timed.step.name for timed in self.steps]
-        seconds = [timed.seconds for timed in self.steps[: names.index(name) + 1]]
-        return sum(seconds) if all(seconds) else None
+        (ended,) = (timed.ended for timed in self.steps if timed.step.name == name)
+        return ended if all(timed.ended for timed in self.steps if timed.ended <= ended) else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -153,59 +168,51 @@ class DemoResult:
         }
 
 
-def run_demo(settings: DemoSettings, notify: Callable[[str], None], quiet: bool = False) -> DemoResult:
-    """Run every step that is not complete; raises UserError when one fails.
-
-    quiet: the steps print errors only.
-    """
+def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResult:
+    """Run every step that is not complete; raises UserError when one fails."""
     kept = settings.folder / _STEPS
     if not kept.is_dir() and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
     make_folder(settings.folder, "another --folder")
-    states, steps, timed, rerun = States(kept, StepState), _steps(settings), [], False
-    for number, step in enumerate(steps, start=1):
-        notify(f"\nstep {number} of {len(steps)}, {step.name}:")
-        missing = rerun or not _is_complete(step, states)
-        start = time.monotonic()
-        if missing:
-            _clear(step, states)
-            notify(f"$ {step.shown}")
-            _run(step, states, quiet)
-        else:
-            notify(f"{step.makes} is complete already")
-        rerun = rerun or (missing and not step.shown_only)
-        timed.append(TimedStep(step, time.monotonic() - start if missing else 0.0))
+    steps = _steps(settings)
+    with _Schedule(steps, States(kept, StepState), notify) as schedule:
+        schedule.run()
     (drive,) = (step for step in steps if step.name == _DRIVE)
     from bcclone.simulator.score import Score
 
-    figures = json.loads(drive.proof.read_text(encoding="utf-8"))
-    return DemoResult(tuple(timed), from_json(Score, figures, unknown="ignore"), figures)
+    figures = parse_json(read_limited(drive.proof, MOST_JSON))
+    timed = tuple(schedule.timed[step.name] for step in steps)
+    return DemoResult(timed, from_json(Score, figures, unknown="ignore"), figures)
 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:
+    """Return the steps; each stands after those that it needs."""
     folder = settings.folder
     store, model, drive, run = (folder / name for name in ("data.h5", "model.h5", "drive", "run1"))
-    laps = {name: folder / name for name in _LOOKS}
-    expert_clip, clip = folder / "forward.mp4", folder / "run1.mp4"
+    first, laps = folder / "first", {name: folder / name for name in _LOOKS}
     way = ("--laps", settings.laps, "--speed", settings.speed_mph)
     video, record, length = ("video", "--overlay"), ("simulate", "record"), ("--laps", settings.record_laps / 2)
-    recorded = {name: _step(f"record {name}", lap, *record, lap, *length, *_LOOKS[name]) for name, lap in laps.items()}
-    first = laps["forward"]
+    recordings = [
+        _step(f"record {name}", lap, *record, lap, *length, *_LOOKS[name], *_EXPERT) for name, lap in laps.items()
+    ]
+    recorded = tuple(step.name for step in recordings)
+    learning = ("--epochs", settings.epochs, "--dropout", _DROPOUT, "--runs", folder / "runs")
     return [
-        recorded.pop("forward"),
-        _step(_FIRST_PICTURE, expert_clip, *video, first, "-o", expert_clip, "--range", "0:30", shown_only=True),
-        *recorded.values(),
-        _step("preprocess", store, "preprocess", *laps.values(), "-o", store),
-        _step("train", model, "model", store, "-o", model, "--runs", folder / "runs", "--epochs", settings.epochs),
-        _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, side_products=(run,)),
-        _step("clip of the lap", clip, *video, run, "-o", clip, shown_only=True),
+        _step("first look", first, *record, first, "--laps", min(_FIRST_LAPS, settings.record_laps), *_EXPERT),
+        _step(_FIRST_PICTURE, folder / "first.mp4", *video, first, "-o", folder / "first.mp4", after=("first look",)),
+        *recordings,
+        _step("preprocess", store, "preprocess", *laps.values(), "-o", store, "--size", settings.size, after=recorded),
+        _step("train", model, "model", store, "-o", model, *learning, after=("preprocess",)),
+        replace(
+            _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, after=("train",)),
+            side_products=(run,),
+        ),
+        _step("clip of the lap", folder / "run1.mp4", *video, run, "-o", folder / "run1.mp4", after=(_DRIVE,)),
     ]
 
 
-def _step(
-    name: str, makes: Path, *command: object, side_products: tuple[Path, ...] = (), shown_only: bool = False
-) -> DemoStep:
-    return DemoStep(name, makes, tuple(map(_argument, command)), side_products, shown_only)
+def _step(name: str, makes: Path, *command: object, after: tuple[str, ...] = ()) -> DemoStep:
+    return DemoStep(name, makes, tuple(map(_argument, command)), after)
 
 
 def _argument(value: object) -> str:
@@ -230,28 +237,97 @@ def _clear(step: DemoStep, states: States) -> None:
     states.keep(step.name, StepState(step.command, complete=False))
 
 
-def _run(step: DemoStep, states: States, quiet: bool) -> None:
-    """Run a step; raises UserError when it fails."""
-    command = [sys.executable, "-m", "bcclone", *step.command, *(["--quiet"] if quiet else [])]
-    with subprocess.Popen(command, stdout=sys.stderr) as process:
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGTERM)  # it may have to end processes of its own
-            process.wait(_END_SECONDS)
-            raise
-    if code:
-        raise UserError(
-            f"the demo ends here: `{step.shown}` failed (exit code {code}); fix the error above, and run the demo again"
-        )
-    states.keep(step.name, StepState(step.command, complete=True))
+class _Schedule:
+    """Runs the steps that are not complete, and those that need them, two at once; a context manager.
+
+    timed: the steps that are complete, by name.
+    """
+
+    def __init__(self, steps: Sequence[DemoStep], states: States, notify: Callable[[str], None]) -> None:
+        self._states, self._notify, self._start = states, notify, time.monotonic()
+        self._count, self._waiting, self._running = len(steps), list(steps), list[_RunningStep]()
+        self._status = StatusLine("demo")
+        self.timed: dict[str, TimedStep] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._running:
+            one.end()
+        self._status.close()
+
+    def run(self) -> None:
+        """Run all steps; raises UserError when one fails."""
+        while self._waiting or self._running:
+            self._begin()
+            for one in [each for each in self._running if each.has_ended()]:
+                self._complete(one)
+            names = ", ".join(each.step.name for each in self._running)
+            self._status.show(f"step {len(self.timed) + 1} of {self._count}: {names}")
+            time.sleep(_LOOK_SECONDS if self._running else 0)
+
+    def _begin(self) -> None:
+        """Begin the steps that may begin, in their order, and skip those that are complete."""
+        for step in [each for each in self._waiting if all(name in self.timed for name in each.after)]:
+            is_new = any(self.timed[name].seconds for name in step.after)
+            if not is_new and _is_complete(step, self._states):
+                self.timed[step.name] = TimedStep(step)
+                self._say(f"{step.name}: {step.makes} is complete already")
+            elif len(self._running) < min(usable_cores(), _AT_ONCE):
+                _clear(step, self._states)
+                self._running.append(_RunningStep(step))
+            else:
+                return
+            self._waiting.remove(step)
+
+    def _complete(self, one: "_RunningStep") -> None:
+        self._running.remove(one)
+        one.end()
+        self._states.keep(one.step.name, StepState(one.step.command, complete=True))
+        now = time.monotonic()
+        self.timed[one.step.name] = TimedStep(one.step, now - one.start, now - self._start)
+        self._say(f"{one.step.name}: {one.step.makes}, {now - one.start:.0f} s: {one.step.shown}")
+
+    def _say(self, line: str) -> None:
+        with self._status.above():
+            self._notify(line)
+
+
+class _RunningStep:
+    """A step whose command runs. What it prints on standard error is kept for the case that it fails."""
+
+    def __init__(self, step: DemoStep) -> None:
+        self.step, self.start = step, time.monotonic()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed by end()
+        command = [sys.executable, "-m", "bcclone", *step.command, "--quiet"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._errors)
+
+    def has_ended(self) -> bool:
+        """Return whether the command has ended; raises UserError when it failed."""
+        code = self._process.poll()
+        if code:
+            self._errors.seek(0)
+            printed = self._errors.read().decode(errors="replace").strip()
+            raise UserError(
+                f"the demo ends here: `{self.step.shown}` failed (exit code {code}); fix this error, and run the demo "
+                f"again:\n{printed}"
+            )
+        return code is not None
+
+    def end(self) -> None:
+        """End the command, with the processes that it may have started."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(_END_SECONDS)
+        self._errors.close()
 
 
 def show_result(result: DemoResult) -> Sequence[str]:
     """Return the lines of the final table."""
     lines = [f"{'step':<22}{'seconds':>8}  what it made"]
     lines += [f"{timed.step.name:<22}{timed.seconds:>8.1f}  {timed.step.makes}" for timed in result.steps]
-    lines.append(f"{'total':<22}{sum(timed.seconds for timed in result.steps):>8.1f}")
+    lines.append(f"{'in all, two at once':<22}{max(timed.ended for timed in result.steps):>8.1f}")
     picture, lap, score = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.score
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]

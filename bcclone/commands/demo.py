@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return exit code 1 when the car needed an intervention."""
     settings = chosen(DemoSettings, arguments)
-    result = run_demo(settings, notify, arguments.quiet)
+    result = run_demo(settings, notify)
     print_result(arguments, result.as_json(), "\n" + "\n".join(show_result(result)))
     return int(not result.on_the_road)
 
