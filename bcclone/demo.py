@@ -1,32 +1,23 @@
 """Run the whole workflow without the simulator: record, preprocess, train, drive and score a lap, make the clips.
 
-Each step is a command, as a user would run it, in a process of its own; two run at once where neither needs the other.
-Steps that an earlier demo has completed are skipped; steps that it did not complete run again.
+Each step is a command, as a user would run it. Steps that an earlier demo has completed are skipped; steps that it did
+not complete run again. At the end a page shows it all.
 """
 
-import shlex
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.hardware import usable_cores
 from bcclone.system.json_values import from_json
-from bcclone.system.progress import StatusLine
 from bcclone.system.reading import MOST_JSON, parse_json, read_limited
 from bcclone.system.settings import check_settings, setting
+from bcclone.system.step_schedule import Schedule, Step, TimedStep
 from bcclone.train.train_settings import TrainSettings
 
 if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
@@ -34,7 +25,7 @@ if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
 
 _STEPS = "steps"
 _FIRST_PICTURE = "clip of the recording"
-_DRIVE, _FIGURES = "drive and score", "figures.json"
+_TRAIN, _DRIVE, _FIGURES = "train", "drive and score", "figures.json"
 _FIRST_LAPS = 0.1  # enough for a clip of ten seconds
 # Each lap looks different, so that the model does not learn one look by heart: docs/lab-log/2026-11.md, 2026-11-23.
 _LOOKS: Mapping[str, tuple[object, ...]] = {
@@ -44,7 +35,6 @@ _LOOKS: Mapping[str, tuple[object, ...]] = {
 }
 _EXPERT = ("--wander-m", 0.2, "--recoveries", 0)  # it keeps to the middle; the side cameras show the way back
 _DROPOUT = 0.15  # so few passes do not suffice for the usual 0.5: docs/lab-log/2026-11.md, 2026-11-25
-_AT_ONCE, _END_SECONDS, _LOOK_SECONDS = 2, 30, 0.1
 
 
 @dataclass(frozen=True)
@@ -80,60 +70,13 @@ class DemoSettings:
 
 
 @dataclass(frozen=True)
-class DemoStep:
-    """A command.
-
-    makes: the file or folder that it makes; command: the words after `bcclone`; after: names of the steps that it
-    needs; side_products: other files and folders that it makes.
-    """
-
-    name: str
-    makes: Path
-    command: tuple[str, ...]
-    after: tuple[str, ...] = ()
-    side_products: tuple[Path, ...] = ()
-
-    @property
-    def shown(self) -> str:
-        """Return the command as a user types it."""
-        return f"bcclone {shlex.join(self.command)}"
-
-    @property
-    def proof(self) -> Path:
-        """Return a file that exists when the step is complete."""
-        return self.makes / _FIGURES if self.name == _DRIVE else self.makes
-
-
-@dataclass(frozen=True)
-class StepState:
-    """What the demo's folder says of a step: the command that began, and whether it is complete."""
-
-    command: tuple[str, ...]
-    complete: bool
-
-
-States = FinishedSteps[StepState]  # by the name of the step
-
-
-@dataclass(frozen=True)
-class TimedStep:
-    """A completed step: how long it took, and when it ended, in seconds from the demo's start.
-
-    Both are 0 if an earlier demo had completed it.
-    """
-
-    step: DemoStep
-    seconds: float = 0.0
-    ended: float = 0.0
-
-
-@dataclass(frozen=True)
 class DemoResult:
-    """The steps, the score of the drive, and all of its figures as JSON values."""
+    """The steps, the score of the drive, all of its figures as JSON values, and the page that shows them."""
 
     steps: tuple[TimedStep, ...]
     score: "Score"
     figures: Mapping[str, Any]
+    page: Path
 
     @property
     def on_the_road(self) -> bool:
@@ -164,6 +107,7 @@ class DemoResult:
             "steps": steps,
             "seconds_to_first_picture": self.seconds_to_first_picture,
             "seconds_to_trained_lap": self.seconds_to_trained_lap,
+            "page": str(self.page),
             "drive": self.figures,
         }
 
@@ -175,17 +119,20 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResul
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
     make_folder(settings.folder, "another --folder")
     steps = _steps(settings)
-    with _Schedule(steps, States(kept, StepState), notify) as schedule:
+    with Schedule("demo", steps, kept, notify) as schedule:
         schedule.run()
     (drive,) = (step for step in steps if step.name == _DRIVE)
     from bcclone.simulator.score import Score
 
-    figures = parse_json(read_limited(drive.proof, MOST_JSON))
+    figures = parse_json(read_limited(drive.makes / _FIGURES, MOST_JSON))
     timed = tuple(schedule.timed[step.name] for step in steps)
-    return DemoResult(timed, from_json(Score, figures, unknown="ignore"), figures)
+    score = from_json(Score, figures, unknown="ignore")
+    result = DemoResult(timed, score, figures, settings.folder / "index.html")
+    _write_page(settings, result)
+    return result
 
 
-def _steps(settings: DemoSettings) -> list[DemoStep]:
+def _steps(settings: DemoSettings) -> list[Step]:
     """Return the steps; each stands after those that it needs."""
     folder = settings.folder
     store, model, drive, run = (folder / name for name in ("data.h5", "model.h5", "drive", "run1"))
@@ -196,23 +143,27 @@ def _steps(settings: DemoSettings) -> list[DemoStep]:
         _step(f"record {name}", lap, *record, lap, *length, *_LOOKS[name], *_EXPERT) for name, lap in laps.items()
     ]
     recorded = tuple(step.name for step in recordings)
-    learning = ("--epochs", settings.epochs, "--dropout", _DROPOUT, "--runs", folder / "runs")
+    learning = ("--epochs", settings.epochs, "--dropout", _DROPOUT, "--runs", folder / "runs", "--name", "demo")
     return [
         _step("first look", first, *record, first, "--laps", min(_FIRST_LAPS, settings.record_laps), *_EXPERT),
         _step(_FIRST_PICTURE, folder / "first.mp4", *video, first, "-o", folder / "first.mp4", after=("first look",)),
         *recordings,
         _step("preprocess", store, "preprocess", *laps.values(), "-o", store, "--size", settings.size, after=recorded),
-        _step("train", model, "model", store, "-o", model, *learning, after=("preprocess",)),
         replace(
-            _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, after=("train",)),
+            _step(_TRAIN, model, "model", store, "-o", model, *learning, after=("preprocess",)),
+            side_products=(folder / "runs",),
+        ),
+        replace(
+            _step(_DRIVE, drive, "evaluate", model, *way, "--run", run, "--output", drive, after=(_TRAIN,)),
             side_products=(run,),
+            proof=_FIGURES,
         ),
         _step("clip of the lap", folder / "run1.mp4", *video, run, "-o", folder / "run1.mp4", after=(_DRIVE,)),
     ]
 
 
-def _step(name: str, makes: Path, *command: object, after: tuple[str, ...] = ()) -> DemoStep:
-    return DemoStep(name, makes, tuple(map(_argument, command)), after)
+def _step(name: str, makes: Path, *command: object, after: tuple[str, ...] = ()) -> Step:
+    return Step(name, makes, tuple(map(_argument, command)), after)
 
 
 def _argument(value: object) -> str:
@@ -220,107 +171,38 @@ def _argument(value: object) -> str:
     return f"./{value}" if isinstance(value, Path) and str(value).startswith("-") else str(value)
 
 
-def _is_complete(step: DemoStep, states: States) -> bool:
-    """Return whether an earlier demo has completed exactly this command."""
-    return states.find(step.name) == StepState(step.command, complete=True) and step.proof.exists()
+def _write_page(settings: DemoSettings, result: DemoResult) -> None:
+    from bcclone.pictures.report import MOST_CLIP, Report, shown_command, write_report
 
-
-def _clear(step: DemoStep, states: States) -> None:
-    """Remove what an earlier demo left of a step; refuse to remove anything else."""
-    for leftover in (step.makes, *step.side_products):
-        if leftover.exists() and states.find(step.name) is None:
-            raise UserError(f"{leftover} exists, but not from a demo; choose another folder with --folder")
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink(missing_ok=True)
-    states.keep(step.name, StepState(step.command, complete=False))
-
-
-class _Schedule:
-    """Runs the steps that are not complete, and those that need them, two at once; a context manager.
-
-    timed: the steps that are complete, by name.
-    """
-
-    def __init__(self, steps: Sequence[DemoStep], states: States, notify: Callable[[str], None]) -> None:
-        self._states, self._notify, self._start = states, notify, time.monotonic()
-        self._count, self._waiting, self._running = len(steps), list(steps), list[_RunningStep]()
-        self._status = StatusLine("demo")
-        self.timed: dict[str, TimedStep] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one in self._running:
-            one.end()
-        self._status.close()
-
-    def run(self) -> None:
-        """Run all steps; raises UserError when one fails."""
-        while self._waiting or self._running:
-            self._begin()
-            for one in [each for each in self._running if each.has_ended()]:
-                self._complete(one)
-            names = ", ".join(each.step.name for each in self._running)
-            self._status.show(f"step {len(self.timed) + 1} of {self._count}: {names}")
-            time.sleep(_LOOK_SECONDS if self._running else 0)
-
-    def _begin(self) -> None:
-        """Begin the steps that may begin, in their order, and skip those that are complete."""
-        for step in [each for each in self._waiting if all(name in self.timed for name in each.after)]:
-            is_new = any(self.timed[name].seconds for name in step.after)
-            if not is_new and _is_complete(step, self._states):
-                self.timed[step.name] = TimedStep(step)
-                self._say(f"{step.name}: {step.makes} is complete already")
-            elif len(self._running) < min(usable_cores(), _AT_ONCE):
-                _clear(step, self._states)
-                self._running.append(_RunningStep(step))
-            else:
-                return
-            self._waiting.remove(step)
-
-    def _complete(self, one: "_RunningStep") -> None:
-        self._running.remove(one)
-        one.end()
-        self._states.keep(one.step.name, StepState(one.step.command, complete=True))
-        now = time.monotonic()
-        self.timed[one.step.name] = TimedStep(one.step, now - one.start, now - self._start)
-        self._say(f"{one.step.name}: {one.step.makes}, {now - one.start:.0f} s: {one.step.shown}")
-
-    def _say(self, line: str) -> None:
-        with self._status.above():
-            self._notify(line)
-
-
-class _RunningStep:
-    """A step whose command runs. What it prints on standard error is kept for the case that it fails."""
-
-    def __init__(self, step: DemoStep) -> None:
-        self.step, self.start = step, time.monotonic()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed by end()
-        command = [sys.executable, "-m", "bcclone", *step.command, "--quiet"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._errors)
-
-    def has_ended(self) -> bool:
-        """Return whether the command has ended; raises UserError when it failed."""
-        code = self._process.poll()
-        if code:
-            self._errors.seek(0)
-            printed = self._errors.read().decode(errors="replace").strip()
-            raise UserError(
-                f"the demo ends here: `{self.step.shown}` failed (exit code {code}); fix this error, and run the demo "
-                f"again:\n{printed}"
-            )
-        return code is not None
-
-    def end(self) -> None:
-        """End the command, with the processes that it may have started."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(_END_SECONDS)
-        self._errors.close()
+    folder, score, drawn = settings.folder, result.score, settings.folder / "runs" / "demo" / "plots"
+    pictures = {
+        "The road from above, and the line that the network drove": folder / "drive" / "map.png",
+        "The views from the car along the way": folder / "drive" / "views.png",
+        "The errors on samples that it learned from, and on others, after each pass": drawn / "history.png",
+        "What the network saw: the pixels that its steering depends on most": drawn / "saliency.png",
+    }
+    sentences = [
+        f"An expert drove {1.5 * settings.record_laps:g} laps of a simulated lake in three kinds of weather, and three "
+        "cameras recorded what it saw and how it steered.",
+        f"A network that knew nothing was trained on these frames {settings.epochs} times over, on this machine.",
+        f"Then it drove {score.laps:.2f} laps alone at {score.mean_speed_mph:.1f} mph, over the protocol of Udacity's "
+        f"simulator: {score.interventions} interventions, {score.autonomy_percent:.1f} % autonomy.",
+        f"It was {score.mean_abs_cross_track_m:.2f} m from the middle of the road on average, and "
+        f"{score.max_abs_cross_track_m:.2f} m at most; half of its answers took less than "
+        f"{result.figures['request_to_steer_ms']['p50']:.0f} ms.",
+        "The four commands at the end of this page do the same with a recording of your own.",
+    ]
+    commands = {
+        "Make training data of your recordings": shown_command("preprocess", "RECORDING", "-o", "data.h5"),
+        "Train the network": shown_command("model", "data.h5", "-o", "model.h5"),
+        "Let it drive the simulator": shown_command("drive", "model.h5", "run1"),
+        "Make a clip of the drive": shown_command("video", "run1"),
+    }
+    figures = [("step", "seconds"), *((timed.step.name, f"{timed.seconds:.0f}") for timed in result.steps)]
+    shown = {caption: path for caption, path in pictures.items() if path.is_file()}
+    clip = folder / "run1.mp4"
+    clip_or_none = clip if clip.stat().st_size <= MOST_CLIP else None  # that of many laps would make the page slow
+    write_report(result.page, Report("A network drives", sentences, clip_or_none, shown, figures, commands))
 
 
 def show_result(result: DemoResult) -> Sequence[str]:

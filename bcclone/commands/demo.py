@@ -5,7 +5,7 @@ Steps that are complete in the folder are skipped; remove the folder to start ag
 
 import argparse
 
-from bcclone.commands.options import add_settings, chosen, notify, print_result
+from bcclone.commands.options import add_browser, add_settings, chosen, notify, print_result, show_report
 from bcclone.demo import DemoSettings, run_demo, show_result
 
 SUMMARY = "record, train and drive, without the simulator"
@@ -14,6 +14,7 @@ SUMMARY = "record, train and drive, without the simulator"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_settings(parser, DemoSettings)
+    add_browser(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = chosen(DemoSettings, arguments)
     result = run_demo(settings, notify)
     print_result(arguments, result.as_json(), "\n" + "\n".join(show_result(result)))
+    show_report(arguments, result.page)
     return int(not result.on_the_road)
 
 

@@ -11,6 +11,7 @@ import pytest
 from bcclone.dataset.store import Store
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import TrainSettings
+from tests.conftest import ROOT
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 from tests.model.keras_files import old_models
@@ -121,8 +122,8 @@ def from_checkpoint(damage):
     return provoke
 
 
-def diverged(untrained_model):
-    start = Path(shutil.copy(untrained_model, "huge.h5"))
+def diverged():
+    start = Path(shutil.copy(ROOT / "models" / "lake.h5", "huge.h5"))
     with h5py.File(start, "r+") as file:
         weights = file["model_weights"]
         weights.visititems(lambda name, one: isinstance(one, h5py.Dataset) and one.__setitem__(..., one[()] * 1e30))

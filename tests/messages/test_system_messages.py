@@ -48,9 +48,9 @@ def of_a_link_to_itself(*options):
     cli.main([*options, "-o", "loop", "--quiet"])
 
 
-def of_a_folder_in_the_place_of_the_edits():
-    Path(make_recording("rec"), "driving_log.edits.json").mkdir()
-    cli.main(["edit", "rec", "--delete", "1", "2", "--quiet"])
+def of_a_folder_in_the_place_of_a_file():
+    Path("demo", "steps", "first look.json").mkdir(parents=True)
+    cli.main(["demo", "--quiet"])
 
 
 REPORTED = {
@@ -59,7 +59,7 @@ REPORTED = {
     errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: the name is too long for the file system; choose a shorter one\n"),
     errno.ENOTDIR: (lambda: of_a_link_to_itself("export", "rec", "--to", "csv"), "loop: a part of the path is a file"),
     errno.EEXIST: (lambda: of_a_link_to_itself("preprocess", "rec", "--shard-mb", "1"), "loop: it exists, and is no"),
-    errno.EISDIR: (of_a_folder_in_the_place_of_the_edits, "driving_log.edits.json: it is a folder, expected a file"),
+    errno.EISDIR: (of_a_folder_in_the_place_of_a_file, "first look.json: it is a folder, expected a file"),
     errno.EFBIG: (larger_than_allowed, "the file is larger than the system allows here; choose another place\n"),
 }
 
