@@ -215,3 +215,19 @@ def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
             assert "Traceback" not in error, f"{seconds} s, again {again}"
             assert "Exception ignored" not in error
             assert "internal error" not in error
+
+
+@pytest.mark.slow
+def test_no_module_of_the_current_folder_is_run(tmp_path):
+    for name in ("bcclone", "numpy", "tensorflow", "keras", "h5py", "json", "sitecustomize", "usercustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\n")
+    model = ROOT / "models" / "lake.h5"
+    for line in (
+        ("demo", "--folder", tmp_path / "demo", "--record-laps", 0.01, "--epochs", 1, "--laps", 0.01),
+        ("evaluate", model, "--laps", 0.01, "-o", tmp_path / "score"),
+        ("doctor", "--full", "--port", 0),
+    ):
+        run = [sys.executable, "-P", "-m", "bcclone", *map(str, line), "--quiet"]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 1), done.stderr
+    assert not (tmp_path / "mark").exists()

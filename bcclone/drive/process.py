@@ -31,7 +31,7 @@ class ServerProcess:
 @contextmanager
 def server_process(
     arguments: Sequence[object],
-    program: Sequence[str] = ("-m", "bcclone", "drive"),
+    program: Sequence[str] = ("-P", "-m", "bcclone", "drive"),  # -P: no module of the current folder
     start_seconds: float = 120.0,
 ) -> Iterator[ServerProcess]:
     """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.

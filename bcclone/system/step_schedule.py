@@ -146,7 +146,7 @@ class _RunningStep:
     def __init__(self, step: Step) -> None:
         self.step, self.start = step, time.monotonic()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed by end()
-        command = [sys.executable, "-m", "bcclone", *step.command, "--quiet"]
+        command = [sys.executable, "-P", "-m", "bcclone", *step.command, "--quiet"]  # no bcclone.py of this folder
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._errors)
 
     def has_ended(self) -> bool:

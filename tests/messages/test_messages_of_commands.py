@@ -16,8 +16,11 @@ def demo():
     return run_demo(DemoSettings(), print)
 
 
-def demo_of_failing_commands():
-    Path("bcclone.py").write_text("raise SystemExit(3)")  # what `python -m bcclone` runs in this folder
+def demo_of_failing_commands(monkeypatch):
+    Path("bcclone.py").write_text("raise SystemExit(4)")  # in the current folder, where nothing may be run
+    Path("other").mkdir()
+    Path("other", "bcclone.py").write_text("raise SystemExit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(Path("other").absolute()))
     return demo()
 
 
@@ -98,7 +101,7 @@ REFUSALS = [
     refusal(lambda: demo_beside("steps"), "demo", "other files", "--folder"),
     refusal(lambda: demo_beside("notes.txt"), "demo", "other files", "--folder"),
     refusal(demo_beside_what_no_demo_made, "demo/forward", "--folder"),
-    refusal(demo_of_failing_commands, "bcclone simulate record demo/forward", "exit code 3", "again"),
+    refusal(demo_of_failing_commands, "bcclone simulate record demo/first", "exit code 3", "again"),
 ]
 
 

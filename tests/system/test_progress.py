@@ -27,38 +27,38 @@ def test_without_a_terminal_progress_is_plain_lines(capsys):
 
 def test_a_long_step_prints_the_time_left_every_few_seconds(capsys):
     now = 0.0
-    with ProgressBar("counting", 40, "things", clock=lambda: now) as bar:
+    with ProgressBar("counting", 240, "things", clock=lambda: now) as bar:
         for number in range(1, 41):
-            now += 1
-            bar.advance(1, f"figure {number}")
+            now += 6
+            bar.advance(6, f"figure {number}")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "counting: 6/40 things, 1/s, 34 s left, figure 6"
+    assert lines[0] == "counting: 36/240 things, 1/s, 204 s left, figure 6"
     assert len(lines) == 8
-    assert lines[-1] == "counting: 40/40 things, 1/s"
+    assert lines[-1] == "counting: 240/240 things, 1/s"
 
 
 def test_time_before_the_first_advance_does_not_count(capsys):
     now = 0.0
-    with ProgressBar("driving", 100, "m", clock=lambda: now) as bar:
+    with ProgressBar("driving", 600, "m", clock=lambda: now) as bar:
         now = 60.0  # a renderer is built
         bar.advance(0.01)
         assert capsys.readouterr().err == ""
         for _ in range(6):
-            now += 1
-            bar.advance(5)
-        assert capsys.readouterr().err == "driving: 25/100 m, 5/s, 15 s left\n"
+            now += 6
+            bar.advance(30)
+        assert capsys.readouterr().err == "driving: 150/600 m, 5/s, 90 s left\n"
 
 
 def test_the_time_left_waits_for_something_to_tell_it_by(capsys):
     now = 0.0
     with ProgressBar("driving", 800, "m", clock=lambda: now) as bar:
         bar.advance(0.0001)
-        now += 6
+        now += 36
         bar.advance(0.0001)
         assert capsys.readouterr().err == "driving: 0/800 m, 0/s\n"
-        now += 6
-        bar.advance(8)
-        assert capsys.readouterr().err == "driving: 8/800 m, 1/s, 1188 s left\n"
+        now += 36
+        bar.advance(48)
+        assert capsys.readouterr().err == "driving: 48/800 m, 1/s, 1128 s left\n"
 
 
 def test_on_a_terminal_progress_is_a_bar():

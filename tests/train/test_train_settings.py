@@ -18,7 +18,7 @@ from bcclone.train.schedule import Schedule, fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
 from bcclone.train.training_state import TrainingState
 
-DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1)
+DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on")
 IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
 
 

@@ -65,7 +65,7 @@ def check_driver(driver: str | None, system: str) -> Check:
 def check_devices(driver: str | None) -> Check:
     """Load TensorFlow in another process, which it may crash, and check the devices that it computes on."""
     code = "import json; from bcclone.system.doctor.accelerator import compute_on_devices as f; print(json.dumps(f()))"
-    line = [sys.executable, "-c", code]
+    line = [sys.executable, "-P", "-c", code]
     try:
         done = subprocess.run(
             line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TENSORFLOW_SECONDS, check=False
