@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
 _STEPS = "steps"
 _FIRST_PICTURE = "clip of the recording"
 _TRAIN, _DRIVE, _FIGURES = "train", "drive and score", "figures.json"
+_PAGE_CLIP, _SHORT = "clip for the page", ("--range", "0:20", "--width", 480)
 _FIRST_LAPS = 0.1  # enough for a clip of ten seconds
 # Each lap looks different, so that the model does not learn one look by heart: docs/lab-log/2026-11.md, 2026-11-23.
 _LOOKS: Mapping[str, tuple[object, ...]] = {
@@ -159,6 +160,7 @@ def _steps(settings: DemoSettings) -> list[Step]:
             proof=_FIGURES,
         ),
         _step("clip of the lap", folder / "run1.mp4", *video, run, "-o", folder / "run1.mp4", after=(_DRIVE,)),
+        _step(_PAGE_CLIP, folder / "page.mp4", *video, run, "-o", folder / "page.mp4", *_SHORT, after=(_DRIVE,)),
     ]
 
 
@@ -172,7 +174,7 @@ def _argument(value: object) -> str:
 
 
 def _write_page(settings: DemoSettings, result: DemoResult) -> None:
-    from bcclone.pictures.report import MOST_CLIP, Report, shown_command, write_report
+    from bcclone.pictures.report import Report, shown_command, write_report
 
     folder, score, drawn = settings.folder, result.score, settings.folder / "runs" / "demo" / "plots"
     pictures = {
@@ -200,9 +202,7 @@ def _write_page(settings: DemoSettings, result: DemoResult) -> None:
     }
     figures = [("step", "seconds"), *((timed.step.name, f"{timed.seconds:.0f}") for timed in result.steps)]
     shown = {caption: path for caption, path in pictures.items() if path.is_file()}
-    clip = folder / "run1.mp4"
-    clip_or_none = clip if clip.stat().st_size <= MOST_CLIP else None  # that of many laps would make the page slow
-    write_report(result.page, Report("A network drives", sentences, clip_or_none, shown, figures, commands))
+    write_report(result.page, Report("A network drives", sentences, folder / "page.mp4", shown, figures, commands))
 
 
 def show_result(result: DemoResult) -> Sequence[str]:

@@ -21,7 +21,7 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     first = demo(tmp_path / "demo")
     result = json.loads(first.stdout)
     names = ["first look", "clip of the recording", "record forward", "record fog", "record reverse"]
-    names += ["preprocess", "train", "drive and score", "clip of the lap"]
+    names += ["preprocess", "train", "drive and score", "clip of the lap", "clip for the page"]
     assert [step["step"] for step in result["steps"]] == names
     seconds = [step["seconds"] for step in result["steps"]]
     assert sum(seconds[:2]) <= result["seconds_to_first_picture"] < result["seconds_to_trained_lap"]
@@ -42,7 +42,7 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
     (tmp_path / "demo" / "first.mp4").unlink()
     second = demo(tmp_path / "demo")
-    assert second.stderr.count("is complete already") == 8  # only the removed clip is made again
+    assert second.stderr.count("is complete already") == 9  # only the removed clip is made again
     assert json.loads(second.stdout)["drive"] == result["drive"]
     assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times

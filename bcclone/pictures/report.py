@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.reading import read_limited
 
 REPORT_NAME = "report.html"
-_MOST_PICTURE = MOST_CLIP = 1 << 23  # bytes
+_MOST_PICTURE = _MOST_CLIP = 1 << 23  # bytes
 _PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 24  # its signature; bytes up to the end of the size
 _MP4 = b"ftyp"  # from the fifth byte on
 _STYLE = """
@@ -145,7 +145,7 @@ def _figure(caption: str, picture: Path | bytes) -> str:
 
 
 def _video(clip: Path, title: str) -> str:
-    content = read_limited(clip, MOST_CLIP)
+    content = read_limited(clip, _MOST_CLIP)
     if content[4:8] != _MP4:
         raise UserError(f"{clip}: not an MP4, expected a clip that bcclone video has written")
     source = _data("video/mp4", content)
