@@ -200,7 +200,10 @@ def _write_page(settings: DemoSettings, result: DemoResult) -> None:
         "Let it drive the simulator": shown_command("drive", "model.h5", "run1"),
         "Make a clip of the drive": shown_command("video", "run1"),
     }
-    figures = [("step", "seconds"), *((timed.step.name, f"{timed.seconds:.0f}") for timed in result.steps)]
+    figures = [
+        ("step", "seconds"),
+        *((timed.step.name, f"{timed.seconds:.0f}" if timed.seconds else "earlier") for timed in result.steps),
+    ]
     shown = {caption: path for caption, path in pictures.items() if path.is_file()}
     write_report(result.page, Report("A network drives", sentences, folder / "page.mp4", shown, figures, commands))
 
