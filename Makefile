@@ -46,13 +46,14 @@ lint: $(STAMP)   ## ruff, mypy and import-linter only
 
 # Made once; made again only when what is declared changes. The stamp is written last, so a broken
 # installation is never taken for a complete one. Python compiles the modules that are imported; compiling all
-# of them here takes pip as long as half of the rest.
+# of them here takes pip as long as half of the rest. The first simulated frame compiles the renderer, which is kept.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@rm -rf .venv/first && $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log
 	@touch $(STAMP)
 
 bench: $(STAMP)  ## list the benchmarks; one of them: .venv/bin/python -m benchmarks NAME
