@@ -160,8 +160,9 @@ def _receive_table(stream: IO[bytes], kind: Any, shape: Any, length: int) -> Tab
     if stream.readinto(content) != length:  # type: ignore[attr-defined]
         raise EOFError
     if kind == _TEXTS:
-        texts = content.decode().split("\0") if shape[0] else []
-        if len(texts) != shape[0]:
+        (count,) = shape
+        texts = content.decode().split("\0") if count else []
+        if len(texts) != count:
             raise ValueError("not as many texts as stated")
         return texts
     described: Any = kind if isinstance(kind, str) else [tuple(column) for column in kind]

@@ -181,3 +181,15 @@ def test_a_shard_without_its_checksums_is_refused(folder, table):
             file["checksums"] = table
     with StoreReader() as reader, pytest.raises((UserError, ValueError), match="has no '?checksums"):
         first_checksums(*reader.read_with(shard, ["checksums"])[1], 4)
+
+
+def test_a_shard_that_keeps_the_library_busy_is_named(folder):
+    """One byte: the first text in the file becomes free space of length 0, which the library passes again and again."""
+    shard = own_shard(folder)
+    content = bytearray(shard.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    shard.write_bytes(content)
+    assert f"{shard}: not a complete store: its structure is damaged" in outcome(
+        folder, (folder / MANIFEST_NAME).read_text()
+    )
