@@ -79,6 +79,9 @@ class StoreContent:
     frames: Sequence[FrameFile]
 
     def __post_init__(self) -> None:
+        for name, table in (("samples", self.samples), ("rows", self.rows)):
+            if table.ndim != 1:
+                raise ValueError(f"its table of {name} has {table.ndim} axes, expected one")
         check_rows(self.rows)
         check_samples(self.samples)
         frames = sum(file.count for file in self.frames)
