@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import h5py
 import numpy as np
@@ -22,10 +21,10 @@ from bcclone.dataset.images import Preprocessing, read_file
 from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks
-from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store_file
+from bcclone.dataset.store_reader import RecordingInfo, StoreContent, StoreReader
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.hdf5_file import open_hdf5, read_array, read_texts
+from bcclone.system.hdf5_child import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.reading import parse_json
@@ -113,22 +112,23 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
     """Return the shard that an interrupted run has left, or None if it is not complete or of another origin."""
     with local_copy(task.path) as path:
         try:
-            if path is None or _read_shard(path)[1].digest != origin:
-                return None
+            described = _read_shard(path) if path else None
         except UserError:
             return None
+        if path is None or described is None or described[1].digest != origin:
+            return None
         report_progress(task.own)
-        return replace(_describe(task, path), was_kept=True)
+        return replace(_describe(task, path, *described), was_kept=True)
 
 
 def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     """Read what has been written; raises UserError if it is not a complete shard."""
-    content = read_store_file(path)
+    with StoreReader() as reader:
+        content, (origin,) = reader.read_with(path, ["origin"])
     try:
-        with open_hdf5(path) as file:
-            (origin,) = read_texts(file, "origin", path)
-            return content, from_json(ShardOrigin, parse_json(origin))
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        (text,) = origin
+        return content, from_json(ShardOrigin, parse_json(text))
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
 
 
@@ -138,7 +138,7 @@ def _write(task: ShardTask, origin: str) -> WrittenShard:
         raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
     with replacing(task.path) as temporary:
         _write_file(task, origin, temporary)
-        return _describe(task, temporary)
+        return _describe(task, temporary, *_read_shard(temporary))
 
 
 def _write_file(task: ShardTask, origin: str, path: Path) -> None:
@@ -164,16 +164,11 @@ def _write_file(task: ShardTask, origin: str, path: Path) -> None:
         file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
 
 
-def read_checksums(path: Path | IO[bytes], count: int) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of the first frames of a shard, (count,).
-
-    path: of the shard, or the open file. Raises ValueError if it has no such table.
-    """
-    with open_hdf5(path) as file:
-        checksums = read_array(file, "checksums", np.uint32)
-    if len(checksums) < count:
+def first_checksums(table: Table, count: int) -> npt.NDArray[np.uint32]:
+    """Return the CRC-32 of the first frames of a shard, (count,), from its table; raises ValueError for any other."""
+    if not isinstance(table, np.ndarray) or table.dtype != np.uint32 or table.ndim != 1 or len(table) < count:
         raise ValueError("it has no checksums of some of its frames")
-    return checksums[:count]
+    return table[:count]
 
 
 def _check_readable(files: Sequence[str]) -> None:
@@ -190,9 +185,8 @@ def _own_samples(chunks: Iterator[SampleTable], context: int) -> Iterator[Sample
         yield own
 
 
-def _describe(task: ShardTask, path: Path) -> WrittenShard:
+def _describe(task: ShardTask, path: Path, content: StoreContent, origin: ShardOrigin) -> WrittenShard:
     """Describe what has been written. path: of the shard or a copy of it."""
-    content, origin = _read_shard(path)
     unusable = dict(origin.unusable)
     frames = task.own - sum(index < task.own for index in unusable)
     with path.open("rb") as file:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from bcclone.cluster.manifest import Manifest, Shard
-from bcclone.cluster.shard_task import ShardTask, WrittenShard, read_checksums, write_shard
-from bcclone.cluster.shards import Tables, read_shards
+from bcclone.cluster.shard_task import ShardTask, WrittenShard, first_checksums, write_shard
+from bcclone.cluster.shards import read_shards
 from bcclone.dataset.conversion_plan import ConversionPlan
 from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.labels import steering_labels
@@ -24,6 +24,7 @@ from bcclone.dataset.store_reader import StoreContent
 from bcclone.dataset.store_writer import ContentHash
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
+from bcclone.system.hdf5_child import Table
 from bcclone.system.location import Location, reaching
 from bcclone.system.progress import ProgressBar
 from bcclone.system.task_pool import TaskPool
@@ -211,16 +212,16 @@ def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
     """Read the shards, and compute the hash that a store of one file with this content has."""
     digest = ContentHash(manifest.preprocessing)
 
-    def add(shard: Shard, tables: Tables) -> None:
+    def add(shard: Shard, tables: Sequence[Table]) -> None:
         try:
-            digest.add_frames(read_checksums(tables, shard.frames))
+            digest.add_frames(first_checksums(tables[0], shard.frames))
         except ValueError as error:
             raise UserError(
                 f"{folder / shard.name}: {error}; make the store again with: python preprocess.py RECORDING... -o "
                 f"{folder} --force"
             ) from None
 
-    content = read_shards(folder, manifest, add)
+    content = read_shards(folder, manifest, ["checksums"], add)
     digest.add_table(content.rows)
     digest.add_table(content.samples)
     return replace(content, content_hash=digest.hexdigest())

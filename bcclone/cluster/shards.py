@@ -5,10 +5,9 @@ In: a path or a URL. Out: a `Store`, whose tables are those of all shards.
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +16,18 @@ from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
 from bcclone.cluster.shard_frames import FarFrames, ShardFrames
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
 from bcclone.dataset.store import Store, missing_store
-from bcclone.dataset.store_reader import StoreContent, read_store_file
+from bcclone.dataset.store_reader import StoreContent, StoreReader
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.hdf5_child import Parts, Table
 from bcclone.system.location import (
     Location,
     as_local,
-    file_of_parts,
     is_url,
     parse_location,
     reaching,
     read_ranges,
 )
 from bcclone.system.reading import path_inside
-
-Tables: TypeAlias = Path | IO[bytes]  # a shard, or a file at a URL without its frames
 
 _FILES_AT_ONCE = 32
 _HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
@@ -66,19 +63,21 @@ def open_if_store(path: Location) -> Store | None:
 
 
 def read_shards(
-    folder: Location, manifest: Manifest, look: Callable[[Shard, Tables], None] = lambda shard, tables: None
+    folder: Location,
+    manifest: Manifest,
+    others: Sequence[str] = (),
+    look: Callable[[Shard, Sequence[Table]], None] = lambda shard, tables: None,
 ) -> StoreContent:
     """Read the shards in a folder; raises UserError if one of them is missing or damaged.
 
-    look: called with each shard and its tables, which are opened once.
+    others: names of further tables of each shard; look: called with each shard and these tables.
     """
     if not manifest.shards:
         raise UserError(f"{folder}: its {MANIFEST_NAME} names no shard; {_remedy(folder)}")
     rows, samples, frames = [], [], []
     extras: list[str] = []
     first_row = first_frame = 0
-    for shard, tables in _open_tables(folder, manifest):
-        content = _read_shard(folder, shard, manifest, tables)
+    for shard, content, tables in _read_all(folder, manifest, others):
         look(shard, tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.copied, np.int64))
         part = content.samples.copy()
@@ -105,30 +104,40 @@ def read_shards(
         raise UserError(f"{folder}: its shards do not fit together: {first_line(error)}; {_remedy(folder)}") from None
 
 
-def _open_tables(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Tables]]:
-    """Yield each shard with what h5py.File takes: its path or, at a URL, a file without the frames.
+def _read_all(
+    folder: Location, manifest: Manifest, others: Sequence[str]
+) -> Iterator[tuple[Shard, StoreContent, list[Table]]]:
+    """Yield each shard with what it holds, all of them read by one process."""
+    with StoreReader() as reader:
+        for shard, parts in _far_parts(folder, manifest) if is_url(folder) else _local_shards(folder, manifest):
+            content, tables = reader.read_with(folder / shard.name, others, parts)
+            _check_shard(folder, shard, manifest, content)
+            yield shard, content, tables
 
-    Of several shards at a URL, the bytes before the frames and after them are read at once.
-    """
-    if not is_url(folder):
-        seen = set[tuple[int, int]]()
-        for shard in manifest.shards:
-            file = _local_shard(as_local(folder), shard)
-            status = file.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                raise UserError(f"{file}: the same file as another shard; {_remedy(folder)}")
-            seen.add((status.st_dev, status.st_ino))
-            yield shard, file
-        return
+
+def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
+    """Yield the shards, each of which is a file of its own in the folder."""
+    seen = set[tuple[int, int]]()
+    for shard in manifest.shards:
+        file = _local_shard(as_local(folder), shard)
+        status = file.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            raise UserError(f"{file}: the same file as another shard; {_remedy(folder)}")
+        seen.add((status.st_dev, status.st_ino))
+        yield shard, None
+
+
+def _far_parts(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Parts]]:
+    """Yield each shard at a URL with the bytes before its frames and after them, read of several shards at once."""
     frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
         sizes = [(shard.frames + len(shard.copied)) * frame_bytes for shard in shards]
         parts = [_without_frames(shard.bytes, size) for shard, size in zip(shards, sizes, strict=True)]
-        paths = [folder / shard.name for shard in shards]
-        read = iter(read_ranges([(path, *part) for path, each in zip(paths, parts, strict=True) for part in each]))
-        for shard, path, each in zip(shards, paths, parts, strict=True):
-            yield shard, file_of_parts(path, shard.bytes, {part: next(read) for part in each})
+        ranges = [(folder / shard.name, *part) for shard, each in zip(shards, parts, strict=True) for part in each]
+        read = iter(read_ranges(ranges))
+        for shard, each in zip(shards, parts, strict=True):
+            yield shard, Parts(shard.bytes, {part: next(read) for part in each})
 
 
 def _local_shard(folder: Path, shard: Shard) -> Path:
@@ -150,10 +159,9 @@ def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
     return [(0, _HEAD_BYTES), (frame_bytes, size)]  # the frames do not begin at 0, and so end after their size
 
 
-def _read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tables) -> StoreContent:
-    """Read a shard; raises UserError if it is not the one that the manifest describes. tables: see _open_tables()."""
+def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: StoreContent) -> None:
+    """Raise UserError if a shard is not the one that the manifest describes."""
     path, remedy = folder / shard.name, _remedy(folder)
-    content = read_store_file(path, *(() if isinstance(tables, Path) else (tables, shard.bytes)))
     size = content.frames[0].version[0]
     if size != shard.bytes:
         raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")
@@ -164,7 +172,6 @@ def _read_shard(folder: Location, shard: Shard, manifest: Manifest, tables: Tabl
     in_range = all(each.min() >= NO_FRAME and each.max() < counts[2] for each in numbers)
     if counts != expected or not of_this or not in_range:
         raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
-    return content
 
 
 def _remedy(folder: Location) -> str:

@@ -13,7 +13,7 @@ from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, indices_of
-from bcclone.dataset.store_reader import StoreContent, read_store_file
+from bcclone.dataset.store_reader import StoreContent, StoreReader
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, parse_location
@@ -68,7 +68,8 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
         )
     if not path.exists():
         raise missing_store(path)
-    content = read_store_file(path)
+    with StoreReader() as reader:
+        content = reader.read(path)
     return content, Frames(content.frames, content.preprocessing.shape)
 
 

@@ -1,14 +1,15 @@
-"""Read the tables of one HDF5 file, and find where its frames lie.
+"""Read the tables of stores, each in one HDF5 file, and find where their frames lie.
 
-In: a path. Out: a `StoreContent`: all tables, checked against each other, and the place of the frames.
+In: a path. Out: a `StoreContent`: all tables, checked against each other, and the place of the frames. The files are
+opened in a process of its own, the program store_tables.py.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Self
+from typing import Any, Self
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -20,13 +21,13 @@ from bcclone.dataset.samples import SAMPLE, SampleTable, check_samples
 from bcclone.recording.dialect import Dialect
 from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.hdf5_file import Source, dataset_of, open_hdf5, read_array, read_integer, read_text, read_texts
+from bcclone.system.hdf5_child import Answer, Hdf5Process, Parts, Table
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location, as_local
-from bcclone.system.reading import parse_json
+from bcclone.system.reading import check_regular, parse_json
 
 SCHEMA_VERSION = 2
-_LONGEST_HASH = 200  # characters
+_TABLES = 4  # of every store: samples, rows, extras, recordings
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class StoreContent:
     frames: Sequence[FrameFile]
 
     def __post_init__(self) -> None:
+        for name, table in (("samples", self.samples), ("rows", self.rows)):
+            if table.ndim != 1:
+                raise ValueError(f"its table of {name} has {table.ndim} axes, expected one")
         check_rows(self.rows)
         check_samples(self.samples)
         frames = sum(file.count for file in self.frames)
@@ -96,55 +100,75 @@ def _check_numbers(table: str, of: str, numbers: npt.NDArray[Any], count: int) -
         raise ValueError(f"its {table} refer to {of}s up to {last}, expected less than {count}")
 
 
-def read_store_file(path: Location, tables: IO[bytes] | None = None, size: int = 0) -> StoreContent:
-    """Read a store of one file; raises UserError for one that is not a store, is truncated, or has another schema.
+class StoreReader:
+    """Reads the tables of stores, one store after the other, in a process of its own. A context manager."""
 
-    tables: for a shard at a URL, the open file, whose frames cannot be read; size: of that file.
-    """
-    try:
-        version = (size, 0) if tables else file_version(as_local(path))
-        source = tables or as_local(path)
-        with open_hdf5(source) as file:
-            return _read(file, source, path, version)
-    except PermissionError:
-        raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(
-            f"{path}: not a complete store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
-        ) from None
+    def __init__(self) -> None:
+        self._process = Hdf5Process("bcclone.dataset.store_tables")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.__exit__()
+
+    def read(self, path: Location, parts: Parts | None = None) -> StoreContent:
+        """Read a store of one file; raises UserError if it is no store, is truncated, or has another schema.
+
+        parts: of a file at a URL, all but the frames.
+        """
+        return self.read_with(path, (), parts)[0]
+
+    def read_with(
+        self, path: Location, others: Sequence[str], parts: Parts | None = None
+    ) -> tuple[StoreContent, list[Table]]:
+        """Read a store, as read(), and other tables of its file."""
+        try:
+            version = (parts.size, 0) if parts else file_version(as_local(path))
+            if not parts:
+                check_regular(as_local(path))
+            answer = self._process.read(parts or as_local(path), [SCHEMA_VERSION, others])
+            return _content(answer, path, version), list(answer.tables[_TABLES:])
+        except PermissionError:
+            raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
+        except (OSError, KeyError, ValueError, TypeError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or first_line(error)
+            raise UserError(
+                f"{path}: not a complete store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
+            ) from None
 
 
-def _read(file: h5py.File, source: Source, path: Location, file_version: tuple[int, int]) -> StoreContent:
-    if "model_config" in file.attrs and "schema_version" not in file.attrs:
-        raise ValueError("it is a model")
-    version = read_integer(file, "schema_version")
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"schema version {version}, expected {SCHEMA_VERSION}")
-    preprocessing = Preprocessing.from_json(read_text(file, "preprocessing"))
-    if read_text(file, "preprocessing_hash") != preprocessing.digest:
+def _content(answer: Answer, path: Location, file_version: tuple[int, int]) -> StoreContent:
+    head = answer.head
+    preprocessing = Preprocessing.from_json(head["preprocessing"])
+    if head["preprocessing_hash"] != preprocessing.digest:
         raise ValueError("the hash of its preprocessing does not match")
-    frames = dataset_of(file, "frames")
-    offset = _frames_offset(frames, preprocessing)
+    frames = _frame_file(head["frames"], preprocessing, path, file_version)
+    samples, rows, extras, recordings = answer.tables[:_TABLES]
+    if not isinstance(samples, np.ndarray) or samples.dtype != SAMPLE:
+        found = getattr(samples, "dtype", np.dtype(str))
+        raise ValueError(f"the columns of 'samples' are {found.names or found}, expected {SAMPLE.names}")
     return StoreContent(
         preprocessing=preprocessing,
-        sample_settings=SampleSettings.stored(parse_json(read_text(file, "sample_settings"))),
-        content_hash=read_text(file, "content_hash", _LONGEST_HASH),
-        samples=read_array(file, "samples", SAMPLE),
-        rows=read_array(file, "rows"),
-        extras=read_texts(file, "extras", source),
-        recordings=[RecordingInfo.from_json(text) for text in read_texts(file, "recordings", source)],
-        frames=[FrameFile(path, offset, len(frames), file_version)],
+        sample_settings=SampleSettings.stored(parse_json(head["sample_settings"])),
+        content_hash=head["content_hash"],
+        samples=samples,
+        rows=np.asarray(rows),
+        extras=list(extras),
+        recordings=[RecordingInfo.from_json(text) for text in recordings],
+        frames=[frames],
     )
 
 
-def _frames_offset(dataset: h5py.Dataset, preprocessing: Preprocessing) -> int:
-    """Return the position of the first frame in the file; raises ValueError if there are others than expected."""
-    expected = preprocessing.shape
-    if dataset.dtype != np.uint8 or dataset.shape[1:] != expected:
-        raise ValueError(f"its frames are {dataset.dtype} of shape {dataset.shape[1:]}, expected uint8 of {expected}")
-    if len(dataset) == 0:
-        return 0
-    if (offset := dataset.id.get_offset()) is None:
+def _frame_file(place: Any, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:
+    """Return where the frames lie; raises ValueError if there are others than expected. place: what the file states."""
+    dtype, (count, *shape), offset = place
+    if dtype != "uint8" or tuple(shape) != preprocessing.shape:
+        raise ValueError(f"its frames are {dtype} of shape {shape}, expected uint8 of {preprocessing.shape}")
+    if not count:
+        return FrameFile(path, 0, 0, version)
+    if offset is None:
         raise ValueError("its frames do not lie one after the other")
-    return int(offset)
+    if offset + count * math.prod(shape) > version[0]:
+        raise ValueError("some of its frames are missing from the file")
+    return FrameFile(path, offset, count, version)

@@ -1,7 +1,7 @@
 """Tell stores, models and other files apart, before one of them is read or overwritten."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
@@ -14,14 +14,20 @@ _ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "mode
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files."""
-    from bcclone.system.hdf5_file import open_hdf5
+    """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files.
+
+    A process of its own, which is this module run as a program, looks into the file.
+    """
+    if not _is_hdf5(path):
+        return None
+    from bcclone.system.hdf5_child import Hdf5Process, Refused
 
     try:
-        with open_hdf5(path) as file:
-            return next((kind for name, kind in _ATTRIBUTES.items() if name in file.attrs), None)
-    except (OSError, RuntimeError):
+        with Hdf5Process("bcclone.system.file_kinds") as process:
+            found = process.read(path).head
+    except (Refused, OSError):
         return None
+    return next((kind for name, kind in _ATTRIBUTES.items() if name in found), None)
 
 
 def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMEDY) -> None:
@@ -44,3 +50,17 @@ def _is_hdf5(path: Path) -> bool:
             return file.read(len(HDF5)) == HDF5
     except OSError:
         return False
+
+
+def _read(path: Path, _: None) -> tuple[list[str], list[Any]]:
+    """Return the attributes that tell the kind of a file."""
+    from bcclone.system.hdf5_file import open_hdf5
+
+    with open_hdf5(path) as file:
+        return [name for name in _ATTRIBUTES if name in file.attrs], []
+
+
+if __name__ == "__main__":
+    from bcclone.system.hdf5_child import serve
+
+    serve(_read)

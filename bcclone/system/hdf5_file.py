@@ -88,11 +88,16 @@ def read_array(group: h5py.Group, path: str, kind: npt.DTypeLike | None = None) 
     return values
 
 
+def holds_texts(group: h5py.Group, path: str) -> bool:
+    """Return whether a list of texts is at a path."""
+    dataset = member_of(group, path)
+    return isinstance(dataset, h5py.Dataset) and _is_text(dataset.id.get_type(), variable=True)
+
+
 def read_texts(group: h5py.Group, path: str, source: Source) -> list[str]:
     """Return the texts at a path, one or many. source: what the file was opened from."""
     dataset = member_of(group, path)
-    is_text = isinstance(dataset, h5py.Dataset) and _is_text(dataset.id.get_type(), variable=True)
-    if not is_text or len(dataset.shape or ()) > 1 or dataset.shape is None:
+    if not holds_texts(group, path) or len(dataset.shape or ()) > 1 or dataset.shape is None:
         raise UnfitContent(f"{path[:60]!r} is not a list of texts")
     _check_place(path, dataset)
     count = math.prod(dataset.shape)

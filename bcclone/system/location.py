@@ -1,10 +1,10 @@
 """Paths and URLs alike: a local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
 from bcclone.system import atomic
 from bcclone.system.errors import UserError, first_line
@@ -113,16 +113,6 @@ def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
             if isinstance(content, Exception) and not isinstance(content, (FileNotFoundError, PermissionError)):
                 raise content
     return list(contents)
-
-
-def file_of_parts(location: Location, size: int, parts: Mapping[tuple[int, int], bytes]) -> IO[bytes]:
-    """Return an open file at a URL of which only these parts can be read: their start and end, and their bytes."""
-    from fsspec.spec import AbstractBufferedFile
-
-    url: Any = location
-    options = {"data": dict(parts), "strict": True}
-    file = AbstractBufferedFile(url.fs, url.path, size=size, cache_type="parts", cache_options=options)
-    return cast(IO[bytes], file)
 
 
 def check_writable(folder: Location) -> None:

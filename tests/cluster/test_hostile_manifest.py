@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.cluster.shard_task import read_checksums
+from bcclone.cluster.shard_task import first_checksums
 from bcclone.cluster.shards import open_store
+from bcclone.dataset.store_reader import StoreReader
 from bcclone.system.errors import UserError
 
 VALUES = (None, True, 0, 1, -1, 1.5, 1e300, 10**18, 2**63, 10**400, "", "x", "../x", "/etc/passwd", "\0", "é" * 1000)
@@ -32,6 +33,15 @@ def folder(sharded_store, tmp_path):
 
 def manifest_of(folder):
     return json.loads((folder / MANIFEST_NAME).read_text())
+
+
+def own_shard(folder):
+    """Return the first shard, which is no link any more."""
+    shard = folder / manifest_of(folder)["shards"][0]["name"]
+    content = shard.read_bytes()
+    shard.unlink()
+    shard.write_bytes(content)
+    return shard
 
 
 def fields(value, place=()):
@@ -151,10 +161,7 @@ def test_a_store_that_names_a_server_connects_to_none(folder):
 
 
 def test_a_frame_that_a_row_cannot_have_is_refused(folder):
-    shard = folder / manifest_of(folder)["shards"][0]["name"]
-    content = shard.read_bytes()
-    shard.unlink()
-    shard.write_bytes(content)
+    shard = own_shard(folder)
     for frame, words in ((10**6, "rows refer to frames"), (-2, "a frame_center outside")):
         with h5py.File(shard, "r+") as file:
             rows = file["rows"][()]
@@ -163,10 +170,26 @@ def test_a_frame_that_a_row_cannot_have_is_refused(folder):
         assert words in outcome(folder, (folder / MANIFEST_NAME).read_text())
 
 
-@pytest.mark.parametrize("table", [None, np.zeros(3, np.uint32), np.zeros(10**3, np.float64), np.zeros((10**3, 2))])
-def test_a_shard_without_its_checksums_is_refused(tmp_path, table):
-    with h5py.File(tmp_path / "00000.h5", "w") as file:
+@pytest.mark.parametrize(
+    "table", [None, ["text"] * 4, np.zeros(3, np.uint32), np.zeros(10**3, np.float64), np.zeros((10**3, 2), np.uint32)]
+)
+def test_a_shard_without_its_checksums_is_refused(folder, table):
+    shard = own_shard(folder)
+    with h5py.File(shard, "r+") as file:
+        del file["checksums"]
         if table is not None:
             file["checksums"] = table
-    with pytest.raises(ValueError, match="checksums"):
-        read_checksums(tmp_path / "00000.h5", 4)
+    with StoreReader() as reader, pytest.raises((UserError, ValueError), match="has no '?checksums"):
+        first_checksums(*reader.read_with(shard, ["checksums"])[1], 4)
+
+
+def test_a_shard_that_keeps_the_library_busy_is_named(folder):
+    """One byte: the first text in the file becomes free space of length 0, which the library passes again and again."""
+    shard = own_shard(folder)
+    content = bytearray(shard.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    shard.write_bytes(content)
+    assert f"{shard}: not a complete store: its structure is damaged" in outcome(
+        folder, (folder / MANIFEST_NAME).read_text()
+    )

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 from pathlib import Path
 
@@ -353,3 +354,42 @@ def test_a_store_connects_to_no_host_that_it_names(store, kind):
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+@pytest.mark.parametrize("shape", [(), (5, 2), (10, 1)])
+@pytest.mark.parametrize("name", ["samples", "rows"])
+def test_a_table_of_other_axes_is_refused(store, name, shape):
+    with h5py.File(store, "r+") as file:
+        values = file[name][()]
+        if name == "rows":
+            values["center"] = "é".encode()
+        del file[name]
+        file[name] = values[:10].reshape(shape) if shape else values[0]
+    assert "axes" in refused(store)
+
+
+# ---- the library itself
+
+
+def test_a_store_that_keeps_the_library_busy_for_ever_is_refused(store):
+    """One byte: a text of length 0 becomes free space of length 0, which the library passes again and again."""
+    content = store.read_bytes()
+    texts = b"\x01" + bytes(15) + b"\x02" + bytes(15)
+    second = content.index(texts, content.index(b"GCOL")) + 16
+    store.write_bytes(content[:second] + b"\0" + content[second + 1 :])
+    assert "its structure is damaged" in refused(store)
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(400, marks=pytest.mark.long)])
+def test_a_randomly_damaged_store_is_read_or_refused(store, count):
+    content, chance = store.read_bytes(), random.Random(1)
+    with Store(store) as opened:
+        first, size = opened.frames.files[0].offset, opened.frames.nbytes
+    places = [place for place in range(len(content)) if content[place] and not first <= place < first + size]
+    for _ in range(count):
+        data = bytearray(content)
+        for _ in range(chance.choice((1, 8, 64))):
+            data[chance.choice(places)] = chance.choice((0, 255, chance.randrange(256)))
+        store.write_bytes(data)
+        with contextlib.suppress(UserError), Store(store) as opened:
+            opened.frames[range(len(opened.frames))]

@@ -9,7 +9,6 @@ from bcclone.system.location import (
     Unreachable,
     as_local,
     check_writable,
-    file_of_parts,
     is_url,
     local_copy,
     parse_location,
@@ -100,16 +99,6 @@ def test_ranges_and_whole_files_are_read_at_once(folder):
         read_ranges([(folder / "a", 5, 11)])
     with pytest.raises(Unreachable, match="memory:.*c: cannot be reached"):
         read_ranges([(folder / "a", 0, 2), (folder / "c", 0, 1)])
-
-
-def test_only_known_parts_of_a_file_can_be_read(folder):
-    file = file_of_parts(folder / "a", 10, {(0, 2): b"ab", (8, 10): b"yz"})
-    assert file.read(2) == b"ab"
-    file.seek(8)
-    assert file.read(2) == b"yz"
-    file.seek(4)
-    with pytest.raises(ValueError, match="^$"):
-        file.read(1)
 
 
 def test_a_writable_folder_is_left_as_it_was(folder):
