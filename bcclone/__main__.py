@@ -18,6 +18,7 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
     """
     try:
         signal.signal(signal.SIGINT, _end)
+        os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that it starts import nothing from the current folder
         from bcclone import cli
 
         return cli.run(command, prog) if command else cli.main()

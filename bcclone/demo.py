@@ -116,7 +116,8 @@ class DemoResult:
 def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResult:
     """Run every step that is not complete; raises UserError when one fails."""
     kept = settings.folder / _STEPS
-    if not kept.is_dir() and settings.folder.is_dir() and any(settings.folder.iterdir()):
+    is_demo = kept.is_dir() and not kept.is_symlink()
+    if not is_demo and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
     make_folder(settings.folder, "another --folder")
     steps = _steps(settings)

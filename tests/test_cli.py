@@ -218,16 +218,30 @@ def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
 
 
 @pytest.mark.slow
-def test_no_module_of_the_current_folder_is_run(tmp_path):
-    for name in ("bcclone", "numpy", "tensorflow", "keras", "h5py", "json", "sitecustomize", "usercustomize"):
+def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, simulated_store):
+    names = ("bcclone", "numpy", "tensorflow", "keras", "h5py", "json", "multiprocessing", "sitecustomize", "yaml")
+    for name in names:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\n")
     model = ROOT / "models" / "lake.h5"
     for line in (
         ("demo", "--folder", tmp_path / "demo", "--record-laps", 0.01, "--epochs", 1, "--laps", 0.01),
         ("evaluate", model, "--laps", 0.01, "-o", tmp_path / "score"),
         ("doctor", "--full", "--port", 0),
+        ("preprocess", simulated_recording, "-o", tmp_path / "store", "--shard-mb", 1, "--jobs", 2),
+        ("model", simulated_store, "-o", tmp_path / "m.h5", "--epochs", 1, "--feed", "workers", "--no-plots"),
     ):
         run = [sys.executable, "-P", "-m", "bcclone", *map(str, line), "--quiet"]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode in (0, 1), done.stderr
     assert not (tmp_path / "mark").exists()
+
+
+def test_no_settings_of_numba_in_the_current_folder_are_used(tmp_path):
+    (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {tmp_path / 'cache'}\ncpu_name: generic\n")
+    line = [sys.executable, "-P", "-m", "bcclone", "simulate", "record", "rec", "--laps", "0.002", "--quiet"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "cache").exists()
+    code = "import bcclone.cluster.gather, numba.core.config as c; print(c.CPU_NAME)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"

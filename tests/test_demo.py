@@ -75,3 +75,22 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout
     line = ("evaluate", tmp_path / "demo" / "model.h5", "--in-process", "--laps", 0.2, "--road-visibility", 0, "--json")
     assert json.loads(run_process(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
+
+
+def test_links_in_a_demo_of_somebody_else_lead_nowhere(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "docs").mkdir()
+    steps = tmp_path / "demo" / "steps"
+    steps.mkdir(parents=True)
+    (steps / "first look.json").symlink_to(tmp_path / "precious")
+    (tmp_path / "demo" / "first").symlink_to(tmp_path / "docs")
+    assert "first exists, but not from a demo" in demo(tmp_path / "demo").stderr
+    (steps / "first look.json").unlink()
+    (steps / "first look.json").write_text('{"command": ["x"], "complete": false}')
+    (tmp_path / "demo" / "first.mp4").write_text("mine")  # ends the demo at its second step
+    demo(tmp_path / "demo")
+    assert list((tmp_path / "docs").iterdir()) == []
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "steps").symlink_to(tmp_path / "docs")
+    assert "holds other files than those of a demo" in demo(tmp_path / "linked").stderr
+    assert (tmp_path / "precious").read_text() == "mine"

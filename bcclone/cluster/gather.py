@@ -2,12 +2,15 @@
 
 from typing import Any
 
+# isort: off
+from bcclone.system.compiled import compiled  # first: it loads Numba without a file of settings in the current folder
+
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from bcclone.system.compiled import compiled
+# isort: on
 
 
 @intrinsic

@@ -210,7 +210,7 @@ def _write_store(
 ) -> Written:
     """Write the rows, frames and samples of the old store, if any, and of the plan; raises UserError for many skips."""
     with (
-        atomic.replacing(as_local(settings.output)) as temporary,
+        atomic.replacing(as_local(settings.output), follow=True) as temporary,
         StoreWriter(temporary, preprocessing, *_capacity(plan, old, samples)) as writer,
     ):
         if old:

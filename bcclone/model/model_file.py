@@ -150,7 +150,7 @@ def save_model(
         content = model_content(model, preprocessing, training or {})
     except TypeError as error:  # a layer without a configuration
         raise UserError(f"{path}: Keras cannot write this network: {error}; see {_DRIVABLE}") from None
-    with replacing(Path(path)) as temporary:
+    with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:
             load_model_file(temporary)

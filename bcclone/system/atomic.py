@@ -27,15 +27,23 @@ def make_folder(folder: Path, choose: str = "another") -> None:
         raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
 
 
+def check_own_folders(*folders: Path) -> None:
+    """Raise UserError for a folder that is a link: somebody else may have made it, to have files elsewhere replaced."""
+    for folder in folders:
+        if folder.is_symlink():
+            raise UserError(f"{folder}: a link, expected a folder; remove the link, or choose another place")
+
+
 @contextmanager
-def replacing(path: Path, new: bool = False) -> Iterator[Path]:
+def replacing(path: Path, new: bool = False, follow: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.
 
     The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary files of killed
     processes are removed when the same path is written again. An OSError names `path`. new: raise UserError instead of
-    replacing a file that another program wrote meanwhile.
+    replacing a file that another program wrote meanwhile; follow: where `path` is a link, replace what it leads to, for
+    a name that the user has typed; somebody else may have made a link in a folder.
     """
-    path = Path(os.path.realpath(path))  # a link stays, and its target is replaced
+    path = Path(os.path.realpath(path) if follow else Path(os.path.realpath(path.parent)) / path.name)
     _remove_leftovers(path)
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary = path.with_name(f"{_temporary_prefix(path)}{token}.partial{path.suffix}")
@@ -156,9 +164,9 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write `content`; a reader sees the old content or the new, never a part."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -> None:
+    """Write `content`; a reader sees the old content or the new, never a part. follow: as replacing() takes it."""
+    with replacing(path, follow=follow) as temporary:
         temporary.write_bytes(content)
 
 

@@ -5,13 +5,22 @@ date of one source file only, and does not notice changes in other files whose f
 So a cached function of several files needs their checksum in its closure, which Numba does check.
 """
 
+import sys
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, TypeVar
 
-from numba import njit
+# Numba would take settings, such as the folder of its cache, which it unpickles, from a file in the current folder
+_yaml = sys.modules.get("yaml")
+sys.modules["yaml"] = None  # type: ignore[assignment]
+try:
+    from numba import njit
+finally:
+    del sys.modules["yaml"]
+    if _yaml is not None:
+        sys.modules["yaml"] = _yaml
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -3,6 +3,7 @@
 In: steps with the names of those that they need, and a folder for their states. Out: how long each took.
 """
 
+import os
 import shlex
 import shutil
 import signal
@@ -119,9 +120,9 @@ class Schedule:
     def _clear(self, step: Step) -> None:
         """Remove what an earlier run left of a step; refuse to remove anything else."""
         for leftover in (step.makes, *step.side_products):
-            if leftover.exists() and self._states.find(step.name) is None:
+            if os.path.lexists(leftover) and self._states.find(step.name) is None:
                 raise UserError(f"{leftover} exists, but not from a {self._name}; choose another folder with --folder")
-            if leftover.is_dir():
+            if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)

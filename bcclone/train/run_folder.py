@@ -126,6 +126,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
         busy = f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
+        atomic.check_own_folders(self.checkpoints, self.plots, self.tensorboard)
         with atomic.locked(self.path, f"{busy}--resume"):
             yield
 
@@ -181,7 +182,7 @@ class RunFolder:
 
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""
-        atomic.write_bytes(output, model)
+        atomic.write_bytes(output, model, follow=True)
         with contextlib.suppress(OSError, UserError):  # the model is written even if the run folder is gone
             atomic.write_bytes(settings_path(output), read_limited(self.path / _RESOLVED, MOST_JSON))
             self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))

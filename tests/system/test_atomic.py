@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from bcclone.system.atomic import EarlyFlush, replacing, replacing_folder, write_text
+from bcclone.system.atomic import (
+    EarlyFlush,
+    check_own_folders,
+    replacing,
+    replacing_folder,
+    write_bytes,
+    write_text,
+)
 from bcclone.system.errors import UserError
 
 
@@ -129,12 +136,29 @@ def test_of_two_that_write_one_new_file_the_first_wins(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+def test_a_link_that_the_user_names_stays_and_its_target_is_replaced(tmp_path):
     write_text(tmp_path / "file.txt", "old")
     (tmp_path / "link.txt").symlink_to(tmp_path / "file.txt")
-    write_text(tmp_path / "link.txt", "new")
+    write_bytes(tmp_path / "link.txt", b"new", follow=True)
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "file.txt").read_text() == "new"
+
+
+def test_a_link_in_a_folder_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    write_text(tmp_path / "file.txt", "old")
+    for target in ("file.txt", "link.txt", "nowhere/file.txt"):
+        (tmp_path / "link.txt").unlink(missing_ok=True)
+        (tmp_path / "link.txt").symlink_to(target)
+        write_text(tmp_path / "link.txt", "new")
+        assert not (tmp_path / "link.txt").is_symlink()
+        assert (tmp_path / "link.txt").read_text() == "new"
+    assert (tmp_path / "file.txt").read_text() == "old"
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "plots").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="plots: a link, expected a folder"):
+        check_own_folders(tmp_path, tmp_path / "plots")
 
 
 def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):

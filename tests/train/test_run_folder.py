@@ -124,3 +124,18 @@ def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
     for wrong in ([7], [[]], {"a": 1}, None, [{"command": 1}]):
         (run.path / "environment.json").write_text(json.dumps(wrong))
         run.record(SETTINGS, {"command": "python model.py --resume"})
+
+
+def test_a_run_of_somebody_else_leads_nowhere(tmp_path):
+    (tmp_path / "docs").mkdir()
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    for name in ("checkpoints", "plots", "tensorboard"):
+        (run.path / name).symlink_to(tmp_path / "docs")
+        with pytest.raises(UserError, match=f"{name}: a link"), run.locked():
+            pass
+        (run.path / name).unlink()
+    (tmp_path / "precious").write_text("mine")
+    (run.path / "history.csv").symlink_to(tmp_path / "precious")
+    run.write_history("epoch\n")
+    assert (tmp_path / "precious").read_text() == "mine"

@@ -51,7 +51,9 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
 
     file = load_model_file(settings.model, settings.preprocess)
     signature, output = signature_of(file), settings.path
-    with atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output) as new:
+    with (
+        atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output, follow=True) as new
+    ):
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
         write_exported(new, settings.to, file, signature)
         notify(f"comparing its answers with the model's on {_FRAMES} frames of noise")

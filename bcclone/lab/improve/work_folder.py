@@ -49,7 +49,7 @@ class WorkFolder:
 
     def publish(self, model: Path, output: Path) -> None:
         """Write a model of this folder to the output."""
-        atomic.write_bytes(output, read_limited(model, MOST_MODEL))
+        atomic.write_bytes(output, read_limited(model, MOST_MODEL), follow=True)
 
     def model_of(self, name: str) -> Path:
         """Return the path of a model that a round names; raises UserError for one outside of this folder."""
@@ -87,6 +87,7 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
         )
     may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
     file_kinds.check_output(settings.output, "model", may_replace)
+    atomic.check_own_folders(*(each for each in path.iterdir() if each.is_symlink()) if path.is_dir() else ())
     atomic.make_folder(folder.models, "another --work")
     with atomic.locked(
         path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"

@@ -127,7 +127,7 @@ def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
     text = np.frombuffer(json.dumps({"version": _VERSION} | to_json(info)).encode(), np.uint8)
     named: dict[str, Any] = {_TEXT: text, **{_ARRAYS + name: array for name, array in arrays.items()}}
     np.savez_compressed(content, **named)
-    write_bytes(path, content.getbuffer())
+    write_bytes(path, content.getbuffer(), follow=True)
 
 
 def load_monitor(path: Path | str, model: Path | str) -> Monitor:

@@ -61,7 +61,7 @@ def make_road_samples(
     count = settings.roads * settings.frames
     space = count * _BYTES_A_ROW + settings.roads * _BYTES_A_ROAD
     with (
-        atomic.replacing(settings.output) as temporary,
+        atomic.replacing(settings.output, follow=True) as temporary,
         StoreWriter(temporary, preprocessing, count, space) as writer,
     ):
         labels = [(frames.steering, frames.path) for frames in _rendered(settings, tasks, writer, notify)]

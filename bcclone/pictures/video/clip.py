@@ -64,7 +64,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
         return _draw(tracks, [[of_track[number] for number in numbers] for of_track in indices], settings.in_real_time)
 
-    with atomic.replacing(settings.path) as temporary:
+    with atomic.replacing(settings.path, follow=True) as temporary:
         count = encode(temporary, draw, total, settings)
         if not count:
             raise nothing_to_show(runs[0], tracks[0].decoder.skipped)
