@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bcclone.commands import wings
 from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result
-from bcclone.pictures.plots.plot_settings import PlotSettings
+from bcclone.pictures.plot_settings import PlotSettings
 
 SUMMARY = "draw a model, its samples and its decisions"
 _STORE = "data.h5"

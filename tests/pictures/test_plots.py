@@ -22,6 +22,7 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import draw_all
 from bcclone.pictures.plots.charts import (
     EDGES,
@@ -31,7 +32,6 @@ from bcclone.pictures.plots.charts import (
     steering_counts,
     typical_speeds,
 )
-from bcclone.pictures.plots.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.style import DPI, new_figure, save, show_image
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings

@@ -15,8 +15,8 @@ import pytest
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation, Latency
+from bcclone.pictures.plot_settings import PICTURE_NAMES, Picture
 from bcclone.pictures.plots.drives import DriveScore, plot_drive, plot_scores
-from bcclone.pictures.plots.plot_settings import PICTURE_NAMES, Picture
 from bcclone.pictures.plots.training_report import CAPTIONS, training_report
 from bcclone.pictures.report import Report, shown_command, write_report
 from bcclone.pictures.score_files import write_evaluation

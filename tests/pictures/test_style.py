@@ -26,6 +26,14 @@ def test_settings_of_matplotlib_in_the_current_folder_start_no_program(tmp_path)
     assert not (tmp_path / "mark").exists()
 
 
+def test_a_pipe_in_the_place_of_matplotlibs_settings_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "matplotlibrc")
+    line = [sys.executable, "-P", "-c", DRAW]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(line, cwd=tmp_path, env=environment, check=True, timeout=100)
+    assert (tmp_path / "out.png").stat().st_size
+
+
 def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():
     code = (
         "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import bcclone.pictures.plots.charts; "

@@ -13,7 +13,7 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.pictures.plots.plot_settings import ExploredImage, PlotResult, PlotSettings
+from bcclone.pictures.plot_settings import ExploredImage, PlotResult, PlotSettings
 from bcclone.pictures.plots.training_report import training_report
 from bcclone.pictures.report import REPORT_NAME, write_report
 from bcclone.system.atomic import make_folder

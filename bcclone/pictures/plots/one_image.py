@@ -16,6 +16,7 @@ from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.model.model_file import ModelFile
 from bcclone.model.policy import Policy, window_after
 from bcclone.model.saliency import Saliency
+from bcclone.pictures.plot_settings import ExploredImage, SideView
 from bcclone.pictures.plots.activations import (
     CROP_WIDTHS,
     SHEET_WIDTH,
@@ -25,7 +26,6 @@ from bcclone.pictures.plots.activations import (
     draw_sheets,
     sheets_of,
 )
-from bcclone.pictures.plots.plot_settings import ExploredImage, SideView
 from bcclone.pictures.plots.predictions import draw_saliency
 from bcclone.pictures.plots.style import new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn

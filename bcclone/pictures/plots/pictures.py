@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from bcclone.pictures.plot_settings import Picture
 from bcclone.pictures.plots.activations import plot_activations, plot_crop
 from bcclone.pictures.plots.charts import plot_history, plot_recovery, plot_steering
 from bcclone.pictures.plots.diagram import plot_network
-from bcclone.pictures.plots.plot_settings import Picture
 from bcclone.pictures.plots.predictions import plot_predictions, plot_saliency
 from bcclone.pictures.plots.sample_pictures import plot_recovery_frames, plot_samples, plot_windows
 from bcclone.pictures.plots.subject import NotDrawn, Subject

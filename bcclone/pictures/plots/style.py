@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import PIL.Image
 from matplotlib.axes import Axes
@@ -11,11 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bcclone.dataset.images import Image
-from bcclone.pictures.plots import STYLE_IS_OURS
 from bcclone.system.atomic import replacing
-
-if STYLE_IS_OURS:  # and not that of a matplotlibrc in the current folder, which could start LaTeX
-    matplotlib.rcdefaults()
 
 DPI = 100
 # M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers

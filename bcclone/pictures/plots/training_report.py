@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
-from bcclone.pictures.plots.plot_settings import Picture
+from bcclone.pictures.plot_settings import Picture
 from bcclone.pictures.report import Report, shown_command
 from bcclone.train.training_state import TrainResult
 
