@@ -75,7 +75,7 @@ def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None
             code: int = command.run(arguments)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        return _interrupted(str(interrupt) or command.interrupted(arguments))
+        return _interrupted(str(interrupt) or _left_behind(command, arguments))
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -87,6 +87,15 @@ def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None
         text, code = _describe(error)
         print(f"error: {text}", file=sys.stderr)
     return code
+
+
+def _left_behind(command: ModuleType, arguments: argparse.Namespace) -> str:
+    """Return what an interrupted command has left, as the command says."""
+    try:
+        left: str = command.interrupted(arguments)
+    except (ImportError, AttributeError):  # it was importing what it needs to say it, before it did anything
+        return "nothing was written"
+    return left
 
 
 def _prepare_process() -> None:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -101,16 +102,21 @@ def _check_numbers(table: str, of: str, numbers: npt.NDArray[Any], count: int) -
 
 
 class StoreReader:
-    """Reads the tables of stores, one store after the other, in a process of its own. A context manager."""
+    """Reads the tables of stores, one store after the other, in a process that starts with the first one.
 
-    def __init__(self) -> None:
-        self._process = Hdf5Process("bcclone.dataset.store_tables")
+    A context manager, at whose end the process ends.
+    """
+
+    @cached_property
+    def _process(self) -> Hdf5Process:
+        return Hdf5Process("bcclone.dataset.store_tables")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.__exit__()
+        if "_process" in self.__dict__:
+            self._process.__exit__()
 
     def read(self, path: Location, parts: Parts | None = None) -> StoreContent:
         """Read a store of one file; raises UserError if it is no store, is truncated, or has another schema.
@@ -164,7 +170,7 @@ def _frame_file(place: Any, preprocessing: Preprocessing, path: Location, versio
     """Return where the frames lie; raises ValueError if there are others than expected. place: what the file states."""
     dtype, (count, *shape), offset = place
     if dtype != "uint8" or tuple(shape) != preprocessing.shape:
-        raise ValueError(f"its frames are {dtype} of shape {shape}, expected uint8 of {preprocessing.shape}")
+        raise ValueError(f"its frames are {dtype} of shape {tuple(shape)}, expected uint8 of {preprocessing.shape}")
     if not count:
         return FrameFile(path, 0, 0, version)
     if offset is None:

@@ -214,7 +214,7 @@ def not_finite(file, folder):
         (without_one, "has no 'dense_1_W:0'"),
         (without_names, "lacks its list weight_names"),
         (enormous, "were never written"),
-        (never_written, "are missing from the file"),
+        (never_written, "were never written"),
         (linked_out, "is a link, which is not followed"),
         (folder_linked_out, "is a link, which is not followed"),
         (stored_outside, "are in another file"),
