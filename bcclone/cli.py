@@ -18,7 +18,7 @@ from typing import Any
 from bcclone import __version__
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import actions_of, declare, list_of, local_path, settings_as_typed
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import Interrupts
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -85,7 +85,7 @@ def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None
         if arguments.debug:
             traceback.print_exc()
         text, code = _describe(error)
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {printable(text)}", file=sys.stderr)
     return code
 
 

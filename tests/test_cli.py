@@ -210,7 +210,8 @@ def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
                         process.wait(pause)
                     process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=120)
-        of_python = "Fatal Python error" in error or ("<frozen runpy>" in error and str(ROOT / "bcclone") not in error)
+        is_ours = any(f'File "{ROOT / part}' in error for part in ("bcclone", name))
+        of_python = "Fatal Python error" in error or ('File "<frozen ' in error and not is_ours)
         if not of_python:  # Python's own start, before a line of ours, shows one
             assert "Traceback" not in error, f"{seconds} s, again {again}"
             assert "Exception ignored" not in error
@@ -245,3 +246,11 @@ def test_no_settings_of_numba_in_the_current_folder_are_used(tmp_path):
     code = "import bcclone.cluster.gather, numba.core.config as c; print(c.CPU_NAME)"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"
+
+
+def test_names_send_no_commands_to_the_terminal(tmp_path):
+    name = tmp_path / "a\x1b]0;x\x07\u202e"
+    for line in (("preprocess", name, "--check"), ("preprocess", tmp_path, "-o", name / "x.h5")):
+        printed = run_script(*line, code=1).stderr
+        assert "\\x1b" in printed or "no driving_log" in printed
+        assert all(one.isprintable() or one == "\n" for one in printed)

@@ -14,6 +14,7 @@ from bcclone.commands.options import add_settings, chosen, local_path, notify, p
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
+from bcclone.system.errors import printable
 
 SUMMARY = "drive the simulator's car with a model"
 
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
     result = serve(
         settings,
-        lambda text: print(text, file=stream, flush=True),
+        lambda text: print(printable(text), file=stream, flush=True),
         open_watch=partial(watch.opener([settings.model]), time.monotonic) if watch else None,
     )
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")

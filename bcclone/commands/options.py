@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from bcclone.system.atomic import make_folder
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, printable
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
 from bcclone.system.settings import Setting, SettingError, option_of, settings_of, type_of
@@ -251,12 +251,12 @@ def print_result(arguments: argparse.Namespace, value: Any, text: str) -> None:
     if arguments.json:
         print_json(value)
     else:
-        print(text)
+        print(printable(text))
 
 
 def notify(text: str) -> None:
     """Print a line of progress or a note, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def describe_unchanged(path: Location) -> str:

@@ -12,6 +12,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.process import end_with_stdin
 from bcclone.play.play_settings import PLAY_SPEED_MPH, PlayResult, PlaySettings
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import printable
 
 SUMMARY = "drive the built-in simulator yourself"
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.end_with_stdin:
         end_with_stdin()
     stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
-    result = play(settings, lambda text: print(text, file=stream, flush=True))
+    result = play(settings, lambda text: print(printable(text), file=stream, flush=True))
     notify(_summary(result))
     if arguments.json:
         print_json(result)

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.location import names_url, read_urls
+from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.reading import MOST_IMAGE, read_limited
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, check_settings, setting

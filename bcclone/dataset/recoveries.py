@@ -12,7 +12,6 @@ three known positions. docs/explanation/training.md shows how well this works.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +22,7 @@ from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.system.opencv import cv2
 
 # of a stretch after a pause, in seconds: the driver steers back, then against it, and is back on the line
 _PARTS = (0.0, 0.25), (0.8, 1.8), (1.8, 2.8)

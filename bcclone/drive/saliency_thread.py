@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-import cv2
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.driver import ModelPolicy
+from bcclone.system.opencv import cv2
 
 logger = logging.getLogger(__name__)
 

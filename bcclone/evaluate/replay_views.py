@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +14,7 @@ from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.evaluate.rollout import RelativePose
 from bcclone.simulator.camera import bonnet
+from bcclone.system.opencv import cv2
 
 _KNOWN = 128  # of 255: most of the pixel was seen
 

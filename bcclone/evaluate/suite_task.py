@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-import cv2
-
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluation import Evaluation, drive_policy
 from bcclone.evaluate.replay_result import ReplayFigures
@@ -25,6 +23,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.atomic import sha256_of
+from bcclone.system.opencv import cv2
 from bcclone.system.reading import MOST_JSON, read_limited
 from bcclone.system.task import WorkerFault, report_progress, source_digest
 

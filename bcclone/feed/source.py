@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +25,7 @@ from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
 
 Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
 

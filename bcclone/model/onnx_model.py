@@ -114,7 +114,7 @@ def _open_session(path: Path) -> Any:
         raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to onnx -o {path}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it would print, an error says
     content = read_limited(path, _MOST_BYTES)
     try:
         check_content(content)

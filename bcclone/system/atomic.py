@@ -17,6 +17,8 @@ from bcclone.system.errors import UserError
 REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
 _STALE_AFTER_SECONDS = 86_400
 _FLUSHED_BYTES = 1 << 25
+_MOST_PROCESSES = 1 << 31  # an identifier of one is less
+_OLD = ".old.partial"  # ending of the folder that is being replaced
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
@@ -91,7 +93,7 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     _remove_leftovers(path)
     token = f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}.old.partial")
+    temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}{_OLD}")
     temporary.mkdir()
     try:
         yield temporary
@@ -245,7 +247,13 @@ def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
         if leftover.name.startswith(_temporary_prefix(path)) and ".partial" in leftover.name:
             pid = leftover.name.removeprefix(_temporary_prefix(path)).partition("-")[0]
-            if pid.isdigit() and not _may_be_in_use(leftover, int(pid)):
+            if not (pid.isascii() and pid.isdigit() and int(pid) < _MOST_PROCESSES) or _may_be_in_use(
+                leftover, int(pid)
+            ):
+                continue
+            if leftover.name.endswith(_OLD) and not path.exists():
+                leftover.replace(path)  # the process was killed between the two names
+            else:
                 _remove(leftover)
 
 

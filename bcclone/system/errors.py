@@ -34,6 +34,11 @@ def require_package(module: str, needed_for: str, install: str) -> None:
         )
 
 
+def printable(text: str) -> str:
+    """Return a text for a terminal, in which control characters, such as those in names of files, are escaped."""
+    return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, at most 200 characters; the name of its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]

@@ -191,3 +191,19 @@ def test_a_small_write_is_left_for_the_last_flush(unflushable):
     with pytest.raises(OSError, match="Invalid argument"):
         flush.wait()
     flush.close()
+
+
+def test_a_folder_whose_replacement_was_killed_between_two_names_comes_back(tmp_path):
+    (tmp_path / ".model.99999999-aa.old.partial").mkdir()
+    (tmp_path / ".model.99999999-aa.old.partial" / "kept").touch()
+    with pytest.raises(OSError, match="disk"), replacing_folder(tmp_path / "model"):
+        raise OSError(28, "disk")
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "kept"]
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "\u00b2", "-1", "99999999999"])
+def test_a_file_whose_name_is_nearly_that_of_a_leftover_stays(tmp_path, number):
+    other = tmp_path / f".file.{number}-x.partial.txt"
+    other.touch()
+    write_text(tmp_path / "file.txt", "new")
+    assert other.exists()

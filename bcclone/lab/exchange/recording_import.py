@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-import cv2
 import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
@@ -23,6 +22,7 @@ from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
 
 READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
     CSV: csv_table.read,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import h5py
 import numpy as np
 
@@ -18,6 +17,7 @@ from bcclone.dataset.images import Image
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
+from bcclone.system.opencv import cv2
 from bcclone.system.reading import MOST_IMAGE, UnfitFile, path_inside, read_limited
 
 ACTIONS = ("steering", "throttle", "brake")

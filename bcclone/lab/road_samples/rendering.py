@@ -6,7 +6,6 @@ Each frame is labelled with the steering that brings the car back to the middle,
 import math
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from bcclone.dataset.images import Image, Preprocessing, decode_jpeg, encode_jpeg
@@ -18,6 +17,7 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import arctangent, cosine, sine
+from bcclone.system.opencv import cv2
 from bcclone.system.task import report_progress
 
 _FRAMES_OF_A_WEATHER = 50

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
@@ -18,6 +17,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.opencv import cv2
 from bcclone.train.history import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow

@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from bcclone.dataset.images import Image
@@ -26,6 +25,7 @@ from bcclone.pictures.video.run_frames import (
 )
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
 
 _SMOOTHING = (7, 60.0, 5.0)  # bilateral filter: pixels across, standard deviations of brightness and of distance
 

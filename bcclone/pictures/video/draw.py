@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -11,6 +10,7 @@ import PIL.ImageFont
 
 from bcclone.dataset.images import Image
 from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.opencv import cv2
 
 Color = tuple[int, int, int]
 Point = tuple[float, float]

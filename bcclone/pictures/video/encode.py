@@ -185,7 +185,7 @@ def _escaped(path: Path) -> str:
 
 def _check_mp4(path: Path, count: int) -> None:
     """Raise UserError unless the clip holds that many frames: on a full disk, ffmpeg may still report success."""
-    import cv2
+    from bcclone.system.opencv import cv2
 
     with tempfile.TemporaryDirectory() as folder:
         name = str(path)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from bcclone.dataset.images import Image
@@ -12,6 +11,7 @@ from bcclone.pictures.video.run_data import FrameInfo, RunData
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
 
 _TITLE, _PAD = 14, 8  # pixels
 _TITLE_DIMMED, _ENDED_DIMMED = 0.35, 0.45  # fraction of the frame's brightness that is kept

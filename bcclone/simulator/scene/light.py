@@ -8,7 +8,6 @@ find the same cells.
 import math
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +16,7 @@ from bcclone.simulator.scene.roadmap import CELL_M, Grid
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import cosine, length, sine
+from bcclone.system.opencv import cv2
 
 IN_SHADOW = 0.15  # sunlight behind a hill
 _STEP_M, _REACH_M = 2.0, 120.0  # along the line towards the sun

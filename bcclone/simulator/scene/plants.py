@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +16,7 @@ from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import cosine, normals, sine
+from bcclone.system.opencv import cv2
 
 Pictures = npt.NDArray[np.uint8]
 Rows = list[tuple[float, float, float, float, float, int]]

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -11,6 +10,7 @@ from scipy.spatial import cKDTree
 from bcclone.simulator.roads.road_plan import REACH_M
 from bcclone.simulator.track import LAKE, Track
 from bcclone.system.arrays import Float32Array
+from bcclone.system.opencv import cv2
 
 CELL_M = 0.5
 _PAST_M = 1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
