@@ -72,11 +72,15 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The steps, the score of the drive, all of its figures as JSON values, and the page that shows them."""
+    """The steps, the score of the drive, all of its figures as JSON values, and the page that shows them.
+
+    answer_ms: the median time from request to steer, in milliseconds.
+    """
 
     steps: tuple[TimedStep, ...]
     score: "Score"
     figures: Mapping[str, Any]
+    answer_ms: float
     page: Path
 
     @property
@@ -126,10 +130,17 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResul
     (drive,) = (step for step in steps if step.name == _DRIVE)
     from bcclone.simulator.score import Score
 
-    figures = parse_json(read_limited(drive.makes / _FIGURES, MOST_JSON))
+    path = drive.makes / _FIGURES
+    try:
+        figures = parse_json(read_limited(path, MOST_JSON))
+        score = from_json(Score, figures, unknown="ignore")
+        answer_ms = float(figures["request_to_steer_ms"]["p50"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not the figures of a drive: {error!r}; remove {drive.makes}, and begin again"
+        ) from None
     timed = tuple(schedule.timed[step.name] for step in steps)
-    score = from_json(Score, figures, unknown="ignore")
-    result = DemoResult(timed, score, figures, settings.folder / "index.html")
+    result = DemoResult(timed, score, figures, answer_ms, settings.folder / "index.html")
     _write_page(settings, result)
     return result
 
@@ -192,7 +203,7 @@ def _write_page(settings: DemoSettings, result: DemoResult) -> None:
         f"simulator: {score.interventions} interventions, {score.autonomy_percent:.1f} % autonomy.",
         f"It was {score.mean_abs_cross_track_m:.2f} m from the middle of the road on average, and "
         f"{score.max_abs_cross_track_m:.2f} m at most; half of its answers took less than "
-        f"{result.figures['request_to_steer_ms']['p50']:.0f} ms.",
+        f"{result.answer_ms:.0f} ms.",
         "The four commands at the end of this page do the same with a recording of your own.",
     ]
     commands = {
@@ -217,7 +228,6 @@ def show_result(result: DemoResult) -> Sequence[str]:
     picture, lap, score = result.seconds_to_first_picture, result.seconds_to_trained_lap, result.score
     if picture is not None and lap is not None:
         lines += ["", f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s"]
-    latency = result.figures["request_to_steer_ms"]
     end = "The car stayed on the road." if result.on_the_road else f"The car left the road: {score.ended}."
     return [
         *lines,
@@ -225,6 +235,6 @@ def show_result(result: DemoResult) -> Sequence[str]:
         f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions in "
         f"{score.laps:.2f} laps over the simulator's protocol at {score.mean_speed_mph:.1f} mph",
         f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
-        f"{score.max_abs_cross_track_m:.2f} m at most; request to steer p50 {latency['p50']} ms",
+        f"{score.max_abs_cross_track_m:.2f} m at most; request to steer p50 {result.answer_ms} ms",
         end,
     ]

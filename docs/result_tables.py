@@ -18,7 +18,7 @@ from networks import COMPARED, compare
 ROOT = Path(__file__).parent.parent
 EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor")),
+    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor", "security")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
     *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "roads", "take-over")),
     ROOT / "writeup_images" / "README.md",
@@ -300,6 +300,15 @@ def limits() -> list[list[str]]:
     ]
 
 
+def fuzz() -> list[list[str]]:
+    """Return the counts of `python -m tests.fuzz`."""
+    rows = [["reader", "tries", "read", "refused", "not held"]]
+    for one in results("fuzz")["counts"]:
+        rows.append([f"`{one['reader']}`", *(f"{one[key]:,}" for key in ("tries", "read", "refused"))])
+        rows[-1].append(f"{one['tries'] - one['held']:,}")
+    return rows
+
+
 def export() -> list[list[str]]:
     """Return the latency of each exported format, and how far its answers differ from the model's."""
     found = {one["name"]: one["value"] for one in results("export")["measures"]}
@@ -326,6 +335,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "monitor": monitor,
     "testing": testing,
     "export": export,
+    "fuzz": fuzz,
     "any-road": lambda: scores(results("any-road")),
     "fine-tuning": lambda: fine_tuning(results("any-road")),
 }
