@@ -123,6 +123,8 @@ def _try_all(reader, valid, seed, first, last, until, report):
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also within a library
     files = sorted({path for pattern in reader.files for path in valid.glob(pattern) if path.is_file()})
     out = valid.with_name("out")
+    out.mkdir(exist_ok=True)
+    _outcome(reader, valid, out)  # imports what it needs, which does not count as a try
     at_first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(first, last):
         if time.monotonic() >= until:
