@@ -131,17 +131,7 @@ def _try_all(reader, valid, seed, first, last, until, report):
             break
         draw = random.Random(f"{reader.name} {seed} {number}")
         path = draw.choice(files)
-        content = path.read_bytes()
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        changed = mutate(content, path.name, draw)
-        path.write_bytes(changed)
-        signal.alarm(_SECONDS_PER_TRY)
-        try:
-            outcome = _outcome(reader, valid, out)
-        finally:
-            signal.alarm(0)
-            path.write_bytes(content)
+        changed, outcome = _try(reader, valid, path, draw)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - at_first
         if grown > _MORE_MEMORY_KB and outcome.startswith(("read", "refused")):
             outcome = f"memory try {number}: {grown >> 10} MiB"
@@ -152,6 +142,21 @@ def _try_all(reader, valid, seed, first, last, until, report):
         if grown > _MORE_MEMORY_KB:
             break
     report("end")
+
+
+def _try(reader, valid, path, draw):
+    """Change a file, read all, and put the file back; return its changed content and the outcome."""
+    content, out = path.read_bytes(), valid.with_name("out")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    changed = mutate(content, path.name, draw)
+    path.write_bytes(changed)
+    signal.alarm(_SECONDS_PER_TRY)
+    try:
+        return changed, _outcome(reader, valid, out)
+    finally:
+        signal.alarm(0)
+        path.write_bytes(content)
 
 
 def _outcome(reader, folder, out):

@@ -1,4 +1,4 @@
-"""Each reader that is quick holds for some tries of the fuzzer; `python -m tests.fuzz` tries for as long as you want."""
+"""The quick readers hold for some tries of the fuzzer; `python -m tests.fuzz` tries for as long as you want."""
 
 import pytest
 
