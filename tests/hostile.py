@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 _VALUES = (
     None, True, False, 0, -1, 7, 1 << 63, 10**400, 1.5, 1e308, float("nan"), "", "x", "x" * 5000, "\ud800", "a\0b",
     "../..", "zzz://x", [], [None], [[[]]], {}, {"a": 1}, "2026-01-01",
@@ -37,3 +39,9 @@ def damaged(content: bytes, random: Any, changes: int = 3) -> bytes:
         )
         content = content[:begin] + inserted + content[random.choice([begin, end, end]) :]
     return content
+
+
+def thinned(values, ids, every):
+    """Return pytest's parameters of values: each `every`-th runs in the fast tests, all of them in the slow ones."""
+    pairs = enumerate(zip(values, ids, strict=True))
+    return [pytest.param(one, id=name, marks=[] if n % every == 0 else pytest.mark.slow) for n, (one, name) in pairs]

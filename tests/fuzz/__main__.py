@@ -17,6 +17,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("readers", nargs="*", metavar="READER", help=f"by default all: {', '.join(READERS)}")
     parser.add_argument("--seconds", type=float, default=60, help="for each reader (default 60)")
+    parser.add_argument("--tries", type=int, default=10**9, help="most tries for each reader (default: no limit)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, help="write the counts as JSON")
     arguments = parser.parse_args()
@@ -25,7 +26,7 @@ def main():
     counts = []
     print(f"{'reader':<12}{'tries':>8}{'read':>8}{'refused':>9}{'failed':>8}", flush=True)
     for name in arguments.readers or READERS:
-        count = fuzz(READERS[name], arguments.seed, arguments.seconds)
+        count = fuzz(READERS[name], arguments.seed, arguments.seconds, arguments.tries)
         counts.append(count)
         print(f"{name:<12}{count.tries:>8}{count.read:>8}{count.refused:>9}{count.tries - count.held:>8}", flush=True)
         for kind, failures in count.failures.items():
