@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.pictures.report import Report, shown_command, typed, write_report
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
@@ -177,17 +178,10 @@ def _steps(settings: DemoSettings) -> list[Step]:
 
 
 def _step(name: str, makes: Path, *command: object, after: tuple[str, ...] = ()) -> Step:
-    return Step(name, makes, tuple(map(_argument, command)), after)
-
-
-def _argument(value: object) -> str:
-    """Return an argument of a command; ./ keeps a path with a leading dash from being read as an option."""
-    return f"./{value}" if isinstance(value, Path) and str(value).startswith("-") else str(value)
+    return Step(name, makes, tuple(map(typed, command)), after)
 
 
 def _write_page(settings: DemoSettings, result: DemoResult) -> None:
-    from bcclone.pictures.report import Report, shown_command, write_report
-
     folder, score, drawn = settings.folder, result.score, settings.folder / "runs" / "demo" / "plots"
     pictures = {
         "The road from above, and the line that the network drove": folder / "drive" / "map.png",

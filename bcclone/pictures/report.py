@@ -88,10 +88,14 @@ def write_report(path: Path, report: Report) -> None:
     write_bytes(path, _page(report.title, "\n".join(sections)).encode())
 
 
+def typed(word: object) -> str:
+    """Return a word of a command as a user types it; ./ keeps a path with a leading dash from being an option."""
+    return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+
+
 def shown_command(*words: object) -> str:
-    """Return a command of bcclone as a user types it; ./ keeps a path with a leading dash from being an option."""
-    typed = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words)
-    return f"bcclone {shlex.join(typed)}"
+    """Return a command of bcclone as a user types it."""
+    return f"bcclone {shlex.join(map(typed, words))}"
 
 
 def _page(title: str, content: str) -> str:

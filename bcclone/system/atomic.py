@@ -45,7 +45,7 @@ def replacing(path: Path, new: bool = False, follow: bool = False) -> Iterator[P
     replacing a file that another program wrote meanwhile; follow: where `path` is a link, replace what it leads to, for
     a name that the user has typed; somebody else may have made a link in a folder.
     """
-    path = Path(os.path.realpath(path) if follow else Path(os.path.realpath(path.parent)) / path.name)
+    path = Path(os.path.realpath(path)) if follow else Path(os.path.realpath(path.parent), path.name)
     _remove_leftovers(path)
     token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     temporary = path.with_name(f"{_temporary_prefix(path)}{token}.partial{path.suffix}")
