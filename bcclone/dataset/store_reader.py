@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from bcclone.system.errors import UserError, first_line
 from bcclone.system.hdf5_child import Answer, Hdf5Process, Parts, Table
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location, as_local
-from bcclone.system.reading import check_regular, parse_json
+from bcclone.system.reading import parse_json
 
 SCHEMA_VERSION = 2
 _TABLES = 4  # of every store: samples, rows, extras, recordings
@@ -102,21 +101,16 @@ def _check_numbers(table: str, of: str, numbers: npt.NDArray[Any], count: int) -
 
 
 class StoreReader:
-    """Reads the tables of stores, one store after the other, in a process that starts with the first one.
+    """Reads the tables of stores, one store after the other, in a process of its own. A context manager."""
 
-    A context manager, at whose end the process ends.
-    """
-
-    @cached_property
-    def _process(self) -> Hdf5Process:
-        return Hdf5Process("bcclone.dataset.store_tables")
+    def __init__(self) -> None:
+        self._process = Hdf5Process("bcclone.dataset.store_tables")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "_process" in self.__dict__:
-            self._process.__exit__()
+        self._process.__exit__()
 
     def read(self, path: Location, parts: Parts | None = None) -> StoreContent:
         """Read a store of one file; raises UserError if it is no store, is truncated, or has another schema.
@@ -131,8 +125,6 @@ class StoreReader:
         """Read a store, as read(), and other tables of its file."""
         try:
             version = (parts.size, 0) if parts else file_version(as_local(path))
-            if not parts:
-                check_regular(as_local(path))
             answer = self._process.read(parts or as_local(path), [SCHEMA_VERSION, others])
             return _content(answer, path, version), list(answer.tables[_TABLES:])
         except PermissionError:

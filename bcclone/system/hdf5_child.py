@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from bcclone.system.child_process import interrupts_kept_from_children
 from bcclone.system.errors import first_line
-from bcclone.system.reading import parse_json
+from bcclone.system.reading import check_regular, parse_json
 
 Table: TypeAlias = npt.NDArray[Any] | list[str]  # a list of texts without NULs
 
@@ -71,14 +71,17 @@ class Answer:
 class Hdf5Process:
     """A process that reads files. module: run as a program, it calls serve(). A context manager.
 
-    The process ends with the block, or with this process.
+    The process starts with the first file that can be opened, and ends with the block, or with this process.
     """
 
     def __init__(self, module: str) -> None:
+        self._module, self._is_started = module, False
+
+    def _start(self) -> None:
         paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         with interrupts_kept_from_children():
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module],  # -P: modules in the current folder must not replace ours
+                [sys.executable, "-P", "-m", self._module],  # -P: modules in the current folder must not replace ours
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -87,21 +90,28 @@ class Hdf5Process:
             )
         self._in = cast(io.FileIO, self._process.stdin)
         self._out = io.BufferedReader(cast(io.FileIO, self._process.stdout))
+        self._is_started = True
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._is_started:
+            return
         self._process.kill()
         self._process.wait()
         self._in.close()
         self._out.close()
 
     def read(self, file: Path | Parts, question: Any = None) -> Answer:
-        """Return what the process reads from a file; raises Refused, and OSError for a file that is not there.
+        """Return what the process reads from a file; raises Refused, and OSError for a file that cannot be opened.
 
         question: a value of JSON for the function that reads.
         """
+        if isinstance(file, Path):
+            check_regular(file)
+        if not self._is_started:
+            self._start()
         size = _counted_bytes(file)
         clock = threading.Timer(_WALL_SECONDS + size / _BYTES_PER_SECOND, self._process.kill)
         clock.start()

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -173,6 +174,11 @@ def test_the_process_ends_with_its_block(tmp_path):
         return Path("/proc/self/task").joinpath(str(os.getpid()), "children").read_text().split()
 
     before = children()
-    with Hdf5Process("no_such_module"):
+    h5py.File(tmp_path / "empty.h5", "w").close()
+    with Hdf5Process("bcclone.system.file_kinds") as started:
+        with pytest.raises(FileNotFoundError):
+            started.read(tmp_path / "nothing")
+        assert children() == before  # a file that cannot be opened needs no process
+        started.read(tmp_path / "empty.h5")
         assert len(children()) == len(before) + 1
     assert children() == before
