@@ -25,6 +25,10 @@ BENCHMARKS = {  # name: (its module, what it measures)
     "simulator": ("simulator", "frames per second of the built-in simulator, and the speed of its drives"),
     "env": ("env", "steps per second of the Gymnasium environment, compared with another"),
     "feeds": ("feeds.run", "samples per second of every feed, of other loaders, and the limits of the machine"),
+    "training": (
+        "training",
+        "samples per second of a training step: with and without oneDNN, and in PyTorch",
+    ),
     "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
     "networks": ("networks", "how well each network learns from a recording and drives, with variants of cnn"),
 }

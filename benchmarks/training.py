@@ -1,0 +1,154 @@
+"""Compare the step of training on the CPU: with oneDNN as model.py trains, without it, and in PyTorch -> a Report.
+
+Each trains the same network on the same batch in memory in a fresh process, in turns, so that loaders and disks play no
+part. Whether TensorFlow computes with oneDNN by default depends on the processor.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import Image, seen_rows
+from bcclone.model.architectures import ARCHITECTURES, Convolution
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import usable_cores
+from bcclone.system.progress import Notify
+from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, check_settings, setting
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
+from benchmarks.measures import Measure, Report, aligned
+from benchmarks.rounds import Unavailable, in_fresh_process, median_ratio, rounds_setting, run_rounds, seconds_setting
+
+OURS, DEFAULT, WITHOUT, PYTORCH = "model.py", "TensorFlow's default", "without oneDNN", "PyTorch, channels last"
+_ONEDNN = {OURS: True, DEFAULT: None, WITHOUT: False}
+_BARS = {PYTORCH: 1.2, WITHOUT: 1.4, DEFAULT: 0.95}  # where the default is oneDNN, nothing is lost, but for noise
+_WARM_STEPS = 10
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How fast the step of training is on the CPU."""
+
+    size: int = setting(128, "width and height of the images", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE)
+    batch_size: int = setting(TrainSettings().batch_size, "samples in a batch", minimum=1)
+    rounds: int = rounds_setting(5)
+    seconds: float = seconds_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+    """Return the rates of the steps and their ratios; what is not installed is left out."""
+    # TensorFlow and PyTorch do not get on in one process
+    convolutions = in_fresh_process(convolutions_of, settings.size)
+    load = partial(samples_per_second, settings=settings, convolutions=convolutions)
+    rounds = run_rounds((*_ONEDNN, PYTORCH), load, settings.rounds, notify)
+    rates = rounds.results
+    if OURS not in rates:
+        raise UserError(rounds.failed[OURS])
+    rows = [["", "samples/s", "model.py to it"]]
+    rows += [[name, f"{median(each):,.0f}", f"{median_ratio(rates[OURS], each):.2f}"] for name, each in rates.items()]
+    measures = [
+        Measure(f"model.py to {name}", median_ratio(rates[OURS], rates[name]), "x", bar)
+        for name, bar in _BARS.items()
+        if name in rates
+    ]
+    head = f"{usable_cores()} cores; images of {settings.size}x{settings.size}, batches of {settings.batch_size}"
+    skipped = [f"skipped: {name}: {reason}" for name, reason in rounds.skipped.items()]
+    return Report(
+        measures,
+        tables=[head, *aligned(rows), *skipped],
+        values={"machine": head, "samples_per_second": dict(rates), "skipped": dict(rounds.skipped)},
+        failed=rounds.failed,
+    )
+
+
+def convolutions_of(size: int) -> tuple[Convolution, ...]:
+    """Return the convolutions of cnn for images of this size; loads TensorFlow."""
+    load_tensorflow(use_gpus=False)
+    from bcclone.model.network import convolutions_for
+
+    return convolutions_for(size, size, ARCHITECTURES["cnn"])
+
+
+def samples_per_second(name: str, settings: Settings, convolutions: Sequence[Convolution]) -> float:
+    """Return how fast this process trains; raises Unavailable if the package is absent."""
+    draw, batch_size, size = np.random.default_rng(0), settings.batch_size, settings.size
+    images = draw.integers(0, 256, (batch_size, size, size, 3), np.uint8)
+    steering = draw.uniform(-1, 1, (batch_size, 1)).astype(np.float32)
+    if name == PYTORCH:
+        step, wait = pytorch_step(images, steering, convolutions)
+    else:
+        step, wait = keras_step(images, steering, _ONEDNN[name])
+    for _ in range(_WARM_STEPS):
+        step()
+    wait()
+    count, since = 0, time.perf_counter()
+    while time.perf_counter() - since < settings.seconds:
+        step()
+        count += 1
+    wait()
+    return round(batch_size * count / (time.perf_counter() - since), 1)
+
+
+def keras_step(images: Image, steering: Float32Array, onednn: bool | None) -> tuple[Step, Step]:
+    """Return the step of model.py on a batch, and how to wait for its end."""
+    load_tensorflow(use_gpus=False, onednn=onednn)
+    from bcclone.feed.source import Batch
+    from bcclone.model.network import build_network
+    from bcclone.train.loop import Trainer
+    from bcclone.train.prepare import make_optimizer
+
+    settings = TrainSettings(learning_rate=LEARNING_RATE)
+    model = build_network(images.shape[1:])
+    trainer = Trainer(model, make_optimizer(model, settings), settings)
+    return partial(trainer.train, Batch(images, steering), LEARNING_RATE), trainer.totals.means
+
+
+def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[Convolution]) -> tuple[Step, Step]:
+    """Return a step of PyTorch on a batch, with the same network, loss and optimizer, which waits for its end."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise Unavailable("torch is not installed; pip install '.[bench]'") from None
+    seen = seen_rows(images.shape[1])
+    frames, labels = torch.from_numpy(images), torch.from_numpy(steering)
+
+    def prepared() -> Any:
+        seen_frames = frames[:, seen].permute(0, 3, 1, 2).float() / 127.5 - 1
+        return seen_frames.contiguous(memory_format=torch.channels_last)
+
+    network = pytorch_network(images.shape[-1], convolutions)
+    network(prepared())  # the first call gives the lazy layer its weights
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE)
+
+    def step() -> None:
+        loss = torch.nn.functional.mse_loss(network(prepared()), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step, lambda: None
+
+
+def pytorch_network(channels: int, convolutions: Sequence[Convolution]) -> Any:
+    """Return bcclone's cnn as a torch.nn.Module: float32 (batch, channels, rows seen, width) -> (batch, 1)."""
+    from torch import nn
+
+    layers: list[Any] = []
+    for convolution in convolutions:
+        layers += [nn.Conv2d(channels, convolution.filters, convolution.kernel, convolution.stride), nn.ELU()]
+        channels = convolution.filters
+    layers += [nn.Dropout(0.5), nn.Flatten(), nn.LazyLinear(100), nn.ELU(), nn.Dropout(0.5)]
+    layers += [nn.Linear(100, 50), nn.ELU(), nn.Linear(50, 10), nn.ELU(), nn.Linear(10, 1)]
+    return nn.Sequential(*layers)
