@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,8 @@ from bcclone.system.location import Location, reaching
 from bcclone.system.reading import MOST_TABLE, read_limited
 
 EPISODE_GAP_MS = 1000
-_MOST_LINES = 10_000_000  # which take 13 GB of memory
+_MOST_LINES = 10_000_000
+_LINES_AT_ONCE = 100_000
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
@@ -111,10 +112,29 @@ def read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
     In a standard log every line holds three images named after their cameras and four valid numbers with decimal
     points; blank lines are ignored.
     """
-    columns = _split_standard(lines)
-    if columns is None:
+    numbered = ((number, text) for number, text in enumerate(lines, 1) if text and not text.isspace())
+    tables, separators = [], 0
+    while part := list(islice(numbered, _LINES_AT_ONCE)):  # the texts of all numbers would take 500 bytes a row
+        if (read := _read_standard_part(part)) is None:
+            return None
+        tables.append(read[0])
+        separators += read[1]
+    if not tables:
         return None
-    line, center, separator, left, right, *numbers = columns
+    table = pd.concat(tables, ignore_index=True)
+    dialect = Dialect(separators * 2 > len(table), False, False, CAMERAS, 0)
+    return dialect, table.sort_values("time_ms", kind="stable", ignore_index=True)
+
+
+def _read_standard_part(numbered: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, int] | None:
+    """Return the table of some lines and their numbers, and how many have a space after each comma."""
+    matches = []
+    for number, text in numbered:
+        match = _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None
+        if match is None:
+            return None
+        matches.append((number, *match.groups()))
+    line, center, separator, left, right, *numbers = zip(*matches, strict=True)
     if any(len(name.encode()) > LONGEST_NAME for names in (center, left, right) for name in names):
         return None
     table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
@@ -130,22 +150,7 @@ def read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
     except ValueError:
         return None
     table["extras"] = ""
-    dialect = Dialect(separator.count(", ") * 2 > len(line), False, False, CAMERAS, 0)
-    return dialect, table.sort_values("time_ms", kind="stable", ignore_index=True)
-
-
-def _split_standard(lines: Sequence[str]) -> tuple[tuple[Any, ...], ...] | None:
-    """Return the columns: line numbers, then the groups of _STANDARD_LINE; None if a line does not match."""
-    if len(max(lines, key=len)) > LONGEST_LINE:
-        return None
-    fields = []
-    for number, text in enumerate(lines, 1):
-        if text and not text.isspace():
-            match = _STANDARD_LINE.fullmatch(text)
-            if match is None:
-                return None
-            fields.append((number, *match.groups()))
-    return tuple(zip(*fields, strict=True)) or None
+    return table, separator.count(", ")
 
 
 def _read_text(path: Location) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, names_url, parse_location, reaching
 
-MOST_TABLE = 1 << 30  # bytes of a log or another table: ten million rows
+MOST_TABLE = 1 << 31  # bytes of a log or another table: ten million rows of 200
 MOST_JSON = 1 << 26  # bytes
 MOST_IMAGE = 1 << 26  # bytes
 MOST_MODEL = 1 << 31  # bytes
