@@ -18,6 +18,7 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
     """
     try:
         signal.signal(signal.SIGINT, _end)
+        _open_streams()
         os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that it starts import nothing from the current folder
         from bcclone import cli
 
@@ -26,6 +27,15 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
         return _INTERRUPTED
     finally:
         signal.signal(signal.SIGINT, _end)
+
+
+def _open_streams() -> None:
+    """Open the standard streams that the caller has closed; otherwise a file would get the number of one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)  # for the processes that it starts
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _end(number: int, frame: FrameType | None) -> None:

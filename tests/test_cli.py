@@ -254,3 +254,14 @@ def test_names_send_no_commands_to_the_terminal(tmp_path):
         printed = run_script(*line, code=1).stderr
         assert "\\x1b" in printed or "no driving_log" in printed
         assert all(one.isprintable() or one == "\n" for one in printed)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_error(closed, simulated_recording, tmp_path):
+    for line in (("edit", simulated_recording), ("export", simulated_recording, "--to", "csv", "-o", tmp_path / "csv")):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *command(*line)], capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr.count(b"error")) == (0, 0)
+    assert (tmp_path / "csv" / "table.csv").stat().st_size

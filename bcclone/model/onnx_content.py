@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
+_DIVISIONS = {"Div", "Mod"}
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 _MOST_NODES = 100_000
 _MOST_ELEMENTS_PER_BYTE = 8  # of the smallest type, which is compressed to bits
@@ -33,6 +34,8 @@ def check_content(content: bytes) -> None:
         raise ValueError("it has sparse tensors, which it may declare larger than the memory")
     for tensor in _tensors(model.graph):
         _check_tensor(tensor)
+    if any(node.op_type in _DIVISIONS for node in model.graph.node):
+        _check_divisions(model)
 
 
 def _check_node(node: Any) -> None:
@@ -42,6 +45,19 @@ def _check_node(node: Any) -> None:
         raise ValueError(f"the operator {node.op_type[:40]} is of {node.domain[:40]!r}, expected ONNX's own")
     if any(each.HasField("sparse_tensor") or each.sparse_tensors for each in node.attribute):
         raise ValueError("it has sparse tensors, which it may declare larger than the memory")
+
+
+def _check_divisions(model: Any) -> None:
+    """Refuse to divide whole numbers: the processor ends a program that divides the smallest one by -1."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {each.name: each.type.tensor_type.elem_type for each in (*graph.input, *graph.value_info, *graph.output)}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    real = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
+    for node in graph.node:
+        if node.op_type in _DIVISIONS and any(types.get(name) not in real for name in node.input):
+            raise ValueError(f"the operator {node.op_type} divides whole numbers, expected floating-point ones")
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

@@ -225,6 +225,8 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
         return
     if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
         raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=kind[1])
+    if any("\0" in str(one) for one in (value if isinstance(value, tuple) else (value,))):
+        raise SettingError(name + " has a character NUL, which is in no name of a file; leave it out")
     if type_of(each) is bool and not isinstance(value, bool):
         raise SettingError(name + " {value}, expected true or false", value=repr(value))
     if not declared.allows(value):

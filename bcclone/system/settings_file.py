@@ -3,6 +3,7 @@
 In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the fields.
 """
 
+import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any, get_origin
 
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.reading import MOST_JSON, read_limited
+from bcclone.system.reading import read_limited
 from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
+
+_MOST_BYTES = 1 << 18  # a list of 1,000 recordings has a third of that
+# tomllib needs a time that grows with the square of these parts; a setting has none
+_MANY_PARTS = re.compile(r"""(?:\.[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+){50}""")
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -19,18 +24,12 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 
     kinds: the settings dataclasses whose fields the file may set; without: names of fields that it may not.
     """
-    try:
-        stored = tomllib.loads(read_limited(path, MOST_JSON).decode("utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
-    except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
-        raise UserError(f"{path}: not a settings file: {error}; expected lines such as seed = 1") from None
     declared_by = (pair for kind in kinds for pair in settings_of(kind))
     settings = {each.name: (each, declared) for each, declared in declared_by if each.name not in without}
     of_options = {declared.option or key_of(name): name for name, (_, declared) in settings.items()}
     of_keys = {key_of(name): name for name in settings} | of_options
     values: dict[str, Any] = {}
-    for key, value in stored.items():
+    for key, value in _read(path).items():
         option = key_of(key)
         if option not in of_keys:
             hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"
@@ -47,6 +46,19 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
         except (ValueError, OverflowError) as error:
             raise UserError(f"{path}: {key}: {error}") from None
     return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a TOML file; raises UserError."""
+    try:
+        text = read_limited(path, _MOST_BYTES).decode("utf-8-sig")
+        if _MANY_PARTS.search(text):
+            raise ValueError("a key of more than 50 parts")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
+    except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
+        raise UserError(f"{path}: not a settings file: {error}; expected lines such as seed = 1") from None
 
 
 def key_of(name: str) -> str:

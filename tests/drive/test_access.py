@@ -9,7 +9,9 @@ import pytest
 from bcclone.drive.drive_settings import DriveSettings, is_this_machine
 from bcclone.drive.wire import limits
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access, Connections
+from bcclone.drive.wire.web_server import listen
 from bcclone.play.play_settings import PlaySettings
+from bcclone.system.errors import UserError
 
 TOKEN = "let me in, please"
 
@@ -240,3 +242,9 @@ def test_at_the_end_all_connections_are_closed(listener):
         connections.close_all()
         assert is_closed(waiting)
         assert is_closed(served)
+
+
+@pytest.mark.parametrize("host", ["\udcff", "é" * 70, "a..b", "x" * 64])
+def test_what_is_no_name_of_a_machine_is_refused(host):
+    with pytest.raises(UserError, match="choose another --host"):
+        listen(host, 0)

@@ -167,6 +167,14 @@ def function():
     return onnx.helper.make_function("own", "Own", ["x"], ["y"], [node], [onnx.helper.make_opsetid("", 17)])
 
 
+def division(tmp_path, operator, kind):
+    """Write a network that divides the smallest whole number by -1, which ends a process with SIGFPE."""
+    make = onnx.helper.make_node
+    nodes = [make("Cast", ["means"], ["n"], to=kind), make("Clip", ["n", "a", "a"], ["x"]), make("Neg", ["b"], ["y"])]
+    numbers = [onnx.helper.make_tensor(name, kind, [], [value]) for name, value in (("a", -(1 << 31)), ("b", 1))]
+    return network(tmp_path, *nodes, make(operator, ["x", "y"], ["z"]), tensors=numbers)
+
+
 def nested(tmp_path):
     (tmp_path / "network.onnx").write_bytes(b"\x3b" * 100_000)
     return tmp_path / "network.onnx"
@@ -200,6 +208,8 @@ HOSTILE = {
         ),
         "expected camera frames",
     ),
+    "whole numbers divided": (lambda path: division(path, "Div", onnx.TensorProto.INT32), "divides whole numbers"),
+    "the rest of whole numbers": (lambda path: division(path, "Mod", onnx.TensorProto.INT64), "divides whole numbers"),
     "groups in groups": (nested, "no protocol buffer"),
 }
 
@@ -212,6 +222,13 @@ def test_a_hostile_file_is_refused_before_it_runs(kind, tmp_path):
     with pytest.raises(UserError, match=reason) as caught:
         OnnxModel(make(tmp_path))
     assert str(tmp_path / "network.onnx") in str(caught.value)
+
+
+def test_numbers_with_a_point_may_be_divided(tmp_path):
+    from bcclone.model.onnx_model import OnnxModel
+
+    path = network(tmp_path, onnx.helper.make_node("Div", ["all", "all"], ["steering"]), end="all")
+    assert OnnxModel(path).predict(FRAMES[:1]).tolist() == [[1.0]]
 
 
 def test_what_fails_while_it_runs_names_the_file(tmp_path):

@@ -193,13 +193,13 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+    except (OSError, TypeError) as error:  # TypeError: what cannot be the name of a machine
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(
                 f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; end that, or choose "
                 f"another --port (the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
-        reason = str(error.strerror or error).partition(" (while")[0]  # Python adds the address
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]  # Python adds the address
         raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
 
 

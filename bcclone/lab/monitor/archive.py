@@ -18,7 +18,7 @@ _MOST_ARRAYS = 1000
 _MOST_BYTES = 1 << 28  # unpacked
 _ENCRYPTED = 1
 _HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<kind>[<|][biuf][1248])', 'fortran_order': (?P<fortran>True|False), "
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<kind>\|[biu]1|<[iuf][248])', 'fortran_order': (?P<fortran>True|False), "
     rb"'shape': \((?P<shape>(?:\d{1,9}(?:, ?|(?=\))))*+)\), \} *\n",
     re.DOTALL,
 )

@@ -88,6 +88,10 @@ def test_objects_code_and_other_packings_are_refused(monitor):
     members = members_of(monitor)
     for header in (
         b"{'descr': '|O', 'fortran_order': False, 'shape': (5,), }",
+        *(
+            b"{'descr': '%s', 'fortran_order': False, 'shape': (5,), }" % kind
+            for kind in (b"<f1", b"|b2", b"<b8", b"|f8")
+        ),
         b"__import__('os').abort()",
         b"(" * 9000,
     ):
