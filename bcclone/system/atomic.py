@@ -17,12 +17,15 @@ from bcclone.system.errors import UserError
 REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
 _STALE_AFTER_SECONDS = 86_400
 _FLUSHED_BYTES = 1 << 25
+_MOST_FOLDERS = 500  # in each other; Python makes them by recursion
 _MOST_PROCESSES = 1 << 31  # an identifier of one is less
 _OLD = ".old.partial"  # ending of the folder that is being replaced
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
     """Make a folder with those above it, unless it exists; raises UserError. choose: what to choose instead."""
+    if (count := len(folder.parts)) > _MOST_FOLDERS:
+        raise UserError(f"{count} folders in each other, expected at most {_MOST_FOLDERS}; choose {choose}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

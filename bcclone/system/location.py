@@ -32,6 +32,10 @@ def parse_location(text: str) -> Location:
     """
     if not names_url(text):
         return Path(text)
+    if not text.partition(_MARK)[2].strip("/"):
+        raise UserError(
+            f"{text}: names no server, bucket or file; expected a path, or a URL such as s3://BUCKET/FOLDER"
+        )
     from fsspec import get_filesystem_class
     from upath import UPath
 
@@ -116,11 +120,16 @@ def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
 
 
 def check_writable(folder: Location) -> None:
-    """Raise Unreachable if nothing can be written in a folder at a URL; call it before long work."""
+    """Raise UserError if nothing can be written in a folder at a URL; call it before long work."""
     probe = folder / ".bcclone-probe"
     with reaching(folder):
-        probe.write_bytes(b"")
-        probe.unlink()
+        try:
+            probe.write_bytes(b"")
+            probe.unlink()
+        except NotImplementedError:
+            raise UserError(
+                f"{folder}: URLs of this kind cannot be written; choose a path or s3://BUCKET/FOLDER"
+            ) from None
 
 
 def write_text(location: Location, text: str) -> None:

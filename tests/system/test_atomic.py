@@ -9,6 +9,7 @@ import pytest
 from bcclone.system.atomic import (
     EarlyFlush,
     check_own_folders,
+    make_folder,
     replacing,
     replacing_folder,
     write_bytes,
@@ -207,3 +208,9 @@ def test_a_file_whose_name_is_nearly_that_of_a_leftover_stays(tmp_path, number):
     other.touch()
     write_text(tmp_path / "file.txt", "new")
     assert other.exists()
+
+
+def test_folders_in_each_other_without_end_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"folders in each other, expected at most 500; choose another"):
+        make_folder(tmp_path.joinpath(*["a"] * 2000))
+    assert not list(tmp_path.iterdir())

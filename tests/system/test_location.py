@@ -106,6 +106,14 @@ def test_a_writable_folder_is_left_as_it_was(folder):
     assert not list(folder.fs.find(folder.path))
 
 
+def test_a_url_that_cannot_be_written_or_names_nothing_is_refused():
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/x: URLs of this kind cannot be written"):
+        check_writable(parse_location("http://127.0.0.1:9/x"))
+    for text in ("s3://", "s3:///", "http://"):
+        with pytest.raises(UserError, match=f"{text}: names no server, bucket or file"):
+            parse_location(text)
+
+
 def test_errors_of_local_files_and_of_programs_stay_as_they_are(tmp_path, folder):
     with pytest.raises(FileNotFoundError), reaching(tmp_path):
         (tmp_path / "none").read_bytes()
