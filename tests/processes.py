@@ -70,6 +70,19 @@ def on_a_full_disk(line, size):
     return [sys.executable, "-S", "-c", _LIMITED, str(size), *map(str, line)]
 
 
+@contextmanager
+def full_disk(size):
+    """Let no file of this process have more than `size` bytes within the block."""
+    import resource  # Windows has none
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def free_addresses(count):
     """Return addresses of this machine, HOST:PORT, at which nothing listens."""
     with ExitStack() as opened:

@@ -35,6 +35,7 @@ READING = {
     "preprocess": "preprocess.py {recording} -o {here}/data.h5",
     "preprocess, --add": "preprocess.py {copy} -o {store} --add",
     "edit": "edit {recording}",
+    "video": "video.py {recording} -o {here}/clip.mp4",
     "export": "export {recording} --to csv -o {here}/exported",
     "export of a store": "export {store} --to csv -o {here}/exported",
     "import": "import {csv} -o {here}/imported",
@@ -122,6 +123,16 @@ def refused(line, homes, *named):
     assert any(word in printed for word in ("change", "choose", "name another", "copy", "expected")), printed
     after = content_of(home)
     assert {path: after.get(path) for path in before} == before
+    return errors[0]
+
+
+def test_an_image_that_may_not_be_read_is_not_called_damaged(homes):
+    for path in (homes[1] / "recording" / "IMG").iterdir():
+        path.chmod(0)
+    (homes[1] / "here").chmod(0o777)
+    error = refused("video.py {recording} -o {here}/clip.mp4", homes, homes[1] / "recording")
+    assert "Permission denied" in error
+    assert "not a JPEG" not in error
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bcclone.cluster.shard_cache import ShardCache
 from bcclone.dataset.frames import FrameFile, Frames, Indices, runs
 from bcclone.dataset.images import Image
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, read_ranges
+from bcclone.system.location import Location, read_ranges, versions_of
 
 _FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
 _MEGABYTE = 10**6
@@ -183,11 +183,16 @@ class FarFrames(ShardFrames):
             return {}
         ranges: list[tuple[Location, int, int]] = []
         read: list[int] = []
+        touched = [self.files[number] for number in np.unique(self.file_of(np.array(indices)))]
         for first, last in runs(np.array(indices), _GAP_FRAMES):
             read.extend(range(first, last + 1))
             stretches = self.stretches(first, last)
             ranges += [(file.path, start, start + size) for file, start, size in stretches if size]
         blocks = [np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape) for block in read_ranges(ranges)]
+        now = versions_of([file.path for file in touched])
+        for file, version in zip(touched, now, strict=True):
+            if version != file.version:
+                raise file.changed()
         return dict(zip(read, itertools.chain.from_iterable(blocks), strict=True))
 
     def close(self) -> None:

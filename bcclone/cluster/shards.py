@@ -26,6 +26,7 @@ from bcclone.system.location import (
     parse_location,
     reaching,
     read_ranges,
+    versions_of,
 )
 from bcclone.system.reading import path_inside
 
@@ -134,10 +135,15 @@ def _far_parts(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Pa
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
         sizes = [(shard.frames + len(shard.copied)) * frame_bytes for shard in shards]
         parts = [_without_frames(shard.bytes, size) for shard, size in zip(shards, sizes, strict=True)]
-        ranges = [(folder / shard.name, *part) for shard, each in zip(shards, parts, strict=True) for part in each]
+        files = [folder / shard.name for shard in shards]
+        ranges = [(file, *part) for file, each in zip(files, parts, strict=True) for part in each]
+        before = versions_of(files)
         read = iter(read_ranges(ranges))
-        for shard, each in zip(shards, parts, strict=True):
-            yield shard, Parts(shard.bytes, {part: next(read) for part in each})
+        after = versions_of(files)
+        for number, (shard, each) in enumerate(zip(shards, parts, strict=True)):
+            if before[number] != after[number]:
+                raise UserError(f"{files[number]}: it was written again while it was read; start again")
+            yield shard, Parts(shard.bytes, {part: next(read) for part in each}, after[number][1])
 
 
 def _local_shard(folder: Path, shard: Shard) -> Path:

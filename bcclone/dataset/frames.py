@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.images import Image
-from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local
+from bcclone.system.location import Location, as_local, version_of
 
 Indices = npt.NDArray[np.integer[Any]]
 
@@ -33,7 +32,7 @@ _GAP_FRAMES = 16  # load() also reads gaps up to this size, rather than starting
 class FrameFile:
     """The frames in one file.
 
-    offset: of the first, in bytes; count: number of frames; version: file_version() of the file; sha256: of the whole
+    offset: of the first, in bytes; count: number of frames; version: version_of() the file; sha256: of the whole
     file, "" if it is not known.
     """
 
@@ -50,8 +49,12 @@ class FrameFile:
 
     def check(self) -> None:
         """Raise UserError if the file is gone or has been written again."""
-        if not self.path.exists() or file_version(as_local(self.path)) != self.version:
-            raise UserError(f"{self.path}: the store was rewritten or removed after training began; train again")
+        if not self.path.exists() or version_of(self.path) != self.version:
+            raise self.changed()
+
+    def changed(self) -> UserError:
+        """Return the error for a file that is no longer the one that was opened."""
+        return UserError(f"{self.path}: the store was rewritten or removed after training began; train again")
 
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
         """Yield the bytes of so many frames at once; raises UserError if the file ends before its last frame.

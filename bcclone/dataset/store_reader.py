@@ -124,7 +124,7 @@ class StoreReader:
     ) -> tuple[StoreContent, list[Table]]:
         """Read a store, as read(), and other tables of its file."""
         try:
-            version = (parts.size, 0) if parts else file_version(as_local(path))
+            version = (parts.size, parts.state) if parts else file_version(as_local(path))
             answer = self._process.read(parts or as_local(path), [SCHEMA_VERSION, others])
             return _content(answer, path, version), list(answer.tables[_TABLES:])
         except PermissionError:

@@ -8,7 +8,7 @@ import datetime
 import itertools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from bcclone.system.reading import MOST_TABLE, open_limited
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _LONGEST_RUN = datetime.timedelta(days=365)
+_TABLES = (LOG_NAME, DRIVERS.name, ANSWERS.name, UNCERTAINTY.name)
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
     """Make the run folder; return the time of its last frame."""
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in folder.iterdir())
-    if names and not append:
+    if names and not append and not _is_void(folder, names):
         raise UserError(
             f"{folder} contains a run, which is never overwritten; record into {_unused(folder)}, or add to it with "
             "--append"
@@ -165,6 +166,11 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
     return last
 
 
+def _is_void(folder: Path, names: Sequence[str]) -> bool:
+    """Return whether a folder contains only the tables of a run that got no row, as on a full disk."""
+    return set(names) <= set(_TABLES) and (folder / LOG_NAME).is_file() and not (folder / LOG_NAME).stat().st_size
+
+
 def _unused(folder: Path) -> Path:
     """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist."""
     others = (Path(f"{folder}-{number}") for number in itertools.count(2))
@@ -176,7 +182,7 @@ def _check_is_run(folder: Path) -> None:
 
     Nor did it make links, through which rows would go into other files, or pipes.
     """
-    for name in (LOG_NAME, DRIVERS.name, ANSWERS.name, UNCERTAINTY.name):
+    for name in _TABLES:
         path = folder / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UserError(f"{path} is a link or no regular file, which no run contains; record into another folder")

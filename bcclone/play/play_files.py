@@ -44,7 +44,7 @@ def play_recorder(
 ) -> Recorder[PlayedRow]:
     """Return the recorder of a play: each recording goes into a new folder, the first into `folder` if it is free."""
 
-    lock = threading.Lock()
+    lock = threading.RLock()
 
     def open_files() -> PlayFiles:
         first = folder or Path(f"play-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
@@ -57,16 +57,18 @@ def play_recorder(
 class PlayFiles:
     """The open files of one recording; renders the side cameras. Raises UserError if the folder cannot be used.
 
-    Without a row, close() removes them, and the folder if it was made for them. lock: held while folders are made or
-    removed.
+    Without a row, they are removed at the end or after an error, and the folder if it was made for them. lock: held
+    while folders are made or removed; reentrant.
     """
 
-    def __init__(self, renderer: Renderer, folder: Path, lock: threading.Lock) -> None:
+    def __init__(self, renderer: Renderer, folder: Path, lock: threading.RLock) -> None:
         self._lock = lock
         self._made = () if folder.exists() else (folder,)
         self.folder, self._renderer, self._began = folder, renderer, time.monotonic()
         with ExitStack() as stack:
-            self._writer = stack.enter_context(RecordingWriter(folder, datetime.datetime.now()))
+            self._writer = RecordingWriter(folder, datetime.datetime.now())
+            stack.callback(self._remove_if_void)
+            stack.enter_context(self._writer)
             try:
                 self._trace = stack.enter_context(SidecarWriter(TRACE, folder))
                 self._drivers = stack.enter_context(SidecarWriter(DRIVERS, folder))
@@ -77,6 +79,8 @@ class PlayFiles:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _remove_if_void(self) -> None:
         if self._writer.rows:
             return
         with self._lock, suppress(OSError):  # a folder that got another file stays

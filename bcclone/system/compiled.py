@@ -1,8 +1,9 @@
 """Compile functions with Numba, and cache the result on disk where that is possible.
 
-Numba caches next to the sources, or in the user's cache folder if it cannot write there. It checks the cache by the
-date of one source file only, and does not notice changes in other files whose functions or constants were compiled in.
-So a cached function of several files needs their checksum in its closure, which Numba does check.
+Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full disk nothing is
+cached. It checks the cache by the date of one source file only, and does not notice changes in other files whose
+functions or constants were compiled in. So a cached function of several files needs their checksum in its closure,
+which Numba does check.
 """
 
 import sys
@@ -10,13 +11,14 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 # Numba would take settings, such as the folder of its cache, which it unpickles, from a file in the current folder
 _yaml = sys.modules.get("yaml")
 sys.modules["yaml"] = None  # type: ignore[assignment]
 try:
     from numba import njit
+    from numba.core.caching import FunctionCache
 finally:
     del sys.modules["yaml"]
     if _yaml is not None:
@@ -26,6 +28,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Permissions that speed up code without NaN and infinity, and do not change its results
 FINITE = {"nnan", "ninf", "nsz"}
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """A cache that a full disk does not stop."""
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(signature, data)
 
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
@@ -40,10 +50,12 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
         for without in ((), ("_nrt",), ("_nrt", "cache")):
             every = {"nogil": True, "_nrt": False} | options
             with suppress(KeyError, RuntimeError):
-                dispatcher: Function = njit(**{name: value for name, value in every.items() if name not in without})(
+                dispatcher: Any = njit(**{name: value for name, value in every.items() if name not in without})(
                     function
                 )
-                return dispatcher
+                if "cache" not in without and every.get("cache"):
+                    dispatcher._cache = _Cache(function)
+                return cast(Function, dispatcher)
         raise RuntimeError(f"Numba cannot compile {function.__name__}")
 
     return compile_function

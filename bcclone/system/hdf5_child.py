@@ -49,10 +49,14 @@ class Ended(Refused):
 
 @dataclass(frozen=True)
 class Parts:
-    """The known parts of a file of `size` bytes: their start and end, and their bytes."""
+    """The known parts of a file of `size` bytes: their start and end, and their bytes.
+
+    state: a number that differs after the file was written again.
+    """
 
     size: int
     blocks: Mapping[tuple[int, int], bytes]
+    state: int = 0
 
     def __post_init__(self) -> None:
         for (start, end), block in self.blocks.items():

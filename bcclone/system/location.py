@@ -1,7 +1,9 @@
 """Paths and URLs alike: a local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods."""
 
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
@@ -16,6 +18,7 @@ Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
 
 _MARK = "://"
 _LOCAL = ("file", "local")
+_ASKED_AT_ONCE = 32
 _REMEDY = (
     "check the URL, the server and your credentials (of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
 )
@@ -104,6 +107,29 @@ def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
     return blocks  # type: ignore[no-any-return]
 
 
+def version_of(location: Location) -> tuple[int, int]:
+    """Return the size of a file and a number, both of which stay until it is written again; raises OSError.
+
+    At a URL the number is of all that the server says of the file, such as its ETag.
+    """
+    if not is_url(location):
+        return atomic.file_version(as_local(location))
+    info = location.fs.info(location.path)
+    described = repr(sorted((str(name), str(value)) for name, value in info.items()))
+    return int(info["size"] or 0), zlib.crc32(described.encode())
+
+
+def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
+    """Return version_of() each file, asked for at once. Raises Unreachable, also for a file that is gone."""
+
+    def version(location: Location) -> tuple[int, int]:
+        with reaching(location):
+            return version_of(location)
+
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        return list(pool.map(version, locations))
+
+
 def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
     """Read small files at URLs of one kind at once: the content of each, or why it is not there. Raises Unreachable."""
     if not urls:
@@ -167,6 +193,9 @@ def local_copy(location: Location) -> Iterator[Path | None]:
     else:
         with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
             copy = Path(folder) / location.name
+            before = versions_of([location])
             with reaching(location):
                 location.fs.get_file(location.path, str(copy))
+            if versions_of([location]) != before or copy.stat().st_size != before[0][0]:
+                raise Unreachable(f"{location}: it was written again while it was read; try again")
             yield copy

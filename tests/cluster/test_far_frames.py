@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bcclone.cluster.shard_cache import ShardCache
 from bcclone.cluster.shard_frames import FarFrames
 from bcclone.dataset.frames import FrameFile
-from bcclone.system.location import parse_location
+from bcclone.system.location import parse_location, version_of
 
 SHAPE = (4, 5, 3)
 COUNTS = (7, 0, 12, 1)
@@ -32,7 +32,8 @@ def write_files(url):
         content = b"other" * number + FRAMES[start : start + count].tobytes()
         (folder / f"{number}.h5").write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        made.append(FrameFile(folder / f"{number}.h5", 5 * number, count, (len(content), 0), sha256))
+        file = folder / f"{number}.h5"
+        made.append(FrameFile(file, 5 * number, count, version_of(file), sha256))
         start += count
     return made
 

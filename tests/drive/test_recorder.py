@@ -4,6 +4,7 @@ import datetime
 import os
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow, read_dr
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import UNCERTAINTY, read_answers
 from bcclone.system.errors import UserError
-from tests.processes import wait_for
+from tests.processes import full_disk, wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
@@ -83,6 +84,14 @@ def test_a_run_is_never_overwritten(tmp_path):
     with pytest.raises(UserError, match=r"run1-2.*--append"), run_recorder(tmp_path / "run1"):
         pass
     assert {path.name: path.read_bytes() for path in (tmp_path / "run1").iterdir()} == before
+
+
+@pytest.mark.parametrize("size", [0, 10, 40, 60])  # of headers, of a frame
+def test_a_full_disk_leaves_no_run_that_the_same_command_refuses_when_there_is_room(tmp_path, size):
+    with full_disk(size), suppress(UserError):
+        assert record(tmp_path / "run1").recorded == 0
+    assert record(tmp_path / "run1").recorded == len(FRAMES)
+    assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == len(FRAMES)
 
 
 def test_each_latency_is_that_of_its_own_frame(tmp_path):

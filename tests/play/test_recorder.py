@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -14,7 +15,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
-from tests.processes import wait_for
+from tests.processes import full_disk, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,20 @@ def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
     assert len(reasons) == 1
     assert "2 rows" in reasons[0]
     assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 2
+
+
+@pytest.mark.parametrize("size", [0, 10, 60, 5_000])  # of headers, of an image
+def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(world, renderer, tmp_path, size):
+    with play_recorder(renderer, tmp_path / "run") as recorder:
+        with full_disk(size), suppress(UserError):
+            recorder.turn(True)
+            recorder.record(row(world))
+            wait_for(lambda: recorder.failure)
+        wait_for(lambda: not list(tmp_path.iterdir()), seconds=20)
+        recorder.turn(True)
+        record(recorder, world, 1)
+    assert recorder.recorded == 1
+    assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_refused(renderer, tmp_path):

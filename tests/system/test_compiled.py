@@ -1,10 +1,15 @@
 """Functions compiled with Numba, with and without a cache."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba import njit
 
 from bcclone.system.compiled import compiled
+from tests.processes import on_a_full_disk
 
 
 def test_a_compiled_function_gives_the_same_result():
@@ -25,3 +30,20 @@ def test_a_function_that_cannot_be_cached_is_compiled_anyway():
     with pytest.raises(RuntimeError, match="cannot cache"):
         njit(cache=True)(found["total"])
     assert compiled(cache=True)(found["total"])(np.arange(5)) == 10
+
+
+def test_a_function_that_the_disk_has_no_room_for_is_compiled_and_not_cached(tmp_path):
+    program, cache = tmp_path / "program.py", tmp_path / "cache"
+    program.write_text(
+        "from bcclone.system.compiled import compiled\n\n@compiled(cache=True)\ndef doubled(number):\n"
+        "    return 2 * number\n\nprint(doubled(21), sum(doubled.stats.cache_hits.values()))\n"
+    )
+    shown = []
+    for size in (100, 1 << 20, 100):
+        line = on_a_full_disk([sys.executable, program], size)
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+        done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
+        shown.append(done.stdout.split())
+        assert done.stderr == ""
+    assert shown == [["42", "0"], ["42", "0"], ["42", "1"]]
+    assert not list(cache.rglob("*tmp*"))

@@ -124,7 +124,9 @@ def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str
     for name in names:
         try:
             sizes[name] = jpeg_size(read_file(str(folder / name)))
-        except (BadImage, OSError) as error:
+        except OSError as error:
+            skipped[name] = f"cannot be read: {error.strerror}"
+        except BadImage as error:
             skipped[name] = f"not a JPEG that can be shown: {error}"
     if not sizes:
         return 0, 0
