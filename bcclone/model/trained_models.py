@@ -7,7 +7,7 @@ from bcclone.system.atomic import check_output, make_folder, sha256_of, write_by
 from bcclone.system.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1]
-_FOLDERS = _PACKAGE / "models", _PACKAGE.parent / "models"  # of an installed wheel (setup.py), of a clone
+_INSTALLED, _OF_A_CLONE = _PACKAGE / "models", _PACKAGE.parent / "models"  # setup.py puts them into the package
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
     A model that is there already stays. Raises UserError, before anything is written, if another file has its name, or
     if this installation has no models.
     """
-    sources = [path for origin in _FOLDERS if origin.is_dir() for path in sorted(origin.glob("*.h5"))]
+    sources = sorted((_INSTALLED if _INSTALLED.is_dir() else _OF_A_CLONE).glob("*.h5"))
     if not sources:
-        raise UserError(f"{_FOLDERS[0]}: no trained models are installed there; install bcclone again")
+        raise UserError(f"{_INSTALLED}: no trained models are installed there; install bcclone again")
     make_folder(folder)
     missing = [source for source in sources if not _is_copied(source, folder / source.name)]
     for source in missing:
