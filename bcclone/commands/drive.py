@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
-        notify(f"{result.folder}: {result.recorded} frames recorded{dropped}\nnext: python video.py {result.folder}")
+        notify(f"{result.folder}: {result.recorded} frames recorded{dropped}\nnext: bcclone video {result.folder}")
     if arguments.json:
         print_json(result)
     return 0
