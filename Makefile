@@ -8,7 +8,7 @@ WORKERS ?= 2
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow test-long coverage mutants lint bench docs docs-links audit lock clean
+.PHONY: help demo test test-slow test-long coverage mutants lint bench docs docs-links dist audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -65,6 +65,11 @@ docs: $(STAMP)   ## the pages of docs/, into build/docs/
 docs-links: $(STAMP) ## look whether the links of docs/ to other sites lead somewhere (needs the network)
 	$(BIN)/sphinx-build -q -b linkcheck docs build/links
 
+dist: $(STAMP)   ## build the packages into dist/, check them, and test the wheel outside the clone (needs the network)
+	rm -rf dist && $(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m pytest -m "slow or long" --timeout 1800 tests/repository/test_packaging.py
+
 audit: $(STAMP)  ## look whether what constraints.txt installs has known vulnerabilities (needs pypi.org)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit]'
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
@@ -74,4 +79,4 @@ lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches
-	rm -rf .venv build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

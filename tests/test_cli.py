@@ -108,7 +108,7 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     quiet = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
     assert loud.stderr
     assert not quiet.stderr
-    assert quiet.stdout.splitlines()[-1] == f"next: python model.py {tmp_path / 'quiet.h5'} -o model.h5"
+    assert quiet.stdout.splitlines()[-1] == f"next: bcclone model {tmp_path / 'quiet.h5'} -o model.h5"
     refused = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
     assert refused.stderr.startswith("error: ")
 

@@ -33,18 +33,18 @@ class Writing:
 
 COMMANDS = {
     "preprocess": Writing("preprocess.py {recording} -o {here}/data.h5 --size 16x16"),
+    "video": Writing("video.py {recording} -o {here}/clip.mp4"),
+    "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
+}
+SLOW = {
     "preprocess over an old store": Writing(
         "preprocess.py {recording} -o {here}/data.h5 --force --size 16x16",
         "preprocess.py {recording} -o {here}/data.h5 --size 8x8",
     ),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
-    "video": Writing("video.py {recording} -o {here}/clip.mp4"),
-    "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
     "export minari": Writing("export {recording} --to minari -o {here}/exported"),
     "export robomimic": Writing("export {recording} --to robomimic -o {here}/exported.hdf5"),
     "import": Writing("import {csv} -o {here}/imported"),
-}
-SLOW = {
     "preprocess, shards": Writing("preprocess.py {recording} -o {here}/data --size 16x16"),
     "preprocess, another recording": Writing(
         "preprocess.py {copy} -o {here}/data.h5 --add --size 16x16",

@@ -33,15 +33,15 @@ sys.exit(main(second))
 
 READING = {
     "preprocess": "preprocess.py {recording} -o {here}/data.h5",
-    "preprocess, --add": "preprocess.py {copy} -o {store} --add",
     "edit": "edit {recording}",
-    "video": "video.py {recording} -o {here}/clip.mp4",
     "export": "export {recording} --to csv -o {here}/exported",
-    "export of a store": "export {store} --to csv -o {here}/exported",
     "import": "import {csv} -o {here}/imported",
-    "export to minari": "export {recording} --to minari -o {here}/exported",
 }
 READING_SLOWLY = {
+    "preprocess, --add": "preprocess.py {copy} -o {store} --add",
+    "export of a store": "export {store} --to csv -o {here}/exported",
+    "export to minari": "export {recording} --to minari -o {here}/exported",
+    "video": "video.py {recording} -o {here}/clip.mp4",
     "model": "model.py {store} -o {here}/model.h5 --runs {here}/runs",
     "evaluate": "evaluate {model} --laps 0.01",
     "replay": "replay {model} {recording}",
@@ -51,16 +51,16 @@ READING_SLOWLY = {
 }
 WRITING = {
     "preprocess": "preprocess.py {recording} -o {here}/data.h5",
-    "video": "video.py {recording} -o {here}/clip.mp4",
     "simulate record": "simulate record {here}/recording --laps 0.01",
-    "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
-    "export": "export {recording} --to csv -o {here}/exported",
-    "export to minari": "export {recording} --to minari -o {here}/exported",
-    "export to robomimic": "export {recording} --to robomimic -o {here}/exported.hdf5",
     "import": "import {csv} -o {here}/imported",
     "edit": "edit {copy} --delete 3 5",
 }
 WRITING_SLOWLY = {
+    "video": "video.py {recording} -o {here}/clip.mp4",
+    "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
+    "export to minari": "export {recording} --to minari -o {here}/exported",
+    "export to robomimic": "export {recording} --to robomimic -o {here}/exported.hdf5",
+    "export": "export {recording} --to csv -o {here}/exported",
     "model": "model.py {store} -o {here}/model.h5 --runs {runs} --epochs 1",
     "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",
     "evaluate": "evaluate {model} --laps 0.01 -o {here}/scores",
@@ -71,8 +71,15 @@ WRITING_SLOWLY = {
 }
 
 
+@pytest.fixture(scope="module")
+def csv(simulated_recording, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "csv"
+    run_script("export", simulated_recording, "--to", "csv", "-o", folder)
+    return folder
+
+
 @pytest.fixture
-def homes(simulated_recording, simulated_store, untrained_model):
+def homes(simulated_recording, simulated_store, untrained_model, csv):
     """Two folders with copies of all inputs, the first for the run with all rights.
 
     Everybody may read what is in them, and write into `runs` only.
@@ -84,7 +91,7 @@ def homes(simulated_recording, simulated_store, untrained_model):
         shutil.copytree(simulated_recording, home / "copy")
         shutil.copy(simulated_store, home / "store")
         shutil.copy(untrained_model, home / "model")
-        run_script("export", home / "recording", "--to", "csv", "-o", home / "csv")
+        shutil.copytree(csv, home / "csv")
         for name in ("here", "runs"):
             (home / name).mkdir()
         for path in [home, *home.rglob("*")]:

@@ -122,5 +122,5 @@ class Manifest:
             reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
             raise UserError(
                 f"{path}: not the manifest of a store: {reason}; make the store again with: "
-                f"python preprocess.py RECORDING... -o {folder} --force"
+                f"bcclone preprocess RECORDING... -o {folder} --force"
             ) from None

@@ -217,7 +217,7 @@ def _with_content_hash(folder: Location, manifest: Manifest) -> StoreContent:
             digest.add_frames(first_checksums(tables[0], shard.frames))
         except ValueError as error:
             raise UserError(
-                f"{folder / shard.name}: {error}; make the store again with: python preprocess.py RECORDING... -o "
+                f"{folder / shard.name}: {error}; make the store again with: bcclone preprocess RECORDING... -o "
                 f"{folder} --force"
             ) from None
 

@@ -43,7 +43,7 @@ def open_store(path: Location | str) -> Store:
     if is_folder and not has_manifest:
         raise UserError(
             f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
-            f"python preprocess.py {path} -o data.h5"
+            f"bcclone preprocess {path} -o data.h5"
         )
     if not exists:
         raise missing_store(path)
@@ -181,7 +181,7 @@ def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: St
 
 
 def _remedy(folder: Location) -> str:
-    return f"make it again with: python preprocess.py RECORDING... -o {folder} --force --resume"
+    return f"make it again with: bcclone preprocess RECORDING... -o {folder} --force --resume"
 
 
 def _renumbered(rows: RowTable, number_of: npt.NDArray[np.int64], recording: int) -> RowTable:

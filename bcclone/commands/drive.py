@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
         notify(f"{result.folder}: {result.recorded} frames recorded{dropped}")
         if result.recorded:
-            notify(f"next: python video.py {result.folder}")
+            notify(f"next: bcclone video {result.folder}")
     if arguments.json:
         print_json(result)
     return 0

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         result,
         f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
         f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
-        f"next: python preprocess.py {result.output} -o data.h5",
+        f"next: bcclone preprocess {result.output} -o data.h5",
     )
     return 0
 

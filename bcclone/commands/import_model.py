@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         result,
         f"its frames are prepared as {result.preprocessing} (--preprocess {arguments.preprocess})\n"
-        f"{result.model}: written; next: python drive.py {result.model} run1",
+        f"{result.model}: written; next: bcclone drive {result.model} run1",
     )
     return 0
 

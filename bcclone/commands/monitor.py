@@ -1,6 +1,6 @@
 """Make a monitor, which tells frame by frame whether a model still knows its surroundings.
 
-A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `python drive.py` score each frame with it
+A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `bcclone drive` score each frame with it
 (--monitor), and the car can slow down or stop while the monitor is uncertain (--when-uncertain).
 docs/explanation/monitor.md says how well each kind announces that a model will leave the road.
 """

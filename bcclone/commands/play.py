@@ -59,6 +59,6 @@ def _summary(result: PlayResult) -> str:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
         lines += [
             f"{number_of(result.rows, 'row')} recorded{dropped}",
-            f"next: python preprocess.py {folders} -o data.h5",
+            f"next: bcclone preprocess {folders} -o data.h5",
         ]
     return "\n".join(lines)

@@ -92,7 +92,7 @@ def _summary(result: Conversion) -> str:
         f"{result.frames} frames, {result.train} training, {result.validation} validation and {result.test} test "
         "samples, "
         f"{len(result.skips)} skipped, {result.seconds:.1f} s\n"
-        f"next: python model.py {result.output} -o model.h5"
+        f"next: bcclone model {result.output} -o model.h5"
     )
 
 

@@ -66,7 +66,7 @@ def _record(arguments: argparse.Namespace) -> int:
         arguments,
         recorded,
         f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
-        f"next: python preprocess.py {arguments.folder} -o data.h5",
+        f"next: bcclone preprocess {arguments.folder} -o data.h5",
     )
     return 0
 
@@ -81,7 +81,7 @@ def _roads(arguments: argparse.Namespace) -> int:
         result,
         f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
         f"{result.validation} validation samples, {result.seconds:.0f} s\n"
-        f"next: python model.py {result.output} -o model.h5 --predict path",
+        f"next: bcclone model {result.output} -o model.h5 --predict path",
     )
     return 0
 

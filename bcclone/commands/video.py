@@ -56,11 +56,11 @@ def _no_run_named() -> UserError:
 
     runs = [path.name for path in find_runs(Path())]
     if not runs:
-        text = "name the run to show; there is none in this folder: record one with: python drive.py model.h5 run1"
+        text = "name the run to show; there is none in this folder: record one with: bcclone drive model.h5 run1"
     else:
         more = f" and {len(runs) - _SHOWN_RUNS} more" if len(runs) > _SHOWN_RUNS else ""
         text = (
-            f"name the run to show, such as: python video.py {runs[0]}; "
+            f"name the run to show, such as: bcclone video {runs[0]}; "
             f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}{more}"
         )
     return UserError(text, exit_code=2)

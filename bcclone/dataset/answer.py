@@ -33,7 +33,7 @@ class Output:
         """Return the error for a model that lacks this output."""
         return (
             f"this model has no output {self.name}; leave out {self.used_by}, or train one with: "
-            f"python model.py data.h5 --predict {self.predict}"
+            f"bcclone model data.h5 --predict {self.predict}"
         )
 
 

@@ -69,7 +69,7 @@ class FrameFile:
                 if len(block) < size:
                     raise UserError(
                         f"{self.path}: the file was truncated while it was read; make "
-                        f"the store again with: python preprocess.py RECORDING... -o {self.path} --force"
+                        f"the store again with: bcclone preprocess RECORDING... -o {self.path} --force"
                     )
                 yield block
 

@@ -64,7 +64,7 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
     if path.is_dir():
         raise UserError(
             f"{path}: a folder, expected the file of a store; make a store of a recording with: "
-            f"python preprocess.py {path} -o data.h5"
+            f"bcclone preprocess {path} -o data.h5"
         )
     if not path.exists():
         raise missing_store(path)
@@ -75,7 +75,7 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
 
 def missing_store(path: Location) -> UserError:
     """Return the error for a path where nothing is."""
-    return UserError(f"{path}: no such store; make one with: python preprocess.py RECORDING... -o {path}")
+    return UserError(f"{path}: no such store; make one with: bcclone preprocess RECORDING... -o {path}")
 
 
 @dataclass(frozen=True)

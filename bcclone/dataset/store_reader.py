@@ -132,7 +132,7 @@ class StoreReader:
         except (OSError, KeyError, ValueError, TypeError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or first_line(error)
             raise UserError(
-                f"{path}: not a complete store: {reason}; make one with: python preprocess.py RECORDING... -o data.h5"
+                f"{path}: not a complete store: {reason}; make one with: bcclone preprocess RECORDING... -o data.h5"
             ) from None
 
 

@@ -33,7 +33,7 @@ class DrivePage(PageSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
-        contents = PageContents("drive.py", "python drive.py model.h5", DriveSettings.port, True, sees, region)
+        contents = PageContents("drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region)
         super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
         self.cars, self._clock, self._lock = cars, clock, threading.Lock()
         self._frame: PageFrame | None = None

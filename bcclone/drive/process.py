@@ -77,8 +77,8 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
             if mark:
                 raise UserError(error.strip())
             raise UserError(
-                f"the drive server ended with exit code {process.returncode}; start it by itself to see why: python "
-                "drive.py MODEL"
+                f"the drive server ended with exit code {process.returncode}; start it by itself to see why: bcclone "
+                "drive MODEL"
             )
         time.sleep(_POLL_SECONDS)
     raise UserError(f"the drive server does not listen after {seconds:g} s; close other programs and try again")

@@ -43,7 +43,7 @@ def serve(
     policy = load_policy(settings.model, settings.preprocess)
     notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if settings.run_folder is None:
-        notify(f"nothing is recorded; name a folder to record into: python drive.py {settings.model} run1")
+        notify(f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1")
     if (device := describe_devices()) != "CPU":
         notify(f"driving on {device}")
     if not is_this_machine(settings.host):

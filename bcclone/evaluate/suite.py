@@ -137,7 +137,7 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
     """
     for path in models:
         if not path.is_file():
-            raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}")
+            raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}")
     for number, path in enumerate(models):
         if path.resolve() in [other.resolve() for other in models[:number]]:
             raise UserError(f"{path} is given twice; name each model once")

@@ -128,7 +128,7 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
         )
     if not strategy.of_files and not isinstance(data, Store):
         raise UserError(
-            f"{data.path}: --feed {settings.feed} reads a store; make one with: python preprocess.py {data.path} "
+            f"{data.path}: --feed {settings.feed} reads a store; make one with: bcclone preprocess {data.path} "
             "-o data.h5, or use --feed files"
         )
     if isinstance(data, Store):

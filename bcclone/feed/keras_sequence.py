@@ -106,7 +106,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             if not len(selection):
                 option = "--test-recording RECORDING" if part == TEST else "--validation 0.2"
                 raise UserError(
-                    f"{store.path}: it has no {part} samples; make a store with some: python preprocess.py "
+                    f"{store.path}: it has no {part} samples; make a store with some: bcclone preprocess "
                     f"RECORDING... -o {store.path} {option}"
                 )
             ordering = Ordering("shuffled" if part == TRAINING else "in order")

@@ -111,5 +111,5 @@ def check_images(architecture: Architecture, height: int, width: int, seq_length
     if (height, width) != (takes.height, takes.width):
         raise UserError(
             f"--network {architecture.name} was published for images of {takes.width}x{takes.height}, and these have "
-            f"{width}x{height}; make the store with: python preprocess.py --preprocess {architecture.preset}"
+            f"{width}x{height}; make the store with: bcclone preprocess --preprocess {architecture.preset}"
         )

@@ -291,7 +291,7 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
             if time.monotonic() >= until:
                 reason = getattr(error, "strerror", None) or error
                 raise UserError(
-                    f"no drive server at {host}:{port}: {reason}; start one with: python drive.py model.h5"
+                    f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive model.h5"
                 ) from None
             time.sleep(0.1)
     try:

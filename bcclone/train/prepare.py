@@ -175,7 +175,7 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"
             f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
-            f"make a store for it: python preprocess.py RECORDING -o {_store_for(file.preprocessing)}"
+            f"make a store for it: bcclone preprocess RECORDING -o {_store_for(file.preprocessing)}"
         )
     if len(file.outputs) == outputs:
         return file.model

@@ -155,7 +155,7 @@ def test_an_inconsistent_store_is_refused_with_the_reason(tmp_path, kind):
 
 
 def test_the_error_for_a_missing_store_names_the_command_that_makes_one(tmp_path):
-    with pytest.raises(UserError, match="python preprocess.py RECORDING"):
+    with pytest.raises(UserError, match="bcclone preprocess RECORDING"):
         Store(tmp_path / "data.h5")
 
 

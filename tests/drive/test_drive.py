@@ -46,7 +46,7 @@ def test_the_simulator_reconnects_after_the_server_was_killed(untrained_model):
         port = server.port
         assert drive(port, Still(10)).steers == 9
         server.end(signal.SIGKILL)
-        with pytest.raises(UserError, match="python drive.py"):
+        with pytest.raises(UserError, match="bcclone drive"):
             drive(port, Still(10))
         with serving(untrained_model, port=port), connected("127.0.0.1", port, 10) as connection:
             assert UnityClient(connection, Still(10)).drive().steers == 9
@@ -164,7 +164,7 @@ def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model
         drive(server.port, world)
         assert server.end() == 0
         assert "120 frames recorded" in server.output
-        assert f"python video.py {run}" in server.output
+        assert f"bcclone video {run}" in server.output
     log = read_log(run / "driving_log.csv")
     assert (len(log.rows), log.bad_rows) == (120, ())
     sent = sorted((simulated_recording / "IMG").glob("center_*"))

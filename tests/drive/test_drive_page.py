@@ -355,7 +355,7 @@ def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model
         page.script("window.openedOnce = true")
         server.end(signal.SIGINT)
         page.shows("drive.py does not answer")
-        assert f"python drive.py model.h5 --port {server.port}" in page.text("restart")
+        assert f"bcclone drive model.h5 --port {server.port}" in page.text("restart")
         with serving(untrained_model, port=server.port):
             page.shows("waiting for the simulator")
             assert page.script("return window.openedOnce")

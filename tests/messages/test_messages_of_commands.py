@@ -81,7 +81,7 @@ REFUSALS = [
     refusal(lambda: evaluate("n.h5"), "one model", "--suite"),
     refusal(lambda: evaluate("--suite", "--camera-pitch", 1), "--camera-pitch", "suite"),
     refusal(lambda: evaluate("--suite", "--rows", "lake-99"), "lake-99", "did you mean lake-30"),
-    refusal(lambda: evaluate("--suite"), "m.h5", "no such model", "python model.py data.h5 -o m.h5"),
+    refusal(lambda: evaluate("--suite"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
     refusal(lambda: Path("m.h5").touch() or evaluate("m.h5", "--suite"), "m.h5", "twice"),
     refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
     refusal(lambda: run_command("plots", "m.h5", "--only", "crop,cat"), "only", "cat", "history, crop"),

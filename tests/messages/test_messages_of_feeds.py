@@ -98,7 +98,7 @@ REFUSALS = [
         lambda: check_feed(files(), FeedSettings("hdf5")),
         "rec",
         "--feed hdf5",
-        "python preprocess.py rec -o data.h5",
+        "bcclone preprocess rec -o data.h5",
         "--feed files",
     ),
     refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
@@ -131,7 +131,7 @@ REFUSALS = [
     refusal(lambda: fed(Faulty("death")), "signal 9", "--resume"),
     refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),
     refusal(lambda: SampleDataset.from_store(PLACE, batch_size=0), "batch_size 0", "1 or more", by=(ValueError,)),
-    refusal(all_for_training, "data.h5", "validation", "python preprocess.py RECORDING... -o data.h5 --validation 0.2"),
+    refusal(all_for_training, "data.h5", "validation", "bcclone preprocess RECORDING... -o data.h5 --validation 0.2"),
     refusal(pooled, "killed", "memory", "--feed-workers", "--resume"),
 ]
 

@@ -59,7 +59,7 @@ REFUSALS = [
     refusal(lambda: video("/"), "RUN /", "name", "--output"),
     refusal(lambda: video("run", "--fps", "fast"), "--fps", "fast", "real:N", code=2),
     refusal(lambda: video("run", "--range", "10"), "--range", "10", "10:40", code=2),
-    refusal(lambda: video("run"), "run", "no such run folder", "python drive.py model.h5 run"),
+    refusal(lambda: video("run"), "run", "no such run folder", "bcclone drive model.h5 run"),
     refusal(lambda: Path("run").mkdir() or video("run"), "run", "*.jpg", "the folder of a run"),
     refusal(lambda: Path("run").touch() or video("run"), "run", "a file", "the folder of a run"),
     refusal(of_no_jpeg, "run", "1 frames", "2026_01_01_00_00_00_000.jpg", "JPEG"),

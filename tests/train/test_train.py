@@ -377,7 +377,7 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(small_st
 def test_without_a_store_the_error_names_the_command_that_makes_one(tmp_path):
     notices = run_script("model.py", code=1, cwd=tmp_path).stderr
     assert "data.h5" in notices
-    assert "python preprocess.py" in notices
+    assert "bcclone preprocess" in notices
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
     folder = WorkFolder.at(settings.folder)
     path, record, model = folder.path, folder.options, settings.model
     if not record.exists() and not model.is_file():
-        raise UserError(f"{model}: no such model; train one with: python model.py data.h5 -o {model}")
+        raise UserError(f"{model}: no such model; train one with: bcclone model data.h5 -o {model}")
     if model.is_file() and not folder.has_published(model):
         options = {**options, "model": atomic.sha256_of(model)}
     if record.exists() and not (settings.resume or settings.force):

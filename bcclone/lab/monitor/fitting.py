@@ -117,7 +117,7 @@ def validation_drives(path: Path) -> Iterator[NominalDrive]:
         if not len(samples):
             raise UserError(
                 f"{path}: it has no validation samples of the centre camera to set a threshold on; fit it on "
-                "one that has some: python preprocess.py RECORDING... -o OTHER.h5 --validation 0.2"
+                "one that has some: bcclone preprocess RECORDING... -o OTHER.h5 --validation 0.2"
             )
         rate = _rate(store.rows["time_ms"])
         breaks = (np.diff(samples["row"].astype(np.int64)) != 1) | (np.diff(samples["episode"].astype(np.int64)) != 0)

@@ -79,7 +79,7 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
         if "model_config" in texts or "layer_names" in stored.attrs:
             return texts, read_layers(stored)
         if "schema_version" in stored.attrs:
-            raise UnsupportedModel("a store, expected a model; train one with: python model.py STORE -o model.h5")
+            raise UnsupportedModel("a store, expected a model; train one with: bcclone model STORE -o model.h5")
     raise UnsupportedModel("not a model file: it holds no Keras model")
 
 

@@ -99,7 +99,7 @@ def _timed_images(folder: Path) -> bool:
 
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return the names of the frames in the order of time, and name -> reason of the skipped ones."""
-    record = f"record one with: python drive.py model.h5 {folder}"
+    record = f"record one with: bcclone drive model.h5 {folder}"
     if not folder.is_dir():
         if folder.exists():
             raise UserError(f"{folder}: a file, expected the folder of a run; name one, such as run1")

@@ -242,7 +242,7 @@ def test_the_command_says_what_comes_next(tmp_path):
     make_tub(tmp_path / "tub", deleted=[1])
     done = run_script("import", tmp_path / "tub", "-o", tmp_path / "out")
     assert "4 rows" in done.stdout
-    assert "next: python preprocess.py" in done.stdout
+    assert "next: bcclone preprocess" in done.stdout
     assert "4 images converted" in done.stderr
     assert "1 row marked as deleted" in done.stderr
     result = json.loads(run_script("import", tmp_path / "tub", "-o", tmp_path / "two", "--json").stdout)
