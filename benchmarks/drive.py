@@ -1,16 +1,21 @@
-"""Measure the latency of the drive server: async modes, open dashboards, two loops, a busy core -> a Report.
+"""Measure the drive server, its start and its latency: async modes, dashboards, two loops, a busy core -> a Report.
 
 The servers run side by side and are measured in rounds, so that a slow moment of the machine affects all alike.
 """
 
 import itertools
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +24,9 @@ from bcclone.dataset.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.process import server_process
+from bcclone.lab.export_model.export_settings import ONNX, ExportModelSettings
+from bcclone.lab.export_model.model_export import export_model
+from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from benchmarks.driving import (
@@ -36,6 +44,7 @@ from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
+_LISTENING_BAR_S = 1.0
 _PAGES = 2
 _DECISION, _BUSY = "a decision without a server", "one core busy"
 _WATCHED = f"{_PAGES} pages"
@@ -66,7 +75,7 @@ def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure
     from bcclone.model.policy import load_policy  # after load_tensorflow(), as drive.py does
 
     texts = telemetry_texts(jpegs)
-    first = _first_frame_seconds(model, texts)
+    starts = _starts(model, texts)
     default = ASYNC_MODES[0]
     with ExitStack() as stack:
         modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
@@ -94,20 +103,52 @@ def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure
             drives[f"{name}, {_BUSY}"] = partial(_beside_a_busy_process, drives[name])
         rounds = measure_in_rounds(drives, _ROUNDS)
     times = {name: np.concatenate(of_drive) for name, of_drive in rounds.items()}
-    return [*first, *_compare(times, default)]
+    return [*starts, *_compare(times, default)]
 
 
-def _first_frame_seconds(model: Path, texts: Sequence[str]) -> list[Measure]:
+def _starts(model: Path, texts: Sequence[str]) -> list[Measure]:
+    """Measure the start with the model as it is and, where that can be written, as an ONNX file."""
+    if not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
+        return _start(model, texts)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = ExportModelSettings(model, ONNX, Path(folder) / "model.onnx")
+        export_model(exported)
+        return [*_start(model, texts), *_start(exported.path, texts)]
+
+
+def _start(model: Path, texts: Sequence[str]) -> list[Measure]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-P", "-m", "bcclone", "drive", str(model), "--port", str(port), "--quiet"]
     since = time.perf_counter()
-    with server_process([model]) as server:
-        listening = time.perf_counter()
-        (first,) = measure_round_trips(server.port, texts, RoundTrips(1))
-        served_at = time.perf_counter()
+    with subprocess.Popen(command) as process:
+        try:
+            _await_page(port, process)
+            listening = time.perf_counter()
+            (first,) = measure_round_trips(port, texts, RoundTrips(1))
+            served = time.perf_counter()
+        finally:
+            process.kill()
+    kind = model.suffix
     return [
-        Measure("start to listening, warmed up", listening - since, "s"),
-        Measure("start to first frame answered", served_at - since, "s"),
-        Measure("request to steer, the first frame", first, "ms"),
+        Measure(f"start to the page's first answer, {kind}", listening - since, "s", _LISTENING_BAR_S, least=False),
+        Measure(f"start to the first steer, {kind}", served - since, "s"),
+        Measure(f"handshake to the first steer, {kind}", first, "ms"),
     ]
+
+
+def _await_page(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the page answers, also while it says that the model is being loaded."""
+    while process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
+            return
+        except urllib.error.HTTPError as loading:
+            loading.close()
+            return
+        except OSError:
+            time.sleep(0.005)
+    raise UserError("the drive server ended before it listened; start it by itself to see why: python drive.py MODEL")
 
 
 def _decide(policy: SteeringPolicy, jpegs: Sequence[bytes], count: int) -> list[float]:

@@ -95,12 +95,14 @@ class RunFiles:
         self.folder, self._names = folder, names
         with ExitStack() as files:
             try:
-                names.last = max(names.last, _prepare(folder, append))
+                names.last = max(names.last, check_run_folder(folder, append))
+                folder.mkdir(parents=True, exist_ok=True)
+                remove_incomplete_row(folder / LOG_NAME)
                 self._log: IO[bytes] = files.enter_context((folder / LOG_NAME).open("ab", buffering=0))
                 self._drivers = files.enter_context(SidecarWriter(DRIVERS, folder))
                 self._answers = files.enter_context(SidecarWriter(ANSWERS, folder))
             except OSError as error:
-                raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+                raise _refusal(folder, error) from None
             self._files = files.pop_all()
         self._uncertainties: SidecarWriter | None = None  # only a drive with a monitor has this table
 
@@ -144,17 +146,18 @@ def _log_row(name: str, decision: Decision) -> str:
     return ",".join([name, "", "", *(f"{number:.6f}" for number in numbers), *(f"{n:.4f}" for n in received)]) + "\n"
 
 
-def _prepare(folder: Path, append: bool) -> datetime.datetime:
-    """Make the run folder; return the time of its last frame."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = sorted(path.name for path in folder.iterdir())
-    if names and not append and not _is_void(folder, names):
-        raise UserError(
-            f"{folder} contains a run, which is never overwritten; record into {_unused(folder)}, or add to it with "
-            "--append"
-        )
-    _check_is_run(folder)
-    remove_incomplete_row(folder / LOG_NAME)
+def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
+    """Return the time of a run folder's last frame; raises UserError when the folder cannot be recorded into."""
+    try:
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        if names and not append and not _is_void(folder, names):
+            raise UserError(
+                f"{folder} contains a run, which is never overwritten; record into {_unused(folder)}, or add to it "
+                "with --append"
+            )
+        _check_is_run(folder)
+    except OSError as error:
+        raise _refusal(folder, error) from None
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
         return datetime.datetime.min
@@ -169,6 +172,10 @@ def _prepare(folder: Path, append: bool) -> datetime.datetime:
 def _is_void(folder: Path, names: Sequence[str]) -> bool:
     """Return whether a folder contains only the tables of a run that got no row, as on a full disk."""
     return set(names) <= set(_TABLES) and (folder / LOG_NAME).is_file() and not (folder / LOG_NAME).stat().st_size
+
+
+def _refusal(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder")
 
 
 def _unused(folder: Path) -> Path:

@@ -115,6 +115,8 @@ class SaliencyThread:
 
 def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
+    if policy.model is None:
+        return SaliencyThread(newest, None, "an ONNX file shows no saliency; drive with the .h5 that it was made from")
     from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:

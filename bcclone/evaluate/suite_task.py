@@ -144,7 +144,7 @@ def load_on_one_core(model: InputFile, preprocess: str | None) -> "Policy":
 
     load_tensorflow(threads=1, use_gpus=False)
     from bcclone.model.model_file import ModelFile, named_preprocessing, open_model
-    from bcclone.model.onnx_model import is_onnx
+    from bcclone.model.model_path import is_onnx
     from bcclone.model.policy import Policy, load_policy
 
     if is_onnx(model.path):

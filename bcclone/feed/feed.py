@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import Self
+from typing import Any, Self
 
 from bcclone.dataset.store import Store
 from bcclone.feed.augmented import BatchAugmenter, make_augmenter
@@ -40,6 +40,11 @@ class Feed:
         """Return the number of samples in an epoch."""
         return len(self._epoch_order)
 
+    @property
+    def has_started(self) -> bool:
+        """Return whether the processes that load have started; until then the first batch waits."""
+        return self._fetcher.has_started
+
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
         """Give the batches of an epoch; each sample comes once.
@@ -64,8 +69,8 @@ class Feed:
             self._opened = opening.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
 
 
 def open_feed(

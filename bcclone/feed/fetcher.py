@@ -1,5 +1,9 @@
-"""The form of all fetchers, which get batches of samples, and the reader that fills a batch."""
+"""The form of all fetchers, which get batches of samples, and the reader that fills a batch.
 
+Worker processes of a pool import this module, so it loads neither Keras nor TensorFlow.
+"""
+
+import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -30,8 +34,13 @@ class Fetcher(ABC):
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)  # an error, or Ctrl-C, ends processes at once
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether the processes of the block have started, which takes seconds; until then fetch() waits."""
+        return True
 
     def close(self) -> None:
         """Close what the block has opened, and the source; a second call does nothing."""
@@ -68,3 +77,18 @@ class Reader:
         for part in parts:
             self.source.fill(positions[part], images[part])
         return Batch(images, self.source.arrays.labels[positions])
+
+
+_this_worker = threading.local()  # in a worker process of a pool: its reader, which is sent only once
+
+
+def begin_worker(reader: Reader) -> None:
+    """Open the source of a reader in a worker process, until the process ends."""
+    reader.source.__enter__()
+    _this_worker.reader = reader
+
+
+def read_in_worker(positions: Order) -> Batch:
+    """Return the samples at these positions, in a worker process."""
+    batch: Batch = _this_worker.reader.read(positions)
+    return batch

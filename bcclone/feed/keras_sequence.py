@@ -6,12 +6,10 @@ Keras's own queue waits forever when a worker process is killed. The feed theref
 concurrent.futures, which raise an error.
 """
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,12 +18,12 @@ import keras
 from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import STEERING, FeedSettings, Ordering
-from bcclone.feed.fetcher import Fetcher, Reader
+from bcclone.feed.fetcher import Fetcher, Reader, begin_worker, read_in_worker
 from bcclone.feed.loader_process import LoaderError
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection, TargetFunction, describe_windows, select
 from bcclone.feed.source import Batch
-from bcclone.system.child_process import become_worker
+from bcclone.system.child_process import process_pool
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
 
@@ -155,6 +153,7 @@ class DatasetFetcher(Fetcher):
     """Fetch the batches of a PyDataset, with as many workers, and as many batches ahead, as it asks for."""
 
     _executor: Executor
+    _first: Future[int]
 
     def __init__(self, dataset: SampleDataset) -> None:
         super().__init__(dataset.reader.source, dataset.batch_size)
@@ -163,13 +162,17 @@ class DatasetFetcher(Fetcher):
     def _open(self) -> None:
         super()._open()
         dataset = self._dataset
-        self._read: Callable[[Order], Batch] = _read_in_worker if dataset.use_multiprocessing else dataset.reader.read
+        self._read: Callable[[Order], Batch] = read_in_worker if dataset.use_multiprocessing else dataset.reader.read
         if dataset.use_multiprocessing:
-            context = get_context("spawn")
-            self._executor = ProcessPoolExecutor(dataset.workers, context, _begin_worker, (dataset.reader,))
+            self._executor = self._opened.enter_context(process_pool(dataset.workers, begin_worker, (dataset.reader,)))
         else:
-            self._executor = ThreadPoolExecutor(dataset.workers, "bcclone-pool")
-        self._opened.callback(self._executor.shutdown, wait=True, cancel_futures=True)
+            self._executor = self._opened.enter_context(ThreadPoolExecutor(dataset.workers, "bcclone-pool"))
+        self._first = self._executor.submit(int)
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether the first worker has started; it reads while the others start."""
+        return self._first.done()
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -185,17 +188,3 @@ def _checked(batches: Iterator[Batch]) -> Iterator[Batch]:
         yield from batches
     except BrokenProcessPool:
         raise LoaderError.died("a loader process was killed") from None
-
-
-_this_worker = threading.local()  # in a worker process: its reader, which is sent only once
-
-
-def _begin_worker(reader: Reader) -> None:
-    become_worker()
-    reader.source.__enter__()  # until the process ends
-    _this_worker.reader = reader
-
-
-def _read_in_worker(positions: Order) -> Batch:
-    batch: Batch = _this_worker.reader.read(positions)
-    return batch

@@ -78,11 +78,17 @@ class Loader:
     """
 
     def __init__(self, context: Any, source: Source, slots: Slots) -> None:
-        self._slots = slots
+        self._slots, self._started = slots, context.RawValue("b", 0)
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(source, theirs, slots), name="bcclone-loader", daemon=True)
+        served = (source, theirs, slots, self._started)
+        self.process = context.Process(target=_serve, args=served, name="bcclone-loader", daemon=True)
         with theirs, interrupts_kept_from_children():
             self.process.start()
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether the process answers requests, or has ended, which wait() reports."""
+        return bool(self._started.value) or not self.process.is_alive()
 
     def request(self, positions: Order, slot: int) -> None:
         """Request the images at these positions; raises LoaderError when the process has died."""
@@ -145,8 +151,10 @@ def running_loaders(context: Any, source: Source, slots: Slots, count: int) -> I
 
 
 def _close(loaders: Sequence[Loader]) -> None:
-    """End the processes; those that do not end in time are killed."""
+    """End the processes; those that have not started, or do not end in time, are killed."""
     for loader in loaders:
+        if not loader.has_started:
+            loader.process.kill()
         with contextlib.suppress(OSError):
             loader.connection.send_bytes(_END)
         loader.connection.close()
@@ -158,11 +166,12 @@ def _close(loaders: Sequence[Loader]) -> None:
             loader.process.join()
 
 
-def _serve(source: Source, connection: Connection, slots: Slots) -> None:
+def _serve(source: Source, connection: Connection, slots: Slots, started: Any) -> None:
     """Answer requests until the trainer closes its end of the connection or is gone; runs in the loader process."""
     become_worker()
     images = np.empty((0, *source.shape), np.uint8)
     with source, contextlib.suppress(EOFError, OSError):  # the trainer has closed its end
+        started.value = 1
         while (request := connection.recv_bytes()) != _END:
             slot, count = _REQUEST.unpack(request)
             if slots.has_images:

@@ -59,6 +59,11 @@ class SharedMemoryFetcher(Fetcher):
         loaders = running_loaders(context, self._source, self._slots, self._processes)
         self._loaders = self._opened.enter_context(loaders)
 
+    @property
+    def has_started(self) -> bool:
+        """Return whether all loader processes have started."""
+        return all(loader.has_started for loader in self._loaders)
+
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
         """Give the batches of these positions."""
@@ -134,6 +139,11 @@ class PipeFetcher(Fetcher):
         slots = Slots(context, self._in_flight, self._batch_size, self._source.shape, images=False)
         loaders = running_loaders(context, self._source, slots, self._processes)
         self._loaders = self._opened.enter_context(loaders)
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether all loader processes have started."""
+        return all(loader.has_started for loader in self._loaders)
 
     @property
     def _in_flight(self) -> int:

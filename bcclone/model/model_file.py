@@ -21,14 +21,13 @@ from bcclone.dataset.images import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
-from bcclone.recording.files import LOG_NAME
+from bcclone.model.model_path import check_keras_path
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.reading import parse_json, read_limited
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
-_SHIPPED = Path("models", "lake.h5"), Path("models", "any-road.h5")  # in a clone
 # setting in model files of older versions, models/lake.h5 among them -> its name now
 _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
 _LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
@@ -187,7 +186,7 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
     given: an expected preprocessing; raises UserError when the file has another one.
     """
     path = Path(path)
-    _check_path(path)
+    check_keras_path(path)
     try:
         stored = read_stored(path)
         if "model_config" not in stored.texts:
@@ -210,29 +209,6 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
             f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
         )
     return loaded
-
-
-def _check_path(path: Path) -> None:
-    """Raise UserError for what cannot be a model file of Keras."""
-    if (path / LOG_NAME).is_file():
-        raise UserError(
-            f"{path}: is a recording, expected a model file; to score a model on it: bcclone replay MODEL RECORDING"
-        )
-    if path.is_dir():
-        raise UserError(
-            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
-            "model as .h5 or .keras"
-        )
-    if path.suffix == ".onnx":
-        raise UserError(
-            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
-        )
-    if not path.is_file():
-        shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
-        other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
-        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
-    if path.suffix == ".tflite":
-        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
 
 
 def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:

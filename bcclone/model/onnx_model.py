@@ -13,12 +13,12 @@ import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
+from bcclone.model.model_path import check_model_path
 from bcclone.model.onnx_content import check_content
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError, first_line, require_package
 from bcclone.system.reading import read_limited
 
-SUFFIX = ".onnx"
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
 FRAME, STEERING = "frame", "steering"
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
@@ -95,11 +95,6 @@ class OnnxModel:
         return predicted, after
 
 
-def is_onnx(path: Path) -> bool:
-    """Return whether a file is ONNX by its name."""
-    return path.suffix.lower() == SUFFIX
-
-
 def load_onnxruntime() -> Any:
     """Return the package onnxruntime; raises UserError where it is missing."""
     require_package("onnxruntime", "an ONNX file", "bcclone[onnx]")
@@ -110,8 +105,7 @@ def load_onnxruntime() -> Any:
 
 def _open_session(path: Path) -> Any:
     onnxruntime = load_onnxruntime()
-    if not path.is_file():
-        raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to onnx -o {path}")
+    check_model_path(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
     options.log_severity_level = 4  # what it would print, an error says

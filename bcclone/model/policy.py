@@ -1,22 +1,25 @@
-"""Steer with a trained model: one frame after the other, for one or several drives."""
+"""Steer with a trained model: one frame after the other, for one or several drives.
+
+An ONNX file needs no TensorFlow; only a file of Keras loads it.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
-from bcclone.model.model_file import ModelFile, load_model_file
-from bcclone.model.onnx_model import FRAME, OnnxModel, is_onnx
-from bcclone.model.recurrent import Steps, steps_of
+from bcclone.model.model_path import is_onnx
+from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
 
-_TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
+if TYPE_CHECKING:
+    from bcclone.model.model_file import ModelFile
+
+TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
 
 class Policy:
@@ -32,10 +35,10 @@ class Policy:
     one in an ONNX file.
     """
 
-    def __init__(self, file: ModelFile | OnnxModel) -> None:
+    def __init__(self, file: "ModelFile | OnnxModel") -> None:
         self.preprocessing = file.preprocessing
-        self.model: Any = file.model if isinstance(file, ModelFile) else None
-        self._network = _network_of_onnx(file) if isinstance(file, OnnxModel) else _network_of(file)
+        self.model: Any = None if isinstance(file, OnnxModel) else file.model
+        self._network = _network_of(file)
         self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
         self.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
@@ -86,7 +89,7 @@ class _Recurrent:
     states, (1, size) each, to the outputs, (1, outputs), and the new states.
     """
 
-    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: _TakeStep) -> None:
+    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: TakeStep) -> None:
         self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
@@ -98,55 +101,18 @@ class _Recurrent:
         return outputs, states
 
 
-def _network_of(file: ModelFile) -> _Windows | _Recurrent:
+def _network_of(file: "ModelFile | OnnxModel") -> _Windows | _Recurrent:
+    if isinstance(file, OnnxModel):
+        signature = file.signature
+        if signature.state_sizes:
+            return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
+        return _Windows(signature.seq_length, signature.inputs[FRAME], file.predict)
+    from bcclone.model.keras_calls import compile_call, compile_step
+    from bcclone.model.recurrent import steps_of
+
     if steps := steps_of(file.model):
-        return _Recurrent(file.seq_length, steps.state_sizes, _compiled_step(file.model, steps))
-    return _Windows(file.seq_length, file.model.input_shape[1:], _compiled(file.model))
-
-
-def _network_of_onnx(file: OnnxModel) -> _Windows | _Recurrent:
-    signature = file.signature
-    if signature.state_sizes:
-        return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
-    return _Windows(signature.seq_length, signature.inputs[FRAME], file.predict)
-
-
-def _compiled(model: keras.Model) -> Callable[[Image], Float32Array]:
-    """Return a network as a compiled call for one input, uint8.
-
-    With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
-    """
-    dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
-    if keras.backend.backend() != "tensorflow":
-        return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
-    infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
-    compiled = infer.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8))
-    return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
-
-
-def _compiled_step(model: keras.Model, steps: Steps) -> _TakeStep:
-    """Return one step of a recurrent network as a compiled call for one drive."""
-    dtype = model.inputs[0].dtype
-    if keras.backend.backend() != "tensorflow":
-        return lambda images, states: _stepped(steps, keras.ops.cast(images, dtype), states)
-    infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states))
-    image = tf.TensorSpec((1, *model.input_shape[2:]), tf.uint8)
-    compiled = infer.get_concrete_function(image, [tf.TensorSpec((1, size), tf.float32) for size in steps.state_sizes])
-
-    def take_step(images: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
-        outputs, after = compiled(tf.constant(images), [tf.constant(state) for state in states])
-        return np.asarray(outputs.numpy()), [state.numpy() for state in after]
-
-    return take_step
-
-
-def _stepped(steps: Steps, images: Any, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
-    outputs, after = steps.step(images, [keras.ops.convert_to_tensor(state) for state in states])
-    return _as_numpy(outputs), [_as_numpy(state) for state in after]
-
-
-def _as_numpy(tensor: Any) -> Float32Array:
-    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)
+        return _Recurrent(file.seq_length, steps.state_sizes, compile_step(file.model, steps))
+    return _Windows(file.seq_length, file.model.input_shape[1:], compile_call(file.model))
 
 
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
@@ -164,6 +130,8 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
     """
     path = Path(path)
     if not is_onnx(path):
+        from bcclone.model.model_file import load_model_file
+
         return Policy(load_model_file(path, preprocessing))
     if preprocessing is not None:
         raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")

@@ -63,14 +63,16 @@ def play(
         play_recorder(renderer, settings.folder, server.notify) as recorder,
         _driven(PlaySession(world, recorder, contents, driver), policy, server) as session,
     ):
+        server.stop_on_signals()
         pages = OpenPages(session, server.host)
         session.on_frame = pages.wake
         if not is_this_machine(settings.host):
             server.notify("warning: every machine that knows the token can drive; the token is sent unencrypted")
+        server.show(make_app(session, pages, server))
         server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
             open_in_browser(server.url, seconds=0)
-        server.run(make_app(session, pages, server))
+        server.wait()
     return _result(session)
 
 

@@ -24,6 +24,7 @@ from bcclone.system.reading import parse_json
 
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0
+_HANDSHAKE_SECONDS = 90.0  # a server that loads its model answers late; the Unity program waits as long
 _MOST_WAITING = 64  # messages of the server, which sends one for each telemetry
 
 
@@ -285,7 +286,7 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
     until = time.monotonic() + patience_seconds
     while True:
         try:
-            connection = UnitySocket(host, port)
+            connection = UnitySocket(host, port, _HANDSHAKE_SECONDS)
             break
         except (OSError, UnicodeError) as error:  # ServerGone is an OSError
             if time.monotonic() >= until:

@@ -41,6 +41,7 @@ class UnitySocket:
         self._message = bytearray()
         try:
             rest = self._handshake(host, port, timeout)
+            self._socket.settimeout(min(timeout, SILENCE_SECONDS))
             self._protocol = Connection(ConnectionType.CLIENT)
             self._feed(rest)
         except BaseException:

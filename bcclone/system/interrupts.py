@@ -1,6 +1,7 @@
 """Turn signals into a stop flag that is checked between steps, or into a socket that wakes a waiting server."""
 
 import contextlib
+import select
 import signal
 import socket
 import threading
@@ -45,11 +46,11 @@ class Interrupts:
 
 
 class StopSocket:
-    """A context manager whose `socket` becomes readable on Ctrl-C, on SIGTERM, on request() and when `event` is set.
+    """A context manager whose `socket` becomes readable on request(), when `event` is set, and on signals.
 
-    A KeyboardInterrupt could arise anywhere in the server, and engineio swallows it. Python writes to the wake-up
-    socket when a signal arrives, which wakes the waiting thread on every system. Signals are handled only in the
-    main thread. After restore_signals() a second Ctrl-C ends the process at once.
+    Signals, Ctrl-C and SIGTERM, count between take_signals() and the end of wait(), and only in the main thread. A
+    KeyboardInterrupt could arise anywhere in what they stop. Python writes to the wake-up socket when a signal arrives,
+    which wakes the waiting thread on every system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
@@ -60,17 +61,13 @@ class StopSocket:
         self.socket, self._sender = socket.socketpair()
         self.socket.setblocking(False)
         self._sender.setblocking(False)
-        if threading.current_thread() is threading.main_thread():
-            before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-            self._signals.callback(signal.set_wakeup_fd, before)
-            self._signals.enter_context(_handled_by(lambda *_: None))
         if self._event is not None:
             threading.Thread(target=self._await, args=(self._event,), name="bcclone-stop", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self.restore_signals()
+        self._signals.close()
         self.socket.close()
         self._sender.close()
 
@@ -79,8 +76,16 @@ class StopSocket:
         with contextlib.suppress(OSError):  # closed already, or full of earlier requests
             self._sender.send(b"0")
 
-    def restore_signals(self) -> None:
-        """Restore the previous signal handlers."""
+    def take_signals(self) -> None:
+        """Make the socket readable on Ctrl-C and SIGTERM, too, from now on."""
+        if threading.current_thread() is threading.main_thread():
+            before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+            self._signals.callback(signal.set_wakeup_fd, before)
+            self._signals.enter_context(_handled_by(lambda *_: None))
+
+    def wait(self) -> None:
+        """Wait until the socket is readable; after that, a second Ctrl-C ends the process at once."""
+        select.select([self.socket], [], [])
         self._signals.close()
 
     def _await(self, event: threading.Event) -> None:

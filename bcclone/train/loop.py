@@ -146,21 +146,23 @@ class Training:
 def train_epochs(training: Training) -> Trained:
     """Train, or continue, the run in the folder; return its result and the model file.
 
-    Raises UserError when the loss is not finite or a loader process has died, and KeyboardInterrupt, after saving the
-    state, when the process is asked to stop. Files that cannot be written are reported and do not stop the training.
+    Raises UserError when the loss is not finite, a loader process has died, or --time is over before the loaders have
+    started, and KeyboardInterrupt, after saving the state, when the process is asked to stop. Files that cannot be
+    written are reported and do not stop the training.
     """
     settings, folder, notify, worker = training.settings, training.folder, training.notify, training.worker
     with ExitStack() as opened:
         board = opened.enter_context(TensorBoard(folder.tensorboard, notify)) if settings.tensorboard else None
-        feed = opened.enter_context(open_feed(training.samples, settings, settings.sampling, worker.make_order))
+        feed = open_feed(training.samples, settings, settings.sampling, worker.make_order)
         size = max(_VALIDATION_BATCH // settings.seq_length, worker.count)
-        validation = opened.enter_context(open_validation_feed(training.validation, size, worker.make_order))
+        validation = open_validation_feed(training.validation, size, worker.make_order)
         if not len(validation):
             notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
         checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)
-        interrupts = opened.enter_context(Interrupts().listening())
-        epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)
-        limit = epochs.run()
+        interrupts = Interrupts()
+        epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)  # the time of --time runs
+        with feed, validation, interrupts.listening():
+            limit = epochs.run()
     test = score_test_samples(checkpointing.model, training.samples.data, settings, size)
     counts = SampleCounts(len(feed), len(validation), test.samples)
     result = TrainResult.of(epochs.state, settings, counts, limit, folder.path)
@@ -189,6 +191,7 @@ class _Epochs:
     def run(self) -> str:
         """Train to the end; return the limit that ended it."""
         self._checkpointing.save(self.state)
+        self._pace.await_feed(self._feed, self._settings)
         if limit := self._schedule.reached_limit(self.state, self._is_time_up()):
             self._notify(f"note: nothing is left to train: {limit}; increase it to train on")
         self._take_time(is_epoch_end=True)

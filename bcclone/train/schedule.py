@@ -37,7 +37,7 @@ class Schedule:
             return False
         if not ending and state.step >= _FIRST_STEPS and state.samples:
             # validation takes less than half as long as training
-            ending = self.validation_samples * state.elapsed / (state.step * self.settings.batch_size) / 2
+            ending = self.validation_samples * state.seconds / state.samples / 2
         return state.elapsed + ending >= limit
 
     def reached_limit(self, state: TrainingState, is_time_up: bool) -> str:

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bcclone.feed.feed import Feed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import TrainingData
+from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -18,6 +20,8 @@ from bcclone.train.train_settings import TrainSettings
 
 if TYPE_CHECKING:  # it loads Keras
     from bcclone.train.loop import Trainer
+
+_LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,29 @@ class Pace:
     """Tells the time of a training, and whether it was asked to stop. elapsed: seconds before a resume."""
 
     def __init__(self, interrupts: Interrupts, elapsed: float) -> None:
-        self._interrupts, self._start = interrupts, time.monotonic() - elapsed
+        self._interrupts, self._before, self._start = interrupts, elapsed, time.monotonic() - elapsed
 
     def moment(self, step: int, is_epoch_end: bool = False) -> Moment:
         """Return the present moment; called after each step, and around each epoch."""
+        return self._own_moment()
+
+    def await_feed(self, feed: Feed, settings: TrainSettings) -> None:
+        """Wait until the processes of an open feed have started, or until this one is asked to stop.
+
+        Raises UserError when --time is over before, unless it was over already when this training was resumed.
+        """
+        while not feed.has_started:
+            moment = self._own_moment()
+            if moment.must_stop:
+                return
+            if self._before < settings.time <= moment.elapsed:
+                raise UserError(
+                    f"--time {settings.time:g}s was over before the processes of --feed {settings.feed} had started; "
+                    "give more time, or fewer --feed-workers"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _own_moment(self) -> Moment:
         return Moment(time.monotonic() - self._start, self._interrupts.requested)
 
 

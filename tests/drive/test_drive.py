@@ -266,9 +266,9 @@ def test_a_kill_during_driving_leaves_a_valid_recording(untrained_model, tmp_pat
 def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, "--port", 0)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path)
-    lines = "".join(process.stdout.readline() for _ in range(3))
-    port = int(re.search(r"listening on \S+:(\d+);", lines)[1])
-    drive(port, Still(5))
+    while not (listening := re.search(r"listening on \S+:(\d+);", process.stdout.readline())):
+        assert process.poll() is None
+    drive(int(listening[1]), Still(5))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert process.returncode == 0

@@ -32,10 +32,12 @@ def test_the_first_signal_sets_the_flag_and_the_second_interrupts(number):
 def test_a_signal_makes_the_stop_socket_readable(number):
     before = signal.getsignal(number)
     with StopSocket() as stop:
+        assert signal.getsignal(number) == before
+        stop.take_signals()
         assert not is_readable(stop.socket, 0.0)
         signal.raise_signal(number)
         assert is_readable(stop.socket)
-        stop.restore_signals()
+        stop.wait()
         assert signal.getsignal(number) == before
     assert signal.set_wakeup_fd(-1) == -1
 
@@ -57,6 +59,7 @@ def test_in_another_thread_signals_stay_as_they_are():
 
     def work():
         with Interrupts().listening(), StopSocket() as stop:
+            stop.take_signals()
             seen.append(signal.getsignal(signal.SIGINT))
             stop.request()
             seen.append(is_readable(stop.socket))

@@ -26,7 +26,7 @@ Peer = tuple[str, str]  # address and port of a client
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, in which no other one is looked at
-_SOCKETIO_PATH = "/socket.io"
+SOCKETIO_PATH = "/socket.io"
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 _MAX_LENGTH_DIGITS = 20
 
@@ -60,7 +60,7 @@ class Access:
             return "400 Bad Request", "a request needs its length as a number"
         if len(length) > _MAX_LENGTH_DIGITS or int(length) > limits.MESSAGE_BYTES:
             return "413 Content Too Large", f"a request may have {limits.MESSAGE_BYTES} bytes"
-        if environ.get("PATH_INFO", "").startswith(_SOCKETIO_PATH) and not self._may_drive(environ):
+        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not self._may_drive(environ):
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
         return None
 

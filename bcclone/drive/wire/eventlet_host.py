@@ -66,7 +66,6 @@ def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket)
     )
     server.link(lambda _: stop.request())
     eventlet.hubs.trampoline(stop.socket, read=True)
-    stop.restore_signals()
     server.kill()
     for request in list(requests.coroutines_running):
         request.kill()  # the server waits for all requests, and websockets do not end

@@ -18,7 +18,6 @@ from bcclone.system.interrupts import StopSocket
 _SOCKET = "bcclone.socket"
 # Threads that serve a page or write a frame yield to the driving thread after this time; Python's default is 5 ms.
 _SWITCH_SECONDS = 0.0005
-_POLL_SECONDS = 0.1
 
 sleep = time.sleep  # pauses only the current request
 
@@ -49,22 +48,11 @@ def run(app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket)
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         with _ThreadingServer(app, listener, connections) as server:
-            thread = threading.Thread(target=_accept, args=(server, stop), name="bcclone-server", daemon=True)
-            thread.start()
-            select.select([stop.socket], [], [])
-            stop.restore_signals()
-            server.shutdown()
-            thread.join()
+            while stop.socket not in select.select([listener, stop.socket], [], [])[0]:
+                server.handle_request()
             connections.close_all()
     finally:
         sys.setswitchinterval(before)
-
-
-def _accept(server: "_ThreadingServer", stop: StopSocket) -> None:
-    try:
-        server.serve_forever(_POLL_SECONDS)
-    finally:
-        stop.request()
 
 
 class _Handler(WSGIRequestHandler):
@@ -117,6 +105,7 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
     block_on_close = False
+    timeout = 0  # of handle_request(), for a connection that has gone before it is accepted
 
     def __init__(self, app: WSGIApp, listener: Any, connections: Connections) -> None:
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)

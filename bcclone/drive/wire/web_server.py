@@ -1,4 +1,7 @@
-"""Listen on an address, check each request, and serve an app until it is stopped. Drives and plays share this."""
+"""Listen on an address, check each request, and serve an app until it is stopped. Drives and plays share this.
+
+The server answers from the start: until it has an app, which may take seconds to load, with a page that says so.
+"""
 
 import errno
 import logging
@@ -12,7 +15,7 @@ from importlib import import_module
 from typing import Any, Protocol, Self, cast
 
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access, Connections, Peer, WSGIApp
+from bcclone.drive.wire.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access, Connections, Peer, WSGIApp
 from bcclone.drive.wire.websocket import UPGRADED, Websocket, headers_of
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import StopSocket
@@ -22,6 +25,11 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _CHECK_SECONDS = 0.5
+_LOADING_SECONDS = 0.05  # between two looks for the app
+_LOADING = b"""<!doctype html>
+<html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
+<p>bcclone is loading its model. This page shows the drive as soon as it is there.
+"""
 
 
 class Host(Protocol):
@@ -77,11 +85,12 @@ def load_host(async_mode: str) -> Host:
 
 
 class WebServer:
-    """A context manager that listens on an address, and then serves an app there until it is stopped.
+    """A context manager that listens on an address, and answers there from a thread of its own until it is stopped.
 
+    Until show() gives it an app, browsers are told that it is being loaded, and cars that connect wait for an answer.
     access: who may send requests; notify: called with lines for the user, never by two threads at a time, and not after
-    the block; stop: an event that any thread may set to end the server; Ctrl-C and SIGTERM end it if the main thread
-    enters the block. Entering raises UserError when the address cannot be used.
+    the block; stop: an event that any thread may set to end the server. Entering raises UserError when the address
+    cannot be used.
     """
 
     def __init__(
@@ -97,11 +106,20 @@ class WebServer:
         self._notify, self._lock, self._ended = notify, threading.Lock(), False
         self._stop = StopSocket(stop)
         self._resources = ExitStack()
+        self._app: WSGIApp | None = None
+        self._check: Callable[[], None] = lambda: None
+        self._driving_peer: Callable[[], Peer | None] = lambda: None
+        self._served: Future[None] = Future()
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
             self._listener = resources.enter_context(listen(*self._address))
+            self._address = self._listener.getsockname()[:2]  # with the port that port 0 has become
             resources.enter_context(self._stop)
+            thread = threading.Thread(target=self._serve, name="bcclone-server", daemon=True)
+            resources.callback(thread.join)
+            resources.callback(self.stop)
+            thread.start()
             self._resources = resources.pop_all()
         return self
 
@@ -113,7 +131,7 @@ class WebServer:
     @property
     def address(self) -> str:
         """Return the address and the port that it listens on, as in a URL."""
-        host, port = self._listener.getsockname()[:2]
+        host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
@@ -128,36 +146,51 @@ class WebServer:
                 self._notify(text)
 
     def stop(self) -> None:
-        """Let run() return; any thread may call this."""
+        """Let wait() return; any thread may call this."""
         self._stop.request()
 
-    def run(
+    def stop_on_signals(self) -> None:
+        """Let Ctrl-C and SIGTERM stop the server from now on, if this is the main thread."""
+        self._stop.take_signals()
+
+    def show(
         self,
         app: WSGIApp,
         check: Callable[[], None] = lambda: None,
         driving_peer: Callable[[], Peer | None] = lambda: None,
     ) -> None:
-        """Serve an app until it is stopped.
+        """Serve an app from now on.
 
         check: called every half second; driving_peer: returns the client whose connection is never closed for others.
         """
-        _allow_files()
-        connections, over = Connections(driving_peer), threading.Event()
+        self._check, self._driving_peer, self._app = check, driving_peer, app
 
-        def watch() -> None:
-            while not over.is_set():
-                self.host.sleep(_CHECK_SECONDS)
-                try:
-                    connections.close_late()
-                    check()
-                except Exception:  # the next round must take place all the same
-                    logger.exception("a check of the connections failed; it goes on")
+    def wait(self) -> None:
+        """Wait until the server is stopped."""
+        self._stop.wait()
+        self._served.result()
 
-        self.host.start(watch)
+    def _serve(self) -> None:
+        """Answer requests until the server is stopped."""
         try:
-            self.host.run(self._checked(app, connections), self._listener, connections, self._stop)
+            _allow_files()
+            connections = Connections(lambda: self._driving_peer())
+            self.host.start(self._watch, connections)
+            self.host.run(self._checked(connections), self._listener, connections, self._stop)
+            self._served.set_result(None)
+        except BaseException as error:
+            self._served.set_exception(error)
         finally:
-            over.set()
+            self._stop.request()
+
+    def _watch(self, connections: Connections) -> None:
+        while not self._served.done():
+            self.host.sleep(_CHECK_SECONDS)
+            try:
+                connections.close_late()
+                self._check()
+            except Exception:  # the next round must take place all the same
+                logger.exception("a check of the connections failed; it goes on")
 
     def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
         """Return the websocket that a request opens; raises BadHandshake or OSError."""
@@ -166,14 +199,18 @@ class WebServer:
         environ[UPGRADED] = True
         return websocket
 
-    def _checked(self, app: WSGIApp, connections: Connections) -> WSGIApp:
+    def _checked(self, connections: Connections) -> WSGIApp:
         """Return the app, which refused requests do not reach, and whose errors are logged: the hosts print nothing."""
 
         def checked(environ: dict[str, Any], start_response: Any) -> Any:
             try:
                 if (refusal := self.access.refusal(environ)) is None:
                     connections.requested(environ)
-                    return app(environ, start_response)
+                    if (app := self._loaded(environ)) is not None:
+                        return app(environ, start_response)
+                    headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
+                    start_response("503 Service Unavailable", headers)
+                    return [_LOADING]
                 status, reason = refusal
                 if status.startswith("401"):
                     self.host.sleep(WRONG_TOKEN_SECONDS)
@@ -186,6 +223,13 @@ class WebServer:
                 raise
 
         return checked
+
+    def _loaded(self, environ: dict[str, Any]) -> WSGIApp | None:
+        """Return the app; a car waits for it, and others get None until it is there."""
+        is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+        while is_car and self._app is None and not self._served.done():
+            self.host.sleep(_LOADING_SECONDS)
+        return self._app
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ from bcclone.lab.improve.rounds import (
 )
 from bcclone.lab.improve.training_rounds import StartModel, TrainingRounds
 from bcclone.lab.improve.work_folder import opened
-from bcclone.model.onnx_model import is_onnx
+from bcclone.model.model_path import is_onnx
 from bcclone.recording.files import find_logs
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError

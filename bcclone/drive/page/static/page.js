@@ -71,11 +71,11 @@ async function begin() {
   if (element("plot-speed")) points = await fetch("history").then((response) => response.json()).catch(() => []);
 }
 
-// Tells why there is no connection: the server asks for the token, or has no room.
+// Tells why there is no connection: the server asks for the token, was started again and loads, or has no room.
 async function explain() {
-  const status = await fetch("room").then((response) => response.status).catch(() => 0);
-  if (status === 401) location.reload(); // shows the login form
-  if (status === 503) showStatus("full");
+  const answer = await fetch("room").catch(() => null);
+  if (answer?.status === 401 || answer?.headers.has("Retry-After")) location.reload(); // shows the form, or that it loads
+  else if (answer?.status === 503) showStatus("full");
 }
 
 function send(message) {

@@ -1,0 +1,45 @@
+"""Refuse a path that cannot be a model, before anything large is loaded to read it."""
+
+from pathlib import Path
+
+from bcclone.recording.files import LOG_NAME
+from bcclone.system.errors import UserError
+
+ONNX = ".onnx"
+_SHIPPED = Path("models", "lake.h5"), Path("models", "any-road.h5")  # in a clone
+
+
+def is_onnx(path: Path) -> bool:
+    """Return whether a file is ONNX by its name."""
+    return path.suffix.lower() == ONNX
+
+
+def check_model_path(path: Path) -> None:
+    """Raise UserError for what cannot be a model that drives."""
+    if not is_onnx(path):
+        check_keras_path(path)
+    elif not path.is_file():
+        raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to onnx -o {path}")
+
+
+def check_keras_path(path: Path) -> None:
+    """Raise UserError for what cannot be a model file of Keras."""
+    if (path / LOG_NAME).is_file():
+        raise UserError(
+            f"{path}: is a recording, expected a model file; to score a model on it: bcclone replay MODEL RECORDING"
+        )
+    if path.is_dir():
+        raise UserError(
+            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
+            "model as .h5 or .keras"
+        )
+    if path.suffix == ONNX:
+        raise UserError(
+            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
+        )
+    if not path.is_file():
+        shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
+        other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
+        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
+    if path.suffix == ".tflite":
+        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")

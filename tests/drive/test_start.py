@@ -1,0 +1,146 @@
+"""The drive server answers before its model is loaded: pages say so, cars wait, and faults end it as before."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
+from bcclone.drive.server import serve
+from bcclone.system.errors import UserError
+from tests.conftest import command, run_process
+from tests.drive.drive_server import Still, drive
+from tests.lab.export_model.exports import exported_once
+
+IMPORTED = """
+import sys, threading
+from pathlib import Path
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.server import serve
+LARGE = {"tensorflow", "keras", "h5py", "socketio", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy"}
+stop, imported = threading.Event(), []
+def notify(line):
+    if line.startswith("loading"):
+        imported.append(sorted(LARGE & set(sys.modules)))
+stop.set()
+serve(DriveSettings(Path(sys.argv[1]), port=0), notify, stop)
+imported.append(sorted({"tensorflow", "keras"} & set(sys.modules)))
+print(imported)
+"""
+
+
+class Loading:
+    """A drive server whose model is loaded when loaded is set. failure: raised then; ended: the future of serve()."""
+
+    def __init__(self, port, ended):
+        self.port, self.ended = port, ended
+        self.url = f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def loading(model, mode, failure=None):
+    lines, listening, loaded, stop = [], threading.Event(), threading.Event(), threading.Event()
+
+    def notify(line):
+        lines.append(line)
+        if line.startswith("loading"):
+            listening.set()
+
+    def open_watch():  # the last that is loaded
+        assert loaded.wait(60)
+        if failure:
+            raise failure
+
+    settings = DriveSettings(model, port=0, async_mode=mode)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(serve, settings, notify, stop, open_watch)
+        try:
+            assert listening.wait(60), ended.result(0)
+            server = Loading(int(re.search(r"http://\S+:(\d+)/", "\n".join(lines))[1]), ended)
+            server.loaded = loaded
+            yield server
+        finally:
+            loaded.set()
+            stop.set()
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_model, mode):
+    with loading(untrained_model, mode) as server, ThreadPoolExecutor(2) as cars:
+        page = requests.get(server.url, timeout=20)
+        assert (page.status_code, page.headers["Refresh"], "loading" in page.text) == (503, "1", True)
+        assert requests.get(f"{server.url}state", timeout=20).headers["Retry-After"] == "1"
+        waiting = [cars.submit(drive, server.port, Still(10)) for _ in range(2)]
+        assert requests.get(f"{server.url}room", timeout=20).status_code == 503
+        assert not any(car.done() for car in waiting)
+        server.loaded.set()
+        assert max(car.result(60).telemetries for car in waiting) == 10
+        assert json.loads(requests.get(f"{server.url}state", timeout=20).text)["frames"] >= 10
+        assert requests.get(server.url, timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untrained_model, mode):
+    request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    with (
+        loading(untrained_model, mode, UserError("model.h5: damaged")) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as car,
+    ):
+        car.sendall(f"{request}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
+        assert requests.get(server.url, timeout=20).status_code == 503
+        server.loaded.set()
+        with pytest.raises(UserError, match="damaged"):
+            server.ended.result(20)
+        assert b"101" not in car.recv(100)
+
+
+def test_what_takes_long_to_import_is_imported_while_it_answers_and_onnx_needs_no_tensorflow(
+    untrained_model, tmp_path, tmp_path_factory
+):
+    for package in ("onnxruntime", "tf2onnx"):
+        pytest.importorskip(package)
+    (script := tmp_path / "script.py").write_text(IMPORTED)
+    onnx = exported_once(tmp_path_factory, untrained_model, "onnx")
+    assert run_process(str(script), onnx).stdout == "[[], []]\n"
+    assert run_process(str(script), untrained_model).stdout == "[[], ['keras', 'tensorflow']]\n"
+
+
+def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_model, tmp_path):
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "run1" / "driving_log.csv").touch()
+    lines = []
+    with pytest.raises(UserError, match="no such model"):
+        serve(DriveSettings(tmp_path / "none.h5", port=0), lines.append)
+    with pytest.raises(UserError, match="no such model"):
+        serve(DriveSettings(tmp_path / "none.onnx", port=0), lines.append)
+    with pytest.raises(UserError, match="--append"):
+        serve(DriveSettings(untrained_model, tmp_path / "run1", port=0), lines.append)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is in use"):
+        serve(DriveSettings(untrained_model, tmp_path / "run2", port=taken.getsockname()[1]), lines.append)
+    assert lines == []
+
+
+def test_a_damaged_model_leaves_no_run_folder(tmp_path):
+    (tmp_path / "damaged.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UserError, match=r"damaged\.h5"):
+        serve(DriveSettings(tmp_path / "damaged.h5", tmp_path / "run1", port=0), lambda line: None)
+    assert not (tmp_path / "run1").exists()
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES)
+def test_ctrl_c_ends_it_while_it_loads(untrained_model, mode):
+    line = command("drive.py", untrained_model, "--port", 0, "--async-mode", mode)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not process.stdout.readline().startswith("loading"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted: nothing was recorded"
