@@ -40,6 +40,6 @@ def check_keras_path(path: Path) -> None:
     if not path.is_file():
         shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
         other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
-        raise UserError(f"{path}: no such model; train one with: python model.py data.h5 -o {path}{other}")
+        raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}{other}")
     if path.suffix == ".tflite":
         raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")

@@ -77,7 +77,7 @@ REFUSALS = [
     refusal(lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"),
     refusal(lambda: evaluate("--road", "random:7:length=600,length=700"), "length=700", "only once"),
     refusal(lambda: monitor("n.h5", "--member", "a.h5"), "--member", "2 or more"),
-    refusal(lambda: monitor("n.h5"), "n.h5", "no such model", "python model.py"),
+    refusal(lambda: monitor("n.h5"), "n.h5", "no such model", "bcclone model"),
     refusal(lambda: evaluate("n.h5"), "one model", "--suite"),
     refusal(lambda: evaluate("--suite", "--camera-pitch", 1), "--camera-pitch", "suite"),
     refusal(lambda: evaluate("--suite", "--rows", "lake-99"), "lake-99", "did you mean lake-30"),

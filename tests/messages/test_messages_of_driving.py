@@ -134,7 +134,7 @@ REFUSALS = [
     ),
     refusal(evaluated, "steering", "trained"),
     refusal(lambda: driven("m.h5", dies=True), "worker process", "memory", "--jobs"),
-    refusal(lambda: driven("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5", slow=True),
+    refusal(lambda: driven("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5", slow=True),
 ]
 
 

@@ -143,7 +143,7 @@ REFUSALS = [
     refusal(
         lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "Keras saved"
     ),
-    refusal(lambda: load("m.h5"), "m.h5", "no such model", "python model.py data.h5 -o m.h5"),
+    refusal(lambda: load("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
     refusal(of_no_model, "model.h5", "no Keras model"),
     refusal(lambda untrained_model: changed(untrained_model, training="{"), "model.h5", "property name", "train"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),

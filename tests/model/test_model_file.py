@@ -161,7 +161,7 @@ def test_a_truncated_file_is_refused(load, model_copy, keep):
 
 
 def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
-    with pytest.raises(UserError, match="train one with: python model.py"):
+    with pytest.raises(UserError, match="train one with: bcclone model"):
         load(tmp_path / "model.h5")
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["frames"] = 1
