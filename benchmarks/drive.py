@@ -44,13 +44,15 @@ from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
+_P50_TO_DECISION, _BUSY_P99_TO_DECISION = 1.4, 2.0
 _LISTENING_BAR_S = 1.0
 _PAGES = 2
 _DECISION, _BUSY = "a decision without a server", "one core busy"
 _WATCHED = f"{_PAGES} pages"
 _ROUNDS = 10
 _PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much longer
-_PREDICTING = ("-m", "benchmarks.predicting")
+_LEAST = "the least server"
+_PREDICTING, _LEAST_SERVER = ("-m", "benchmarks.predicting"), ("-m", "benchmarks.least_server")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure
     with ExitStack() as stack:
         modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
         predicting = stack.enter_context(server_process([model], _PREDICTING)).port
+        least = stack.enter_context(server_process([model], _LEAST_SERVER)).port
         count = max(requests // _ROUNDS, 1)
 
         def with_pages(saliency: bool) -> list[float]:
@@ -98,6 +101,8 @@ def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure
             ("model.predict", predicting, RoundTrips(max(count // _PREDICT_DIVISOR, 1))),
         ):
             drives[name] = partial(measure_round_trips, port, texts, trips)
+        same = telemetry_texts(frames_to_send(None))[:1]
+        drives[_LEAST] = partial(measure_round_trips, least, same, RoundTrips(count))
         drives[_DECISION] = partial(_decide, load_policy(model), jpegs, count)
         for name in (default, _DECISION):
             drives[f"{name}, {_BUSY}"] = partial(_beside_a_busy_process, drives[name])
@@ -185,4 +190,11 @@ def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
     measures.append(Measure("times faster than model.predict, p50", predict / float(p50), "x", _PREDICT_BAR))
     measures.append(Measure(f"{_WATCHED} to none, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False))
     measures.append(Measure(f"{_WATCHED} to none, p99", float(pages[1] / p99), "x", _PAGES_BAR, least=False))
+    bare, busy = times[_DECISION], times[f"{_DECISION}, {_BUSY}"]
+    for name, loops in ((default, 1), ("two loops", 2), (_LEAST, 1)):  # two loops wait for each other
+        bar = None if name == _LEAST else _P50_TO_DECISION
+        ratio = float(np.median(times[name]) / loops / np.median(bare))
+        measures.append(Measure(f"{name} to a decision, p50", ratio, "x", bar, least=False))
+    ratio = float(np.percentile(times[f"{default}, {_BUSY}"], 99) / np.percentile(busy, 99))
+    measures.append(Measure(f"{default} to a decision, {_BUSY}, p99", ratio, "x", _BUSY_P99_TO_DECISION, least=False))
     return measures

@@ -26,7 +26,7 @@ from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import Unavailable, in_fresh_process, median_ratio, rounds_setting, run_rounds, seconds_setting
 
 OURS, DEFAULT, WITHOUT, PYTORCH = "model.py", "TensorFlow's default", "without oneDNN", "PyTorch, channels last"
-_ONEDNN = {OURS: True, DEFAULT: None, WITHOUT: False}
+_ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}
 _BARS = {PYTORCH: 1.2, WITHOUT: 1.4, DEFAULT: 0.95}  # where the default is oneDNN, nothing is lost, but for noise
 _WARM_STEPS = 10
 
@@ -100,7 +100,7 @@ def samples_per_second(name: str, settings: Settings, convolutions: Sequence[Con
     return round(batch_size * count / (time.perf_counter() - since), 1)
 
 
-def keras_step(images: Image, steering: Float32Array, onednn: bool | None) -> tuple[Step, Step]:
+def keras_step(images: Image, steering: Float32Array, onednn: str) -> tuple[Step, Step]:
     """Return the step of model.py on a batch, and how to wait for its end."""
     load_tensorflow(use_gpus=False, onednn=onednn)
     from bcclone.feed.source import Batch

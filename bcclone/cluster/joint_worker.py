@@ -24,8 +24,8 @@ from bcclone.system.interrupts import Interrupts
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
 from bcclone.system.reading import path_inside
-from bcclone.system.tensorflow_quietly import describe_devices
-from bcclone.train.plan import Plan, chosen_onednn
+from bcclone.system.tensorflow_quietly import describe_devices, onednn_for_batches
+from bcclone.train.plan import Plan
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings
 from bcclone.train.training_state import TrainResult
@@ -43,7 +43,7 @@ def open_worker(cluster: Cluster | None, chosen: Mapping[str, Any], notify: Noti
     meet, and within the block when another one has an error before the training, or is lost.
     """
     gpus, gpu_memory = chosen.get("gpus", 1), chosen.get("gpu_memory", 0)
-    onednn = chosen_onednn(chosen.get("onednn", AUTO)) == "on"
+    onednn = onednn_for_batches(chosen.get("onednn", AUTO))
     with (
         open_group(cluster, notify, gpus, gpu_memory, onednn) as group,
         TemporaryDirectory() as scratch,
@@ -76,7 +76,7 @@ class JointWorker(Worker):
         """Return the devices of TensorFlow, which several workers have loaded to be connected."""
         if self.count == 1:
             return super().load(settings)
-        if settings.onednn != (loaded := chosen_onednn(self._chosen.get("onednn", AUTO))):
+        if settings.onednn != (loaded := onednn_for_batches(self._chosen.get("onednn", AUTO))):
             raise UserError(
                 f"the run computes with --onednn {settings.onednn}, and this worker with {loaded}; give all "
                 f"workers --onednn {settings.onednn}"

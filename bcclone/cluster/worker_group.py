@@ -166,7 +166,7 @@ class ConnectedGroup(WorkerGroup):
 
 @contextmanager
 def open_group(
-    cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0, onednn: bool = True
+    cluster: Cluster | None, notify: Notify, gpus: int = 1, gpu_memory: int = 0, onednn: str = ""
 ) -> Iterator[WorkerGroup]:
     """Connect the workers of a cluster; with None, give the group of one worker.
 

@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
             why = f"is for --kind {kind}; leave it out with --kind {settings.kind}"
             refuse(arguments, MonitorSettings, why, (name,))
     output = _output(arguments)
-    from bcclone.system.tensorflow_quietly import load_tensorflow
+    from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 
-    load_tensorflow()
+    load_tensorflow(onednn=onednn_for_batches())
     from bcclone.lab.monitor.fitting import fit
 
     monitor = fit(arguments.model, arguments.store, output, settings, notify)

@@ -16,7 +16,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.reading import MOST_MODEL, read_limited
 from bcclone.system.settings import differences
-from bcclone.system.tensorflow_quietly import onednn_of_user
+from bcclone.system.tensorflow_quietly import onednn_for_batches
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import (
     DECIDE_WEIGHTS,
@@ -78,15 +78,8 @@ def resolve(
         learning_rate=settings.learning_rate or rate,
         feed=feed,
         window_streams=settings.window_streams or workers,
-        onednn=chosen_onednn(settings.onednn),
+        onednn=onednn_for_batches(settings.onednn),
     )
-
-
-def chosen_onednn(setting: str) -> str:
-    """Return whether a new run computes with oneDNN, "on" or "off": as set, or else as in the environment."""
-    if setting != AUTO:
-        return setting
-    return "off" if onednn_of_user() is False else "on"
 
 
 def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int = 1) -> Plan:

@@ -79,7 +79,7 @@ class Worker:
 
     def load(self, settings: TrainSettings) -> str:
         """Load TensorFlow with the settings of a plan, and return its devices."""
-        return load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn == "on")
+        return load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn)
 
     def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
         """Return the trainer of a network with so many labels, as prepare.make_trainer() does."""

@@ -18,7 +18,6 @@ from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.evaluate.suite import evaluate_suite
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import AUTO
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.rounds import Round, Rounds, describe_round
 from bcclone.lab.improve.work_folder import WorkFolder
@@ -27,7 +26,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import TaskPool
-from bcclone.train.plan import chosen_onednn
 from bcclone.train.run import resume, run
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
@@ -51,9 +49,9 @@ class StartModel:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a model file; raises UserError for one of another program."""
-        from bcclone.system.tensorflow_quietly import load_tensorflow
+        from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 
-        load_tensorflow(onednn=chosen_onednn(AUTO) == "on")  # the trainings run in this process
+        load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
         from bcclone.model.model_file import ForeignModel, open_model
 
         file = open_model(path)

@@ -34,9 +34,9 @@ def draw_all(
     notify: takes a line for each log that was read. Raises UserError for a file that is no model, for samples that
     cannot be read, and for a folder that cannot be created.
     """
-    from bcclone.system.tensorflow_quietly import load_tensorflow
+    from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 
-    load_tensorflow()
+    load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model_file
     from bcclone.pictures.plots.pictures import draw_pictures
     from bcclone.pictures.plots.subject import Subject
