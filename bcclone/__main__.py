@@ -3,12 +3,14 @@
 It loads nothing before it handles Ctrl-C, so that no moment of the start shows a traceback.
 """
 
-import os
-import signal
-import sys
-from types import FrameType
-
 _INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C has ended
+try:
+    import os
+    import signal
+    import sys
+    from types import FrameType
+except KeyboardInterrupt:
+    raise SystemExit(_INTERRUPTED) from None
 
 
 def main(command: str | None = None, prog: str = "bcclone") -> int:

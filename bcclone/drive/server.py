@@ -18,6 +18,7 @@ from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from bcclone.drive.wire.web_server import WebServer, load_host
 from bcclone.model.model_path import check_model_path, is_onnx
+from bcclone.system.interrupts import keeping_interrupts
 
 
 def serve(
@@ -86,7 +87,8 @@ def _serve(
     if settings.async_mode == "eventlet":
         notify("note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads")
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
-        policy, watch = load(server)
+        with keeping_interrupts():
+            policy, watch = load(server)
         from bcclone.drive.drive_page import DrivePage
         from bcclone.drive.page.app import make_app
         from bcclone.drive.page.pages import OpenPages

@@ -45,6 +45,23 @@ class Interrupts:
         self.requested = True
 
 
+@contextmanager
+def keeping_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt after the block if a package has swallowed one, or made it another error, within.
+
+    One that arises in a callback, as of a weak reference, is lost; imports of large packages run many.
+    """
+    interrupts = Interrupts()
+    try:
+        with interrupts.raising():
+            yield
+    except Exception:
+        if not interrupts.requested:
+            raise
+    if interrupts.requested:
+        raise KeyboardInterrupt
+
+
 class StopSocket:
     """A context manager whose `socket` becomes readable on request(), when `event` is set, and on signals.
 

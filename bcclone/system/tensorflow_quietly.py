@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from bcclone.system.hardware import Card, find_cards, visible_cards
+from bcclone.system.interrupts import keeping_interrupts
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it once, when it is imported
 
@@ -32,7 +33,7 @@ def load_tensorflow(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _standard_error_captured():
-        with _onednn_chosen(onednn):
+        with _onednn_chosen(onednn), keeping_interrupts():
             import tensorflow
 
         threading = tensorflow.config.threading

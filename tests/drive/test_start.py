@@ -114,7 +114,7 @@ def test_what_takes_long_to_import_is_imported_while_it_answers_and_onnx_needs_n
 
 def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_model, tmp_path):
     (tmp_path / "run1").mkdir()
-    (tmp_path / "run1" / "driving_log.csv").touch()
+    (tmp_path / "run1" / "2026_11_25_12_00_00_000.jpg").touch()
     lines = []
     with pytest.raises(UserError, match="no such model"):
         serve(DriveSettings(tmp_path / "none.h5", port=0), lines.append)

@@ -512,7 +512,7 @@ def test_the_error_of_a_feed_names_the_input_that_it_needs(simulated_store, simu
     refused = run_script("model.py", simulated_store, "--feed", "files", "-o", tmp_path / "m.h5", code=1)
     assert "the recording that the store was made of" in refused.stderr
     refused = run_script("model.py", simulated_recording, "--feed", "workers", "-o", tmp_path / "m.h5", code=1)
-    assert "preprocess.py" in refused.stderr
+    assert "bcclone preprocess" in refused.stderr
     assert not (tmp_path / "m.h5").exists()
 
 
@@ -546,7 +546,7 @@ def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path,
     store.write_bytes(content[: int(len(content) * fraction)])
     refused = run_script("model.py", store, "-o", tmp_path / "m.h5", "--feed", "workers", code=1, cwd=tmp_path)
     assert "data.h5: not a" in refused.stderr
-    assert "preprocess.py" in refused.stderr
+    assert "bcclone preprocess" in refused.stderr
     assert not (tmp_path / "runs").exists()
 
 

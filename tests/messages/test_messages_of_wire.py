@@ -83,7 +83,7 @@ def start(code, seconds=120.0):
 
 def record(name="run", append=False):
     with run_recorder(Path(name), append):
-        pass
+        Path(name, "2026_11_25_12_00_00_000.jpg").touch()
 
 
 def record_beside(name):

@@ -169,7 +169,7 @@ def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
         load(tmp_path / "data.h5")
     with h5py.File(tmp_path / "data.h5", "a") as file:
         file.attrs["schema_version"] = 2
-    with pytest.raises(UserError, match=r"data\.h5: a store, expected a model; train one with: python model\.py"):
+    with pytest.raises(UserError, match=r"data\.h5: a store, expected a model; train one with: bcclone model"):
         load(tmp_path / "data.h5")
 
 

@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former handlers."""
 
+import contextlib
 import os
 import select
 import signal
@@ -7,7 +8,7 @@ import threading
 
 import pytest
 
-from bcclone.system.interrupts import Interrupts, StopSocket
+from bcclone.system.interrupts import Interrupts, StopSocket, keeping_interrupts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 
@@ -68,3 +69,19 @@ def test_in_another_thread_signals_stay_as_they_are():
     thread.start()
     thread.join(10)
     assert seen == [before, True]
+
+
+def _import_interrupted():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("cannot import name") from None
+
+
+def test_an_interrupt_that_a_package_swallows_or_turns_into_its_own_error_is_not_lost():
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts(), contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts():
+        _import_interrupted()
+    with pytest.raises(ImportError), keeping_interrupts():
+        raise ImportError("cannot import name")

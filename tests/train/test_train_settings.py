@@ -225,7 +225,8 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
     assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
     assert schedule.is_time_up(begun, seconds_of_ending=40.0)
-    assert not schedule.is_time_up(replace(begun, elapsed=51.0), seconds_of_ending=0.0)  # validation may take 8.5 s
+    begun = replace(begun, seconds=25.5)  # at this pace, half of the validation's samples take 8.5 s
+    assert not schedule.is_time_up(replace(begun, elapsed=51.0), seconds_of_ending=0.0)
     assert schedule.is_time_up(replace(begun, elapsed=52.0), seconds_of_ending=0.0)
     assert schedule.reached_limit(begun, is_time_up=True) == ""  # a model needs an epoch, even if it is cut
     one = begun.after_epoch(figures[0])
