@@ -1,7 +1,7 @@
 """A log -> the recorded drive; the steering of another driver, row by row -> deviation from it and interventions."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,11 @@ class RecordedDrive:
     def total_seconds(self) -> float:
         """Return the duration of the drive without its gaps."""
         return sum(self.seconds)
+
+    @property
+    def distance_m(self) -> float:
+        """Return how far the car drove, 0 for a recording without speeds: nothing can be driven through it."""
+        return sum(speed * seconds for speed, seconds in zip(self.speed, self.seconds, strict=True))
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -221,3 +226,8 @@ class Rollout:
     def _set_back(self, steering: float) -> None:
         """Put the car where the reference car is; its yaw follows its own wheels at once."""
         self.pose, self.fresh, self._lagged = RelativePose(), True, steering
+
+
+def rollouts_of(reference: RecordedDrive, limits_m: Iterable[float]) -> dict[float, Rollout]:
+    """Return a rollout for each limit, at its beginning; none for a reference drive of no distance."""
+    return {limit_m: Rollout(reference, limit_m) for limit_m in limits_m} if reference.distance_m else {}
