@@ -9,6 +9,7 @@ import numpy as np
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.prediction_result import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, Replayed, ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
@@ -24,7 +25,7 @@ from bcclone.pictures.plots.drives import (
     plot_views,
 )
 from bcclone.pictures.report import REPORT_NAME, Report, write_report
-from bcclone.pictures.score_reports import drive_report, replay_report, suite_report
+from bcclone.pictures.score_reports import drive_report, prediction_report, replay_report, suite_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -79,6 +80,24 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
     write_text(paths[1], json_text(replayed.figures(), indent=2))
     paths += _write_watched(folder / "uncertainty.csv", first.watched)
     return [*paths, _write_report(folder, replay_report(name, replayed, {shown.capitalize(): picture}))]
+
+
+def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
+    """Write a picture of labels and predictions, the figures and a report; return their paths, the report's last.
+
+    name: of the predictions.
+    """
+    matched = score.matched
+    paths = [folder / "score.png", folder / "figures.json"]
+    shown = [score.shown, FITTED_SMOOTHED if score.fit else SMOOTHED]
+    steering = {"labels": matched.labels, **{name.replace("_", ", "): score.steering[name] for name in shown}}
+    times, unit = np.arange(len(matched.labels), dtype=np.float64), "frames"
+    if matched.seconds is not None:
+        times, unit = matched.seconds, "seconds"
+    curves = Curves(times, unit, steering, score.fit.seconds if score.fit else 0.0)
+    plot_curves(f"{name}: {score.headline}", curves, paths[0])
+    write_text(paths[1], json_text(score.figures(), indent=2))
+    return [*paths, _write_report(folder, prediction_report(name, score, paths[0]))]
 
 
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.prediction_result import PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, NO_SPEED, DriverFigures, Replayed, ReplayFigures
 from bcclone.evaluate.suite_result import SuiteResult
 from bcclone.evaluate.watched import WatchFigures
@@ -146,6 +147,27 @@ def _after_replay(model: Path) -> Mapping[str, str]:
         "Score it in the built-in simulator": shown_command("evaluate", model, "-o", "score"),
         "Let it drive the Udacity simulator": shown_command("drive", model, "run1"),
     }
+
+
+def prediction_report(name: str, score: PredictionScore, drawn: Path) -> Report:
+    """Return the report of predictions. name: of their table; drawn: the path of the picture of the curves."""
+    sentences = [f"{name} was scored on {score.frames:,} frames: {score.headline}."]
+    if score.fit:
+        sentences.append(
+            f"A gain of {score.fit.gain:.3f} and a bias of {score.fit.bias:+.4f} were fitted on the first "
+            f"{score.fit.seconds:g} s, which are not scored."
+        )
+    if score.lag:
+        sentences.append(f"The predictions agree most if they are taken as {score.lag.describe()}.")
+    sentences += [f"{notice[0].upper()}{notice[1:]}." for notice in score.notices]
+    figures = [("driver", "correlation", f"right side beyond {score.threshold:g}", "RMSE", "MAE", "EVA")]
+    rows = {**score.drivers, **{f"{score.shown}, {part}": its[score.shown] for part, its in score.parts.items()}}
+    for driver, its in rows.items():
+        r, eva = ("-" if value is None else f"{value:.3f}" for value in (its.correlation, its.eva))
+        side = "-" if its.right_side is None else f"{100 * its.right_side:.1f} %"
+        figures.append((driver.replace("_", ", "), r, side, f"{its.rmse:.4f}", f"{its.mae:.4f}", eva))
+    caption = f"Labels and predictions, also smoothed ({score.smoothing})"
+    return Report(f"{name} against labels", sentences, None, {caption: drawn}, figures)
 
 
 def suite_report(result: SuiteResult, drawn: Mapping[str, Path], maps: Path) -> Report:

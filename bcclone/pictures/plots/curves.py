@@ -50,7 +50,7 @@ def plot_curves(title: str, curves: Curves, path: Path) -> None:
             colour, style = _STYLES[index % len(_STYLES)]
             axes.plot(shown, np.insert(steering, pauses, np.nan), style, color=colour, linewidth=1.2, label=name)
         if curves.fitted:
-            axes.axvspan(begin, begin + curves.fitted, color="0.9", zorder=0, label="fitted, not scored")
+            axes.axvspan(begin, begin + curves.fitted, color="0.9", zorder=0, label="fitted here, not scored")
         axes.set(ylabel="steering", xlim=(begin + number * length, begin + (number + 1) * length))
         tidy(axes)
     column[-1].set_xlabel(curves.unit)
