@@ -91,6 +91,8 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     Of a folder without images, those in its subfolders are taken. Raises UserError if there are none, or two of one
     name.
     """
+    if source.is_file() and source.suffix.lower() in _ENDINGS:
+        raise UserError(f"{source}: a single image; name its folder")
     if source.is_file() or (source / LOG_NAME).is_file():
         return _recorded(find_log(str(source)))
     if not source.is_dir():
@@ -100,6 +102,8 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
         raise UserError(f"{source}: no images in it, expected files that end in {', '.join(sorted(_ENDINGS))}")
     by_id: dict[str, Path] = {}
     for path in paths:
+        if not path.stem.isprintable():
+            raise UserError(f"{source}: the name {path.name!r} cannot be written into a table; rename the image")
         if (other := by_id.setdefault(path.stem, path)) is not path:
             raise UserError(f"{path} and {other} have one name, which is their frame_id; name one folder of them")
     seconds = seconds_of(list(by_id))

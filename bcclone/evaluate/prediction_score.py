@@ -141,7 +141,7 @@ def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatAr
 def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | None) -> Lag | None:
     """Return the shift by whole frames with the greatest correlation; None if there is no correlation."""
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else 0.0
-    most = min(round(_LAG_SECONDS / step), 10 * _LAG_FRAMES) if step else _LAG_FRAMES
+    most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES
     most = min(most, len(labels) // 4)
     found = []
     for lag in sorted(range(-most, most + 1), key=abs):

@@ -70,6 +70,7 @@ class ScoreSettings:
         "fit a gain and a bias of the predictions to the labels of the first seconds, and score the rest",
         unit="SECONDS",
         minimum=0,
+        above_minimum=True,
         maximum=1e6,
         zero="no fit, everything is scored",
     )
@@ -78,6 +79,7 @@ class ScoreSettings:
         "frames a second, where frame_id holds no time",
         unit="HZ",
         minimum=0,
+        above_minimum=True,
         maximum=10_000,
         zero="unknown",
     )

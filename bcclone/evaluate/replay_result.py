@@ -19,8 +19,8 @@ _STEERED = (
     "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
 )
 NO_SPEED = (
-    "The recording has no speeds, so no model can drive through it: there is no autonomy and no count of "
-    "interventions. The steering is compared on the recording's own frames."
+    "The recording has no speeds, so no model can drive through it, and there is no autonomy and no intervention.\n"
+    "The steering is compared on the recording's own frames."
 )
 CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}  # by their keys in JSON
 
@@ -160,10 +160,11 @@ class Replayed:
     def notices(self) -> list[str]:
         """Return a notice for each kind of images that the recording lacks."""
         result, notices = self.first, []
-        if result.reference.cameras == ("center",):
+        if result.rollout and result.reference.cameras == ("center",):
             notices.append("there are no images of the side cameras; views are made from the centre camera alone")
         if lacking := len(result.reference) - result.frames:
-            notices.append(f"{lacking} rows have no readable centre image; the steering before them is held")
+            outcome = "the steering before them is held" if result.rollout else "they are not compared"
+            notices.append(f"{lacking} rows have no readable centre image; {outcome}")
         return notices
 
     def as_text(self) -> str:
@@ -181,7 +182,7 @@ class Replayed:
             limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
             driven = f"  autonomy   a km   rms{limits}"
         else:
-            lines = [f"{first.rows} rows in {first.seconds:.0f} s. {NO_SPEED}", _STEERED[0]]
+            lines = [f"{first.rows} rows in {first.seconds:.0f} s", *NO_SPEED.splitlines(), _STEERED[0]]
             driven = ""
         lines += [_STEERED[1], "", f"{'':{width}}{driven}      r  mean r  off by"]
         lines += [f"{name:{width}}{_cells(its)}" for name, its in figures.items()]

@@ -127,7 +127,7 @@ def _steering_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -
     first, drivers = replayed.first.figures(), " and ".join(replayed.results)
     sentences = [
         f"{drivers} steered on the recording {name}: {first.rows:,} rows in {first.seconds:.0f} s.",
-        NO_SPEED,
+        *NO_SPEED.splitlines(),
         *replayed.notices,
     ]
     results: dict[str, DriverFigures] = {driver: its.figures() for driver, its in replayed.results.items()}

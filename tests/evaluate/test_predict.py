@@ -1,7 +1,9 @@
 """Predictions of a model: for the frames of a folder of any size, and for those of a recording."""
 
 import json
+import os
 import shutil
+import struct
 
 import numpy as np
 import PIL.Image
@@ -102,11 +104,28 @@ def test_an_existing_table_is_kept_unless_forced(frames, untrained_model, tmp_pa
     assert "10_cam" in labels.read_text()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_model, tmp_path):
+    os.mkfifo(frames / "4.jpg")
+    (frames / "5.jpg").symlink_to("5.jpg")
+    (frames / "6.jpg").symlink_to("/dev/zero")
+    (frames / "7.jpg").mkdir()
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 60_000, 60_000)
+    (frames / "8.png").write_bytes(header + b"\x08\x02\0\0\0")
+    result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
+    assert list(steering) == ["1_cam", "2_cam", "10_cam"]
+    assert len(result["unreadable"]) == 6
+    (frames / "9\n.jpg").touch()
+    with pytest.raises(UserError, match=r"the name '9\\n.jpg' cannot be written into a table"):
+        frame_files(frames)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("nowhere",), "no such folder"),
         (("empty",), "no images in it"),
+        (("frames/1_cam.png",), "a single image; name its folder"),
         (("frames", "--rows", "9:2"), "--rows 9:2, expected two rows"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 
 from bcclone.evaluate.prediction_score import score_predictions
 from bcclone.evaluate.prediction_settings import ScoreSettings
-from bcclone.evaluate.steering_tables import SteeringTable, read_labels, read_table, seconds_of
+from bcclone.evaluate.steering_tables import SteeringTable, read_labels, read_table, seconds_of, write_table
+from bcclone.pictures.plots.curves import Curves, plot_curves
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.messages.refusals import run_command
@@ -193,9 +194,18 @@ def test_a_missing_table_a_folder_and_a_pipe_are_refused(tmp_path):
         run_command("score", tmp_path, good)
 
 
-def test_the_command_writes_both_curves_the_figures_and_a_report(tmp_path):
-    from bcclone.evaluate.steering_tables import write_table
+def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
+    for frames in (1, 2, 100_000):
+        steering = np.random.default_rng(0).uniform(-1, 1, frames)
+        times = np.arange(frames) + 1000.0 * (np.arange(frames) > frames // 2)
+        path = tmp_path / f"{frames}.png"
+        plot_curves("a drive", Curves(times, "seconds", {"labels": steering, "none": steering * np.nan}, 0.1), path)
+        assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="of as many frames as times"):
+        Curves(times, "seconds", {"labels": steering[1:]})
 
+
+def test_the_command_writes_both_curves_the_figures_and_a_report(tmp_path):
     labels = road()
     write_table(tmp_path / "labels.csv", table(labels).steering, new=True)
     write_table(tmp_path / "p.csv", table(0.5 * labels + 0.02).steering, new=True)

@@ -12,6 +12,7 @@ from bcclone.system.arrays import FloatArray
 
 _STYLES = ((BLUE, "-"), (RED, "--"), (ORANGE, "-"), (GREEN, ":"), (GRAY, "-."))
 _LINE_LENGTH, _MOST_LINES = 1200, 6  # frames in a line of the picture, if they fit into so many lines
+_MOST_POINTS = 12_000  # of all lines; of more frames, every second or third is drawn
 _PAUSE = 20  # usual steps of time; a longer one is drawn as a gap
 
 
@@ -37,7 +38,8 @@ class Curves:
 
 def plot_curves(title: str, curves: Curves, path: Path) -> None:
     """Draw curves over time into a PNG, in as many lines as they need."""
-    times = curves.times
+    every = slice(None, None, max(1, math.ceil(len(curves.times) / _MOST_POINTS)))
+    times = curves.times[every]
     lines = min(max(1, math.ceil(len(times) / _LINE_LENGTH)), _MOST_LINES)
     steps = np.diff(times)
     pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1 if len(steps) else np.array([], int)
@@ -48,7 +50,7 @@ def plot_curves(title: str, curves: Curves, path: Path) -> None:
     for number, axes in enumerate(column):
         for index, (name, steering) in enumerate(curves.steering.items()):
             colour, style = _STYLES[index % len(_STYLES)]
-            axes.plot(shown, np.insert(steering, pauses, np.nan), style, color=colour, linewidth=1.2, label=name)
+            axes.plot(shown, np.insert(steering[every], pauses, np.nan), style, color=colour, linewidth=1.2, label=name)
         if curves.fitted:
             axes.axvspan(begin, begin + curves.fitted, color="0.9", zorder=0, label="fitted here, not scored")
         axes.set(ylabel="steering", xlim=(begin + number * length, begin + (number + 1) * length))
