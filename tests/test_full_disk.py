@@ -66,6 +66,8 @@ SLOW = {
     "plots": Writing("plots {model} {store} -o {here}/plots"),
     "evaluate": Writing("evaluate {model} --laps 0.01 -o {here}/scores"),
     "replay": Writing("replay {model} {recording} -o {here}/scores"),
+    "predict": Writing("predict {model} {recording} -o {here}/predictions.csv"),
+    "score": Writing("score {table} {recording} -o {here}/scores"),
     "monitor": Writing("monitor fit {model} {store} -o {here}/monitor.npz"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
@@ -80,12 +82,15 @@ def inputs(simulated_recording, simulated_store, untrained_model, tmp_path_facto
     folder = tmp_path_factory.mktemp("inputs")
     shutil.copytree(simulated_recording, folder / "copy")
     subprocess.run(command("export", simulated_recording, "--to", "csv", "-o", folder / "csv"), check=True)
+    table = folder / "predictions.csv"
+    subprocess.run(command("predict", untrained_model, simulated_recording, "-o", table), check=True)
     return {
         "recording": simulated_recording,
         "store": simulated_store,
         "model": untrained_model,
         "copy": folder / "copy",
         "csv": folder / "csv",
+        "table": table,
     }
 
 

@@ -1,1 +1,1 @@
-"""Model files -> scores: by drives around simulated tracks (evaluation, suite), and by recordings (replay)."""
+"""Model files -> scores: by simulated drives (evaluation, suite), recordings (replay) and labels (predictions)."""

@@ -15,7 +15,7 @@ from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
 from bcclone.evaluate.replay_served import replay_served
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, read_reference, rollouts_of
 from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFile
 from bcclone.recording.files import find_log
 from bcclone.simulator.world_settings import ServerSettings
@@ -141,7 +141,7 @@ class _Driver:
         self._name, self._policy, self._reference = name, policy, reference
         self._views = Views(policy.preprocessing)
         self._limit_m = settings.limit_m
-        self.rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        self.rollouts = rollouts_of(reference, settings.all_limits_m)
         self.steering: list[float] = []
         self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
         self._steering_now = [reference.steering[0]] * (len(self.rollouts) + 1)

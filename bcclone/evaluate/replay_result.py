@@ -1,34 +1,44 @@
 """The results of a replay: the rollouts of each driver, and their figures as JSON values and as a table in text."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutResult, RolloutScore
+from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore, rollouts_of
 from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
-_LEGEND = (
-    "rms: of the deviation, m; interventions by limit; r: correlation of the steering on the recorded frames with",
+_DRIVEN = "rms: of the deviation, m; interventions by limit; "
+_STEERED = (
+    "r: correlation of the steering on the recorded frames with",
     "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
+)
+NO_SPEED = (
+    "The recording has no speeds, so no model can drive through it, and there is no autonomy and no intervention.\n"
+    "The steering is compared on the recording's own frames."
 )
 CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}  # by their keys in JSON
 
 
 @dataclass(frozen=True)
-class DriverFigures(RolloutScore):
-    """The figures of a driver, rounded: the score of the rollout with limit_m, and more.
+class DriverFigures:
+    """The figures of a driver, rounded: the score of the rollout with limit_m (see RolloutScore), and more.
 
-    by_limit: scores of all rollouts, by their limits; rows: of the recording; frames: rows with a centre image;
-    steering_*: how well the steering agrees with the recorded one, on the recording's own frames: Pearson's
-    correlation, the same with the recorded steering smoothed, mean absolute error; None where they are not defined.
+    The score is None, and by_limit empty, for a recording without speeds. by_limit: scores of all rollouts, by their
+    limits; rows: of the recording; frames: rows with a centre image; steering_*: how well the steering agrees with the
+    recorded one, on the recording's own frames: Pearson's correlation, the same with the recorded steering smoothed,
+    mean absolute error; None where they are not defined.
     """
 
+    autonomy_percent: float | None
+    interventions: int | None
+    interventions_per_km: float | None
+    rms_cross_track_m: float | None
     limit_m: float
     by_limit: Mapping[str, RolloutScore]
     rows: int
@@ -47,8 +57,10 @@ class ReplayFigures(DriverFigures):
     controls: Mapping[str, DriverFigures]
 
     @property
-    def rank(self) -> tuple[float, ...]:
-        """Return the sort key, the best first: more autonomy, nearer to the reference drive."""
+    def rank(self) -> tuple[float, ...] | None:
+        """Return the sort key, the best first: more autonomy, nearer to the reference drive; None without a score."""
+        if self.autonomy_percent is None or self.rms_cross_track_m is None:
+            return None
         return -self.autonomy_percent, self.rms_cross_track_m
 
 
@@ -56,10 +68,10 @@ class ReplayFigures(DriverFigures):
 class ReplayResult:
     """The rollouts of one driver.
 
-    rollouts: limit in metres -> the rollout with it; limit_m: the limit of the rollout that is scored; steering: the
-    driver's steering on the recording's own frames, (rows,), NaN where there is none; frames: number of rows with a
-    centre image; controls: name -> result of a driver to compare with; watched: what a watch said of the recording's
-    own frames, () without one.
+    rollouts: limit in metres -> the rollout with it, none for a recording without speeds; limit_m: the limit of the
+    rollout that is scored; steering: the driver's steering on the recording's own frames, (rows,), NaN where there is
+    none; frames: number of rows with a centre image; controls: name -> result of a driver to compare with; watched:
+    what a watch said of the recording's own frames, () without one.
     """
 
     reference: RecordedDrive
@@ -71,9 +83,9 @@ class ReplayResult:
     watched: tuple[WatchedFrame, ...] = ()
 
     @property
-    def rollout(self) -> RolloutResult:
-        """Return the rollout that is scored."""
-        return self.rollouts[self.limit_m]
+    def rollout(self) -> RolloutResult | None:
+        """Return the rollout that is scored; None for a recording without speeds."""
+        return self.rollouts.get(self.limit_m)
 
     def figures(self) -> ReplayFigures:
         """Return the figures of the replay, and of its controls."""
@@ -83,13 +95,15 @@ class ReplayResult:
     def _figures(self) -> dict[str, Any]:
         steers = np.isfinite(self.steering)
         recorded, steering = np.array(self.reference.steering)[steers], self.steering[steers]
-        return asdict(self.rollout.score) | {
+        score = dict.fromkeys(each.name for each in fields(RolloutScore))
+        score |= asdict(self.rollout.score) if self.rollout else {}
+        return score | {
             "limit_m": self.limit_m,
             "by_limit": {f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
             "rows": len(self.reference),
             "frames": self.frames,
             "seconds": round(self.reference.total_seconds, 2),
-            "distance_m": round(self.rollout.distance_m, 1),
+            "distance_m": round(self.rollout.distance_m if self.rollout else 0.0, 1),
             "steering_correlation": _correlation(recorded, steering),
             "steering_correlation_smoothed": _correlation(self.reference.smoothed_steering[steers], steering),
             "steering_mae": round(float(np.abs(recorded - steering).mean()), 4) if steers.any() else None,
@@ -106,7 +120,7 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
     }
     results = {}
     for name, steering in controls.items():
-        rollouts = {limit: Rollout(reference, limit) for limit in settings.all_limits_m}
+        rollouts = rollouts_of(reference, settings.all_limits_m)
         for rollout in rollouts.values():
             for value in steering.tolist():
                 rollout.advance(value)
@@ -146,10 +160,11 @@ class Replayed:
     def notices(self) -> list[str]:
         """Return a notice for each kind of images that the recording lacks."""
         result, notices = self.first, []
-        if result.reference.cameras == ("center",):
+        if result.rollout and result.reference.cameras == ("center",):
             notices.append("there are no images of the side cameras; views are made from the centre camera alone")
         if lacking := len(result.reference) - result.frames:
-            notices.append(f"{lacking} rows have no readable centre image; the steering before them is held")
+            outcome = "the steering before them is held" if result.rollout else "they are not compared"
+            notices.append(f"{lacking} rows have no readable centre image; {outcome}")
         return notices
 
     def as_text(self) -> str:
@@ -158,24 +173,33 @@ class Replayed:
         watched, first = self.first.watched, self.first.figures()
         figures |= {CONTROLS[name]: control for name, control in first.controls.items()}
         width = max(len(name) for name in figures)
-        limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
-        lines = [
-            f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; the car is set back at a "
-            f"deviation of {first.limit_m:g} m",
-            *_LEGEND,
-            "",
-            f"{'':{width}}  autonomy   a km   rms{limits}      r  mean r  off by",
-        ]
-        for name, its in figures.items():
-            counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
-            lines.append(
-                f"{name:{width}}{its.autonomy_percent:8.1f} %{its.interventions_per_km:7.1f}"
-                f"{its.rms_cross_track_m:6.2f}{counts}{_number(its.steering_correlation, 7)}"
-                f"{_number(its.steering_correlation_smoothed, 8)}{_number(its.steering_mae, 8)}"
-            )
+        if self.first.rollout:
+            lines = [
+                f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; the car is set back at "
+                f"a deviation of {first.limit_m:g} m",
+                _DRIVEN + _STEERED[0],
+            ]
+            limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
+            driven = f"  autonomy   a km   rms{limits}"
+        else:
+            lines = [f"{first.rows} rows in {first.seconds:.0f} s", *NO_SPEED.splitlines(), _STEERED[0]]
+            driven = ""
+        lines += [_STEERED[1], "", f"{'':{width}}{driven}      r  mean r  off by"]
+        lines += [f"{name:{width}}{_cells(its)}" for name, its in figures.items()]
         lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if watched else []
         lines += [self.client.summary()] if self.client else []
         return "\n".join(lines)
+
+
+def _cells(its: DriverFigures) -> str:
+    counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
+    driven = ""
+    if its.autonomy_percent is not None:
+        driven = f"{its.autonomy_percent:8.1f} %{its.interventions_per_km:7.1f}{its.rms_cross_track_m:6.2f}{counts}"
+    return (
+        f"{driven}{_number(its.steering_correlation, 7)}{_number(its.steering_correlation_smoothed, 8)}"
+        f"{_number(its.steering_mae, 8)}"
+    )
 
 
 def _number(value: float | None, width: int) -> str:

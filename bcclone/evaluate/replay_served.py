@@ -49,6 +49,7 @@ class RolloutWorld:
         self._reference, self._settings, self._on_row = reference, settings, on_row
         self._views = Views(PRESETS["carnd-160x320-rgb"])
         self._steering = self._reference.steering[0]
+        self._answers = np.full(len(reference), np.nan)
 
     def observe(self) -> CarState | None:
         """Drive to the next row that has a frame and return the car's state; None after the last one."""
@@ -67,12 +68,17 @@ class RolloutWorld:
     def steer(self, steering: float, throttle: float) -> None:
         """Set the steering, -1 to 1, that holds until the next one; the throttle has no effect."""
         self._steering = steering
+        if self.frames and not self.rollout.ended:
+            self._answers[self.rollout.row] = steering
 
     def result(self) -> ReplayResult:
-        """Return the result; the steering on the recording's own frames is unknown."""
-        limit_m, unknown = self.rollout.limit_m, np.full(len(self._reference), np.nan)
-        controls = replay_controls(self._reference, self._settings)
-        return ReplayResult(self._reference, {limit_m: self.rollout.result()}, limit_m, unknown, self.frames, controls)
+        """Return the result; of a car that drives, the steering on the recording's own frames is unknown."""
+        reference, limit_m = self._reference, self.rollout.limit_m
+        controls = replay_controls(reference, self._settings)
+        if not reference.distance_m:  # it stayed on the path, so the server was shown the recording's own frames
+            return ReplayResult(reference, {}, limit_m, self._answers, self.frames, controls)
+        unknown = np.full(len(reference), np.nan)
+        return ReplayResult(reference, {limit_m: self.rollout.result()}, limit_m, unknown, self.frames, controls)
 
     def _jpeg(self, row: int) -> bytes | None:
         """Return the view of a row as the simulator encodes it; None without a centre frame."""

@@ -1,7 +1,7 @@
 """A log -> the recorded drive; the steering of another driver, row by row -> deviation from it and interventions."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bcclone.simulator.score import autonomy_percent
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
+SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
 
 
@@ -51,6 +51,11 @@ class RecordedDrive:
         return sum(self.seconds)
 
     @property
+    def distance_m(self) -> float:
+        """Return how far the car drove, 0 for a recording without speeds: nothing can be driven through it."""
+        return sum(speed * seconds for speed, seconds in zip(self.speed, self.seconds, strict=True))
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """Return the cameras with images."""
         return tuple(camera for camera in CAMERAS if any(camera in paths for paths in self.images))
@@ -58,9 +63,7 @@ class RecordedDrive:
     @property
     def smoothed_steering(self) -> FloatArray:
         """Return the running mean of the steering over nine rows, (rows,)."""
-        ones = np.ones(_SMOOTHED_ROWS)
-        sums, counts = np.convolve(self.steering, ones), np.convolve(np.ones(len(self)), ones)
-        return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(self)]
+        return running_mean(self.steering)
 
 
 def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
@@ -102,6 +105,13 @@ def follow(lagged: float, steering: float, seconds: float) -> float:
 def curvature(lagged: float) -> float:
     """Return the curvature of the car's path, 1/m, to the right positive: a kinematic bicycle's."""
     return YAW_GAIN * math.tan(math.radians(lagged * FULL_LOCK_DEGREES)) / WHEELBASE_M
+
+
+def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
+    """Return the mean over nine values, four on either side of each, (values,)."""
+    ones = np.ones(SMOOTHED_ROWS)
+    sums, counts = np.convolve(steering, ones), np.convolve(np.ones(len(steering)), ones)
+    return np.asarray(sums / counts)[SMOOTHED_ROWS // 2 :][: len(steering)]
 
 
 def _images(index: ImageIndex, row: Mapping[Hashable, Any]) -> Mapping[str, str]:
@@ -221,3 +231,8 @@ class Rollout:
     def _set_back(self, steering: float) -> None:
         """Put the car where the reference car is; its yaw follows its own wheels at once."""
         self.pose, self.fresh, self._lagged = RelativePose(), True, steering
+
+
+def rollouts_of(reference: RecordedDrive, limits_m: Iterable[float]) -> dict[float, Rollout]:
+    """Return a rollout for each limit, at its beginning; none for a reference drive of no distance."""
+    return {limit_m: Rollout(reference, limit_m) for limit_m in limits_m} if reference.distance_m else {}

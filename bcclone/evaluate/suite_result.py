@@ -21,8 +21,8 @@ Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def best_of(results: Mapping[str, Result]) -> set[str]:
-    """Return the models with the best result; several if they are equal."""
-    ranks = {model: result.rank for model, result in results.items()}
+    """Return the models with the best result; several if they are equal, none of a recording without speeds."""
+    ranks = {model: result.rank for model, result in results.items() if result.rank is not None}
     return {model for model, rank in ranks.items() if rank == min(ranks.values())}
 
 
@@ -101,12 +101,16 @@ def _drive_cell(drive: Evaluation) -> str:
 
 
 def _replay_cell(replay: ReplayFigures) -> str:
+    if replay.autonomy_percent is None:
+        return f"{'-':>8}{'-':>5}{'-':>6}"
     return f"{replay.autonomy_percent:6.1f} %{replay.interventions:5d}{replay.rms_cross_track_m:6.2f}"
 
 
 def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
     figures = next(iter(replays.values()))
     unsteered = figures.controls["zero"].autonomy_percent
+    if unsteered is None:
+        return f"a recording without speeds, {figures.rows} rows: no score"
     return f"a recording, {figures.distance_m / 1000:.1f} km; without steering {unsteered:.1f} %"
 
 

@@ -9,10 +9,12 @@ import numpy as np
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.replay_result import CONTROLS, Replayed
+from bcclone.evaluate.prediction_result import FITTED_SMOOTHED, SMOOTHED, PredictionScore
+from bcclone.evaluate.replay_result import CONTROLS, Replayed, ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
 from bcclone.evaluate.watched import WatchedFrame, watched_csv
+from bcclone.pictures.plots.curves import Curves, plot_curves
 from bcclone.pictures.plots.drives import (
     DriveScore,
     plot_appearances,
@@ -23,7 +25,7 @@ from bcclone.pictures.plots.drives import (
     plot_views,
 )
 from bcclone.pictures.report import REPORT_NAME, Report, write_report
-from bcclone.pictures.score_reports import drive_report, replay_report, suite_report
+from bcclone.pictures.score_reports import drive_report, prediction_report, replay_report, suite_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -58,18 +60,44 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
 def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]:
     """Write a picture of each driver's deviation, above that without steering, the figures and a report.
 
-    Return their paths, the report's last. recording: its folder or its log.
+    The picture of a recording without speeds shows the steering. Return their paths, the report's last. recording: its
+    folder or its log.
     """
-    first = replayed.first
+    first, name = replayed.first, find_log(recording).parent.name
     drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
-    rollouts = {name: one.rollout for name, one in drivers.items()}
-    name = find_log(recording).parent.name
-    title = f"{name}: deviation from the recorded path; a person takes over at {first.limit_m:g} m"
-    paths = [folder / "deviation.png", folder / "figures.json"]
-    plot_deviations(title, np.cumsum(first.reference.seconds), rollouts, first.limit_m, paths[0])
+    rollouts = {name: one.rollout for name, one in drivers.items() if one.rollout}
+    seconds = np.cumsum(first.reference.seconds)
+    if rollouts:
+        shown, picture = "deviation from the recorded path", folder / "deviation.png"
+        shown += f"; a person takes over at {first.limit_m:g} m"
+        plot_deviations(f"{name}: {shown}", seconds, rollouts, first.limit_m, picture)
+    else:
+        shown, picture = "steering on the recording's own frames", folder / "steering.png"
+        steering = {CONTROLS["human"]: np.array(first.reference.steering)}
+        steering |= {driver: one.steering for driver, one in replayed.results.items()}
+        plot_curves(f"{name}: {shown}", Curves(seconds, "seconds", steering), picture)
+    paths = [picture, folder / "figures.json"]
     write_text(paths[1], json_text(replayed.figures(), indent=2))
     paths += _write_watched(folder / "uncertainty.csv", first.watched)
-    return [*paths, _write_report(folder, replay_report(name, replayed, paths[0]))]
+    return [*paths, _write_report(folder, replay_report(name, replayed, {shown.capitalize(): picture}))]
+
+
+def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
+    """Write a picture of labels and predictions, the figures and a report; return their paths, the report's last.
+
+    name: of the predictions.
+    """
+    matched = score.matched
+    paths = [folder / "score.png", folder / "figures.json"]
+    shown = [score.shown, FITTED_SMOOTHED if score.fit else SMOOTHED]
+    steering = {"labels": matched.labels, **{name.replace("_", ", "): score.steering[name] for name in shown}}
+    times, unit = np.arange(len(matched.labels), dtype=np.float64), "frames"
+    if matched.seconds is not None:
+        times, unit = matched.seconds, "seconds"
+    curves = Curves(times, unit, steering, score.fit.seconds if score.fit else 0.0)
+    plot_curves(f"{name}: {score.headline}", curves, paths[0])
+    write_text(paths[1], json_text(score.figures(), indent=2))
+    return [*paths, _write_report(folder, prediction_report(name, score, paths[0]))]
 
 
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
@@ -142,8 +170,15 @@ def _scores(result: SuiteResult, model: str) -> list[DriveScore]:
     replays = [replays[model] for replays in result.replays.values()]
     return [
         *(DriveScore(its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in scores),
-        *(DriveScore(its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
+        *(_replay_score(its) for its in replays),
     ]
+
+
+def _replay_score(its: ReplayFigures) -> DriveScore:
+    """Return the score of a replay; of a recording without speeds it is not drawn."""
+    if its.autonomy_percent is None or its.rms_cross_track_m is None:
+        return DriveScore(math.nan, math.nan, math.nan)
+    return DriveScore(its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m)
 
 
 def _title(drive: Evaluation) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.replay_result import CONTROLS, DriverFigures, Replayed
-from bcclone.evaluate.rollout import RolloutScore
+from bcclone.evaluate.prediction_result import PredictionScore
+from bcclone.evaluate.replay_result import CONTROLS, NO_SPEED, DriverFigures, Replayed, ReplayFigures
 from bcclone.evaluate.suite_result import SuiteResult
 from bcclone.evaluate.watched import WatchFigures
 from bcclone.pictures.report import Report, shown_command
@@ -94,11 +94,14 @@ def _after_drive(model: Path, settings: EvaluateSettings) -> Mapping[str, str]:
     return commands | {"Score it on a recording of yours": shown_command("replay", model, "RECORDING", *seen)}
 
 
-def replay_report(name: str, replayed: Replayed, drawn: Path) -> Report:
-    """Return the report of a replay. name: of the recording; drawn: the path of the picture of the deviations."""
+def replay_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -> Report:
+    """Return the report of a replay. name: of the recording; drawn: caption -> the path of a picture."""
     first = replayed.first.figures()
     results = {driver: its.figures() for driver, its in replayed.results.items()}
-    best = min(results, key=lambda driver: results[driver].rank)
+    ranks = {driver: its.rank for driver, its in results.items() if its.rank is not None}
+    if not ranks:
+        return _steering_report(name, replayed, drawn)
+    best = min(ranks, key=lambda driver: ranks[driver])
     scored, zero = results[best], first.controls["zero"]
     sentences = [
         f"{' and '.join(results)} drove through the recording {name}: {first.rows:,} rows, "
@@ -109,15 +112,34 @@ def replay_report(name: str, replayed: Replayed, drawn: Path) -> Report:
         f"Without any steering, the autonomy is {zero.autonomy_percent:.1f} %, with {_count(zero.interventions)}.",
         *replayed.notices,
     ]
-    drivers: dict[str, DriverFigures] = {**results, **{CONTROLS[one]: its for one, its in first.controls.items()}}
+    drivers = {**results, **_named_controls(first)}
     figures = [("driver", "autonomy", "interventions", "a km", "deviation (rms)", "correlation of the steering")]
     for driver, its in drivers.items():
         agrees = "-" if its.steering_correlation is None else f"{its.steering_correlation:.2f}"
         shown = f"{its.interventions_per_km:.1f}", f"{its.rms_cross_track_m:.2f} m", agrees
         figures.append((driver, f"{its.autonomy_percent:.1f} %", str(its.interventions), *shown))
-    pictures = {f"Deviation from the recorded path; a person takes over at {first.limit_m:g} m": drawn}
     commands = {} if replayed.client else _after_replay(Path(best))
-    return Report(f"{best} on the recording {name}", sentences, None, pictures, figures, commands)
+    return Report(f"{best} on the recording {name}", sentences, None, drawn, figures, commands)
+
+
+def _steering_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -> Report:
+    """Return the report of a replay of a recording without speeds, which ranks nobody."""
+    first, drivers = replayed.first.figures(), " and ".join(replayed.results)
+    sentences = [
+        f"{drivers} steered on the recording {name}: {first.rows:,} rows in {first.seconds:.0f} s.",
+        *NO_SPEED.splitlines(),
+        *replayed.notices,
+    ]
+    results: dict[str, DriverFigures] = {driver: its.figures() for driver, its in replayed.results.items()}
+    figures = [["driver", "correlation of the steering", "with its mean over 9 rows", "off by"]]
+    for driver, its in (results | _named_controls(first)).items():
+        agrees = its.steering_correlation, its.steering_correlation_smoothed, its.steering_mae
+        figures.append([driver, *("-" if value is None else f"{value:.2f}" for value in agrees)])
+    return Report(f"{drivers} on the recording {name}", sentences, None, drawn, figures)
+
+
+def _named_controls(figures: ReplayFigures) -> dict[str, DriverFigures]:
+    return {CONTROLS[name]: its for name, its in figures.controls.items()}
 
 
 def _after_replay(model: Path) -> Mapping[str, str]:
@@ -125,6 +147,27 @@ def _after_replay(model: Path) -> Mapping[str, str]:
         "Score it in the built-in simulator": shown_command("evaluate", model, "-o", "score"),
         "Let it drive the Udacity simulator": shown_command("drive", model, "run1"),
     }
+
+
+def prediction_report(name: str, score: PredictionScore, drawn: Path) -> Report:
+    """Return the report of predictions. name: of their table; drawn: the path of the picture of the curves."""
+    sentences = [f"{name} was scored on {score.frames:,} frames: {score.headline}."]
+    if score.fit:
+        sentences.append(
+            f"A gain of {score.fit.gain:.3f} and a bias of {score.fit.bias:+.4f} were fitted on the first "
+            f"{score.fit.seconds:g} s, which are not scored."
+        )
+    if score.lag:
+        sentences.append(f"The predictions agree most if they are taken as {score.lag.describe()}.")
+    sentences += [f"{notice[0].upper()}{notice[1:]}." for notice in score.notices]
+    figures = [("driver", "correlation", f"right side beyond {score.threshold:g}", "RMSE", "MAE", "EVA")]
+    rows = {**score.drivers, **{f"{score.shown}, {part}": its[score.shown] for part, its in score.parts.items()}}
+    for driver, its in rows.items():
+        r, eva = ("-" if value is None else f"{value:.3f}" for value in (its.correlation, its.eva))
+        side = "-" if its.right_side is None else f"{100 * its.right_side:.1f} %"
+        figures.append((driver.replace("_", ", "), r, side, f"{its.rmse:.4f}", f"{its.mae:.4f}", eva))
+    caption = f"Labels and predictions, also smoothed ({score.smoothing})"
+    return Report(f"{name} against labels", sentences, None, {caption: drawn}, figures)
 
 
 def suite_report(result: SuiteResult, drawn: Mapping[str, Path], maps: Path) -> Report:
@@ -150,10 +193,12 @@ def suite_report(result: SuiteResult, drawn: Mapping[str, Path], maps: Path) -> 
     return Report(title, sentences, None, pictures, figures, _after_replay(best))
 
 
-def _count(interventions: int) -> str:
+def _count(interventions: int | None) -> str:
     return f"{interventions or 'no'} intervention{'' if interventions == 1 else 's'}"
 
 
-def _cell(scored: Score | RolloutScore) -> str:
-    away_m = scored.rms_cross_track_m if isinstance(scored, RolloutScore) else scored.mean_abs_cross_track_m
+def _cell(scored: Score | ReplayFigures) -> str:
+    if scored.autonomy_percent is None:
+        return "no speeds, no score"
+    away_m = scored.rms_cross_track_m if isinstance(scored, ReplayFigures) else scored.mean_abs_cross_track_m
     return f"{scored.autonomy_percent:.1f} %, {scored.interventions}, {away_m:.2f} m"

@@ -21,8 +21,10 @@ from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.replay_served import RolloutWorld
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RolloutResult, read_reference
+from bcclone.evaluate.suite_result import SuiteResult, suite_table
 from bcclone.evaluate.watched import WatchFigures
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from bcclone.pictures.score_files import write_replay
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
@@ -275,6 +277,70 @@ def test_over_the_wire_a_deviating_car_gets_made_views_until_the_recording_ends(
     assert figures["interventions"] == figures["controls"]["zero"]["interventions"] > 0
     assert figures["steering_mae"] is None
     json.dumps(figures, allow_nan=False)
+
+
+@pytest.fixture
+def without_speed(lap, tmp_path):
+    """The log of the same recording as that of a car that measures no speed: 0 in each row."""
+    shutil.copytree(lap.parent, tmp_path / "floor")
+    rows = [line.rpartition(",")[0] + ",0\n" for line in lap.read_text().splitlines()]
+    (tmp_path / "floor" / lap.name).write_text("".join(rows))
+    return tmp_path / "floor" / lap.name
+
+
+SCORE = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
+
+
+def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap, without_speed):
+    settings = ReplaySettings(fraction=(0.0, 0.2))
+    figures, driven = (
+        Replayed(replay_policies({"right": Constant(0.1)}, log, settings)).figures() for log in (without_speed, lap)
+    )
+    for driver in (figures, *figures["controls"].values()):
+        assert [driver[name] for name in SCORE] == [None] * 4
+        assert (driver["by_limit"], driver["distance_m"]) == ({}, 0)
+    compared = ("steering_mae", "steering_correlation", "steering_correlation_smoothed", "rows", "frames")
+    for name in compared:
+        assert figures[name] == driven[name]
+    assert figures["controls"]["human"]["steering_correlation"] == 1
+    json.dumps(figures, allow_nan=False)
+
+
+def test_without_a_speed_table_report_and_picture_say_so(without_speed, tmp_path):
+    replayed = Replayed(replay_policies({"right": Constant(0.1)}, without_speed, ReplaySettings(fraction=(0.0, 0.2))))
+    table = replayed.as_text()
+    assert "no speed" in table
+    assert not any(word in table for word in ("%", "km", "rms"))
+    paths = write_replay(tmp_path, str(without_speed), replayed)
+    assert [path.name for path in paths] == ["steering.png", "figures.json", "report.html"]
+    page = paths[-1].read_text()
+    assert "no speed" in page
+    assert "autonomy of" not in page
+    assert "100.0 %" not in page
+
+
+def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recorded_frames(without_speed):
+    reference = read_reference(without_speed, (0.0, 0.2))
+    drive = RolloutWorld(reference, ReplaySettings(limits_m=()))
+    while drive.observe() is not None:
+        drive.steer(reference.steering[drive.rollout.row] + 0.1, 0.0)
+    figures = drive.result().figures()
+    assert figures.autonomy_percent is None
+    assert figures.steering_mae == pytest.approx(0.1)
+
+
+def test_in_a_suite_a_recording_without_speeds_has_no_best_model(without_speed, tmp_path):
+    settings = ReplaySettings(fraction=(0.0, 0.2))
+    ran = replay_policies({"right": Constant(0.1), "left": Constant(-0.1)}, without_speed, settings)
+    replays = {name: one.figures() for name, one in ran.items()}
+    suite = SuiteResult(
+        {name: Path(f"{name}.h5") for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays}
+    )
+    assert suite.figures()["recordings"][0]["best"] == []
+    (line,) = [line for line in suite_table(suite) if line.startswith("floor")]
+    assert "without speeds" in line
+    assert "*" not in line
+    assert "100" not in line
 
 
 KEYS = {

@@ -307,8 +307,42 @@ def test_each_prediction_is_compared_with_the_steering_of_its_own_row(subject, s
     expected = keras.ops.convert_to_numpy(model(np.asarray(store.frames[store.rows["frame_center"][rows]])))[:, 0]
     assert np.allclose(figures.network, expected, atol=1e-5)
     assert np.allclose(figures.recorded, store.rows["steering"][rows])
-    assert figures.mae == pytest.approx(np.abs(expected - store.rows["steering"][rows]).mean(), abs=1e-5)
+    assert figures.recorded_mae == pytest.approx(np.abs(expected - store.rows["steering"][rows]).mean(), abs=1e-5)
     assert -1 <= figures.correlation <= 1
+
+
+@pytest.mark.parametrize("smooth_seconds", [0.2, 0.0])
+def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
+    smooth_seconds, model_file, recording, tmp_path
+):
+    """Steer as with a joystick that is either left or right: smoothed labels are far from what was recorded."""
+    from bcclone.feed.feed import open_validation_feed
+    from bcclone.feed.selection import select
+    from bcclone.pictures.plots.predictions import describe_errors, plot_predictions, predictions
+    from bcclone.pictures.plots.subject import Subject
+
+    log = recording / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    steered = [",".join([*row[:3], str(1 - number // 2 % 2 * 2), *row[4:]]) for number, row in enumerate(rows)]
+    log.write_text("\n".join(steered) + "\n")
+    settings = SampleSettings(cameras=("center",), flip=False, block_seconds=2.0, smooth_seconds=smooth_seconds)
+    data = open_in_place((str(recording),), Preprocessing(), settings)
+    with open_validation_feed(select(data, "validation", 1), 1000) as feed, feed.epoch(1) as batches:
+        (batch,) = batches
+    steering = model_file.model(batch.images, training=False).numpy()[:, 0]
+    val_mae = float(np.abs(steering - np.asarray(batch.labels)[:, 0]).mean())
+    subject = Subject(model_file, data, [replace(BY_EPOCH[-1], val_mae=val_mae)])
+    figures = predictions(subject)
+    assert figures.mae == pytest.approx(val_mae, abs=1e-5)
+    first, second = describe_errors(subject, figures)
+    assert f"{val_mae:.4f}" in first
+    assert f"val_mae {val_mae:.4f}" in second
+    assert figures.has_labels == bool(smooth_seconds)
+    if smooth_seconds:
+        assert abs(figures.recorded_mae - figures.mae) > 0.1
+        assert f"{figures.recorded_mae:.4f} from the recorded steering" in first
+        assert "smoothed by 0.2 s" in second
+    plot_predictions(subject, tmp_path / "predictions.png")
 
 
 def test_a_network_that_diverged_is_not_drawn(subject):

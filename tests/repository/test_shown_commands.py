@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import PIL.Image
 import pytest
 
 from bcclone.commands import COMMANDS
@@ -54,6 +55,7 @@ def things(tmp_path_factory):
         subprocess.run(command(line[0], *line[1:]), cwd=folder, check=True, capture_output=True)
     for name in ("RECORDING", "fog", "back", "lake", "mountain", "lap1", "lap2", "drive1", "run1", "run2", "run7"):
         shutil.copytree(folder / "laps", folder / name)
+    _write_frames(folder)
     for name in ("mountain.h5", "laps.h5"):
         shutil.copy(folder / "data.h5", folder / name)
     shutil.copytree(ROOT / "models", folder / "models")
@@ -65,6 +67,18 @@ def things(tmp_path_factory):
     (road,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "how-to" / "roads.md").read_text(), re.DOTALL)
     (folder / "bend.json").write_text(road)
     return folder
+
+
+def _write_frames(folder):
+    """Write a minute of frames of another camera, FRAMES, and tables for them."""
+    (folder / "FRAMES").mkdir()
+    lines = ["frame_id,steering_angle"]
+    for number in range(40):
+        frame_id = 1479425441182877835 + number * 2_000_000_000
+        PIL.Image.new("RGB", (640, 480), (number, 120, 90)).save(folder / "FRAMES" / f"{frame_id}.jpg")
+        lines.append(f"{frame_id},{number % 7 / 10}")
+    for name in ("labels.csv", "predictions.csv"):
+        (folder / name).write_text("\n".join(lines))
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image
+from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.model.saliency import Mask, Saliency
-from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, show_image, tidy
+from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, RED, new_figure, save, show_image, tidy
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
 from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.train.history import best_epoch
 
 MOST_ROWS = 3000  # which takes some seconds to compute
 _BATCH = 128
@@ -25,42 +27,74 @@ _STRIP_SECONDS = _STRIP_STEP_SECONDS * (_STRIP_FRAMES - 1)
 
 @dataclass(frozen=True)
 class Predictions:
-    """Recorded and predicted steering of rows, (rows,) each, -1 to 1. seconds: since 1970."""
+    """Steering of rows, (rows,) each, -1 to 1: as recorded, as the label of the sample, and as the network predicts it.
+
+    seconds: since 1970; label: the recorded steering after smoothing, lead and correction, which the network learned.
+    """
 
     seconds: FloatArray
     recorded: FloatArray
+    label: FloatArray
     network: FloatArray
 
     @property
     def mae(self) -> float:
-        """Return the mean absolute error."""
+        """Return the mean absolute error from the labels, as a training reports it."""
+        return float(np.abs(self.network - self.label).mean())
+
+    @property
+    def recorded_mae(self) -> float:
+        """Return the mean absolute error from the recorded steering."""
         return float(np.abs(self.network - self.recorded).mean())
 
     @property
+    def has_labels(self) -> bool:
+        """Return whether the labels differ from the recorded steering by more than their rounding."""
+        return not np.allclose(self.label, self.recorded, atol=1e-6)
+
+    @property
     def correlation(self) -> float:
-        """Return Pearson's correlation; NaN if one of the two is constant."""
-        if np.ptp(self.network) == 0 or np.ptp(self.recorded) == 0:
+        """Return Pearson's correlation with the labels; NaN if one of the two is constant."""
+        if np.ptp(self.network) == 0 or np.ptp(self.label) == 0:
             return float("nan")
-        return float(np.corrcoef(self.network, self.recorded)[0, 1])
+        return float(np.corrcoef(self.network, self.label)[0, 1])
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
-    """Draw predicted and recorded steering over time, and one against the other, into a PNG."""
+    """Draw predicted and recorded steering and the labels over time, and predictions against labels, into a PNG."""
     figures = predictions(subject)
     lines = lines_of_stretches(figures.seconds)
     shown = sum(len(stretch) for line in lines for _, stretch in line)
     part = subject.frames.scored_part
-    title = f"{part.capitalize()}: {len(figures.recorded):,} samples, mean absolute error {figures.mae:.4f}"
-    figure = new_figure(11, max(3.8, 1.7 * len(lines) + 0.6), title)
+    figure = new_figure(11, max(3.8, 1.7 * len(lines) + 0.6), "\n".join(describe_errors(subject, figures)))
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     column = left.subplots(len(lines), 1, sharey=True, squeeze=False)[:, 0]
     for axes, line in zip(column, lines, strict=True):
         _draw_line(axes, line, figures)
-    column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
+    column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False)
     first = "" if shown == len(figures.recorded) else f", the first {shown:,} samples"
     column[-1].set_xlabel(f"seconds of {part} driving{first}; gaps: training blocks and pauses between")
     _draw_scatter(right.subplots(), figures)
     save(figure, path)
+
+
+def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
+    """Return lines that name each error, and what it is measured against: labels, recorded steering, all samples."""
+    part, settings = subject.frames.scored_part, subject.frames.data.sample_settings
+    errors = f"mean absolute error {figures.mae:.4f}"
+    if figures.has_labels:
+        errors += f" from the labels that were learned, {figures.recorded_mae:.4f} from the recorded steering"
+    lines = [f"{part.capitalize()}: {len(figures.network):,} samples, {errors}"]
+    notes = []
+    if figures.has_labels:
+        lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
+        notes.append(f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}")
+    val_mae = best_epoch(subject.history).val_mae if subject.history else None
+    if val_mae is not None and part == VALIDATION:
+        samples = len(subject.frames.data.split_indices(VALIDATION))
+        others = ", mirrored ones and other cameras included" if samples > len(figures.network) else ""
+        notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
+    return [*lines, "; ".join(notes)] if notes else lines
 
 
 def predictions(subject: Subject) -> Predictions:
@@ -88,8 +122,8 @@ def predictions(subject: Subject) -> Predictions:
     if not np.isfinite(network).all():
         count = int((~np.isfinite(network)).sum())
         raise NotDrawn(f"the network's steering is not finite at {count} of {len(network)} frames; train it again")
-    recorded = frames.data.rows["steering"][frames.table["row"][newest]]
-    return Predictions(frames.seconds(newest), np.asarray(recorded, np.float64), network)
+    recorded = np.asarray(frames.data.rows["steering"][frames.table["row"][newest]], np.float64)
+    return Predictions(frames.seconds(newest), recorded, np.asarray(frames.table["steering"][newest], float), network)
 
 
 def predict(model: keras.Model, images: Image) -> FloatArray:
@@ -137,19 +171,21 @@ def _draw_line(axes: Axes, line: list[tuple[float, IndexArray]], figures: Predic
     for number, (begin, stretch) in enumerate(line):
         seconds = begin + figures.seconds[stretch] - figures.seconds[stretch[0]]
         mark = "." if len(stretch) == 1 else ""
-        recorded, network = ("recorded", "network") if number == 0 else ("", "")
+        recorded, label, network = ("recorded", "label", "network") if number == 0 else ("", "", "")
         axes.plot(seconds, figures.recorded[stretch], color=BLUE, marker=mark, linewidth=1.5, label=recorded)
+        if figures.has_labels:
+            axes.plot(seconds, figures.label[stretch], ":", color=GREEN, marker=mark, linewidth=1.5, label=label)
         axes.plot(seconds, figures.network[stretch], "--", color=RED, marker=mark, linewidth=1.3, label=network)
     axes.set(ylabel="steering", xlim=(-0.3, _LINE_SECONDS + 0.3))
     tidy(axes)
 
 
 def _draw_scatter(axes: Axes, figures: Predictions) -> None:
-    most = max(float(np.abs([figures.recorded, figures.network]).max()), 0.05) * 1.05
+    most = max(float(np.abs([figures.label, figures.network]).max()), 0.05) * 1.05
     axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
-    axes.plot(figures.recorded, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
-    axes.set(xlabel="recorded steering", ylabel="network's steering", aspect="equal", xlim=(-most, most))
-    axes.set_ylim(-most, most)
+    axes.plot(figures.label, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.set(ylabel="network's steering", aspect="equal", xlim=(-most, most), ylim=(-most, most))
+    axes.set_xlabel("label" if figures.has_labels else "recorded steering")
     axes.set_title(f"correlation {figures.correlation:.3f}", fontsize=9)
     tidy(axes)
 

@@ -13,7 +13,7 @@ CAPTIONS = {
     "history": "The losses and errors of each epoch",
     "crop": "What the network sees of a frame",
     "samples": "Samples as they are fed, before and after augmentation",
-    "predictions": "The network's steering beside the recorded steering",
+    "predictions": "The network's steering beside the recorded steering and the labels",
     "saliency": "Where the network looks: the pixels that its steering depends on most",
     "steering": "The steering of the training samples",
 }
@@ -52,7 +52,7 @@ def _describe_error(result: TrainResult) -> str:
     degrees = result.val_mae * FULL_LOCK_DEGREES
     return (
         f"{model}: on {result.samples.validation:,} validation samples its loss is {result.val_loss:.4f}, and its "
-        f"steering is off by {result.val_mae:.3f} on average, which is {degrees:.1f} degrees."
+        f"steering is off its labels by {result.val_mae:.3f} on average, which is {degrees:.1f} degrees."
     )
 
 

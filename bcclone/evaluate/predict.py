@@ -1,0 +1,177 @@
+"""A model and a folder of frames, or a recording -> a table with the steering of each frame."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, fit_frame, read_file
+from bcclone.evaluate.prediction_settings import PredictSettings
+from bcclone.evaluate.rollout import read_reference
+from bcclone.evaluate.steering_tables import seconds_of, write_table
+from bcclone.recording.files import LOG_NAME, find_log
+from bcclone.system.atomic import check_output
+from bcclone.system.errors import UserError
+from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.progress import ProgressBar
+
+_ENDINGS = {".jpg", ".jpeg", ".png"}
+_AHEAD = 32
+_PAUSE_SECONDS = 1.0  # a longer one begins another drive, as in a recording
+
+
+@dataclass(frozen=True)
+class FrameFile:
+    """The file of a frame. begins: whether it is the first of a drive, so that the model forgets those before."""
+
+    frame_id: str
+    path: str
+    begins: bool
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A table that was written.
+
+    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the frames as
+    they are -> their number.
+    """
+
+    output: Path
+    frames: int
+    unreadable: tuple[str, ...]
+    sizes: dict[str, int]
+
+
+def predict(settings: PredictSettings) -> Predicted:
+    """Write the steering that a model predicts for each frame.
+
+    The frames of a folder are taken in the order of their names, numbers in them by their value, as one drive. Raises
+    UserError.
+    """
+    check_output(settings.output, settings.force)
+    files = frame_files(settings.frames)
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.model.policy import load_policy
+
+    policy = load_policy(settings.model, settings.preprocess)
+    steering: dict[str, float] = {}
+    unreadable: list[str] = []
+    sizes: Counter[str] = Counter()
+    with (
+        ProgressBar("predicting", len(files), "frames") as progress,
+        prefetch_ordered(partial(_read, settings.rows), iter(files), os.cpu_count() or 1, _AHEAD) as frames,
+    ):
+        for file, frame in zip(files, frames, strict=True):
+            if file.begins:
+                policy.forget()
+            if isinstance(frame, str):
+                unreadable.append(f"{file.path}: {frame}")
+            else:
+                sizes[frame.size] += 1
+                steering[file.frame_id] = policy.answer(frame.pixels).steering
+                _check_finite(settings.model, file, steering[file.frame_id])
+            progress.advance(1)
+    if not steering:
+        raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used, expected JPEGs or PNGs")
+    write_table(settings.output, steering, new=not settings.force)
+    return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes))
+
+
+def frame_files(source: Path) -> tuple[FrameFile, ...]:
+    """Return the frames of a recording, by its folder or log, in order of time, or those of a folder by their names.
+
+    Of a folder without images, those in its subfolders are taken. Raises UserError if there are none, or two of one
+    name.
+    """
+    if source.is_file() and source.suffix.lower() in _ENDINGS:
+        raise UserError(f"{source}: a single image; name its folder")
+    if source.is_file() or (source / LOG_NAME).is_file():
+        return _recorded(find_log(str(source)))
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
+    paths = _images(source.iterdir()) or _images(source.rglob("*"))
+    if not paths:
+        raise UserError(f"{source}: no images in it, expected files that end in {', '.join(sorted(_ENDINGS))}")
+    by_id: dict[str, Path] = {}
+    for path in paths:
+        if not path.stem.isprintable():
+            raise UserError(f"{source}: the name {path.name!r} cannot be written into a table; rename the image")
+        if (other := by_id.setdefault(path.stem, path)) is not path:
+            raise UserError(f"{path} and {other} have one name, which is their frame_id; name one folder of them")
+    seconds = seconds_of(list(by_id))
+    pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
+    begins = [index == 0 or bool(pause > _PAUSE_SECONDS) for index, pause in enumerate(pauses)]
+    return tuple(FrameFile(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
+
+
+def _recorded(log: Path) -> tuple[FrameFile, ...]:
+    reference = read_reference(log)
+    files: dict[str, FrameFile] = {}
+    begins = True
+    for images, ends in zip(reference.images, reference.ends, strict=True):
+        if path := images.get("center"):
+            frame_id = Path(path).stem
+            files.setdefault(frame_id, FrameFile(frame_id, path, begins))
+            begins = False
+        begins = begins or ends
+    return tuple(files.values())
+
+
+def _images(paths: Iterator[Path]) -> list[Path]:
+    """Return the images in the order of their names, in which numbers count by their value."""
+    images = (path for path in paths if path.suffix.lower() in _ENDINGS and not path.name.startswith("."))
+    return sorted(images, key=lambda path: [_part(part) for part in re.split(r"([0-9]+)", str(path))])
+
+
+def _part(text: str) -> tuple[int, str]:
+    """Return the sort key of a part of a name: a number by its length without leading zeros, then by its digits."""
+    number = text.lstrip("0") if text.isdecimal() else ""
+    return (len(number), number) if text.isdecimal() else (0, text)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame for the network, RGB uint8 (160, 320, 3). size: as it was, "WIDTHxHEIGHT"."""
+
+    pixels: Image
+    size: str
+
+
+def _read(rows: tuple[int, int] | None, file: FrameFile) -> _Frame | str:
+    """Return a frame, or why it cannot be read."""
+    try:
+        pixels = decode_image(read_file(file.path))
+        return _Frame(fit_frame(pixels, rows), f"{pixels.shape[1]}x{pixels.shape[0]}")
+    except BadImage as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or type(error).__name__}"
+
+
+def _check_finite(model: Path, file: FrameFile, steering: float) -> None:
+    if not np.isfinite(steering):
+        raise UserError(
+            f"{model}: its steering at {file.path} is not finite, expected a number from -1 to 1; use a model that is "
+            "trained, and whose --preprocess is the one of its training"
+        )
+
+
+def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:
+    """Return what a person should know of the frames: how they were fitted, and which were left out."""
+    notes = []
+    kept = f"rows {rows[0]} to {rows[1]}" if rows else "all rows"
+    simulators = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
+    for size, frames in predicted.sizes.items():
+        if rows or size != simulators:
+            notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
+    if predicted.unreadable:
+        notes.append(f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}")
+    return notes

@@ -1,0 +1,88 @@
+"""The checked settings of predictions and of their score; loads nothing large, so that --help answers at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.system.settings import SettingError, check_settings, preprocess_setting, setting
+
+_MOST_ROW = 100_000
+MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
+
+
+def parse_rows(text: str) -> tuple[int, int]:
+    """Return the two rows of "160:480"; raises ValueError for anything else."""
+    first, mark, last = text.partition(":")
+    try:
+        if not mark:
+            raise ValueError
+        return int(first), int(last)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected two rows such as 160:480") from None
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """Which model predicts the steering of which frames. frames: a recording, or a folder of images."""
+
+    model: Path
+    frames: Path
+    output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE", short="-o")
+    rows: tuple[int, int] | None = setting(
+        None,
+        "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels from the top; 160:480 "
+        "are the lower two thirds of 640x480",
+        unit="FROM:TO",
+        parse=parse_rows,
+        shown="all",
+    )
+    force: bool = setting(False, "overwrite an existing table")
+    preprocess: str | None = preprocess_setting()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MOST_ROW:
+            value = f"{self.rows[0]}:{self.rows[1]}"
+            raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first", value=value)
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How predictions are compared with labels."""
+
+    steering_column: str = setting(
+        "",
+        "the column of the labels with the steering",
+        unit="NAME",
+        shown="steering_angle, steering or angle, or the only other one",
+    )
+    left_positive: bool = setting(
+        False, "the labels are positive to the left, and the predictions to the right, as those of bcclone predict"
+    )
+    threshold: float = setting(
+        0.1,
+        "count how often the predictions are on the right side where the label is beyond this",
+        unit="X",
+        minimum=0,
+        maximum=MOST_STEERING,
+    )
+    fit_seconds: float = setting(
+        0.0,
+        "fit a gain and a bias of the predictions to the labels of the first seconds, and score the rest",
+        unit="SECONDS",
+        minimum=0,
+        above_minimum=True,
+        maximum=1e6,
+        zero="no fit, everything is scored",
+    )
+    rate: float = setting(
+        0.0,
+        "frames a second, where frame_id holds no time",
+        unit="HZ",
+        minimum=0,
+        above_minimum=True,
+        maximum=10_000,
+        zero="unknown",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -1,0 +1,144 @@
+"""Predictions of a model: for the frames of a folder of any size, and for those of a recording."""
+
+import json
+import os
+import shutil
+import struct
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, fit_frame
+from bcclone.evaluate.predict import frame_files
+from bcclone.evaluate.steering_tables import read_table
+from bcclone.system.errors import UserError
+from tests.conftest import run_script
+from tests.messages.refusals import run_command
+
+
+def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):
+    return PIL.Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8))
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A folder with three frames of the simulator's size, a PNG and one that is empty, as it is found in tubs."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in (2, 10, 1):
+        frame(number).save(folder / f"{number}_cam.png")
+    (folder / "3_cam.jpg").touch()
+    (folder / "catalog_0.catalog").touch()
+    return folder
+
+
+def predicted(model, frames, output, *words):
+    done = run_script("predict", model, frames, "-o", output, "--json", *words)
+    return json.loads(done.stdout), read_table(output).steering
+
+
+def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(frames, untrained_model, tmp_path):
+    from bcclone.model.policy import load_policy
+
+    result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
+    assert list(steering) == ["1_cam", "2_cam", "10_cam"]
+    assert (result["frames"], len(result["unreadable"]), result["sizes"]) == (3, 1, {"320x160": 3})
+    assert "3_cam.jpg" in result["unreadable"][0]
+    assert (tmp_path / "p.csv").read_text().startswith("frame_id,steering_angle\n1_cam,")
+    policy = load_policy(untrained_model)
+    for number in (1, 2, 10):
+        assert steering[f"{number}_cam"] == policy.answer(np.asarray(frame(number))).steering
+
+
+def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "small").mkdir()
+    big = frame(0, 640, 480)
+    big.save(tmp_path / "big" / "1479425441182877835.png")
+    lower = np.asarray(big)[160:]
+    PIL.Image.fromarray(fit_frame(lower)).save(tmp_path / "small" / "1479425441182877835.png")
+    _, cut = predicted(untrained_model, tmp_path / "big", tmp_path / "cut.csv", "--rows", "160:480")
+    _, whole = predicted(untrained_model, tmp_path / "big", tmp_path / "whole.csv")
+    _, expected = predicted(untrained_model, tmp_path / "small", tmp_path / "small.csv")
+    assert cut == expected != whole
+    with pytest.raises(UserError, match="640x480 pixels, which have no rows 160 to 500.*none of the 1 frames"):
+        run_command("predict", untrained_model, tmp_path / "big", "-o", tmp_path / "no.csv", "--rows", "160:500")
+
+
+def test_a_recording_is_predicted_by_the_names_of_its_centre_images(recording, untrained_model, tmp_path):
+    result, steering = predicted(untrained_model, recording, tmp_path / "p.csv")
+    assert result["frames"] == len(steering) > 0
+    assert all(name.startswith("center_") for name in steering)
+    assert run_script("score", tmp_path / "p.csv", recording).stdout.startswith(f"{len(steering)} frames are scored")
+
+
+def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
+    times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
+    (tmp_path / "frames").mkdir()
+    for time in times:
+        frame(time % 1_000_000_007).save(tmp_path / "frames" / f"{time}.png")
+    begins = [file.begins for file in frame_files(tmp_path / "frames")]
+    assert begins == [True, False, True, False]
+    _, whole = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "whole.csv")
+    for time in times[:2]:
+        (tmp_path / "frames" / f"{time}.png").unlink()
+    _, later = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "later.csv")
+    assert dict(list(whole.items())[2:]) == later
+
+
+def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, tmp_path):
+    assert [file.frame_id for file in frame_files(tmp_path)] == ["1_cam", "2_cam", "3_cam", "10_cam"]
+    shutil.copytree(frames, tmp_path / "again")
+    with pytest.raises(UserError, match="have one name"):
+        frame_files(tmp_path)
+
+
+def test_an_existing_table_is_kept_unless_forced(frames, untrained_model, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("frame_id,steering_angle\n1,0.5\n")
+    with pytest.raises(UserError, match="exists already.*--force"):
+        run_command("predict", untrained_model, frames, "-o", labels)
+    assert labels.read_text() == "frame_id,steering_angle\n1,0.5\n"
+    run_command("predict", untrained_model, frames, "-o", labels, "--force")
+    assert "10_cam" in labels.read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_model, tmp_path):
+    os.mkfifo(frames / "4.jpg")
+    (frames / "5.jpg").symlink_to("5.jpg")
+    (frames / "6.jpg").symlink_to("/dev/zero")
+    (frames / "7.jpg").mkdir()
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 60_000, 60_000)
+    (frames / "8.png").write_bytes(header + b"\x08\x02\0\0\0")
+    result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
+    assert list(steering) == ["1_cam", "2_cam", "10_cam"]
+    assert len(result["unreadable"]) == 6
+    (frames / "9\n.jpg").touch()
+    with pytest.raises(UserError, match=r"the name '9\\n.jpg' cannot be written into a table"):
+        frame_files(frames)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nowhere",), "no such folder"),
+        (("empty",), "no images in it"),
+        (("frames/1_cam.png",), "a single image; name its folder"),
+        (("frames", "--rows", "9:2"), "--rows 9:2, expected two rows"),
+    ],
+)
+def test_a_mistake_is_named(words, message, frames, untrained_model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=message):
+        run_command("predict", untrained_model, tmp_path / words[0], "-o", tmp_path / "p.csv", *words[1:])
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_a_frame_of_the_simulators_size_is_fitted_unchanged():
+    pixels = np.asarray(frame(1))
+    assert fit_frame(pixels) is pixels
+    assert fit_frame(np.asarray(frame(1, 160, 120))).shape == (160, 320, 3)
+    with pytest.raises(BadImage, match="no rows 0 to 161"):
+        fit_frame(pixels, (0, 161))
