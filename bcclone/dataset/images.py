@@ -284,6 +284,12 @@ def encode_jpeg(frame: Image) -> bytes:
     return data
 
 
+def fit_frame(picture: Image) -> Image:
+    """Return a picture of another camera, RGB of any size, as a frame of the simulator's size: all of it, stretched."""
+    size = (FRAME_WIDTH, FRAME_HEIGHT)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 @dataclass(frozen=True)
 class Decoded:
     """The result for some consecutive files.

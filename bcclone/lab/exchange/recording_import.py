@@ -9,9 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
+from bcclone.dataset.images import BadImage, decode_image, decode_jpeg, encode_jpeg, fit_frame
 from bcclone.lab.exchange import csv_table, lerobot, lerobot_reader, tub
 from bcclone.lab.exchange.exchange_settings import CSV, IMPORT_FORMATS, LEROBOT, TUB, ImportSettings
 from bcclone.lab.exchange.rows import ExchangedRow
@@ -22,7 +20,6 @@ from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
 
 READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
     CSV: csv_table.read,
@@ -98,8 +95,7 @@ class RecordingFolder:
         except BadImage as error:
             raise UserError(f"{row.place}: its image cannot be read: {error}; remove the row") from None
         self.converted += 1
-        size = (FRAME_WIDTH, FRAME_HEIGHT)
-        return encode_jpeg(np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8))
+        return encode_jpeg(fit_frame(frame))
 
     def _free_stamp(self, row: ExchangedRow) -> str:
         """Return the time for the names of a row; other images of the same millisecond get a later one."""

@@ -1,10 +1,14 @@
-"""Prepare camera frames in a TensorFlow graph; the bytes are the same as from images.Preprocessing.apply() with OpenCV.
+"""Prepare camera frames in a TensorFlow graph; the bytes are the same as from OpenCV.
 
-cv2.resize(INTER_LINEAR) and cv2.cvtColor compute 8-bit images in fixed point. The constants are OpenCV's own
-(modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all sizes. All values
-are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute it faster than int32.
+`prepare_frames` is images.Preprocessing.apply(), and `fit_frames` is images.fit_frame(). cv2.resize and cv2.cvtColor
+compute 8-bit images in fixed point, but for INTER_AREA to fewer pixels, which is float32. The constants are OpenCV's
+own (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all sizes. All
+values in fixed point are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute it faster
+than int32.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +25,7 @@ _ACROSS_DIVISOR = 16  # after resizing across: 7 bits after the point are left
 # and low bytes are multiplied one by one: floor((high * weight + floor(low * weight / 256)) / 256)
 _BYTE = 256
 _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
+_THIN = 1e-3  # OpenCV leaves out a smaller part of a pixel
 
 # divisors of the colour conversions, and weights of red, green and blue
 _YUV_DIVISOR, _GRAY_DIVISOR = 1 << 14, 1 << 15
@@ -31,7 +36,7 @@ _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
 @dataclass(frozen=True)
 class _Tap:
-    """One of the two source pixels of each pixel of a resized row or column: index int32 (pixels,), and its weight."""
+    """One of the source pixels of each pixel of a resized row or column: index int32 (pixels,), and its weight."""
 
     index: npt.NDArray[np.int32]
     weight: Float32Array
@@ -43,13 +48,30 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
     frames: RGB, uint8 (frames, frame_height, frame_width, 3).
     """
     kept = tf.cast(frames[:, preprocessing.crop_top : preprocessing.crop_bottom], tf.float32)
-    return _convert_colors(_resize(kept, preprocessing), preprocessing.color)
-
-
-def _resize(images: Any, preprocessing: Preprocessing) -> Any:
     taps = _resize_taps(preprocessing)
-    if taps is None:
-        return images
+    return _convert_colors(_resize(kept, taps) if taps else kept, preprocessing.color)
+
+
+def fit_frames(pictures: Any, width: int, height: int) -> Any:
+    """Return pictures of another camera as frames of this size, all of each picture, stretched.
+
+    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3).
+    """
+    _, rows, columns, _ = pictures.shape
+    if (columns, rows) == (width, height):
+        return pictures
+    if columns < width or rows < height:
+        return _resize(pictures, (_taps(columns, width, _area_positions), _taps(rows, height, _area_positions)))
+    across, down = (_area_taps(*sizes) for sizes in ((columns, width), (rows, height)))
+    narrow = sum(tf.gather(pictures, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across)
+    total = sum(tf.gather(narrow, tap.index, axis=1) * tap.weight[:, np.newaxis, np.newaxis] for tap in down)
+    if columns % width or rows % height:
+        return tf.round(total)
+    area = (columns // width) * (rows // height)
+    return tf.floor(total * 0.25 + 0.5) if (columns, rows) == (2 * width, 2 * height) else tf.round(total * (1 / area))
+
+
+def _resize(images: Any, taps: tuple[tuple[_Tap, _Tap], tuple[_Tap, _Tap]]) -> Any:
     (left, right), (above, below) = taps
     across = [tf.gather(images, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in (left, right)]
     rows = _divided(across[0] + across[1], _ACROSS_DIVISOR)
@@ -95,15 +117,48 @@ def _resize_taps(preprocessing: Preprocessing) -> tuple[tuple[_Tap, _Tap], tuple
     kept = (preprocessing.crop_bottom or preprocessing.frame_height) - preprocessing.crop_top
     if (preprocessing.frame_width, kept) == (preprocessing.width, preprocessing.height):
         return None
-    return _taps(preprocessing.frame_width, preprocessing.width), _taps(kept, preprocessing.height)
+    across, down = (preprocessing.frame_width, preprocessing.width), (kept, preprocessing.height)
+    return _taps(*across, _linear_positions), _taps(*down, _linear_positions)
 
 
-def _taps(source: int, target: int) -> tuple[_Tap, _Tap]:
-    """Return the taps that resize `source` pixels to `target`; pixels beyond the edge are those at the edge."""
+Positions = tuple[npt.NDArray[np.int32], Float32Array]  # of target pixels: the source pixel, and how far it lies behind
+
+
+def _linear_positions(source: int, target: int) -> Positions:
+    """Return the positions of INTER_LINEAR."""
     positions = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
-    fraction = positions - first.astype(np.float32)
+    return first, positions - first.astype(np.float32)
+
+
+def _area_positions(source: int, target: int) -> Positions:
+    """Return the positions of INTER_AREA, where the image grows along one of its axes."""
+    pixels = np.arange(target)
+    first = np.floor(pixels * (source / target)).astype(np.int32)
+    fraction = ((pixels + 1) - (first + 1) * (target / source)).astype(np.float32)
+    fraction = np.where(fraction <= 0, 0, fraction - np.floor(fraction)).astype(np.float32)
+    return first, np.where(first >= source - 1, 0, fraction).astype(np.float32)
+
+
+def _taps(source: int, target: int, positions: Callable[[int, int], Positions]) -> tuple[_Tap, _Tap]:
+    """Return the taps that resize `source` pixels to `target`; pixels beyond the edge are those at the edge."""
+    first, fraction = positions(source, target)
     return (
         _Tap(np.clip(first, 0, source - 1), np.rint((1 - fraction) * _WEIGHT_ONE).astype(np.float32)),
         _Tap(np.clip(first + 1, 0, source - 1), np.rint(fraction * _WEIGHT_ONE).astype(np.float32)),
     )
+
+
+def _area_taps(source: int, target: int) -> list[_Tap]:
+    """Return the taps of INTER_AREA to fewer pixels; of a whole factor, their weights are 1, to be divided later."""
+    scale = source / target
+    starts = np.arange(target) * scale
+    first = np.floor(starts + _THIN).astype(np.int32)
+    taps = []
+    for number in range(math.ceil(scale) + 1):
+        pixels = first + number
+        share = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
+        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (scale if source % target else 1)
+        if weight.any():
+            taps.append(_Tap(np.clip(pixels, 0, source - 1), weight.astype(np.float32)))
+    return taps
