@@ -126,14 +126,13 @@ def _describe_costs(result: "ExportModelResult") -> Iterator[str]:
         f"on {result.frames} frames{unread}"
     )
     yield f"{result.milliseconds:.2f} ms for a frame, the median on one core of this machine"
-    if result.multiply_adds is None:
-        return
-    boards = ", ".join(f"{ms:.0f} ms on a {name}" for name, ms in result.estimated_ms.items())
-    yield (
-        f"{result.multiply_adds / 1e6:.1f} million multiply-adds and {result.other_operations / 1e6:.1f} million other "
-        f"operations; from these counts, not measured, about {boards}"
-    )
-    yield f"oldest runtime by its operations: TensorFlow Lite {result.oldest_runtime or 'unknown'}"
+    if costs := result.costs:
+        boards = ", ".join(f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items())
+        yield (
+            f"{costs.multiply_adds / 1e6:.1f} million multiply-adds and {costs.other_operations / 1e6:.1f} million "
+            f"other operations; an estimate from these counts, not measured: {boards}"
+        )
+        yield f"oldest runtime by its operations: TensorFlow Lite {costs.oldest_runtime or 'unknown'}"
 
 
 def _model_settings(arguments: argparse.Namespace) -> ExportModelSettings:

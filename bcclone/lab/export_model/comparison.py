@@ -79,7 +79,9 @@ def check_answers(
             f"differ by {found.greatest:.2g}, more than {TOLERANCE:g}; {remedy}"
         )
     if settings.quantize and not found.mean <= QUANTIZED_TOLERANCE:
-        more = "--quantize float16, or --calibrate with pictures of more of the road" if settings.quantize == INT8 else ""
+        more = (
+            "--quantize float16, or --calibrate with pictures of more of the road" if settings.quantize == INT8 else ""
+        )
         raise UserError(
             f"{settings.path}: not written, because with --quantize {settings.quantize} its answers and the answers "
             f"of {settings.model} differ by {found.mean:.3f} in the mean of {len(frames)} frames, more than "

@@ -14,7 +14,7 @@ import tensorflow as tf
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.images import Image, fit_frame
 from bcclone.drive.controller import SHARPEST, STRAIGHT
-from bcclone.lab.export_model.exact_frames import fit_frames, prepare_frames
+from bcclone.lab.export_model.exact_frames import prepare_pictures
 from bcclone.lab.export_model.export_settings import ExportModelSettings
 from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, constants_of
 from bcclone.model.model_file import ModelFile
@@ -39,9 +39,8 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
         pictures = tf.floor(inputs[PICTURE] * 255.0 + 0.5)
-        frames = fit_frames(pictures, prepared.frame_width, prepared.frame_height)
         with constants():
-            return answer(tf.cast(prepare_frames(frames, prepared), dtype))
+            return answer(tf.cast(prepare_pictures(pictures, prepared), dtype))
 
     def own(inputs: Inputs) -> Outputs:
         frames = [fit_frame(np.rint(picture * 255).astype(np.uint8)) for picture in inputs[PICTURE]]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from bcclone.lab.export_model.export_settings import ONNX, TFLITE
+from bcclone.lab.export_model.export_settings import ONNX, TFLITE, ExportModelSettings
 from bcclone.lab.export_model.interface import Inputs, Interface
 from bcclone.lab.export_model.litert_file import litert_content
 from bcclone.model.model_file import ModelFile
@@ -24,23 +24,18 @@ _DRIVES = "drives"  # the name of the first axis
 
 
 def write_exported(
-    path: Path,
-    kind: str,
-    file: ModelFile,
-    interface: Interface,
-    quantize: str | None = None,
-    calibration: Iterable[Inputs] = (),
+    path: Path, settings: ExportModelSettings, file: ModelFile, interface: Interface, calibration: Iterable[Inputs] = ()
 ) -> None:
     """Write a model in a format; raises UserError for layers that the format lacks.
 
-    quantize, calibration: of a LiteRT file, see litert_content().
+    calibration: the inputs from which --quantize int8 takes the ranges of numbers.
     """
-    if kind == ONNX:
+    if settings.to == ONNX:
         path.write_bytes(_onnx_content(file, interface))
-    elif kind in TFLITE:
+    elif settings.to in TFLITE:
         with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
             _write_saved_model(Path(folder), interface, drives=1)
-            path.write_bytes(litert_content(Path(folder), quantize, calibration))
+            path.write_bytes(litert_content(Path(folder), settings.quantize, calibration))
     else:
         _write_saved_model(path, interface, drives=None)
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+from bcclone.lab.export_model.costs import Costs, costs_of
 from bcclone.lab.export_model.export_settings import (
     DONKEYCAR,
     FORMATS,
@@ -22,11 +21,6 @@ from bcclone.system.errors import UserError, require_package
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
 _WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert.interpreter"}  # each in the extra of its format's name
-# multiply-adds a second on one core, a quarter of what XNNPACK's authors measured on all four (README of google/XNNPACK,
-# 2020): MobileNet v1, 569 million, in 115 and 75 ms
-BOARDS = {"Raspberry Pi 3B+": 569e6 / 0.115 / 4, "Raspberry Pi 4": 569e6 / 0.075 / 4}
-# as many multiply-adds take as long as one other operation; measured on x86 (docs/how-to/models.md)
-OTHER_OPERATION = 8
 
 
 @dataclass(frozen=True)
@@ -37,9 +31,7 @@ class ExportModelResult:
     name, without the number of drives; preprocessing: description of how it prepares the frames; frames: number of
     frames in the comparison with the model; greatest_difference: of all outputs on them; mean_difference: of the worst
     output; unreadable: pictures of --calibrate that could not be read; milliseconds: median time of an answer on this
-    machine, on one core; and of a LiteRT file, else None: multiply_adds and other_operations of an answer,
-    oldest_runtime of TensorFlow Lite, and estimated_ms, the time of an answer by the name of a board, estimated from
-    these counts.
+    machine, on one core; costs: of a LiteRT file, else None.
     """
 
     model: str
@@ -54,10 +46,7 @@ class ExportModelResult:
     mean_difference: float
     unreadable: int
     milliseconds: float
-    multiply_adds: int | None = None
-    other_operations: int | None = None
-    oldest_runtime: str | None = None
-    estimated_ms: dict[str, float] | None = None
+    costs: Costs | None
 
 
 def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ExportModelResult:
@@ -91,12 +80,12 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     ):
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
         calibration = interface.inputs_of(pictures.calibrating) if pictures else ()
-        write_exported(new, settings.to, file, interface, settings.quantize, calibration)
+        write_exported(new, settings, file, interface, calibration)
         notify(f"comparing its answers with the model's on {len(frames)} frames{'' if pictures else ' of noise'}")
         found = check_answers(new, settings, interface, frames)
         milliseconds = median_ms(new, settings.to, interface, frames[:_FRAMES])
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
-        costs = _costs(new) if settings.to in TFLITE else {}
+        costs = costs_of(new.read_bytes()) if settings.to in TFLITE else None
     return ExportModelResult(
         model=str(settings.model),
         output=str(output),
@@ -110,16 +99,8 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
         mean_difference=found.mean,
         unreadable=pictures.unreadable if pictures else 0,
         milliseconds=round(milliseconds, 3),
-        **costs,
+        costs=costs,
     )
-
-
-def _costs(path: Path) -> dict[str, Any]:
-    from bcclone.lab.export_model.litert_file import costs_of
-
-    costs = costs_of(path.read_bytes())
-    work = costs.multiply_adds + OTHER_OPERATION * costs.other_operations
-    return vars(costs) | {"estimated_ms": {name: round(1000 * work / rate, 1) for name, rate in BOARDS.items()}}
 
 
 def _check_packages(kind: str) -> None:

@@ -74,13 +74,14 @@ def test_every_colour_is_converted_as_by_opencv(prepare, color):
     [(160, 120), (320, 240), (640, 480), (640, 320), (224, 224), (320, 180), (200, 66), (160, 400), (648, 486)],
     ids="{0[0]}x{0[1]}".format,
 )
-def test_pictures_of_other_cameras_are_fitted_as_by_opencv(size):
+@pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv", "smaller"])
+def test_pictures_of_other_cameras_are_prepared_as_by_opencv(size, name):
     from bcclone.dataset.images import fit_frame
 
     load_tensorflow()
-    from bcclone.lab.export_model.exact_frames import fit_frames
+    from bcclone.lab.export_model.exact_frames import prepare_pictures
 
-    width, height = size
+    (width, height), preprocessing = size, DEFINITIONS[name]
     pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
-    expected = np.stack([fit_frame(picture) for picture in pictures])
-    assert np.array_equal(fit_frames(pictures.astype(np.float32), 320, 160), expected)
+    expected = np.stack([preprocessing.apply(fit_frame(picture)) for picture in pictures])
+    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing), expected)
