@@ -98,7 +98,7 @@ class ExportModelSettings:
             formats = TFLITE if each.name in _OF_TFLITE else (DONKEYCAR,) if each.name in _OF_CAR else tuple(FORMATS)
             if self.to not in formats and getattr(self, each.name) != each.default:
                 only = " and ".join(f"--to {name}" for name in formats)
-                raise SettingError("{name} is only for {only}; leave it out", name=f"{{{each.name}}}", only=only)
+                raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
 
     @property
     def path(self) -> Path:

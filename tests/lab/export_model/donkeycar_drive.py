@@ -3,9 +3,9 @@
     python tests/lab/export_model/donkeycar_drive.py MODEL.tflite TUB [STEP]
 
 Run it with a Python 3.11 that has donkeycar 5: `pip install donkeycar==5.3.0 typing_extensions tflite-runtime` in an
-environment of its own, because donkeycar wants NumPy below 2. TensorFlow is not needed. Drives every STEPth picture,
-prints as the last line a JSON object: `library`, `runtime`, `pictures` (their names), `angle`, `throttle` (of each), `ms` (the
-median time of KerasLinear.run), `left_out` (empty or broken pictures).
+environment of its own, because donkeycar wants NumPy below 2. TensorFlow is not needed. It drives every STEPth
+picture and prints as the last line a JSON object: `library`, `runtime`, `pictures` (their names), `angle` and
+`throttle` of each, `ms` (the median time of KerasLinear.run), `left_out` (empty or broken pictures).
 """
 
 import json
