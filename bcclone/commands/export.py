@@ -22,7 +22,7 @@ from bcclone.commands.options import (
     refuse,
 )
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
-from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.lab.export_model.export_settings import DONKEYCAR, FORMATS, ExportModelSettings
 from bcclone.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _describe_costs(result: "ExportModelResult") -> Iterator[str]:
         f"{result.output}: written, {result.megabytes:g} MB; it answers as {result.model} does, with {difference}, "
         f"on {result.frames} frames{unread}"
     )
-    yield f"{result.milliseconds:.2f} ms for a frame, the median on one core of this machine"
+    runtime = ", without XNNPACK, as donkeycar runs it" if result.to == DONKEYCAR else ""
+    yield f"{result.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}"
     if costs := result.costs:
         boards = ", ".join(f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items())
         yield (

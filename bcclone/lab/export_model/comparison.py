@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.images import Image
-from bcclone.lab.export_model.export_settings import INT8, ONNX, TFLITE, ExportModelSettings
+from bcclone.lab.export_model.export_settings import DONKEYCAR, INT8, ONNX, TFLITE, ExportModelSettings
 from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.system.errors import UserError, first_line
@@ -32,7 +32,7 @@ def open_exported(path: Path, kind: str) -> Run:
     """Return a function that runs a file of a format for one drive, on one core."""
     if kind == ONNX:
         return _open_onnx(path)
-    return _open_litert(path) if kind in TFLITE else _open_saved_model(path)
+    return _open_litert(path, kind) if kind in TFLITE else _open_saved_model(path)
 
 
 def _open_onnx(path: Path) -> Run:
@@ -40,10 +40,13 @@ def _open_onnx(path: Path) -> Run:
     return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
 
 
-def _open_litert(path: Path) -> Run:
-    from ai_edge_litert.interpreter import Interpreter
+def _open_litert(path: Path, kind: str) -> Run:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    runner = Interpreter(str(path), num_threads=1).get_signature_runner()
+    # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which XNNPACK is left out
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kind == DONKEYCAR else OpResolverType.AUTO
+    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
+    runner = interpreter.get_signature_runner()
     return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 

@@ -22,7 +22,7 @@ from bcclone.model.recurrent import steps_of
 from bcclone.system.errors import UserError
 
 PICTURE, ANGLE, THROTTLE = "img_in", "n_outputs0", "n_outputs1"
-_SPEED = next(number for number, each in enumerate(OUTPUTS) if each.name == "predicted_speed_mph")
+_SPEED = next(number for number, each in enumerate(OUTPUTS) if each.predict == "throttle")
 
 
 def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Interface:

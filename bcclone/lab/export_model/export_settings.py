@@ -69,7 +69,7 @@ class ExportModelSettings:
     throttle_speed_mph: float | None = setting(
         None,
         "speed of the car with --throttle, in mph; the throttle then follows the speed that the model predicts, for a "
-        "model trained with --predict throttle",
+        "model of model.py --predict throttle",
         unit="MPH",
         minimum=0,
         above_minimum=True,

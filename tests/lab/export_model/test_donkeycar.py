@@ -102,7 +102,7 @@ def test_the_throttle_falls_from_a_tenth_of_full_steering_to_half_of_it():
     assert np.ravel(found) == pytest.approx([0.3, 0.3, 0.2, 0.1, 0.1])
 
 
-def test_the_throttle_follows_the_predicted_speed():
+def test_the_throttle_follows_the_speed_of_the_model():
     """The network's second number is the speed / 30 mph; the car drives 10 mph with a throttle of 0.2."""
     numbers = np.array([[0, 10 / 30], [0, 5 / 30], [0, 90 / 30], [0, -1]], np.float32)
     found = law(throttle=0.2, throttle_speed_mph=10.0)(column(0, 0, 0, 0), numbers)
