@@ -32,7 +32,7 @@ def load_tensorflow(
     before any log level applies; they are shown only when the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _standard_error_captured():
+    with standard_error_captured():
         with _onednn_chosen(onednn):
             import tensorflow
 
@@ -124,7 +124,8 @@ def _onednn_chosen(onednn: bool | None) -> Iterator[None]:
 
 
 @contextmanager
-def _standard_error_captured() -> Iterator[None]:
+def standard_error_captured() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2 in the block; it is shown only when the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as captured:

@@ -16,6 +16,7 @@ from bcclone.lab.export_model.costs import DENSE, MULTIPLYING, steps_of_file
 from bcclone.lab.export_model.export_settings import FLOAT16, INT8
 from bcclone.lab.export_model.interface import Inputs
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.tensorflow_quietly import standard_error_captured
 
 _SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
 # what computes with int8 beside MULTIPLYING
@@ -35,7 +36,8 @@ def litert_content(folder: Path, quantize: str | None, calibration: Iterable[Inp
         converter.target_spec.supported_types = [tf.float16]
     try:
         if quantize == INT8:
-            return _int8_content(converter, calibration)
+            with standard_error_captured():  # a line about its settings
+                return _int8_content(converter, calibration)
         content: bytes = converter.convert()
     except Exception as error:  # TensorFlow raises all kinds
         raise UserError(f"this network cannot be written for LiteRT: {first_line(error)}; leave --quantize out, or "
