@@ -1,12 +1,15 @@
 """Write a recording, a store or a model in the format of another program.
 
 Recordings and stores become a CSV table, or a data set of donkeycar, LeRobot, Minari or robomimic; rows that
-`bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or TensorFlow that takes whole
-camera frames; the file is written only if it gives the same answers as the model. A failed export writes nothing.
+`bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT, TensorFlow or donkeycar that
+takes whole camera frames; the file is written only if it gives the same answers as the model. A failed export writes
+nothing.
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
     add_settings,
@@ -19,12 +22,19 @@ from bcclone.commands.options import (
     refuse,
 )
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
-from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.lab.export_model.export_settings import DONKEYCAR, FORMATS, ExportModelSettings
 from bcclone.system.errors import UserError
+
+if TYPE_CHECKING:
+    from bcclone.lab.export_model.model_export import ExportModelResult
 
 SUMMARY = "write recordings and models in other programs' formats"
 _SHOWN_SKIPS = 10
-_OF_ROWS, _OF_MODELS = ("cameras", "allow_skips"), ("force", "preprocess")
+_EXACT = 1e-5  # a difference that rounding explains
+_OF_ROWS = ("cameras", "allow_skips")
+_OF_MODELS = (
+    "force", "preprocess", "quantize", "calibrate", "camera", "throttle", "throttle_in_bends", "throttle_speed_mph",
+)  # fmt: skip
 _MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")
 
 
@@ -100,12 +110,30 @@ def _export_model(arguments: argparse.Namespace) -> int:
         f"{'input' if name in result.inputs else 'output'} {name}: {' x '.join(map(str, shape))}"
         for name, shape in (result.inputs | result.outputs).items()
     ]
-    lines.append(
-        f"{result.output}: written, {result.megabytes:g} MB; it answers as {result.model} does, with a "
-        f"difference of at most {result.greatest_difference:.1e}"
-    )
+    lines += _describe_costs(result)
     print_result(arguments, result, "\n".join(lines))
     return 0
+
+
+def _describe_costs(result: "ExportModelResult") -> Iterator[str]:
+    """Yield how an exported model answers, and what that costs."""
+    difference = f"a difference of at most {result.greatest_difference:.1e}"
+    if result.mean_difference > _EXACT:
+        difference = f"a mean difference of {result.mean_difference:.4f}, at most {result.greatest_difference:.3f}"
+    unread = f", {result.unreadable} could not be read" if result.unreadable else ""
+    yield (
+        f"{result.output}: written, {result.megabytes:g} MB; it answers as {result.model} does, with {difference}, "
+        f"on {result.frames} frames{unread}"
+    )
+    runtime = ", without XNNPACK, as donkeycar runs it" if result.to == DONKEYCAR else ""
+    yield f"{result.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}"
+    if costs := result.costs:
+        boards = ", ".join(f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items())
+        yield (
+            f"{costs.multiply_adds / 1e6:.1f} million multiply-adds and {costs.other_operations / 1e6:.1f} million "
+            f"other operations; an estimate from these counts, not measured: {boards}"
+        )
+        yield f"oldest runtime by its operations: TensorFlow Lite {costs.oldest_runtime or 'unknown'}"
 
 
 def _model_settings(arguments: argparse.Namespace) -> ExportModelSettings:

@@ -16,7 +16,7 @@ _SPEED = "speed"
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
 # fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
-_STRAIGHT, _SHARPEST = 0.1, 0.5
+STRAIGHT, SHARPEST = 0.1, 0.5
 _SLOW = 0.4  # fraction of the speed that is held while uncertain
 
 
@@ -109,7 +109,7 @@ class SpeedController:
             return min(max(mph, lowest), self.set_speed_mph) if mph is not None and math.isfinite(mph) else lowest
         if not self.settings.slow_in_corners:
             return self.set_speed_mph
-        sharpness = min(max((abs(answer.steering) - _STRAIGHT) / (_SHARPEST - _STRAIGHT), 0.0), 1.0)
+        sharpness = min(max((abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0), 1.0)
         return self.set_speed_mph - sharpness * (self.set_speed_mph - lowest)
 
     def forget(self) -> None:

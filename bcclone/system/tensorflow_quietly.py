@@ -32,7 +32,7 @@ def load_tensorflow(
     before any log level applies; they are shown only when the import fails.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _standard_error_captured():
+    with standard_error_captured():
         with _onednn_chosen(onednn), keeping_interrupts():
             import tensorflow
 
@@ -128,7 +128,8 @@ def _onednn_chosen(onednn: str) -> Iterator[None]:
 
 
 @contextmanager
-def _standard_error_captured() -> Iterator[None]:
+def standard_error_captured() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2 in the block; it is shown only when the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as captured:

@@ -12,7 +12,8 @@ from bcclone.system.errors import UserError
 @pytest.mark.parametrize(
     ("kind", "ending", "package", "extra"),
     [("onnx", ".onnx", "tf2onnx", "onnx"), ("onnx", ".onnx", "onnxruntime", "onnx"),
-     ("litert", ".tflite", "ai_edge_litert.interpreter", "litert")],
+     ("litert", ".tflite", "ai_edge_litert.interpreter", "litert"),
+     ("donkeycar", ".tflite", "ai_edge_litert.interpreter", "litert")],
 )  # fmt: skip
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     untrained_model, kind, ending, package, extra, tmp_path, monkeypatch

@@ -84,7 +84,7 @@ def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):
     from bcclone.lab.export_model.model_export import export_model
     from bcclone.model.model_file import load_model_file, save_model
 
-    for package in {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}.get(kind, ()):
+    for package in {"onnx": ("tf2onnx", "onnxruntime"), "saved-model": ()}.get(kind, ("ai_edge_litert",)):
         pytest.importorskip(package)
     network = build(name)
     save_model(tmp_path / "model.h5", network, PRESETS[ARCHITECTURES[name].preset])

@@ -1,11 +1,16 @@
-"""Prepare camera frames in a TensorFlow graph; the bytes are the same as from images.Preprocessing.apply() with OpenCV.
+"""Prepare camera frames in a TensorFlow graph; the bytes are the same as from OpenCV.
 
-cv2.resize(INTER_LINEAR) and cv2.cvtColor compute 8-bit images in fixed point. The constants are OpenCV's own
-(modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all sizes. All values
-are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute it faster than int32.
+`prepare_frames` is images.Preprocessing.apply(); `prepare_pictures` is images.fit_frame() before it. cv2.resize and
+cv2.cvtColor compute 8-bit images in fixed point, but for INTER_AREA to fewer pixels, which is float32. The constants
+are OpenCV's own (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all
+sizes. All values in fixed point are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute
+it faster than int32.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +26,7 @@ _ACROSS_DIVISOR = 16  # after resizing across: 7 bits after the point are left
 # and low bytes are multiplied one by one: floor((high * weight + floor(low * weight / 256)) / 256)
 _BYTE = 256
 _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
+_THIN = 1e-3  # OpenCV leaves out a smaller part of a pixel
 
 # divisors of the colour conversions, and weights of red, green and blue
 _YUV_DIVISOR, _GRAY_DIVISOR = 1 << 14, 1 << 15
@@ -31,10 +37,14 @@ _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
 @dataclass(frozen=True)
 class _Tap:
-    """One of the two source pixels of each pixel of a resized row or column: index int32 (pixels,), and its weight."""
+    """One of the source pixels of each pixel of a resized row or column: index int32 (pixels,), and its weight."""
 
     index: npt.NDArray[np.int32]
     weight: Float32Array
+
+
+_Taps = Sequence[_Tap]  # of rows or columns; those that weigh nothing are left out
+Pixels = npt.NDArray[np.int32]
 
 
 def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
@@ -42,21 +52,77 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
 
     frames: RGB, uint8 (frames, frame_height, frame_width, 3).
     """
-    kept = tf.cast(frames[:, preprocessing.crop_top : preprocessing.crop_bottom], tf.float32)
-    return _convert_colors(_resize(kept, preprocessing), preprocessing.color)
+    columns, rows, taps = _seen(preprocessing)
+    if len(rows) < frames.shape[1]:
+        frames = tf.gather(frames, rows, axis=1)
+    if len(columns) < frames.shape[2]:
+        frames = tf.gather(frames, columns, axis=2)
+    frames = tf.cast(frames, tf.float32)  # the slowest operation of LiteRT, so after the others
+    return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
 
 
-def _resize(images: Any, preprocessing: Preprocessing) -> Any:
-    taps = _resize_taps(preprocessing)
-    if taps is None:
-        return images
-    (left, right), (above, below) = taps
-    across = [tf.gather(images, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in (left, right)]
-    rows = _divided(across[0] + across[1], _ACROSS_DIVISOR)
+def prepare_pictures(pictures: Any, preprocessing: Preprocessing) -> Any:
+    """Return the network's inputs for pictures of another camera, each stretched to a frame as by images.fit_frame().
+
+    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3). Of the frame, only the pixels are
+    computed that the network's input is made of.
+    """
+    size = preprocessing.frame_width, preprocessing.frame_height
+    if tuple(pictures.shape[2:0:-1]) == size:
+        return prepare_frames(pictures, preprocessing)
+    columns, rows, taps = _seen(preprocessing)
+    frames = _fit(pictures, size, (columns, rows))
+    return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
+
+
+def _seen(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _Taps] | None]:
+    """Return the columns and rows of a frame that the network's input is made of, and the taps that resize them."""
+    kept = np.arange(preprocessing.frame_height, dtype=np.int32)[preprocessing.crop_top : preprocessing.crop_bottom]
+    if (preprocessing.frame_width, len(kept)) == (preprocessing.width, preprocessing.height):
+        return np.arange(preprocessing.frame_width, dtype=np.int32), kept, None
+    across, columns = _compacted(_taps(preprocessing.frame_width, preprocessing.width, _linear_positions))
+    down, rows = _compacted(_taps(len(kept), preprocessing.height, _linear_positions))
+    return columns, kept[rows], (across, down)
+
+
+def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> Any:
+    """Return the pixels of frames of this width and height that are in the seen columns and rows."""
+    sources = tuple(pictures.shape[2:0:-1])
+    grows = any(source < target for source, target in zip(sources, size, strict=True))
+    taps_of = partial(_taps, positions=_area_positions) if grows else _area_taps
+    across, down = (
+        [_Tap(tap.index[pixels], tap.weight[pixels]) for tap in taps_of(source, target)]
+        for source, target, pixels in zip(sources, size, seen, strict=True)
+    )
+    if grows:
+        return _resize(pictures, across, down)
+    narrow = sum(tf.gather(pictures, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across)
+    total = sum(tf.gather(narrow, tap.index, axis=1) * tap.weight[:, np.newaxis, np.newaxis] for tap in down)
+    if any(source % target for source, target in zip(sources, size, strict=True)):
+        return tf.round(total)
+    area = (sources[0] // size[0]) * (sources[1] // size[1])
+    halves = sources == (2 * size[0], 2 * size[1])  # which OpenCV rounds up, where its other areas round to even
+    return tf.floor(total * 0.25 + 0.5) if halves else tf.round(total * (1 / area))
+
+
+def _resize(images: Any, across: _Taps, down: _Taps) -> Any:
+    weighed = [tf.gather(images, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across]
+    rows = _divided(sum(weighed[1:], weighed[0]), _ACROSS_DIVISOR)
     high = _divided(rows, _BYTE)
     low = rows - high * _BYTE
-    total = _weighted(high, low, above) + _weighted(high, low, below)
-    return _divided(total + _LAST_HALF, _LAST_DIVISOR)
+    total = [_weighted(high, low, tap) for tap in down]
+    return _divided(sum(total[1:], total[0]) + _LAST_HALF, _LAST_DIVISOR)
+
+
+def _compacted(taps: _Taps) -> tuple[_Taps, Pixels]:
+    """Return the taps of an image that has only the pixels that they need, and these pixels."""
+    needed = np.unique(np.concatenate([tap.index[tap.weight > 0] for tap in taps]))
+    return [_Tap(_index_in(needed, tap), tap.weight) for tap in taps], needed
+
+
+def _index_in(needed: Pixels, tap: _Tap) -> Pixels:
+    """Return where a tap's pixels are among the needed ones; any of them where it weighs nothing."""
+    return np.minimum(np.searchsorted(needed, tap.index), len(needed) - 1).astype(np.int32)
 
 
 def _weighted(high: Any, low: Any, tap: _Tap) -> Any:
@@ -90,20 +156,45 @@ def _divided(values: Any, divisor: int) -> Any:
     return tf.floor(values * (1 / divisor))
 
 
-def _resize_taps(preprocessing: Preprocessing) -> tuple[tuple[_Tap, _Tap], tuple[_Tap, _Tap]] | None:
-    """Return the taps across and down; None if the kept rows have the size of the prepared image."""
-    kept = (preprocessing.crop_bottom or preprocessing.frame_height) - preprocessing.crop_top
-    if (preprocessing.frame_width, kept) == (preprocessing.width, preprocessing.height):
-        return None
-    return _taps(preprocessing.frame_width, preprocessing.width), _taps(kept, preprocessing.height)
+Positions = tuple[npt.NDArray[np.int32], Float32Array]  # of target pixels: the source pixel, and how far it lies behind
 
 
-def _taps(source: int, target: int) -> tuple[_Tap, _Tap]:
-    """Return the taps that resize `source` pixels to `target`; pixels beyond the edge are those at the edge."""
+def _linear_positions(source: int, target: int) -> Positions:
+    """Return the positions of INTER_LINEAR."""
     positions = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
-    fraction = positions - first.astype(np.float32)
-    return (
+    return first, positions - first.astype(np.float32)
+
+
+def _area_positions(source: int, target: int) -> Positions:
+    """Return the positions of INTER_AREA, where the image grows along one of its axes."""
+    pixels = np.arange(target)
+    first = np.floor(pixels * (source / target)).astype(np.int32)
+    fraction = ((pixels + 1) - (first + 1) * (target / source)).astype(np.float32)
+    fraction = np.where(fraction <= 0, 0, fraction - np.floor(fraction)).astype(np.float32)
+    return first, np.where(first >= source - 1, 0, fraction).astype(np.float32)
+
+
+def _taps(source: int, target: int, positions: Callable[[int, int], Positions]) -> _Taps:
+    """Return the taps that resize `source` pixels to `target`; pixels beyond the edge are those at the edge."""
+    first, fraction = positions(source, target)
+    taps = (
         _Tap(np.clip(first, 0, source - 1), np.rint((1 - fraction) * _WEIGHT_ONE).astype(np.float32)),
         _Tap(np.clip(first + 1, 0, source - 1), np.rint(fraction * _WEIGHT_ONE).astype(np.float32)),
     )
+    return [tap for tap in taps if tap.weight.any()]
+
+
+def _area_taps(source: int, target: int) -> _Taps:
+    """Return the taps of INTER_AREA to fewer pixels; of a whole factor, their weights are 1, to be divided later."""
+    scale = source / target
+    starts = np.arange(target) * scale
+    first = np.floor(starts + _THIN).astype(np.int32)
+    taps = []
+    for number in range(math.ceil(scale) + 1):
+        pixels = first + number
+        share = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
+        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (scale if source % target else 1)
+        if weight.any():
+            taps.append(_Tap(np.clip(pixels, 0, source - 1), weight.astype(np.float32)))
+    return taps

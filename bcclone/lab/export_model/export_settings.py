@@ -1,16 +1,28 @@
 """Settings of an export; loads no large package."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bcclone.system.settings import check_settings, preprocess_setting, setting
+from bcclone.system.settings import (
+    LARGEST_IMAGE,
+    SMALLEST_IMAGE,
+    SettingError,
+    check_settings,
+    parse_size,
+    preprocess_setting,
+    setting,
+)
 
-ONNX, LITERT, SAVED_MODEL = "onnx", "litert", "saved-model"
+ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
     ONNX: (".onnx", "a file that ONNX Runtime runs in many languages; drive.py drives with it"),
     LITERT: (".tflite", "a file for LiteRT (TensorFlow Lite) on phones and small computers"),
     SAVED_MODEL: ("", "a folder for TensorFlow and TensorFlow Serving"),
+    DONKEYCAR: (".tflite", "a file that donkeycar 5 drives as its own type tflite_linear"),
 }
+TFLITE = (LITERT, DONKEYCAR)
+FLOAT16, INT8 = "float16", "int8"
+_OF_TFLITE, _OF_CAR = ("quantize", "calibrate"), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
 
 
 @dataclass(frozen=True)
@@ -24,9 +36,69 @@ class ExportModelSettings:
     )
     force: bool = setting(False, "overwrite an existing export")
     preprocess: str | None = preprocess_setting()
+    quantize: str | None = setting(
+        None,
+        "store smaller weights, for litert and donkeycar; int8 also computes with whole numbers: float16, int8",
+        unit="KIND",
+        choices=(FLOAT16, INT8),
+        shown="float32",
+    )
+    calibrate: Path | None = setting(
+        None,
+        "recording, tub or folder with pictures of your camera, which --quantize int8 takes its ranges from; the file "
+        "is compared with the model on others of them",
+        unit="FOLDER",
+    )
+    camera: tuple[int, int] = setting(
+        (160, 120),
+        "size of donkeycar's camera pictures, IMAGE_W and IMAGE_H of its configuration",
+        unit="SIZE",
+        parse=parse_size,
+        minimum=SMALLEST_IMAGE,
+        maximum=LARGEST_IMAGE,
+        shown="160x120",
+    )
+    throttle: float = setting(0.2, "throttle for donkeycar", minimum=0, maximum=1)
+    throttle_in_bends: float | None = setting(
+        None,
+        "throttle in the sharpest bends: it falls from --throttle at a tenth of full steering to this at half of it",
+        minimum=0,
+        maximum=1,
+        shown="that of --throttle",
+    )
+    throttle_speed_mph: float | None = setting(
+        None,
+        "speed of the car with --throttle, in mph; the throttle then follows the speed that the model predicts, for a "
+        "model of model.py --predict throttle",
+        unit="MPH",
+        minimum=0,
+        above_minimum=True,
+        maximum=200,
+        option="throttle-speed",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        self._check_format()
+        if self.quantize == INT8 and not self.calibrate:
+            raise SettingError(
+                "{quantize} int8 needs pictures of the camera that it will drive with; name a recording, a tub or a "
+                "folder of them with {calibrate}"
+            )
+        if self.calibrate and not self.quantize:
+            raise SettingError("{calibrate} has no effect without {quantize}; leave it out")
+        if self.throttle_in_bends is not None and self.throttle_speed_mph is not None:
+            raise SettingError(
+                "{throttle_in_bends} and {throttle_speed_mph} both say where the car is slow; leave one of them out"
+            )
+
+    def _check_format(self) -> None:
+        """Raise SettingError for a setting that the format has no use for."""
+        for each in fields(self):
+            formats = TFLITE if each.name in _OF_TFLITE else (DONKEYCAR,) if each.name in _OF_CAR else tuple(FORMATS)
+            if self.to not in formats and getattr(self, each.name) != each.default:
+                only = " and ".join(f"--to {name}" for name in formats)
+                raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
 
     @property
     def path(self) -> Path:

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bcclone.lab.export_model.export_settings import FORMATS, LITERT, ONNX, SAVED_MODEL, ExportModelSettings
+from bcclone.lab.export_model.costs import Costs, costs_of
+from bcclone.lab.export_model.export_settings import (
+    DONKEYCAR,
+    FORMATS,
+    INT8,
+    LITERT,
+    ONNX,
+    SAVED_MODEL,
+    TFLITE,
+    ExportModelSettings,
+)
 from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.system import atomic
 from bcclone.system.errors import UserError, require_package
@@ -19,7 +29,9 @@ class ExportModelResult:
 
     output: the file or folder written; to: its format; megabytes: its size; inputs, outputs: the shape of each by its
     name, without the number of drives; preprocessing: description of how it prepares the frames; frames: number of
-    frames in the comparison with the model; greatest_difference: of all outputs on them.
+    frames in the comparison with the model; greatest_difference: of all outputs on them; mean_difference: of the worst
+    output; unreadable: pictures of --calibrate that could not be read; milliseconds: median time of an answer on this
+    machine, on one core; costs: of a LiteRT file, else None.
     """
 
     model: str
@@ -31,44 +43,63 @@ class ExportModelResult:
     preprocessing: str
     frames: int
     greatest_difference: float
+    mean_difference: float
+    unreadable: int
+    milliseconds: float
+    costs: Costs | None
 
 
 def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ExportModelResult:
     """Write a model with the preparation of its frames in another format, completely or not at all.
 
     notify: called with a line for each step. Raises UserError when a package is missing, when the model cannot be
-    loaded or has layers that the format lacks, when the output cannot be written, and when the written file computes
-    something else than the model.
+    loaded or has layers that the format lacks, when the pictures to calibrate with cannot be read, when the output
+    cannot be written, and when the written file computes something else than the model.
     """
     _check_packages(settings.to)
     _check_output(settings)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.lab.export_model.comparison import check_answers, noise_frames, signature_of
+    from bcclone.lab.export_model.calibration import read_pictures
+    from bcclone.lab.export_model.comparison import check_answers, median_ms
+    from bcclone.lab.export_model.donkeycar import donkeycar_interface
     from bcclone.lab.export_model.exported_files import write_exported
+    from bcclone.lab.export_model.interface import frame_interface
     from bcclone.model.model_file import load_model_file
 
-    file = load_model_file(settings.model, settings.preprocess)
-    signature, output = signature_of(file), settings.path
+    file, output = load_model_file(settings.model, settings.preprocess), settings.path
+    interface = donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
+    if settings.quantize == INT8 and list(interface.inputs.values()) != [(*interface.camera[::-1], 3)]:
+        raise UserError(f"{settings.model}: it sees several frames; --quantize int8 takes networks of single frames; "
+                        "use --quantize float16")  # fmt: skip
+    pictures = read_pictures(settings.calibrate, interface.camera) if settings.calibrate else None
+    frames = pictures.comparing if pictures else interface.noise(_FRAMES)
     with (
         atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output, follow=True) as new
     ):
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
-        write_exported(new, settings.to, file, signature)
-        notify(f"comparing its answers with the model's on {_FRAMES} frames of noise")
-        difference = check_answers(new, settings, file, noise_frames(_FRAMES, signature))
+        calibration = interface.inputs_of(pictures.calibrating) if pictures else ()
+        write_exported(new, settings, file, interface, calibration)
+        notify(f"comparing its answers with the model's on {len(frames)} frames{'' if pictures else ' of noise'}")
+        found = check_answers(new, settings, interface, frames)
+        milliseconds = median_ms(new, settings.to, interface, frames[:_FRAMES])
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
+        costs = costs_of(new.read_bytes()) if settings.to in TFLITE else None
     return ExportModelResult(
         model=str(settings.model),
         output=str(output),
         to=settings.to,
         megabytes=round(size / 1e6, 3),
-        inputs=signature.inputs,
-        outputs=signature.outputs,
+        inputs=dict(interface.inputs),
+        outputs=dict(interface.outputs),
         preprocessing=file.preprocessing.describe(),
-        frames=_FRAMES,
-        greatest_difference=difference,
+        frames=len(frames),
+        greatest_difference=found.greatest,
+        mean_difference=found.mean,
+        unreadable=pictures.unreadable if pictures else 0,
+        milliseconds=round(milliseconds, 3),
+        costs=costs,
     )
 
 
@@ -76,8 +107,9 @@ def _check_packages(kind: str) -> None:
     """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
         load_onnxruntime()
-    if kind in _WRITERS:
-        require_package(_WRITERS[kind], f"--to {kind}", f"bcclone[{kind}]")
+    extra = LITERT if kind in TFLITE else kind
+    if extra in _WRITERS:
+        require_package(_WRITERS[extra], f"--to {kind}", f"bcclone[{extra}]")
 
 
 def _check_output(settings: ExportModelSettings) -> None:

@@ -18,6 +18,7 @@ from bcclone.system.errors import UserError
 from tests.conftest import ROOT, run_script, shared
 from tests.lab.export_model.exports import exported_once
 
+FRAME_FORMATS = ("onnx", "litert", "saved-model")  # which take whole frames of the simulator
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved-model": ()}
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 LAKE = ROOT / "models" / "lake.h5"
@@ -25,7 +26,7 @@ YUV = "nvidia-66x200-yuv"
 MOST = 1e-5  # that answers may differ
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=FRAME_FORMATS)
 def kind(request):
     for package in PACKAGES[request.param]:
         pytest.importorskip(package)

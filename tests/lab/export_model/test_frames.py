@@ -67,3 +67,21 @@ def test_every_colour_is_converted_as_by_opencv(prepare, color):
     for frames in colours.reshape(16, -1, height, width, 3):
         expected = np.stack([preprocessing.apply(frame) for frame in frames])
         assert np.array_equal(prepare(frames, preprocessing), expected)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(160, 120), (320, 240), (640, 480), (640, 320), (224, 224), (320, 180), (200, 66), (160, 400), (648, 486)],
+    ids="{0[0]}x{0[1]}".format,
+)
+@pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv", "smaller"])
+def test_pictures_of_other_cameras_are_prepared_as_by_opencv(size, name):
+    from bcclone.dataset.images import fit_frame
+
+    load_tensorflow()
+    from bcclone.lab.export_model.exact_frames import prepare_pictures
+
+    (width, height), preprocessing = size, DEFINITIONS[name]
+    pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
+    expected = np.stack([preprocessing.apply(fit_frame(picture)) for picture in pictures])
+    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing), expected)

@@ -20,13 +20,16 @@ def keras(untrained_model):
 
 def difference(model, tmp_path, shape=(66, 200, 3)):
     """Write the network for the preset of its input, and return how far its answers are apart."""
-    from bcclone.lab.export_model.comparison import difference_of, noise_frames, signature_of
+    from bcclone.lab.export_model.comparison import differences, open_exported
+    from bcclone.lab.export_model.export_settings import ExportModelSettings
     from bcclone.lab.export_model.exported_files import write_exported
+    from bcclone.lab.export_model.interface import frame_interface
     from bcclone.model.model_file import ModelFile
 
     file, path = ModelFile(model, YUV), tmp_path / "model.onnx"
-    write_exported(path, "onnx", file, signature_of(file))
-    return difference_of(path, "onnx", file, noise_frames(4, signature_of(file)))
+    interface = frame_interface(file)
+    write_exported(path, ExportModelSettings(path, "onnx"), file, interface)
+    return differences(interface.own, open_exported(path, "onnx"), interface.inputs_of(interface.noise(4))).greatest
 
 
 def made(keras, *layers, shape=(66, 200, 3)):

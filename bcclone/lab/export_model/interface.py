@@ -1,0 +1,125 @@
+"""What an exported file takes and gives: the same computation in TensorFlow, for the file, and by the model itself.
+
+A computation takes inputs by name and returns outputs by name.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bcclone.dataset.images import Image
+from bcclone.lab.export_model.exact_frames import prepare_frames
+from bcclone.model.model_file import ModelFile
+from bcclone.model.onnx_model import FRAME, STEERING, Signature
+from bcclone.model.recurrent import steps_of
+from bcclone.system.arrays import Float32Array
+
+Inputs = Mapping[str, Any]
+Outputs = dict[str, Float32Array]
+Run = Callable[[Inputs], Outputs]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The inputs and outputs of an exported file, and what it computes.
+
+    inputs, outputs: the shape of each by its name, without the number of drives; graph: computes the outputs from the
+    inputs in TensorFlow; own: the same by the model itself, with OpenCV; inputs_of: the inputs of one drive for camera
+    frames, uint8 (height, width, 3); camera: their width and height.
+    """
+
+    inputs: Shapes
+    outputs: Shapes
+    graph: Callable[..., Mapping[str, Any]]
+    own: Run
+    inputs_of: Callable[[Sequence[Image]], Iterable[Inputs]]
+    camera: tuple[int, int]
+
+    def specs(self, drives: int | None) -> dict[str, tf.TensorSpec]:
+        """Return the specification of each input by its name."""
+        return {
+            name: tf.TensorSpec((drives, *shape), tf.uint8 if name == FRAME else tf.float32, name=name)
+            for name, shape in self.inputs.items()
+        }
+
+    def noise(self, count: int) -> list[Image]:
+        """Return frames of noise, from dark to bright; every colour and every kind of edge occurs."""
+        random, (width, height) = np.random.default_rng(0), self.camera
+        levels = (256 * (number + 1) // count for number in range(count))
+        return [random.integers(0, level, (height, width, 3), dtype=np.uint8) for level in levels]
+
+
+def signature_of(file: ModelFile) -> Signature:
+    """Return the inputs and outputs that a model has when it takes whole frames of the simulator."""
+    steps = steps_of(file.model)
+    frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
+    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, len(file.outputs))
+
+
+def frame_interface(file: ModelFile) -> Interface:
+    """Return the interface of a model that takes whole frames of the simulator, its states, and gives its answers."""
+    signature = signature_of(file)
+    height, width = signature.frame
+    return Interface(
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        graph=_graph_of(file, signature),
+        own=_own_run(file),
+        inputs_of=lambda frames: _inputs_of(signature, frames),
+        camera=(width, height),
+    )
+
+
+def constants_of(file: ModelFile) -> Callable[[], keras.StatelessScope]:
+    """Return a function that opens a scope in which the model's weights are constants."""
+    weights = [(variable, variable.numpy()) for variable in file.model.variables]
+    return lambda: keras.StatelessScope(state_mapping=[(variable, tf.constant(value)) for variable, value in weights])
+
+
+def _graph_of(file: ModelFile, signature: Signature) -> Callable[..., Mapping[str, Any]]:
+    constants, steps, dtype = constants_of(file), steps_of(file.model), file.model.inputs[0].dtype
+
+    def graph(**inputs: Any) -> Mapping[str, Any]:
+        with constants():
+            frames = inputs.pop(FRAME)
+            if steps:
+                images = tf.cast(prepare_frames(frames, file.preprocessing), dtype)
+                steering, after = steps.step(images, list(inputs.values()))
+                return dict(zip(signature.outputs, (steering, *after), strict=True))
+            images = prepare_frames(tf.reshape(frames, (-1, *signature.frame, 3)), file.preprocessing)
+            shaped = tf.reshape(tf.cast(images, dtype), (-1, *file.model.input_shape[1:]))
+            return {STEERING: file.model(shaped, training=False)}
+
+    return graph
+
+
+def _own_run(file: ModelFile) -> Run:
+    """Return a function that runs the model itself: OpenCV prepares the frames, and Keras computes the answers."""
+    steps, dtype, shape = steps_of(file.model), file.model.inputs[0].dtype, file.model.input_shape[1:]
+
+    def run(inputs: Inputs) -> Outputs:
+        frames = inputs[FRAME].reshape(-1, file.preprocessing.frame_height, file.preprocessing.frame_width, 3)
+        images = np.stack([file.preprocessing.apply(frame) for frame in frames]).astype(dtype)
+        if steps is None:
+            return {STEERING: keras.ops.convert_to_numpy(file.model(images.reshape(-1, *shape), training=False))}
+        steering, after = steps.step(images, [inputs[name] for name in inputs if name != FRAME])
+        names = [STEERING, *(f"next_{name}" for name in inputs if name != FRAME)]
+        values = (keras.ops.convert_to_numpy(value) for value in (steering, *after))
+        return dict(zip(names, values, strict=True))
+
+    return run
+
+
+def _inputs_of(signature: Signature, frames: Sequence[Image]) -> Iterable[Inputs]:
+    """Yield the inputs of one drive for each frame: windows that end with it, and states drawn at random."""
+    random, length = np.random.default_rng(0), signature.inputs[FRAME][0] if len(signature.inputs[FRAME]) == 4 else 1
+    states = {name: shape for name, shape in signature.inputs.items() if name != FRAME}
+    for number in range(len(frames)):
+        window = np.stack([frames[max(number - back, 0)] for back in reversed(range(length))])
+        drawn = {name: random.uniform(-1, 1, (1, *shape)).astype(np.float32) for name, shape in states.items()}
+        yield {FRAME: window.reshape(1, *signature.inputs[FRAME])} | drawn
