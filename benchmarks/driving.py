@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Preprocessing, encode_jpeg
+from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluate.rollout import read_reference
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer

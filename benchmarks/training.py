@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Image, seen_rows
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import seen_rows
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError

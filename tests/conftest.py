@@ -202,7 +202,7 @@ def untrained(tmp_path_factory, name, seq_length=1, network="cnn"):
 
 
 def _save(path, seq_length, network):
-    from bcclone.dataset.images import Preprocessing
+    from bcclone.dataset.preprocessing import Preprocessing
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()

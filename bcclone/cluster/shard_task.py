@@ -17,7 +17,8 @@ import pandas as pd
 
 from bcclone.cluster.manifest import Shard
 from bcclone.dataset.conversion_plan import frame_numbers, with_stored_frames
-from bcclone.dataset.images import Preprocessing, read_file
+from bcclone.dataset.images import read_file
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks

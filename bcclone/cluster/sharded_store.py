@@ -16,8 +16,8 @@ from bcclone.cluster.manifest import Manifest, Shard
 from bcclone.cluster.shard_task import ShardTask, WrittenShard, first_checksums, write_shard
 from bcclone.cluster.shards import read_shards
 from bcclone.dataset.conversion_plan import ConversionPlan
-from bcclone.dataset.images import Preprocessing
 from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store_reader import StoreContent

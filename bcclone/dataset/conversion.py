@@ -21,9 +21,9 @@ from bcclone.dataset.conversion_plan import (
     refuse_many_skips,
     with_stored_frames,
 )
-from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
+from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import PARTS, SampleSettings
 from bcclone.dataset.samples import (

@@ -18,7 +18,7 @@ from bcclone.system.settings import (
 )
 
 if TYPE_CHECKING:
-    from bcclone.dataset.images import Preprocessing
+    from bcclone.dataset.preprocessing import Preprocessing
 
 
 def _held_back_setting(option: str, help: str) -> Any:

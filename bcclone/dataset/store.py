@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from bcclone.dataset.frames import Frames
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, indices_of

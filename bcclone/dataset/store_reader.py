@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.frames import FrameFile
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, check_samples

@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.dataset.images import Image, Preprocessing, decode_files
+from bcclone.dataset.images import Image
+from bcclone.dataset.prepared_files import decode_files
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import RowTable, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable

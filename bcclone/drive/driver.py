@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS, Answer
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, Preprocessing, decode_jpeg
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.wheel import PageHands

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
 from bcclone.evaluate.replay_served import replay_served

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.images import PRESETS, encode_jpeg, read_file
+from bcclone.dataset.images import encode_jpeg, read_file
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult, replay_controls

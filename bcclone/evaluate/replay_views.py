@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
+from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.evaluate.rollout import RelativePose
@@ -47,7 +48,7 @@ def read_row(paths: Mapping[str, str]) -> RowFrames:
 
 
 class Views:
-    """Makes views as inputs of one preprocessing; images.PRESETS["carnd-160x320-rgb"] gives full frames.
+    """Makes views as inputs of one preprocessing; preprocessing.PRESETS["carnd-160x320-rgb"] gives full frames.
 
     The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels; pixels that no camera
     saw repeat the nearest one's border. The bonnet is the centre frame's own.

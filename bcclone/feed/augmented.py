@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from bcclone.dataset.images import seen_rows
+from bcclone.dataset.preprocessing import seen_rows
 from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.frames import Frames, FramesInMemory
-from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
+from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.arrays import Float32Array

@@ -32,7 +32,7 @@ class Architecture:
     """A network that can be built for images of any size, or a published one for the images of its preset.
 
     batch_norm: normalize batch by batch after each convolution; recurrent: the layer of Keras that follows the
-    convolutions of each frame, GRU or LSTM; preset: of images.PRESETS, which prepares images as the authors of a
+    convolutions of each frame, GRU or LSTM; preset: of preprocessing.PRESETS, which prepares images as the authors of a
     published network did.
     """
 

@@ -17,7 +17,7 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.dataset.answer import OUTPUTS, Output
-from bcclone.dataset.images import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from bcclone.dataset.images import seen_rows
+from bcclone.dataset.preprocessing import seen_rows
 from bcclone.model.architectures import ARCHITECTURES, CNN, CNN_64, Architecture, Convolution
 from bcclone.model.published_networks import build_published
 from bcclone.system.errors import UserError

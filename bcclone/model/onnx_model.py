@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, Image, Preprocessing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import check_model_path
 from bcclone.model.onnx_content import check_content
 from bcclone.system.arrays import Float32Array

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, Preprocessing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_path import is_onnx
 from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
@@ -126,7 +127,7 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
     """Load a model of model.py, one of another program with its preprocessing, or an ONNX file; raises UserError.
 
-    preprocessing: a definition, a name of images.PRESETS, or None for that of the file.
+    preprocessing: a definition, a name of preprocessing.PRESETS, or None for that of the file.
     """
     path = Path(path)
     if not is_onnx(path):

@@ -10,7 +10,7 @@ where the layers are described, and what was chosen where that is unclear.
 import keras
 from keras import layers
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import Architecture
 from bcclone.system.errors import UserError
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, KINDS, POOLINGS, frame_layers, keeps_pixels
 from bcclone.system.errors import UserError
 

@@ -20,7 +20,7 @@ _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
-# the names in images.PRESETS, which would load OpenCV; a test compares
+# the names in preprocessing.PRESETS, which would load OpenCV; a test compares
 PRESET_NAMES = (
     "carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120",
     "chauffeur-120x320-yuv", "epoch-128x128-rgb",

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.answer import outputs_of
-from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.labels import output_labels
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData

@@ -11,7 +11,7 @@ from statistics import mean, median
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.sharded_store import ShardPlan, ShardSettings, write_shards
 from bcclone.dataset.conversion_plan import make_plan
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import assign_validation
 from bcclone.system.task_pool import TaskPool

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import Image, Preprocessing, read_frame
+from bcclone.dataset.images import Image, read_frame
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.store import ImageSamples
 from bcclone.system.errors import UserError
 from benchmarks.rounds import Unavailable

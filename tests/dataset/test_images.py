@@ -11,16 +11,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.dataset.images import (
-    PRESETS,
-    BadImage,
-    Preprocessing,
-    PreprocessingMismatch,
-    decode_files,
-    decode_jpeg,
-    encode_jpeg,
-    read_frame,
-)
+from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg, read_frame
+from bcclone.dataset.prepared_files import decode_files
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
 
 
 def a_frame(seed=0):

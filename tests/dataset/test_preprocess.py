@@ -16,8 +16,9 @@ import pytest
 from bcclone.dataset.conversion import Written
 from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import frame_numbers
-from bcclone.dataset.images import PRESETS, Preprocessing, read_frame
+from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.rows import NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store

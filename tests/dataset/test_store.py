@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE

@@ -17,7 +17,8 @@ import pytest
 import requests
 
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import Preprocessing, encode_jpeg
+from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve
 from bcclone.recording.log import read_log

@@ -15,7 +15,8 @@ import requests
 import websocket
 
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import Preprocessing, encode_jpeg
+from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_page import DrivePage

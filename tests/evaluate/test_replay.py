@@ -12,7 +12,8 @@ import PIL.Image
 import pytest
 
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import PRESETS, Preprocessing, read_frame
+from bcclone.dataset.images import read_frame
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.evaluate.evaluate_settings import ReplaySettings

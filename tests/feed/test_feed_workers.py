@@ -16,7 +16,7 @@ import pytest
 
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.frames import FramesInMemory
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import Feed, open_feed, open_validation_feed

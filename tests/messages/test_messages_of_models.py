@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import BadImage, Preprocessing, PreprocessingMismatch, decode_jpeg, encode_jpeg, read_frame
+from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg, read_frame
+from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch
 from bcclone.pictures.video.clip import make_clip
 from bcclone.pictures.video.clip_settings import ClipSettings
 from tests.messages.refusals import refusal

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.pictures.plots.subject import NotDrawn

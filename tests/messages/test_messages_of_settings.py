@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.protocol import Control
 from bcclone.evaluate.rollout import Rollout
 from bcclone.train.train_settings import TrainSettings, parse_duration

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.cli import run
-from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.system.errors import UserError
 from bcclone.system.settings import PRESET_NAMES
 from tests.conftest import ROOT, run_process

@@ -47,7 +47,7 @@ def answers_of(backend, folder, names):
 def test_the_answers_are_the_same_with_another_backend(tmp_path, backend):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed; pip install {backend}")
-    from bcclone.dataset.images import Preprocessing
+    from bcclone.dataset.preprocessing import Preprocessing
     from bcclone.model.model_file import save_model
     from bcclone.model.network import build_network
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from tests.conftest import ROOT
 
 YUV = PRESETS["nvidia-66x200-yuv"]

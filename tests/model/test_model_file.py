@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.errors import UserError
 
 FIRST_MODEL = Path(__file__).parents[2] / "models" / "lake.h5"

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import ARCHITECTURES, Architecture, Convolution
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.answer import OUTPUTS, Answer
-from bcclone.dataset.images import BadImage, Preprocessing, encode_jpeg
+from bcclone.dataset.images import BadImage, encode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.lab.export_model.export_settings import FORMATS
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 YUV = PRESETS["nvidia-66x200-yuv"]

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, BadImage, Preprocessing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on

@@ -15,8 +15,8 @@ from bcclone import cli
 from bcclone.commands import plots as command
 from bcclone.commands.options import declare
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.labels import Correction
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store

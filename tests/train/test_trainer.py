@@ -19,7 +19,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.source import Augmentation, Batch
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.cluster.together_trainer import make_together_trainer
 from bcclone.cluster.worker_group import WorkerGroup
 from bcclone.train.prepare import make_trainer

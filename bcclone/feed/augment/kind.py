@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import Preprocessing
 
 Numbers = Mapping[str, Any]  # name -> float32 (samples, numbers), NumPy arrays or tensors
 

@@ -7,7 +7,8 @@ import threading
 
 import numpy as np
 
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kernel import Parameters, Scratch, draw_views

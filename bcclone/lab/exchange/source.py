@@ -9,7 +9,9 @@ import numpy as np
 
 from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, PRESETS, decode_files, read_file
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, read_file
+from bcclone.dataset.prepared_files import decode_files
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.rows import ExchangedRow, Source, encode_png

@@ -12,7 +12,7 @@ from typing import Self
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_if_store
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import GOOD_ROWS, SampleSettings
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import SCENARIOS

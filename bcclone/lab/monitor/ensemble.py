@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Preprocessing, seen_rows
+from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import Arrays, FitInputs, Scorer, compiled_scorer

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.images import Image, Preprocessing, decode_jpeg, read_file
+from bcclone.dataset.images import Image, decode_jpeg, read_file
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings

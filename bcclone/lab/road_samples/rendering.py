@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bcclone.dataset.images import Image, Preprocessing, decode_jpeg, encode_jpeg
+from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import MPH, steering_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render import Renderer

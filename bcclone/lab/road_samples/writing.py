@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bcclone.cluster.dask_workers import open_pool
-from bcclone.dataset.images import Preprocessing, choose_preprocessing
 from bcclone.dataset.labels import PATH_COLUMNS
+from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import NO_FRAME, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import sample_chunks

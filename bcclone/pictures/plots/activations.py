@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from bcclone.dataset.images import Image, Preprocessing
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from bcclone.dataset.images import Image, seen_rows
+from bcclone.dataset.images import Image
+from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.sample_settings import PARTS, TRAINING
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter

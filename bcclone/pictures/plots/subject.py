@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.dataset.images import BadImage, Image, Preprocessing, read_frame
+from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.labels import Correction
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.augment.kinds import draw

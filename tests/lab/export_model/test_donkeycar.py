@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import Preprocessing, fit_frame
+from bcclone.dataset.images import fit_frame
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.lab.export_model.export_settings import ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.model.model_file import load_model_file, save_model

@@ -171,7 +171,7 @@ def test_an_exported_file_is_no_model_to_train_or_to_export(untrained_model, onn
 
 
 def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, onnx, exported):
-    from bcclone.dataset.images import Preprocessing
+    from bcclone.dataset.preprocessing import Preprocessing
 
     stored = {each.key: each.value for each in onnx.load(exported(untrained_model, "onnx")).metadata_props}
     assert Preprocessing.from_json(stored["bcclone_preprocessing"]) == Preprocessing()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 SIZES = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.model.random_layers import random_layers
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.lab.road_samples.rendering import Place, RoadTask, car_at, draw_place, draw_weather, steering_at
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.track import load_track

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import PRESETS
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.errors import UserError
 from tests.conftest import shared
