@@ -1,6 +1,6 @@
 """Prepare camera frames in a TensorFlow graph; the bytes are the same as from OpenCV.
 
-`prepare_frames` is preprocessing.Preprocessing.apply(); `prepare_pictures` is images.fit_frame() before it. cv2.resize and
+`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is images.fit_frame() before it. cv2.resize and
 cv2.cvtColor compute 8-bit images in fixed point, but for INTER_AREA to fewer pixels, which is float32. The constants
 are OpenCV's own (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all
 sizes. All values in fixed point are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute
