@@ -43,7 +43,8 @@ def serve(policy: SteeringPolicy, jpeg: bytes, connection: socket.socket) -> Non
             received -= size
             policy.answer(decode_jpeg(jpeg))
             connection.sendall(frame)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def main() -> int:
