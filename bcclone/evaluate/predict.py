@@ -80,7 +80,7 @@ def predict(settings: PredictSettings) -> Predicted:
                 _check_finite(settings.model, file, steering[file.frame_id])
             progress.advance(1)
     if not steering:
-        raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used, expected JPEGs or PNGs")
+        raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
     write_table(settings.output, steering, new=not settings.force)
     return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes))
 

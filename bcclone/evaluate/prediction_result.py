@@ -13,7 +13,7 @@ from bcclone.system.json_values import to_json
 PREDICTIONS, SMOOTHED, FITTED, FITTED_SMOOTHED = "predictions", "smoothed", "fitted", "fitted_smoothed"
 ZERO, CONSTANT = "zero", "constant"  # to compare with
 _OPPOSITE = -0.2  # a lower correlation is hardly one of chance
-_LEGEND = "r: correlation with the labels; EVA: 1 - Var(error) / Var(label)"
+_LEGEND = "r: correlation with the labels; RMSE, MAE: in their unit; EVA: 1 - Var(error) / Var(label)"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Lag:
     correlation: float
 
     def describe(self) -> str:
-        """Return it in words: "0.15 s late; r 0.975"."""
+        """Return it in words: "0.15 s late; r 0.975", or "neither early nor late; r 0.975"."""
+        if not self.frames:
+            return f"neither early nor late; r {self.correlation:.3f}"
         amount = f"{abs(self.frames)} frames" if self.seconds is None else f"{abs(self.seconds):.2f} s"
         return f"{amount} {'early' if self.frames < 0 else 'late'}; r {self.correlation:.3f}"
 
@@ -166,7 +168,7 @@ class PredictionScore:
         rows = {name.replace("_", ", "): its for name, its in self.drivers.items()}
         rows |= {f"{self.shown}, {part}": drivers[self.shown] for part, drivers in self.parts.items()}
         width = max(map(len, rows))
-        lines += ["", f"{'':{width}}       r  right side    RMSE     MAE    EVA"]
+        lines += ["", f"{'':{width}}       r  right side      RMSE       MAE       EVA"]
         lines += [f"{name:{width}}{_cells(its)}" for name, its in rows.items()]
         if self.lag:
             lines += ["", f"best lag: the predictions are {self.lag.describe()}"]
@@ -176,4 +178,4 @@ class PredictionScore:
 def _cells(its: Agreement) -> str:
     side = "-" if its.right_side is None else f"{100 * its.right_side:.1f} %"
     r, eva = ("-" if value is None else f"{value:.3f}" for value in (its.correlation, its.eva))
-    return f"{r:>8}{side:>12}{its.rmse:8.4f}{its.mae:8.4f}{eva:>7}"
+    return f"{r:>8}{side:>12}{its.rmse:10.4f}{its.mae:10.4f}{eva:>10}"

@@ -119,7 +119,7 @@ def _fit(matched: Matched, settings: ScoreSettings) -> tuple[npt.NDArray[np.bool
     rest = matched.seconds >= settings.fit_seconds
     if not rest.any() or rest.all():
         raise UserError(
-            f"the frames are of {matched.seconds[-1]:.1f} s, expected some after the first {settings.fit_seconds:g} s; "
+            f"the frames last {matched.seconds[-1]:.1f} s, expected some after the first {settings.fit_seconds:g} s; "
             "choose a smaller --fit-seconds"
         )
     steering, labels = matched.predictions[~rest], matched.labels[~rest]
