@@ -139,7 +139,7 @@ def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatAr
 
 
 def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | None) -> Lag | None:
-    """Return the shift by whole frames with the greatest correlation; None if there is no correlation."""
+    """Return the shift by whole frames with the greatest correlation; None at the end of those that are tried."""
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else 0.0
     most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES
     most = min(most, len(labels) // 4)
@@ -151,6 +151,8 @@ def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | No
     if not found:
         return None
     correlation, lag = max(found, key=lambda one: one[0])  # the smallest of equal ones
+    if abs(lag) == most > 0:
+        return None  # it would be greater still beyond
     return Lag(lag, round(lag * step, 3) if step else None, round(correlation, 4))
 
 
