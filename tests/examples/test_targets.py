@@ -18,6 +18,7 @@ def run(script, *arguments):
     return subprocess.run(line, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_the_next_frame_is_predicted_better_than_by_the_same_frame_again(tmp_path):
     folder = tmp_path / "sequences"
     out = run("next_frame.py", folder, "--sequences", 20, "--epochs", 6)
