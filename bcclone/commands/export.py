@@ -113,7 +113,8 @@ def _export_model(arguments: argparse.Namespace) -> int:
     lines += _describe_costs(result)
     print_result(arguments, result, "\n".join(lines))
     if result.to == DONKEYCAR and not arguments.json:
-        notify(f"next, on the car: python manage.py drive --model models/{Path(result.output).name} --type tflite_linear")
+        name = Path(result.output).name
+        notify(f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear")
     return 0
 
 
