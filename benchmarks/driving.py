@@ -3,6 +3,7 @@
 The latency is the time from each telemetry message to its answer, over the simulator's protocol.
 """
 
+import argparse
 import base64
 import itertools
 import json
@@ -47,6 +48,15 @@ while True:
     if number == 1:
         print("watching", flush=True)
 """
+
+
+def server_arguments(description: str | None) -> argparse.Namespace:
+    """Return the arguments of a program that server_process() starts: model, port and end_with_stdin."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--end-with-stdin", action="store_true")
+    return parser.parse_args()
 
 
 def model_setting() -> Any:

@@ -6,11 +6,9 @@ It understands nothing: all telemetries must have the same number of bytes, as t
 frame that it was started with.
 """
 
-import argparse
 import socket
 import sys
 import threading
-from pathlib import Path
 
 from bcclone.dataset.images import decode_jpeg
 from bcclone.drive.driver import SteeringPolicy
@@ -20,7 +18,7 @@ from bcclone.drive.wire.web_server import listen
 from bcclone.drive.wire.websocket import Websocket
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from benchmarks.driving import frames_to_send, telemetry_texts
+from benchmarks.driving import frames_to_send, server_arguments, telemetry_texts
 
 _READ_BYTES = 65_536
 
@@ -49,11 +47,7 @@ def serve(policy: SteeringPolicy, jpeg: bytes, connection: socket.socket) -> Non
 
 def main() -> int:
     """Serve until standard input ends."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--end-with-stdin", action="store_true")
-    arguments = parser.parse_args()
+    arguments = server_arguments(__doc__)
     load_tensorflow(threads=1)
     from bcclone.model.policy import load_policy
 

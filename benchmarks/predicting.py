@@ -3,9 +3,7 @@
 python -m benchmarks.predicting MODEL --port 0 --end-with-stdin
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from bcclone.drive.server import serve_policy
 from bcclone.model.model_file import load_model_file
 from bcclone.model.policy import Policy, window_after
 from bcclone.system.tensorflow_quietly import load_tensorflow
+from benchmarks.driving import server_arguments
 
 
 class PredictingPolicy(Policy):
@@ -31,11 +30,7 @@ class PredictingPolicy(Policy):
 
 def main() -> int:
     """Serve until standard input ends."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--end-with-stdin", action="store_true")
-    arguments = parser.parse_args()
+    arguments = server_arguments(__doc__)
     load_tensorflow(threads=1)
     policy = PredictingPolicy(load_model_file(arguments.model, None))
     if arguments.end_with_stdin:

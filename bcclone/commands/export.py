@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "write recordings and models in other programs' formats"
 _SHOWN_SKIPS = 10
-_EXACT = 1e-5  # a difference that rounding explains
 _OF_ROWS = ("cameras", "allow_skips")
 _OF_MODELS = (
     "force", "preprocess", "quantize", "calibrate", "camera", "throttle", "throttle_in_bends", "throttle_speed_mph",
@@ -120,8 +119,10 @@ def _export_model(arguments: argparse.Namespace) -> int:
 
 def _describe_costs(result: "ExportModelResult") -> Iterator[str]:
     """Yield how an exported model answers, and what that costs."""
+    from bcclone.lab.export_model.comparison import TOLERANCE
+
     difference = f"a difference of at most {result.greatest_difference:.1e}"
-    if result.mean_difference > _EXACT:
+    if result.mean_difference > TOLERANCE:
         difference = f"a mean difference of {result.mean_difference:.4f}, at most {result.greatest_difference:.3f}"
     unread = f", {result.unreadable} could not be read" if result.unreadable else ""
     yield (

@@ -14,6 +14,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, d
 from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.rollout import read_reference
 from bcclone.evaluate.steering_tables import seconds_of, write_table
+from bcclone.model.model_path import is_onnx
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.system.atomic import check_output
 from bcclone.system.errors import UserError
@@ -56,9 +57,10 @@ def predict(settings: PredictSettings) -> Predicted:
     """
     check_output(settings.output, settings.force)
     files = frame_files(settings.frames)
-    from bcclone.system.tensorflow_quietly import load_tensorflow
+    if not is_onnx(settings.model):
+        from bcclone.system.tensorflow_quietly import load_tensorflow
 
-    load_tensorflow()
+        load_tensorflow()
     from bcclone.model.policy import load_policy
 
     policy = load_policy(settings.model, settings.preprocess)

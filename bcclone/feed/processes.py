@@ -36,7 +36,30 @@ def workers(selection: Selection, epoch_order: EpochOrder, settings: FeedSetting
     return SharedMemoryFetcher(selection.mapped_source(), epoch_order.batch_samples, processes, slots)
 
 
-class SharedMemoryFetcher(Fetcher):
+class _ProcessFetcher(Fetcher):
+    """Fetch batches with loader processes; process k modulo their number loads batch k, whichever is faster."""
+
+    _loaders: list[Loader]
+
+    def __init__(self, source: Source, batch_size: int, processes: int) -> None:
+        super().__init__(source, batch_size)
+        self._processes = processes
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether all loader processes have started."""
+        return all(loader.has_started for loader in self._loaders)
+
+    def _start(self, count: int, images: bool) -> Slots:
+        """Start the processes; return their slots. count: of slots; images: whether these hold images, too."""
+        context = multiprocessing.get_context("spawn")
+        slots = Slots(context, count, self._batch_size, self._source.shape, images=images)
+        loaders = running_loaders(context, self._source, slots, self._processes)
+        self._loaders = self._opened.enter_context(loaders)
+        return slots
+
+
+class SharedMemoryFetcher(_ProcessFetcher):
     """Fetch batches with loader processes that write into shared memory, which training reads without a copy.
 
     Process k modulo their number loads batch k, so that the order does not depend on their speed. slots: batches that
@@ -44,25 +67,15 @@ class SharedMemoryFetcher(Fetcher):
     """
 
     _slots: Slots
-    _loaders: list[Loader]
 
     def __init__(self, source: Source, batch_size: int, processes: int, slots: int) -> None:
-        super().__init__(source, batch_size)
-        self._processes = processes
+        super().__init__(source, batch_size, processes)
         self._free = deque(range(max(slots, 2 * processes + 2)))
         self._requested: deque[tuple[Loader, int, Order]] = deque()
 
     def _open(self) -> None:
         super()._open()
-        context = multiprocessing.get_context("spawn")
-        self._slots = Slots(context, len(self._free), self._batch_size, self._source.shape, images=True)
-        loaders = running_loaders(context, self._source, self._slots, self._processes)
-        self._loaders = self._opened.enter_context(loaders)
-
-    @property
-    def has_started(self) -> bool:
-        """Return whether all loader processes have started."""
-        return all(loader.has_started for loader in self._loaders)
+        self._slots = self._start(len(self._free), images=True)
 
     @contextmanager
     def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
@@ -120,30 +133,20 @@ class SharedMemoryFetcher(Fetcher):
             self._free.append(slot)
 
 
-class PipeFetcher(Fetcher):
+class PipeFetcher(_ProcessFetcher):
     """Fetch batches with loader processes that send them through pipes; a thread receives them ahead of time.
 
     Process k modulo their number loads batch k. ahead: batches in the queue.
     """
 
-    _loaders: list[Loader]
-
     def __init__(self, source: Source, batch_size: int, processes: int, ahead: int) -> None:
-        super().__init__(source, batch_size)
-        self._processes, self._ahead = processes, ahead
+        super().__init__(source, batch_size, processes)
+        self._ahead = ahead
         self._buffers = Buffers(batch_size, source.shape, kept=ahead + 2)
 
     def _open(self) -> None:
         super()._open()
-        context = multiprocessing.get_context("spawn")
-        slots = Slots(context, self._in_flight, self._batch_size, self._source.shape, images=False)
-        loaders = running_loaders(context, self._source, slots, self._processes)
-        self._loaders = self._opened.enter_context(loaders)
-
-    @property
-    def has_started(self) -> bool:
-        """Return whether all loader processes have started."""
-        return all(loader.has_started for loader in self._loaders)
+        self._start(self._in_flight, images=False)
 
     @property
     def _in_flight(self) -> int:
