@@ -192,6 +192,10 @@ def test_a_missing_table_a_folder_and_a_pipe_are_refused(tmp_path):
         run_command("score", tmp_path / "no.csv", good)
     with pytest.raises(UserError, match="not a regular file"):
         run_command("score", tmp_path, good)
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(UserError, match="not text"):
+        run_command("score", picture, good)
 
 
 def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
