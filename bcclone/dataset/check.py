@@ -65,6 +65,11 @@ class RecordingReport:
     correction: MeasuredCorrection | None = None
     diagnosis: Diagnosis | None = None
 
+    @property
+    def is_diagnosed(self) -> bool:
+        """Return whether the recording has enough rows with images to be judged."""
+        return self.diagnosis is not None and self.diagnosis.driven is not None
+
     def as_json(self) -> dict[str, Any]:
         """Return the report with the keys of --json."""
         if self.log is None:
@@ -88,7 +93,7 @@ class RecordingReport:
             "suspects": list(self.suspects),
             "images": to_json(self.images),
             "correction": to_json(self.correction),
-            "diagnosis": to_json(self.diagnosis) | {"verdict": self.diagnosis.verdict} if self.diagnosis else None,
+            "diagnosis": self.diagnosis.as_json() if self.diagnosis else None,
         }
 
     def as_text(self) -> str:
@@ -201,6 +206,11 @@ def _image_faults(log: Log, index: ImageIndex, read: _ImagePass, named: set[str]
         duplicates=len(readable) - len(set(readable)) - frozen,
         reasons=tuple(read.reasons),
     )
+
+
+def read_center(log: Log, row: int) -> Image | None:
+    """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None for one that cannot be read."""
+    return _center_frame(log, ImageIndex(log.path), row)
 
 
 def _center_frame(log: Log, index: ImageIndex, row: int) -> Image | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras
+from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
 from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
 from bcclone.dataset.diagnosis.motion import (
     Followed,
@@ -22,7 +23,7 @@ from bcclone.dataset.diagnosis.motion import (
     side_shift,
 )
 from bcclone.dataset.diagnosis.picture_faults import UNREADABLE, Look, look_at, picture_faults
-from bcclone.dataset.diagnosis.steering_faults import Driven, measure_agreement, steering_and_turns, steering_values
+from bcclone.dataset.diagnosis.steering_faults import measure_agreement, steering_and_turns, steering_values
 from bcclone.dataset.diagnosis.time_faults import clock_jumps, rows_out_of_order
 from bcclone.dataset.images import Image
 from bcclone.recording.log import Log
@@ -32,7 +33,6 @@ _FEWEST_ROWS = 200
 _MOST_PAIRS, _MOST_SIDES = 80, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
 _BEND, _FEW_BENDS, _FEW_SECONDS = 0.1, 0.15, 120.0
-_LEAST_MPH = 2.0
 
 ReadFrame = Callable[[int], Image | None]
 Points = tuple[FloatArray, FloatArray]  # points of a frame, and how they move to the next: (points, 2) each
@@ -75,7 +75,7 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     turns = Turns.of(figures.turns.shifts[1:], follows)
     speed = rows["speed_mph"].to_numpy(np.float64)
     driven = Driven(lines, seconds, rows["steering"].to_numpy(np.float64), speed, turns)
-    stands = (speed <= _LEAST_MPH) & driven.has_speed
+    stands = (speed <= LEAST_MPH) & driven.has_speed
     agreement = measure_agreement(driven)
     movements = _Movements(figures.turns.shifts, read_frame)
     followed = [movements.after(row) for row in _straight_rows(turns)]
@@ -107,6 +107,7 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
             "seconds": float(seconds[-1]),
         },
         usable,
+        driven,
     )
 
 

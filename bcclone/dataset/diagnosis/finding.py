@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from bcclone.dataset.diagnosis.driven import Driven
+from bcclone.system.json_values import to_json
 
 _MOST_SPANS = 5  # in a line of text
 
@@ -35,7 +39,8 @@ class Finding:
 class Diagnosis:
     """What a recording shows. findings: its faults; advice: what else to record; unknown: what could not be judged.
 
-    figures: what was measured, by name; usable_seconds: of driving, without the rows that a finding names.
+    figures: what was measured, by name; usable_seconds: of driving, without the rows that a finding names; driven: what
+    was judged, None for too few rows.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -43,6 +48,7 @@ class Diagnosis:
     unknown: tuple[str, ...] = ()
     figures: dict[str, float | None] = field(default_factory=dict)
     usable_seconds: float = 0.0
+    driven: Driven | None = None
 
     @property
     def verdict(self) -> str:
@@ -51,6 +57,17 @@ class Diagnosis:
             return f"no fault found; {self.usable_seconds:.0f} s of driving can be used"
         names = ", ".join(finding.fault for finding in self.findings)
         return f"{names}; {self.usable_seconds:.0f} s of driving can be used as they are"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON values."""
+        return {
+            "verdict": self.verdict,
+            "findings": to_json(self.findings),
+            "advice": list(self.advice),
+            "unknown": list(self.unknown),
+            "figures": dict(self.figures),
+            "usable_seconds": self.usable_seconds,
+        }
 
     def as_lines(self) -> list[str]:
         """Return the lines of the report."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.dataset.diagnosis.finding import Finding, spans_of
-from bcclone.dataset.diagnosis.motion import Turns
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 
 FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
@@ -14,50 +14,11 @@ _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after 
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: docs/lab-log/2026-11.md
 _OPPOSITE, _UNRELATED, _CLEAR = -0.35, 0.3, 0.5  # correlations
 _PART_SECONDS = 12.0
-_SMOOTH_SECONDS = 0.2
 _MOST_BIAS, _BLOCKS = 0.1, 8
 _FEWEST_LEVELS = 6
 _FULL = 0.98  # of the largest steering that a log can hold
 _CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
 _LEAST_STEERING = 0.02
-_LEAST_MPH = 2.0
-
-
-@dataclass(frozen=True)
-class Driven:
-    """The rows of a recording in order of time, whose pauses are shortened.
-
-    lines: of the log, (rows,); seconds: (rows,); steering: (rows,), -1 left to 1 right; speed_mph: (rows,), all 0 if
-    unknown; turns: of the camera, (rows - 1,).
-    """
-
-    lines: IndexArray
-    seconds: FloatArray
-    steering: FloatArray
-    speed_mph: FloatArray
-    turns: Turns
-
-    @property
-    def middles(self) -> FloatArray:
-        """Return the times between successive rows, (rows - 1,)."""
-        return (self.seconds[1:] + self.seconds[:-1]) / 2
-
-    @property
-    def curvature(self) -> FloatArray:
-        """Return how sharply the camera turned, (rows - 1,): pixels a second, for a mile per hour if speeds are known.
-
-        Clipped at the largest and smallest hundredth, and smoothed over a fifth of a second.
-        """
-        rate = self.turns.right / np.maximum(np.diff(self.seconds), 1e-3)
-        if self.has_speed:
-            speed = (self.speed_mph[1:] + self.speed_mph[:-1]) / 2
-            rate = np.where(speed > _LEAST_MPH, rate / np.maximum(speed, _LEAST_MPH), 0.0)
-        return _smoothed(self.middles, np.clip(rate, *np.percentile(rate, [1, 99])))
-
-    @property
-    def has_speed(self) -> bool:
-        """Return whether most rows have a speed."""
-        return bool(np.mean(self.speed_mph > _LEAST_MPH) > 0.5)
 
 
 def steering_values(driven: Driven) -> Iterator[Finding]:
@@ -254,11 +215,3 @@ def _correlation(first: FloatArray, second: FloatArray) -> float:
     first, second = first - first.mean(), second - second.mean()
     scale = float(np.sqrt((first @ first) * (second @ second)))
     return float(first @ second) / scale if scale > 0 else 0.0
-
-
-def _smoothed(seconds: FloatArray, values: FloatArray) -> FloatArray:
-    """Return the mean over a fifth of a second around each value."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    first = np.searchsorted(seconds, seconds - _SMOOTH_SECONDS / 2)
-    last = np.searchsorted(seconds, seconds + _SMOOTH_SECONDS / 2, side="right")
-    return np.asarray((sums[last] - sums[first]) / np.maximum(last - first, 1))
