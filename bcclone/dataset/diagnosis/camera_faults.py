@@ -21,14 +21,14 @@ _REMOUNT = "mount the camera again, and record again; or turn the frames back by
 
 
 def camera_pose(
-    heading: Heading | None, roll: tuple[float, float] | None, opposite: bool, simulator: bool
+    heading: Heading | None, roll: tuple[float, float] | None, follows_steering: bool, simulator: bool
 ) -> Iterator[Finding]:
     """Yield what the movement of the world shows of the camera's pose.
 
-    roll: in degrees to the right, and its standard error; opposite: the frames turn to the other side than the car is
-    steered; simulator: its three cameras are expected.
+    roll: in degrees to the right, and its standard error; follows_steering: the frames turn to the side to which
+    the car is steered; simulator: its three cameras are expected.
     """
-    if heading and opposite and heading.row > _LOWEST_ROW:
+    if heading and heading.row > _LOWEST_ROW and not follows_steering:
         yield Finding(
             "upside-down",
             "the frames are upside down: the car drives towards the lower half of them, and turns the other way",

@@ -81,18 +81,17 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     followed = [movements.after(row) for row in _straight_rows(turns)]
     heading = _heading(followed)
     usual_followed = _median([Followed.of(moved) for _, moved in followed])
-    opposite = agreement is not None and agreement.correlation < 0
+    follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
     simulator = bool(figures.sides)
 
     findings: list[Finding] = list(picture_faults(figures.looks, lines, frozen & ~stands))
     findings += rows_out_of_order(lines)
     findings += clock_jumps(milliseconds, lines, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
     findings += exchanged_cameras(figures.sides)
-    findings += camera_pose(heading, turns.roll_degrees(), opposite, simulator)
+    findings += camera_pose(heading, turns.roll_degrees(), follows_steering, simulator)
     findings += steering_values(driven)
-    upside_down = any(finding.fault == "upside-down" for finding in findings)
-    if agreement:
-        findings += steering_and_turns(driven, agreement, upside_down)
+    if agreement and not any(finding.fault == "upside-down" for finding in findings):
+        findings += steering_and_turns(driven, agreement)
     usable = _usable_seconds(findings, driven)
     return Diagnosis(
         tuple(findings),
@@ -172,6 +171,6 @@ def _advice(driven: Driven, usable: float) -> Iterator[str]:
 
 def _unknown(no_turns: bool, heading: Heading | None) -> Iterator[str]:
     if no_turns:
-        yield "whether steering and frames agree: the steering or the camera hardly turns"
+        yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
     if heading is None:
         yield "where the camera looks: too little on the ground can be followed while the car drives straight on"

@@ -12,7 +12,9 @@ from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
 _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: docs/lab-log/2026-11.md
-_OPPOSITE, _UNRELATED, _CLEAR = -0.35, 0.3, 0.5  # correlations
+_CLEAR, _SURE = 0.55, 0.7  # correlations; some of 0.5 are chance, where a recording has few bends
+_USUAL_SECONDS = 1.2  # a lag beyond it is one of chance, unless the correlation is sure
+_LEAST_MATCH = 0.3  # of successive pictures
 _PART_SECONDS = 12.0
 _MOST_BIAS, _BLOCKS = 0.1, 8
 _FEWEST_LEVELS = 6
@@ -56,11 +58,17 @@ class Agreement:
     lag: float
     error: float
 
+    @property
+    def is_clear(self) -> bool:
+        """Return whether steering and turns belong together, perhaps mirrored."""
+        size = abs(self.correlation)
+        return size > _SURE or (size > _CLEAR and abs(self.lag) < _USUAL_SECONDS)
+
 
 def measure_agreement(driven: Driven) -> Agreement | None:
-    """Return how steering and turns agree, None where either hardly changes."""
-    curvature = driven.curvature
-    if len(curvature) < 50 or curvature.std() < 1e-6 or driven.steering.std() < 1e-3:
+    """Return how steering and turns agree, None where either hardly changes, or the pictures do not match."""
+    curvature, matches = driven.curvature, driven.turns.match[driven.turns.usable]
+    if len(matches) < 50 or np.median(matches) < _LEAST_MATCH or curvature.std() < 1e-6 or driven.steering.std() < 1e-3:
         return None
     middles = driven.middles
     lag, correlation = _best_lag(driven, curvature, np.ones(len(middles), np.bool_))
@@ -70,24 +78,22 @@ def measure_agreement(driven: Driven) -> Agreement | None:
     return Agreement(correlation, lag, error)
 
 
-def steering_and_turns(driven: Driven, agreement: Agreement, upside_down: bool) -> Iterator[Finding]:
-    """Yield what the steering shows beside the turns of the camera. upside_down: the frames are."""
+def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding]:
+    """Yield what the steering shows beside the turns of the camera."""
     r, lag = agreement.correlation, agreement.lag
-    if r < _OPPOSITE:
-        if not upside_down:
-            yield Finding(
-                "mirrored",
-                f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}",
-                "change the sign of the steering where it is converted (bcclone import --left-positive), or mirror the "
-                "frames",
-                value=r,
-            )
-        return
-    if r < _UNRELATED:
+    if not agreement.is_clear:
         yield Finding(
             "unrelated",
             f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected above {_CLEAR}",
             "look whether the log belongs to these frames, and whether rows and frames are counted alike",
+            value=r,
+        )
+        return
+    if r < 0:
+        yield Finding(
+            "mirrored",
+            f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}",
+            "change the sign of the steering where it is converted (bcclone import --left-positive), or mirror the frames",
             value=r,
         )
         return
@@ -106,7 +112,7 @@ def steering_and_turns(driven: Driven, agreement: Agreement, upside_down: bool) 
 
 def _late_or_early(agreement: Agreement) -> Iterator[Finding]:
     lag, error = agreement.lag, agreement.error
-    if agreement.correlation < _CLEAR or not (lag > _LATEST + error or lag < _EARLIEST - error):
+    if not (lag > _LATEST + error or lag < _EARLIEST - error):
         return
     late = lag > _LATEST
     yield Finding(
