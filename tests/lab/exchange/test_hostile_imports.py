@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.lab.exchange.exchange_settings import BOTH_WAYS, IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_export import export
+from bcclone.lab.exchange.recording_folder import RecordingFolder
 from bcclone.lab.exchange.recording_import import (
     READERS,
-    RecordingFolder,
     format_of,
     import_recording,
+    record_images,
     write_recordings,
 )
 from bcclone.lab.exchange.rows import ExchangedRow
@@ -28,6 +30,7 @@ from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system.errors import UserError
 from tests.lab.exchange.driven_recordings import make_driven
+from tests.lab.exchange.foreign_sources import make_car, make_video
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 needs_pipes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
@@ -40,20 +43,30 @@ JSON_TEXTS = [
 def exported(tmp_path, format):
     if format == "lerobot":
         pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
-    export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
+    if format in BOTH_WAYS:
+        export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
+    elif format == "frames":
+        make_car(tmp_path / "set", count=6)
+    else:
+        make_video(tmp_path / "set" / "drive.mp4", count=6)
+        (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 6)
     return tmp_path / "set"
 
 
 def refused(folder, words=""):
-    """Import a folder; return whether it was refused, with one printable line that has these words."""
-    reason = None
+    """Import a folder; return whether it or a row of it was refused, with one printable line that has these words."""
+    findings, reasons = Findings(), []
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
-            write_recordings(READERS[format_of(folder)](folder), Path(target))
+            format = format_of(folder)
+            settings = ImportSettings(folder, unit=None if format in BOTH_WAYS else "ratio")
+            write_recordings(READERS[format](settings, findings), Path(target), findings)
         except UserError as error:
-            reason = str(error)
-    assert reason is None or (reason.isprintable() and words in reason)
-    return reason is not None
+            reasons.append(str(error))
+    reasons += findings.examples
+    assert all(map(str.isprintable, reasons))
+    assert not reasons or any(words in reason for reason in reasons)
+    return bool(reasons)
 
 
 def image_file(folder):
@@ -185,7 +198,7 @@ def test_no_image_outside_the_folder_is_read(tmp_path, format, way):
         name = image.name if format == "tub" else image.relative_to(folder).as_posix()
         assert name in table.read_text()
         table.write_text(table.read_text().replace(name, text))
-    assert refused(folder, "cannot be read: ")
+    assert refused(folder, "cannot be read: " if format != "frames" else "")
 
 
 @pytest.mark.parametrize("format", IMPORT_FORMATS)
@@ -292,7 +305,7 @@ def test_more_recordings_than_files_can_be_open_are_refused(tmp_path):
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 50, hard))
     try:
         with pytest.raises(UserError, match="too many to write at once; import them in parts"):
-            write_recordings(rows, tmp_path)
+            write_recordings(rows, tmp_path, Findings())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -317,9 +330,8 @@ def test_rows_of_the_same_millisecond_take_steps_that_grow_with_their_number(tmp
     def write(count):
         with RecordingFolder(tmp_path / str(count)) as recording:
             for number in range(count):
-                recording.write(
-                    ExchangedRow(0, 0, 5, {"center": FRAME + bytes([number % 256, number // 256])}, 0, 0, 0, 0)
-                )
+                images = {"center": FRAME + bytes([number % 256, number // 256])}
+                recording.write(record_images(ExchangedRow(0, 0, 5, images, 0, 0, 0, 0)))
         assert len(list((tmp_path / str(count) / "IMG").iterdir())) == count
 
     write(2)  # caches are filled
@@ -374,5 +386,6 @@ def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
     home = tmp_path / os.fsdecode(b"\xff")
     home.mkdir()
     folder = exported(home, format)
-    import_recording(ImportSettings(folder, Path(f"{folder}-back")))
+    unit = None if format in BOTH_WAYS else "ratio"
+    import_recording(ImportSettings(folder, Path(f"{folder}-back"), unit=unit))
     assert len(files_of(Path(f"{folder}-back") / "IMG")) == 6

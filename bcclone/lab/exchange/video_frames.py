@@ -1,0 +1,138 @@
+"""Decode a video once, forwards: a file -> its frames with their times. Needs PyAV.
+
+The container is chosen by the file's ending and read through an open file, so that a playlist under another name
+cannot make FFmpeg open further files.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import MOST_PIXELS, BadImage, Image
+from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.reading import open_limited
+
+_CONTAINERS = {
+    ".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi",
+}  # fmt: skip
+VIDEO_ENDINGS = tuple(_CONTAINERS)
+_CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
+_MOST_VIDEO = 1 << 38  # bytes
+_MOST_BROKEN = 1000  # packets in a row that cannot be decoded
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """A frame. seconds: since the first frame; pixels: returns RGB uint8 (height, width, 3), raises BadImage."""
+
+    seconds: float
+    pixels: Callable[[], Image]
+
+
+class Video:
+    """An open video.
+
+    frame_rate: that its header states, 0 for none; broken: packets that could not be decoded so far, after each of
+    which a frame is missing.
+    """
+
+    def __init__(self, path: Path, container: Any) -> None:
+        self.path, self._container = path, container
+        self._stream = container.streams.video[0]
+        self.frame_rate = float(self._stream.average_rate or 0)
+        self.broken = 0
+        self._index, self._first = 0, math.nan
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield the frames in their order; a broken end is the end."""
+        in_a_row = 0
+        for packet in self._packets():
+            try:
+                decoded = packet.decode()
+                in_a_row = 0
+            except _error():
+                self.broken += 1
+                in_a_row += 1
+                if in_a_row == _MOST_BROKEN:
+                    return
+                continue
+            for frame in decoded:
+                yield VideoFrame(self._seconds(frame), partial(_pixels, frame))
+
+    def count_rest(self) -> int:
+        """Return how many packets follow, none of which is decoded."""
+        return sum(packet.size > 0 for packet in self._packets())
+
+    def _packets(self) -> Iterator[Any]:
+        try:
+            yield from self._container.demux(self._stream)
+        except _error():  # a file that ends too early
+            return
+
+    def _seconds(self, frame: Any) -> float:
+        """Return the time of a frame, by its number where it has none."""
+        index, self._index = self._index, self._index + 1
+        time = frame.time
+        if time is None or not math.isfinite(time):
+            return index / (self.frame_rate or 20.0)
+        if math.isnan(self._first):
+            self._first = time
+        return float(time - self._first)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[Video]:
+    """Open a video; raises UserError for a file that is none, has too many pixels or a codec that no camera writes."""
+    require_package("av", "a video", "bcclone[video]")
+    import av
+
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_limited(path, _MOST_VIDEO))
+            container = stack.enter_context(av.open(file, format=_CONTAINERS[path.suffix.lower()]))
+            reason = _unfit(container)
+        except KeyError:
+            raise UserError(f"{path}: not a video; expected a file that ends in {', '.join(VIDEO_ENDINGS)}") from None
+        except _error() as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        if reason:
+            raise UserError(f"{path}: cannot be read as a video: {reason}; copy it again, or convert it with ffmpeg")
+        context = container.streams.video[0].codec_context
+        context.options = {"max_pixels": str(MOST_PIXELS)}
+        context.thread_type = "AUTO"
+        yield Video(path, container)
+
+
+def _unfit(container: Any) -> str:
+    """Return why the video in a container is not decoded, "" if it is."""
+    if not container.streams.video:
+        return "it has no video, only other streams"
+    context = container.streams.video[0].codec_context
+    if context.name not in _CODECS:
+        return f"its codec is {context.name[:40]}, expected one of {', '.join(sorted(_CODECS))}"
+    if context.width * context.height > MOST_PIXELS:
+        return f"{context.width}x{context.height} pixels, expected at most {MOST_PIXELS} in all"
+    return ""
+
+
+def _error() -> tuple[type[Exception], ...]:
+    import av
+
+    return (av.FFmpegError, OSError, ValueError)
+
+
+def _pixels(frame: Any) -> Image:
+    if frame.width * frame.height > MOST_PIXELS:
+        raise BadImage(f"{frame.width}x{frame.height} pixels, expected at most {MOST_PIXELS} in all")
+    try:
+        pixels = frame.to_ndarray(format="rgb24")
+    except _error() as error:
+        raise BadImage(f"its frame cannot be converted: {first_line(error)}") from None
+    turns = round((frame.rotation or 0) / 90) % 4
+    return np.asarray(np.rot90(pixels, turns) if turns else pixels, np.uint8)
