@@ -38,8 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Import; return the exit code."""
     settings = chosen(ImportSettings, arguments)
-    if settings.format:
-        settings.check_format(settings.format)
     from bcclone.lab.exchange.recording_import import import_recording
 
     result = import_recording(settings)

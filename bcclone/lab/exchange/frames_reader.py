@@ -123,7 +123,8 @@ class ImageNames:
         if name in self._by_path:
             return name
         last = PurePosixPath(name).name
-        number = int(name) if name.isdecimal() and len(name) < 20 else None  # noqa: PLR2004
+        stem = PurePosixPath(last).stem
+        number = int(stem) if stem.isdecimal() and len(stem) < _LONGEST_NUMBER else None
         for names, key in ((self._by_name, last), (self._by_stem, last), (self._by_number, number)):
             if key in names:
                 path = names[key]  # type: ignore[index]

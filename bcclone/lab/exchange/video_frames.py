@@ -47,7 +47,8 @@ class Video:
         self._stream = container.streams.video[0]
         self.frame_rate = float(self._stream.average_rate or 0)
         self.broken = 0
-        self._index, self._first = 0, math.nan
+        self._packets_read = self._index = 0
+        self._first = math.nan
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames in their order; a broken end is the end."""
@@ -65,13 +66,17 @@ class Video:
             for frame in decoded:
                 yield VideoFrame(self._seconds(frame), partial(_pixels, frame))
 
-    def count_rest(self) -> int:
-        """Return how many packets follow, none of which is decoded."""
-        return sum(packet.size > 0 for packet in self._packets())
+    def count_others(self) -> int:
+        """Return how many frames follow those of frames(), by their packets; none of them is decoded."""
+        for _ in self._packets():
+            pass
+        return max(self._packets_read - self.broken - self._index, 0)
 
     def _packets(self) -> Iterator[Any]:
         try:
-            yield from self._container.demux(self._stream)
+            for packet in self._container.demux(self._stream):
+                self._packets_read += packet.size > 0
+                yield packet
         except _error():  # a file that ends too early
             return
 

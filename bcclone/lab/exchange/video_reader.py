@@ -21,7 +21,7 @@ from bcclone.recording.row import RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_LATEST_SECONDS = 0.1  # before the first and after the last row of a table with times
+_LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times
 _Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed in mph
 
 
@@ -49,7 +49,7 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
         else:
             findings.notes.append("times: of the video; a row of the table for each frame")
             yield from _rows_by_number(video, table, driving, findings)
-        findings.images_without_record += video.count_rest()
+        findings.images_without_record += video.count_others()
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
 
@@ -77,7 +77,7 @@ def _rows_by_number(video: Video, table: ForeignTable, driving: Driving, finding
         index = number + video.broken
         if index >= count:
             findings.images_without_record += 1
-            return
+            return  # video.count_others() counts the next ones
         place = table.place(table.lines[index][0])
         try:
             yield _row(frame, driving.numbers(index), round(1000 * frame.seconds), place)
