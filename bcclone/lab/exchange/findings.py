@@ -1,5 +1,6 @@
 """Count what an import takes and what it leaves out, and check that enough is left."""
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -66,6 +67,7 @@ class Findings:
     left_out: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     below_min_throttle: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _most_throttle: float = -1.0
     _sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     _numbers: list[tuple[float, float, float]] = field(default_factory=list)
@@ -81,9 +83,10 @@ class Findings:
                 if isinstance(error, ImageMissing)
                 else BROKEN
             )
-        self.left_out[kind] += 1
-        if self.left_out[kind] <= _EXAMPLES:
-            self.examples.append(f"{place}: {error}")
+        with self._lock:  # a thread reads, another one writes
+            self.left_out[kind] += 1
+            if self.left_out[kind] <= _EXAMPLES:
+                self.examples.append(f"{place}: {error}")
 
     def drives(self, row: ExchangedRow) -> bool:
         """Return whether a row has --min-throttle; counts the others."""

@@ -5,12 +5,11 @@ episode lies in it; version 2 has a file for each, videos/chunk-000/KEY/episode_
 datasets/utils.py and video_utils.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.dataset.images import Image
 from bcclone.lab.exchange.lerobot import load_pyarrow
 from bcclone.lab.exchange.rows import ImageMissing, number, whole_number
 from bcclone.lab.exchange.video_frames import VideoFrame, open_video
@@ -50,8 +49,8 @@ class EpisodeVideo:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def frame_at(self, episode: int, seconds: float) -> Callable[[], Image]:
-        """Return the pixels of the frame at a time of an episode; raises ImageMissing where the video has none.
+    def frame_at(self, episode: int, seconds: float) -> VideoFrame:
+        """Return the frame at a time of an episode; raises ImageMissing where the video has none.
 
         A frame before the one that was asked for last is missing, too: no video is decoded twice.
         """
@@ -65,7 +64,7 @@ class EpisodeVideo:
             self._now, self._next = self._next, next(self._frames, None)
         if self._now is None or abs(self._now.seconds - wanted) > _TOLERANCE / self._fps:
             raise ImageMissing(f"{place.file} has no frame at {wanted:.3f} s")
-        return self._now.pixels
+        return self._now
 
     def _seconds(self) -> float:
         return self._now.seconds if self._now else float("-inf")

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any
 
 from bcclone.dataset.images import (
     FRAME_HEIGHT,
@@ -23,12 +23,14 @@ from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
 from bcclone.lab.exchange.recording_folder import RecordedImages, RecordingFolder, check_time
 from bcclone.lab.exchange.rows import ExchangedRow, ImageMissing, ImageUnusable
-from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS
+from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, VideoFrame
+from bcclone.lab.exchange.video_pictures import recorded_frame
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import RowError
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
+from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
 
 # each yields the rows that can be read, and counts the others
@@ -40,7 +42,7 @@ READERS: dict[str, Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]]
     VIDEO: video_reader.read,
 }
 _FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # each shows the format of its folder
-_AHEAD = 8  # rows for each core whose images are converted ahead of time
+_TOGETHER = 8  # rows that a thread reads or converts at once
 
 
 def record_images(row: ExchangedRow) -> RecordedImages:
@@ -58,32 +60,33 @@ def record_images(row: ExchangedRow) -> RecordedImages:
     return RecordedImages(replace(row, images={}), images, sizes["center"], converted)
 
 
-def _as_recorded(image: Any) -> tuple[bytes, tuple[int, int]]:
+def _as_recorded(image: bytes | VideoFrame) -> tuple[bytes, tuple[int, int]]:
     """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size that it had."""
-    if isinstance(image, bytes):
-        try:
-            decode_jpeg(image)
-            return image, (FRAME_WIDTH, FRAME_HEIGHT)
-        except BadImage:
-            frame = decode_image(image)
-    else:
-        frame = image()
+    if isinstance(image, VideoFrame):
+        return recorded_frame(image)
+    try:
+        decode_jpeg(image)
+        return image, (FRAME_WIDTH, FRAME_HEIGHT)
+    except BadImage:
+        frame = decode_image(image)
     return encode_jpeg(fit_frame(frame)), (frame.shape[1], frame.shape[0])
 
 
 def write_recordings(rows: Iterable[ExchangedRow], folder: Path, findings: Findings) -> list[RecordingFolder]:
     """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete.
 
-    The images are converted on all cores, ahead of the writing.
+    A thread reads the source, and decodes a video; the images are converted on all cores, ahead of the writing.
     """
     opened: dict[int, RecordingFolder] = {}
     cores = usable_cores()
     driving = filter(findings.drives, rows)
     with (
+        _one_thread_of_opencv(),
         ExitStack() as stack,
-        prefetch_ordered(_recorded_or_error, driving, cores, _AHEAD * cores) as results,
+        prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2) as read,
+        prefetch_ordered(_record_all, iter(read.__next__, []), cores, 2 * cores) as results,
     ):
-        for row, recorded in results:
+        for row, recorded in chain.from_iterable(results):
             if not isinstance(recorded, RecordedImages):
                 kind = EMPTY if any(image == b"" for image in row.images.values()) else ""
                 findings.leave_out(row.place, recorded, kind)
@@ -98,11 +101,26 @@ def write_recordings(rows: Iterable[ExchangedRow], folder: Path, findings: Findi
     return list(opened.values())
 
 
-def _recorded_or_error(row: ExchangedRow) -> tuple[ExchangedRow, RecordedImages | RowError]:
+def _record_all(rows: Sequence[ExchangedRow]) -> list[tuple[ExchangedRow, RecordedImages | RowError]]:
+    """Return each row with its images as a recording has them, or why it cannot be used."""
+    results: list[tuple[ExchangedRow, RecordedImages | RowError]] = []
+    for row in rows:
+        try:
+            results.append((row, record_images(row)))
+        except RowError as error:
+            results.append((row, error))
+    return results
+
+
+@contextmanager
+def _one_thread_of_opencv() -> Iterator[None]:
+    """Keep OpenCV from starting threads within the block, which computes images on all cores already."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     try:
-        return row, record_images(row)
-    except RowError as error:
-        return row, error
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _too_many(row: ExchangedRow, recordings: int) -> UserError:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from bcclone.dataset.images import Image
+from bcclone.lab.exchange.video_frames import VideoFrame
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
@@ -41,10 +42,10 @@ class ExchangedRow:
     """A row with all of its values.
 
     recording, episode: numbers from 0, the episodes counted through all recordings; time_ms: milliseconds since 1970 on
-    the recorder's clock; images: camera -> content of a JPEG or PNG file, or of a frame of a video a function that
-    returns its pixels; steering, throttle -1..1, brake 0..1, speed in mph, the values of the log to the last bit;
-    driven: who drove; point: where a simulated car was; deleted: whether the source marks the row as deleted; place:
-    file and row of an imported row, for messages. Raises RowError for values of other types or out of range.
+    the recorder's clock; images: camera -> content of a JPEG or PNG file, or of an imported video a VideoFrame;
+    steering, throttle -1..1, brake 0..1, speed in mph, the values of the log to the last bit; driven: who drove; point:
+    where a simulated car was; deleted: whether the source marks the row as deleted; place: file and row of an imported
+    row, for messages. Raises RowError for values of other types or out of range.
     """
 
     recording: int
@@ -68,7 +69,7 @@ class ExchangedRow:
             raise RowError(f"recording {self.recording}, episode {self.episode}, expected 0 or more of each")
         check_numbers(*(number(name, value) for name, value in zip(NUMBERS, self.numbers, strict=True)))
         for camera, image in self.images.items():
-            if not isinstance(image, bytes) and not callable(image):
+            if not isinstance(image, (bytes, VideoFrame)):
                 raise RowError(f"the image of the {camera} camera is {_shown(image)}, expected a JPEG or PNG")
 
     @property

@@ -5,10 +5,9 @@ cannot make FFmpeg open further files.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,58 @@ _CONTAINERS = {
 VIDEO_ENDINGS = tuple(_CONTAINERS)
 _CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
 _MOST_VIDEO = 1 << 38  # bytes
+_FULL_RANGE = "yuvj420p"
+_PLANAR = ("yuv420p", _FULL_RANGE)
+_BT709, _RANGE_JPEG = 1, 2  # of FFmpeg's AVColorSpace and AVColorRange
 _MOST_BROKEN = 1000  # packets in a row that cannot be decoded
 
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """A frame. seconds: since the first frame; pixels: returns RGB uint8 (height, width, 3), raises BadImage."""
+    """A frame. seconds: since the first frame; decoded: of PyAV."""
 
     seconds: float
-    pixels: Callable[[], Image]
+    decoded: Any
+
+    def pixels(self) -> Image:
+        """Return the frame in RGB, uint8 (height, width, 3), turned upright; raises BadImage."""
+        self._check_size()
+        try:
+            pixels = self.decoded.to_ndarray(format="rgb24")
+        except _error() as error:
+            raise BadImage(f"its frame cannot be converted: {first_line(error)}") from None
+        turns = self._turns
+        return np.asarray(np.rot90(pixels, turns) if turns else pixels, np.uint8)
+
+    def planes(self) -> tuple[Image, Image, Image] | None:
+        """Return luma, (height, width), and both chromas of half the size, in the usual range of videos or as JPEGs.
+
+        None where the frame has no such planes in the colours of BT.601, or is to be turned; raises BadImage.
+        """
+        self._check_size()
+        frame = self.decoded
+        if frame.format.name not in _PLANAR or frame.colorspace == _BT709 or self._turns:
+            return None
+        y, u, v = (
+            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+            for plane in frame.planes
+        )
+        return y, u, v
+
+    @property
+    def has_full_range(self) -> bool:
+        """Return whether the planes use 0 to 255, as those of a JPEG, not 16 to 235."""
+        return bool(self.decoded.format.name == _FULL_RANGE or self.decoded.color_range == _RANGE_JPEG)
+
+    @property
+    def _turns(self) -> int:
+        """Return by how many quarters, counterclockwise, the frame is to be turned."""
+        return round((self.decoded.rotation or 0) / 90) % 4
+
+    def _check_size(self) -> None:
+        width, height = self.decoded.width, self.decoded.height
+        if width * height > MOST_PIXELS:
+            raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
 
 
 class Video:
@@ -64,7 +106,7 @@ class Video:
                     return
                 continue
             for frame in decoded:
-                yield VideoFrame(self._seconds(frame), partial(_pixels, frame))
+                yield VideoFrame(self._seconds(frame), frame)
 
     def count_others(self) -> int:
         """Return how many frames follow those of frames(), by their packets; none of them is decoded."""
@@ -130,14 +172,3 @@ def _error() -> tuple[type[Exception], ...]:
     import av
 
     return (av.FFmpegError, OSError, ValueError)
-
-
-def _pixels(frame: Any) -> Image:
-    if frame.width * frame.height > MOST_PIXELS:
-        raise BadImage(f"{frame.width}x{frame.height} pixels, expected at most {MOST_PIXELS} in all")
-    try:
-        pixels = frame.to_ndarray(format="rgb24")
-    except _error() as error:
-        raise BadImage(f"its frame cannot be converted: {first_line(error)}") from None
-    turns = round((frame.rotation or 0) / 90) % 4
-    return np.asarray(np.rot90(pixels, turns) if turns else pixels, np.uint8)

@@ -142,4 +142,4 @@ def _rows_by_time(video: Video, rows: _TimedRows, findings: Findings) -> Iterato
 
 def _row(frame: VideoFrame, numbers: _Numbers, time_ms: int, place: str) -> ExchangedRow:
     """Return a row with a frame of a video; raises RowError."""
-    return ExchangedRow(0, 0, time_ms, {"center": frame.pixels}, *numbers, place=place)
+    return ExchangedRow(0, 0, time_ms, {"center": frame}, *numbers, place=place)

@@ -2,11 +2,15 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.images import decode_jpeg, encode_jpeg, fit_frame
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.recording_import import import_recording
+from bcclone.lab.exchange.video_frames import open_video
+from bcclone.lab.exchange.video_pictures import recorded_frame
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.lab.exchange.foreign_sources import color_of, make_video
@@ -105,6 +109,29 @@ def test_what_is_no_video_is_refused(tmp_path, content, words):
     with pytest.raises(UserError, match=words):
         imported(tmp_path / "set", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
+    import av
+
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8), (640, 480))
+    path = tmp_path / "drive.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg" if full_range else "libx264", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuvj420p" if full_range else "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    with open_video(path) as video:
+        (frame,) = video.frames()
+        assert frame.planes() is not None
+        assert frame.has_full_range == full_range
+        content, size = recorded_frame(frame)
+        expected = decode_jpeg(encode_jpeg(fit_frame(frame.pixels())))
+    difference = np.abs(decode_jpeg(content).astype(int) - expected)
+    assert size == (640, 480)
+    assert difference.mean() < 1.5
+    assert np.percentile(difference, 99) < 8
 
 
 def test_a_video_without_table_is_refused(tmp_path):
