@@ -52,7 +52,7 @@ OUTPUTS = (
     Output(
         "predicted_throttle",
         "throttle",
-        "also the speed and the recorded throttle, for export --to donkeycar",
+        "also the speed and the recorded throttle, which an export to a donkeycar gives",
         "throttle",
     ),
 )

@@ -30,7 +30,7 @@ from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system.errors import UserError
 from tests.lab.exchange.driven_recordings import make_driven
-from tests.lab.exchange.foreign_sources import make_car, make_video
+from tests.lab.exchange.foreign_sources import FIRST_NS, make_car, make_video
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 needs_pipes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
@@ -294,6 +294,67 @@ def test_a_column_that_unpacks_to_much_more_than_its_file_is_refused(tmp_path):
     bomb = table.set_column(table.schema.get_field_index(name), name, image)
     parquet.write_table(bomb, path, compression="zstd")
     assert refused(folder, "bytes unpacked")
+
+
+@pytest.mark.parametrize("name", ["../{}.jpg", "/etc/{}.jpg", "{}"])
+def test_a_table_of_frames_reads_no_image_but_those_of_its_folder(tmp_path, name):
+    folder = exported(tmp_path, "frames")
+    name = name.format(FIRST_NS + 10**9)
+    (folder / f"{FIRST_NS + 10**9}.jpg").symlink_to(outside(tmp_path))
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join([*lines[:-1], f"{name},0.1"]) + "\n")
+    assert refused(folder, "leads out of the folder")
+
+
+@pytest.mark.parametrize(
+    "cell", ["nan", "inf", "1e400", "9" * 5000, "-0x1", "\x00", "\x1b[1m", "n" * 99_000, '"', "é\x85"]
+)
+@pytest.mark.parametrize("format", ["frames", "video"])
+def test_every_cell_of_a_foreign_table_may_have_any_text(tmp_path, format, cell):
+    folder = exported(tmp_path, format)
+    path = folder / ("labels.csv" if format == "frames" else "drive.csv")
+    lines = path.read_text().splitlines()
+    for row in (0, 1):
+        cells = lines[row].split(",")
+        for number in range(len(cells)):
+            changed = ",".join([*cells[:number], cell, *cells[number + 1 :]])
+            path.write_text("\n".join([*lines[:row], changed, *lines[row + 1 :]]) + "\n", encoding="utf-8")
+            refused(folder)
+
+
+def test_a_table_with_a_row_for_more_frames_than_a_video_has_takes_the_videos_number(tmp_path):
+    folder = exported(tmp_path, "video")
+    (folder / "drive.csv").write_text("steering\n" + "0.1\n" * 5000)
+    findings, settings = Findings(), ImportSettings(folder, unit="ratio")
+    (written,) = write_recordings(READERS["video"](settings, findings), tmp_path / "out", findings)
+    assert (written.rows, findings.left_out["records_without_image"]) == (6, 4994)
+
+
+@pytest.mark.parametrize("start", [0, 30, 48, 200, 800])
+def test_a_video_with_wrong_bytes_ends_in_no_other_error(tmp_path, start):
+    folder = exported(tmp_path, "video")
+    content = bytearray((folder / "drive.mp4").read_bytes())
+    random = np.random.default_rng(start)
+    for _ in range(10):
+        places = start + random.integers(0, 200, 8)
+        changed = bytearray(content)
+        for place in places[places < len(content)]:
+            changed[place] = random.integers(256)
+        (folder / "drive.mp4").write_bytes(changed)
+        refused(folder)
+
+
+def test_a_codec_that_no_camera_writes_is_refused(tmp_path):
+    folder = exported(tmp_path, "video")
+    (folder / "drive.mp4").unlink()
+    import av
+
+    with av.open(str(folder / "drive.avi"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(stream.encode())
+    assert refused(folder, "its codec is rawvideo, expected one of")
 
 
 @needs_pipes
