@@ -73,7 +73,7 @@ def find_table(settings: ImportSettings) -> Path:
     paths = [path for path in paths if path.stem == stem] or paths
     if not paths:
         raise UserError(
-            f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the images; "
+            f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; "
             "name one with --table",
             exit_code=2,
         )

@@ -22,7 +22,7 @@ from bcclone.lab.exchange.exchange_settings import CSV, FRAMES, IMPORT_FORMATS, 
 from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
 from bcclone.lab.exchange.recording_folder import RecordedImages, RecordingFolder, check_time
-from bcclone.lab.exchange.rows import ExchangedRow, ImageMissing, ImageUnusable
+from bcclone.lab.exchange.rows import IMAGE_ENDINGS, ExchangedRow, ImageMissing, ImageUnusable
 from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, VideoFrame
 from bcclone.lab.exchange.video_pictures import recorded_frame
 from bcclone.recording.files import LOG_NAME
@@ -153,7 +153,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
-    format = settings.format or format_of(source)
+    format = settings.format or format_of(source, settings.table)
     settings.check_format(format)
     findings = Findings(settings.min_throttle)
     with _parents_of(output):
@@ -197,8 +197,8 @@ def _parents_of(path: Path) -> Iterator[None]:
         raise
 
 
-def format_of(source: Path) -> str:
-    """Return the format of a source by its files; raises UserError for an unknown one."""
+def format_of(source: Path, table: Path | None = None) -> str:
+    """Return the format of a source by its files; raises UserError for an unknown one. table: that was named."""
     if source.is_file():
         if source.suffix.lower() in VIDEO_ENDINGS:
             return VIDEO
@@ -213,7 +213,7 @@ def format_of(source: Path) -> str:
             raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
         if sum(name.endswith(VIDEO_ENDINGS) for name in names) == 1:
             return VIDEO
-        if any(name.endswith(TABLE_ENDINGS) for name in names):
+        if table or any(name.endswith(TABLE_ENDINGS + IMAGE_ENDINGS) for name in names):
             return FRAMES
     what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
     expected = ", ".join(f"{name} ({format})" for format, name in _FILES.items())

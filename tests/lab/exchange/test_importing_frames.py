@@ -151,6 +151,16 @@ def test_a_table_that_names_no_image_of_the_folder_is_refused(tmp_path):
         imported(folder)
 
 
+def test_a_table_may_lie_elsewhere(tmp_path):
+    folder = make_car(tmp_path / "car")
+    with pytest.raises(UserError, match="no table .* lies beside the pictures; name one with --table"):
+        imported(folder / "frames", unit="rad")
+    result = import_recording(
+        ImportSettings(folder / "frames", tmp_path / "out", table=folder / "labels.csv", unit="rad")
+    )
+    assert (result.format, result.rows) == ("frames", 8)
+
+
 def test_of_several_tables_the_one_with_a_steering_is_read(tmp_path):
     folder = make_frames(tmp_path / "set", NAMES, [("image", "steering"), *((name, 0.1) for name in NAMES)])
     (folder / "gps.csv").write_text("lat,lon\n1,2\n")

@@ -135,7 +135,7 @@ def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
 
 
 def test_a_video_without_table_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no table .* lies beside the images; name one with --table"):
+    with pytest.raises(UserError, match="no table .* lies beside the pictures; name one with --table"):
         imported(make_video(tmp_path / "drive.mp4", count=2), tmp_path / "out")
 
 
