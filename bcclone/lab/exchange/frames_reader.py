@@ -123,7 +123,7 @@ class ImageNames:
         if name in self._by_path:
             return name
         last = PurePosixPath(name).name
-        stem = PurePosixPath(last).stem
+        stem = _without_ending(last)  # 3.0 is no image number 3
         number = int(stem) if stem.isdecimal() and len(stem) < _LONGEST_NUMBER else None
         for names, key in ((self._by_name, last), (self._by_stem, last), (self._by_number, number)):
             if key in names:
