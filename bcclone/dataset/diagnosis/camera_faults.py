@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from bcclone.dataset.diagnosis.finding import Finding
-from bcclone.dataset.diagnosis.motion import Heading
+from bcclone.dataset.diagnosis.motion import Heading, Shift
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 
-_MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 24.0, 12.0
+_MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
 _LOWEST_ROW = 0.45 * FRAME_HEIGHT
 _MOST_ROLL = 6.5
-_LEAST_APART_PX = 2.0
+_LEAST_MATCH, _LEAST_APART_PX, _MOST_APART_PX = 0.12, 6.0, 40.0
 _FEWEST_ROWS = 20
-_SHARE = 0.15  # of the rows in which the cameras are exchanged
+_SHARE = 0.12  # of the rows in which the cameras are exchanged
 _REMOUNT = "mount the camera again, and record again; or turn the frames back by this angle before you import them"
 
 
@@ -84,31 +84,34 @@ def _degrees(pixels: float) -> float:
     return math.degrees(math.atan2(pixels, FOCAL_PX))
 
 
-def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, float]]]) -> Iterator[Finding]:
+def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, Shift]]]) -> Iterator[Finding]:
     """Yield whether frames stand under the name of another camera.
 
-    shifts: for some rows, the line and, for "left" and "right", by how many pixels the ground is farther right than in
-    the centre camera's frame: a camera farther left sees it farther right.
+    shifts: for some rows, the line and, for "left" and "right", by how much the ground is moved against the centre
+    camera's frame: a camera farther left sees it farther right. Two cameras that are 1.6 m apart see too little in
+    common, so that where one shift is opposite, the other shows whether all three are exchanged.
     """
-    orders: dict[tuple[str, ...], list[int]] = {}
+    opposite: dict[tuple[str, str], list[int]] = {}
     for line, side in shifts:
-        places = {"center": 0.0, **side}
-        order = tuple(sorted(places, key=lambda name: -places[name]))
-        gaps = np.abs(np.diff([places[name] for name in order]))
-        if len(side) == 2 and np.all(np.isfinite(gaps)) and gaps.min() > _LEAST_APART_PX:
-            orders.setdefault(order, []).append(line)
-    rows = sum(map(len, orders.values()))
-    for order, lines in orders.items():
-        if order == ("left", "center", "right") or rows < _FEWEST_ROWS or len(lines) < _SHARE * rows:
-            continue
-        pairs = [
-            f"{name} is the {seen} camera's"
-            for name, seen in zip(order, ("left", "center", "right"), strict=True)
-            if name != seen
-        ]
-        yield Finding(
-            "exchanged-cameras",
-            f"in {len(lines)} of {rows} rows that were looked at the frame named {', the one named '.join(pairs)}",
-            "rename the frames, or exchange their columns in the log, in these rows",
-            ((min(lines), max(lines)),),
-        )
+        left, right = _side(side["left"]), -_side(side["right"])  # 1 as expected, -1 opposite, 0 unknown
+        if left < 0 or right < 0:
+            exchanged = ("left", "right") if left + right < -1 else ("center", "left" if left < 0 else "right")
+            if left + right < 0:
+                opposite.setdefault(exchanged, []).append(line)
+    for (first, second), lines in opposite.items():
+        if len(shifts) >= _FEWEST_ROWS and len(lines) >= _SHARE * len(shifts):
+            yield Finding(
+                "exchanged-cameras",
+                f"the frames of the {first} and of the {second} camera are exchanged in {len(lines)} of the "
+                f"{len(shifts)} rows that were looked at",
+                "rename the frames, or exchange their columns in the log, in these rows",
+                ((min(lines), max(lines)),),
+                len(lines) / len(shifts),
+                unit="share of the rows",
+            )
+
+
+def _side(shift: Shift) -> int:
+    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if that cannot be said."""
+    clear = shift.match > _LEAST_MATCH and _LEAST_APART_PX < abs(shift.right) < _MOST_APART_PX
+    return int(np.sign(shift.right)) if clear else 0

@@ -30,7 +30,7 @@ from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray
 
 _FEWEST_ROWS = 200
-_MOST_PAIRS, _MOST_SIDES = 80, 150
+_MOST_PAIRS, _MOST_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
 _BEND, _FEW_BENDS, _FEW_SECONDS = 0.1, 0.15, 120.0
 
@@ -44,7 +44,7 @@ class RecordingFigures:
     def __init__(self, rows: int) -> None:
         self.looks: list[Look] = []
         self.turns = TurnMeter()
-        self.sides: list[tuple[int, Mapping[str, float]]] = []
+        self.sides: list[tuple[int, Mapping[str, Shift]]] = []
         self._every = max(1, rows // _MOST_SIDES)
 
     def add(self, line: int, frames: Mapping[str, Image | None]) -> None:

@@ -8,7 +8,7 @@ from bcclone.dataset.diagnosis.motion import Turns
 from bcclone.system.arrays import FloatArray, IndexArray
 
 LEAST_MPH = 2.0  # slower rows are standing
-_SMOOTH_SECONDS = 0.2
+_SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Driven:
     def curvature(self) -> FloatArray:
         """Return how sharply the camera turned, (rows - 1,): pixels a second, for a mile per hour if speeds are known.
 
-        Clipped at the largest and smallest hundredth, and smoothed over a fifth of a second.
+        Clipped at the largest and smallest hundredth, and smoothed as `smooth_steering`.
         """
         rate = self.turns.right / np.maximum(np.diff(self.seconds), 1e-3)
         if self.has_speed:
@@ -43,13 +43,18 @@ class Driven:
         return _smoothed(self.middles, np.clip(rate, *np.percentile(rate, [1, 99])))
 
     @property
+    def smooth_steering(self) -> FloatArray:
+        """Return the steering, smoothed, (rows,): a car turns more slowly than keys are pressed."""
+        return _smoothed(self.seconds, self.steering)
+
+    @property
     def has_speed(self) -> bool:
         """Return whether most rows have a speed."""
         return bool(np.mean(self.speed_mph > LEAST_MPH) > 0.5)
 
 
 def _smoothed(seconds: FloatArray, values: FloatArray) -> FloatArray:
-    """Return the mean over a fifth of a second around each value."""
+    """Return the mean of the values in a short time around each."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     first = np.searchsorted(seconds, seconds - _SMOOTH_SECONDS / 2)
     last = np.searchsorted(seconds, seconds + _SMOOTH_SECONDS / 2, side="right")

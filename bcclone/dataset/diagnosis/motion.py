@@ -17,7 +17,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.opencv import cv2
 
-_FAR = slice(0, 56)  # rows of a frame
+_FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
 _NEAR = slice(64, 128)  # of a side camera's: the ground, without the bonnet
 _WIDTH = 160  # columns of what is compared
 _SCALE = FRAME_WIDTH / _WIDTH
@@ -56,9 +56,9 @@ class TurnMeter:
         self._last = reduced
 
 
-def side_shift(center: Image, side: Image) -> float:
-    """Return by how many pixels the ground is farther right in a side camera's frame than in the centre camera's."""
-    return _shift(_reduced(center[_NEAR]), _reduced(side[_NEAR])).right
+def side_shift(center: Image, side: Image) -> Shift:
+    """Return by how much the ground in a side camera's frame is moved against the centre camera's."""
+    return _shift(_reduced(center[_NEAR]), _reduced(side[_NEAR]))
 
 
 def _reduced(part: Image) -> Float32Array:

@@ -16,6 +16,7 @@ _CLEAR, _SURE = 0.55, 0.7  # correlations; some of 0.5 are chance, where a recor
 _USUAL_SECONDS = 1.2  # a lag beyond it is one of chance, unless the correlation is sure
 _LEAST_MATCH = 0.3  # of successive pictures
 _PART_SECONDS = 12.0
+_LESS = 0.35  # than in the better parts
 _MOST_BIAS, _BLOCKS = 0.1, 8
 _FEWEST_LEVELS = 6
 _FULL = 0.98  # of the largest steering that a log can hold
@@ -93,7 +94,7 @@ def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding
         yield Finding(
             "mirrored",
             f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}",
-            "change the sign of the steering where it is converted (bcclone import --left-positive), or mirror the frames",
+            "change the sign of the steering where it is converted (bcclone import --left-positive)",
             value=r,
         )
         return
@@ -127,7 +128,7 @@ def _late_or_early(agreement: Agreement) -> Iterator[Finding]:
 
 
 def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
-    steering = np.interp(driven.middles + lag, driven.seconds, driven.steering)
+    steering = np.interp(driven.middles + lag, driven.seconds, driven.smooth_steering)
     usable = driven.turns.usable
     if usable.sum() < 100:
         return
@@ -163,14 +164,17 @@ def _intercept(curvature: FloatArray, steering: FloatArray, chosen: IndexArray) 
 def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]]:
     """Yield the spans of lines in which the steering follows the turns much less than elsewhere."""
     curvature, middles = driven.curvature, driven.middles
-    steering = np.interp(middles + lag, driven.seconds, driven.steering)
+    steering = np.interp(middles + lag, driven.seconds, driven.smooth_steering)
     starts = np.arange(middles[0], middles[-1] - _PART_SECONDS / 2, _PART_SECONDS / 2)
-    wrong = []
-    for start in starts:
+    follows = np.full(len(starts), np.nan)
+    for number, start in enumerate(starts):
         part = (middles >= start) & (middles < start + _PART_SECONDS)
         moving = part.sum() > 40 and steering[part].std() > 0.3 * steering.std()
-        moving = moving and curvature[part].std() > 0.3 * curvature.std()
-        wrong.append(bool(moving and _correlation(curvature[part], steering[part]) < 0.0))
+        if moving and curvature[part].std() > 0.3 * curvature.std():
+            follows[number] = _correlation(curvature[part], steering[part])
+    if not np.isfinite(follows).any():
+        return
+    wrong = (follows < np.nanpercentile(follows, 75) - _LESS).tolist()
     lines = driven.lines
     agreed = [index for index, is_wrong in enumerate(wrong) if is_wrong and _beside(wrong, index)]
     for first, last in spans_of(agreed, apart=1):
@@ -192,12 +196,12 @@ def _best_lag(driven: Driven, curvature: FloatArray, chosen: BoolArray) -> tuple
     """Return the shift of the steering with the correlation of the greatest size, and that correlation."""
     lags = np.arange(-FARTHEST_SECONDS, FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
     middles = driven.middles[chosen]
-    values = curvature[chosen]
+    values, smooth = curvature[chosen], driven.smooth_steering
     found = []
     for lag in lags:
         times = middles + lag
         inside = (times > driven.seconds[0]) & (times < driven.seconds[-1])
-        found.append(_correlation(values[inside], np.interp(times[inside], driven.seconds, driven.steering)))
+        found.append(_correlation(values[inside], np.interp(times[inside], driven.seconds, smooth)))
     sizes = np.array(found)
     # near the usual lag the sign is the car's; a bend in the other direction may follow a second later
     usual = np.abs(lags) <= 0.6
