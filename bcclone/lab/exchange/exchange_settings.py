@@ -39,6 +39,12 @@ class ImportSettings:
     format: str | None = setting(
         None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"
     )
+    framing: Path | None = setting(
+        None,
+        "framing.json of the camera, from bcclone calibrate: how its pictures become frames",
+        unit="FILE",
+        shown="all of a picture is stretched",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
 
-from bcclone.dataset.images import BadImage, decode_image, decode_jpeg, encode_jpeg, fit_frame
+from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
+from bcclone.dataset.images import BadImage, decode_image, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange import csv_table, lerobot, lerobot_reader, tub
 from bcclone.lab.exchange.exchange_settings import CSV, IMPORT_FORMATS, LEROBOT, TUB, ImportSettings
 from bcclone.lab.exchange.rows import ExchangedRow
@@ -19,6 +20,7 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import TRACE, SidecarWriter
 from bcclone.system import atomic
+from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 
 READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
@@ -34,11 +36,12 @@ _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 class RecordingFolder:
     """Writes the rows of one recording into an empty folder; a context manager.
 
-    rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    framing: of the source's pictures; None until one is no frame of the simulator's camera, which is stretched, and
+    whose framing is written, too; rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, framing: Framing | None = None) -> None:
+        self.folder, self.framing, self._given = folder, framing, framing
         self.rows = self.deleted = self.converted = 0
 
     def __enter__(self) -> "RecordingFolder":
@@ -56,6 +59,8 @@ class RecordingFolder:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._files.close()
+        if kind is None and self.framing:
+            write_text(self.folder / FRAMING_NAME, self.framing.to_json() + "\n")
         if kind is None and self.deleted:
             write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
 
@@ -86,16 +91,20 @@ class RecordingFolder:
     def _as_recorded(self, image: bytes, row: ExchangedRow) -> bytes:
         """Return a JPEG of the simulator's size unchanged, and convert any other image to one."""
         try:
-            decode_jpeg(image)
-            return image
+            if self._given is None:
+                decode_jpeg(image)
+                return image
         except BadImage:
             pass
         try:
-            frame = decode_image(image)
+            picture = decode_image(image)
+            framing = self._given or Framing.of(picture)
+            frame = framing.apply(picture)
         except BadImage as error:
             raise UserError(f"{row.place}: its image cannot be read: {error}; remove the row") from None
+        self.framing = self.framing or framing
         self.converted += 1
-        return encode_jpeg(fit_frame(frame))
+        return encode_jpeg(frame)
 
     def _free_stamp(self, row: ExchangedRow) -> str:
         """Return the time for the names of a row; other images of the same millisecond get a later one."""
@@ -125,14 +134,18 @@ class RecordingFolder:
             self._trace.append(row.point.row(image))
 
 
-def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[RecordingFolder]:
+def write_recordings(
+    rows: Iterable[ExchangedRow], folder: Path, framing: Framing | None = None
+) -> list[RecordingFolder]:
     """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete."""
     opened: dict[int, RecordingFolder] = {}
     with ExitStack() as stack:
         for row in rows:
             try:
-                into = opened.get(row.recording) or stack.enter_context(RecordingFolder(folder / str(len(opened) + 1)))
-                opened[row.recording] = into
+                into = opened.get(row.recording)
+                if into is None:
+                    into = stack.enter_context(RecordingFolder(folder / str(len(opened) + 1), framing))
+                    opened[row.recording] = into
                 into.write(row)
             except OSError as error:
                 raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None
@@ -180,8 +193,9 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     source, output = settings.source, settings.output
     atomic.check_new_folder(output)
     format = settings.format or format_of(source)
+    framing = read_framing(settings.framing) if settings.framing else None
     with atomic.replacing_folder(output, new=True) as folder:
-        written = write_recordings(READERS[format](source), folder)
+        written = write_recordings(READERS[format](source), folder, framing)
         if not written:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if len(written) == 1:

@@ -1,6 +1,6 @@
 """Prepare camera frames in a TensorFlow graph; the bytes are the same as from OpenCV.
 
-`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is images.fit_frame() before it. cv2.resize and
+`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is Framing.apply() before it. cv2.resize, cv2.remap and
 cv2.cvtColor compute 8-bit images in fixed point, but for INTER_AREA to fewer pixels, which is float32. The constants
 are OpenCV's own (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all
 sizes. All values in fixed point are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from bcclone.dataset.framing import FRACTION, Framing, Sampling, sampling_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.arrays import Float32Array
 
@@ -61,13 +62,19 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
     return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
 
 
-def prepare_pictures(pictures: Any, preprocessing: Preprocessing) -> Any:
-    """Return the network's inputs for pictures of another camera, each stretched to a frame as by images.fit_frame().
+def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Framing) -> Any:
+    """Return the network's inputs for pictures of another camera, each made a frame as by Framing.apply().
 
-    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3). Of the frame, only the pixels are
-    computed that the network's input is made of.
+    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3), of the framing's size. Of the
+    frame, only the pixels are computed that the network's input is made of.
     """
     size = preprocessing.frame_width, preprocessing.frame_height
+    if framing.lens:
+        columns, rows, taps = _seen(preprocessing)
+        frames = _warp(pictures, sampling_of(framing), (columns, rows))
+        return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
+    if framing.rows or framing.columns:
+        pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
     if tuple(pictures.shape[2:0:-1]) == size:
         return prepare_frames(pictures, preprocessing)
     columns, rows, taps = _seen(preprocessing)
@@ -83,6 +90,25 @@ def _seen(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _T
     across, columns = _compacted(_taps(preprocessing.frame_width, preprocessing.width, _linear_positions))
     down, rows = _compacted(_taps(len(kept), preprocessing.height, _linear_positions))
     return columns, kept[rows], (across, down)
+
+
+def _warp(pictures: Any, sampling: Sampling, seen: tuple[Pixels, Pixels]) -> Any:
+    """Return the pixels of frames that are in the seen columns and rows, each interpolated from four of a picture."""
+    width, height = sampling.width, sampling.height
+    if tuple(pictures.shape[2:0:-1]) != (width, height):
+        whole = np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32)
+        pictures = _fit(pictures, (width, height), whole)
+    columns, rows = seen
+    corner = sampling.corner[np.ix_(rows, columns)].astype(np.int32)
+    part = sampling.part[np.ix_(rows, columns)].astype(np.float32)
+    flat = tf.reshape(pictures, (-1, height * width, 3))
+    total: Any = 0.0
+    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        index = np.minimum(corner[..., 1] + down, height - 1) * width + np.minimum(corner[..., 0] + across, width - 1)
+        weight = np.abs(1 - across - part[..., 0] / FRACTION) * np.abs(1 - down - part[..., 1] / FRACTION)
+        pixels = tf.reshape(tf.gather(flat, index.ravel(), axis=1), (-1, len(rows), len(columns), 3))
+        total = total + pixels * weight[..., np.newaxis].astype(np.float32)
+    return tf.floor(total + 0.5)
 
 
 def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> Any:
