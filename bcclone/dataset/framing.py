@@ -82,7 +82,7 @@ class Lens:
         seen = middle[:, np.newaxis] + np.stack([right * scale, down * scale])
         sine, cosine = math.sin(math.radians(self.roll_degrees)), math.cos(math.radians(self.roll_degrees))
         roll = np.array([[cosine, -sine], [sine, cosine]])
-        return roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis]
+        return np.asarray(roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis])
 
     def _turned(self, end: FloatArray) -> FloatArray:
         """Return the rotation, (3, 3), from the car's axes to the camera's, which sees straight ahead at `end`."""
@@ -149,7 +149,7 @@ class Framing:
         return cls(picture.shape[1], picture.shape[0], rows)
 
     def for_size(self, width: int, height: int) -> Self:
-        """Return the framing for pictures of the same camera with this many pixels; raises BadImage for another shape."""
+        """Return the framing for pictures of this size from the same camera; raises BadImage for another shape."""
         if (width, height) == (self.width, self.height):
             return self
         across, down = width / self.width, height / self.height
@@ -191,8 +191,8 @@ class Framing:
             roll = f", turned by {lens.roll_degrees:.1f} degrees" if lens.roll_degrees else ""
             return (
                 f"{size}{', fisheye' if lens.fisheye else ''}, focal length {lens.focal_px:.0f} px "
-                f"({lens.degrees_across(self.width):.0f} degrees across), horizon at row {lens.horizon_row:.0f}, straight "
-                f"ahead at column {lens.vanishing_column:.0f}{roll}"
+                f"({lens.degrees_across(self.width):.0f} degrees across), horizon at row {lens.horizon_row:.0f}, "
+                f"straight ahead at column {lens.vanishing_column:.0f}{roll}"
             )
         kept = [
             f"{name} {part[0]} to {part[1]}"

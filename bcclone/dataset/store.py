@@ -83,7 +83,8 @@ class ImageSamples:
     """The tables of a store, with image files instead of frames.
 
     samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
-    preprocessing: how an image becomes a frame; content_hash: hash of all of this; recordings: where the rows come from.
+    preprocessing: how an image becomes a frame; content_hash: hash of all of this; recordings: where
+    the rows come from.
     """
 
     path: Location

@@ -131,13 +131,13 @@ class Driver:
         hands: PageHands | None = None,
         watch: Watch | None = None,
         clock: Callable[[], float] = time.monotonic,
-        framing: Framing | None = None,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
         if speed.needs:
             _check_predicts(policy, speed.needs)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
-        self._policy, self._clock, self._framing = policy, clock, framing
+        self._policy, self._clock = policy, clock
+        self.framing: Framing | None = None
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._judged = _Judged(None, "", None)
         self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
@@ -154,7 +154,7 @@ class Driver:
         Without usable steering, the last steering decays to 0 and the throttle is closed. On a machine that is too
         slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
         """
-        frame, fault = _decode(telemetry.jpeg, self._framing)
+        frame, fault = _decode(telemetry.jpeg, self.framing)
         repeated = frame is not None and late and self.too_slow and self._judged.answer is not None
         if frame is None:
             judged = _Judged(None, fault, None)

@@ -98,7 +98,9 @@ def _serve(
 
         server.stop_on_signals()
         hands = PageHands()
-        arbiter = ConnectionArbiter(Driver(policy, settings.speed, hands, watch, framing=policy.framing))
+        driver = Driver(policy, settings.speed, hands, watch)
+        driver.framing = policy.framing
+        arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)
         with (
             run_recorder(settings.run_folder, settings.append, stats.warn) as recorder,

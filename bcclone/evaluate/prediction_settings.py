@@ -36,7 +36,10 @@ class PredictSettings:
         shown="all",
     )
     framing: Path | None = setting(
-        None, "framing.json of the camera, from bcclone calibrate", unit="FILE", shown="that of the model, if it has one"
+        None,
+        "framing.json of the camera, from bcclone calibrate",
+        unit="FILE",
+        shown="that of the model, if it has one",
     )
     force: bool = setting(False, "overwrite an existing table")
     preprocess: str | None = preprocess_setting()

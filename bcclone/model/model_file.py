@@ -1,7 +1,8 @@
 """Save and load models: a network and the preprocessing of its input in one .h5 file, which contains no code.
 
-The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and two for another
-camera and car: see docs/reference/model-file.md. All files, also those of other programs, are loaded by `keras_files` and never by Keras.
+The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and two for the camera
+and the steering of a car: see docs/reference/model-file.md. All files, also those of other programs, are loaded by
+`keras_files` and never by Keras.
 """
 
 import io

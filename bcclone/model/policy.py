@@ -33,9 +33,9 @@ class Policy:
     one, because TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many
     are driven.
 
-    framing: how pictures of the camera that the model drives with become frames, None for the simulator's; the steering
-    is calibrated as the file says; carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX file.
+    framing: how pictures of the camera that the model drives with become frames, None for the simulator's;
+    carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
+    one in an ONNX file. The steering is calibrated as the file says.
     """
 
     def __init__(self, file: "ModelFile | OnnxModel") -> None:

@@ -137,7 +137,7 @@ def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
     Metres and the steering back to the line are those of the simulator's car.
     """
     moves = {each.name: each.default for each in fields(AugmentSettings) if each.name in CAMERA_MOVES}
-    usual = {name: 0.0 for name, default in moves.items() if getattr(settings, name) == default}
+    usual: dict[str, Any] = {name: 0.0 for name, default in moves.items() if getattr(settings, name) == default}
     if usual:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in usual)
         notify(f"note: the frames are another camera's, so it is not moved as the simulator's is: {options} 0")

@@ -37,7 +37,8 @@ class RecordingFolder:
     """Writes the rows of one recording into an empty folder; a context manager.
 
     framing: of the source's pictures; None until one is no frame of the simulator's camera, which is stretched, and
-    whose framing is written, too; rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    whose framing is written, too; rows: written so far; deleted: those that the source marks as deleted; converted:
+    images in another format.
     """
 
     def __init__(self, folder: Path, framing: Framing | None = None) -> None:
@@ -142,10 +143,9 @@ def write_recordings(
     with ExitStack() as stack:
         for row in rows:
             try:
-                into = opened.get(row.recording)
-                if into is None:
-                    into = stack.enter_context(RecordingFolder(folder / str(len(opened) + 1), framing))
-                    opened[row.recording] = into
+                number = len(opened) + 1
+                into = opened.get(row.recording) or stack.enter_context(RecordingFolder(folder / str(number), framing))
+                opened[row.recording] = into
                 into.write(row)
             except OSError as error:
                 raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None

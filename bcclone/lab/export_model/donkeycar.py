@@ -89,8 +89,8 @@ def _framing_of(file: ModelFile, settings: ExportModelSettings) -> Framing:
         return (file.framing or Framing(width, height)).for_size(width, height)
     except BadImage as error:
         raise UserError(
-            f"{settings.model}: its camera's pictures have another shape: {error}; give the size of yours with --camera, "
-            "or calibrate the model for it: bcclone calibrate"
+            f"{settings.model}: its camera's pictures have another shape: {error}; give the size of yours with "
+            "--camera, or calibrate the model for it: bcclone calibrate"
         ) from None
 
 
