@@ -228,6 +228,16 @@ def framing_of(log: Location) -> Framing | None:
     return read_framing(path) if isinstance(path, Path) and path.is_file() else None
 
 
+def check_framed(log: Path, model: str, framing: Framing | None) -> None:
+    """Raise UserError if the frames of a recording were made by another framing than the one that a model needs."""
+    recorded = framing_of(log)
+    if framing and recorded and recorded != framing:
+        raise UserError(
+            f"{log.parent}: its frames were made as {recorded.describe()}, and {model} drives on {framing.describe()}; "
+            f"import the recording again with its {FRAMING_NAME}: bcclone import SOURCE --framing FILE"
+        )
+
+
 def _scaled(kept: tuple[int, int] | None, by: float) -> tuple[int, int] | None:
     return kept and (round(kept[0] * by), max(round(kept[1] * by), round(kept[0] * by) + 1))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.framing import Framing, read_framing
+from bcclone.dataset.framing import Framing, check_framed, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, read_file
 from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.rollout import read_reference
@@ -68,6 +68,8 @@ def predict(settings: PredictSettings) -> Predicted:
 
     policy = load_policy(settings.model, settings.preprocess)
     framing = None if settings.rows else given or policy.framing
+    if is_recording(settings.frames):
+        check_framed(find_log(str(settings.frames)), str(settings.framing or settings.model), framing)
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
@@ -99,7 +101,7 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     """
     if source.is_file() and source.suffix.lower() in _ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
-    if source.is_file() or (source / LOG_NAME).is_file():
+    if is_recording(source):
         return _recorded(find_log(str(source)))
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
@@ -116,6 +118,11 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
     begins = [index == 0 or bool(pause > _PAUSE_SECONDS) for index, pause in enumerate(pauses)]
     return tuple(FrameFile(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
+
+
+def is_recording(source: Path) -> bool:
+    """Return whether a source is a recording, by its folder or its log, and no folder of images."""
+    return source.is_file() or (source / LOG_NAME).is_file()
 
 
 def _recorded(log: Path) -> tuple[FrameFile, ...]:

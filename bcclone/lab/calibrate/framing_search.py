@@ -2,8 +2,9 @@
 
 For a lens, the witness answers the pictures as frames; r is the correlation of its answers with the recorded steering.
 A lens has the likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not independent: n is
-a drive's length in units of SAMPLE_SECONDS. With a prior of usual cameras, this gives a posterior over a grid; the
-result is its mean and not its best point, because a minute has few bends. A finer grid around it follows.
+a drive's length in units of SAMPLE_SECONDS. With a prior of usual cameras, whose tails are wide, this gives a posterior
+over a grid; the result is its mean and not its best point, because a minute has few bends. A finer grid around it
+follows. docs/lab-log/2026-11.md has the figures that it was chosen by.
 """
 
 import math
@@ -19,15 +20,14 @@ from bcclone.system.arrays import FloatArray
 
 Witness = Callable[[Sequence[Image]], FloatArray]  # frames, uint8 (160, 320, 3) each -> steering, (frames,)
 
-SAMPLE_SECONDS = 3.0  # of driving that give one independent sample
-# the prior: mean and standard deviation of the focal length, as log of its share of the width, and of the vanishing
-# point, in shares of the height and the width
-_FOCAL, _FOCAL_LOG_SD = 0.8, 0.4
-_HORIZON, _HORIZON_SD = 0.42, 0.08
-_COLUMN, _COLUMN_SD = 0.5, 0.03
-_COARSE, _FINE, _ALONG = 7, 5, 7  # points of a grid along an axis
-_WIDTH_SD = 2.0  # standard deviations on either side of a grid's middle
-_LEAST_SD = 0.02  # of a finer grid, as a share of the picture
+SAMPLE_SECONDS = 4.0  # of driving that give one independent sample
+# Cauchy priors, middle and half-width, and the first grids: of the log of the focal length as a share of the width, and
+# of the vanishing point in shares of the height and the width
+_FOCAL_PRIOR, _FOCALS = (math.log(0.75), 0.25), np.log(np.geomspace(0.3, 1.5, 7))
+_HORIZON_PRIOR, _HORIZONS = (0.42, 0.06), np.linspace(0.12, 0.62, 7)
+_COLUMN_PRIOR, _COLUMNS = (0.5, 0.02), np.linspace(0.44, 0.56, 7)
+_FINE, _FINE_SD = 5, 1.5  # points of a finer grid, and standard deviations of the posterior on either side
+_LEAST_SD = 0.02  # of a finer grid
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ class _Axis:
     log_prior: FloatArray
 
     @classmethod
-    def around(cls, middle: float, sd: float, points: int, prior: tuple[float, float]) -> "_Axis":
-        """Return a grid around a middle. prior: mean and standard deviation."""
-        grid = middle + sd * np.linspace(-_WIDTH_SD, _WIDTH_SD, points)
-        return cls(grid, -0.5 * ((grid - prior[0]) / prior[1]) ** 2)
+    def of(cls, points: FloatArray, prior: tuple[float, float]) -> "_Axis":
+        """Return a grid with a prior, its middle and its half-width."""
+        return cls(points, -np.log1p(((points - prior[0]) / prior[1]) ** 2))
 
     @classmethod
     def known(cls, value: float) -> "_Axis":
@@ -85,10 +84,12 @@ class FramingSearch:
         """Return the trial of the best lens. known: values of Lens that stay as they are, by name."""
         kinds = [bool(known["fisheye"])] if "fisheye" in known else [False, True]
         roll = known.get("roll_degrees", 0.0)
-        column = known.get("vanishing_column", _COLUMN * self._width - 0.5)
-        focal_prior, horizon_prior = (math.log(_FOCAL), _FOCAL_LOG_SD), (_HORIZON, _HORIZON_SD)
-        focal = self._axis(known, "focal_px", *focal_prior, _COARSE)
-        horizon = self._axis(known, "horizon_row", *horizon_prior, _COARSE)
+        column = known.get("vanishing_column", self._width / 2 - 0.5)
+        focal, horizon = _Axis.of(_FOCALS, _FOCAL_PRIOR), _Axis.of(_HORIZONS, _HORIZON_PRIOR)
+        if "focal_px" in known:
+            focal = _Axis.known(math.log(known["focal_px"] / self._width))
+        if "horizon_row" in known:
+            horizon = _Axis.known((known["horizon_row"] + 0.5) / self._height)
         evidence, fisheye, posterior = max(
             (
                 (float(np.logaddexp.reduce(scores, axis=None)), kind, scores)
@@ -100,31 +101,18 @@ class FramingSearch:
         focal_at, focal_sd = _mean_of(focal, posterior, 1)
         horizon_at, horizon_sd = _mean_of(horizon, posterior, 0)
         if len(focal.points) > 1 or len(horizon.points) > 1:
-            focal = self._finer(focal, focal_at, focal_sd, focal_prior)
-            horizon = self._finer(horizon, horizon_at, horizon_sd, horizon_prior)
+            focal = _finer(focal, focal_at, focal_sd, _FOCAL_PRIOR)
+            horizon = _finer(horizon, horizon_at, horizon_sd, _HORIZON_PRIOR)
             posterior = self._scores(focal, horizon, column, roll, fisheye)
             (focal_at, _), (horizon_at, _) = _mean_of(focal, posterior, 1), _mean_of(horizon, posterior, 0)
         if "vanishing_column" not in known:
-            across = _Axis.around(_COLUMN, _COLUMN_SD, _ALONG, (_COLUMN, _COLUMN_SD))
+            across = _Axis.of(_COLUMNS, _COLUMN_PRIOR)
             scores = np.array([
                 self._score(self._lens(focal_at, horizon_at, share * self._width - 0.5, roll, fisheye))
                 for share in across.points
             ])  # fmt: skip
             column = _mean_of(across, scores + across.log_prior, None)[0] * self._width - 0.5
         return self.attempt(self._lens(focal_at, horizon_at, column, roll, fisheye))
-
-    def _axis(self, known: Mapping[str, float], name: str, mean: float, sd: float, points: int) -> _Axis:
-        """Return the grid of the log of the focal length's share, or of the horizon's, or what is known of it."""
-        if name not in known:
-            return _Axis.around(mean, sd, points, (mean, sd))
-        value = known[name]
-        share = math.log(value / self._width) if name == "focal_px" else (value + 0.5) / self._height
-        return _Axis.known(share)
-
-    def _finer(self, axis: _Axis, middle: float, sd: float, prior: tuple[float, float]) -> _Axis:
-        if len(axis.points) == 1:
-            return axis
-        return _Axis.around(middle, max(sd, _LEAST_SD), _FINE, prior)
 
     def _lens(self, focal: float, horizon: float, column: float, roll: float, fisheye: bool) -> Framing:
         lens = Lens(
@@ -147,6 +135,13 @@ class FramingSearch:
         """Return the log of the likelihood of a framing; one with which the witness steers wrongly has that of none."""
         correlation = max(self.attempt(framing).correlation, 0.0)
         return -0.5 * self._samples * math.log(max(1 - correlation**2, 1e-6))
+
+
+def _finer(axis: _Axis, middle: float, sd: float, prior: tuple[float, float]) -> _Axis:
+    """Return a finer grid around the mean of the posterior; what is known stays."""
+    if len(axis.points) == 1:
+        return axis
+    return _Axis.of(middle + max(sd, _LEAST_SD) * np.linspace(-_FINE_SD, _FINE_SD, _FINE), prior)
 
 
 def correlation_of(answers: FloatArray, labels: FloatArray) -> float:

@@ -9,16 +9,16 @@ import numpy as np
 
 from bcclone.dataset.framing import Framing, framing_of
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
-from bcclone.evaluate.predict import frame_files
+from bcclone.evaluate.predict import frame_files, is_recording
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.exchange.recording_import import READERS, format_of
-from bcclone.recording.files import LOG_NAME, find_log
+from bcclone.recording.files import find_log
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
-_MOST_PICTURES, _FEWEST = 300, 50  # of the first seconds, evenly spread
+_MOST_PICTURES, _FEWEST = 240, 50  # of the first seconds, evenly spread
 _LONGEST_STEP = 1.0  # seconds between frames; a longer pause does not count
 
 
@@ -58,13 +58,13 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     The frames of an imported recording become pictures of the shape that framing.json beside its log says.
     """
     source = settings.frames
-    is_recording = source.is_file() or (source / LOG_NAME).is_file()
-    imported = framing_of(find_log(str(source))) if is_recording else None
+    recorded = is_recording(source)
+    imported = framing_of(find_log(str(source))) if recorded else None
     if imported and (imported.lens or imported.rows or imported.columns):
         raise UserError(
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
         )
-    first = list(_first(_labelled(settings, is_recording), settings.seconds))
+    first = list(_first(_labelled(settings, recorded), settings.seconds))
     chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), _MOST_PICTURES)).round().astype(int))
     pictures: list[Image] = []
     steering, seconds = [], []
@@ -92,9 +92,9 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     return LabelledPictures(pictures, np.array(steering), np.array(seconds), len(first), len(chosen) - len(pictures))
 
 
-def _labelled(settings: CalibrateSettings, is_recording: bool) -> Iterable[_Labelled]:
+def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
-    if not is_recording and settings.labels is None:
+    if not recorded and settings.labels is None:
         rows = READERS[format_of(source)](source)
         exchanged = (row for row in rows if "center" in row.images and not row.deleted)
         return (_Labelled(partial(bytes, row.images["center"]), row.steering, row.time_ms / 1000) for row in exchanged)

@@ -115,7 +115,8 @@ def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> A
     """Return the pixels of frames of this width and height that are in the seen columns and rows."""
     sources = tuple(pictures.shape[2:0:-1])
     grows = any(source < target for source, target in zip(sources, size, strict=True))
-    taps_of = partial(_taps, positions=_area_positions) if grows else _area_taps
+    whole = not any(source % target for source, target in zip(sources, size, strict=True))
+    taps_of = partial(_taps, positions=_area_positions) if grows else partial(_area_taps, whole=whole)
     across, down = (
         [_Tap(tap.index[pixels], tap.weight[pixels]) for tap in taps_of(source, target)]
         for source, target, pixels in zip(sources, size, seen, strict=True)
@@ -124,7 +125,7 @@ def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> A
         return _resize(pictures, across, down)
     narrow = sum(tf.gather(pictures, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across)
     total = sum(tf.gather(narrow, tap.index, axis=1) * tap.weight[:, np.newaxis, np.newaxis] for tap in down)
-    if any(source % target for source, target in zip(sources, size, strict=True)):
+    if not whole:
         return tf.round(total)
     area = (sources[0] // size[0]) * (sources[1] // size[1])
     halves = sources == (2 * size[0], 2 * size[1])  # which OpenCV rounds up, where its other areas round to even
@@ -185,9 +186,14 @@ def _divided(values: Any, divisor: int) -> Any:
 Positions = tuple[npt.NDArray[np.int32], Float32Array]  # of target pixels: the source pixel, and how far it lies behind
 
 
+def _scale(source: int, target: int) -> float:
+    """Return source / target as OpenCV computes it, whose last bit decides at the edges of pixels."""
+    return 1 / (target / source)
+
+
 def _linear_positions(source: int, target: int) -> Positions:
     """Return the positions of INTER_LINEAR."""
-    positions = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
+    positions = ((np.arange(target) + 0.5) * _scale(source, target) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
     return first, positions - first.astype(np.float32)
 
@@ -195,7 +201,7 @@ def _linear_positions(source: int, target: int) -> Positions:
 def _area_positions(source: int, target: int) -> Positions:
     """Return the positions of INTER_AREA, where the image grows along one of its axes."""
     pixels = np.arange(target)
-    first = np.floor(pixels * (source / target)).astype(np.int32)
+    first = np.floor(pixels * _scale(source, target)).astype(np.int32)
     fraction = ((pixels + 1) - (first + 1) * (target / source)).astype(np.float32)
     fraction = np.where(fraction <= 0, 0, fraction - np.floor(fraction)).astype(np.float32)
     return first, np.where(first >= source - 1, 0, fraction).astype(np.float32)
@@ -211,16 +217,19 @@ def _taps(source: int, target: int, positions: Callable[[int, int], Positions]) 
     return [tap for tap in taps if tap.weight.any()]
 
 
-def _area_taps(source: int, target: int) -> _Taps:
-    """Return the taps of INTER_AREA to fewer pixels; of a whole factor, their weights are 1, to be divided later."""
-    scale = source / target
+def _area_taps(source: int, target: int, whole: bool) -> _Taps:
+    """Return the taps of INTER_AREA to fewer pixels.
+
+    whole: both factors of a picture are whole numbers; then the weights are 1, to be divided later.
+    """
+    scale = _scale(source, target)
     starts = np.arange(target) * scale
     first = np.floor(starts + _THIN).astype(np.int32)
     taps = []
     for number in range(math.ceil(scale) + 1):
         pixels = first + number
         share = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
-        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (scale if source % target else 1)
+        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (1 if whole else scale)
         if weight.any():
             taps.append(_Tap(np.clip(pixels, 0, source - 1), weight.astype(np.float32)))
     return taps
