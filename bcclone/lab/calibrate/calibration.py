@@ -9,7 +9,7 @@ import numpy as np
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import BadImage, Image
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
-from bcclone.lab.calibrate.framing_search import SAMPLE_SECONDS, FramingSearch, Trial, Witness
+from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.model.calibration import SteeringCalibration, curvature_in_heights
 from bcclone.system import file_kinds
@@ -69,7 +69,7 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
     labelled = read_labelled(settings)
     driven = float(labelled.seconds[-1] - labelled.seconds[0])
     notify(f"{len(labelled.pictures)} of the {labelled.frames} frames of the first {driven:.0f} s")
-    with ProgressBar("finding the framing", 1, "framings") as progress:
+    with ProgressBar("finding the framing", MOST_TRIALS + 1, "framings") as progress:
         search = FramingSearch(_witness_of(settings.model), labelled, progress.advance)
         stretched = search.plain()
         trial = _trial(settings, search, stretched)
@@ -146,7 +146,6 @@ def _witness_of(path: Path) -> Witness:
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
-    from bcclone.model.keras_calls import compile_call
     from bcclone.model.model_file import ForeignModel, open_model
     from bcclone.model.recurrent import steps_of
 
@@ -155,11 +154,11 @@ def _witness_of(path: Path) -> Witness:
         raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
     if file.seq_length > 1 or steps_of(file.model):
         raise UserError(f"{path}: a network of {file.seq_length} frames, expected one of single frames")
-    call, preprocessing = compile_call(file.model), file.preprocessing
+    model, preprocessing = file.model, file.preprocessing
 
     def answer(frames: Sequence[Image]) -> FloatArray:
         images = np.stack([preprocessing.apply(frame) for frame in frames])
-        parts = [np.asarray(call(images[start : start + _BATCH]))[:, 0] for start in range(0, len(images), _BATCH)]
+        parts = [np.asarray(model.predict_on_batch(images[start : start + _BATCH]))[:, 0] for start in range(0, len(images), _BATCH)]
         return np.concatenate(parts).astype(np.float64)
 
     return answer

@@ -23,11 +23,12 @@ Witness = Callable[[Sequence[Image]], FloatArray]  # frames, uint8 (160, 320, 3)
 SAMPLE_SECONDS = 4.0  # of driving that give one independent sample
 # Cauchy priors, middle and half-width, and the first grids: of the log of the focal length as a share of the width, and
 # of the vanishing point in shares of the height and the width
-_FOCAL_PRIOR, _FOCALS = (math.log(0.75), 0.25), np.log(np.geomspace(0.3, 1.5, 7))
-_HORIZON_PRIOR, _HORIZONS = (0.42, 0.06), np.linspace(0.12, 0.62, 7)
-_COLUMN_PRIOR, _COLUMNS = (0.5, 0.02), np.linspace(0.44, 0.56, 7)
-_FINE, _FINE_SD = 5, 1.5  # points of a finer grid, and standard deviations of the posterior on either side
+_FOCAL_PRIOR, _FOCALS = (math.log(0.75), 0.25), np.log(np.geomspace(0.34, 1.4, 6))
+_HORIZON_PRIOR, _HORIZONS = (0.42, 0.06), np.linspace(0.16, 0.61, 6)
+_COLUMN_PRIOR, _COLUMNS = (0.5, 0.02), np.linspace(0.45, 0.55, 5)
+_FINE, _FINE_SD = 4, 1.5  # points of a finer grid, and standard deviations of the posterior on either side
 _LEAST_SD = 0.02  # of a finer grid
+MOST_TRIALS = 2 * len(_FOCALS) * len(_HORIZONS) + _FINE**2 + len(_COLUMNS) + 1
 
 
 @dataclass(frozen=True)

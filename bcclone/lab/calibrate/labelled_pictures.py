@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
-_MOST_PICTURES, _FEWEST = 240, 50  # of the first seconds, evenly spread
+_MOST_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
 _LONGEST_STEP = 1.0  # seconds between frames; a longer pause does not count
 
 
@@ -95,7 +96,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
     if not recorded and settings.labels is None:
-        rows = READERS[format_of(source)](source)
+        rows = READERS[_format_of(source)](source)
         exchanged = (row for row in rows if "center" in row.images and not row.deleted)
         return (_Labelled(partial(bytes, row.images["center"]), row.steering, row.time_ms / 1000) for row in exchanged)
     files = frame_files(source)
@@ -114,6 +115,16 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
         _Labelled(partial(read_file, file.path), side * labels[file.frame_id], float(at))
         for file, at in zip(both, seconds, strict=True)
     ]
+
+
+def _format_of(source: Path) -> str:
+    try:
+        return format_of(source)
+    except UserError:
+        raise UserError(
+            f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "
+            f"bcclone calibrate MODEL {source} LABELS"
+        ) from None
 
 
 def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]:

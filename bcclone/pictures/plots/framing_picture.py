@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from bcclone.dataset.framing import Framing, sampling_of
+from bcclone.dataset.framing import FRACTION, Framing, sampling_of
 from bcclone.dataset.images import Image
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image, tidy
 from bcclone.system.arrays import FloatArray
@@ -44,7 +44,7 @@ def _draw_region(axes: Axes, framing: Framing) -> None:
         axes.plot(*outline.T, color=ORANGE, linewidth=1.5)
         return
     sampling, lens = sampling_of(framing), framing.lens
-    place = (sampling.corner + sampling.part / 32 + 0.5) * (
+    place = (sampling.corner + sampling.part / FRACTION + 0.5) * (
         framing.width / sampling.width,
         framing.height / sampling.height,
     )

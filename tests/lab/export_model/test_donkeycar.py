@@ -112,7 +112,7 @@ def test_a_calibrated_model_brings_its_framing_and_its_gain(framing, tmp_path):
     found = answers(tmp_path / "car.tflite", PICTURES)
     assert found[:, 0] == pytest.approx(steering(tmp_path / "own.h5", PICTURES), abs=1e-5)
     with pytest.raises(UserError, match="another shape.*--camera"):
-        exported(tmp_path / "own.h5", tmp_path, camera=(320, 160))
+        exported(tmp_path / "own.h5", tmp_path, camera=(320, 160), force=True)
 
 
 def test_the_throttle_falls_from_a_tenth_of_full_steering_to_half_of_it():
