@@ -6,6 +6,7 @@ from pathlib import Path
 from bcclone.evaluate.prediction_settings import parse_rows
 from bcclone.system.settings import SettingError, check_settings, setting
 
+LENSES = _, FISHEYE = ("pinhole", "fisheye")
 _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 
 
@@ -47,7 +48,7 @@ class CalibrateSettings:
     roll_degrees: float | None = setting(
         None, "by which pictures are turned clockwise", unit="DEGREES", minimum=-90, maximum=90, shown="0"
     )
-    fisheye: bool | None = setting(None, "the lens is a fisheye", negatable=True, shown="found")
+    lens: str | None = setting(None, "kind of lens", choices=LENSES, shown="found")
     gain: float | None = setting(
         None, "factor from the network's steering to the car's", unit="X", minimum=-1e4, maximum=1e4, shown="fitted"
     )
@@ -68,7 +69,7 @@ class CalibrateSettings:
         if self.rows and not 0 <= self.rows[0] < self.rows[1]:
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first",
                                value=f"{self.rows[0]}:{self.rows[1]}")  # fmt: skip
-        others = [name for name in (*_OF_LENS, "fisheye") if getattr(self, name) is not None]
+        others = [name for name in (*_OF_LENS, "lens") if getattr(self, name) is not None]
         named = [name for name in ("framing", "rows") if getattr(self, name) is not None]
         if len(named) > 1 or (named and others):
             clash = (*named, *others)[:2]
@@ -79,5 +80,6 @@ class CalibrateSettings:
     @property
     def known_lens(self) -> dict[str, float]:
         """Return what the user knows of the lens, values of Lens by name, fisheye as 0 or 1."""
-        known = {name: getattr(self, name) for name in (*_OF_LENS, "fisheye")}
-        return {name: float(value) for name, value in known.items() if value is not None}
+        known = {name: getattr(self, name) for name in _OF_LENS}
+        known["fisheye"] = None if self.lens is None else float(self.lens == FISHEYE)
+        return {name: value for name, value in known.items() if value is not None}

@@ -158,7 +158,10 @@ def _witness_of(path: Path) -> Witness:
 
     def answer(frames: Sequence[Image]) -> FloatArray:
         images = np.stack([preprocessing.apply(frame) for frame in frames])
-        parts = [np.asarray(model.predict_on_batch(images[start : start + _BATCH]))[:, 0] for start in range(0, len(images), _BATCH)]
+        parts = [
+            np.asarray(model.predict_on_batch(images[start : start + _BATCH]))[:, 0]
+            for start in range(0, len(images), _BATCH)
+        ]
         return np.concatenate(parts).astype(np.float64)
 
     return answer

@@ -50,7 +50,7 @@ def calibrated(car, tmp_path, **settings):
 
 
 def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
-    lens = {"focal_px": 66.0, "horizon_row": 40.0, "vanishing_column": 79.5, "fisheye": False}
+    lens = {"focal_px": 66.0, "horizon_row": 40.0, "vanishing_column": 79.5, "lens": "pinhole"}
     result = calibrated(car, tmp_path, **lens, camera_height_m=0.2)
     assert result.framing == FRAMING == read_framing(tmp_path / "car.framing.json")
     assert result.correlation > 0.97 > result.stretched_correlation

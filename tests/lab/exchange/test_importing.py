@@ -71,7 +71,7 @@ def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_p
         imported(tub, tmp_path / folder, framing=framing)
         expected = given if framing else Framing(160, 120)
         assert read_framing(tmp_path / folder / "framing.json") == expected
-        run_script("preprocess", tmp_path / folder, "-o", tmp_path / f"{folder}.h5", "--size", "32x32")
+        run_script("preprocess", tmp_path / folder, "-o", tmp_path / f"{folder}.h5", "--size", "64x64")
         with Store(tmp_path / f"{folder}.h5") as store:
             assert [recording.framing for recording in store.recordings] == [expected]
     words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
