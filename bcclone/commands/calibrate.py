@@ -3,8 +3,8 @@
 FRAMES is a tub, a recording, or a folder of pictures, whose steering LABELS holds, a table with the columns frame_id
 and steering_angle. Of the first minute, the framing is sought with which the model's steering agrees best with the
 recorded one; then its gain and bias are fitted. All are written into a copy of the model, which `bcclone predict`,
-`replay`, `drive` and `export` then use by themselves, and into OUTPUT.framing.json, for `bcclone import SOURCE --framing FILE`;
-OUTPUT.framing.png shows them. What you know already, you give as an option.
+`replay`, `drive` and `export` then use by themselves. Beside it, OUTPUT.framing.json is for `bcclone import SOURCE
+--framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as an option.
 """
 
 import argparse
