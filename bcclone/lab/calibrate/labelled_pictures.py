@@ -13,7 +13,10 @@ from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.evaluate.predict import frame_files, is_recording
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_import import READERS, format_of
+from bcclone.lab.exchange.rows import ExchangedRow
 from bcclone.recording.files import find_log
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
@@ -96,9 +99,9 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
     if not recorded and settings.labels is None:
-        rows = READERS[_format_of(source)](source)
-        exchanged = (row for row in rows if "center" in row.images and not row.deleted)
-        return (_Labelled(partial(bytes, row.images["center"]), row.steering, row.time_ms / 1000) for row in exchanged)
+        rows = READERS[_format_of(source)](ImportSettings(source), Findings(None))
+        exchanged = (row for row in rows if not row.deleted)
+        return (_Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in exchanged)
     files = frame_files(source)
     labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
     side = -1.0 if settings.left_positive else 1.0
@@ -115,6 +118,14 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
         _Labelled(partial(read_file, file.path), side * labels[file.frame_id], float(at))
         for file, at in zip(both, seconds, strict=True)
     ]
+
+
+def _content_of(row: ExchangedRow) -> bytes:
+    """Return the file of a row's picture; raises BadImage for a row without one and for a frame of a video."""
+    content = row.images.get("center")
+    if not isinstance(content, bytes):
+        raise BadImage("no picture in a file")
+    return content
 
 
 def _format_of(source: Path) -> str:

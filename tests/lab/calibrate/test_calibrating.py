@@ -141,7 +141,7 @@ def test_a_mistake_is_named(car, tmp_path):
         with pytest.raises(UserError, match=message):
             run_command("calibrate", model, frames, *labels, "-o", tmp_path / "car.h5", *words)
 
-    refused("name a table of their steering, too", labels=())
+    refused("table", labels=())
     refused("12 pictures of one size.*more --seconds", "--seconds", "5.9", "--rate", "2")
     refused("which have no rows 30 to 130.*correct the framing", "--rows", "30:130")
     refused("--framing and --horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
