@@ -20,7 +20,10 @@ EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor", "security")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
-    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "own-recording", "roads", "take-over")),
+    *(
+        ROOT / "docs" / "how-to" / f"{name}.md"
+        for name in ("cluster", "environment", "models", "own-recording", "roads", "take-over")
+    ),
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
