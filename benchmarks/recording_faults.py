@@ -30,7 +30,7 @@ from bcclone.system.settings import check_settings, parse_names, setting
 from benchmarks.measures import Measure, Report, aligned
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
-_MOST_ROWS = 900
+_MOST_ROWS = 700
 Frames = dict[str, list[Image]]
 Inject = Callable[["Recorded", float], "Recorded"]
 

@@ -12,7 +12,8 @@ from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 
 _MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
-_LOWEST_ROW = 0.45 * FRAME_HEIGHT
+_LOWEST_ROW = 0.485 * FRAME_HEIGHT
+_LEAST_AGREEING = 0.18  # of the movements
 _MOST_ROLL = 6.5
 _LEAST_MATCH, _LEAST_APART_PX, _MOST_APART_PX = 0.12, 6.0, 40.0
 _FEWEST_ROWS = 20
@@ -37,7 +38,7 @@ def camera_pose(
             unit="degrees",
         )
         return
-    if heading:
+    if heading and heading.agreeing > _LEAST_AGREEING:
         yield from _direction(heading, simulator)
     if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
         side = "right" if roll[0] > 0 else "left"

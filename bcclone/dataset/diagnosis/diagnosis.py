@@ -30,6 +30,7 @@ from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray
 
 _FEWEST_ROWS = 200
+_LEAST_THROTTLE = 0.02
 _MOST_PAIRS, _MOST_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
 _BEND, _FEW_BENDS, _FEW_SECONDS = 0.1, 0.15, 120.0
@@ -75,11 +76,11 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     turns = Turns.of(figures.turns.shifts[1:], follows)
     speed = rows["speed_mph"].to_numpy(np.float64)
     driven = Driven(lines, seconds, rows["steering"].to_numpy(np.float64), speed, turns)
-    stands = (speed <= LEAST_MPH) & driven.has_speed
+    stands = _standing(log, driven)
     agreement = measure_agreement(driven)
     movements = _Movements(figures.turns.shifts, read_frame)
     followed = [movements.after(row) for row in _straight_rows(turns)]
-    heading = _heading(followed)
+    heading = focus_of_expansion(followed)
     usual_followed = _median([Followed.of(moved) for _, moved in followed])
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
     simulator = bool(figures.sides)
@@ -103,6 +104,7 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
             "steering_after_turn_error": agreement.error if agreement else None,
             "heading_column": heading.column if heading else None,
             "heading_row": heading.row if heading else None,
+            "heading_agreeing": heading.agreeing if heading else None,
             "seconds": float(seconds[-1]),
         },
         usable,
@@ -137,10 +139,12 @@ def _median(counts: list[Followed]) -> Followed:
     return Followed(*(int(np.median(column)) for column in zip(*counts, strict=True))) if counts else Followed(0, 0)
 
 
-def _heading(followed: list[Points]) -> Heading | None:
-    if not followed:
-        return None
-    return focus_of_expansion(*(np.concatenate(column) for column in zip(*followed, strict=True)))
+def _standing(log: Log, driven: Driven) -> BoolArray:
+    """Return the rows in which the car stands, (rows,): by its speed, or where that is unknown by its throttle."""
+    if driven.has_speed:
+        return np.asarray(driven.speed_mph <= LEAST_MPH)
+    throttle = log.rows["throttle"].to_numpy(np.float64)
+    return np.asarray((throttle <= _LEAST_THROTTLE) & bool((throttle > _LEAST_THROTTLE).any()))
 
 
 def _usable_seconds(findings: list[Finding], driven: Driven) -> float:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 
 _FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
@@ -27,7 +27,7 @@ _WINDOW = (11, 11)
 _SAME = 0.3  # pixels by which a point may miss its place when it is followed there and back
 _LEAST_MOVE, _MOST_MOVE = 1.0, 30.0
 _FEWEST_MOVES = 100
-_WIDE, _STEPS = 3.0, 30  # pixels, steps of the robust fit
+_WIDE, _STEPS, _ROUNDS = 3.0, 8, 8  # pixels, steps of the robust fit, rounds of it and the turns
 
 
 class Shift(NamedTuple):
@@ -107,7 +107,7 @@ class Turns:
         if good.sum() < 100 or right.std() < 0.5:
             return None
         columns, weights = np.stack([right, np.ones_like(right)], 1), np.ones(len(right))
-        for _ in range(_STEPS):
+        for _ in range(3 * _STEPS):
             line = np.linalg.lstsq(columns * weights[:, None], down * weights, rcond=None)[0]
             errors = down - columns @ line
             weights = _robust(errors, 1.5 * float(np.median(np.abs(errors))) + 1e-3) ** 0.25
@@ -145,12 +145,16 @@ def _places(before: Image, after: Image, points: Float32Array) -> tuple[Float32A
 
 
 class Heading(NamedTuple):
-    """The focus of expansion: the pixel towards which the car drives, and the standard error of both."""
+    """The focus of expansion: the pixel towards which the car drives, and the standard error of both.
+
+    agreeing: the share of the movements that point away from it; the others are mistaken or noise.
+    """
 
     column: float
     row: float
     column_error: float
     row_error: float
+    agreeing: float
 
 
 class Followed(NamedTuple):
@@ -169,27 +173,61 @@ def _is_clear(lengths: FloatArray) -> BoolArray:
     return (lengths > _LEAST_MOVE) & (lengths < _MOST_MOVE)
 
 
-def focus_of_expansion(points: FloatArray, moved: FloatArray) -> Heading | None:
-    """Return the pixel from which all points move away, None for too few points. points, moved: (points, 2)."""
-    lengths = np.hypot(moved[:, 0], moved[:, 1])
-    good = _is_clear(lengths)
-    points, moved, lengths = points[good], moved[good], lengths[good]
-    if len(points) < _FEWEST_MOVES:
+def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Heading | None:
+    """Return the pixel from which all points move away, None for too few points.
+
+    followed: for some frames, points and how they move, (points, 2) each. What is left of a turn moves all points of a
+    frame alike; it is fitted with the pixel, in turns.
+    """
+    frames = np.repeat(np.arange(len(followed)), [len(points) for points, _ in followed])
+    if len(frames) < _FEWEST_MOVES:
         return None
-    across = np.stack([-moved[:, 1], moved[:, 0]], 1) / lengths[:, None]  # of each movement's line
-    offsets = np.sum(across * points, axis=1)
-    columns, rows = np.meshgrid(np.arange(-40, FRAME_WIDTH + 40, 8), np.arange(-40, FRAME_HEIGHT + 40, 6))
-    tries = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
-    near = np.exp(-(((tries @ across.T - offsets) / 4) ** 2)).mean(axis=1)
-    focus = tries[np.argmax(near)]
-    for _ in range(_STEPS):
-        weights = _robust(across @ focus - offsets, _WIDE)
-        normal = (across * weights[:, None]).T @ across
-        focus = np.linalg.solve(normal + 1e-9 * np.eye(2), (across * weights[:, None]).T @ offsets)
+    points, moved = (np.concatenate(column) for column in zip(*followed, strict=True))
+    focus: FloatArray | None = None
+    turned = np.zeros((len(followed), 2))
+    for _ in range(_ROUNDS):
+        left = moved - turned[frames]
+        lengths = np.hypot(left[:, 0], left[:, 1])
+        good = _is_clear(lengths)
+        if good.sum() < _FEWEST_MOVES:
+            return None
+        across = np.stack([-left[good, 1], left[good, 0]], 1) / lengths[good, None]  # of each movement's line
+        offsets = np.sum(across * points[good], axis=1)
+        if focus is None:
+            focus, agreeing = _best_try(across, offsets)
+        for _ in range(_STEPS):
+            weights = _robust(across @ focus - offsets, _WIDE)
+            normal = (across * weights[:, None]).T @ across
+            focus = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(2), (across * weights[:, None]).T @ offsets))
+        turned = _turns_left(points, moved, frames, focus)
     errors = across @ focus - offsets
     variance = np.average(errors**2, weights=weights)
     column_error, row_error = np.sqrt(np.diag(np.linalg.pinv(normal)) * variance * 10)  # neighbours are not independent
-    return Heading(float(focus[0]), float(focus[1]), float(column_error), float(row_error))
+    return Heading(float(focus[0]), float(focus[1]), float(column_error), float(row_error), agreeing)
+
+
+def _best_try(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
+    """Return the pixel of a coarse grid that most movements point away from, and the share of them."""
+    columns, rows = np.meshgrid(np.arange(-40, FRAME_WIDTH + 40, 8), np.arange(-40, FRAME_HEIGHT + 40, 6))
+    tries = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
+    near = np.exp(-(((tries @ across.T - offsets) / 4) ** 2)).mean(axis=1)
+    return tries[np.argmax(near)], float(near.max())
+
+
+def _turns_left(points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray) -> FloatArray:
+    """Return the movement that all points of each frame share, (frames, 2), beside the one away from the focus."""
+    away = points - focus
+    across = np.stack([-away[:, 1], away[:, 0]], 1) / (np.hypot(away[:, 0], away[:, 1]) + 1e-6)[:, None]
+    beside = np.sum(across * moved, axis=1)
+    turned = np.zeros((frames[-1] + 1, 2))
+    for frame in np.unique(frames):
+        of = frames == frame
+        directions, amounts, weights = across[of], beside[of], np.ones(int(of.sum()))
+        for _ in range(3):
+            normal = (directions * weights[:, None]).T @ directions + 0.5 * np.eye(2)
+            turned[frame] = np.linalg.solve(normal, (directions * weights[:, None]).T @ amounts)
+            weights = _robust(amounts - directions @ turned[frame], 0.5)
+    return turned
 
 
 def _robust(errors: FloatArray, width: float) -> FloatArray:

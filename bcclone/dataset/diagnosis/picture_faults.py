@@ -13,7 +13,7 @@ from bcclone.system.opencv import cv2
 _DARK, _BRIGHT = 14.0, 238.0  # means of 0 to 255
 _SATURATED, _MOST_SATURATED = 250, 0.6
 _BLURRED, _LEAST_SHARP = 0.12, 4.0  # of the sharp ones' contrast from pixel to pixel
-_MOST_SHARE = 0.01
+_MOST_SHARE, _MOST_FROZEN = 0.01, 0.03  # of the rows; a slow camera repeats some
 _REDUCED = (FRAME_WIDTH // 2, FRAME_HEIGHT // 2)
 
 
@@ -59,7 +59,8 @@ def picture_faults(looks: list[Look], lines: IndexArray, frozen: BoolArray) -> I
 
 def _named(fault: str, rows: BoolArray, lines: IndexArray, what: str) -> Iterator[Finding]:
     count, share = int(rows.sum()), float(rows.mean())
-    if share > _MOST_SHARE or (fault == "unreadable" and count):
+    most = {"unreadable": 0.0, "frozen": _MOST_FROZEN}.get(fault, _MOST_SHARE)
+    if share > most:
         spans = spans_of(lines[rows].tolist())
         first, last = max(spans, key=lambda span: span[1] - span[0])
         yield Finding(

@@ -38,7 +38,7 @@ def steering_values(driven: Driven) -> Iterator[Finding]:
             "record with a mouse or a gamepad, or train with it as it is and expect unsteady driving",
             value=float(levels),
         )
-    elif largest < _FULL and turning.sum() > 20 and at_largest.sum() > _CLIPPED_SHARE * turning.sum():
+    if largest < _FULL and turning.sum() > 20 and at_largest.sum() > _CLIPPED_SHARE * turning.sum():
         yield Finding(
             "clipped",
             f"{at_largest.sum() / turning.sum():.0%} of the turning rows have the largest steering, {largest:.3f}",
