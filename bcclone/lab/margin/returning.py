@@ -18,6 +18,7 @@ from bcclone.system.arrays import FloatArray
 NEAR_M = 0.5  # from the middle, where a car has come back
 _STRETCH_SECONDS = 2.5  # in which most cars are back, and the yaw rate at its start is long forgotten
 _MOST_LAPS = 50
+_EXACT = 1e-6  # of the distance between two states: nearer to one, no other counts
 
 Flags = npt.NDArray[np.bool_]
 
@@ -104,9 +105,9 @@ def _between(grid: StateGrid, states: Flags, places: npt.NDArray[np.int_], cars:
     corners = []
     for values, row in ((cars.offset_m, grid.offsets_m), (cars.turn, grid.turns)):
         position = (values - row[0]) / (row[1] - row[0])
-        inside &= (position >= 0) & (position <= len(row) - 1)  # NaN is outside
-        low = np.clip(np.nan_to_num(position).astype(int), 0, len(row) - 2)
-        corners.append((low, low + 1))
+        inside &= (position >= -_EXACT) & (position <= len(row) - 1 + _EXACT)  # NaN is outside
+        ends = np.floor(position + _EXACT), np.ceil(position - _EXACT)  # the same for a car in a state of the grid
+        corners.append([np.clip(np.nan_to_num(end), 0, len(row) - 1).astype(int) for end in ends])
     for offset in corners[0]:
         for turn in corners[1]:
             inside &= states[places, offset, turn]
