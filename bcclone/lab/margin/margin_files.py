@@ -64,7 +64,8 @@ def margin_report(
     way = f"{settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
-        f"still comes back to within 0.5 m. Narrower than {SMALL_M:g} m is red.",
+        "still comes back to within 0.5 m, without leaving the road in the next 5 s. A margin below "
+        f"{SMALL_M:g} m is red.",
         *(f"{name}: {_describe(one)}." for name, one in maps.items()),
         *(f"{name}: {describe_check(one.check)}." for name, one in maps.items() if one.check),
     ]
@@ -87,8 +88,8 @@ def _title(settings: MarginSettings) -> str:
 
 def _describe(one: MarginMap) -> str:
     return (
-        f"{one.share_percent:.1f} % of the states within 2 m and 10 degrees come back; the smallest margin is "
-        f"{one.smallest_margin_m:.2f} m"
+        f"{one.share_percent:.1f} % of the states within 2 m and 10 degrees come back, {one.stays_percent:.1f} % never "
+        f"leave the road; the smallest margin is {one.smallest_margin_m:.2f} m"
     )
 
 

@@ -67,6 +67,11 @@ class MarginMap:
         return round(100 * float(self.returning.returns[self.box].mean()), 2)
 
     @property
+    def stays_percent(self) -> float:
+        """Return the share of the same states from which the car never leaves the road, however far it drives."""
+        return round(100 * float(self.returning.stays[self.box].mean()), 2)
+
+    @property
     def box(self) -> Flags:
         """Return which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets, turns)."""
         grid = self.returning.grid
@@ -129,6 +134,7 @@ class MarginMap:
         grid, margins = self.returning.grid, self.returning.margins_m
         return {
             "share_percent": self.share_percent,
+            "stays_percent": self.stays_percent,
             "smallest_margin_m": self.smallest_margin_m,
             "mean_margin_m": self.mean_margin_m,
             "frames": self.frames,
@@ -144,11 +150,14 @@ class MarginMap:
 def margin_table(maps: Mapping[str, MarginMap]) -> list[str]:
     """Return the lines of a table with a line for each model, and a line for each of its narrowest places."""
     width = max(map(len, maps))
-    lines = [f"{'':<{width}}  share that comes back  smallest margin  mean margin"]
+    lines = [f"{'':<{width}}  comes back  never leaves  smallest margin  mean margin"]
     for name, one in maps.items():
-        figures = f"{one.share_percent:>19.1f} %  {one.smallest_margin_m:>13.2f} m  {one.mean_margin_m:>9.2f} m"
-        lines.append(f"{name:<{width}}  {figures}")
-    lines.append("share: of the states within 2 m and 10 degrees; margin: from how far to the side a car comes back")
+        figures = f"{one.share_percent:>8.1f} %  {one.stays_percent:>10.1f} %  {one.smallest_margin_m:>13.2f} m"
+        lines.append(f"{name:<{width}}  {figures}  {one.mean_margin_m:>9.2f} m")
+    lines += [
+        "comes back: share of the states within 2 m and 10 degrees from which the car comes within 0.5 m of the middle",
+        "and does not leave the road in the next 5 s; margin: from how far to the side it does, driving along the road",
+    ]
     for name, one in maps.items():
         narrow = [f"  {describe_place(place)}" for place in one.narrowest()]
         lines += (

@@ -1,9 +1,10 @@
-"""Find the states from which a car comes back: a table of steering -> a set of states that no car leaves.
+"""Find the states from which a car comes back: a table of steering -> sets of states.
 
-Each state of the grid is followed along a stretch of road. The set of the states from which a car never leaves the road
-is a greatest fixed point: it begins with all states, and loses those whose stretch ends off the road, or not between
-four states of the set. The states that come back are a least fixed point in it: those that come near the middle within
-their stretch, and those whose stretch ends between four such states. At the end of an open road both are taken as kept.
+Each state of the grid is followed along a stretch of road. Where a stretch ends, the car must be between four states of
+a set to be in it. A car comes back if it gets near the middle within two stretches and leaves the road in neither: a
+later bend, which it may not manage, does not count. The states from which a car never leaves the road, however far it
+drives, are a greatest fixed point: the set begins with all states, and loses those whose stretch ends off the road or
+outside the set, until none is lost. At the end of an open road all is well.
 """
 
 from dataclasses import dataclass
@@ -25,20 +26,19 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ReturningSet:
-    """The states of a grid from which a car comes back, bool (places, offsets, turns), and those that it never leaves.
+    """Sets of the states of a grid, bool (places, offsets, turns) each.
 
-    kept: it stays on the road; returns: it also comes within 0.5 m of the middle, so they are some of the kept.
+    returns: the car comes within 0.5 m of the middle and does not leave the road, within two stretches; stays: it never
+    leaves the road.
     """
 
     grid: StateGrid
-    kept: Flags
     returns: Flags
+    stays: Flags
 
     def __post_init__(self) -> None:
-        if self.kept.shape != self.grid.shape or self.returns.shape != self.grid.shape:
-            raise ValueError(f"sets of {self.kept.shape} and {self.returns.shape}, expected {self.grid.shape}")
-        if (self.returns & ~self.kept).any():
-            raise ValueError("states that come back without staying on the road, expected none")
+        if self.stays.shape != self.grid.shape or self.returns.shape != self.grid.shape:
+            raise ValueError(f"sets of {self.stays.shape} and {self.returns.shape}, expected {self.grid.shape}")
 
     @property
     def margins_m(self) -> FloatArray:
@@ -72,31 +72,29 @@ def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed:
     stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
     after = follow(road, table, cars_at(grid), speed, stretch * grid.step_m)
     after = Cars(*(each.reshape(grid.shape) for each in after))
-    stays = ~np.isnan(after.offset_m)
-    kept = _fixed_point(grid, stretch, after, stays, stays)
-    near = kept & (after.nearest_m <= NEAR_M)
-    return ReturningSet(grid, kept, _fixed_point(grid, stretch, after, near, kept))
-
-
-def _fixed_point(grid: StateGrid, stretch: int, after: Cars, first: Flags, most: Flags) -> Flags:
-    """Return the set that begins as `first`, and in which a state of `most` is if its stretch ends in the set.
-
-    It shrinks from `first` if that is `most`, and grows otherwise.
-    """
-    shrinks, places = first is most, len(grid.places_m)
-    states = first.copy()
+    drives = ~np.isnan(after.offset_m)
+    near = drives & (after.nearest_m <= NEAR_M)
+    drives_on, comes_near = drives.copy(), near.copy()
+    stays = drives.copy()
+    for place in range(len(grid.places_m)):
+        drives_on[place] &= _lands(grid, stretch, after, drives, place)
+        comes_near[place] |= _lands(grid, stretch, after, near, place)
     for _ in range(_MOST_LAPS):
-        before = states.copy()
-        for place in range(places - 1, -1, -1):
-            landing = place + stretch
-            if landing >= places and not grid.closed:
-                continue
-            ends = np.full(states.shape[1:], landing % places)
-            inside = _between(grid, states, ends, Cars(*(each[place] for each in after)))
-            states[place] = states[place] & inside if shrinks else states[place] | (most[place] & inside)
-        if (states == before).all():
+        before = int(stays.sum())
+        for place in range(len(grid.places_m) - 1, -1, -1):  # backwards, so that a lap needs few rounds
+            stays[place] &= _lands(grid, stretch, after, stays, place)
+        if int(stays.sum()) == before:
             break
-    return states
+    return ReturningSet(grid, drives_on & comes_near, stays)
+
+
+def _lands(grid: StateGrid, stretch: int, after: Cars, states: Flags, place: int) -> Flags:
+    """Return which cars that began at a place end their stretch between four states of a set, (offsets, turns)."""
+    landing, places = place + stretch, len(grid.places_m)
+    if landing >= places and not grid.closed:
+        return np.ones(states.shape[1:], bool)
+    ends = np.full(states.shape[1:], landing % places)
+    return _between(grid, states, ends, Cars(*(each[place] for each in after)))
 
 
 def _between(grid: StateGrid, states: Flags, places: npt.NDArray[np.int_], cars: Cars) -> Flags:

@@ -60,13 +60,14 @@ def test_a_model_that_steers_0_keeps_to_its_line_until_the_road_bends(straight_a
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, tmp_path):
     def line(folder, jobs):
         return ["margin", MODEL, "--road", road, "-o", tmp_path / folder, "--jobs", jobs, "--check", 60, "--no-browser"]
 
     once = json.loads(run_script(*line("one", 1), "--json").stdout)
     process = subprocess.Popen(command(*line("two", 2)), stderr=subprocess.DEVNULL)
-    wait_for(lambda: list((tmp_path / "two" / "parts").glob("*.json")), seconds=120)
+    wait_for(lambda: list((tmp_path / "two" / "parts").glob("*.json")), seconds=400)
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = len(list((tmp_path / "two" / "parts").glob("*.json")))

@@ -61,7 +61,7 @@ def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight
     grid = found.returning.grid
     ahead = found.returning.returns[:-12, 1:-1, len(grid.turns) // 2]  # at its end, nobody has the time to come back
     assert ahead.all()
-    assert found.returning.kept[:, 1:-1, len(grid.turns) // 2].all()
+    assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
 
 
 def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
@@ -72,7 +72,7 @@ def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
     ends = offsets + np.tan(turns) * left_m  # where its line passes the end of the lap
     leaves = np.abs(ends) > LIMIT_M
     stretch = left_m > 25
-    assert not found.returning.kept[stretch & leaves].any()
+    assert not found.returning.stays[stretch & leaves].any()
     beyond = ends + np.tan(turns) * 30  # the road goes on for a stretch after the lap
     passes_the_middle = (np.abs(offsets) <= 0.5) | (np.abs(beyond) <= 0.5) | (offsets * beyond < 0)
     assert not found.returning.returns[~passes_the_middle & stretch].any()
@@ -83,7 +83,7 @@ def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
 def test_who_steers_to_one_side_leaves_everywhere(straight):
     found = mapped(straight, lambda offset, turn: 0 * offset + 0.3)
     far_from_the_end = straight.start_m + straight.lap_m - found.returning.grid.places_m > 30
-    assert not found.returning.kept[far_from_the_end].any()
+    assert not found.returning.stays[far_from_the_end].any()
     assert found.smallest_margin_m == 0
     assert {line.bend for line in record_next(found)} == {"straights"}
 
@@ -150,11 +150,19 @@ def driven(track, table, start):
                 return before[1] + part * (tracked.position.cross_track_m - before[1])
 
 
-def test_a_set_that_comes_back_without_staying_is_refused(straight):
+def test_a_set_of_another_grid_is_refused(straight):
     grid = state_grid(straight, FINE)
-    some, none = np.ones(grid.shape, bool), np.zeros(grid.shape, bool)
-    with pytest.raises(ValueError, match="without staying on the road"):
-        ReturningSet(grid, none, some)
+    with pytest.raises(ValueError, match="expected "):
+        ReturningSet(grid, np.ones(grid.shape, bool), np.ones((2, 2, 2), bool))
+
+
+def test_a_bend_that_nobody_manages_counts_where_it_is_near_and_no_car_stays():
+    found = mapped(bend(2.5), towards_the_middle)  # which does not steer into bends
+    grid, along_m = found.returning.grid, found.along_m
+    middle = found.returning.returns[:, len(grid.offsets_m) // 2, len(grid.turns) // 2]
+    assert middle[along_m < 8].all()
+    assert not middle[(along_m > 60) & (along_m < 75)].any()
+    assert not found.returning.stays[along_m < 75].any()
 
 
 def test_what_to_record_next_names_bends_sides_and_a_command():
