@@ -23,8 +23,8 @@ _STRAIGHT_M, _AHEAD_M = 150.0, 25  # radius from which on a road is straight; th
 class NarrowPlace:
     """A place of small margin.
 
-    along_m: from the start of the lap; side: on which the margin is smaller, "left" or "right"; margin_m: there;
-    radius_m: of the bend, negative to the left, None on a straight.
+    along_m: from the start of the lap; side: on which the margin is smaller, "left", "right" or "either"; margin_m:
+    there; radius_m: of the bend, negative to the left, None on a straight.
     """
 
     along_m: float
@@ -118,10 +118,10 @@ class MarginMap:
 
     def _place(self, place: int) -> NarrowPlace:
         margins, along = self.returning.margins_m[place], float(self.along_m[place])
-        side = int(np.argmin(margins))
+        side = "either" if margins[0] == margins[1] else ("left", "right")[int(np.argmin(margins))]
         bend = self.bend(along)
         radius = round(1 / bend, 1) if abs(bend) > 1 / _STRAIGHT_M else None
-        return NarrowPlace(round(along, 1), ("left", "right")[side], round(float(margins[side]), 3), radius)
+        return NarrowPlace(round(along, 1), side, round(float(margins.min()), 3), radius)
 
     def bend(self, along_m: float) -> float:
         """Return the sharpest curvature of the next 25 m, 1/m, positive to the right."""
@@ -173,7 +173,8 @@ def describe_place(place: NarrowPlace) -> str:
     way = "a straight"
     if place.radius_m is not None:
         way = f"a {'left' if place.radius_m < 0 else 'right'} bend of {abs(place.radius_m):.0f} m"
-    return f"{place.along_m:6.0f} m: {place.margin_m:.2f} m on the {place.side}, {way}"
+    side = "either side" if place.side == "either" else f"the {place.side}"
+    return f"{place.along_m:6.0f} m: {place.margin_m:.2f} m on {side}, {way}"
 
 
 def describe_check(check: DrivenCheck) -> str:

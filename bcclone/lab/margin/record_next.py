@@ -13,14 +13,17 @@ _RADII_M = (15.0, 25.0, 40.0, 70.0, 150.0)  # ends of the kinds of bends; beyond
 _SECONDS_A_STRETCH, _MOST_SECONDS = 10, 60
 _FROM_EDGE_M = 0.5
 _ONE_STRETCH_M = 30.0  # places nearer to each other are one stretch
+_SEEN_AHEAD_M = 20.0  # how far ahead a bridge changes what the car sees
+
+_Kind = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class RecordNext:
     """What to record.
 
-    seconds: how much; bend: "left bends", "right bends" or "straights"; radii_m: the smallest and the largest of them,
-    None on straights; side: on which the car should begin, "left" or "right"; share_percent: of the states that do not
+    seconds: how much; bend: "left bends", "right bends", "straights" or "the bridge"; radii_m: the smallest and the
+    largest of bends; side: on which the car should begin, "left" or "right"; share_percent: of the states that do not
     come back; start_m, start_offset_m: the worst place, from the start of the lap, and the offset to begin at.
     """
 
@@ -52,13 +55,11 @@ def record_next(found: MarginMap) -> tuple[RecordNext, ...]:
     lost = found.box & ~found.returning.returns
     offsets = found.returning.grid.offsets_m
     counts = np.stack([lost[:, offsets < -1e-9].sum(axis=(1, 2)), lost[:, offsets > 1e-9].sum(axis=(1, 2))], axis=1)
-    bends = [found.bend(along) for along in found.along_m.tolist()]
-    kinds = [_kind(bend) for bend in bends]
-    groups: dict[tuple[int, int], dict[int, int]] = {}
+    groups: dict[tuple[_Kind, int], dict[int, int]] = {}
     for place, side in np.argwhere(counts).tolist():
-        groups.setdefault((kinds[place], side), {})[place] = int(counts[place, side])
+        groups.setdefault((_kind(found, place), side), {})[place] = int(counts[place, side])
     total = int(counts.sum())
-    lines = [_line(found, bends, side, group, total) for (_, side), group in groups.items()]
+    lines = [_line(found, kind[0], side, group, total) for (kind, side), group in groups.items()]
     return tuple(sorted(lines, key=lambda line: -line.share_percent)[:_MOST_LINES])
 
 
@@ -72,26 +73,27 @@ def advice_lines(advice: Mapping[str, Sequence[RecordNext]], track: str, reverse
     return lines
 
 
-def _kind(bend: float) -> int:
-    """Return the kind of a bend: 0 for a straight, else the number of its radii, negative to the left."""
+def _kind(found: MarginMap, place: int) -> _Kind:
+    """Return the kind of a place: its name, and which of the radii its bend has."""
+    along_m = float(found.returning.grid.places_m[place])
+    if any(found.track.road.on_bridge(along_m + ahead_m) for ahead_m in (0.0, _SEEN_AHEAD_M)):
+        return "the bridge", 0
+    bend = found.bend(float(found.along_m[place]))
     if abs(bend) < 1 / _RADII_M[-1]:
-        return 0
-    kind = int(np.searchsorted(_RADII_M, 1 / abs(bend))) + 1
-    return kind if bend > 0 else -kind
+        return "straights", 0
+    return "right bends" if bend > 0 else "left bends", int(np.searchsorted(_RADII_M, 1 / abs(bend)))
 
 
-def _line(found: MarginMap, bends: Sequence[float], side: int, counts: Mapping[int, int], total: int) -> RecordNext:
+def _line(found: MarginMap, kind: str, side: int, counts: Mapping[int, int], total: int) -> RecordNext:
     """Return a kind of places. side: 0 left, 1 right; counts: place -> how many of its states do not come back."""
-    places = list(counts)
-    along = found.along_m
+    places, along = list(counts), found.along_m
     worst = max(places, key=counts.__getitem__)
-    limit_m = float(found.track.limits_m[found.track.index(found.returning.grid.places_m[worst])])
+    limit_m = float(found.limits_m[worst])
     stretches = 1 + int((np.diff(along[places]) > _ONE_STRETCH_M).sum())
-    radii = sorted(abs(1 / bends[place]) for place in places if _kind(bends[place]))
-    bend = ("left" if bends[places[0]] < 0 else "right") + " bends" if radii else "straights"
+    radii = sorted(abs(1 / found.bend(float(along[place]))) for place in places) if kind.endswith("bends") else []
     return RecordNext(
         seconds=min(_SECONDS_A_STRETCH * stretches, _MOST_SECONDS),
-        bend=bend,
+        bend=kind,
         radii_m=(round(radii[0], 1), round(radii[-1], 1)) if radii else None,
         side=("left", "right")[side],
         share_percent=round(100 * sum(counts.values()) / total, 1),
