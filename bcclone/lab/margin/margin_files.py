@@ -61,7 +61,7 @@ def margin_report(
     maps: Mapping[str, MarginMap], settings: MarginSettings, models: Sequence[Path], pictures: Mapping[str, Path]
 ) -> Report:
     """Return the report of maps. pictures: caption -> path."""
-    way = f"{settings.track}{' in reverse' if settings.reverse else ''}"
+    way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
         "still comes back to within 0.5 m, without leaving the road in the next 5 s. A margin below "
@@ -75,9 +75,10 @@ def margin_report(
     for name, one in maps.items():
         for line in record_next(one):
             commands[f"Record next for {name}: {line.text}"] = line.command(settings.track, settings.reverse)
-    changed = option_words(settings)
     if not settings.check:
-        commands["Check the map by driving"] = shown_command("margin", *models, *changed, "--check", "1000")
+        kept = ("-o", settings.kept.parent) if settings.kept else ()
+        words = (*models, *option_words(settings), "--check", "1000", *kept)
+        commands["Check the map by driving"] = shown_command("margin", *words)
     title = f"Margins of {', '.join(maps)} on {way}"
     return Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands)
 
