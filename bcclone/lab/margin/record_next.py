@@ -10,6 +10,7 @@ from bcclone.pictures.report import shown_command
 
 _MOST_LINES = 5
 _RADII_M = (15.0, 25.0, 40.0, 70.0, 150.0)  # ends of the kinds of bends; beyond, the road is straight
+_FEW = 0.002  # of the states, which need no recording
 _SECONDS_A_STRETCH, _MOST_SECONDS = 10, 60
 _FROM_EDGE_M = 0.5
 _ONE_STRETCH_M = 30.0  # places nearer to each other are one stretch
@@ -51,8 +52,13 @@ class RecordNext:
 
 
 def record_next(found: MarginMap) -> tuple[RecordNext, ...]:
-    """Return the kinds of places where most states within 2 m and 10 degrees do not come back, the worst first."""
+    """Return the kinds of places where most states within 2 m and 10 degrees do not come back, the worst first.
+
+    There is nothing to record where nearly all come back.
+    """
     lost = found.box & ~found.returning.returns
+    if lost.sum() < _FEW * found.box.sum():
+        return ()
     offsets = found.returning.grid.offsets_m
     counts = np.stack([lost[:, offsets < -1e-9].sum(axis=(1, 2)), lost[:, offsets > 1e-9].sum(axis=(1, 2))], axis=1)
     groups: dict[tuple[_Kind, int], dict[int, int]] = {}
@@ -67,9 +73,8 @@ def advice_lines(advice: Mapping[str, Sequence[RecordNext]], track: str, reverse
     """Return the lines to print: for each model what to record, with the command that opens the place."""
     lines = []
     for name, kinds in advice.items():
-        if kinds:
-            lines += ["", f"{name}, what to record next:"]
-            lines += [text for one in kinds for text in (f"  {one.text}", f"    {one.command(track, reverse)}")]
+        lines += ["", f"{name}, what to record next:{'' if kinds else ' nothing here, nearly every state comes back'}"]
+        lines += [text for one in kinds for text in (f"  {one.text}", f"    {one.command(track, reverse)}")]
     return lines
 
 

@@ -61,6 +61,7 @@ def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight
     grid = found.returning.grid
     ahead = found.returning.returns[:-12, 1:-1, len(grid.turns) // 2]  # at its end, nobody has the time to come back
     assert ahead.all()
+    assert found.narrowest() == () or found.narrowest()[0].along_m > straight.lap_m - 60
     assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
 
 
