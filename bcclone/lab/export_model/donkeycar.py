@@ -22,14 +22,16 @@ from bcclone.model.recurrent import steps_of
 from bcclone.system.errors import UserError
 
 PICTURE, ANGLE, THROTTLE = "img_in", "n_outputs0", "n_outputs1"
-_SPEED = next(number for number, each in enumerate(OUTPUTS) if each.predict == "throttle")
+_SPEED, _THROTTLE = (
+    next(number for number, each in enumerate(OUTPUTS) if each.predict == name) for name in ("speed", "throttle")
+)
 
 
 def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Interface:
     """Return the interface of a model in a donkeycar; raises UserError for a model that cannot drive one."""
     _check(file, settings)
     width, height = settings.camera
-    prepared, law = file.preprocessing, throttle_law(settings)
+    prepared, law = file.preprocessing, throttle_law(settings, len(file.outputs))
     constants, dtype = constants_of(file), file.model.inputs[0].dtype
 
     def answer(images: Any) -> Mapping[str, Any]:
@@ -57,9 +59,11 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
     )
 
 
-def throttle_law(settings: ExportModelSettings) -> Callable[[Any, Any], Any]:
+def throttle_law(settings: ExportModelSettings, outputs: int) -> Callable[[Any, Any], Any]:
     """Return the function from the angle, (cars, 1), and the network's numbers, (cars, outputs), to the throttle."""
-    throttle = settings.throttle
+    if follows_prediction(settings, outputs):
+        return lambda angle, numbers: keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)
+    throttle = settings.constant_throttle
     if (mph := settings.throttle_speed_mph) is not None:
         return lambda angle, numbers: keras.ops.clip(
             numbers[:, _SPEED : _SPEED + 1] * (throttle * OUTPUTS[_SPEED].unit / mph), 0.0, 1.0
@@ -72,6 +76,23 @@ def throttle_law(settings: ExportModelSettings) -> Callable[[Any, Any], Any]:
         return throttle + (lowest - throttle) * sharpness
 
     return in_bends
+
+
+def follows_prediction(settings: ExportModelSettings, outputs: int) -> bool:
+    """Return whether the throttle is that of the network: it has so many outputs, and no other law is asked for."""
+    others = (settings.throttle, settings.throttle_in_bends, settings.throttle_speed_mph)
+    return outputs > _THROTTLE and others == (None, None, None)
+
+
+def describe_throttle(settings: ExportModelSettings, outputs: int) -> str:
+    """Return where the throttle comes from, in words."""
+    throttle = settings.constant_throttle
+    if follows_prediction(settings, outputs):
+        return "as the model predicts it, 0 to 1"
+    if settings.throttle_speed_mph is not None:
+        return f"as the model predicts the speed, {throttle:g} at {settings.throttle_speed_mph:g} mph"
+    lowest = settings.throttle_in_bends
+    return f"{throttle:g}" if lowest is None else f"{throttle:g}, down to {lowest:g} in bends"
 
 
 def _inputs_of(pictures: Sequence[Image]) -> Iterable[Inputs]:

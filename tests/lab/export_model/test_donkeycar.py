@@ -70,11 +70,11 @@ def steering(model, pictures):
     return np.array([policy.answer(fit_frame(picture)).steering for picture in pictures])
 
 
-def law(**settings):
+def law(outputs=2, **settings):
     load_tensorflow()
     from bcclone.lab.export_model.donkeycar import throttle_law
 
-    return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings))
+    return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings), outputs)
 
 
 def column(*numbers):
@@ -108,6 +108,14 @@ def test_the_throttle_follows_the_speed_of_the_model():
     numbers = np.array([[0, 10 / 30], [0, 5 / 30], [0, 90 / 30], [0, -1]], np.float32)
     found = law(throttle=0.2, throttle_speed_mph=10.0)(column(0, 0, 0, 0), numbers)
     assert np.ravel(found) == pytest.approx([0.2, 0.1, 1.0, 0.0])
+
+
+def test_the_throttle_is_the_models_unless_another_is_asked_for():
+    numbers = np.array([[0, 0, 0.35], [0, 0, 1.2], [0, 0, -0.4]], np.float32)
+    angles = column(0, 0, 0)
+    assert np.ravel(law(outputs=3)(angles, numbers)) == pytest.approx([0.35, 1.0, 0.0])
+    assert np.ravel(law(outputs=3, throttle=0.1)(angles, numbers)) == pytest.approx([0.1] * 3)
+    assert np.ravel(law(outputs=2)(angles, numbers)) == pytest.approx([0.2] * 3)
 
 
 def test_a_model_that_predicts_the_speed_drives_by_it(tmp_path):
