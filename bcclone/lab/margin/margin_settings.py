@@ -27,7 +27,7 @@ class MarginSettings:
         20.0, "speed that the car holds, in mph", unit="MPH", minimum=3, maximum=TOP_SPEED_MPH, option="speed"
     )
     fine: bool = setting(
-        False, "where cars leave the road, also map each metre, half a metre and 4 degrees: some ten times as long"
+        False, "where cars leave the road, also map each metre, half a metre and 4 degrees: up to ten times as long"
     )
     whole_frames: bool = setting(
         False,

@@ -27,7 +27,8 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.task_pool import TaskPool, open_pool
 
 _PLACES_A_TASK = 12
-_BEHIND_M = 25.0  # beyond a place from which cars leave the road, how far the steering decides about them
+_FEW = 0.05  # of the states of a place: more of them lost make it one that cars leave the road from
+_BEHIND_M = 25.0  # beyond such a place, how far the steering decides about these cars
 
 AnswerPlaces = Callable[[StateGrid, npt.NDArray[np.int_]], Float32Array]
 
@@ -80,7 +81,8 @@ def _refined(coarse: MarginMap, answer: AnswerPlaces) -> tuple[SteeringTable, in
     """Return a finer table, answered where cars leave the road, else interpolated, and the number of answers."""
     track, grid = coarse.track, state_grid(coarse.track, FINE)
     steering = interpolate(coarse.table, cars_at(grid)).reshape(grid.shape)
-    leaves = (coarse.box & ~coarse.returning.returns).any(axis=(1, 2))
+    lost = (coarse.box & ~coarse.returning.returns).sum(axis=(1, 2))
+    leaves = lost > _FEW * coarse.box.sum(axis=(1, 2))
     begins = coarse.returning.grid.places_m[leaves]
     beyond = [[track.apart(float(begin), place) for begin in begins.tolist()] for place in grid.places_m.tolist()]
     step_m = coarse.returning.grid.step_m
