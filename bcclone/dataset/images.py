@@ -89,20 +89,6 @@ def decode_image(content: bytes) -> Image:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def fit_frame(frame: Image, rows: tuple[int, int] | None = None) -> Image:
-    """Return a frame of another camera, RGB uint8 (height, width, 3), as one of the simulator's size, (160, 320, 3).
-
-    rows: of it that are kept, from the first up to but not including the second, all by default; what is kept is
-    stretched. Raises BadImage for rows that it does not have.
-    """
-    if rows and rows[1] > len(frame):
-        raise BadImage(f"{frame.shape[1]}x{len(frame)} pixels, which have no rows {rows[0]} to {rows[1]}")
-    kept = frame[slice(*rows)] if rows else frame
-    if kept.shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
-        return kept
-    return np.asarray(cv2.resize(kept, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def encode_jpeg(frame: Image) -> bytes:
     """Encode an RGB frame, (height, width, 3), as the simulator does: JPEG of quality 75 with 4:2:0 subsampling."""
     data: bytes = simplejpeg.encode_jpeg(

@@ -49,6 +49,12 @@ class ImportSettings:
     format: str | None = setting(
         None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"
     )
+    framing: Path | None = setting(
+        None,
+        "framing.json of the camera, from bcclone calibrate: how its pictures become frames",
+        unit="FILE",
+        shown="all of a picture is stretched",
+    )
     min_throttle: float | None = setting(
         None, "leave out rows with less throttle, such as 0.05 for a car that stands still", minimum=-1, maximum=1
     )

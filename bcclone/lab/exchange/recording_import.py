@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 
+from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import (
     FRAME_HEIGHT,
     FRAME_WIDTH,
@@ -15,7 +17,6 @@ from bcclone.dataset.images import (
     decode_image,
     decode_jpeg,
     encode_jpeg,
-    fit_frame,
 )
 from bcclone.lab.exchange import csv_table, frames_reader, lerobot, lerobot_reader, tub, video_reader
 from bcclone.lab.exchange.exchange_settings import CSV, FRAMES, IMPORT_FORMATS, LEROBOT, TUB, VIDEO, ImportSettings
@@ -45,46 +46,55 @@ _FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # eac
 _TOGETHER = 8  # rows that a thread reads or converts at once
 
 
-def record_images(row: ExchangedRow) -> RecordedImages:
-    """Convert the images of a row; raises RowError for a time that no recording has, and for images it cannot use."""
+def record_images(row: ExchangedRow, framing: Framing | None = None) -> RecordedImages:
+    """Convert the images of a row by a framing, or stretch them.
+
+    Raises RowError for a time that no recording has, and for images it cannot use.
+    """
     if "center" not in row.images:
         raise ImageMissing("it has no image of the center camera")
     check_time(row.time_ms)
     images, sizes = {}, {}
     for camera, image in row.images.items():
         try:
-            images[camera], sizes[camera] = _as_recorded(image)
+            images[camera], sizes[camera] = _as_recorded(image, framing)
         except BadImage as error:
             raise ImageUnusable(f"its image cannot be read: {error}") from None
     converted = sum(images[camera] is not row.images[camera] for camera in images)
     return RecordedImages(replace(row, images={}), images, sizes["center"], converted)
 
 
-def _as_recorded(image: bytes | VideoFrame) -> tuple[bytes, tuple[int, int]]:
+def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
     """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size that it had."""
     if isinstance(image, VideoFrame):
-        return recorded_frame(image)
-    try:
-        decode_jpeg(image)
-        return image, (FRAME_WIDTH, FRAME_HEIGHT)
-    except BadImage:
-        frame = decode_image(image)
-    return encode_jpeg(fit_frame(frame)), (frame.shape[1], frame.shape[0])
+        if framing is None:
+            return recorded_frame(image)
+        picture = image.pixels()
+    else:
+        with suppress(BadImage):
+            if framing is None:
+                decode_jpeg(image)
+                return image, (FRAME_WIDTH, FRAME_HEIGHT)
+        picture = decode_image(image)
+    return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (picture.shape[1], picture.shape[0])
 
 
-def write_recordings(rows: Iterable[ExchangedRow], folder: Path, findings: Findings) -> list[RecordingFolder]:
+def write_recordings(
+    rows: Iterable[ExchangedRow], folder: Path, findings: Findings, framing: Framing | None = None
+) -> list[RecordingFolder]:
     """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete.
 
     A thread reads the source, and decodes a video; the images are converted on all cores, ahead of the writing.
     """
     opened: dict[int, RecordingFolder] = {}
+    framings: dict[int, Framing] = {}
     cores = usable_cores()
     driving = filter(findings.drives, rows)
     with (
         _one_thread_of_opencv(),
         ExitStack() as stack,
         prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2) as read,
-        prefetch_ordered(_record_all, iter(read.__next__, []), cores, 2 * cores) as results,
+        prefetch_ordered(partial(_record_all, framing), iter(read.__next__, []), cores, 2 * cores) as results,
     ):
         for row, recorded in chain.from_iterable(results):
             if not isinstance(recorded, RecordedImages):
@@ -98,15 +108,21 @@ def write_recordings(rows: Iterable[ExchangedRow], folder: Path, findings: Findi
             except OSError as error:
                 raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None
             findings.take(row, recorded.size)
+            if recorded.converted and (framing or recorded.size != (FRAME_WIDTH, FRAME_HEIGHT)):
+                framings.setdefault(row.recording, framing or Framing(*recorded.size))
+    for recording, its in framings.items():
+        atomic.write_text(opened[recording].folder / FRAMING_NAME, its.to_json() + "\n")
     return list(opened.values())
 
 
-def _record_all(rows: Sequence[ExchangedRow]) -> list[tuple[ExchangedRow, RecordedImages | RowError]]:
+def _record_all(
+    framing: Framing | None, rows: Sequence[ExchangedRow]
+) -> list[tuple[ExchangedRow, RecordedImages | RowError]]:
     """Return each row with its images as a recording has them, or why it cannot be used."""
     results: list[tuple[ExchangedRow, RecordedImages | RowError]] = []
     for row in rows:
         try:
-            results.append((row, record_images(row)))
+            results.append((row, record_images(row, framing)))
         except RowError as error:
             results.append((row, error))
     return results
@@ -156,10 +172,11 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     format = settings.format or format_of(source, settings.table)
     settings.check_format(format)
     findings = Findings(settings.min_throttle)
+    framing = read_framing(settings.framing) if settings.framing else None
     with _parents_of(output):
         atomic.check_new_folder(output)
         with atomic.replacing_folder(output, new=True) as folder:
-            written = write_recordings(READERS[format](settings, findings), folder, findings)
+            written = write_recordings(READERS[format](settings, findings), folder, findings, framing)
             findings.check(source)
             _move_up_single(folder, written)
     return ImportResult(

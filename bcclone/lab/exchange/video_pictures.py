@@ -6,7 +6,8 @@ Resizing the planes in which a video is decoded, and encoding these, takes a thi
 import numpy as np
 import simplejpeg
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, encode_jpeg, fit_frame
+from bcclone.dataset.framing import Framing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, encode_jpeg
 from bcclone.lab.exchange.video_frames import VideoFrame
 from bcclone.system.opencv import cv2
 
@@ -17,11 +18,11 @@ _SIZES = ((FRAME_WIDTH, FRAME_HEIGHT), (FRAME_WIDTH // 2, FRAME_HEIGHT // 2), (F
 
 
 def recorded_frame(frame: VideoFrame) -> tuple[bytes, tuple[int, int]]:
-    """Return encode_jpeg(fit_frame()) of a frame, to a rounding, and its width and height; raises BadImage."""
+    """Return encode_jpeg(Framing.apply()) of a frame, to a rounding, and its width and height; raises BadImage."""
     planes = frame.planes()
     if planes is None:
         pixels = frame.pixels()
-        return encode_jpeg(fit_frame(pixels)), (pixels.shape[1], pixels.shape[0])
+        return encode_jpeg(Framing.of(pixels).apply(pixels)), (pixels.shape[1], pixels.shape[0])
     fitted = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane, size in zip(planes, _SIZES, strict=True)]
     if not frame.has_full_range:
         fitted = [cv2.LUT(each, table) for each, table in zip(fitted, (_LUMA, _CHROMA, _CHROMA), strict=True)]

@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.answer import OUTPUTS
-from bcclone.dataset.images import Image, fit_frame
+from bcclone.dataset.framing import Framing
+from bcclone.dataset.images import BadImage, Image
 from bcclone.drive.controller import SHARPEST, STRAIGHT
 from bcclone.lab.export_model.exact_frames import prepare_pictures
 from bcclone.lab.export_model.export_settings import ExportModelSettings
-from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, constants_of
+from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, calibrated, constants_of
 from bcclone.model.model_file import ModelFile
 from bcclone.model.recurrent import steps_of
 from bcclone.system.errors import UserError
@@ -33,19 +34,20 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
     width, height = settings.camera
     prepared, law = file.preprocessing, throttle_law(settings, len(file.outputs))
     constants, dtype = constants_of(file), file.model.inputs[0].dtype
+    framing = _framing_of(file, settings)
 
     def answer(images: Any) -> Mapping[str, Any]:
         numbers = file.model(images, training=False)
-        angle = keras.ops.clip(numbers[:, :1], -1.0, 1.0)
+        angle = keras.ops.clip(calibrated(numbers, file.calibration)[:, :1], -1.0, 1.0)
         return {ANGLE: angle, THROTTLE: law(angle, numbers)}
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
         pictures = tf.floor(inputs[PICTURE] * 255.0 + 0.5)
         with constants():
-            return answer(tf.cast(prepare_pictures(pictures, prepared), dtype))
+            return answer(tf.cast(prepare_pictures(pictures, prepared, framing), dtype))
 
     def own(inputs: Inputs) -> Outputs:
-        frames = [fit_frame(np.rint(picture * 255).astype(np.uint8)) for picture in inputs[PICTURE]]
+        frames = [framing.apply(np.rint(picture * 255).astype(np.uint8)) for picture in inputs[PICTURE]]
         images = np.stack([prepared.apply(frame) for frame in frames]).astype(dtype)
         return {name: keras.ops.convert_to_numpy(value) for name, value in answer(images).items()}
 
@@ -99,6 +101,18 @@ def _inputs_of(pictures: Sequence[Image]) -> Iterable[Inputs]:
     """Yield the input for each picture as donkeycar makes it: the product in float64, then float32."""
     for picture in pictures:
         yield {PICTURE: (picture.astype(np.float64) * (1.0 / 255.0)).astype(np.float32)[np.newaxis]}
+
+
+def _framing_of(file: ModelFile, settings: ExportModelSettings) -> Framing:
+    """Return how the camera's pictures become frames; raises UserError for pictures of another shape."""
+    width, height = settings.camera
+    try:
+        return (file.framing or Framing(width, height)).for_size(width, height)
+    except BadImage as error:
+        raise UserError(
+            f"{settings.model}: its camera's pictures have another shape: {error}; give the size of yours with "
+            "--camera, or calibrate the model for it: bcclone calibrate"
+        ) from None
 
 
 def _check(file: ModelFile, settings: ExportModelSettings) -> None:

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings, ImportSettings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_import import import_recording
@@ -16,6 +18,7 @@ from bcclone.lab.exchange.rows import encode_png
 from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import run_script
 from tests.lab.exchange.driven_recordings import make_driven
 
@@ -59,6 +62,29 @@ def test_a_tub_of_donkeycar_becomes_a_recording(tmp_path):
     assert rows["time_ms"].diff().tolist()[1:] == [50] * 3
     decode_jpeg((tmp_path / "out" / "IMG" / rows["center"][0]).read_bytes())  # 320x160
     assert not (tmp_path / "out" / "drivers.csv").exists()
+
+
+def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_path):
+    given = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    (tmp_path / "car.framing.json").write_text(given.to_json())
+    tub = make_tub(tmp_path / "tub", rows=60, **{"user/angle": 0.3})
+    for folder, framing in (("plain", None), ("lens", tmp_path / "car.framing.json")):
+        imported(tub, tmp_path / folder, framing=framing)
+        expected = given if framing else Framing(160, 120)
+        assert read_framing(tmp_path / folder / "framing.json") == expected
+        run_script("preprocess", tmp_path / folder, "-o", tmp_path / f"{folder}.h5", "--size", "64x64")
+        with Store(tmp_path / f"{folder}.h5") as store:
+            assert [recording.framing for recording in store.recordings] == [expected]
+    words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
+    done = run_script("model", tmp_path / "lens.h5", *words, "--turn-degrees", "2")
+    assert "--shift-m, --pitch-degrees 0" in done.stderr + done.stdout
+    load_tensorflow()
+    from bcclone.model.model_file import load_model_file
+
+    file = load_model_file(tmp_path / "model.h5")
+    assert (file.framing, file.calibration) == (given, None)
+    moves = [file.training.settings[name] for name in ("shift_m", "turn_degrees", "pitch_degrees")]
+    assert moves == [0.0, 2.0, 0.0]
 
 
 def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):

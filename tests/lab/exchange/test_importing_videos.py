@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg, encode_jpeg, fit_frame
+from bcclone.dataset.framing import Framing
+from bcclone.dataset.images import decode_jpeg, encode_jpeg
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.lab.exchange.video_frames import open_video
@@ -127,7 +128,7 @@ def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
         assert frame.planes() is not None
         assert frame.has_full_range == full_range
         content, size = recorded_frame(frame)
-        expected = decode_jpeg(encode_jpeg(fit_frame(frame.pixels())))
+        expected = decode_jpeg(encode_jpeg(Framing.of(frame.pixels()).apply(frame.pixels())))
     difference = np.abs(decode_jpeg(content).astype(int) - expected)
     assert size == (640, 480)
     assert difference.mean() < 2
