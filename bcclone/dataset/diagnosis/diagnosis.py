@@ -1,7 +1,7 @@
 """Diagnose a recording: gather figures while its images are read once, then judge them.
 
 A network is not asked: that the frames turn as the car is steered shows more, and needs no TensorFlow.
-docs/how-to/own-recording.md says what each fault means; docs/results/check.json how many of them are found.
+docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json how many of them are found.
 """
 
 from collections.abc import Callable, Iterator, Mapping
