@@ -1,15 +1,17 @@
 """Draw a camera, and the rays of its pixels: any field of view, from a narrow lens to a fisheye, tilted and rolled.
 
-The lens is the unified camera model (C. Mei, P. Rives, "Single view point omnidirectional camera calibration from planar
-grids", ICRA 2007): xi is 0 for a pinhole and about 1 for a fisheye. It takes no trigonometric function for each pixel,
-so that the rays are the same on every processor.
+The lens is the unified camera model (C. Mei, P. Rives, "Single view point omnidirectional camera calibration from
+planar grids", ICRA 2007): xi is 0 for a pinhole and about 1 for a fisheye. It takes no trigonometric function for each
+pixel, so that the rays are the same on every processor.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from bcclone.lab.road_samples.drawn_road import log_uniform
 from bcclone.system.arrays import FloatArray
 from bcclone.system.exact_math import arctangent, cosine, sine
 
@@ -37,23 +39,15 @@ class AnyCamera:
 
     def rays(self, height: int, width: int) -> FloatArray:
         """Return the unit vectors of the pixels, to the right, up and ahead of the car, float64 (height, width, 3)."""
-        x = ((np.arange(width) + 0.5) / width - 0.5) / self.focal
-        y = (0.5 - (np.arange(height) + 0.5) / height) / (self.focal * self.aspect)
-        x, y = (
-            (x * cosine(self.roll))[None, :] - (y * sine(self.roll))[:, None],
-            (x * sine(self.roll))[None, :] + (y * cosine(self.roll))[:, None],
-        )
+        x = (((np.arange(width) + 0.5) / width - 0.5) / self.focal)[None, :]
+        y = ((0.5 - (np.arange(height) + 0.5) / height) / (self.focal * self.aspect))[:, None]
+        x, y = _turned(x, y, self.roll)
+        # beyond this distance from the middle, a lens with xi above 1 sees nothing
         squared = np.minimum(x * x + y * y, 0.98 / max(self.xi * self.xi - 1.0, 1e-9))
-        stretch = (self.xi + np.sqrt(1.0 + (1.0 - self.xi * self.xi) * squared)) / (1.0 + squared)
+        stretch = _stretch(squared, self.xi)
         right, up, ahead = stretch * x, stretch * y, stretch - self.xi
-        up, ahead = (
-            up * cosine(self.pitch) + ahead * sine(self.pitch),
-            ahead * cosine(self.pitch) - up * sine(self.pitch),
-        )
-        right, ahead = (
-            right * cosine(self.yaw) + ahead * sine(self.yaw),
-            ahead * cosine(self.yaw) - right * sine(self.yaw),
-        )
+        ahead, up = _turned(ahead, up, self.pitch)
+        ahead, right = _turned(ahead, right, self.yaw)
         rays = np.stack([right, up, ahead], axis=-1)
         return np.asarray(rays / np.sqrt((rays * rays).sum(axis=-1, keepdims=True)))
 
@@ -62,29 +56,27 @@ class AnyCamera:
         return (1.0 + self.xi) / (self.focal * width)
 
 
+def _turned(x: FloatArray, y: FloatArray, angle: float) -> tuple[FloatArray, FloatArray]:
+    """Return the point (x, y), turned from x towards y by an angle."""
+    return x * cosine(angle) - y * sine(angle), x * sine(angle) + y * cosine(angle)
+
+
+def _stretch(squared: Any, xi: float) -> Any:
+    """Return the factor of a point of the image plane that puts it onto the unit sphere around (0, 0, xi)."""
+    return (xi + np.sqrt(np.maximum(1.0 + (1.0 - xi * xi) * squared, 0.0))) / (1.0 + squared)
+
+
 def draw_camera(random: np.random.Generator) -> AnyCamera:
     """Return a random camera."""
-    low, high = _FIELDS
-    field = low * (high / low) ** random.random()
+    field = log_uniform(random, *_FIELDS)
     if field < _PINHOLE_DEGREES:
-        xi = random.choice([0.0, random.uniform(0.0, 0.5)])
+        xi = random.uniform(0.0, 0.5) if random.random() < 0.5 else 0.0
     else:
         xi = random.uniform(min((field - _PINHOLE_DEGREES) / 80.0, 0.6), 1.1)
     half = math.radians(field / 2)
-    edge = sine(half) / (cosine(half) + xi)
-    low, high = _ASPECTS
-    aspect = low * (high / low) ** random.random()
-    focal = 0.5 / edge
-    low, high = _HORIZONS
-    row = low + (high - low) * random.random()
-    y = (0.5 - row) / (focal * aspect)  # of the horizon
-    stretch = (xi + math.sqrt(max(1.0 + (1.0 - xi * xi) * y * y, 0.0))) / (1.0 + y * y)
-    pitch = -arctangent(stretch * y / max(stretch - xi, 0.05))
-    return AnyCamera(
-        focal,
-        float(xi),
-        aspect,
-        pitch,
-        math.radians(random.normal(0.0, _ROLL_DEGREES)),
-        math.radians(random.normal(0.0, _YAW_DEGREES)),
-    )
+    focal, aspect = 0.5 * (cosine(half) + xi) / sine(half), log_uniform(random, *_ASPECTS)
+    horizon = (0.5 - random.uniform(*_HORIZONS)) / (focal * aspect)
+    stretch = float(_stretch(horizon * horizon, xi))
+    pitch = -arctangent(stretch * horizon / max(stretch - xi, 0.05))
+    roll, yaw = random.normal(0.0, _ROLL_DEGREES), random.normal(0.0, _YAW_DEGREES)
+    return AnyCamera(focal, xi, aspect, pitch, math.radians(roll), math.radians(yaw))

@@ -1,6 +1,7 @@
 """Draw the course of a road for one frame: random numbers -> its bends, the car's place on it, and their labels.
 
-Distances are in metres for a camera REFERENCE_M above the road; offsets, turns and curvatures are positive to the right.
+Distances are in metres for a camera REFERENCE_M above the road; offsets, turns and curvatures are positive to the
+right.
 """
 
 import math
@@ -45,9 +46,12 @@ _KEPT = _kept_steps()
 
 @dataclass(frozen=True)
 class DrawnRoad:
-    """A road. radius_m: of its sharpest bends; width_m: between its edges; lanes: 1 or 2, of which the car keeps to one;
-    lane_m: the middle of that one, to the right of the road's middle; floor: only lines, on a floor; curvatures: at each
-    quarter of a metre, in 1/m, from _BEHIND_M behind the car."""
+    """A road.
+
+    radius_m: of its sharpest bends; width_m: between its edges; lanes: 1 or 2, of which the car keeps to one; lane_m:
+    the middle of that one, to the right of the road's middle; floor: only lines, on a floor; curvatures: at each
+    quarter of a metre, in 1/m, from _BEHIND_M behind the car, float64 (steps,).
+    """
 
     radius_m: float
     width_m: float
@@ -158,4 +162,5 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
 
 def _directions(headings: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the unit vectors of headings, (headings,) to the right and ahead, the same on every processor."""
-    return tuple(np.array([function(heading) for heading in headings.tolist()]) for function in (sine, cosine))
+    right, ahead = ([function(heading) for heading in headings.tolist()] for function in (sine, cosine))
+    return np.array(right), np.array(ahead)

@@ -61,7 +61,10 @@ def _mix(color: Any, other: Any, brightness: float, fraction: float) -> None:
 
 @compiled(error_model="numpy")
 def _across(pixel_m: float, long_m: float, slope: float) -> float:
-    """Return the width of a pixel across a line on the ground; slope: sine of the angle from it to the line of sight."""
+    """Return the width of a pixel across a line on the ground.
+
+    pixel_m, long_m: its width and length; slope: sine of the angle between the line and the line of sight.
+    """
     squared = pixel_m * pixel_m * (1.0 - slope * slope) + long_m * long_m * slope * slope
     return min(math.sqrt(max(squared, 1e-12)), _WIDEST_M)
 
@@ -109,14 +112,20 @@ def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look:
         if part > 0.0:
             _mix(color, marks[number, 4:7], 1.0, part)
     if air.light > 0.0:
-        across, along = x / air.light_across_m, z / air.light_along_m
-        shadow = _noise(across + 31.7, along, seed + 2) + 0.6 * _noise(across * 2.1, along * 2.1, seed + 3)
-        shadow = min(max((shadow - air.light_from) * air.light_slope, 0.0), 1.0)
-        sharp = min(min(air.light_across_m, air.light_along_m) / max(2.0 * long_m, 1e-9), 1.0)
-        shadow = _MEAN_SHADOW + (shadow - _MEAN_SHADOW) * sharp
-        for channel in range(3):
-            light = air.light * _SHADE[channel] if air.light < 1.0 else air.light
-            color[channel] *= 1.0 + (light - 1.0) * shadow
+        _shade(x, z, long_m, air, seed, color)
+
+
+@compiled(error_model="numpy")
+def _shade(x: float, z: float, long_m: float, air: Any, seed: int, color: Any) -> None:
+    """Darken the ground by shadows, or lighten it by glare. long_m: length of a pixel on the ground."""
+    across, along = x / air.light_across_m, z / air.light_along_m
+    shadow = _noise(across + 31.7, along, seed + 2) + 0.6 * _noise(across * 2.1, along * 2.1, seed + 3)
+    shadow = min(max((shadow - air.light_from) * air.light_slope, 0.0), 1.0)
+    sharp = min(min(air.light_across_m, air.light_along_m) / max(2.0 * long_m, 1e-9), 1.0)
+    shadow = _MEAN_SHADOW + (shadow - _MEAN_SHADOW) * sharp
+    for channel in range(3):
+        light = air.light * _SHADE[channel] if air.light < 1.0 else air.light
+        color[channel] *= 1.0 + (light - 1.0) * shadow
 
 
 @compiled(error_model="numpy")

@@ -51,8 +51,8 @@ class RoadSamplesSettings:
     )
     any_camera: float = setting(
         0.0,
-        "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens to "
-        "a fisheye, low or high, tilted, in any colours",
+        "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
+        "to a fisheye, low or high, tilted, in any colours",
         unit="FRACTION",
         minimum=0,
         maximum=1,

@@ -1,7 +1,7 @@
 """Sketch a road for one frame: random numbers -> what any camera sees of it, the steering, and where the road leads.
 
-A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one camera. A sketch has a road,
-materials, surroundings, a lens and a mounting of its own, and takes some milliseconds.
+A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one camera. A sketch has a
+road, materials, surroundings, a lens and a mounting of its own, and takes some milliseconds.
 
 A picture does not show the height of its camera, only its ratio to the road. So every camera is REFERENCE_M above the
 road, which is the height of the simulator's; a small car's narrow road is a wide one here.
