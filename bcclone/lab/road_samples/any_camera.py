@@ -15,10 +15,11 @@ from bcclone.lab.road_samples.drawn_road import log_uniform
 from bcclone.system.arrays import FloatArray
 from bcclone.system.exact_math import arctangent, cosine, sine
 
-_FIELDS = (40.0, 160.0)  # degrees, horizontal
+_FIELDS, _WIDEST_GENTLE = (40.0, 160.0), 100.0  # degrees, horizontal
+_GENTLE_M = 80.0  # radius of the bends of which a wider lens shows too little
 _PINHOLE_DEGREES = 75.0  # up to which every lens may be without distortion
 _ASPECTS = (0.85, 2.6)  # vertical focal length over horizontal, in pixels of the square image
-_HORIZONS = (0.06, 0.55)  # rows of the horizon, as a fraction of the height
+_HORIZONS = (0.1, 0.5)  # rows of the horizon, as a fraction of the height
 _ROLL_DEGREES, _YAW_DEGREES = 2.0, 1.5  # standard deviations
 
 
@@ -66,9 +67,9 @@ def _stretch(squared: Any, xi: float) -> Any:
     return (xi + np.sqrt(np.maximum(1.0 + (1.0 - xi * xi) * squared, 0.0))) / (1.0 + squared)
 
 
-def draw_camera(random: np.random.Generator) -> AnyCamera:
-    """Return a random camera."""
-    field = log_uniform(random, *_FIELDS)
+def draw_camera(random: np.random.Generator, radius_m: float) -> AnyCamera:
+    """Return a random camera for a road. radius_m: of its sharpest bends."""
+    field = log_uniform(random, _FIELDS[0], _FIELDS[1] if radius_m < _GENTLE_M else _WIDEST_GENTLE)
     if field < _PINHOLE_DEGREES:
         xi = random.uniform(0.0, 0.5) if random.random() < 0.5 else 0.0
     else:

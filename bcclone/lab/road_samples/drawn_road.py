@@ -19,7 +19,7 @@ from bcclone.system.exact_math import cosine, exponential, sine
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 _STEP_M, _BEHIND_M, _AHEAD_M = 0.25, 8.0, 160.0
 _BEGIN = round(_BEHIND_M / _STEP_M)  # the car's step
-_RADII_M, _WIDTHS_M = (6.0, 1000.0), (3.0, 14.0)
+_RADII_M, _FLOOR_RADII_M, _WIDTHS_M = (6.0, 1000.0), (4.0, 60.0), (3.0, 14.0)
 _STRAIGHT = 0.28  # fraction of the stretches
 _MOST_TURNED = 2.4  # radians from where the car is
 _TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
@@ -86,12 +86,12 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 
 def draw_road(random: np.random.Generator) -> DrawnRoad:
     """Return a random road."""
-    radius_m = log_uniform(random, *_RADII_M)
-    width_m = log_uniform(random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.5 * radius_m, _LEAST_TWO_M)))
-    lanes = 2 if width_m > _LEAST_TWO_M and random.random() < _TWO_LANES else 1
+    floor = random.random() < _FLOOR
+    radius_m = log_uniform(random, *(_FLOOR_RADII_M if floor else _RADII_M))
+    width_m = log_uniform(random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.6 * radius_m, _LEAST_TWO_M)))
+    lanes = 2 if not floor and width_m > _LEAST_TWO_M and random.random() < _TWO_LANES else 1
     side = 1.0 if random.random() < _RIGHT_HAND else -1.0
     lane_m = side * width_m / 4 if lanes == 2 else 0.0
-    floor = random.random() < _FLOOR
     return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, _draw_curvatures(random, radius_m))
 
 

@@ -10,10 +10,10 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.exact_math import exponentials
 from bcclone.system.opencv import cv2
 
-_BRIGHTNESS, _CAST = (0.15, 0.6), 0.1  # mean of the picture; standard deviation of each colour channel
-_GAMMA = (0.55, 1.8)
+_BRIGHTNESS, _CAST = (0.2, 0.6), 0.1  # mean of the picture; standard deviation of each colour channel
+_GAMMA = (0.5, 1.6)
 _STEPS = 1024  # of light, for the gamma
-_NOISE = 0.17  # square root of the strongest, of full light
+_NOISE = 0.15  # square root of the strongest, of full light
 _QUALITY = (25, 90)
 
 

@@ -33,7 +33,8 @@ class Sketch:
 
 def draw_sketch(random: np.random.Generator, height: int, width: int) -> Sketch:
     """Return a random sketch of this size."""
-    road, camera = draw_road(random), draw_camera(random)
+    road = draw_road(random)
+    camera = draw_camera(random, road.radius_m)
     place = place_on(road, random)
     surroundings = draw_surroundings(random, road, place.line)
     pixel = camera.pixel(width) * random.uniform(*_SHARPNESS)

@@ -14,6 +14,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.exact_math import cosine, sine
 
 _BAND, _MARK, _BOX = 8, 7, 10  # columns
+_LEAST_CONTRAST = 25.0  # of road and ground, in one of the colours
 
 
 Color = tuple[float, float, float]
@@ -66,9 +67,11 @@ class Surroundings:
 
 def draw_surroundings(random: np.random.Generator, road: DrawnRoad, line: FloatArray) -> Surroundings:
     """Return the look of a road. line: its middle as the car sees it, of DrawnPlace."""
-    ground = _color(random, 15, 235, 0.4)
+    ground, surface = _color(random, 15, 235, 0.4), _color(random, 15, 190, 0.15)
+    while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
+        ground, surface = _color(random, 15, 235, 0.4), _color(random, 15, 190, 0.15)
     indoor = road.floor or random.random() < 0.25
-    bands = _table(_draw_bands(random, road), _BAND)
+    bands = _table(_draw_bands(random, road, surface), _BAND)
     marks = _table(_draw_marks(random, road.floor), _MARK)
     boxes = _table([*_skyline(random, indoor), *_things(random, line, road.width_m / 2)], _BOX)
     boxes = boxes[boxes[:, 1] > 1.0]
@@ -97,7 +100,7 @@ def _paint(random: np.random.Generator) -> FloatArray:
     return _yellow(random) if kind < 0.85 else _color(random, 5, 250, 0.8)
 
 
-def _draw_bands(random: np.random.Generator, road: DrawnRoad) -> list[list[float]]:
+def _draw_bands(random: np.random.Generator, road: DrawnRoad, surface: FloatArray) -> list[list[float]]:
     """Return the road's surface, shoulders or kerbs, and lines."""
     bands: list[list[float]] = []
 
@@ -111,7 +114,7 @@ def _draw_bands(random: np.random.Generator, road: DrawnRoad) -> list[list[float
             dash_m = random.uniform(0.5, 3.0) if random.random() < 0.15 else 0.0
             band(-beyond, -half, color, dash_m)
             band(half, beyond, color, dash_m)
-        band(-half, half, _color(random, 15, 190, 0.15), grain=random.uniform(0.0, 0.25))
+        band(-half, half, surface, grain=random.uniform(0.0, 0.25))
     line_m = min(log_uniform(random, 0.08, 0.6), 0.1 * road.width_m)
     edge, paint = half, _paint(random)
     if random.random() < 0.7:
