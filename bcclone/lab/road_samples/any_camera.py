@@ -20,7 +20,7 @@ _GENTLE_M = 80.0  # radius of the bends of which a wider lens shows too little
 _PINHOLE_DEGREES = 75.0  # up to which every lens may be without distortion
 _ASPECTS = (0.85, 2.6)  # vertical focal length over horizontal, in pixels of the square image
 _HORIZONS = (0.1, 0.5)  # rows of the horizon, as a fraction of the height
-_ROLL_DEGREES, _YAW_DEGREES = 2.0, 1.5  # standard deviations
+_ROLL_DEGREES, _YAW_DEGREES = 1.5, 0.4  # standard deviations
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ _TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
 _FLOOR = 0.25  # fraction of the roads that are only lines on a floor
 # The car aims as far ahead as it drives in about a second: the wider the bends, the faster people drive.
 _AIM, _LEAST_AIM_M, _MOST_AIM_M = 2.6, 8.0, 60.0
-_BEND_GAIN, _BEND_PART = 1.15, 0.65  # as in rendering.py; part of the aim whose mean curvature is driven
-_IN_THE_LANE = 0.6  # fraction of the places
+_BEND_GAIN, _BEND_PART = 1.15, 0.35  # as in rendering.py; part of the aim whose mean curvature is driven
+_IN_THE_LANE = 0.7  # fraction of the places
 # standard deviations: of the offset, in widths of the lane, and of the turn, in degrees at the least aim
 _NEAR, _NEAR_DEGREES, _FAR, _FAR_DEGREES = 0.08, 2.5, 0.42, 6.0
 
