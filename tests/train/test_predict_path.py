@@ -11,6 +11,7 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
+from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
 from tests.model.random_layers import random_layers
@@ -66,6 +67,20 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
     begun = np.array(load_model_file(untrained_model).model(images))
     assert np.array(trainer.model(images))[:, :1] == pytest.approx(begun, abs=1e-6)
     assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
+
+
+def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(simulated_store, untrained_model):
+    from bcclone.model.model_file import load_model_file
+
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, untrained_model, network="cnn-image-norm")
+        with pytest.raises(
+            UserError, match="whose weights cnn-batch-norm cannot take; fine-tune it with --network cnn"
+        ):
+            trainer_of(store, untrained_model, network="cnn-batch-norm")
+    begun = load_model_file(untrained_model).model.get_weights()
+    for weights, before in zip(trainer.model.get_weights(), begun, strict=True):
+        assert (weights == before).all()
 
 
 @pytest.mark.parametrize(("network", "seq_length"), [("cnn", 1), ("gru", 2)])

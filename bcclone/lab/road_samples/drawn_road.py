@@ -19,14 +19,15 @@ from bcclone.system.exact_math import cosine, exponential, sine
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 _STEP_M, _BEHIND_M, _AHEAD_M = 0.25, 8.0, 160.0
 _BEGIN = round(_BEHIND_M / _STEP_M)  # the car's step
-_RADII_M, _FLOOR_RADII_M, _WIDTHS_M = (6.0, 1000.0), (4.0, 60.0), (3.0, 14.0)
+_RADII_M, _WIDTHS_M = (6.0, 1000.0), (3.0, 14.0)
+_FLOOR_RADII, _FLOOR_WIDTHS_M = (0.6, 5.0), (3.0, 20.0)  # radii in widths
 _STRAIGHT = 0.28  # fraction of the stretches
 _MOST_TURNED = 2.4  # radians from where the car is
 _TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
 _FLOOR = 0.25  # fraction of the roads that are only lines on a floor
 # The car aims as far ahead as it drives in about a second: the wider the bends, the faster people drive.
 _AIM, _LEAST_AIM_M, _MOST_AIM_M = 2.6, 8.0, 60.0
-_BEND_GAIN, _BEND_PART = 1.15, 0.35  # as in rendering.py; part of the aim whose mean curvature is driven
+_BEND_GAIN, _BEND_PART = 1.15, 0.25  # as in rendering.py; part of the aim whose mean curvature is driven
 _IN_THE_LANE = 0.7  # fraction of the places
 # standard deviations: of the offset, in widths of the lane, and of the turn, in degrees at the least aim
 _NEAR, _NEAR_DEGREES, _FAR, _FAR_DEGREES = 0.08, 2.5, 0.42, 6.0
@@ -87,8 +88,12 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 def draw_road(random: np.random.Generator) -> DrawnRoad:
     """Return a random road."""
     floor = random.random() < _FLOOR
-    radius_m = log_uniform(random, *(_FLOOR_RADII_M if floor else _RADII_M))
-    width_m = log_uniform(random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.6 * radius_m, _LEAST_TWO_M)))
+    if floor:
+        width_m = log_uniform(random, *_FLOOR_WIDTHS_M)
+        radius_m = width_m * log_uniform(random, *_FLOOR_RADII)
+    else:
+        radius_m = log_uniform(random, *_RADII_M)
+        width_m = log_uniform(random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.6 * radius_m, _LEAST_TWO_M)))
     lanes = 2 if not floor and width_m > _LEAST_TWO_M and random.random() < _TWO_LANES else 1
     side = 1.0 if random.random() < _RIGHT_HAND else -1.0
     lane_m = side * width_m / 4 if lanes == 2 else 0.0

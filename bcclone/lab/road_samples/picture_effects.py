@@ -10,7 +10,9 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.exact_math import exponentials
 from bcclone.system.opencv import cv2
 
-_BRIGHTNESS, _CAST = (0.2, 0.6), 0.1  # mean of the picture; standard deviation of each colour channel
+_DARK = 0.2  # fraction of the pictures
+_BRIGHTNESS, _DARKNESS = (0.2, 0.6), (0.05, 0.2)  # mean of the picture
+_CAST = 0.1  # standard deviation of each colour channel
 _GAMMA = (0.5, 1.6)
 _STEPS = 1024  # of light, for the gamma
 _NOISE = 0.15  # square root of the strongest, of full light
@@ -37,7 +39,8 @@ def with_effects(picture: FloatArray, random: np.random.Generator) -> Image:
 
 def _exposed(light: Float32Array, random: np.random.Generator) -> Image:
     """Return light, 0 to 1 and above, as the sensor and the lens of a camera take it."""
-    exposure = random.uniform(*_BRIGHTNESS) / max(float(light.mean()), 0.02)
+    brightness = log_uniform(random, *(_DARKNESS if random.random() < _DARK else _BRIGHTNESS))
+    exposure = brightness / max(float(light.mean()), 0.02)
     light = light * (exposure * (1 + random.normal(0.0, _CAST, 3))).astype(np.float32)
     if random.random() < 0.4:  # vignette
         x, y = (np.linspace(-1, 1, count, dtype=np.float32) for count in (light.shape[1], light.shape[0]))

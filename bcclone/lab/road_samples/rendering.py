@@ -155,6 +155,8 @@ def render_road(task: RoadTask) -> RoadFrames:
 
 def _simulated(task: RoadTask) -> Iterator[RoadFrame]:
     """Yield the frames of the road in the simulator."""
+    if task.frames == task.sketches:
+        return
     random = np.random.default_rng(task.seed)
     track, always = load_track(task.road, task.reverse), _draw_sun(random)
     for number in range(task.frames - task.sketches):
