@@ -69,17 +69,19 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
     assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
 
 
-def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(simulated_store, untrained_model):
-    from bcclone.model.model_file import load_model_file
+def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(simulated_store, tmp_path):
+    from bcclone.dataset.preprocessing import Preprocessing
+    from bcclone.model.model_file import save_model
+    from bcclone.model.network import build_network
 
+    start, begun = tmp_path / "cnn.h5", build_network()
+    save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
     with Store(simulated_store) as store:
-        trainer = trainer_of(store, untrained_model, network="cnn-image-norm")
-        with pytest.raises(
-            UserError, match="whose weights cnn-batch-norm cannot take; fine-tune it with --network cnn"
-        ):
-            trainer_of(store, untrained_model, network="cnn-batch-norm")
-    begun = load_model_file(untrained_model).model.get_weights()
-    for weights, before in zip(trainer.model.get_weights(), begun, strict=True):
+        trainer = trainer_of(store, start, network="cnn-image-norm")
+        with pytest.raises(UserError, match="cnn-batch-norm cannot take; fine-tune it with --network cnn"):
+            trainer_of(store, start, network="cnn-batch-norm")
+    assert "image_norm" in [layer.name for layer in trainer.model.layers]
+    for weights, before in zip(trainer.model.get_weights(), begun.get_weights(), strict=True):
         assert (weights == before).all()
 
 
