@@ -48,7 +48,7 @@ def _drives(folder: Path, model: str) -> dict[str, Any]:
 
 def real(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of real cameras: a row for each set and model."""
-    rows = [["frames of", "model", "correlation", "right side", "EVA", "RMSE", "smoothed: EVA", "RMSE", "gain"]]
+    rows = [["frames of", "model", "correlation", "right side", "EVA", "RMSE", "smoothed: EVA", "RMSE", "gain", "unfitted: EVA", "RMSE"]]
     for name, label in SETS.items():
         for model, sets in stored["real"].items():
             one = sets[name]
@@ -57,6 +57,7 @@ def real(stored: Mapping[str, Any]) -> list[list[str]]:
                 *(f"{fitted['correlation']:.3f}", f"{100 * fitted['right_side']:.1f} %"),
                 *(f"{each[key]:.3f}" for each in (fitted, smoothed) for key in ("eva", "rmse")),
                 f"{one['fit']['gain']:.2f}",
+                *(f"{one['predictions'][key]:.3f}" for key in ("eva", "rmse")),
             ]
             rows.append([label, f"`{model}.h5`", *cells])
     return rows
@@ -64,15 +65,16 @@ def real(stored: Mapping[str, Any]) -> list[list[str]]:
 
 def drives(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of drives in the simulator: a row for each road."""
-    rows = [["drive", *(f"`{model}.h5`" for model in stored["drives"])]]
-    for name in next(iter(stored["drives"].values())):
-        of = [drives.get(name) for drives in stored["drives"].values()]
-        if all(of):
-            rows.append([f"`{name}`", *(_driven(one) for one in of)])
+    models = stored["drives"]
+    rows = [["half a lap", *(f"`{model}.h5`" for model in models)]]
+    for name in sorted({name for drives in models.values() for name in drives}):
+        rows.append([f"`{name}`", *(_driven(drives.get(name)) for drives in models.values())])
     return rows
 
 
-def _driven(one: Mapping[str, Any]) -> str:
+def _driven(one: Mapping[str, Any] | None) -> str:
+    if one is None:
+        return "not driven"
     return f"{one['autonomy_percent']:.1f} %, {one['interventions']}, {one['mean_abs_cross_track_m']:.2f} m"
 
 
