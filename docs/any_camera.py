@@ -48,7 +48,8 @@ def _drives(folder: Path, model: str) -> dict[str, Any]:
 
 def real(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of real cameras: a row for each set and model."""
-    rows = [["frames of", "model", "correlation", "right side", "EVA", "RMSE", "smoothed: EVA", "RMSE", "gain", "unfitted: EVA", "RMSE"]]
+    head = "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
+    rows = [head.split("|")]
     for name, label in SETS.items():
         for model, sets in stored["real"].items():
             one = sets[name]

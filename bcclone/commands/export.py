@@ -109,6 +109,7 @@ def _export_model(arguments: argparse.Namespace) -> int:
         f"{'input' if name in result.inputs else 'output'} {name}: {' x '.join(map(str, shape))}"
         for name, shape in (result.inputs | result.outputs).items()
     ]
+    lines += [f"throttle: {result.throttle}"] if result.throttle else []
     lines += _describe_costs(result)
     print_result(arguments, result, "\n".join(lines))
     if result.to == DONKEYCAR and not arguments.json:

@@ -1,10 +1,13 @@
-"""Write a donkeycar tub, a LeRobot data set or a CSV table as a recording, which preprocess.py takes.
+"""Write what another program recorded as a recording, which preprocess.py takes.
 
-The recording has driving_log.csv and IMG/, as the simulator writes them. If the source has drivers or positions, they
-are imported, too.
+The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar tub, a LeRobot data set,
+a folder of frames with a table, a video with a table, or our own table.csv. Rows that cannot be used are counted and
+left out. Steering is -1 (left) to 1 (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
 """
 
 import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import (
     add_settings,
@@ -17,12 +20,18 @@ from bcclone.commands.options import (
 )
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 
+if TYPE_CHECKING:
+    from bcclone.lab.exchange.findings import Summary
+
 SUMMARY = "read recordings of other programs"
+_COLUMNS = 20  # shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", type=local_path, metavar="SOURCE", help="folder of a tub or a data set, or a table")
+    parser.add_argument(
+        "source", type=local_path, metavar="SOURCE", help="folder of a tub, a data set or frames, a video, or a table"
+    )
     add_settings(parser, ImportSettings)
 
 
@@ -44,9 +53,34 @@ def run(arguments: argparse.Namespace) -> int:
         result,
         f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
         f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
-        f"next: bcclone preprocess {result.output} -o data.h5",
+        + "".join(f"{line}\n" for line in _describe(result.seen))
+        + f"next: bcclone preprocess {result.output} -o data.h5",
     )
     return 0
+
+
+def _describe(seen: "Summary") -> Iterator[str]:
+    """Yield what an import saw, in words."""
+    from bcclone.lab.exchange.findings import KINDS
+
+    sizes = ", ".join(seen.sizes) if len(seen.sizes) > 1 else f"{seen.size[0]}x{seen.size[1]}"
+    rate = f", {seen.frame_rate:g} frames a second" if seen.frame_rate else ""
+    yield f"images: {sizes} pixels, {seen.aspect:g} to 1{rate}"
+    yield from seen.notes
+    steering = f"{seen.left:.0%} left, {seen.straight:.0%} straight, {seen.right:.0%} right"
+    yield f"steers {steering}; {seen.steering_mean:+.3f} on average"
+    counts = [(getattr(seen, kind), words) for kind, words in KINDS.items() if getattr(seen, kind)]
+    if counts:
+        yield f"left out: {', '.join(f'{count} {words[count != 1]}' for count, words in counts)}"
+        yield from (f"  {line}" for line in seen.left_out)
+    if seen.below_min_throttle:
+        yield f"left out: {number_of(seen.below_min_throttle, 'row')} below --min-throttle"
+    if seen.images_without_record:
+        yield f"{number_of(seen.images_without_record, 'image')} without record"
+    if seen.standing:
+        yield f"{number_of(seen.standing, 'row')} standing still; --min-throttle leaves out rows without throttle"
+    if seen.columns_left_out:
+        yield f"not read: {', '.join(seen.columns_left_out[:_COLUMNS])}"
 
 
 def interrupted(arguments: argparse.Namespace) -> str:

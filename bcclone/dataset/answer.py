@@ -42,12 +42,18 @@ OUTPUTS = (
     Output("steering", "steering", "the steering alone", "steering"),
     Output(
         "predicted_speed_mph",
-        "throttle",
+        "speed",
         "also the speed to drive, from the recorded speed, for drive.py --predicted-speed",
         "speed_mph",
         unit=30.0,  # about the car's top speed
         lead_seconds=0.5,  # a controller needs some time to reach the speed of a bend
         used_by="--predicted-speed",
+    ),
+    Output(
+        "predicted_throttle",
+        "throttle",
+        "also the speed and the recorded throttle, which an export to a donkeycar gives",
+        "throttle",
     ),
 )
 
@@ -56,12 +62,14 @@ OUTPUTS = (
 class Answer:
     """The outputs of a network for one frame, None where it has no such output.
 
-    steering: -1 (left) to 1 (right), NaN from a diverged network; predicted_speed_mph: how fast to drive.
+    steering: -1 (left) to 1 (right), NaN from a diverged network; predicted_speed_mph: how fast to drive;
+    predicted_throttle: -1 to 1.
     """
 
     # not checked at birth: a network computes any number, and a drive counts and answers those that cannot be used
     steering: float
     predicted_speed_mph: float | None = None
+    predicted_throttle: float | None = None
 
     @classmethod
     def of(cls, numbers: Iterable[Any]) -> Self:

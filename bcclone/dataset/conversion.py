@@ -169,7 +169,7 @@ def open_in_place(
     digest.update(samples.tobytes())
     path = parse_location(plan.logs[0]).parent
     table = row_table(rows)
-    return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest())
+    return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest(), plan.recordings)
 
 
 def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:

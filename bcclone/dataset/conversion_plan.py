@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from bcclone.dataset.framing import framing_of
 from bcclone.dataset.preprocess_settings import LogRead, Skip
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
@@ -240,8 +241,9 @@ class _PlanBuilder:
         self._skips.extend(Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows)
         with reaching(log.path):
             digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
+        framing = framing_of(log.path)
         self._recordings.append(
-            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect)
+            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect, framing)
         )
 
     def _number_frames(self, rows: pd.DataFrame, index: ImageIndex) -> dict[str, list[int]]:

@@ -19,6 +19,7 @@ Image = npt.NDArray[np.uint8]
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 MOST_PIXELS = 1 << 24  # of an image that is decoded; a file of a few bytes can declare many more
 _SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes as long as an image; most files have 10
+_END = b"\xff\xd9"  # of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -80,24 +81,12 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
 def decode_image(content: bytes) -> Image:
     """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as image_size()."""
     image_size(content)
+    if not content.startswith(_PNG) and content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
+        raise BadImage("not a complete JPEG: it ends too early")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise BadImage("neither a complete JPEG nor a complete PNG")
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def fit_frame(frame: Image, rows: tuple[int, int] | None = None) -> Image:
-    """Return a frame of another camera, RGB uint8 (height, width, 3), as one of the simulator's size, (160, 320, 3).
-
-    rows: of it that are kept, from the first up to but not including the second, all by default; what is kept is
-    stretched. Raises BadImage for rows that it does not have.
-    """
-    if rows and rows[1] > len(frame):
-        raise BadImage(f"{frame.shape[1]}x{len(frame)} pixels, which have no rows {rows[0]} to {rows[1]}")
-    kept = frame[slice(*rows)] if rows else frame
-    if kept.shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
-        return kept
-    return np.asarray(cv2.resize(kept, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def encode_jpeg(frame: Image) -> bytes:

@@ -13,7 +13,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, indices_of
-from bcclone.dataset.store_reader import StoreContent, StoreReader
+from bcclone.dataset.store_reader import RecordingInfo, StoreContent, StoreReader
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, parse_location
@@ -83,7 +83,8 @@ class ImageSamples:
     """The tables of a store, with image files instead of frames.
 
     samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
-    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
+    preprocessing: how an image becomes a frame; content_hash: hash of all of this; recordings: where
+    the rows come from.
     """
 
     path: Location
@@ -93,6 +94,7 @@ class ImageSamples:
     files: Sequence[str]
     sample_settings: SampleSettings
     content_hash: str
+    recordings: Sequence[RecordingInfo] = ()
 
     def __post_init__(self) -> None:
         if len(self.samples) and self.samples["frame"].max() >= len(self.files):

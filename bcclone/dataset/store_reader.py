@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.frames import FrameFile
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
@@ -35,7 +36,8 @@ class RecordingInfo:
     """A recording whose rows a store holds.
 
     path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the store; bad_rows,
-    episodes: numbers in the log; dialect: how the log is written.
+    episodes: numbers in the log; dialect: how the log is written; framing: how its frames were made of the pictures of
+    another camera, None for the simulator's.
     """
 
     path: Location
@@ -44,6 +46,7 @@ class RecordingInfo:
     bad_rows: int
     episodes: int
     dialect: Dialect
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
         if min(self.rows, self.bad_rows, self.episodes) < 0:
@@ -53,12 +56,21 @@ class RecordingInfo:
 
     def to_json(self) -> str:
         """Return the JSON text that a store holds."""
-        return json.dumps(to_json(self))
+        stored = to_json(self)
+        if not self.framing:
+            del stored["framing"]
+        return json.dumps(stored)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a text of to_json(); raises ValueError for any other."""
         return from_json(cls, parse_json(text))
+
+
+def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
+    """Return the framing of all recordings, None if they are of several cameras."""
+    framings = {recording.framing for recording in recordings}
+    return framings.pop() if len(framings) == 1 else None
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def warp_to(move: CameraMove, mirrored: bool | npt.NDArray[np.bool_] = False, xp
         raise ValueError(f"yaw of {math.degrees(np.abs(yaw_rad).max()):g} degrees, expected less than 90")
     zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + pitch_rad)
     side = xp.where(mirrored, zeros - 1, zeros + 1)
-    to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in _camera())
+    to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in simulated_camera())
     rays = xp.matmul(_about_down_and_right(yaw_rad + zeros, -(pitch_rad + zeros), xp), to_ray)  # in the car's axes
     right, down, ahead = side[..., None] * rays[..., 0, :], rays[..., 1, :], rays[..., 2, :]
     nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
@@ -129,7 +129,7 @@ def flip_pixels(width: int) -> FloatArray:
 
 
 @cache
-def _camera() -> tuple[FloatArray, FloatArray]:
+def simulated_camera() -> tuple[FloatArray, FloatArray]:
     """Return pixel -> ray in the car's axes (right, down, ahead), and ray -> pixel."""
     column, row = (FRAME_WIDTH - 1) / 2, (FRAME_HEIGHT - 1) / 2
     pixels = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])

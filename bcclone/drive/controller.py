@@ -44,7 +44,7 @@ class SpeedSettings:
     predicted_speed: bool = setting(
         False,
         "drive as fast as the model predicts, between --min-speed and --speed; for a model trained with --predict "
-        "throttle",
+        "speed or throttle",
         group=_SPEED,
     )
     when_uncertain: str = setting(

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS, Answer
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_jpeg
+from bcclone.dataset.framing import Framing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, decode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
@@ -42,10 +43,15 @@ class SteeringPolicy(Protocol):
 
 
 class ModelPolicy(SteeringPolicy, Protocol):
-    """A policy that tells what its network sees. model: the network in Keras, None for an ONNX file."""
+    """A policy that tells what its network sees.
+
+    model: the network in Keras, None for an ONNX file; framing: how pictures of its camera become frames, None for the
+    simulator's.
+    """
 
     model: Any
     preprocessing: Preprocessing
+    framing: Framing | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
     speed: what its controller is built from; hands: of persons who may take over, None: only the model drives; watch:
-    judges each frame, and the controller acts on it; clock: returns seconds; answered: decisions so far; faults: frames
+    judges each frame, and the controller acts on it; clock: returns seconds; framing: how the car's pictures become
+    frames, None if they are frames; answered: decisions so far; faults: frames
     and messages so far that could not be used.
     """
 
@@ -130,6 +137,7 @@ class Driver:
             _check_predicts(policy, speed.needs)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
         self._policy, self._clock = policy, clock
+        self.framing: Framing | None = None
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._judged = _Judged(None, "", None)
         self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
@@ -146,7 +154,7 @@ class Driver:
         Without usable steering, the last steering decays to 0 and the throttle is closed. On a machine that is too
         slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
         """
-        frame, fault = _decode(telemetry.jpeg)
+        frame, fault = _decode(telemetry.jpeg, self.framing)
         repeated = frame is not None and late and self.too_slow and self._judged.answer is not None
         if frame is None:
             judged = _Judged(None, fault, None)
@@ -237,9 +245,9 @@ def _check_predicts(policy: SteeringPolicy, names: Sequence[str]) -> None:
             raise UserError(output.refusal)
 
 
-def _decode(jpeg: bytes) -> tuple[Image | None, str]:
+def _decode(jpeg: bytes, framing: Framing | None) -> tuple[Image | None, str]:
     """Return the frame, or None and the reason."""
     try:
-        return decode_jpeg(jpeg), ""
+        return framing.apply(decode_image(jpeg)) if framing else decode_jpeg(jpeg), ""
     except BadImage as error:
         return None, f"bad camera frame: {error}"

@@ -117,6 +117,8 @@ def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, by
     """Return the thread that computes the overlays of a policy's network, if it has any."""
     if policy.model is None:
         return SaliencyThread(newest, None, "an ONNX file shows no saliency; drive with the .h5 that it was made from")
+    if policy.framing:
+        return SaliencyThread(newest, None, "saliency is shown on frames of the simulator, and this is another camera")
     from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:
@@ -127,7 +129,7 @@ def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, by
 
 def seen_region_of(policy: ModelPolicy) -> tuple[float, float, float, float]:
     """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
-    if policy.model is None:  # an ONNX file, which takes whole frames
+    if policy.model is None or policy.framing:  # an ONNX file takes whole frames
         return 0.0, 0.0, 1.0, 1.0
     from bcclone.model.saliency import seen_region
 

@@ -65,6 +65,8 @@ def _load(
 
     policy = load_policy(settings.model, settings.preprocess)
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
+    if policy.framing:
+        server.notify(f"the camera's pictures become frames: {policy.framing.describe()}")
     if settings.run_folder is None:
         server.notify(f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1")
     if device != "CPU":
@@ -96,7 +98,9 @@ def _serve(
 
         server.stop_on_signals()
         hands = PageHands()
-        arbiter = ConnectionArbiter(Driver(policy, settings.speed, hands, watch))
+        driver = Driver(policy, settings.speed, hands, watch)
+        driver.framing = policy.framing
+        arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)
         with (
             run_recorder(settings.run_folder, settings.append, stats.warn) as recorder,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, fit_frame, read_file
+from bcclone.dataset.framing import Framing, check_framed, read_framing
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, read_file
 from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.rollout import read_reference
 from bcclone.evaluate.steering_tables import seconds_of, write_table
@@ -40,13 +41,14 @@ class Predicted:
     """A table that was written.
 
     frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the frames as
-    they are -> their number.
+    they are -> their number; framing: that of the settings, else of the model, None where all of a frame is stretched.
     """
 
     output: Path
     frames: int
     unreadable: tuple[str, ...]
     sizes: dict[str, int]
+    framing: Framing | None
 
 
 def predict(settings: PredictSettings) -> Predicted:
@@ -56,6 +58,7 @@ def predict(settings: PredictSettings) -> Predicted:
     UserError.
     """
     check_output(settings.output, settings.force)
+    given = read_framing(settings.framing) if settings.framing else None
     files = frame_files(settings.frames)
     if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -64,12 +67,15 @@ def predict(settings: PredictSettings) -> Predicted:
     from bcclone.model.policy import load_policy
 
     policy = load_policy(settings.model, settings.preprocess)
+    framing = None if settings.rows else given or policy.framing
+    if is_recording(settings.frames):
+        check_framed(find_log(str(settings.frames)), str(settings.framing or settings.model), framing)
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
     with (
         ProgressBar("predicting", len(files), "frames") as progress,
-        prefetch_ordered(partial(_read, settings.rows), iter(files), os.cpu_count() or 1, _AHEAD) as frames,
+        prefetch_ordered(partial(_read, settings.rows, framing), iter(files), os.cpu_count() or 1, _AHEAD) as frames,
     ):
         for file, frame in zip(files, frames, strict=True):
             if file.begins:
@@ -84,7 +90,7 @@ def predict(settings: PredictSettings) -> Predicted:
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
     write_table(settings.output, steering, new=not settings.force)
-    return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes))
+    return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
 
 
 def frame_files(source: Path) -> tuple[FrameFile, ...]:
@@ -95,7 +101,7 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     """
     if source.is_file() and source.suffix.lower() in _ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
-    if source.is_file() or (source / LOG_NAME).is_file():
+    if is_recording(source):
         return _recorded(find_log(str(source)))
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
@@ -112,6 +118,11 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
     begins = [index == 0 or bool(pause > _PAUSE_SECONDS) for index, pause in enumerate(pauses)]
     return tuple(FrameFile(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
+
+
+def is_recording(source: Path) -> bool:
+    """Return whether a source is a recording, by its folder or its log, and no folder of images."""
+    return source.is_file() or (source / LOG_NAME).is_file()
 
 
 def _recorded(log: Path) -> tuple[FrameFile, ...]:
@@ -147,11 +158,11 @@ class _Frame:
     size: str
 
 
-def _read(rows: tuple[int, int] | None, file: FrameFile) -> _Frame | str:
+def _read(rows: tuple[int, int] | None, framing: Framing | None, file: FrameFile) -> _Frame | str:
     """Return a frame, or why it cannot be read."""
     try:
         pixels = decode_image(read_file(file.path))
-        return _Frame(fit_frame(pixels, rows), f"{pixels.shape[1]}x{pixels.shape[0]}")
+        return _Frame((framing or Framing.of(pixels, rows)).apply(pixels), f"{pixels.shape[1]}x{pixels.shape[0]}")
     except BadImage as error:
         return str(error)
     except OSError as error:
@@ -172,7 +183,9 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
     kept = f"rows {rows[0]} to {rows[1]}" if rows else "all rows"
     simulators = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
     for size, frames in predicted.sizes.items():
-        if rows or size != simulators:
+        if predicted.framing:
+            notes.append(f"{frames} frames of {size} pixels: as pictures of {predicted.framing.describe()}")
+        elif rows or size != simulators:
             notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
     if predicted.unreadable:
         notes.append(f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}")

@@ -35,6 +35,12 @@ class PredictSettings:
         parse=parse_rows,
         shown="all",
     )
+    framing: Path | None = setting(
+        None,
+        "framing.json of the camera, from bcclone calibrate",
+        unit="FILE",
+        shown="that of the model, if it has one",
+    )
     force: bool = setting(False, "overwrite an existing table")
     preprocess: str | None = preprocess_setting()
 
@@ -43,6 +49,8 @@ class PredictSettings:
         if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MOST_ROW:
             value = f"{self.rows[0]}:{self.rows[1]}"
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first", value=value)
+        if self.rows and self.framing:
+            raise SettingError("{rows} and {framing} both say how a frame is cut; leave one of them out")
 
 
 @dataclass(frozen=True)

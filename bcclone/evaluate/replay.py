@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bcclone.dataset.answer import Answer
+from bcclone.dataset.framing import check_framed
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluate.evaluate_settings import ReplaySettings
@@ -64,6 +65,8 @@ def replay(
     from bcclone.model.policy import load_policy
 
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
+    for name, policy in policies.items():
+        check_framed(log, name, policy.framing)
     return Replayed(replay_policies(policies, log, settings, open_watch))
 
 

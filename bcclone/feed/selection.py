@@ -99,7 +99,7 @@ def select(
     """Return the samples of one of sample_settings.PARTS.
 
     seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it, or a
-    function. Raises UserError for rows of which only some know their path, and for an output that is the same in all
+    function. Raises UserError for rows of which only some know their path, and for outputs that are the same in all
     rows, and ValueError for a function that does not return a row for each sample.
     """
     labels_of = _labels_of(data, predict) if isinstance(predict, str) else _results_of(data, predict)
@@ -134,12 +134,12 @@ def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Floa
     else:
         outputs, mirrored = outputs_of(predict)[1:], False
         of_rows = output_labels(rows, outputs)
-        for output, column in zip(outputs, of_rows.T, strict=True):
-            if len(column) and np.ptp(column) < _LEAST_RANGE:
-                raise UserError(
-                    f"{data.path}: all rows have the same {output.column}, {rows[output.column][0]:.0f}, so nothing "
-                    f"can be learned from it; train without --predict {predict}, or on recordings in which it changes"
-                )
+        if of_rows.size and np.all(np.ptp(of_rows, axis=0) < _LEAST_RANGE):  # one may stay: donkeycar has no speed
+            same = " and ".join(f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs)
+            raise UserError(
+                f"{data.path}: all rows have {same}, so nothing can be learned from it; "
+                f"train without --predict {predict}, or on recordings in which it changes"
+            )
 
     def labels_of(samples: SampleTable) -> Float32Array:
         others = of_rows[samples["row"]]

@@ -1,7 +1,8 @@
 """Save and load models: a network and the preprocessing of its input in one .h5 file, which contains no code.
 
-The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes: see
-docs/reference/model-file.md. All files, also those of other programs, are loaded by `keras_files` and never by Keras.
+The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and two for the camera
+and the steering of a car: see docs/reference/model-file.md. All files, also those of other programs, are loaded by
+`keras_files` and never by Keras.
 """
 
 import io
@@ -17,16 +18,19 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.dataset.answer import OUTPUTS, Output
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.reading import parse_json, read_limited
+from bcclone.system.reading import MOST_MODEL, parse_json, read_limited
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
+_FRAMING, _CALIBRATION = "bcclone_framing", "bcclone_calibration"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 # setting in model files of older versions, models/lake.h5 among them -> its name now
 _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
@@ -75,11 +79,17 @@ class TrainingInfo:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A loaded model, the preprocessing of its input, and how it was trained."""
+    """A loaded model, the preprocessing of its input, and how it was trained.
+
+    framing: how pictures of the camera that it drives with become frames, None for the simulator's; calibration: of its
+    steering for a car, None for the network's own.
+    """
 
     model: keras.Model
     preprocessing: Preprocessing
     training: TrainingInfo = TrainingInfo()
+    framing: Framing | None = None
+    calibration: SteeringCalibration | None = None
 
     @property
     def seq_length(self) -> int:
@@ -138,7 +148,11 @@ class ForeignModel:
 
 
 def save_model(
-    path: Path | str, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any] | None = None
+    path: Path | str,
+    model: keras.Model,
+    preprocessing: Preprocessing,
+    training: Mapping[str, Any] | None = None,
+    framing: Framing | None = None,
 ) -> None:
     """Write the model to `path` (.h5), completely or not at all.
 
@@ -146,7 +160,7 @@ def save_model(
     loaded again, because of unsupported layers, branches or several outputs.
     """
     try:
-        content = model_content(model, preprocessing, training or {})
+        content = model_content(model, preprocessing, training or {}, framing)
     except TypeError as error:  # a layer without a configuration
         raise UserError(f"{path}: Keras cannot write this network: {error}; see {_DRIVABLE}") from None
     with replacing(Path(path), follow=True) as temporary:
@@ -158,7 +172,9 @@ def save_model(
             raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
 
 
-def model_content(model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any]) -> bytes:
+def model_content(
+    model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any], framing: Framing | None = None
+) -> bytes:
     """Return the content of a model file."""
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
@@ -167,6 +183,19 @@ def model_content(model: keras.Model, preprocessing: Preprocessing, training: Ma
         file.attrs[_PREPROCESSING] = preprocessing.to_json()
         file.attrs[_HASH] = preprocessing.digest
         file.attrs[_TRAINING] = json.dumps(training)
+        if framing:
+            file.attrs[_FRAMING] = framing.to_json()
+    return content.getvalue()
+
+
+def calibrated_content(path: Path, framing: Framing | None, calibration: SteeringCalibration) -> bytes:
+    """Return the content of a copy of a model file, with this framing and calibration; everything else stays."""
+    content = io.BytesIO(read_limited(path, MOST_MODEL))
+    with h5py.File(content, "r+") as file:
+        for name, value in ((_FRAMING, framing), (_CALIBRATION, calibration)):
+            file.attrs.pop(name, None)
+            if value:
+                file.attrs[name] = value.to_json()
     return content.getvalue()
 
 
@@ -194,6 +223,10 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
         rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
+        framing = Framing.from_json(stored.texts[_FRAMING]) if _FRAMING in stored.texts else None
+        calibration = None
+        if _CALIBRATION in stored.texts:
+            calibration = SteeringCalibration.from_json(stored.texts[_CALIBRATION])
     except UnsupportedModel as error:
         raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
     except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -202,7 +235,7 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
         ) from None
     if own is None:
         return ForeignModel(path, rebuilt)
-    loaded = ModelFile(rebuilt.model, own, training)
+    loaded = ModelFile(rebuilt.model, own, training, framing, calibration)
     expected = (*rebuilt.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
     if rebuilt.model.input_shape != expected:
         raise UserError(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import check_model_path
@@ -21,6 +22,7 @@ from bcclone.system.errors import UserError, first_line, require_package
 from bcclone.system.reading import read_limited
 
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
+FRAMING = "bcclone_framing"
 FRAME, STEERING = "frame", "steering"
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
 _MOST_BYTES = 1 << 28
@@ -58,12 +60,14 @@ class OnnxModel:
     """A network in an ONNX file, ready to run on one core."""
 
     preprocessing: Preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
+    calibration = None  # of the steering: it is in the network
 
     def __init__(self, path: Path) -> None:
         """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
         self._path, self._session = path, _open_session(path)
         try:
             self.signature = _signature_of(self._session, path)
+            self.framing = _framing_of(self._session, path)
         except UnicodeDecodeError:
             raise UserError(f"{path}: it has names that are no text; export it again") from None
 
@@ -137,6 +141,15 @@ def _signature_of(session: Any, path: Path) -> Signature:
             f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
         )
     return signature
+
+
+def _framing_of(session: Any, path: Path) -> Framing | None:
+    """Return how pictures of the camera that the network drives with become frames, None for the simulator's."""
+    stored = session.get_modelmeta().custom_metadata_map.get(FRAMING)
+    try:
+        return Framing.from_json(stored) if stored else None
+    except ValueError as error:
+        raise UserError(f"{path}: its framing cannot be read: {error}; export it again") from None
 
 
 def _trained_seq_length(session: Any) -> int:

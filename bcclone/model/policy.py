@@ -4,6 +4,7 @@ An ONNX file needs no TensorFlow; only a file of Keras loads it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,13 @@ class Policy:
     one, because TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many
     are driven.
 
+    framing: how pictures of the camera that the model drives with become frames, None for the simulator's;
     carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX file.
+    one in an ONNX file. The steering is calibrated as the file says.
     """
 
     def __init__(self, file: "ModelFile | OnnxModel") -> None:
-        self.preprocessing = file.preprocessing
+        self.preprocessing, self.framing, self._calibration = file.preprocessing, file.framing, file.calibration
         self.model: Any = None if isinstance(file, OnnxModel) else file.model
         self._network = _network_of(file)
         self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
@@ -63,7 +65,10 @@ class Policy:
         image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
         """
         outputs, after = self._network.step(image, memory)
-        return Answer.of(outputs), after
+        answer = Answer.of(outputs)
+        if self._calibration:
+            answer = replace(answer, steering=self._calibration.apply(answer.steering))
+        return answer, after
 
 
 class _Windows:

@@ -15,6 +15,7 @@ import h5py
 import keras
 import numpy as np
 
+from bcclone.dataset.store_reader import common_framing
 from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
@@ -159,7 +160,9 @@ class Checkpointing:
             "epoch": last.epoch,
             "val_loss": last.val_loss,
         }
-        self.model = model_content(self._trainer.export(), data.preprocessing, described)
+        self.model = model_content(
+            self._trainer.export(), data.preprocessing, described, common_framing(data.recordings)
+        )
         self._model_is_written = False
 
     def save(self, state: TrainingState) -> None:

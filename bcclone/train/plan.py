@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
+from bcclone.feed.augment.augment_settings import CAMERA_MOVES, AugmentSettings
 from bcclone.feed.feed import check_feed, choose_feed
 from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
@@ -72,6 +73,8 @@ def resolve(
     if feed == AUTO:
         feed, reason = choose_feed(data)
         notify(f"feed: {feed} ({reason}); choose another with --feed")
+    if settings.augment and any(recording.framing for recording in data.recordings):
+        settings = _without_moves(settings, notify)
     return replace(
         settings,
         seq_length=settings.seq_length or usual,
@@ -126,6 +129,19 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
     if settings.seq_length > 1:
         notify(f"note: {describe_windows(training, validation)}")
     return training, validation
+
+
+def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
+    """Return the settings of a training on another camera's frames: the camera is moved only where a user says so.
+
+    Metres and the steering back to the line are those of the simulator's car.
+    """
+    moves = {each.name: each.default for each in fields(AugmentSettings) if each.name in CAMERA_MOVES}
+    usual: dict[str, Any] = {name: 0.0 for name, default in moves.items() if getattr(settings, name) == default}
+    if usual:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in usual)
+        notify(f"note: the frames are another camera's, so it is not moved as the simulator's is: {options} 0")
+    return replace(settings, **usual)
 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:

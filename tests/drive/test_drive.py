@@ -66,7 +66,7 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted(untrained_mod
 class Slow:
     """A policy that takes 0.1 s for a frame. seen: number of frames."""
 
-    model, preprocessing = None, Preprocessing()
+    model, preprocessing, framing = None, Preprocessing(), None
     seen = 0
 
     def answer(self, frame):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.answer import Answer
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
@@ -42,6 +43,15 @@ def test_a_frame_is_answered_by_the_policys_steering_and_the_controllers_throttl
     control = Driver(Steering(0.25), SpeedSettings(11.0)).decide(telemetry()).control
     assert control.steering == 0.25
     assert control.throttle == pytest.approx(0.102)
+
+
+def test_pictures_of_another_camera_become_frames_by_the_framing_that_is_set():
+    driver, picture = Driver(Steering(0.1, 0.2), SpeedSettings(25)), np.zeros((120, 160, 3), np.uint8)
+    assert not driver.decide(telemetry(encode_jpeg(picture))).frame_readable
+    driver.framing = Framing(160, 120, rows=(40, 120))
+    assert driver.decide(telemetry(encode_jpeg(picture))).steering == 0.1
+    assert driver.decide(telemetry()).steering == 0.2  # it is a frame already
+    assert "expected 160x120" in driver.decide(telemetry(encode_jpeg(picture[:80]))).fault
 
 
 @pytest.mark.parametrize(("steering", "sent"), [(3.0, 1.0), (-1.5, -1.0)])

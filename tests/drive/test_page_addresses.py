@@ -43,7 +43,7 @@ FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 class Straight:
     """A policy that always returns the same steering."""
 
-    model, preprocessing = None, Preprocessing()
+    model, preprocessing, framing = None, Preprocessing(), None
 
     def answer(self, frame):
         return Answer(0.25)

@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, fit_frame
+from bcclone.dataset.framing import Framing, Lens
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.evaluate.predict import frame_files
 from bcclone.evaluate.steering_tables import read_table
 from bcclone.system.errors import UserError
@@ -57,7 +58,7 @@ def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, t
     big = frame(0, 640, 480)
     big.save(tmp_path / "big" / "1479425441182877835.png")
     lower = np.asarray(big)[160:]
-    PIL.Image.fromarray(fit_frame(lower)).save(tmp_path / "small" / "1479425441182877835.png")
+    PIL.Image.fromarray(Framing.of(lower).apply(lower)).save(tmp_path / "small" / "1479425441182877835.png")
     _, cut = predicted(untrained_model, tmp_path / "big", tmp_path / "cut.csv", "--rows", "160:480")
     _, whole = predicted(untrained_model, tmp_path / "big", tmp_path / "whole.csv")
     _, expected = predicted(untrained_model, tmp_path / "small", tmp_path / "small.csv")
@@ -136,9 +137,43 @@ def test_a_mistake_is_named(words, message, frames, untrained_model, tmp_path):
     assert not (tmp_path / "p.csv").exists()
 
 
-def test_a_frame_of_the_simulators_size_is_fitted_unchanged():
-    pixels = np.asarray(frame(1))
-    assert fit_frame(pixels) is pixels
-    assert fit_frame(np.asarray(frame(1, 160, 120))).shape == (160, 320, 3)
-    with pytest.raises(BadImage, match="no rows 0 to 161"):
-        fit_frame(pixels, (0, 161))
+def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untrained_model, tmp_path):
+    from bcclone.model.calibration import SteeringCalibration
+    from bcclone.model.model_file import calibrated_content
+
+    framing = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    (tmp_path / "small").mkdir()
+    small = frame(0, 160, 120)
+    small.save(tmp_path / "small" / "1.png")
+    (tmp_path / "frames").mkdir()
+    PIL.Image.fromarray(framing.apply(np.asarray(small))).save(tmp_path / "frames" / "1.png")
+    (tmp_path / "framing.json").write_text(framing.to_json())
+    content = calibrated_content(untrained_model, framing, SteeringCalibration(gain=-2.0, bias=0.1))
+    (tmp_path / "car.h5").write_bytes(content)
+    _, own = predicted(untrained_model, tmp_path / "frames", tmp_path / "own.csv")
+    given = ("--framing", tmp_path / "framing.json")
+    assert predicted(untrained_model, tmp_path / "small", tmp_path / "given.csv", *given)[1] == own
+    _, calibrated = predicted(tmp_path / "car.h5", tmp_path / "small", tmp_path / "calibrated.csv")
+    assert calibrated["1"] == pytest.approx(-2 * own["1"] + 0.1)
+    _, cut = predicted(tmp_path / "car.h5", tmp_path / "small", tmp_path / "cut.csv", "--rows", "40:120")
+    assert cut != calibrated
+
+
+def test_a_recording_of_another_framing_is_refused(recording, untrained_model, tmp_path):
+    from bcclone.model.calibration import SteeringCalibration
+    from bcclone.model.model_file import calibrated_content
+
+    copy = tmp_path / "imported"
+    shutil.copytree(recording, copy)
+    (copy / "framing.json").write_text(Framing(160, 120).to_json())
+    framing = Framing(160, 120, rows=(40, 120))
+    (tmp_path / "car.h5").write_bytes(calibrated_content(untrained_model, framing, SteeringCalibration(1.0)))
+    for words in (
+        ("predict", tmp_path / "car.h5", copy, "-o", tmp_path / "p.csv"),
+        ("replay", tmp_path / "car.h5", copy),
+    ):
+        with pytest.raises(UserError, match="rows 40 to 120.*import the recording again"):
+            run_command(*words)
+    (copy / "framing.json").write_text("{}")
+    with pytest.raises(UserError, match="framing.json: width is missing; expected"):
+        run_command("preprocess", copy, "-o", tmp_path / "data.h5")

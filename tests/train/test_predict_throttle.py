@@ -40,17 +40,17 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
         selection = select(store, predict="throttle")
         with open_feed(selection, FeedSettings(feed), sampling) as opened, opened.epoch(1) as batches:
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
-    assert labels.shape == (len(selection), 2)
-    assert np.sort(labels[:, 1]) == pytest.approx(np.sort(selection.arrays.labels[:, 1]))
+    assert labels.shape == (len(selection), 3)
+    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.labels[:, 1:], axis=0))
 
 
 @pytest.mark.slow
-def test_the_model_has_a_second_output_that_nears_the_recorded_speed(trained, simulated_store):
+def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle(trained, simulated_store):
     from bcclone.model.model_file import load_model_file
 
     path, result = trained
     file = load_model_file(path)
-    assert file.model.output_shape == (None, 2)
+    assert file.model.output_shape == (None, 3)
     assert file.training.settings["predict"] == "throttle"
     with Store(simulated_store) as store:
         selection = select(store, "validation", predict="throttle")
@@ -90,7 +90,7 @@ def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
     from bcclone.model.policy import load_policy
 
     speed = SpeedSettings(predicted_speed=True)
-    with pytest.raises(UserError, match="predicted_speed.*--predict throttle"):
+    with pytest.raises(UserError, match="predicted_speed.*--predict speed"):
         Driver(load_policy(untrained_model), speed)
     Driver(load_policy(trained[0]), speed)
 
@@ -99,7 +99,7 @@ def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
 def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1, "--from", trained[0])
     refused = run_script("model.py", simulated_store, *line, code=1)
-    assert "predicts speed_mph, too; fine-tune it with --predict throttle" in refused.stderr
+    assert "predicts throttle, too; fine-tune it with --predict throttle" in refused.stderr
     run_script("model.py", simulated_store, *line, "--predict", "throttle", "--batch-size", 64)
     assert (tmp_path / "m.h5").exists()
 

@@ -7,6 +7,7 @@ from bcclone.system.settings import check_settings, setting
 
 _GROUP = "augmentation"
 AUGMENT_ON = ("auto", "cpu", "device")
+CAMERA_MOVES = ("shift_m", "turn_degrees", "pitch_degrees")
 LENS_SETTINGS = ("blur", "patches", "noise")  # changes of finished views, in the order in which they are applied
 
 
@@ -71,4 +72,4 @@ class AugmentSettings:
     @property
     def moves_camera(self) -> bool:
         """Return whether the camera is moved at all."""
-        return bool(self.shift_m or self.turn_degrees or self.pitch_degrees)
+        return any(getattr(self, name) for name in CAMERA_MOVES)

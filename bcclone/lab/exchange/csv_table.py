@@ -11,9 +11,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, Source, read_image, suffix_of
 from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError
 from bcclone.system.reading import MOST_TABLE, open_limited, path_inside
@@ -56,29 +58,51 @@ def _cells(row: ExchangedRow) -> dict[str, object]:
     return cells
 
 
-def read(path: Path) -> Iterator[ExchangedRow]:
-    """Yield the rows of a table, or of the folder that holds table.csv.
+_NEEDED = ("center", "time_ms", "steering")
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a table, or table.csv in a folder, has the columns of this format; no error for what is none."""
+    try:
+        with TextIOWrapper(open_limited(_table_of(path), MOST_TABLE), encoding="utf-8-sig", newline="") as file:
+            names = next(csv.reader(lines_of(file)), [])
+    except (UserError, OSError, UnicodeDecodeError, csv.Error):
+        return True  # read() says what is wrong
+    return "center" in names or "time_ms" in names
+
+
+def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+    """Yield the rows of a table, or of the folder that holds table.csv; rows that cannot be read are counted.
 
     A table needs the columns center, time_ms and steering; other numbers that are missing are 0.
-    Raises UserError for a row that cannot be read.
+    Raises UserError for a table that cannot be read.
     """
-    path = _table_of(path)
+    path = _table_of(settings.source)
     try:
         with TextIOWrapper(open_limited(path, MOST_TABLE), encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(_lines(file))
-            missing = [name for name in ("center", "time_ms", "steering") if name not in (table.fieldnames or ())]
+            table = csv.DictReader(lines_of(file))
+            missing = [name for name in _NEEDED if name not in (table.fieldnames or ())]
             if missing:
                 raise UserError(
                     f"{path}: no column {missing[0]!r}, expected a table with center, time_ms, steering and perhaps "
                     f"others of {','.join(COLUMNS)}; a driving_log.csv needs no import: name it to preprocess.py"
                 )
-            for cells in table:
-                yield _row(path, table.line_num, cells)
+            findings.columns_left_out = tuple(str(name) for name in table.fieldnames or () if name not in COLUMNS)
+            yield from _rows(path, table, findings)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(
             f"{path}: cannot be read: {reason}; expected a table that bcclone export --to csv writes"
         ) from None
+
+
+def _rows(path: Path, table: "csv.DictReader[str]", findings: Findings) -> Iterator[ExchangedRow]:
+    for cells in table:
+        place = f"{path}: line {table.line_num}"
+        try:
+            yield _row(path.parent, place, cells)
+        except RowError as error:
+            findings.leave_out(place, error)
 
 
 def _table_of(path: Path) -> Path:
@@ -92,14 +116,16 @@ def _table_of(path: Path) -> Path:
     return path / TABLE
 
 
-def _lines(file: TextIO) -> Iterator[str]:
+def lines_of(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a table; raises csv.Error for one that is too long."""
     while line := file.readline(_LONGEST_LINE + 1):
         if len(line) > _LONGEST_LINE:
             raise csv.Error(f"a line of more than {_LONGEST_LINE} characters")
         yield line
 
 
-def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
+def _row(folder: Path, place: str, cells: Mapping[str, str]) -> ExchangedRow:
+    """Return a row; raises RowError."""
     try:
         filled = {name: text for name, text in cells.items() if text}
         driver, take_over, track = (filled.get(name, "") for name in ("driver", "take_over", "track"))
@@ -108,19 +134,21 @@ def _row(path: Path, line: int, cells: Mapping[str, str]) -> ExchangedRow:
             recording=int(filled.get("recording", 0)),
             episode=int(filled.get("episode", 0)),
             time_ms=int(filled["time_ms"]),
-            images={camera: read_image(path.parent, filled[camera]) for camera in CAMERAS if camera in filled},
+            images={camera: read_image(folder, filled[camera]) for camera in CAMERAS if camera in filled},
             steering=_number(filled, "steering"),
             throttle=_number(filled, "throttle", 0.0),
             brake=_number(filled, "brake", 0.0),
             speed_mph=_number(filled, "speed_mph", 0.0),
             driven=driven,
             point=_point(filled, track) if track else None,
-            place=f"{path}: line {line}",
+            place=place,
         )
     except KeyError as error:
-        raise UserError(f"{path}: line {line}: {error} is empty; fill it in, or remove the line") from None
+        raise RowError(f"{error} is empty") from None
+    except RowError:
+        raise
     except ValueError as error:
-        raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
+        raise RowError(str(error)) from None
 
 
 def _point(filled: Mapping[str, str], track: str) -> TracePoint:

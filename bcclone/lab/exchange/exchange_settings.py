@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.settings import SettingError, check_settings, parse_names, setting, settings_of
 
 CSV, TUB, LEROBOT, MINARI, ROBOMIMIC = EXPORT_FORMATS = ("csv", "tub", "lerobot", "minari", "robomimic")
-IMPORT_FORMATS = (CSV, TUB, LEROBOT)
+FRAMES, VIDEO = "frames", "video"
+BOTH_WAYS = (CSV, TUB, LEROBOT)  # formats that are exported and imported
+IMPORT_FORMATS = (*BOTH_WAYS, FRAMES, VIDEO)
+RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
+MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936}  # unit of a speed -> mph
+_TABLE = "tables of others, and LeRobot"
+_OF_TABLES, _OF_FRAMES = (FRAMES, VIDEO, LEROBOT), (FRAMES, VIDEO)
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,78 @@ class ExportSettings:
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """What to import. source: a folder or a file in one of IMPORT_FORMATS."""
+    """What to import.
+
+    source: a folder or a file in one of IMPORT_FORMATS. The steering of a recording is -1 to 1, right positive, where 1
+    is max_degrees of the front wheels; a table's is divided by steering_ratio first.
+    """
 
     source: Path
     output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty", short="-o")
     format: str | None = setting(
         None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"
     )
+    framing: Path | None = setting(
+        None,
+        "framing.json of the camera, from bcclone calibrate: how its pictures become frames",
+        unit="FILE",
+        shown="all of a picture is stretched",
+    )
+    min_throttle: float | None = setting(
+        None, "leave out rows with less throttle, such as 0.05 for a car that stands still", minimum=-1, maximum=1
+    )
+    table: Path | None = setting(
+        None, "table with the steering of the frames or of the video", shown="the one beside them", group=_TABLE
+    )
+    steering_column: str | None = setting(
+        None, "column of the steering, its number in a table without names", unit="NAME", shown="by its name",
+        group=_TABLE,
+    )  # fmt: skip
+    unit: str | None = setting(
+        None,
+        "unit of the steering, where its name does not say it; ratio: -1 to 1",
+        choices=UNITS,
+        shown="by its name",
+        group=_TABLE,
+    )
+    left_positive: bool = setting(False, "the steering is positive to the left", group=_TABLE)
+    steering_ratio: float = setting(
+        1.0, "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle of these",
+        minimum=0.1, maximum=100, group=_TABLE,
+    )  # fmt: skip
+    max_degrees: float = setting(
+        25.0, "angle of the front wheels that is a steering of 1", minimum=0.1, maximum=3600, group=_TABLE
+    )
+    image_column: str | None = setting(
+        None, "column of the image names, with or without folder and ending", unit="NAME", shown="by its values",
+        group=_TABLE,
+    )  # fmt: skip
+    time_column: str | None = setting(
+        None, "column of the times, in s, ms, us or ns by their size", unit="NAME", shown="by its name, or image names",
+        group=_TABLE,
+    )  # fmt: skip
+    throttle_column: str | None = setting(
+        None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name", group=_TABLE
+    )
+    speed_column: str | None = setting(None, "column of the speed", unit="NAME", shown="by its name", group=_TABLE)
+    speed_unit: str | None = setting(
+        None, "unit of the speed, where its name does not say it", choices=tuple(MPH_OF), shown="by its name",
+        group=_TABLE,
+    )  # fmt: skip
+    frame_rate: float = setting(
+        20.0, "frames a second where neither table nor image names have times", minimum=0.1, maximum=1000, group=_TABLE
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    def check_format(self, format: str) -> None:
+        """Raise SettingError for a setting that the format has no use for."""
+        only = {"table": _OF_FRAMES, "image_column": (FRAMES,), "time_column": _OF_FRAMES, "frame_rate": (FRAMES,)}
+        for each, declared in settings_of(type(self)):
+            formats = only.get(each.name, _OF_TABLES)
+            if declared.group == _TABLE and format not in formats and getattr(self, each.name) != each.default:
+                raise SettingError(
+                    f"{{{each.name}}} is only for {', '.join(formats)}, but {{source}} is {{format}}; leave it out",
+                    source=self.source, format=format,
+                )  # fmt: skip

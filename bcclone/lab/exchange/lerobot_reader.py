@@ -1,10 +1,18 @@
-"""Read a LeRobot data set of version 2 or 3 with image features, by its meta/info.json and its Parquet files."""
+"""Read a LeRobot data set of version 2 or 3, its cameras images or videos, by meta/info.json and its Parquet files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bcclone.lab.exchange.driven_columns import is_brake, is_speed, is_steering, is_throttle
+from bcclone.lab.exchange.exchange_settings import RATIO, ImportSettings
+from bcclone.lab.exchange.findings import Findings
+from bcclone.lab.exchange.foreign_table import plain
+from bcclone.lab.exchange.foreign_units import SteeringScale, speed_factor, steering_scale
 from bcclone.lab.exchange.lerobot import ACTION, INFO, RECORDED, STATE, load_pyarrow
+from bcclone.lab.exchange.lerobot_videos import EpisodeVideo
 from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, number, read_inside, whole_number
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import CAMERAS, RowError
@@ -12,7 +20,8 @@ from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.reading import MOST_JSON, MOST_TABLE, open_limited, parse_json, path_inside
 
-_OWN = ("episode_index", "frame_index", "recording", "time_ms", "driver", "take_over", "track", "position")
+_OWN = ("episode_index", "frame_index", "recording", "time_ms", "driver", "take_over", "track", "position", "timestamp")
+_OF_LEROBOT = {"index", "task_index", *_OWN}
 _LEAST_FPS, _MOST_FPS = 0.001, 10_000
 _ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
 _UNPACKED, _TIMES_UNPACKED = 1 << 24, 8  # bytes of a column, and how many times those of its file; JPEGs do not shrink
@@ -20,36 +29,71 @@ _MOST_NAMES = 1000  # of a feature
 _LINKS = "copy a data set of links with cp -rL first"
 
 
-def read(folder: Path) -> Iterator[ExchangedRow]:
-    """Yield the frames of a data set; raises UserError for one of another form, and for files outside the folder.
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns hold what.
 
-    Without our own column `recorded`, steering, throttle and brake are taken from `action`, by their names. Without
-    `time_ms`, times are counted from 1970, an hour for each episode.
+    images, videos: camera -> column; numbers: name of a number -> column and place in it; scale: of the steering.
     """
+
+    images: Mapping[str, str]
+    videos: Mapping[str, str]
+    numbers: Mapping[str, tuple[str, int]]
+    factors: Mapping[str, float]
+    scale: SteeringScale
+    fps: float
+
+
+def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+    """Yield the frames of a data set; those that cannot be read are counted.
+
+    Raises UserError for a data set of another form, for files outside the folder, and for a file that cannot be read.
+    Without our own column `recorded`, the numbers are taken from any feature, by their names. Without `time_ms`, times
+    are counted from 1970, an hour for each episode.
+    """
+    folder = settings.source
     pyarrow, _ = load_pyarrow()
     info = _read_info(folder)
-    columns = _columns(folder / INFO, info)
+    columns = _columns(folder / INFO, info, settings)
+    findings.notes.append(columns.scale.words)
+    read = {*columns.images.values(), *columns.videos.values(), *(name for name, _ in columns.numbers.values()), *_OWN}
+    findings.columns_left_out = tuple(name for name in info["features"] if name not in read | _OF_LEROBOT)
     paths = sorted((folder / "data").rglob("*.parquet"))
     if not paths:
         raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
-    for path in paths:
+    with ExitStack() as stack:
+        videos = {
+            camera: stack.enter_context(EpisodeVideo(folder, key, columns.fps))
+            for camera, key in columns.videos.items()
+        }
+        for path in paths:
+            try:
+                inside = path_inside(folder, str(path.relative_to(folder)))
+                yield from _rows_of(inside, str(path), columns, videos, findings)
+            except UserError:
+                raise
+            except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
+                reason = f"no column {error}" if isinstance(error, KeyError) else first_line(error)
+                remedy = f"download the data set again; {_LINKS}"
+                raise UserError(f"{path}: cannot be read: {reason}; {remedy}") from None
+
+
+def _rows_of(
+    path: Path, name: str, columns: _Columns, videos: Mapping[str, EpisodeVideo], findings: Findings
+) -> Iterator[ExchangedRow]:
+    for index, record in enumerate(_records_of(path, columns), start=1):
+        place = f"{name}: row {index}"
         try:
-            inside = path_inside(folder, str(path.relative_to(folder)))
-            for index, record in enumerate(_records_of(inside, columns), start=1):
-                yield _row(record, columns, f"{path}: row {index}")
+            yield _row(record, columns, videos, place)
         except RowError as error:
-            raise UserError(f"{path}: row {index}: {error}; correct it in the source") from None
-        except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
-            reason = f"no column {error}" if isinstance(error, KeyError) else first_line(error)
-            remedy = f"download the data set again; {_LINKS}"
-            raise UserError(f"{path}: cannot be read: {reason}; {remedy}") from None
+            findings.leave_out(place, error)
 
 
-def _records_of(path: Path, columns: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _records_of(path: Path, columns: _Columns) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of a file; raises ValueError for columns of other types, and for ones that would fill memory."""
     _, parquet = load_pyarrow()
-    images = list(columns["cameras"].values())
-    wanted = {*images, *_OWN, *(column for column, _ in columns["numbers"].values())}
+    images = list(columns.images.values())
+    wanted = {*images, *_OWN, *(column for column, _ in columns.numbers.values())}
     with open_limited(path, MOST_TABLE) as file:
         table = parquet.ParquetFile(file)
         _check_size(table.metadata, path.stat().st_size)
@@ -96,28 +140,64 @@ def _read_info(folder: Path) -> Mapping[str, Any]:
     return {"features": features, "fps": fps}
 
 
-def _columns(path: Path, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which columns hold what: camera -> column, and column and place of each number."""
+def _columns(path: Path, info: Mapping[str, Any], settings: ImportSettings) -> _Columns:
+    """Return which columns hold what; raises UserError for a data set without a camera or a steering."""
     features = info["features"]
-    images = [name for name, each in features.items() if each["dtype"] == "image"]
-    if not images:
-        videos = [name for name, each in features.items() if each["dtype"] == "video"]
-        what = f"its cameras are videos ({', '.join(videos)})" if videos else "it has no camera"
-        raise UserError(f"{path}: {what}, expected features of dtype image; convert it with LeRobot's own tools first")
-    cameras = {camera: name for camera in CAMERAS for name in images if name.rpartition(".")[2] == camera}
-    if not cameras:
-        cameras = {"center": images[0]}
+    kinds = {name: each["dtype"] for name, each in features.items() if each["dtype"] in ("image", "video")}
+    if not kinds:
+        raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
+    cameras = {camera: name for camera in CAMERAS for name in kinds if name.rpartition(".")[2] == camera}
+    if "center" not in cameras:
+        cameras = {"center": next(iter(kinds))}
+    names = {
+        column: _flat_names(each.get("names"))[:_MOST_NAMES] or [column]
+        for column, each in features.items()
+        if column not in kinds and column not in _OF_LEROBOT and isinstance(each, Mapping)
+    }
     numbers: dict[str, tuple[str, int]] = {}
     for column in (STATE, ACTION, RECORDED):  # the last one counts
-        names = _flat_names(features.get(column, {}).get("names"))[:_MOST_NAMES]
-        numbers |= {name: (column, place) for place, name in enumerate(names) if name in NUMBERS}
-    if "steering" not in numbers:
-        named = ", ".join(repr(name[:40])[1:-1] for name in _flat_names(features.get(ACTION, {}).get("names")))
-        raise UserError(
-            f"{path}: no feature named 'steering' in {ACTION} (it has: {named or 'no names'}); "
-            "name the one that steers 'steering' there, -1 to 1, right positive"
-        )
-    return {"cameras": cameras, "numbers": numbers, "fps": info["fps"]}
+        numbers |= {name: (column, place) for place, name in enumerate(names.get(column, ())) if name in NUMBERS}
+    factors: dict[str, float] = {}
+    for name, asked, fits in (
+        ("steering", settings.steering_column, is_steering),
+        ("throttle", settings.throttle_column, is_throttle),
+        ("brake", None, is_brake),
+        ("speed_mph", settings.speed_column, is_speed),
+    ):
+        if asked is None and name in numbers:
+            continue
+        candidates = {
+            each: (column, place)
+            for column, of_column in names.items()
+            for place, each in enumerate(of_column)
+            if (each == asked if asked else fits(plain(each)))
+        }
+        if name == "speed_mph":
+            factors = {each: factor for each in candidates if (factor := speed_factor(each, settings.speed_unit))}
+            candidates = {each: where for each, where in candidates.items() if each in factors}
+        if len(candidates) == 1:
+            ((found, numbers[name]),) = candidates.items()
+            factors = {name: factors.get(found, 1.0), **factors}
+        elif name == "steering" or asked:
+            raise _no_number(
+                path, name, list(candidates) or [each for of_column in names.values() for each in of_column]
+            )
+    column, place = numbers["steering"]
+    steering = names[column][place]
+    return _Columns(
+        images={camera: name for camera, name in cameras.items() if kinds[name] == "image"},
+        videos={camera: name for camera, name in cameras.items() if kinds[name] == "video"},
+        numbers=numbers,
+        factors={name: factors.get(name, 1.0) for name in NUMBERS},
+        scale=steering_scale(settings, steering, RATIO),
+        fps=info["fps"],
+    )
+
+
+def _no_number(path: Path, name: str, candidates: Sequence[str]) -> UserError:
+    listed = ", ".join(repr(each[:40])[1:-1] for each in candidates[:20]) or "no names"
+    option = f"--{name.removesuffix('_mph')}-column"
+    return UserError(f"{path}: which feature is the {name}? Name it with {option}; there are: {listed}", exit_code=2)
 
 
 def _flat_names(names: Any) -> list[str]:
@@ -127,19 +207,27 @@ def _flat_names(names: Any) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _row(record: Mapping[str, Any], columns: Mapping[str, Any], place: str) -> ExchangedRow:
+def _row(record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, EpisodeVideo], place: str) -> ExchangedRow:
     """Return a row; raises RowError for its values, KeyError for a missing column."""
     values = dict.fromkeys(NUMBERS, 0.0)
-    values |= {name: number(name, _value(record, *where)) for name, where in columns["numbers"].items()}
+    for name, where in columns.numbers.items():
+        values[name] = number(name, _value(record, *where)) * columns.factors[name]
+    if columns.scale.factor != 1.0:
+        values["steering"] = columns.scale.convert(values["steering"])
     driver, track, take_over = record.get("driver"), record.get("track"), record.get("take_over")
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
-    made_up_ms = episode * 3_600_000 + round(1000 * frame / columns["fps"])
+    seconds = frame / columns.fps
+    made_up_ms = episode * 3_600_000 + round(1000 * seconds)
+    images: dict[str, Any] = {camera: _image(name, record[name]) for camera, name in columns.images.items()}
+    if videos:
+        seconds = number("timestamp", record.get("timestamp", seconds))
+        images |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
     try:
         return ExchangedRow(
             recording=whole_number("recording", record.get("recording", 0)),
             episode=episode,
             time_ms=whole_number("time_ms", record.get("time_ms", made_up_ms)),
-            images={camera: _image(name, record[name]) for camera, name in columns["cameras"].items()},
+            images=images,
             steering=values["steering"],
             throttle=values["throttle"],
             brake=values["brake"],
@@ -148,6 +236,8 @@ def _row(record: Mapping[str, Any], columns: Mapping[str, Any], place: str) -> E
             point=_point(track, record.get("position")) if track else None,
             place=place,
         )
+    except RowError:
+        raise
     except ValueError as error:
         raise RowError(str(error)) from None
 

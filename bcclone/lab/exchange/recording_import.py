@@ -3,155 +3,144 @@
 import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import IO
 
-from bcclone.dataset.images import BadImage, decode_image, decode_jpeg, encode_jpeg, fit_frame
-from bcclone.lab.exchange import csv_table, lerobot, lerobot_reader, tub
-from bcclone.lab.exchange.exchange_settings import CSV, IMPORT_FORMATS, LEROBOT, TUB, ImportSettings
-from bcclone.lab.exchange.rows import ExchangedRow
-from bcclone.recording.drivers import DRIVERS
-from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
+from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
+from bcclone.dataset.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    BadImage,
+    decode_image,
+    decode_jpeg,
+    encode_jpeg,
+)
+from bcclone.lab.exchange import csv_table, frames_reader, lerobot, lerobot_reader, tub, video_reader
+from bcclone.lab.exchange.exchange_settings import CSV, FRAMES, IMPORT_FORMATS, LEROBOT, TUB, VIDEO, ImportSettings
+from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
+from bcclone.lab.exchange.recording_folder import RecordedImages, RecordingFolder, check_time
+from bcclone.lab.exchange.rows import IMAGE_ENDINGS, ExchangedRow, ImageMissing, ImageUnusable
+from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, VideoFrame
+from bcclone.lab.exchange.video_pictures import recorded_frame
 from bcclone.recording.files import LOG_NAME
-from bcclone.recording.row import CAMERAS, image_stamp
-from bcclone.recording.run_tables import TRACE, SidecarWriter
+from bcclone.recording.row import RowError
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.hardware import usable_cores
+from bcclone.system.opencv import cv2
+from bcclone.system.prefetch import prefetch_ordered
 
-READERS: dict[str, Callable[[Path], Iterator[ExchangedRow]]] = {
+# each yields the rows that can be read, and counts the others
+READERS: dict[str, Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]] = {
     CSV: csv_table.read,
     TUB: tub.read,
     LEROBOT: lerobot_reader.read,
+    FRAMES: frames_reader.read,
+    VIDEO: video_reader.read,
 }
 _FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # each shows the format of its folder
-_EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
-_LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
+_TOGETHER = 8  # rows that a thread reads or converts at once
 
 
-class RecordingFolder:
-    """Writes the rows of one recording into an empty folder; a context manager.
+def record_images(row: ExchangedRow, framing: Framing | None = None) -> RecordedImages:
+    """Convert the images of a row by a framing, or stretch them.
 
-    rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    Raises RowError for a time that no recording has, and for images it cannot use.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows = self.deleted = self.converted = 0
-
-    def __enter__(self) -> "RecordingFolder":
-        self._images = self.folder / "IMG"
-        self._images.mkdir(parents=True)
-        self._content: dict[int, int] = {}  # time of a row -> hash of its images
-        self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
-        self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
-        self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
-        self._files = ExitStack()
-        self._log: IO[str] = self._files.enter_context((self.folder / LOG_NAME).open("w", encoding="ascii"))
-        self._drivers: SidecarWriter | None = None
-        self._trace: SidecarWriter | None = None
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._files.close()
-        if kind is None and self.deleted:
-            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
-
-    def write(self, row: ExchangedRow) -> None:
-        """Append a row; raises UserError for a time that no recording has, and for images that cannot be read."""
-        self._check(row)
-        images = {camera: self._as_recorded(image, row) for camera, image in row.images.items()}
-        stamp = self._free_stamp(row)
-        names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
-        for camera, name in names.items():
-            (self._images / name).write_bytes(images[camera])
-        self._write_tables(names["center"], row)
-        paths = (f"IMG/{names[camera]}" if camera in names else "" for camera in CAMERAS)
-        self._log.write(",".join((*paths, *map(repr, row.numbers))) + "\n")
-        self._marks.append((names["center"], row.deleted))
-        self.rows += 1
-        self.deleted += row.deleted
-
-    def _check(self, row: ExchangedRow) -> None:
-        if "center" not in row.images:
-            raise UserError(f"{row.place}: it has no image of the center camera; remove the row")
-        if not 0 <= row.time_ms < _LAST_MS:
-            raise UserError(
-                f"{row.place}: its time is {row.time_ms} ms, expected milliseconds since 1970, "
-                f"before the year {_LAST.year}; correct it in the source"
-            )
-
-    def _as_recorded(self, image: bytes, row: ExchangedRow) -> bytes:
-        """Return a JPEG of the simulator's size unchanged, and convert any other image to one."""
+    if "center" not in row.images:
+        raise ImageMissing("it has no image of the center camera")
+    check_time(row.time_ms)
+    images, sizes = {}, {}
+    for camera, image in row.images.items():
         try:
-            decode_jpeg(image)
-            return image
-        except BadImage:
-            pass
-        try:
-            frame = decode_image(image)
+            images[camera], sizes[camera] = _as_recorded(image, framing)
         except BadImage as error:
-            raise UserError(f"{row.place}: its image cannot be read: {error}; remove the row") from None
-        self.converted += 1
-        return encode_jpeg(fit_frame(frame))
-
-    def _free_stamp(self, row: ExchangedRow) -> str:
-        """Return the time for the names of a row; other images of the same millisecond get a later one."""
-        content, time_ms = hash(tuple(row.images.items())), row.time_ms
-        if self._content.get(time_ms) != content:
-            time_ms = self._times.setdefault((time_ms, content), -1)
-            if time_ms < 0:
-                time_ms = self._times[row.time_ms, content] = self._next_free(row.time_ms)
-                self._content[time_ms] = content
-        return image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
-
-    def _next_free(self, time_ms: int) -> int:
-        """Return the next time that no row has, and take it; a run of taken times is skipped at once."""
-        passed = []
-        while time_ms in self._later:
-            passed.append(time_ms)
-            time_ms = self._later[time_ms]
-        self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
-        return time_ms
-
-    def _write_tables(self, image: str, row: ExchangedRow) -> None:
-        if row.driven:
-            self._drivers = self._drivers or self._files.enter_context(SidecarWriter(DRIVERS, self.folder))
-            self._drivers.append(row.driven.row(image))
-        if row.point:
-            self._trace = self._trace or self._files.enter_context(SidecarWriter(TRACE, self.folder))
-            self._trace.append(row.point.row(image))
+            raise ImageUnusable(f"its image cannot be read: {error}") from None
+    converted = sum(images[camera] is not row.images[camera] for camera in images)
+    return RecordedImages(replace(row, images={}), images, sizes["center"], converted)
 
 
-def write_recordings(rows: Iterable[ExchangedRow], folder: Path) -> list[RecordingFolder]:
-    """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete."""
+def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
+    """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size that it had."""
+    if isinstance(image, VideoFrame):
+        if framing is None:
+            return recorded_frame(image)
+        picture = image.pixels()
+    else:
+        with suppress(BadImage):
+            if framing is None:
+                decode_jpeg(image)
+                return image, (FRAME_WIDTH, FRAME_HEIGHT)
+        picture = decode_image(image)
+    return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (picture.shape[1], picture.shape[0])
+
+
+def write_recordings(
+    rows: Iterable[ExchangedRow], folder: Path, findings: Findings, framing: Framing | None = None
+) -> list[RecordingFolder]:
+    """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete.
+
+    A thread reads the source, and decodes a video; the images are converted on all cores, ahead of the writing.
+    """
     opened: dict[int, RecordingFolder] = {}
-    with ExitStack() as stack:
-        for row in rows:
+    framings: dict[int, Framing] = {}
+    cores = usable_cores()
+    driving = filter(findings.drives, rows)
+    with (
+        _one_thread_of_opencv(),
+        ExitStack() as stack,
+        prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2) as read,
+        prefetch_ordered(partial(_record_all, framing), iter(read.__next__, []), cores, 2 * cores) as results,
+    ):
+        for row, recorded in chain.from_iterable(results):
+            if not isinstance(recorded, RecordedImages):
+                kind = EMPTY if any(image == b"" for image in row.images.values()) else ""
+                findings.leave_out(row.place, recorded, kind)
+                continue
             try:
                 into = opened.get(row.recording) or stack.enter_context(RecordingFolder(folder / str(len(opened) + 1)))
                 opened[row.recording] = into
-                into.write(row)
+                into.write(recorded)
             except OSError as error:
                 raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None
+            findings.take(row, recorded.size)
+            if recorded.converted and (framing or recorded.size != (FRAME_WIDTH, FRAME_HEIGHT)):
+                framings.setdefault(row.recording, framing or Framing(*recorded.size))
+    for recording, its in framings.items():
+        atomic.write_text(opened[recording].folder / FRAMING_NAME, its.to_json() + "\n")
     return list(opened.values())
+
+
+def _record_all(
+    framing: Framing | None, rows: Sequence[ExchangedRow]
+) -> list[tuple[ExchangedRow, RecordedImages | RowError]]:
+    """Return each row with its images as a recording has them, or why it cannot be used."""
+    results: list[tuple[ExchangedRow, RecordedImages | RowError]] = []
+    for row in rows:
+        try:
+            results.append((row, record_images(row, framing)))
+        except RowError as error:
+            results.append((row, error))
+    return results
+
+
+@contextmanager
+def _one_thread_of_opencv() -> Iterator[None]:
+    """Keep OpenCV from starting threads within the block, which computes images on all cores already."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _too_many(row: ExchangedRow, recordings: int) -> UserError:
     return UserError(f"{row.place}: {recordings} recordings are too many to write at once; import them in parts")
-
-
-def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:
-    """Return the spans of deleted rows. marks: each row's centre image, and whether the row is deleted."""
-    spans: list[tuple[str, str]] = []
-    before = False
-    for image, deleted in sorted(marks):
-        if deleted:
-            spans.append((spans.pop()[0], image) if before else (image, image))
-        before = deleted
-    return [Span(*span) for span in spans]
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ class ImportResult:
     """What was imported. recordings: more than one are in the folders 1, 2 and so on of the output.
 
     deleted: rows that the source marks as deleted, and `bcclone edit` shows as such; converted: images that were not
-    JPEGs of 320x160 pixels, and are now.
+    JPEGs of 320x160 pixels, and are now; seen: what the source holds.
     """
 
     output: Path
@@ -169,25 +158,27 @@ class ImportResult:
     deleted: int
     converted: int
     seconds: float
+    seen: Summary
 
 
 def import_recording(settings: ImportSettings) -> ImportResult:
-    """Write a donkeycar tub, a LeRobot data set or our CSV as a recording.
+    """Write a source of another program as a recording; rows that cannot be used are counted and left out.
 
-    Raises UserError for a source that cannot be read, a target that is not empty, and a disk that refuses.
+    Raises UserError for a source that cannot be read, or of which too little can, a target that is not empty, and a
+    disk that refuses.
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
-    atomic.check_new_folder(output)
-    format = settings.format or format_of(source)
-    with atomic.replacing_folder(output, new=True) as folder:
-        written = write_recordings(READERS[format](source), folder)
-        if not written:
-            raise UserError(f"{source}: it has no rows; name a source that has some")
-        if len(written) == 1:
-            for path in (folder / "1").iterdir():
-                path.rename(folder / path.name)
-            (folder / "1").rmdir()
+    format = settings.format or format_of(source, settings.table)
+    settings.check_format(format)
+    findings = Findings(settings.min_throttle)
+    framing = read_framing(settings.framing) if settings.framing else None
+    with _parents_of(output):
+        atomic.check_new_folder(output)
+        with atomic.replacing_folder(output, new=True) as folder:
+            written = write_recordings(READERS[format](settings, findings), folder, findings, framing)
+            findings.check(source)
+            _move_up_single(folder, written)
     return ImportResult(
         output=output,
         format=format,
@@ -196,16 +187,55 @@ def import_recording(settings: ImportSettings) -> ImportResult:
         deleted=sum(each.deleted for each in written),
         converted=sum(each.converted for each in written),
         seconds=round(time.monotonic() - start, 2),
+        seen=findings.summary(),
     )
 
 
-def format_of(source: Path) -> str:
-    """Return the format of a source by its files; raises UserError for an unknown one."""
-    if source.is_file() and source.suffix.lower() == ".csv":
-        return CSV
+def _move_up_single(folder: Path, written: Sequence[RecordingFolder]) -> None:
+    """Move a single recording out of its folder, 1."""
+    if len(written) == 1:
+        for path in (folder / "1").iterdir():
+            path.rename(folder / path.name)
+        (folder / "1").rmdir()
+
+
+@contextmanager
+def _parents_of(path: Path) -> Iterator[None]:
+    """Make the folders above a path; those that are new are removed again after an error."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    if missing:
+        atomic.make_folder(path.parent, "another -o")
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def format_of(source: Path, table: Path | None = None) -> str:
+    """Return the format of a source by its files; raises UserError for an unknown one. table: that was named."""
+    if source.is_file():
+        if source.suffix.lower() in VIDEO_ENDINGS:
+            return VIDEO
+        if source.suffix.lower() in TABLE_ENDINGS:
+            return CSV if csv_table.is_own(source) else FRAMES
     for format, name in _FILES.items():
-        if (source / name).is_file():
+        if (source / name).is_file() and (format != CSV or csv_table.is_own(source)):
             return format
-    expected = ", ".join(f"{name} ({format})" for format, name in _FILES.items())
+    if source.is_dir():
+        names = [path.name.lower() for path in source.iterdir()]
+        if LOG_NAME in names:
+            raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
+        if sum(name.endswith(VIDEO_ENDINGS) for name in names) == 1:
+            return VIDEO
+        if table or any(name.endswith(TABLE_ENDINGS + IMAGE_ENDINGS) for name in names):
+            return FRAMES
     what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
-    raise UserError(f"{source}: {what}; expected a folder with {expected}, or a CSV file", exit_code=2)
+    expected = ", ".join(f"{name} ({format})" for format, name in _FILES.items())
+    raise UserError(
+        f"{source}: {what}; expected a folder with {expected}, or with a table ({', '.join(TABLE_ENDINGS)}) beside "
+        f"frames or a video ({', '.join(VIDEO_ENDINGS)})",
+        exit_code=2,
+    )

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from bcclone.dataset.images import Image
+from bcclone.lab.exchange.video_frames import VideoFrame
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
@@ -22,9 +23,18 @@ from bcclone.system.reading import MOST_IMAGE, UnfitFile, path_inside, read_limi
 
 ACTIONS = ("steering", "throttle", "brake")
 NUMBERS = (*ACTIONS, "speed_mph")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 _PNG = b"\x89PNG"
 _MOST = 1 << 63  # of a whole number
 _ROWS_AT_ONCE = 256  # that a data set of images grows by, so that long episodes take little memory
+
+
+class ImageMissing(RowError):
+    """A row whose image does not exist."""
+
+
+class ImageUnusable(RowError):
+    """A row whose image cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +42,16 @@ class ExchangedRow:
     """A row with all of its values.
 
     recording, episode: numbers from 0, the episodes counted through all recordings; time_ms: milliseconds since 1970 on
-    the recorder's clock; images: camera -> content of a JPEG or PNG file; steering, throttle -1..1, brake 0..1, speed
-    in mph, the values of the log to the last bit; driven: who drove; point: where a simulated car was; deleted: whether
-    the source marks the row as deleted; place: file and row of an imported row, for messages. Raises RowError for
-    values of other types or out of range.
+    the recorder's clock; images: camera -> content of a JPEG or PNG file, or of an imported video a VideoFrame;
+    steering, throttle -1..1, brake 0..1, speed in mph, the values of the log to the last bit; driven: who drove; point:
+    where a simulated car was; deleted: whether the source marks the row as deleted; place: file and row of an imported
+    row, for messages. Raises RowError for values of other types or out of range.
     """
 
     recording: int
     episode: int
     time_ms: int
-    images: Mapping[str, bytes]
+    images: Mapping[str, Any]
     steering: float
     throttle: float
     brake: float
@@ -59,7 +69,7 @@ class ExchangedRow:
             raise RowError(f"recording {self.recording}, episode {self.episode}, expected 0 or more of each")
         check_numbers(*(number(name, value) for name, value in zip(NUMBERS, self.numbers, strict=True)))
         for camera, image in self.images.items():
-            if not isinstance(image, bytes):
+            if not isinstance(image, (bytes, VideoFrame)):
                 raise RowError(f"the image of the {camera} camera is {_shown(image)}, expected a JPEG or PNG")
 
     @property
@@ -173,7 +183,8 @@ def read_image(folder: Path, name: str) -> bytes:
     try:
         return read_inside(folder, name, MOST_IMAGE)
     except OSError as error:
-        raise RowError(f"image {name[:200]!r} cannot be read: {error.strerror}") from None
+        kind = ImageMissing if isinstance(error, FileNotFoundError) else ImageUnusable
+        raise kind(f"image {name[:200]!r} cannot be read: {error.strerror}") from None
 
 
 def read_inside(folder: Path, name: str, most: int) -> bytes:

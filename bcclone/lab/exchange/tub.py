@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.rows import (
+    IMAGE_ENDINGS,
     ExchangedRow,
     Source,
     number,
@@ -25,8 +28,8 @@ from bcclone.lab.exchange.rows import (
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import TracePoint
-from bcclone.system.errors import UserError
-from bcclone.system.reading import MOST_JSON, parse_json
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.reading import MOST_JSON, parse_json, path_inside
 
 MANIFEST = "manifest.json"
 _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
@@ -35,6 +38,11 @@ _NUMBER_INPUTS = ("user/angle", "user/throttle", "bcclone/brake", "bcclone/speed
 _MODE_OF = {HUMAN: "user", MODEL: "local"}
 _TAKE_OVER, _RECORDING, _TRACK = "bcclone/take_over", "bcclone/recording", "bcclone/track"
 _POINT_INPUTS = ("bcclone/trace_seconds", "bcclone/x_m", "bcclone/z_m", "bcclone/cross_track_m")
+_READ = {
+    "_index", "_session_id", "_timestamp_ms", "user/mode", *_IMAGE_INPUT.values(), *_NUMBER_INPUTS, _TAKE_OVER,
+    _RECORDING, _TRACK, *_POINT_INPUTS,
+}  # fmt: skip
+_LONGEST_REASON = 100  # characters
 
 
 def write(source: Source, folder: Path, name: str) -> None:
@@ -107,11 +115,12 @@ def _write_manifest(folder: Path, source: Source, catalogs: Sequence[str], sessi
     (folder / MANIFEST).write_text(content, encoding="ascii", newline="")
 
 
-def read(folder: Path) -> Iterator[ExchangedRow]:
-    """Yield the records of a tub, those marked as deleted included.
+def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+    """Yield the records of a tub, those marked as deleted included; others that cannot be read are counted.
 
-    Raises UserError for a record that cannot be read, and for a file outside the folder.
+    Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
     """
+    folder = settings.source
     manifest = folder / MANIFEST
     try:
         lines = [parse_json(line) for line in read_inside(folder, MANIFEST, MOST_JSON).splitlines()]
@@ -126,7 +135,7 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
             f"{manifest}: not the manifest of a tub; expected one of donkeycar 4 or later; convert an older tub with "
             "donkeycar's own script, convert_to_tub_v2.py"
         ) from None
-    has_drivers = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
+    tub = _Tub(folder, deleted, isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers")))
     for catalog in catalogs:
         path = folder / catalog
         try:
@@ -136,14 +145,54 @@ def read(folder: Path) -> Iterator[ExchangedRow]:
                 f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
             ) from None
         for index, line in enumerate(records, start=1):
-            yield _row(folder, f"{path}: record {index}", line, deleted, has_drivers)
+            place = f"{path}: record {index}"
+            try:
+                yield tub.row(place, line)
+            except RowError as error:
+                findings.leave_out(place, error)
+    findings.images_without_record = len(_images_in(folder) - tub.images)
+    findings.columns_left_out = tuple(sorted(tub.inputs - _READ))
 
 
-def _row(folder: Path, place: str, line: bytes, deleted: set[int], has_drivers: bool) -> ExchangedRow:
+def _images_in(folder: Path) -> set[str]:
+    """Return the names of the files of a tub's folder of images."""
     try:
-        record = parse_json(line)
+        paths = path_inside(folder, _IMAGES).iterdir()
+        return {path.name for path in paths if path.name.lower().endswith(IMAGE_ENDINGS)}
+    except (OSError, ValueError):
+        return set()
+
+
+class _Tub:
+    """Reads records. images: the names of those read so far; inputs: the names of what the records hold."""
+
+    def __init__(self, folder: Path, deleted: set[int], has_drivers: bool) -> None:
+        self._folder, self._deleted, self._has_drivers = folder, deleted, has_drivers
+        self.images: set[str] = set()
+        self.inputs: set[str] = set()
+
+    def row(self, place: str, line: bytes) -> ExchangedRow:
+        """Return the row of a record; raises RowError."""
+        try:
+            record = parse_json(line)
+        except ValueError as error:
+            reason = first_line(error)[:_LONGEST_REASON] if line.strip(b"\0 ") else f"{len(line)} bytes of nothing"
+            raise RowError(f"not a record: {reason}") from None
         if not isinstance(record, dict):
-            raise RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")  # noqa: TRY004
+            raise RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")
+        self.inputs |= record.keys()
+        try:
+            return self._row(place, record)
+        except KeyError as error:
+            raise RowError(f"no {error}") from None
+        except RowError:
+            raise
+        except ValueError as error:
+            raise RowError(str(error)) from None
+
+    def _row(self, place: str, record: Mapping[str, Any]) -> ExchangedRow:
+        names = {camera: text(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
+        self.images.update(names.values())
         steering, throttle, brake, speed_mph = (number(name, record.get(name, 0.0)) for name in _NUMBER_INPUTS)
         session = str(record.get("_session_id", "0")).rpartition("_")[2]
         mode = text("user/mode", record.get("user/mode", "user"))
@@ -151,24 +200,16 @@ def _row(folder: Path, place: str, line: bytes, deleted: set[int], has_drivers: 
             recording=whole_number(_RECORDING, record.get(_RECORDING, 0)),
             episode=int(session) if session.isdecimal() else 0,
             time_ms=whole_number("_timestamp_ms", record["_timestamp_ms"]),
-            images={
-                camera: read_image(folder, f"{_IMAGES}/{text(key, record[key])}")
-                for camera, key in _IMAGE_INPUT.items()
-                if key in record
-            },
+            images={camera: read_image(self._folder, f"{_IMAGES}/{name}") for camera, name in names.items()},
             steering=steering,
             throttle=throttle,
             brake=brake,
             speed_mph=speed_mph,
-            driven=_driven(record, mode) if has_drivers or mode != "user" else None,
+            driven=_driven(record, mode) if self._has_drivers or mode != "user" else None,
             point=_point(record),
-            deleted=whole_number("_index", record.get("_index", -1)) in deleted,
+            deleted=whole_number("_index", record.get("_index", -1)) in self._deleted,
             place=place,
         )
-    except KeyError as error:
-        raise UserError(f"{place}: no {error}; correct the record, or remove its line") from None
-    except ValueError as error:
-        raise UserError(f"{place}: {error}; correct the record, or remove its line") from None
 
 
 def _driven(record: Mapping[str, Any], mode: str) -> DrivenRow:

@@ -1,6 +1,6 @@
 """Prepare camera frames in a TensorFlow graph; the bytes are the same as from OpenCV.
 
-`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is images.fit_frame() before it. cv2.resize and
+`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is Framing.apply() before it. cv2.resize, cv2.remap and
 cv2.cvtColor compute 8-bit images in fixed point, but for INTER_AREA to fewer pixels, which is float32. The constants
 are OpenCV's own (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all
 sizes. All values in fixed point are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from bcclone.dataset.framing import FRACTION, Framing, Sampling, sampling_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.arrays import Float32Array
 
@@ -61,13 +62,19 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
     return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
 
 
-def prepare_pictures(pictures: Any, preprocessing: Preprocessing) -> Any:
-    """Return the network's inputs for pictures of another camera, each stretched to a frame as by images.fit_frame().
+def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Framing) -> Any:
+    """Return the network's inputs for pictures of another camera, each made a frame as by Framing.apply().
 
-    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3). Of the frame, only the pixels are
-    computed that the network's input is made of.
+    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3), of the framing's size. Of the
+    frame, only the pixels are computed that the network's input is made of.
     """
     size = preprocessing.frame_width, preprocessing.frame_height
+    if framing.lens:
+        columns, rows, taps = _seen(preprocessing)
+        frames = _warp(pictures, sampling_of(framing), (columns, rows))
+        return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
+    if framing.rows or framing.columns:
+        pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
     if tuple(pictures.shape[2:0:-1]) == size:
         return prepare_frames(pictures, preprocessing)
     columns, rows, taps = _seen(preprocessing)
@@ -85,11 +92,31 @@ def _seen(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _T
     return columns, kept[rows], (across, down)
 
 
+def _warp(pictures: Any, sampling: Sampling, seen: tuple[Pixels, Pixels]) -> Any:
+    """Return the pixels of frames that are in the seen columns and rows, each interpolated from four of a picture."""
+    width, height = sampling.width, sampling.height
+    if tuple(pictures.shape[2:0:-1]) != (width, height):
+        whole = np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32)
+        pictures = _fit(pictures, (width, height), whole)
+    columns, rows = seen
+    corner = sampling.corner[np.ix_(rows, columns)].astype(np.int32)
+    part = sampling.part[np.ix_(rows, columns)].astype(np.float32)
+    flat = tf.reshape(pictures, (-1, height * width, 3))
+    total: Any = 0.0
+    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        index = np.minimum(corner[..., 1] + down, height - 1) * width + np.minimum(corner[..., 0] + across, width - 1)
+        weight = np.abs(1 - across - part[..., 0] / FRACTION) * np.abs(1 - down - part[..., 1] / FRACTION)
+        pixels = tf.reshape(tf.gather(flat, index.ravel(), axis=1), (-1, len(rows), len(columns), 3))
+        total = total + pixels * weight[..., np.newaxis].astype(np.float32)
+    return tf.floor(total + 0.5)
+
+
 def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> Any:
     """Return the pixels of frames of this width and height that are in the seen columns and rows."""
     sources = tuple(pictures.shape[2:0:-1])
     grows = any(source < target for source, target in zip(sources, size, strict=True))
-    taps_of = partial(_taps, positions=_area_positions) if grows else _area_taps
+    whole = not any(source % target for source, target in zip(sources, size, strict=True))
+    taps_of = partial(_taps, positions=_area_positions) if grows else partial(_area_taps, whole=whole)
     across, down = (
         [_Tap(tap.index[pixels], tap.weight[pixels]) for tap in taps_of(source, target)]
         for source, target, pixels in zip(sources, size, seen, strict=True)
@@ -98,7 +125,7 @@ def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> A
         return _resize(pictures, across, down)
     narrow = sum(tf.gather(pictures, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across)
     total = sum(tf.gather(narrow, tap.index, axis=1) * tap.weight[:, np.newaxis, np.newaxis] for tap in down)
-    if any(source % target for source, target in zip(sources, size, strict=True)):
+    if not whole:
         return tf.round(total)
     area = (sources[0] // size[0]) * (sources[1] // size[1])
     halves = sources == (2 * size[0], 2 * size[1])  # which OpenCV rounds up, where its other areas round to even
@@ -159,9 +186,14 @@ def _divided(values: Any, divisor: int) -> Any:
 Positions = tuple[npt.NDArray[np.int32], Float32Array]  # of target pixels: the source pixel, and how far it lies behind
 
 
+def _scale(source: int, target: int) -> float:
+    """Return source / target as OpenCV computes it, whose last bit decides at the edges of pixels."""
+    return 1 / (target / source)
+
+
 def _linear_positions(source: int, target: int) -> Positions:
     """Return the positions of INTER_LINEAR."""
-    positions = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
+    positions = ((np.arange(target) + 0.5) * _scale(source, target) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
     return first, positions - first.astype(np.float32)
 
@@ -169,7 +201,7 @@ def _linear_positions(source: int, target: int) -> Positions:
 def _area_positions(source: int, target: int) -> Positions:
     """Return the positions of INTER_AREA, where the image grows along one of its axes."""
     pixels = np.arange(target)
-    first = np.floor(pixels * (source / target)).astype(np.int32)
+    first = np.floor(pixels * _scale(source, target)).astype(np.int32)
     fraction = ((pixels + 1) - (first + 1) * (target / source)).astype(np.float32)
     fraction = np.where(fraction <= 0, 0, fraction - np.floor(fraction)).astype(np.float32)
     return first, np.where(first >= source - 1, 0, fraction).astype(np.float32)
@@ -185,16 +217,19 @@ def _taps(source: int, target: int, positions: Callable[[int, int], Positions]) 
     return [tap for tap in taps if tap.weight.any()]
 
 
-def _area_taps(source: int, target: int) -> _Taps:
-    """Return the taps of INTER_AREA to fewer pixels; of a whole factor, their weights are 1, to be divided later."""
-    scale = source / target
+def _area_taps(source: int, target: int, whole: bool) -> _Taps:
+    """Return the taps of INTER_AREA to fewer pixels.
+
+    whole: both factors of a picture are whole numbers; then the weights are 1, to be divided later.
+    """
+    scale = _scale(source, target)
     starts = np.arange(target) * scale
     first = np.floor(starts + _THIN).astype(np.int32)
     taps = []
     for number in range(math.ceil(scale) + 1):
         pixels = first + number
         share = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
-        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (scale if source % target else 1)
+        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (1 if whole else scale)
         if weight.any():
             taps.append(_Tap(np.clip(pixels, 0, source - 1), weight.astype(np.float32)))
     return taps

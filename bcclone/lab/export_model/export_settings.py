@@ -21,6 +21,7 @@ FORMATS = {  # name: (ending of the file, description)
     DONKEYCAR: (".tflite", "a file that donkeycar 5 drives as its own type tflite_linear"),
 }
 TFLITE = (LITERT, DONKEYCAR)
+_THROTTLE = 0.2  # with which donkeycars drive slowly
 FLOAT16, INT8 = "float16", "int8"
 _OF_TFLITE, _OF_CAR = ("quantize", "calibrate"), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
 
@@ -58,7 +59,13 @@ class ExportModelSettings:
         maximum=LARGEST_IMAGE,
         shown="160x120",
     )
-    throttle: float = setting(0.2, "throttle for donkeycar", minimum=0, maximum=1)
+    throttle: float | None = setting(
+        None,
+        "throttle for donkeycar",
+        minimum=0,
+        maximum=1,
+        shown=f"as the model predicts it after model.py --predict throttle, else {_THROTTLE:g}",
+    )
     throttle_in_bends: float | None = setting(
         None,
         "throttle in the sharpest bends: it falls from --throttle at a tenth of full steering to this at half of it",
@@ -69,7 +76,7 @@ class ExportModelSettings:
     throttle_speed_mph: float | None = setting(
         None,
         "speed of the car with --throttle, in mph; the throttle then follows the speed that the model predicts, for a "
-        "model of model.py --predict throttle",
+        "model of model.py --predict speed or throttle",
         unit="MPH",
         minimum=0,
         above_minimum=True,
@@ -99,6 +106,11 @@ class ExportModelSettings:
             if self.to not in formats and getattr(self, each.name) != each.default:
                 only = " and ".join(f"--to {name}" for name in formats)
                 raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
+
+    @property
+    def constant_throttle(self) -> float:
+        """Return the throttle on straight roads, where the model does not predict it."""
+        return _THROTTLE if self.throttle is None else self.throttle
 
     @property
     def path(self) -> Path:

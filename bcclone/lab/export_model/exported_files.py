@@ -16,7 +16,7 @@ from bcclone.lab.export_model.export_settings import ONNX, TFLITE, ExportModelSe
 from bcclone.lab.export_model.interface import Inputs, Interface
 from bcclone.lab.export_model.litert_file import litert_content
 from bcclone.model.model_file import ModelFile
-from bcclone.model.onnx_model import FRAME, SEQ_LENGTH, STEERING
+from bcclone.model.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING
 from bcclone.system.errors import UserError, first_line
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
@@ -72,6 +72,7 @@ def _metadata(file: ModelFile) -> dict[str, str]:
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(file.seq_length),
+        **({FRAMING: file.framing.to_json()} if file.framing else {}),
         "description": f"{FRAME}: camera frames, RGB; {_describe_columns(file)}; {file.preprocessing.describe()}",
     }
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from bcclone.dataset.images import Image
 from bcclone.lab.export_model.exact_frames import prepare_frames
+from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, STEERING, Signature
 from bcclone.model.recurrent import steps_of
@@ -81,6 +82,14 @@ def constants_of(file: ModelFile) -> Callable[[], keras.StatelessScope]:
     return lambda: keras.StatelessScope(state_mapping=[(variable, tf.constant(value)) for variable, value in weights])
 
 
+def calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
+    """Return a network's numbers, (drives, outputs), with its steering, the first, as that of a car, -1 to 1."""
+    if calibration is None:
+        return numbers
+    steering = keras.ops.clip(numbers[:, :1] * calibration.gain + calibration.bias, -1.0, 1.0)
+    return keras.ops.concatenate([steering, numbers[:, 1:]], axis=1)
+
+
 def _graph_of(file: ModelFile, signature: Signature) -> Callable[..., Mapping[str, Any]]:
     constants, steps, dtype = constants_of(file), steps_of(file.model), file.model.inputs[0].dtype
 
@@ -90,10 +99,11 @@ def _graph_of(file: ModelFile, signature: Signature) -> Callable[..., Mapping[st
             if steps:
                 images = tf.cast(prepare_frames(frames, file.preprocessing), dtype)
                 steering, after = steps.step(images, list(inputs.values()))
-                return dict(zip(signature.outputs, (steering, *after), strict=True))
+                answers = calibrated(steering, file.calibration)
+                return dict(zip(signature.outputs, (answers, *after), strict=True))
             images = prepare_frames(tf.reshape(frames, (-1, *signature.frame, 3)), file.preprocessing)
             shaped = tf.reshape(tf.cast(images, dtype), (-1, *file.model.input_shape[1:]))
-            return {STEERING: file.model(shaped, training=False)}
+            return {STEERING: calibrated(file.model(shaped, training=False), file.calibration)}
 
     return graph
 
@@ -106,10 +116,11 @@ def _own_run(file: ModelFile) -> Run:
         frames = inputs[FRAME].reshape(-1, file.preprocessing.frame_height, file.preprocessing.frame_width, 3)
         images = np.stack([file.preprocessing.apply(frame) for frame in frames]).astype(dtype)
         if steps is None:
-            return {STEERING: keras.ops.convert_to_numpy(file.model(images.reshape(-1, *shape), training=False))}
+            numbers = calibrated(file.model(images.reshape(-1, *shape), training=False), file.calibration)
+            return {STEERING: keras.ops.convert_to_numpy(numbers)}
         steering, after = steps.step(images, [inputs[name] for name in inputs if name != FRAME])
         names = [STEERING, *(f"next_{name}" for name in inputs if name != FRAME)]
-        values = (keras.ops.convert_to_numpy(value) for value in (steering, *after))
+        values = (keras.ops.convert_to_numpy(value) for value in (calibrated(steering, file.calibration), *after))
         return dict(zip(names, values, strict=True))
 
     return run

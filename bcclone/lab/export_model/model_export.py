@@ -31,7 +31,8 @@ class ExportModelResult:
     name, without the number of drives; preprocessing: description of how it prepares the frames; frames: number of
     frames in the comparison with the model; greatest_difference: of all outputs on them; mean_difference: of the worst
     output; unreadable: pictures of --calibrate that could not be read; milliseconds: median time of an answer on this
-    machine, on one core; costs: of a LiteRT file, else None.
+    machine, on one core; throttle: where that of a donkeycar comes from, in words, else ""; costs: of a LiteRT file,
+    else None.
     """
 
     model: str
@@ -46,6 +47,7 @@ class ExportModelResult:
     mean_difference: float
     unreadable: int
     milliseconds: float
+    throttle: str
     costs: Costs | None
 
 
@@ -63,7 +65,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
     from bcclone.lab.export_model.calibration import read_pictures
     from bcclone.lab.export_model.comparison import check_answers, median_ms
-    from bcclone.lab.export_model.donkeycar import donkeycar_interface
+    from bcclone.lab.export_model.donkeycar import describe_throttle, donkeycar_interface
     from bcclone.lab.export_model.exported_files import write_exported
     from bcclone.lab.export_model.interface import frame_interface
     from bcclone.model.model_file import load_model_file
@@ -99,6 +101,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
         mean_difference=found.mean,
         unreadable=pictures.unreadable if pictures else 0,
         milliseconds=round(milliseconds, 3),
+        throttle=describe_throttle(settings, len(file.outputs)) if settings.to == DONKEYCAR else "",
         costs=costs,
     )
 

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.lab.exchange.exchange_settings import BOTH_WAYS, IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_export import export
+from bcclone.lab.exchange.recording_folder import RecordingFolder
 from bcclone.lab.exchange.recording_import import (
     READERS,
-    RecordingFolder,
     format_of,
     import_recording,
+    record_images,
     write_recordings,
 )
 from bcclone.lab.exchange.rows import ExchangedRow
@@ -28,6 +30,7 @@ from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system.errors import UserError
 from tests.lab.exchange.driven_recordings import make_driven
+from tests.lab.exchange.foreign_sources import FIRST_NS, make_car, make_video
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 needs_pipes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
@@ -40,20 +43,30 @@ JSON_TEXTS = [
 def exported(tmp_path, format):
     if format == "lerobot":
         pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
-    export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
+    if format in BOTH_WAYS:
+        export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
+    elif format == "frames":
+        make_car(tmp_path / "set", count=6)
+    else:
+        make_video(tmp_path / "set" / "drive.mp4", count=6)
+        (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 6)
     return tmp_path / "set"
 
 
 def refused(folder, words=""):
-    """Import a folder; return whether it was refused, with one printable line that has these words."""
-    reason = None
+    """Import a folder; return whether it or a row of it was refused, with one printable line that has these words."""
+    findings, reasons = Findings(), []
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
-            write_recordings(READERS[format_of(folder)](folder), Path(target))
+            format = format_of(folder)
+            settings = ImportSettings(folder, unit=None if format in BOTH_WAYS else "ratio")
+            write_recordings(READERS[format](settings, findings), Path(target), findings)
         except UserError as error:
-            reason = str(error)
-    assert reason is None or (reason.isprintable() and words in reason)
-    return reason is not None
+            reasons.append(str(error))
+    reasons += findings.examples
+    assert all(map(str.isprintable, reasons))
+    assert not reasons or any(words in reason for reason in reasons)
+    return bool(reasons)
 
 
 def image_file(folder):
@@ -185,7 +198,7 @@ def test_no_image_outside_the_folder_is_read(tmp_path, format, way):
         name = image.name if format == "tub" else image.relative_to(folder).as_posix()
         assert name in table.read_text()
         table.write_text(table.read_text().replace(name, text))
-    assert refused(folder, "cannot be read: ")
+    assert refused(folder, "cannot be read: " if format != "frames" else "")
 
 
 @pytest.mark.parametrize("format", IMPORT_FORMATS)
@@ -283,6 +296,67 @@ def test_a_column_that_unpacks_to_much_more_than_its_file_is_refused(tmp_path):
     assert refused(folder, "bytes unpacked")
 
 
+@pytest.mark.parametrize("name", ["../{}.jpg", "/etc/{}.jpg", "{}"])
+def test_a_table_of_frames_reads_no_image_but_those_of_its_folder(tmp_path, name):
+    folder = exported(tmp_path, "frames")
+    name = name.format(FIRST_NS + 10**9)
+    (folder / f"{FIRST_NS + 10**9}.jpg").symlink_to(outside(tmp_path))
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join([*lines[:-1], f"{name},0.1"]) + "\n")
+    assert refused(folder, "leads out of the folder")
+
+
+@pytest.mark.parametrize(
+    "cell", ["nan", "inf", "1e400", "9" * 5000, "-0x1", "\x00", "\x1b[1m", "n" * 99_000, '"', "é\x85"]
+)
+@pytest.mark.parametrize("format", ["frames", "video"])
+def test_every_cell_of_a_foreign_table_may_have_any_text(tmp_path, format, cell):
+    folder = exported(tmp_path, format)
+    path = folder / ("labels.csv" if format == "frames" else "drive.csv")
+    lines = path.read_text().splitlines()
+    for row in (0, 1):
+        cells = lines[row].split(",")
+        for number in range(len(cells)):
+            changed = ",".join([*cells[:number], cell, *cells[number + 1 :]])
+            path.write_text("\n".join([*lines[:row], changed, *lines[row + 1 :]]) + "\n", encoding="utf-8")
+            refused(folder)
+
+
+def test_a_table_with_a_row_for_more_frames_than_a_video_has_takes_the_videos_number(tmp_path):
+    folder = exported(tmp_path, "video")
+    (folder / "drive.csv").write_text("steering\n" + "0.1\n" * 5000)
+    findings, settings = Findings(), ImportSettings(folder, unit="ratio")
+    (written,) = write_recordings(READERS["video"](settings, findings), tmp_path / "out", findings)
+    assert (written.rows, findings.left_out["records_without_image"]) == (6, 4994)
+
+
+@pytest.mark.parametrize("start", [0, 30, 48, 200, 800])
+def test_a_video_with_wrong_bytes_ends_in_no_other_error(tmp_path, start):
+    folder = exported(tmp_path, "video")
+    content = bytearray((folder / "drive.mp4").read_bytes())
+    random = np.random.default_rng(start)
+    for _ in range(10):
+        places = start + random.integers(0, 200, 8)
+        changed = bytearray(content)
+        for place in places[places < len(content)]:
+            changed[place] = random.integers(256)
+        (folder / "drive.mp4").write_bytes(changed)
+        refused(folder)
+
+
+def test_a_codec_that_no_camera_writes_is_refused(tmp_path):
+    folder = exported(tmp_path, "video")
+    (folder / "drive.mp4").unlink()
+    import av
+
+    with av.open(str(folder / "drive.avi"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(stream.encode())
+    assert refused(folder, "its codec is rawvideo, expected one of")
+
+
 @needs_pipes
 def test_more_recordings_than_files_can_be_open_are_refused(tmp_path):
     import resource
@@ -292,7 +366,7 @@ def test_more_recordings_than_files_can_be_open_are_refused(tmp_path):
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 50, hard))
     try:
         with pytest.raises(UserError, match="too many to write at once; import them in parts"):
-            write_recordings(rows, tmp_path)
+            write_recordings(rows, tmp_path, Findings())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -317,9 +391,8 @@ def test_rows_of_the_same_millisecond_take_steps_that_grow_with_their_number(tmp
     def write(count):
         with RecordingFolder(tmp_path / str(count)) as recording:
             for number in range(count):
-                recording.write(
-                    ExchangedRow(0, 0, 5, {"center": FRAME + bytes([number % 256, number // 256])}, 0, 0, 0, 0)
-                )
+                images = {"center": FRAME + bytes([number % 256, number // 256])}
+                recording.write(record_images(ExchangedRow(0, 0, 5, images, 0, 0, 0, 0)))
         assert len(list((tmp_path / str(count) / "IMG").iterdir())) == count
 
     write(2)  # caches are filled
@@ -374,5 +447,6 @@ def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
     home = tmp_path / os.fsdecode(b"\xff")
     home.mkdir()
     folder = exported(home, format)
-    import_recording(ImportSettings(folder, Path(f"{folder}-back")))
+    unit = None if format in BOTH_WAYS else "ratio"
+    import_recording(ImportSettings(folder, Path(f"{folder}-back"), unit=unit))
     assert len(files_of(Path(f"{folder}-back") / "IMG")) == 6

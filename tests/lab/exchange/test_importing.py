@@ -1,13 +1,16 @@
 """Tubs and data sets of other programs are imported, and what is none is refused with file, row and remedy."""
 
 import json
+import re
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 
+from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.dataset.images import decode_jpeg
+from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings, ImportSettings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_import import import_recording
@@ -15,6 +18,7 @@ from bcclone.lab.exchange.rows import encode_png
 from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import run_script
 from tests.lab.exchange.driven_recordings import make_driven
 
@@ -58,6 +62,29 @@ def test_a_tub_of_donkeycar_becomes_a_recording(tmp_path):
     assert rows["time_ms"].diff().tolist()[1:] == [50] * 3
     decode_jpeg((tmp_path / "out" / "IMG" / rows["center"][0]).read_bytes())  # 320x160
     assert not (tmp_path / "out" / "drivers.csv").exists()
+
+
+def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_path):
+    given = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    (tmp_path / "car.framing.json").write_text(given.to_json())
+    tub = make_tub(tmp_path / "tub", rows=60, **{"user/angle": 0.3})
+    for folder, framing in (("plain", None), ("lens", tmp_path / "car.framing.json")):
+        imported(tub, tmp_path / folder, framing=framing)
+        expected = given if framing else Framing(160, 120)
+        assert read_framing(tmp_path / folder / "framing.json") == expected
+        run_script("preprocess", tmp_path / folder, "-o", tmp_path / f"{folder}.h5", "--size", "64x64")
+        with Store(tmp_path / f"{folder}.h5") as store:
+            assert [recording.framing for recording in store.recordings] == [expected]
+    words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
+    done = run_script("model", tmp_path / "lens.h5", *words, "--turn-degrees", "2")
+    assert "--shift-m, --pitch-degrees 0" in done.stderr + done.stdout
+    load_tensorflow()
+    from bcclone.model.model_file import load_model_file
+
+    file = load_model_file(tmp_path / "model.h5")
+    assert (file.framing, file.calibration) == (given, None)
+    moves = [file.training.settings[name] for name in ("shift_m", "turn_degrees", "pitch_degrees")]
+    assert moves == [0.0, 2.0, 0.0]
 
 
 def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):
@@ -111,17 +138,14 @@ def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
     assert frame[80, 160].tolist() == pytest.approx([200, 10, 10], abs=6)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"names": ("shoulder", "elbow")}, "no feature named 'steering' in action .it has: shoulder, elbow"),
-        ({"dtype": "video"}, "its cameras are videos .observation.images.front., expected features of dtype image"),
-    ],
-)
-def test_a_data_set_that_is_no_drive_is_refused(tmp_path, change, words):
-    with pytest.raises(UserError, match=words):
-        imported(make_lerobot(tmp_path / "set", **change), tmp_path / "out")
+def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
+    folder = make_lerobot(tmp_path / "set", names=("shoulder", "elbow"))
+    with pytest.raises(UserError, match="which feature is the steering. .*--steering-column; there are: shoulder, elb"):
+        imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    result = imported(folder, tmp_path / "out", steering_column="shoulder", left_positive=True)
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
+    assert result.rows == 6
 
 
 @pytest.mark.parametrize(
@@ -137,11 +161,10 @@ def test_a_broken_data_set_is_refused_by_file(tmp_path, file, content, words):
         imported(tmp_path / "set", tmp_path / "out")
 
 
-def test_numbers_that_no_recording_has_are_refused_by_file_and_row(tmp_path):
-    folder = make_lerobot(tmp_path / "set", steps=0.6)
-    with pytest.raises(UserError, match=r"episode_000000\.parquet: row 3: steering is 1\.2, expected -1 to 1; correct"):
-        imported(folder, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_numbers_that_no_recording_has_are_left_out_by_file_and_row(tmp_path):
+    seen = imported(make_lerobot(tmp_path / "set", steps=0.6), tmp_path / "out").seen
+    assert seen.broken_lines == 2
+    assert re.search(r"episode_000000\.parquet: row 3: steering is 1\.2, expected -1 to 1", seen.left_out[0])
 
 
 def test_a_data_set_without_its_data_is_refused(tmp_path):
@@ -157,49 +180,85 @@ def spoil(path, old, new):
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "words"),
+    ("old", "new", "words"),
     [
-        ("manifest.json", "{", "<", r"manifest\.json: not the manifest of a tub"),
-        ("manifest.json", "catalog_0", "catalog_7", r"catalog_7\.catalog: cannot be read: .*manifest\.json names it"),
-        ("catalog_0.catalog", "_timestamp_ms", "time", r"catalog_0\.catalog: record 1: no '_timestamp_ms'"),
-        (
-            "catalog_0.catalog",
-            '"user/angle": 0.1',
-            '"user/angle": "left"',
-            "record 2: user/angle is 'left', expected a number; correct the record",
-        ),
-        (
-            "catalog_0.catalog",
-            '"user/angle": 0.2',
-            '"user/angle": 7',
-            "record 3: steering is 7, expected -1 to 1",
-        ),
-        ("catalog_0.catalog", "3_cam", "9_cam", "record 4: .*9_cam_image_array_.jpg.* No such file"),
-        ("catalog_0.catalog", "cam/image_array", "cam/depth", "record 1: it has no image of the center camera"),
-        ("catalog_0.catalog", ": 1767225600000", ": 1e20", "record 1: time_ms is 1000000000000.*expected"),
-        (
-            "catalog_0.catalog",
-            ": 1767225600000",
-            ": -1",
-            "record 1: its time is -1 ms, expected millisec",
-        ),
+        ("{", "<", r"manifest\.json: not the manifest of a tub"),
+        ("catalog_0", "catalog_7", r"catalog_7\.catalog: cannot be read: .*manifest\.json names it"),
     ],
 )
-def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, words):
-    spoil(make_tub(tmp_path / "tub") / file, old, new)
+def test_a_tub_without_manifest_or_catalog_is_refused(tmp_path, old, new, words):
+    spoil(make_tub(tmp_path / "tub") / "manifest.json", old, new)
     with pytest.raises(UserError, match=words):
         imported(tmp_path / "tub", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["tub"]
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "kind", "words"),
+    [
+        ("_timestamp_ms", "time", "broken_lines", "record 1: no '_timestamp_ms'"),
+        ('"user/angle": 0.1', '"user/angle": "left"', "broken_lines", "record 2: user/angle is 'left', expected a num"),
+        ('"user/angle": 0.2', '"user/angle": 7', "broken_lines", "record 3: steering is 7, expected -1 to 1"),
+        ('{"_index": 2', "\0" * 50, "broken_lines", "record 3: not a record"),
+        ("3_cam", "9_cam", "records_without_image", "record 4: .*9_cam_image_array_.jpg.* No such file"),
+        ("cam/image_array", "cam/depth", "records_without_image", "record 1: it has no image of the center camera"),
+        (": 1767225600000", ": 1e20", "broken_lines", "record 1: time_ms is 1000000000000.*expected"),
+        (": 1767225600000", ": -1", "broken_lines", "record 1: its time is -1 ms, expected millisec"),
+    ],
+)
+def test_a_broken_record_is_counted_and_left_out(tmp_path, old, new, kind, words):
+    spoil(make_tub(tmp_path / "tub") / "catalog_0.catalog", old, new)
+    result = imported(tmp_path / "tub", tmp_path / "out")
+    kinds = ("broken_lines", "records_without_image", "empty_images", "unreadable_images")
+    assert {each: getattr(result.seen, each) for each in kinds} == dict.fromkeys(kinds, 0) | {kind: 1}
+    assert result.rows == len(rows_of(tmp_path / "out")) == 3
+    assert re.search(r"catalog_0\.catalog: " + words, *result.seen.left_out)
+
+
+def test_images_that_are_empty_cut_short_or_nobodys_are_counted(tmp_path):
+    images = make_tub(tmp_path / "tub", rows=10) / "images"
+    (images / "1_cam_image_array_.jpg").write_bytes(b"")
+    (images / "4_cam_image_array_.jpg").write_bytes(b"")
+    (images / "2_cam_image_array_.jpg").write_bytes(b"none")
+    (images / "3_cam_image_array_.jpg").write_bytes(small_jpeg()[:-200])
+    (images / "99_cam_image_array_.jpg").write_bytes(small_jpeg())
+    result = imported(tmp_path / "tub", tmp_path / "out")
+    seen = result.seen
+    assert (seen.empty_images, seen.unreadable_images, seen.images_without_record, result.rows) == (2, 2, 1, 6)
+    assert (seen.size, seen.sizes, seen.aspect, seen.frame_rate) == ((160, 120), {"160x120": 6}, 1.333, 20.0)
+
+
+def test_a_tub_of_which_next_to_nothing_is_left_is_refused(tmp_path):
+    images = make_tub(tmp_path / "tub", rows=30, **{"user/angle": 0.1}) / "images"
+    for index in range(28):
+        (images / f"{index}_cam_image_array_.jpg").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"2 of 30 rows can be used, expected a tenth or more .28 empty images.*record 1"
+    ):
+        imported(tmp_path / "tub", tmp_path / "deep" / "er" / "out")
+    assert not (tmp_path / "deep").exists()
+    assert run_script("import", tmp_path / "tub", "-o", tmp_path / "out", code=1).stdout == ""
+
+
+def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=6)
+    for old, new in (("-0.5", "0.0"), ("-0.5", "0.02"), ("-0.5", "0.3"), ("-0.5", "0.0")):
+        spoil(folder / "catalog_0.catalog", old, new)
+    assert imported(folder, tmp_path / "all").seen.standing == 2
+    result = imported(folder, tmp_path / "out", min_throttle=0.1)
+    assert (result.rows, result.seen.below_min_throttle) == (1, 5)
+    assert rows_of(tmp_path / "out")["throttle"].tolist() == [0.3]
+    with pytest.raises(UserError, match="no row has a throttle of 0.9 or more, the greatest is 0.3"):
+        imported(folder, tmp_path / "none", min_throttle=0.9)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("time_ms,", "when,", "no column 'time_ms', expected a table with center, time_ms, steering"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         ("1.0000001", "nan", "steering is 'nan', expected a number"),
         ("1.0000001", "", "'steering' is empty"),
-        ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1; correct it"),
+        ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1"),
         ("\n0,0,", "\n0,-1,", "line 2: recording 0, episode -1, expected 0 or more of each"),
         (",human,1,", ",robot,1,", "line 4: driver 'robot', expected model or human"),
         (
@@ -209,41 +268,43 @@ def test_a_broken_tub_is_refused_by_file_and_record(tmp_path, file, old, new, wo
         ),
     ],
 )
-def test_a_wrong_table_is_refused_by_file_and_line(tmp_path, old, new, words):
+def test_a_wrong_line_of_a_table_is_left_out_by_file_and_line(tmp_path, old, new, words):
     export(ExportSettings(str(make_driven(tmp_path / "lake")), tmp_path / "csv"))
     spoil(tmp_path / "csv" / "table.csv", old, new)
-    with pytest.raises(UserError, match=words):
+    (line,) = imported(tmp_path / "csv", tmp_path / "out").seen.left_out
+    assert re.search(words, line)
+
+
+def test_a_table_of_ours_without_times_is_refused(tmp_path):
+    export(ExportSettings(str(make_driven(tmp_path / "lake")), tmp_path / "csv"))
+    spoil(tmp_path / "csv" / "table.csv", "time_ms,", "when,")
+    with pytest.raises(UserError, match="no column 'time_ms', expected a table with center, time_ms, steering"):
         imported(tmp_path / "csv", tmp_path / "out")
-
-
-def test_a_picture_that_is_none_is_refused_by_its_row(tmp_path):
-    (make_tub(tmp_path / "tub") / "images" / "1_cam_image_array_.jpg").write_bytes(b"none")
-    with pytest.raises(UserError, match=r"catalog_0\.catalog: record 2: its image cannot be read"):
-        imported(tmp_path / "tub", tmp_path / "out")
 
 
 def test_what_is_of_no_known_format_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"none of the formats csv, tub, lerobot; expected a folder with table\.csv"):
+    with pytest.raises(UserError, match=r"none of the formats csv, tub, lerobot, frames, video; expected a folder"):
         imported(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(UserError, match="no such file or folder"):
         imported(tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(UserError, match="a driving_log.csv needs no import"):
-        imported(make_driven(tmp_path / "lake") / "driving_log.csv", tmp_path / "out")
+    with pytest.raises(UserError, match="a recording already, which needs no import"):
+        imported(make_driven(tmp_path / "lake"), tmp_path / "out")
     with pytest.raises(UserError, match="lake exists already, and is not an empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
-    with pytest.raises(UserError, match="does not exist; make it first"):
-        imported(tmp_path / "tub", tmp_path / "nowhere" / "out")
     with pytest.raises(UserError, match="cannot be read: No such file .*name the folder of a LeRobot data set"):
         imported(tmp_path / "tub", tmp_path / "out", format="lerobot")
 
 
 def test_the_command_says_what_comes_next(tmp_path):
     make_tub(tmp_path / "tub", deleted=[1])
-    done = run_script("import", tmp_path / "tub", "-o", tmp_path / "out")
+    done = run_script("import", tmp_path / "tub", "-o", tmp_path / "new" / "folder" / "out")
     assert "4 rows" in done.stdout
     assert "next: bcclone preprocess" in done.stdout
     assert "4 images converted" in done.stderr
+    assert "images: 160x120 pixels, 1.333 to 1, 20 frames a second" in done.stdout
+    assert "steers 0% left, 25% straight, 75% right" in done.stdout
     assert "1 row marked as deleted" in done.stderr
     result = json.loads(run_script("import", tmp_path / "tub", "-o", tmp_path / "two", "--json").stdout)
     assert (result["rows"], result["deleted"], result["format"]) == (4, 1, "tub")
+    assert result["seen"]["size"] == [160, 120]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import fit_frame
+from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.lab.export_model.export_settings import ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
@@ -67,14 +67,16 @@ def steering(model, pictures):
     from bcclone.model.policy import load_policy
 
     policy = load_policy(model)
-    return np.array([policy.answer(fit_frame(picture)).steering for picture in pictures])
+    return np.array(
+        [policy.answer((policy.framing or Framing.of(picture)).apply(picture)).steering for picture in pictures]
+    )
 
 
-def law(**settings):
+def law(outputs=2, **settings):
     load_tensorflow()
     from bcclone.lab.export_model.donkeycar import throttle_law
 
-    return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings))
+    return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings), outputs)
 
 
 def column(*numbers):
@@ -98,6 +100,21 @@ def test_another_camera_and_a_throttle_that_falls_in_bends(tmp_path):
     assert found[:, 1] == pytest.approx(0.5 - 0.4 * np.clip((np.abs(found[:, 0]) - 0.1) / 0.4, 0, 1), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "framing", [Framing(320, 240, rows=(80, 240)), Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))]
+)
+def test_a_calibrated_model_brings_its_framing_and_its_gain(framing, tmp_path):
+    from bcclone.model.calibration import SteeringCalibration
+    from bcclone.model.model_file import calibrated_content
+
+    (tmp_path / "own.h5").write_bytes(calibrated_content(LAKE, framing, SteeringCalibration(gain=0.5, bias=0.05)))
+    exported(tmp_path / "own.h5", tmp_path)
+    found = answers(tmp_path / "car.tflite", PICTURES)
+    assert found[:, 0] == pytest.approx(steering(tmp_path / "own.h5", PICTURES), abs=1e-5)
+    with pytest.raises(UserError, match="another shape.*--camera"):
+        exported(tmp_path / "own.h5", tmp_path, camera=(320, 160), force=True)
+
+
 def test_the_throttle_falls_from_a_tenth_of_full_steering_to_half_of_it():
     found = law(throttle=0.3, throttle_in_bends=0.1)(column(0, 0.1, -0.3, 0.5, -1), None)
     assert np.ravel(found) == pytest.approx([0.3, 0.3, 0.2, 0.1, 0.1])
@@ -108,6 +125,14 @@ def test_the_throttle_follows_the_speed_of_the_model():
     numbers = np.array([[0, 10 / 30], [0, 5 / 30], [0, 90 / 30], [0, -1]], np.float32)
     found = law(throttle=0.2, throttle_speed_mph=10.0)(column(0, 0, 0, 0), numbers)
     assert np.ravel(found) == pytest.approx([0.2, 0.1, 1.0, 0.0])
+
+
+def test_the_throttle_is_the_models_unless_another_is_asked_for():
+    numbers = np.array([[0, 0, 0.35], [0, 0, 1.2], [0, 0, -0.4]], np.float32)
+    angles = column(0, 0, 0)
+    assert np.ravel(law(outputs=3)(angles, numbers)) == pytest.approx([0.35, 1.0, 0.0])
+    assert np.ravel(law(outputs=3, throttle=0.1)(angles, numbers)) == pytest.approx([0.1] * 3)
+    assert np.ravel(law(outputs=2)(angles, numbers)) == pytest.approx([0.2] * 3)
 
 
 def test_a_model_that_predicts_the_speed_drives_by_it(tmp_path):

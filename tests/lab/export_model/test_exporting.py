@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
+from bcclone.dataset.framing import Framing, Lens
 from bcclone.lab.export_model.comparison import open_exported
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.calibration import SteeringCalibration
+from bcclone.model.model_file import calibrated_content, load_model_file, save_model
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -177,6 +179,18 @@ def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, on
     assert Preprocessing.from_json(stored["bcclone_preprocessing"]) == Preprocessing()
     assert stored["bcclone_seq_length"] == "1"
     assert isinstance(json.loads(stored["bcclone_training"]), dict)
+
+
+def test_an_onnx_file_has_the_gain_and_names_the_framing(untrained_model, onnx, tmp_path):
+    from bcclone.model.policy import load_policy
+
+    framing, frame = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5)), np.full((160, 320, 3), 90, np.uint8)
+    content = calibrated_content(untrained_model, framing, SteeringCalibration(gain=0.5, bias=0.05))
+    (tmp_path / "car.h5").write_bytes(content)
+    export_model(ExportModelSettings(tmp_path / "car.h5", "onnx", tmp_path / "car.onnx"))
+    own, exported = load_policy(untrained_model), load_policy(tmp_path / "car.onnx")
+    assert (own.framing, exported.framing) == (None, framing)
+    assert exported.answer(frame).steering == pytest.approx(0.5 * own.answer(frame).steering + 0.05, abs=1e-6)
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(onnx, untrained_model, tmp_path):

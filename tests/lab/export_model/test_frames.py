@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -71,17 +72,49 @@ def test_every_colour_is_converted_as_by_opencv(prepare, color):
 
 @pytest.mark.parametrize(
     "size",
-    [(160, 120), (320, 240), (640, 480), (640, 320), (224, 224), (320, 180), (200, 66), (160, 400), (648, 486)],
+    [
+        (160, 120),
+        (320, 240),
+        (640, 480),
+        (640, 320),
+        (224, 224),
+        (320, 180),
+        (200, 66),
+        (160, 400),
+        (648, 486),
+        (640, 400),
+        (144, 80),
+    ],
     ids="{0[0]}x{0[1]}".format,
 )
 @pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv", "smaller"])
 def test_pictures_of_other_cameras_are_prepared_as_by_opencv(size, name):
-    from bcclone.dataset.images import fit_frame
-
     load_tensorflow()
     from bcclone.lab.export_model.exact_frames import prepare_pictures
 
     (width, height), preprocessing = size, DEFINITIONS[name]
     pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
-    expected = np.stack([preprocessing.apply(fit_frame(picture)) for picture in pictures])
-    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing), expected)
+    expected = np.stack([preprocessing.apply(Framing.of(picture).apply(picture)) for picture in pictures])
+    framing = Framing(width, height)
+    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing, framing), expected)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        Framing(160, 120, rows=(40, 120), columns=(8, 152)),
+        Framing(160, 120, lens=Lens(120.0, 45.0, 79.5)),
+        Framing(161, 123, lens=Lens(60.0, 50.0, 70.0, roll_degrees=4.0, fisheye=True)),
+        Framing(640, 480, lens=Lens(500.0, 205.0, 330.0)),
+    ],
+    ids=["rows", "lens", "fisheye", "reduced"],
+)
+@pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv"])
+def test_a_framing_is_the_same_in_the_graph(framing, name):
+    load_tensorflow()
+    from bcclone.lab.export_model.exact_frames import prepare_pictures
+
+    preprocessing, shape = DEFINITIONS[name], (3, framing.height, framing.width, 3)
+    pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    expected = np.stack([preprocessing.apply(framing.apply(picture)) for picture in pictures])
+    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing, framing), expected)

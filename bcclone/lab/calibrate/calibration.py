@@ -1,0 +1,189 @@
+"""A model and the first minute of a car -> a copy of the model that knows the car's camera and steering."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
+from bcclone.dataset.images import BadImage, Image
+from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
+from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.model.calibration import SteeringCalibration, curvature_in_heights
+from bcclone.system import file_kinds
+from bcclone.system.arrays import FloatArray
+from bcclone.system.atomic import write_bytes, write_text
+from bcclone.system.errors import UserError
+from bcclone.system.progress import ProgressBar
+
+LEAST_CORRELATION = 0.4  # of a witness that reads the camera
+_BIAS_SD = 0.2  # of the prior of a bias, as a share of the labels' standard deviation
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A calibrated model.
+
+    output: the file written; framing_file: its framing, to import recordings of the same camera with; framing,
+    described: how pictures become frames, and in words; correlation: of the network's steering with the recorded one on
+    the pictures, and stretched_correlation: on the same, stretched; gain, bias: from the one to the other; pictures:
+    their number, of so many seconds; unreadable: pictures left out; curvature, unit: of the path that a steering of 1
+    of the car means, None where the gain is 0.
+    """
+
+    output: Path
+    framing_file: Path
+    framing: Framing
+    described: str
+    correlation: float
+    stretched_correlation: float
+    gain: float
+    bias: float
+    pictures: int
+    seconds: float
+    unreadable: int
+    curvature: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a calibration found: its result, and what a picture of it needs."""
+
+    result: CalibrationResult
+    labelled: LabelledPictures
+    trial: Trial
+    calibration: SteeringCalibration
+
+
+def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambda line: None) -> Calibrated:
+    """Find what the user has not said of the camera and the car, and write it into a copy of the model.
+
+    notify: called with lines of progress. Raises UserError for a model, pictures or labels that cannot be used, and
+    where the network does not read the camera.
+    """
+    _check_output(settings)
+    labelled = read_labelled(settings)
+    driven = float(labelled.seconds[-1] - labelled.seconds[0])
+    notify(f"{len(labelled.pictures)} of the {labelled.frames} frames of the first {driven:.0f} s")
+    with ProgressBar("finding the framing", MOST_TRIALS + 1, "framings") as progress:
+        search = FramingSearch(_witness_of(settings.model), labelled, progress.advance)
+        stretched = search.plain()
+        trial = _trial(settings, search, stretched)
+    if trial.correlation < LEAST_CORRELATION and settings.gain is None:
+        raise UserError(
+            f"{settings.model}: it does not read this camera: its steering correlates with the recorded one by "
+            f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give more "
+            "driving with bends (--seconds), a --framing that you know, or both --gain and --bias; or train a model on "
+            "the car's own frames"
+        )
+    gain, bias = fit_steering(trial.answers, labelled.steering, driven)
+    calibration = SteeringCalibration(
+        gain=round(gain, 6) if settings.gain is None else settings.gain,
+        bias=round(bias, 6) if settings.bias is None else settings.bias,
+        camera_height_m=settings.camera_height_m,
+        steering_ratio=settings.steering_ratio,
+    )
+    from bcclone.model.model_file import calibrated_content
+
+    framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
+    write_bytes(settings.output, calibrated_content(settings.model, trial.framing, calibration))
+    write_text(framing_file, trial.framing.to_json() + "\n")
+    curvature, unit = _curvature_of(calibration)
+    result = CalibrationResult(
+        output=settings.output,
+        framing_file=framing_file,
+        framing=trial.framing,
+        described=trial.framing.describe(),
+        correlation=round(trial.correlation, 4),
+        stretched_correlation=round(stretched.correlation, 4),
+        gain=calibration.gain,
+        bias=calibration.bias,
+        pictures=len(labelled.pictures),
+        seconds=round(driven, 2),
+        unreadable=labelled.unreadable,
+        curvature=curvature,
+        unit=unit,
+    )
+    return Calibrated(result, labelled, trial, calibration)
+
+
+def fit_steering(answers: FloatArray, labels: FloatArray, seconds: float) -> tuple[float, float]:
+    """Return gain and bias from a network's answers to labels, (frames,) each, of so many seconds of driving.
+
+    Least squares, with a prior of a bias near 0: in a drive of few bends, most of them to one side, a bias would say
+    where the road went and not how the car's wheels stand.
+    """
+    answers, labels = np.asarray(answers, np.float64), np.asarray(labels, np.float64)
+    spread = answers.var()
+    gain = float(np.cov(answers, labels, bias=True)[0, 1] / spread) if spread else 0.0
+    bias = float(labels.mean() - gain * answers.mean())
+    prior = (_BIAS_SD * labels.std()) ** 2
+    error = (labels - gain * answers - bias).var() / max(seconds / SAMPLE_SECONDS, 1.0)
+    bias *= float(prior / (prior + error)) if prior else 1.0
+    square = float((answers**2).sum())
+    return (float(((labels - bias) * answers).sum()) / square if square else 0.0), bias
+
+
+def _trial(settings: CalibrateSettings, search: FramingSearch, stretched: Trial) -> Trial:
+    """Return the framing that the user gives, or the one that is found."""
+    try:
+        if settings.framing:
+            width, height = stretched.framing.width, stretched.framing.height
+            return search.attempt(read_framing(settings.framing).for_size(width, height))
+        if settings.rows:
+            return search.plain(settings.rows)
+    except BadImage as error:
+        raise UserError(f"{settings.framing or settings.frames}: {error}; correct the framing") from None
+    return search.find(settings.known_lens)
+
+
+def _witness_of(path: Path) -> Witness:
+    """Return a function that lets a model's network answer frames; raises UserError for a network of several frames."""
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.model.model_file import ForeignModel, open_model
+    from bcclone.model.recurrent import steps_of
+
+    file = open_model(path)
+    if isinstance(file, ForeignModel):
+        raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+    if file.seq_length > 1 or steps_of(file.model):
+        raise UserError(f"{path}: a network of {file.seq_length} frames, expected one of single frames")
+    model, preprocessing = file.model, file.preprocessing
+
+    def answer(frames: Sequence[Image]) -> FloatArray:
+        images = np.stack([preprocessing.apply(frame) for frame in frames])
+        parts = [
+            np.asarray(model.predict_on_batch(images[start : start + _BATCH]))[:, 0]
+            for start in range(0, len(images), _BATCH)
+        ]
+        return np.concatenate(parts).astype(np.float64)
+
+    return answer
+
+
+def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
+    """Return the curvature of the path for a small steering of the car, a unit of it, and the unit."""
+    if not calibration.gain:
+        return None, ""
+    step = 0.01
+    in_heights = curvature_in_heights(step) / step / calibration.gain
+    if calibration.camera_height_m:
+        return round(in_heights / calibration.camera_height_m, 5), "1/m"
+    return round(in_heights, 5), "1/camera height"
+
+
+def _check_output(settings: CalibrateSettings) -> None:
+    model, output = settings.model, settings.output
+    if output.suffix != ".h5":
+        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
+    if model.suffix != ".h5":
+        raise UserError(f"{model}: expected a model file of bcclone, which ends in .h5")
+    if model.exists() and output.exists() and model.samefile(output):
+        raise UserError(f"{output} is the model to calibrate; name another -o")
+    file_kinds.check_output(output, "model", settings.force)

@@ -1,0 +1,158 @@
+"""A tub, a recording, or a folder of pictures with a table -> the pictures of the first seconds, and their steering."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.framing import Framing, framing_of
+from bcclone.dataset.images import BadImage, Image, decode_image, read_file
+from bcclone.evaluate.predict import frame_files, is_recording
+from bcclone.evaluate.steering_tables import read_labels, seconds_of
+from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.findings import Findings
+from bcclone.lab.exchange.recording_import import READERS, format_of
+from bcclone.lab.exchange.rows import ExchangedRow
+from bcclone.recording.files import find_log
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
+
+_MOST_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
+_LONGEST_STEP = 1.0  # seconds between frames; a longer pause does not count
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """Pictures of one size, RGB uint8 (height, width, 3), and the recorded steering.
+
+    steering: (pictures,), right positive; seconds: of driving from the first one, (pictures,); frames: those of the
+    source from which they were chosen; unreadable: pictures that were left out.
+    """
+
+    pictures: Sequence[Image]
+    steering: FloatArray
+    seconds: FloatArray
+    frames: int
+    unreadable: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the width and height of a picture."""
+        height, width = self.pictures[0].shape[:2]
+        return width, height
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A picture that is not decoded yet, its steering, and its time in seconds from any start."""
+
+    content: Callable[[], bytes]
+    steering: float
+    seconds: float
+
+
+def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
+    """Return pictures of the first seconds, evenly spread; raises UserError where there are too few of them.
+
+    The frames of an imported recording become pictures of the shape that framing.json beside its log says.
+    """
+    source = settings.frames
+    recorded = is_recording(source)
+    imported = framing_of(find_log(str(source))) if recorded else None
+    if imported and (imported.lens or imported.rows or imported.columns):
+        raise UserError(
+            f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
+        )
+    first = list(_first(_labelled(settings, recorded), settings.seconds))
+    chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), _MOST_PICTURES)).round().astype(int))
+    pictures: list[Image] = []
+    steering, seconds = [], []
+    for index in chosen if first else ():
+        try:
+            picture = decode_image(first[index].content())
+        except (BadImage, OSError):
+            continue
+        if imported:
+            picture = _resized(picture, imported)
+        if not pictures or picture.shape == pictures[0].shape:
+            pictures.append(picture)
+            steering.append(first[index].steering)
+            seconds.append(first[index].seconds)
+    if len(pictures) < _FEWEST:
+        raise UserError(
+            f"{source}: {len(pictures)} pictures of one size with a steering in its first {settings.seconds:g} s, "
+            f"expected {_FEWEST} or more; name a longer drive, or give more --seconds"
+        )
+    if np.ptp(steering) < 1e-6:
+        raise UserError(
+            f"{source}: its steering is {steering[0]:g} throughout the first {settings.seconds:g} s, expected bends; "
+            "give more --seconds"
+        )
+    return LabelledPictures(pictures, np.array(steering), np.array(seconds), len(first), len(chosen) - len(pictures))
+
+
+def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
+    source = settings.frames
+    if not recorded and settings.labels is None:
+        rows = READERS[_format_of(source)](ImportSettings(source), Findings(None))
+        exchanged = (row for row in rows if not row.deleted)
+        return (_Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in exchanged)
+    files = frame_files(source)
+    labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
+    side = -1.0 if settings.left_positive else 1.0
+    both = [file for file in files if file.frame_id in labels]
+    if not both:
+        raise UserError(
+            f"{settings.labels or source}: none of its frames is in {source}; its first frame_id is "
+            f"{next(iter(labels))[:60]!r}, theirs {files[0].frame_id[:60]!r}; expected the same names in both"
+        )
+    seconds = seconds_of([file.frame_id for file in both])
+    if seconds is None:
+        seconds = np.arange(len(both)) / settings.rate
+    return [
+        _Labelled(partial(read_file, file.path), side * labels[file.frame_id], float(at))
+        for file, at in zip(both, seconds, strict=True)
+    ]
+
+
+def _content_of(row: ExchangedRow) -> bytes:
+    """Return the file of a row's picture; raises BadImage for a row without one and for a frame of a video."""
+    content = row.images.get("center")
+    if not isinstance(content, bytes):
+        raise BadImage("no picture in a file")
+    return content
+
+
+def _format_of(source: Path) -> str:
+    try:
+        return format_of(source)
+    except UserError:
+        raise UserError(
+            f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "
+            f"bcclone calibrate MODEL {source} LABELS"
+        ) from None
+
+
+def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]:
+    """Yield the pictures of the first seconds of driving; longer pauses do not count."""
+    return takewhile(lambda one: one.seconds <= seconds, _without_pauses(labelled))
+
+
+def _without_pauses(labelled: Iterable[_Labelled]) -> Iterator[_Labelled]:
+    driven, before = 0.0, None
+    for one in labelled:
+        if before is not None and 0 <= one.seconds - before <= _LONGEST_STEP:
+            driven += one.seconds - before
+        before = one.seconds
+        yield _Labelled(one.content, one.steering, driven)
+
+
+def _resized(frame: Image, imported: Framing) -> Image:
+    """Return a stretched frame as a picture of the camera's shape again."""
+    size = imported.width, imported.height
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,148 @@
+"""Convert what a table of another program holds: steering in any unit and direction, speeds, and times of any size."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from bcclone.lab.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
+from bcclone.lab.exchange.foreign_table import plain
+from bcclone.recording.row import RANGES, ROUNDING, RowError, time_of
+from bcclone.system.errors import UserError
+
+_UNIT_ENDINGS = {
+    "rad": RADIANS, "radian": RADIANS, "radians": RADIANS, "deg": DEGREES, "degree": DEGREES, "degrees": DEGREES,
+    "ratio": RATIO, "normalized": RATIO, "norm": RATIO,
+}  # fmt: skip
+_RATIO_NAMES = ("steering", "user_angle")  # what simulators and donkeycar call a steering of -1 to 1
+_SPEED_ENDINGS = {"mph": "mph", "kmh": "km/h", "kph": "km/h", "km_h": "km/h", "mps": "m/s", "m_s": "m/s", "ms": "m/s"}
+_EPOCHS = ((1e17, 1e6, "ns"), (1e14, 1e3, "us"), (1e11, 1.0, "ms"), (1e8, 1e-3, "s"))  # from on, in a ms, unit
+_STEPS = ((1.0, 1e-3, "s"), (1e3, 1.0, "ms"), (1e6, 1e3, "us"), (math.inf, 1e6, "ns"))  # below, in a ms, unit
+_MOST_MS = 1 << 62
+
+
+@dataclass(frozen=True)
+class SteeringScale:
+    """How the steering of a table becomes -1 to 1, right positive. factor: of its values; words: for people."""
+
+    factor: float
+    words: str
+
+    def convert(self, value: float) -> float:
+        """Return the steering; raises RowError for one that is beyond full steering."""
+        steering = value * self.factor
+        most = RANGES["steering"][1]
+        if not abs(steering) <= most + ROUNDING:
+            raise RowError(f"steering {value:g} is {steering:g} of full steering, expected -1 to 1")
+        return min(max(steering, -most), most) + 0.0
+
+
+def steering_scale(settings: ImportSettings, column: str, unit: str | None = None) -> SteeringScale:
+    """Return how a column's steering is converted. unit: that is taken where neither option nor name says one.
+
+    Raises UserError where nothing says the unit.
+    """
+    name = plain(column)
+    unit = settings.unit or _ending(name, _UNIT_ENDINGS) or (RATIO if name in _RATIO_NAMES else unit)
+    if unit is None:
+        raise UserError(
+            f"{settings.source}: column {column[:60]!r}: nothing says whether it is in rad, degrees, or -1 to 1; "
+            "say it with --unit rad, deg or ratio, and --left-positive where positive is left",
+            exit_code=2,
+        )
+    side = "left" if settings.left_positive else "right"
+    sign = -1.0 if settings.left_positive else 1.0
+    if unit == RATIO:
+        return SteeringScale(sign, f"steering: {column}, -1 to 1, {side} positive")
+    degrees = math.degrees(1) if unit == RADIANS else 1.0
+    of_wheel = "" if settings.steering_ratio == 1 else f", of the steering wheel, {settings.steering_ratio:g} to 1"
+    return SteeringScale(
+        sign * degrees / (settings.steering_ratio * settings.max_degrees),
+        f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {settings.max_degrees:g} degrees of the "
+        "front wheels",
+    )
+
+
+def check_scale(scale: SteeringScale, values: Sequence[float], place: str, settings: ImportSettings) -> None:
+    """Raise UserError if more than one in a hundred values is beyond full steering, which a wrong unit shows."""
+    steering = np.abs(np.asarray(values, float) * scale.factor)
+    beyond = int(np.sum(steering > RANGES["steering"][1] + ROUNDING))
+    if beyond <= 0.01 * len(steering):
+        return
+    most = float(np.nanmax(steering))
+    remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
+    if scale.factor in (1.0, -1.0):
+        remedy = "say its unit with --unit rad or deg"
+    raise UserError(
+        f"{place}: {beyond} of {len(steering)} values of the steering are beyond full steering, the greatest is "
+        f"{most:.3g} of it ({scale.words}); {remedy}",
+        exit_code=2,
+    )
+
+
+def speed_factor(column: str, unit: str | None) -> float | None:
+    """Return the factor to mph for a column of speeds; None where nothing says the unit."""
+    known = unit or _ending(plain(column), _SPEED_ENDINGS)
+    return MPH_OF[known] if known else None
+
+
+def _ending(name: str, endings: dict[str, str]) -> str | None:
+    return next((unit for ending, unit in endings.items() if name == ending or name.endswith(f"_{ending}")), None)
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of rows.
+
+    milliseconds: since 1970, or since the start where is_since_1970 is false, None for no time; unit: of the source.
+    """
+
+    milliseconds: Sequence[int | None]
+    is_since_1970: bool
+    unit: str
+
+
+def times_of(cells: Sequence[str]) -> Times | None:
+    """Return the times in cells: numbers, dates, or the names of images; None where most cells are none.
+
+    Numbers since 1970 are in s, ms, us or ns by their size, others by their steps.
+    """
+    values = [_time_value(cell) for cell in cells]
+    known = [value for value in values if value is not None]
+    if len(known) < 0.5 * len(cells) or not known:  # noqa: PLR2004
+        return None
+    first = sorted(known)[len(known) // 2]
+    steps = np.abs(np.diff(np.array(known[:1000], dtype=float)))
+    step = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
+    for least, per_ms, unit in _EPOCHS:
+        if first >= least:
+            return Times([_milliseconds(value, per_ms) for value in values], True, unit)
+    per_ms, unit = next((per_ms, unit) for below, per_ms, unit in _STEPS if step < below)
+    return Times([_milliseconds(value, per_ms) for value in values], False, unit)
+
+
+def _milliseconds(value: float | None, per_ms: float) -> int | None:
+    if value is None:
+        return None
+    exact = value / per_ms
+    return round(exact) if abs(exact) < _MOST_MS else None
+
+
+def _time_value(cell: str) -> float | None:
+    """Return the number that a cell's time is, milliseconds for dates and for names of our images; None for none."""
+    try:
+        value = int(cell) if cell.isdecimal() and len(cell) < 20 else float(cell)  # noqa: PLR2004
+        return value if math.isfinite(value) else None
+    except ValueError:
+        pass
+    try:
+        return time_of(cell)
+    except RowError:
+        pass
+    try:
+        date = datetime.fromisoformat(cell)
+    except ValueError:
+        return None
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000

@@ -1,0 +1,122 @@
+"""Write the rows of one recording: driving_log.csv, IMG/, and the tables next to the log."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from bcclone.lab.exchange.rows import ExchangedRow
+from bcclone.recording.drivers import DRIVERS
+from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
+from bcclone.recording.files import LOG_NAME
+from bcclone.recording.row import CAMERAS, RowError, image_stamp
+from bcclone.recording.run_tables import TRACE, SidecarWriter
+
+_EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
+_LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
+
+
+def check_time(time_ms: int) -> None:
+    """Raise RowError for a time that no name of an image can hold."""
+    if not 0 <= time_ms < _LAST_MS:
+        raise RowError(f"its time is {time_ms} ms, expected milliseconds since 1970, before the year {_LAST.year}")
+
+
+@dataclass(frozen=True)
+class RecordedImages:
+    """The images of a row as a recording holds them.
+
+    row: whose images they are; images: camera -> JPEG of 320x160; size: width and height of the centre image as it was;
+    converted: how many were of another kind or size.
+    """
+
+    row: ExchangedRow
+    images: Mapping[str, bytes]
+    size: tuple[int, int]
+    converted: int
+
+
+class RecordingFolder:
+    """Writes the rows of one recording into an empty folder; a context manager.
+
+    rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = self.deleted = self.converted = 0
+
+    def __enter__(self) -> "RecordingFolder":
+        self._images = self.folder / "IMG"
+        self._images.mkdir(parents=True)
+        self._content: dict[int, int] = {}  # time of a row -> hash of its images
+        self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
+        self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
+        self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
+        self._files = ExitStack()
+        self._log: IO[str] = self._files.enter_context((self.folder / LOG_NAME).open("w", encoding="ascii"))
+        self._drivers: SidecarWriter | None = None
+        self._trace: SidecarWriter | None = None
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._files.close()
+        if kind is None and self.deleted:
+            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
+
+    def write(self, recorded: RecordedImages) -> None:
+        """Append a row with its images."""
+        row, images = recorded.row, recorded.images
+        stamp = self._free_stamp(row.time_ms, hash(tuple(images.items())))
+        names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
+        for camera, name in names.items():
+            (self._images / name).write_bytes(images[camera])
+        self._write_tables(names["center"], row)
+        paths = (f"IMG/{names[camera]}" if camera in names else "" for camera in CAMERAS)
+        self._log.write(",".join((*paths, *map(repr, row.numbers))) + "\n")
+        self._marks.append((names["center"], row.deleted))
+        self.rows += 1
+        self.deleted += row.deleted
+        self.converted += recorded.converted
+
+    def _free_stamp(self, time_ms: int, content: int) -> str:
+        """Return the time for the names of a row; other images of the same millisecond get a later one.
+
+        content: hash of its images.
+        """
+        if self._content.get(time_ms) != content:
+            asked_ms, time_ms = time_ms, self._times.setdefault((time_ms, content), -1)
+            if time_ms < 0:
+                time_ms = self._times[asked_ms, content] = self._next_free(asked_ms)
+                self._content[time_ms] = content
+        return image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
+
+    def _next_free(self, time_ms: int) -> int:
+        """Return the next time that no row has, and take it; a run of taken times is skipped at once."""
+        passed = []
+        while time_ms in self._later:
+            passed.append(time_ms)
+            time_ms = self._later[time_ms]
+        self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
+        return time_ms
+
+    def _write_tables(self, image: str, row: ExchangedRow) -> None:
+        if row.driven:
+            self._drivers = self._drivers or self._files.enter_context(SidecarWriter(DRIVERS, self.folder))
+            self._drivers.append(row.driven.row(image))
+        if row.point:
+            self._trace = self._trace or self._files.enter_context(SidecarWriter(TRACE, self.folder))
+            self._trace.append(row.point.row(image))
+
+
+def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:
+    """Return the spans of deleted rows. marks: each row's centre image, and whether the row is deleted."""
+    spans: list[tuple[str, str]] = []
+    before = False
+    for image, deleted in sorted(marks):
+        if deleted:
+            spans.append((spans.pop()[0], image) if before else (image, image))
+        before = deleted
+    return [Span(*span) for span in spans]

@@ -1,0 +1,155 @@
+"""A camera's framing and a car's gain and bias are found from its first minute, or taken from the user."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.dataset.framing import Framing, Lens, read_framing
+from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.calibrate.calibration import calibrate, fit_steering
+from bcclone.lab.calibrate.framing_search import FramingSearch
+from bcclone.lab.calibrate.labelled_pictures import LabelledPictures
+from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from tests.conftest import ROOT, made_once, run_script
+from tests.messages.refusals import run_command
+from tests.other_camera import road_frames, seen_by
+
+MODEL = ROOT / "models" / "any-road.h5"
+FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))  # it sees more than the simulator's
+GAIN, BIAS, RATE = 0.5, 0.05, 2.0
+FRAMES = 90
+
+
+@pytest.fixture(scope="session")
+def car(tmp_path_factory):
+    """Pictures of another camera and their steering, which is GAIN x the network's on what it would see + BIAS."""
+
+    def make(folder):
+        load_tensorflow()
+        from bcclone.model.policy import load_policy
+
+        (folder / "frames").mkdir()
+        policy, lines = load_policy(MODEL), ["frame_id,steering_angle"]
+        for number, frame in enumerate(road_frames(FRAMES)):
+            picture = seen_by(FRAMING, frame)
+            cv2.imwrite(str(folder / "frames" / f"{number}.png"), picture[..., ::-1])
+            lines.append(f"{number},{GAIN * policy.answer(frame).steering + BIAS}")
+        (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+    return made_once(tmp_path_factory, "calibrated-car", make)
+
+
+def calibrated(car, tmp_path, **settings):
+    return calibrate(
+        CalibrateSettings(MODEL, car / "frames", car / "labels.csv", tmp_path / "car.h5", rate=RATE, **settings)
+    ).result
+
+
+def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
+    lens = {"focal_px": 66.0, "horizon_row": 40.0, "vanishing_column": 79.5, "lens": "pinhole"}
+    result = calibrated(car, tmp_path, **lens, camera_height_m=0.2)
+    assert result.framing == FRAMING == read_framing(tmp_path / "car.framing.json")
+    assert result.correlation > 0.97 > result.stretched_correlation
+    assert (result.gain, result.bias) == pytest.approx((GAIN, BIAS), abs=0.05)
+    assert (result.unit, result.pictures, result.seconds) == ("1/m", FRAMES, pytest.approx((FRAMES - 1) / RATE))
+    from bcclone.model.model_file import load_model_file
+
+    loaded, before = load_model_file(tmp_path / "car.h5"), load_model_file(MODEL)
+    assert (loaded.framing, loaded.calibration.gain, loaded.calibration.camera_height_m) == (FRAMING, result.gain, 0.2)
+    assert (before.framing, before.calibration) == (None, None)
+    assert loaded.training == before.training
+    for one, other in zip(loaded.model.get_weights(), before.model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_framing_of_an_unknown_camera_is_found(car, tmp_path):
+    words = ("--rate", RATE, "-o", tmp_path / "car.h5", "--json")
+    done = run_script("calibrate", MODEL, car / "frames", car / "labels.csv", *words)
+    result = json.loads(done.stdout)
+    assert result["correlation"] > 0.97 > result["stretched_correlation"]
+    assert result["framing"]["lens"]["horizon_row"] == pytest.approx(40.0, abs=4.0)
+    assert result["framing"]["lens"]["focal_px"] == pytest.approx(66.0, rel=0.15)
+    assert result["gain"] == pytest.approx(GAIN, rel=0.3)
+    assert (tmp_path / "car.framing.png").stat().st_size > 10_000
+    words = (car / "frames", "-o", tmp_path / "predictions.csv")
+    run_script("predict", tmp_path / "car.h5", *words)
+    score = run_script("score", tmp_path / "predictions.csv", car / "labels.csv", "--json")
+    assert json.loads(score.stdout)["predictions"]["rmse"] < 0.1
+
+
+@pytest.mark.parametrize(("horizon", "focal", "column"), [(30.0, 130.0, 79.5), (60.0, 90.0, 79.5), (45.0, 160.0, 88.0)])
+def test_the_search_finds_the_lens_that_the_witness_reads(horizon, focal, column):
+    """The witness sees where the picture's brightness along one row is centred, as long as the lens fits."""
+    true = Framing(160, 120, lens=Lens(focal, horizon, column))
+    labels = np.sin(np.arange(60) / 3)
+    wanted = {"horizon": horizon, "focal": focal, "column": column}
+
+    class Search(FramingSearch):
+        def attempt(self, framing):
+            lens = framing.lens
+            away = (lens.horizon_row - wanted["horizon"]) / 12, np.log(lens.focal_px / wanted["focal"]) / 0.3
+            off = np.hypot(np.hypot(*away), (lens.vanishing_column - wanted["column"]) / 10) + lens.fisheye
+            noise = np.cos(np.arange(60) * 1.7)
+            trial = labels + 0.7 * (0.3 + off) * noise
+            return type(super().attempt(framing))(framing, trial, float(np.corrcoef(trial, labels)[0, 1]))
+
+    pictures = [np.zeros((120, 160, 3), np.uint8)] * 60
+    labelled = LabelledPictures(pictures, labels, np.arange(60.0), 60, 0)
+    found = Search(lambda frames: np.zeros(len(frames)), labelled).find({}).framing.lens
+    assert not found.fisheye
+    assert found.horizon_row == pytest.approx(horizon, abs=5)
+    assert found.focal_px == pytest.approx(true.lens.focal_px, rel=0.15)
+    assert found.vanishing_column == pytest.approx(column, abs=4)
+
+
+def test_the_bias_of_a_short_drive_is_doubted():
+    random = np.random.default_rng(0)
+    answers = random.normal(0.3, 0.2, 400)
+    labels = 0.5 * answers + 0.1 + random.normal(0, 0.1, 400)
+    (gain, bias), (_, shorter) = fit_steering(answers, labels, 4000.0), fit_steering(answers, labels, 20.0)
+    assert (gain, bias) == pytest.approx((0.5, 0.1), abs=0.05)
+    assert 0 < shorter < bias
+    assert fit_steering(np.zeros(9), labels[:9], 9.0)[0] == 0.0
+
+
+@pytest.mark.parametrize("settings", [{"rows": (30, 120)}, {"framing": "framing.json"}])
+def test_rows_or_a_framing_that_are_given_win(settings, car, tmp_path):
+    framing = Framing(160, 120, rows=(30, 120))
+    (tmp_path / "framing.json").write_text(framing.for_size(320, 240).to_json())
+    given = {name: tmp_path / value if name == "framing" else value for name, value in settings.items()}
+    result = calibrated(car, tmp_path, **given, gain=2.0, bias=0.0)
+    assert (result.framing, result.gain, result.bias) == (framing, 2.0, 0.0)
+
+
+def test_a_network_that_does_not_read_the_camera_is_refused(car, tmp_path):
+    random = np.random.default_rng(0)
+    lines = [f"{number},{value}" for number, value in enumerate(random.normal(0, 1, FRAMES))]
+    (tmp_path / "labels.csv").write_text("\n".join(["frame_id,steering_angle", *lines]) + "\n")
+    words = ("--rows", "0:120", "-o", tmp_path / "car.h5")
+    with pytest.raises(UserError, match=r"does not read this camera.*--seconds.*--framing"):
+        run_command("calibrate", MODEL, car / "frames", tmp_path / "labels.csv", *words)
+    assert not (tmp_path / "car.h5").exists()
+
+
+def test_a_mistake_is_named(car, tmp_path):
+    def refused(message, *words, model=MODEL, frames=car / "frames", labels=(car / "labels.csv",)):
+        with pytest.raises(UserError, match=message):
+            run_command("calibrate", model, frames, *labels, "-o", tmp_path / "car.h5", *words)
+
+    refused("table", labels=())
+    refused("12 pictures of one size.*more --seconds", "--seconds", "5.9", "--rate", "2")
+    refused("which have no rows 30 to 130.*correct the framing", "--rows", "30:130")
+    refused("--framing and --horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
+    refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
+    flat = "".join(f"{number},0\n" for number in range(FRAMES))
+    (tmp_path / "flat.csv").write_text(f"frame_id,steering_angle\n{flat}")
+    refused("its steering is 0 throughout the first 60 s", labels=(tmp_path / "flat.csv",))
+    (tmp_path / "other.csv").write_text("frame_id,steering_angle\nx,0\n")
+    refused("none of its frames is in", labels=(tmp_path / "other.csv",))
+    with pytest.raises(SettingError, match="rows.*expected two rows"):
+        CalibrateSettings(MODEL, car, rows=(9, 2))

@@ -1,0 +1,202 @@
+"""Folders of frames with any table become recordings: columns, units, times and images are found, or asked for."""
+
+import math
+import re
+
+import pytest
+
+from bcclone.dataset.images import decode_jpeg
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.recording_import import import_recording
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
+from tests.conftest import run_script
+from tests.lab.exchange.foreign_sources import FIRST_NS, color_of, make_car, make_frames, write_image
+
+
+def imported(source, **settings):
+    return import_recording(ImportSettings(source, source.parent / "new" / "out", **settings))
+
+
+def rows_of(result):
+    return read_log(result.output / "driving_log.csv").rows
+
+
+def shown(result, index):
+    """The colour of a row's image."""
+    name = rows_of(result)["center"][index]
+    return decode_jpeg((result.output / "IMG" / name).read_bytes())[80, 160].tolist()
+
+
+def test_a_folder_named_by_nanoseconds_with_angles_of_the_wheel(tmp_path):
+    result = imported(make_car(tmp_path / "car"), unit="rad", left_positive=True, steering_ratio=14.8)
+    rows = rows_of(result)
+    expected = [-math.degrees(0.1 * (index - 3)) / 14.8 / 25 for index in range(8)]
+    assert rows["steering"].tolist() == pytest.approx(expected)
+    assert rows["time_ms"].tolist() == [FIRST_NS // 1_000_000 + 50 * index + 1 for index in range(8)]  # rounded
+    assert [shown(result, index) for index in (0, 7)] == [
+        pytest.approx(color_of(0), abs=6),
+        pytest.approx(color_of(7), abs=6),
+    ]
+    seen = result.seen
+    assert (seen.size, seen.aspect, seen.frame_rate, seen.standing) == ((96, 64), 1.5, 20.0, None)
+    assert (seen.left, seen.straight, seen.right) == (0.5, 0.125, 0.375)
+    assert any("rad" in note and "14.8 to 1" in note and "left positive" in note for note in seen.notes)
+
+
+def test_an_angle_without_unit_is_asked_for(tmp_path):
+    with pytest.raises(UserError, match="'steering_angle': nothing says .*--unit rad, deg or ratio"):
+        imported(make_car(tmp_path / "car"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_wrong_unit_is_noticed(tmp_path):
+    folder = make_car(tmp_path / "car")
+    with pytest.raises(UserError, match="1 of 8 values .* beyond full steering, .*--max-degrees 23 or more"):
+        imported(folder, unit="rad", max_degrees=20)
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").write_text(text.replace(",0.4", ",40"))
+    with pytest.raises(UserError, match="say its unit with --unit rad or deg"):
+        imported(folder, unit="ratio")
+
+
+NAMES = ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "times"),
+    [
+        (("file", "steering", "timestamp"), [(NAMES[0], 0.1, 0.5), (NAMES[1], 0.2, 0.55), (NAMES[2], 0.3, 0.6)], "s"),
+        (("steering", "t", "image"), [(0.1, 500, "x/1"), (0.2, 550, "x/2"), (0.3, 600, "x/3")], "ms"),
+        (("id", "user/angle", "time"), [(1, 0.1, 500e3), (2, 0.2, 550e3), (3, 0.3, 600e3)], "us"),
+        (
+            ("center", "steering_ratio"),
+            [(f"a\\b\\{name}", 0.1 * (n + 1)) for n, name in enumerate(NAMES)],
+            "none found",
+        ),
+        (
+            ("image", "steering", "date"),
+            [(name, 0.1 * (n + 1), f"1970-01-01 00:00:00.{500 + 50 * n}") for n, name in enumerate(NAMES)],
+            "ms",
+        ),
+    ],
+)
+def test_columns_are_found_by_names_and_values(tmp_path, header, rows, times):
+    result = imported(make_frames(tmp_path / "set", NAMES, [header, *rows]))
+    table = rows_of(result)
+    assert table["steering"].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert table["time_ms"].diff().tolist()[1:] == [50, 50]
+    assert shown(result, 2) == pytest.approx(color_of(2), abs=6)
+    assert (result.converted, result.seen.columns_left_out) == (3, ())
+    assert any(note.startswith("times:") and times in note for note in result.seen.notes)
+
+
+def test_a_table_without_header_and_with_blanks_is_read_by_numbers(tmp_path):
+    folder = make_frames(tmp_path / "set", ["0.jpg", "1.jpg", "2.jpg"])
+    (folder / "data.txt").write_text("0.jpg 0.0\n1.jpg 10.0\n2.jpg -20.0\n")
+    with pytest.raises(UserError, match="the steering: no column is called so; .*--steering-column; there are: 2"):
+        imported(folder)
+    result = imported(folder, steering_column="2", unit="deg", max_degrees=40)
+    assert rows_of(result)["steering"].tolist() == [0.0, 0.25, -0.5]
+
+
+def test_throttle_brake_and_speed_are_taken_and_the_rest_is_named(tmp_path):
+    header = ("image", "steering_deg", "throttle", "brake", "speed_kmh", "gear", "steering_torque")
+    table = [header, *((name, 5, 0.5 * n, 0.1, 36, 2, 3.0) for n, name in enumerate(NAMES))]
+    result = imported(make_frames(tmp_path / "set", NAMES, table))
+    rows = rows_of(result)
+    assert rows["throttle"].tolist() == [0.0, 0.5, 1.0]
+    assert rows["brake"].tolist() == [0.1] * 3
+    assert rows["speed_mph"].tolist() == pytest.approx([22.37] * 3, abs=0.01)
+    assert result.seen.columns_left_out == ("gear", "steering_torque")
+
+
+def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note(tmp_path):
+    table = [("image", "steering", "throttle", "speed"), *((name, 0.1, 40, 10) for name in NAMES)]
+    folder = make_frames(tmp_path / "set", NAMES, table)
+    result = imported(folder)
+    assert set(result.seen.columns_left_out) == {"throttle", "speed"}
+    notes = "\n".join(result.seen.notes)
+    assert "--speed-unit" in notes
+    assert "throttle: throttle has 40, expected -1 to 1" in notes
+    with pytest.raises(UserError, match="throttle: column throttle has 40, expected -1 to 1"):
+        import_recording(ImportSettings(folder, tmp_path / "other", throttle_column="throttle"))
+
+
+def test_three_cameras_are_three_cameras(tmp_path):
+    names = [f"{camera}/{n}.jpg" for n in range(3) for camera in ("center", "left", "right")]
+    rows = [(f"center/{n}.jpg", f"left/{n}.jpg", f"right/{n}.jpg", 0.1) for n in range(3)]
+    result = imported(make_frames(tmp_path / "set", names, [("center", "left", "right", "steering"), *rows]))
+    assert result.rows == 3
+    assert len(list((result.output / "IMG").iterdir())) == 9
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "words"),
+    [
+        (("image", "steer_a", "steer_b"), (0.1, 0.2), "the steering: several columns may be it; .*: steer_a, steer_b"),
+        (("image", "a", "b"), (0.1, 0.2), "the steering: no column is called so; .*there are: a, b"),
+        (("other", "steering", "copy"), (0.1, "frame_0001.png"), "several columns name images; .*: other, copy"),
+    ],
+)
+def test_what_is_ambiguous_is_refused_with_the_candidates(tmp_path, header, row, words):
+    table = [header, *((name, *row) for name in NAMES)]
+    with pytest.raises(UserError, match=words):
+        imported(make_frames(tmp_path / "set", NAMES, table))
+
+
+def test_a_table_that_names_no_image_of_the_folder_is_refused(tmp_path):
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "steering"), ("a.png", 0.1), ("b.png", 0.2)])
+    with pytest.raises(UserError, match="no column names images of the folder, which has 3; .*'image'"):
+        imported(folder)
+
+
+def test_a_table_may_lie_elsewhere(tmp_path):
+    folder = make_car(tmp_path / "car")
+    with pytest.raises(UserError, match="no table .* lies beside the pictures; name one with --table"):
+        imported(folder / "frames", unit="rad")
+    result = import_recording(
+        ImportSettings(folder / "frames", tmp_path / "out", table=folder / "labels.csv", unit="rad")
+    )
+    assert (result.format, result.rows) == ("frames", 8)
+
+
+def test_of_several_tables_the_one_with_a_steering_is_read(tmp_path):
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "steering"), *((name, 0.1) for name in NAMES)])
+    (folder / "gps.csv").write_text("lat,lon\n1,2\n")
+    assert imported(folder).rows == 3
+    (folder / "second.csv").write_text((folder / "labels.csv").read_text())
+    with pytest.raises(UserError, match="which table has the steering. .*--table; there are: labels.csv, second.csv"):
+        import_recording(ImportSettings(folder, tmp_path / "b"))
+    assert import_recording(ImportSettings(folder, tmp_path / "b", table=folder / "second.csv")).rows == 3
+
+
+def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
+    names = [f"{n}.jpg" for n in range(1, 9)]
+    rows = [(name, 0.1) for name in names]
+    rows[1], rows[2] = (names[1], "left"), ("77.jpg", 0.1)
+    folder = make_frames(tmp_path / "set", names, [("image", "steering"), *rows, ("8.jpg",)])
+    (folder / names[4]).write_bytes(b"")
+    write_image(folder / "deeper" / "90.jpg", 0)
+    result = imported(folder)
+    seen = result.seen
+    assert (result.rows, seen.broken_lines, seen.records_without_image, seen.empty_images) == (5, 2, 1, 1)
+    assert seen.images_without_record == 2  # 3.jpg and deeper/90.jpg
+    assert any(re.search(r"labels\.csv: line 3: its steering is no number", line) for line in seen.left_out)
+
+
+def test_options_of_tables_are_refused_for_a_tub(tmp_path):
+    folder = make_car(tmp_path / "car")
+    line = ("import", folder, "-o", tmp_path / "out", "--unit", "rad")
+    assert "--unit is only for frames, video, lerobot" in run_script(*line, "--from", "tub", code=1).stderr
+    (folder / "labels.csv").unlink()
+    (folder / "manifest.json").write_text("{}")
+    assert "is tub; leave it out" in run_script(*line, code=1).stderr
+
+
+def test_the_command_says_how_it_read_a_table(tmp_path):
+    line = ("import", make_car(tmp_path / "car"), "-o", tmp_path / "new" / "out", "--unit", "rad", "--left-positive")
+    printed = run_script(*line).stdout
+    assert "steering: steering_angle, in rad, left positive; 1 is 25 degrees of the front wheels" in printed
+    assert "times: the names of the images, in ns" in printed
+    assert "96x64 pixels, 1.5 to 1, 20 frames a second" in printed

@@ -1,0 +1,193 @@
+"""Videos become recordings: a plain one with a table, and the cameras of a LeRobot data set; each is decoded once."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.dataset.framing import Framing
+from bcclone.dataset.images import decode_jpeg, encode_jpeg
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.recording_import import import_recording
+from bcclone.lab.exchange.video_frames import open_video
+from bcclone.lab.exchange.video_pictures import recorded_frame
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
+from tests.lab.exchange.foreign_sources import color_of, make_video
+
+pytest.importorskip("av", reason="pip install 'bcclone[video]'")
+
+
+def imported(source, target, **settings):
+    return import_recording(ImportSettings(source, target, **settings))
+
+
+def rows_of(result):
+    return read_log(result.output / "driving_log.csv").rows
+
+
+def number_shown(result, index):
+    """The number of the video's frame that a row shows, by its colour."""
+    name = rows_of(result)["center"][index]
+    red = int(decode_jpeg((result.output / "IMG" / name).read_bytes())[80, 160, 0])
+    return round((red - color_of(0)[0]) / (color_of(1)[0] - color_of(0)[0]))
+
+
+def steering(index):
+    return round(0.05 * (index - 8), 3)
+
+
+def write_table(folder, rows, header="steering,throttle"):
+    folder.mkdir(exist_ok=True)
+    (folder / "drive.csv").write_text(header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_row_n_of_the_table_belongs_to_frame_n(tmp_path, ending):
+    make_video(tmp_path / "set" / f"drive{ending}", count=20)
+    write_table(tmp_path / "set", [(steering(n), 0.3) for n in range(20)])
+    result = imported(tmp_path / "set", tmp_path / "out")
+    rows = rows_of(result)
+    assert (result.format, result.rows, result.seen.frame_rate, result.seen.size) == ("video", 20, 20.0, (96, 64))
+    assert rows["steering"].tolist() == [steering(n) for n in range(20)]
+    assert rows["throttle"].tolist() == [0.3] * 20
+    assert rows["time_ms"].diff().tolist()[1:] == [50] * 19
+    assert [number_shown(result, n) for n in range(20)] == list(range(20))
+
+
+@pytest.mark.parametrize(("rows", "without_record", "without_image"), [(15, 5, 0), (23, 0, 3)])
+def test_frames_without_row_and_rows_without_frame_are_counted(tmp_path, rows, without_record, without_image):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    write_table(tmp_path / "set", [(steering(n), 0) for n in range(rows)])
+    result = imported(tmp_path / "set" / "drive.mp4", tmp_path / "out")
+    assert result.rows == min(rows, 20)
+    assert (result.seen.images_without_record, result.seen.records_without_image) == (without_record, without_image)
+
+
+@pytest.mark.parametrize(("start", "factor"), [(0.0, 1), (1_700_000_000.0, 1), (1_700_000_000.0, 1000)])
+def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, start, factor):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)  # 0 to 0.95 s
+    rows = [(round((start + 0.1 * n) * factor, 3), round(0.1 * n, 2), 0.5) for n in range(8)]  # 0 to 0.7 s
+    write_table(tmp_path / "set", rows, "time,steering,throttle")
+    result = imported(tmp_path / "set", tmp_path / "out")
+    table = rows_of(result)
+    assert result.rows == 17  # up to 0.1 s after the last row
+    assert table["steering"].tolist() == pytest.approx([min(0.05 * n, 0.7) for n in range(17)], abs=1e-6)
+    assert table["time_ms"][0] == round(start * 1000)
+    assert result.seen.images_without_record == 3
+    assert number_shown(result, 16) == 16
+
+
+def test_times_without_a_frame_are_counted(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    write_table(tmp_path / "set", [(0.5 * n, 0.1) for n in range(5)], "time,steering")  # up to 2 s
+    result = imported(tmp_path / "set", tmp_path / "out")
+    assert (result.rows, result.seen.records_without_image) == (20, 2)
+
+
+def test_a_video_that_is_cut_short_gives_the_frames_before(tmp_path):
+    path = make_video(tmp_path / "set" / "drive.mkv", count=60)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    write_table(tmp_path / "set", [(steering(n % 20), 0) for n in range(60)])
+    result = imported(tmp_path / "set", tmp_path / "out")
+    assert 5 < result.rows < 60
+    assert result.rows + result.seen.records_without_image + result.seen.unreadable_images == 60
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read as a video"),
+        (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "cannot be read as a video"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "cannot be read as a video"),
+    ],
+)
+def test_what_is_no_video_is_refused(tmp_path, content, words):
+    write_table(tmp_path / "set", [(0.1, 0)])
+    (tmp_path / "set" / "drive.mp4").write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        imported(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
+    import av
+
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8), (640, 480))
+    path = tmp_path / "drive.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg" if full_range else "libx264", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuvj420p" if full_range else "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode())
+    with open_video(path) as video:
+        (frame,) = video.frames()
+        assert frame.planes() is not None
+        assert frame.has_full_range == full_range
+        content, size = recorded_frame(frame)
+        expected = decode_jpeg(encode_jpeg(Framing.of(frame.pixels()).apply(frame.pixels())))
+    difference = np.abs(decode_jpeg(content).astype(int) - expected)
+    assert size == (640, 480)
+    assert difference.mean() < 2
+    assert np.percentile(difference, 99) < 8
+
+
+def test_a_video_without_table_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no table .* lies beside the pictures; name one with --table"):
+        imported(make_video(tmp_path / "drive.mp4", count=2), tmp_path / "out")
+
+
+def make_lerobot(folder, episodes=(12, 8), version=3, missing=()):
+    """Write a data set whose front camera is a video, as LeRobot does: one file for each episode, or one for all."""
+    pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
+    from pyarrow import parquet
+
+    key, rate = "observation.images.front", 20
+    frames = [
+        {"action": [steering(number), 0.4], "timestamp": number / rate, "frame_index": number, "episode_index": episode}
+        for episode, count in enumerate(episodes) for number in range(count)
+    ]  # fmt: skip
+    (folder / "data" / "chunk-000").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    parquet.write_table(pyarrow.Table.from_pylist(frames), folder / "data" / "chunk-000" / "file-000.parquet")
+    if version == 3:
+        make_video(folder / "videos" / key / "chunk-000" / "file-000.mp4", count=sum(episodes) - len(missing))
+        starts = [sum(episodes[:number]) / rate for number in range(len(episodes))]
+        rows = [
+            {"episode_index": number, f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": 0,
+             f"videos/{key}/from_timestamp": start} for number, start in enumerate(starts)
+        ]  # fmt: skip
+        (folder / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
+        path = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        for number, count in enumerate(episodes):
+            make_video(folder / "videos" / "chunk-000" / key / f"episode_{number:06d}.mp4", count=count)
+    features = {
+        key: {"dtype": "video", "shape": [64, 96, 3], "names": None},
+        "action": {"dtype": "float32", "shape": [2], "names": ["steering", "throttle"]},
+        "observation.gear": {"dtype": "float32", "shape": [1], "names": None},
+    }
+    info = {"codebase_version": f"v{version}.0", "fps": rate, "features": features}
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    return folder
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_cameras_of_a_lerobot_set_may_be_videos(tmp_path, version):
+    result = imported(make_lerobot(tmp_path / "set", version=version), tmp_path / "out")
+    rows = rows_of(result)
+    assert (result.format, result.rows, result.seen.size) == ("lerobot", 20, (96, 64))
+    assert rows["steering"].tolist() == [steering(n) for n in (*range(12), *range(8))]
+    assert rows["throttle"].tolist() == [0.4] * 20
+    shown = [number_shown(result, n) for n in range(20)]
+    assert shown == (list(range(20)) if version == 3 else [*range(12), *range(8)])
+    assert result.seen.columns_left_out == ("observation.gear",)
+
+
+def test_frames_that_a_lerobot_video_lacks_are_counted(tmp_path):
+    result = imported(make_lerobot(tmp_path / "set", missing=(18, 19)), tmp_path / "out")
+    assert (result.rows, result.seen.records_without_image) == (18, 2)
