@@ -59,7 +59,7 @@ class DemoSettings:
         "width and height of the stored images: 64 trains four times as fast, 128 is the network's usual input",
         choices=(64, 128),
     )
-    epochs: int = setting(10, "epochs to train", minimum=1)
+    epochs: int = setting(12, "epochs to train", minimum=1)
     laps: float = setting(1.0, "laps that the model drives", unit="LAPS", minimum=0, above_minimum=True)
     speed_mph: float = setting(
         25.0, "speed that the model holds, in mph", unit="MPH", minimum=0, above_minimum=True, option="speed"

@@ -31,6 +31,7 @@ BENCHMARKS = {  # name: (its module, what it measures)
         "samples per second of a training step: with and without oneDNN, and in PyTorch",
     ),
     "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
+    "recording-faults": ("recording_faults", "how many faults of recordings preprocess.py --check names"),
     "networks": ("networks", "how well each network learns from a recording and drives, with variants of cnn"),
 }
 

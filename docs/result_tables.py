@@ -21,7 +21,10 @@ EXPLANATION = ROOT / "docs" / "explanation"
 PAGES = [
     *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor", "security")),
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
-    *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("cluster", "environment", "models", "roads", "take-over")),
+    *(
+        ROOT / "docs" / "how-to" / f"{name}.md"
+        for name in ("cluster", "environment", "models", "own-recording", "roads", "take-over")
+    ),
     ROOT / "writeup_images" / "README.md",
 ]
 MODELS = {  # label: (what it was trained on, its results, its names there)
@@ -321,6 +324,15 @@ def export() -> list[list[str]]:
     return rows
 
 
+def recording_faults() -> list[list[str]]:
+    """Return how many of the injected faults of recordings are named."""
+    found: dict[str, list[str]] = {}
+    for name, (named, of) in results("recording-faults")["named"].items():
+        fault, strength = name.rsplit(" ", 1)
+        found.setdefault(fault, []).append(f"{strength}: {named} of {of}")
+    return [["injected", "named"], *([fault, ", ".join(each)] for fault, each in found.items())]
+
+
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "speeds": speeds,
@@ -335,6 +347,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "improve": improve,
     "monitor": monitor,
     "testing": testing,
+    "recording-faults": recording_faults,
     "export": export,
     "fuzz": fuzz,
     "any-road": lambda: scores(results("any-road")),

@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     result = import_recording(settings)
     if result.converted:
-        notify(f"note: {number_of(result.converted, 'image')} converted to JPEG of 320x160 pixels")
+        how = f"framed by {settings.framing}" if settings.framing else "stretched"
+        notify(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
     if result.deleted:
         notify(
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
         f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
         + "".join(f"{line}\n" for line in _describe(result.seen))
-        + f"next: bcclone preprocess {result.output} -o data.h5",
+        + f"next: bcclone preprocess {result.output} --check",
     )
     return 0
 

@@ -5,7 +5,10 @@ Without it, the command reads driving_log.csv of the current folder, or else the
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.commands import wings
 from bcclone.commands.options import (
@@ -19,7 +22,11 @@ from bcclone.commands.options import (
 )
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.system.errors import UserError
 from bcclone.system.settings_file import read_settings_file
+
+if TYPE_CHECKING:
+    from bcclone.dataset.check import RecordingReport
 
 SUMMARY = "turn recordings into a store"
 
@@ -36,7 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_file(parser)
     add_settings(parser, wings.conversion_settings())
     parser.add_argument(
-        "--check", action="store_true", help="only inspect the recordings and report problems; write nothing"
+        "--check",
+        action="store_true",
+        help="only inspect the recordings and report their faults, with a remedy for each; exit code 1 if there are "
+        "some",
+    )
+    parser.add_argument(
+        "--view",
+        type=Path,
+        metavar="PICTURE",
+        help="with --check, PNG to draw: the steering, the turns of the camera, and frames with faults (default: none)",
     )
     add_settings(parser, SampleSettings)
 
@@ -50,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace) -> str:
     """Describe what is left after Ctrl-C."""
     if arguments.check:
-        return "--check writes nothing"
+        return "--check changes nothing"
     output = arguments.output or wings.conversion_settings().output
     if count := wings.unfinished_shards(output):
         unfinished = f"{output} holds {number_of(count, 'shard')} that are not part of a complete store yet"
@@ -100,6 +116,18 @@ def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     from bcclone.dataset.check import check
 
     reports = check(inputs)
+    if arguments.view:
+        _draw(reports, arguments.view)
     as_text = "\n\n".join(report.as_text() for report in reports)
     print_result(arguments, [report.as_json() for report in reports], as_text)
-    return 2 if any(report.log is None for report in reports) else 0
+    if any(report.log is None for report in reports):
+        return 2
+    return int(any(report.diagnosis and report.diagnosis.findings for report in reports))
+
+
+def _draw(reports: Sequence["RecordingReport"], path: Path) -> None:
+    from bcclone.pictures.plots.diagnosis_picture import plot_diagnosis
+
+    if len(reports) != 1 or not reports[0].is_diagnosed:
+        raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
+    plot_diagnosis(reports[0], path)

@@ -1,4 +1,4 @@
-"""Inspect recordings and report their content and their problems, without writing anything.
+"""Inspect recordings and report their content and their faults, without writing anything.
 
 In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
 """
@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.images import BadImage, read_frame
+from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
+from bcclone.dataset.diagnosis.finding import Diagnosis
+from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import BoolArray
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
@@ -50,7 +53,8 @@ class RecordingReport:
     """Content and faults of a log.
 
     log: None for a file that is not a log of the simulator, for the reason given; images: None if none of them exists;
-    suspects: rows that were probably recorded wrongly; correction: of the side cameras, None without images of them.
+    suspects: rows that were probably recorded wrongly; correction: of the side cameras, None without images of them;
+    diagnosis: what is wrong with the driving and the cameras, None without images.
     """
 
     path: Location
@@ -59,6 +63,12 @@ class RecordingReport:
     images: ImageFaults | None = None
     suspects: tuple[str, ...] = ()
     correction: MeasuredCorrection | None = None
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def is_diagnosed(self) -> bool:
+        """Return whether the recording has enough rows with images to be judged."""
+        return self.diagnosis is not None and self.diagnosis.driven is not None
 
     def as_json(self) -> dict[str, Any]:
         """Return the report with the keys of --json."""
@@ -66,7 +76,7 @@ class RecordingReport:
             return {
                 "path": str(self.path), "foreign": True, "reason": self.reason, "dialect": None, "rows": 0,
                 "bad_rows": [], "deleted_rows": 0, "episodes": 0, "steering_sum": 0.0, "speed_sum": 0.0, "images": None,
-                "correction": None,
+                "correction": None, "diagnosis": None,
             }  # fmt: skip
         log, steering = self.log, self.log.rows["steering"]
         return {
@@ -83,6 +93,7 @@ class RecordingReport:
             "suspects": list(self.suspects),
             "images": to_json(self.images),
             "correction": to_json(self.correction),
+            "diagnosis": self.diagnosis.as_json() if self.diagnosis else None,
         }
 
     def as_text(self) -> str:
@@ -104,9 +115,9 @@ class RecordingReport:
             f"  steering  {(steering == 0).mean():.0%} exactly zero, {steering.nunique()} distinct values",
         ]
         lines += _histogram(steering)
-        return "\n".join(
-            [*lines, f"  correction of the side cameras: {self.correction.as_text()}"] if self.correction else lines
-        )
+        if self.correction:
+            lines.append(f"  correction of the side cameras: {self.correction.as_text()}")
+        return "\n".join([*lines, *(self.diagnosis.as_lines() if self.diagnosis else ())])
 
 
 def _deleted_text(log: Log) -> str:
@@ -115,11 +126,36 @@ def _deleted_text(log: Log) -> str:
 
 @dataclass
 class _ImagePass:
-    """Faults found so far while the images of a log are read."""
+    """What was found so far while the images of a log are read."""
 
+    figures: RecordingFigures
     missing: int = 0
     reasons: list[str] = field(default_factory=list)
     checksums: list[int | None] = field(default_factory=list)  # of the centre images, in order
+
+    def take(self, path: str | None, row: Mapping[Any, Any], camera: str) -> Image | None:
+        """Return the frame of a row's camera, None if it cannot be read, for a reason that is noted."""
+        if path is None:
+            self.missing += 1
+            self.reasons.append(f"row {row['line']}: image {row[camera]} is missing")
+            return None
+        try:
+            return read_frame(path)
+        except BadImage as error:
+            self.reasons.append(f"row {row['line']}: image {row[camera]}: {error}")
+            return None
+
+    def add_row(self, line: int, frames: Mapping[str, Image | None]) -> None:
+        """Note what a row's frames show."""
+        center = frames.get("center")
+        self.checksums.append(None if center is None else zlib.crc32(center.data))
+        self.figures.add(line, frames)
+
+    @property
+    def frozen(self) -> BoolArray:
+        """Return which rows have the same centre image as the row before, (rows,)."""
+        pairs = zip(self.checksums, self.checksums[1:], strict=False)
+        return np.array([False, *(before is not None and before == after for before, after in pairs)], np.bool_)
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
@@ -132,53 +168,57 @@ def _check_log(path: Location) -> RecordingReport:
         log = read_log(path)
     except ForeignLog as foreign:
         return RecordingReport(path, reason=foreign.reason)
-    images = _check_images(log)
-    measured = measure_correction(log) if images else None
-    return RecordingReport(path, log, images=images, suspects=tuple(_suspects(log.rows)), correction=measured)
-
-
-def _check_images(log: Log) -> ImageFaults | None:
-    """Read every image that the log names; None if none of them exists."""
     index = ImageIndex(log.path)
     named = {name for camera in CAMERAS for name in log.rows[camera] if name}
     if not any(index.find(name) for name in named):
-        return None
-    known = named | {name for camera in CAMERAS for name in log.deleted[camera]}
-    faults = _ImagePass()
-    with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
-        for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            _check_row(faults, index, row)
-            progress.advance(1)
-    frozen = sum(a is not None and a == b for a, b in zip(faults.checksums, faults.checksums[1:], strict=False))
-    readable = [checksum for checksum in faults.checksums if checksum is not None]
-    return ImageFaults(
-        missing=faults.missing,
-        corrupt=len(faults.reasons) - faults.missing,
-        orphans=len(index.orphans(known)),
-        frozen=frozen,
-        duplicates=len(readable) - len(set(readable)) - frozen,
-        reasons=tuple(faults.reasons),
+        return RecordingReport(path, log, suspects=tuple(_suspects(log.rows)))
+    read = _read_images(log, index)
+    return RecordingReport(
+        path,
+        log,
+        images=_image_faults(log, index, read, named),
+        suspects=tuple(_suspects(log.rows)),
+        correction=measure_correction(log),
+        diagnosis=diagnose(log, read.figures, read.frozen, lambda row: _center_frame(log, index, row)),
     )
 
 
-def _check_row(faults: _ImagePass, index: ImageIndex, row: Mapping[Any, Any]) -> None:
-    for camera in CAMERAS:
-        if name := row[camera]:
-            _check_image(faults, index.find(name), name, row["line"], camera)
+def _read_images(log: Log, index: ImageIndex) -> _ImagePass:
+    """Read every image that the log names, once."""
+    read = _ImagePass(RecordingFigures(len(log.rows)))
+    with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
+        for row in log.rows[["line", *CAMERAS]].to_dict("records"):
+            frames = {camera: read.take(index.find(row[camera]), row, camera) for camera in CAMERAS if row[camera]}
+            read.add_row(row["line"], frames)
+            progress.advance(1)
+    return read
 
 
-def _check_image(faults: _ImagePass, path: str | None, name: str, line: int, camera: str) -> None:
-    checksum = None
-    if path is None:
-        faults.missing += 1
-        faults.reasons.append(f"row {line}: image {name} is missing")
-    else:
-        try:
-            checksum = zlib.crc32(read_frame(path).data)
-        except BadImage as error:
-            faults.reasons.append(f"row {line}: image {name}: {error}")
-    if camera == "center":
-        faults.checksums.append(checksum)
+def _image_faults(log: Log, index: ImageIndex, read: _ImagePass, named: set[str]) -> ImageFaults:
+    known = named | {name for camera in CAMERAS for name in log.deleted[camera]}
+    readable = [checksum for checksum in read.checksums if checksum is not None]
+    frozen = int(read.frozen.sum())
+    return ImageFaults(
+        missing=read.missing,
+        corrupt=len(read.reasons) - read.missing,
+        orphans=len(index.orphans(known)),
+        frozen=frozen,
+        duplicates=len(readable) - len(set(readable)) - frozen,
+        reasons=tuple(read.reasons),
+    )
+
+
+def read_center(log: Log, row: int) -> Image | None:
+    """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None for one that cannot be read."""
+    return _center_frame(log, ImageIndex(log.path), row)
+
+
+def _center_frame(log: Log, index: ImageIndex, row: int) -> Image | None:
+    path = index.find(log.rows["center"].iloc[row])
+    try:
+        return read_frame(path) if path else None
+    except BadImage:
+        return None
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:

@@ -182,7 +182,7 @@ class Replayed:
             limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
             driven = f"  autonomy   a km   rms{limits}"
         else:
-            lines = [f"{first.rows} rows in {first.seconds:.0f} s", *NO_SPEED.splitlines(), _STEERED[0]]
+            lines = [f"{first.rows} rows, {first.seconds:.0f} s of driving", *NO_SPEED.splitlines(), _STEERED[0]]
             driven = ""
         lines += [_STEERED[1], "", f"{'':{width}}{driven}      r  mean r  off by"]
         lines += [f"{name:{width}}{_cells(its)}" for name, its in figures.items()]

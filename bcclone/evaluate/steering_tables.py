@@ -75,7 +75,9 @@ def read_table(path: Path, column: str = "") -> SteeringTable:
     try:
         with TextIOWrapper(open_limited(path, _MOST_BYTES), encoding="utf-8-sig", newline="") as file:
             return _parsed(path, file, column)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: it is not text, expected a table of {ID},{STEERING}; name a CSV file") from None
+    except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{path}: cannot be read: {reason}; expected a table of {ID},{STEERING}") from None
 

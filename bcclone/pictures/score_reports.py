@@ -126,7 +126,7 @@ def _steering_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -
     """Return the report of a replay of a recording without speeds, which ranks nobody."""
     first, drivers = replayed.first.figures(), " and ".join(replayed.results)
     sentences = [
-        f"{drivers} steered on the recording {name}: {first.rows:,} rows in {first.seconds:.0f} s.",
+        f"{drivers} steered on the recording {name}: {first.rows:,} rows, {first.seconds:.0f} s of driving.",
         *NO_SPEED.splitlines(),
         *replayed.notices,
     ]

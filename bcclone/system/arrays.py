@@ -8,6 +8,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 # What a policy keeps of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A
 # policy of single frames keeps none; () stands for a drive that has not begun.

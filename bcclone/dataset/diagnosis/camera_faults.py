@@ -1,0 +1,118 @@
+"""Judge the cameras of a recording: where they look, how they lean, and whether they are exchanged."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from bcclone.dataset.diagnosis.finding import Finding
+from bcclone.dataset.diagnosis.motion import Heading, Shift
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
+
+_MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
+_MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
+_LOWEST_ROW = 0.485 * FRAME_HEIGHT
+_LEAST_AGREEING = 0.18  # of the movements
+_MOST_ROLL = 6.5
+_LEAST_MATCH, _LEAST_APART_PX, _MOST_APART_PX = 0.12, 6.0, 40.0
+_FEWEST_ROWS = 20
+_SHARE = 0.12  # of the rows in which the cameras are exchanged
+_REMOUNT = "mount the camera again, and record again; or turn the frames back by this angle before you import them"
+
+
+def camera_pose(
+    heading: Heading | None, roll: tuple[float, float] | None, follows_steering: bool, simulator: bool
+) -> Iterator[Finding]:
+    """Yield what the movement of the world shows of the camera's pose.
+
+    roll: in degrees to the right, and its standard error; follows_steering: the frames turn to the side to which
+    the car is steered; simulator: its three cameras are expected.
+    """
+    if heading and heading.row > _LOWEST_ROW and not follows_steering:
+        yield Finding(
+            "upside-down",
+            "the frames are upside down: the car drives towards the lower half of them, and turns the other way",
+            "turn the frames by 180 degrees (donkeycar: IMAGE_ROTATION, or flip both axes), and import them again",
+            value=180.0,
+            unit="degrees",
+        )
+        return
+    if heading and heading.agreeing > _LEAST_AGREEING:
+        yield from _direction(heading, simulator)
+    if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
+        side = "right" if roll[0] > 0 else "left"
+        yield Finding(
+            "rolled",
+            f"the camera leans to the {side} by {abs(roll[0]):.0f} degrees (standard error {roll[1]:.1f})",
+            _REMOUNT,
+            value=roll[0],
+            uncertainty=roll[1],
+            unit="degrees to the right",
+        )
+
+
+def _direction(heading: Heading, simulator: bool) -> Iterator[Finding]:
+    right = (FRAME_WIDTH - 1) / 2 - heading.column
+    limit = _MOST_TURNED_SIMULATOR_PX if simulator else _MOST_TURNED_PX
+    lens = "" if simulator else ", if it has the simulator's lens"
+    if abs(right) > limit + 2 * heading.column_error:
+        degrees, error = _degrees(right), math.degrees(heading.column_error / FOCAL_PX)
+        yield Finding(
+            "turned",
+            f"the camera looks {abs(degrees):.0f} degrees to the {'right' if right > 0 else 'left'} of where the car "
+            f"drives (standard error {error:.1f}{lens})",
+            _REMOUNT,
+            value=degrees,
+            uncertainty=error,
+            unit="degrees to the right",
+        )
+    down = VANISHING_ROW - heading.row
+    if simulator and abs(down) > _MOST_TILTED_PX + 2 * heading.row_error:
+        degrees, error = _degrees(down), math.degrees(heading.row_error / FOCAL_PX)
+        yield Finding(
+            "tilted",
+            f"the camera looks {abs(degrees):.0f} degrees farther {'down' if down > 0 else 'up'} than the simulator's "
+            f"(standard error {error:.1f})",
+            _REMOUNT,
+            value=degrees,
+            uncertainty=error,
+            unit="degrees down",
+        )
+
+
+def _degrees(pixels: float) -> float:
+    return math.degrees(math.atan2(pixels, FOCAL_PX))
+
+
+def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, Shift]]]) -> Iterator[Finding]:
+    """Yield whether frames stand under the name of another camera.
+
+    shifts: for some rows, the line and, for "left" and "right", by how much the ground is moved against the centre
+    camera's frame: a camera farther left sees it farther right. Two cameras that are 1.6 m apart see too little in
+    common, so that where one shift is opposite, the other shows whether all three are exchanged.
+    """
+    opposite: dict[tuple[str, str], list[int]] = {}
+    for line, side in shifts:
+        left, right = _side(side["left"]), -_side(side["right"])  # 1 as expected, -1 opposite, 0 unknown
+        if left < 0 or right < 0:
+            exchanged = ("left", "right") if left + right < -1 else ("center", "left" if left < 0 else "right")
+            if left + right < 0:
+                opposite.setdefault(exchanged, []).append(line)
+    for (first, second), lines in opposite.items():
+        if len(shifts) >= _FEWEST_ROWS and len(lines) >= _SHARE * len(shifts):
+            yield Finding(
+                "exchanged-cameras",
+                f"the frames of the {first} and of the {second} camera are exchanged in {len(lines)} of the "
+                f"{len(shifts)} rows that were looked at",
+                "rename the frames, or exchange their columns in the log, in these rows",
+                ((min(lines), max(lines)),),
+                len(lines) / len(shifts),
+                unit="share of the rows",
+            )
+
+
+def _side(shift: Shift) -> int:
+    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if that cannot be said."""
+    clear = shift.match > _LEAST_MATCH and _LEAST_APART_PX < abs(shift.right) < _MOST_APART_PX
+    return int(np.sign(shift.right)) if clear else 0

@@ -1,0 +1,180 @@
+"""Diagnose a recording: gather figures while its images are read once, then judge them.
+
+A network is not asked: that the frames turn as the car is steered shows more, and needs no TensorFlow.
+docs/how-to/own-recording.md says what each fault means; docs/results/check.json how many of them are found.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras
+from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
+from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
+from bcclone.dataset.diagnosis.motion import (
+    Followed,
+    Heading,
+    Shift,
+    TurnMeter,
+    Turns,
+    focus_of_expansion,
+    follow_points,
+    side_shift,
+)
+from bcclone.dataset.diagnosis.picture_faults import UNREADABLE, Look, look_at, picture_faults
+from bcclone.dataset.diagnosis.steering_faults import measure_agreement, steering_and_turns, steering_values
+from bcclone.dataset.diagnosis.time_faults import clock_jumps, rows_out_of_order
+from bcclone.dataset.images import Image
+from bcclone.recording.log import Log
+from bcclone.system.arrays import BoolArray, FloatArray
+
+_FEWEST_ROWS = 200
+_LEAST_THROTTLE = 0.02
+_MOST_PAIRS, _MOST_SIDES = 60, 150
+_PAUSE_STEPS = 3.0  # of the usual time from row to row
+_BEND, _FEW_BENDS, _FEW_SECONDS = 0.1, 0.15, 120.0
+
+ReadFrame = Callable[[int], Image | None]
+Points = tuple[FloatArray, FloatArray]  # points of a frame, and how they move to the next: (points, 2) each
+
+
+class RecordingFigures:
+    """Gathers what the diagnosis needs while the images of a recording are read; add() the rows in order of time."""
+
+    def __init__(self, rows: int) -> None:
+        self.looks: list[Look] = []
+        self.turns = TurnMeter()
+        self.sides: list[tuple[int, Mapping[str, Shift]]] = []
+        self._every = max(1, rows // _MOST_SIDES)
+
+    def add(self, line: int, frames: Mapping[str, Image | None]) -> None:
+        """Take a row's frames, camera -> RGB uint8 (160, 320, 3), None for one that cannot be read."""
+        center = frames.get("center")
+        self.turns.add(center)
+        self.looks.append(UNREADABLE if center is None else look_at(center))
+        if center is not None and len(self.looks) % self._every == 0:
+            sides = {name: frame for name, frame in frames.items() if name != "center" and frame is not None}
+            if len(sides) == 2:
+                self.sides.append((line, {name: side_shift(center, frame) for name, frame in sides.items()}))
+
+
+def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame: ReadFrame) -> Diagnosis:
+    """Return the diagnosis of a recording.
+
+    frozen: (rows,), whether a row repeats the picture of the row before; read_frame: the index of a row -> its centre
+    frame, RGB uint8 (160, 320, 3), None if it cannot be read.
+    """
+    rows = log.rows
+    if len(rows) < _FEWEST_ROWS:
+        return Diagnosis(unknown=(f"{len(rows)} rows are too few to judge, expected {_FEWEST_ROWS}",))
+    milliseconds, lines = rows["time_ms"].to_numpy(), rows["line"].to_numpy()
+    steps = np.diff(milliseconds) / 1000
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
+    follows = steps < _PAUSE_STEPS * usual
+    seconds = np.concatenate([[0.0], np.cumsum(np.minimum(steps, _PAUSE_STEPS * usual))])
+    turns = Turns.of(figures.turns.shifts[1:], follows)
+    speed = rows["speed_mph"].to_numpy(np.float64)
+    driven = Driven(lines, seconds, rows["steering"].to_numpy(np.float64), speed, turns)
+    stands = _standing(log, driven)
+    agreement = measure_agreement(driven)
+    movements = _Movements(figures.turns.shifts, read_frame)
+    followed = [movements.after(row) for row in _straight_rows(turns)]
+    heading = focus_of_expansion(followed)
+    usual_followed = _median([Followed.of(moved) for _, moved in followed])
+    follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
+    simulator = bool(figures.sides)
+
+    findings: list[Finding] = list(picture_faults(figures.looks, lines, frozen & ~stands))
+    findings += rows_out_of_order(lines)
+    findings += clock_jumps(milliseconds, lines, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
+    findings += exchanged_cameras(figures.sides)
+    findings += camera_pose(heading, turns.roll_degrees(), follows_steering, simulator)
+    findings += steering_values(driven)
+    if agreement and not any(finding.fault == "upside-down" for finding in findings):
+        findings += steering_and_turns(driven, agreement)
+    usable = _usable_seconds(findings, driven)
+    return Diagnosis(
+        tuple(findings),
+        tuple(_advice(driven, usable)),
+        tuple(_unknown(agreement is None, heading)),
+        {
+            "turn_correlation": agreement.correlation if agreement else None,
+            "steering_after_turn_seconds": agreement.lag if agreement else None,
+            "steering_after_turn_error": agreement.error if agreement else None,
+            "heading_column": heading.column if heading else None,
+            "heading_row": heading.row if heading else None,
+            "heading_agreeing": heading.agreeing if heading else None,
+            "seconds": float(seconds[-1]),
+        },
+        usable,
+        driven,
+    )
+
+
+@dataclass(frozen=True)
+class _Movements:
+    """Follows points from a row's frame to the next. shifts: of each row's far, against the row before."""
+
+    shifts: list[Shift]
+    read_frame: ReadFrame
+
+    def after(self, row: int) -> Points:
+        """Return points of a row's centre frame and how they move to the next one, (0, 2) for an unreadable one."""
+        before, after, shift = self.read_frame(row), self.read_frame(row + 1), self.shifts[row + 1]
+        if before is None or after is None or not np.isfinite(shift.right):
+            return np.zeros((0, 2)), np.zeros((0, 2))
+        return follow_points(before, after, shift)
+
+
+def _straight_rows(turns: Turns) -> list[int]:
+    """Return rows after which the camera hardly turns, spread over the recording."""
+    straight = np.flatnonzero(turns.straight)
+    if not len(straight):
+        return []
+    return sorted(set(straight[np.linspace(0, len(straight) - 1, _MOST_PAIRS).astype(int)].tolist()))
+
+
+def _median(counts: list[Followed]) -> Followed:
+    return Followed(*(int(np.median(column)) for column in zip(*counts, strict=True))) if counts else Followed(0, 0)
+
+
+def _standing(log: Log, driven: Driven) -> BoolArray:
+    """Return the rows in which the car stands, (rows,): by its speed, or where that is unknown by its throttle."""
+    if driven.has_speed:
+        return np.asarray(driven.speed_mph <= LEAST_MPH)
+    throttle = log.rows["throttle"].to_numpy(np.float64)
+    return np.asarray((throttle <= _LEAST_THROTTLE) & bool((throttle > _LEAST_THROTTLE).any()))
+
+
+def _usable_seconds(findings: list[Finding], driven: Driven) -> float:
+    """Return the seconds of driving without the rows that a finding names, and 0 if one concerns all rows."""
+    whole = {"mirrored", "unrelated", "upside-down"}
+    if any(finding.fault in whole for finding in findings):
+        return 0.0
+    steps = np.diff(driven.seconds, prepend=driven.seconds[0])
+    good = np.ones(len(steps), np.bool_)
+    for finding in findings:
+        for first, last in finding.rows:
+            good &= ~((driven.lines >= first) & (driven.lines <= last))
+    return float(steps[good].sum())
+
+
+def _advice(driven: Driven, usable: float) -> Iterator[str]:
+    bends = driven.steering[np.abs(driven.steering) > _BEND]
+    for side, sign in (("left", -1), ("right", 1)):
+        share = float((bends * sign > 0).mean()) if len(bends) else 0.0
+        if share < _FEW_BENDS:
+            yield f"{share:.0%} of the bends turn {side}: drive the road in the other direction, too"
+    if usable < _FEW_SECONDS:
+        yield (
+            f"{usable:.0f} s of driving are little for a network of its own: record {_FEW_SECONDS:.0f} s or more, or "
+            "fine-tune models/any-road.h5"
+        )
+
+
+def _unknown(no_turns: bool, heading: Heading | None) -> Iterator[str]:
+    if no_turns:
+        yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
+    if heading is None:
+        yield "where the camera looks: too little on the ground can be followed while the car drives straight on"

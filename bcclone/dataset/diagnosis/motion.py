@@ -1,0 +1,234 @@
+"""Measure from successive frames how the camera turns, and from pairs of them where it heads.
+
+What is far away moves sideways when a car turns, by the same angle: the upper part of a frame, shifted, is that of the
+frame before. The shift needs no network and no labels, and follows the steering of the car more closely than any
+network's answer (docs/lab-log/2026-11.md). Where a car drives straight on, all that it sees moves away from one point,
+the focus of expansion, which shows the direction in which the camera looks (J. J. Gibson, "The Perception of the Visual
+World", 1950).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.opencv import cv2
+
+_FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
+_NEAR = slice(64, 128)  # of a side camera's: the ground, without the bonnet
+_WIDTH = 160  # columns of what is compared
+_SCALE = FRAME_WIDTH / _WIDTH
+_BANDS = (0, 67, 104, 137)  # rows between which points are chosen, so that some lie on the ground
+_POINTS, _LEAST_CONTRAST, _APART = 25, 0.05, 7
+_WINDOW = (11, 11)
+_SAME = 0.3  # pixels by which a point may miss its place when it is followed there and back
+_LEAST_MOVE, _MOST_MOVE = 1.0, 30.0
+_FEWEST_MOVES = 100
+_WIDE, _STEPS, _ROUNDS = 3.0, 8, 8  # pixels, steps of the robust fit, rounds of it and the turns
+
+
+class Shift(NamedTuple):
+    """By how much a picture is that of another one, moved: pixels of a frame; match: 0 to 1, how alike they are."""
+
+    right: float
+    down: float
+    match: float
+
+
+_UNKNOWN = Shift(np.nan, np.nan, 0.0)
+
+
+class TurnMeter:
+    """Measures the turn from each frame to the next; add() every frame of a recording in order of time."""
+
+    def __init__(self) -> None:
+        self.shifts: list[Shift] = []  # of each frame, against the one before
+        self._last: Float32Array | None = None
+
+    def add(self, frame: Image | None) -> None:
+        """Measure the next frame, RGB uint8 (160, 320, 3); None for one that cannot be read."""
+        reduced = None if frame is None else _reduced(frame[_FAR])
+        known = reduced is not None and self._last is not None
+        self.shifts.append(_shift(self._last, reduced) if known else _UNKNOWN)  # type: ignore[arg-type]
+        self._last = reduced
+
+
+def side_shift(center: Image, side: Image) -> Shift:
+    """Return by how much the ground in a side camera's frame is moved against the centre camera's."""
+    return _shift(_reduced(center[_NEAR]), _reduced(side[_NEAR]))
+
+
+def _reduced(part: Image) -> Float32Array:
+    gray = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(gray, (_WIDTH, len(part) // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _shift(before: Float32Array, after: Float32Array) -> Shift:
+    window = cv2.createHanningWindow((before.shape[1], before.shape[0]), cv2.CV_32F)
+    (right, down), match = cv2.phaseCorrelate(before, after, window)
+    return Shift(_SCALE * right, _SCALE * down, match)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How a recording's camera turned. Arrays are (steps,): from each frame to the next.
+
+    right: of the camera, in pixels of a frame; down: by which the far moved down; usable: the pictures match, and the
+    frames follow one another.
+    """
+
+    right: FloatArray
+    down: FloatArray
+    match: FloatArray
+    usable: BoolArray
+
+    @classmethod
+    def of(cls, shifts: Sequence[Shift], follows: BoolArray) -> "Turns":
+        """Return the turns of the frames. shifts: of all frames but the first; follows: (steps,), no pause between."""
+        right, down, match = (np.array(column, np.float64) for column in zip(*shifts, strict=True))
+        usable = follows & (match > 0.05) & (np.abs(right) < 50) & (np.abs(down) < 20)
+        return cls(np.where(usable, -right, 0.0), np.where(usable, down, 0.0), match, usable)
+
+    @property
+    def straight(self) -> BoolArray:
+        """Return the steps in which the camera hardly turns, (steps,)."""
+        return self.usable & (self.match > 0.3) & (np.abs(self.right) < 1.0) & (np.abs(self.down) < 2.0)
+
+    def roll_degrees(self) -> tuple[float, float] | None:
+        """Return by how many degrees the camera leans to the right, and the standard error; None if it hardly turns.
+
+        The far moves along the horizon when the car turns, and across the frame when the camera is level.
+        """
+        good = self.usable & (self.match > 0.3)
+        right, down = -self.right[good], self.down[good]
+        if good.sum() < 100 or right.std() < 0.5:
+            return None
+        columns, weights = np.stack([right, np.ones_like(right)], 1), np.ones(len(right))
+        for _ in range(3 * _STEPS):
+            line = np.linalg.lstsq(columns * weights[:, None], down * weights, rcond=None)[0]
+            errors = down - columns @ line
+            weights = _robust(errors, 1.5 * float(np.median(np.abs(errors))) + 1e-3) ** 0.25
+        spread = np.sum(weights**2 * (right - right.mean()) ** 2)
+        error = np.sqrt(np.average(errors**2, weights=weights**2) / spread)
+        return -float(np.degrees(np.arctan(line[0]))), float(np.degrees(error))
+
+
+def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray, FloatArray]:
+    """Return points of a frame, (points, 2) as (column, row), and by how much each moves to the next frame.
+
+    turn: the shift of the far, which is taken off.
+    """
+    first, second = (np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in (before, after))
+    chosen = []
+    for top, bottom in zip(_BANDS, _BANDS[1:], strict=False):
+        corners = cv2.goodFeaturesToTrack(first[top:bottom], _POINTS, _LEAST_CONTRAST, _APART)
+        if corners is not None:
+            chosen.append(corners + np.array([0, top], np.float32))
+    if not chosen:
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    points = np.concatenate(chosen).astype(np.float32)
+    there, found = _places(first, second, points)
+    back, found_back = _places(second, first, there)
+    good = found & found_back & (np.abs(back - points).max(axis=(1, 2)) < _SAME)
+    moved = (there - points)[good, 0].astype(np.float64) - [turn.right, turn.down]
+    return points[good, 0].astype(np.float64), moved
+
+
+def _places(before: Image, after: Image, points: Float32Array) -> tuple[Float32Array, BoolArray]:
+    """Return where points of a grey image, (points, 1, 2), are in another, and which were found, (points,)."""
+    there = np.empty_like(points)
+    _, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, there, winSize=_WINDOW, maxLevel=2)
+    return there, np.asarray(found)[:, 0] == 1
+
+
+class Heading(NamedTuple):
+    """The focus of expansion: the pixel towards which the car drives, and the standard error of both.
+
+    agreeing: the share of the movements that point away from it; the others are mistaken or noise.
+    """
+
+    column: float
+    row: float
+    column_error: float
+    row_error: float
+    agreeing: float
+
+
+class Followed(NamedTuple):
+    """How many points of a frame are found again in the next one, and how many of them move clearly."""
+
+    points: int
+    moving: int
+
+    @classmethod
+    def of(cls, moved: FloatArray) -> "Followed":
+        """Count the points of follow_points(). moved: (points, 2)."""
+        return cls(len(moved), int(_is_clear(np.hypot(moved[:, 0], moved[:, 1])).sum()))
+
+
+def _is_clear(lengths: FloatArray) -> BoolArray:
+    return (lengths > _LEAST_MOVE) & (lengths < _MOST_MOVE)
+
+
+def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Heading | None:
+    """Return the pixel from which all points move away, None for too few points.
+
+    followed: for some frames, points and how they move, (points, 2) each. What is left of a turn moves all points of a
+    frame alike; it is fitted with the pixel, in turns.
+    """
+    frames = np.repeat(np.arange(len(followed)), [len(points) for points, _ in followed])
+    if len(frames) < _FEWEST_MOVES:
+        return None
+    points, moved = (np.concatenate(column) for column in zip(*followed, strict=True))
+    focus: FloatArray | None = None
+    turned = np.zeros((len(followed), 2))
+    for _ in range(_ROUNDS):
+        left = moved - turned[frames]
+        lengths = np.hypot(left[:, 0], left[:, 1])
+        good = _is_clear(lengths)
+        if good.sum() < _FEWEST_MOVES:
+            return None
+        across = np.stack([-left[good, 1], left[good, 0]], 1) / lengths[good, None]  # of each movement's line
+        offsets = np.sum(across * points[good], axis=1)
+        if focus is None:
+            focus, agreeing = _best_try(across, offsets)
+        for _ in range(_STEPS):
+            weights = _robust(across @ focus - offsets, _WIDE)
+            normal = (across * weights[:, None]).T @ across
+            focus = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(2), (across * weights[:, None]).T @ offsets))
+        turned = _turns_left(points, moved, frames, focus)
+    errors = across @ focus - offsets
+    variance = np.average(errors**2, weights=weights)
+    column_error, row_error = np.sqrt(np.diag(np.linalg.pinv(normal)) * variance * 10)  # neighbours are not independent
+    return Heading(float(focus[0]), float(focus[1]), float(column_error), float(row_error), agreeing)
+
+
+def _best_try(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
+    """Return the pixel of a coarse grid that most movements point away from, and the share of them."""
+    columns, rows = np.meshgrid(np.arange(-40, FRAME_WIDTH + 40, 8), np.arange(-40, FRAME_HEIGHT + 40, 6))
+    tries = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
+    near = np.exp(-(((tries @ across.T - offsets) / 4) ** 2)).mean(axis=1)
+    return tries[np.argmax(near)], float(near.max())
+
+
+def _turns_left(points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray) -> FloatArray:
+    """Return the movement that all points of each frame share, (frames, 2), beside the one away from the focus."""
+    away = points - focus
+    across = np.stack([-away[:, 1], away[:, 0]], 1) / (np.hypot(away[:, 0], away[:, 1]) + 1e-6)[:, None]
+    beside = np.sum(across * moved, axis=1)
+    turned = np.zeros((frames[-1] + 1, 2))
+    for frame in np.unique(frames):
+        of = frames == frame
+        directions, amounts, weights = across[of], beside[of], np.ones(int(of.sum()))
+        for _ in range(3):
+            normal = (directions * weights[:, None]).T @ directions + 0.5 * np.eye(2)
+            turned[frame] = np.linalg.solve(normal, (directions * weights[:, None]).T @ amounts)
+            weights = _robust(amounts - directions @ turned[frame], 0.5)
+    return turned
+
+
+def _robust(errors: FloatArray, width: float) -> FloatArray:
+    return 1 / (1 + (errors / width) ** 2) ** 2

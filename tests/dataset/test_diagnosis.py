@@ -1,0 +1,127 @@
+"""`preprocess --check` names the faults of a recording, and finds none in one without."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.diagnosis.finding import spans_of
+from bcclone.dataset.diagnosis.motion import focus_of_expansion
+from benchmarks.recording_faults import FAULTS, Recorded, load_recording
+from tests.conftest import made_once, run_script
+
+
+@pytest.fixture(scope="session")
+def winding(tmp_path_factory):
+    """A recording of a winding road, 25 s, with three cameras."""
+
+    def make(folder):
+        road = "random:12:shape=winding"
+        run_script("simulate", "record", folder, "--road", road, "--laps", "0.4", "--recoveries", "2", "--quiet")
+
+    return made_once(tmp_path_factory, "winding", make)
+
+
+@pytest.fixture(scope="session")
+def recorded(winding) -> Recorded:
+    return load_recording(str(winding))
+
+
+def faults_of(recorded):
+    return {finding.fault for finding in recorded.diagnosis.findings}
+
+
+def test_nothing_is_found_in_an_untouched_recording(recorded):
+    diagnosis = recorded.diagnosis
+    assert diagnosis.findings == ()
+    assert diagnosis.figures["turn_correlation"] > 0.7
+    assert -0.35 < diagnosis.figures["steering_after_turn_seconds"] < 0.05
+    assert abs(diagnosis.figures["heading_column"] - 160) < 12
+    assert abs(diagnosis.figures["heading_row"] - 58) < 8
+    assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
+    assert any("little for a network" in line for line in diagnosis.advice)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "mirrored steering, share",
+        "late, seconds",
+        "early, seconds",
+        "other log, share",
+        "bias",
+        "few steps",
+        "left and right exchanged, share",
+        "center and left exchanged, share",
+        "upside down",
+        "leaning, degrees",
+        "clock forward, seconds",
+        "rows out of order, share",
+        "frozen, share",
+        "black, share",
+        "blurred, share",
+    ],
+)
+def test_a_fault_is_named(fault, recorded):
+    finding, strengths, inject = FAULTS[fault]
+    assert finding in faults_of(inject(recorded, strengths[-1]))
+
+
+def test_the_delay_is_measured_and_the_remedy_takes_it_back(recorded):
+    finding, _, delayed = FAULTS["late, seconds"]
+    before = recorded.diagnosis.figures["steering_after_turn_seconds"]
+    late = delayed(recorded, 0.7).diagnosis
+    assert late.figures["steering_after_turn_seconds"] - before == pytest.approx(0.7, abs=0.05)
+    (found,) = (each for each in late.findings if each.fault == finding)
+    assert f"--lead-seconds {found.value:.2f}" in found.remedy
+    assert found.value == pytest.approx(0.7 + before + 0.1, abs=0.05)
+
+
+def test_a_turned_camera_is_measured_in_degrees(recorded):
+    finding, _, turn = FAULTS["turned, degrees"]
+    (found,) = (each for each in turn(recorded, 15).diagnosis.findings if each.fault == finding)
+    assert found.value == pytest.approx(15, abs=4)
+
+
+def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
+    random = np.random.default_rng(0)
+    points = random.uniform((0, 0), (320, 160), (600, 2))
+    moved = (points - (140, 62)) * random.uniform(0.05, 0.15, (600, 1))
+    moved[::4] = random.normal(0, 8, moved[::4].shape)
+    heading = focus_of_expansion([(points, moved)])
+    assert (heading.column, heading.row) == pytest.approx((140, 62), abs=1.5)
+    turning = focus_of_expansion([(points, moved + [0.6, -0.3])])
+    assert (turning.column, turning.row) == pytest.approx((140, 62), abs=6)
+    assert focus_of_expansion([(points[:50], moved[:50])]) is None
+
+
+def test_lines_are_joined_to_spans():
+    assert spans_of([1, 2, 5, 30, 31]) == ((1, 5), (30, 31))
+    assert spans_of([1, 2, 5], apart=1) == ((1, 2), (5, 5))
+    assert spans_of([]) == ()
+
+
+def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
+    (good,) = json.loads(run_script("preprocess.py", winding, "--check", "--json").stdout)
+    assert good["diagnosis"]["findings"] == []
+    wrong = tmp_path / "wrong"
+    shutil.copytree(winding, wrong)
+    log = wrong / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    log.write_text("".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows))
+    (bad,) = json.loads(run_script("preprocess.py", wrong, "--check", "--json", code=1).stdout)
+    assert [finding["fault"] for finding in bad["diagnosis"]["findings"]] == ["mirrored"]
+    assert bad["diagnosis"]["usable_seconds"] == 0
+    picture = tmp_path / "check.png"
+    text = run_script("preprocess.py", wrong, "--check", "--view", picture, code=1).stdout
+    assert "turns to the other side" in text
+    assert "remedy: change the sign" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    run_script("preprocess.py", winding, wrong, "--check", "--view", picture, code=2)
+
+
+def test_few_rows_are_not_judged(recording):
+    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)
+    assert "too few to judge" in report["diagnosis"]["unknown"][0]
+    assert report["diagnosis"]["findings"] == []
