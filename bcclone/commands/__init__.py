@@ -9,7 +9,7 @@ from types import ModuleType
 
 HAS_CLUSTER, HAS_LAB = (find_spec(f"bcclone.{wing}") is not None for wing in ("cluster", "lab"))
 _FIRST = ("preprocess", "model", "drive", "video")  # the workflow; the other commands follow by their names
-_OF_THE_LAB = {"monitor", "improve", "export", "import", "calibrate"}
+_OF_THE_LAB = {"monitor", "improve", "margin", "export", "import", "calibrate"}
 _SUMMARY = re.compile(r'^SUMMARY = "(.+)"$', re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""Compile a network of Keras for one frame at a time, as a drive needs it."""
+"""Compile a network of Keras for one frame at a time, as a drive needs it, or for batches."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from bcclone.model.recurrent import Steps
 from bcclone.system.arrays import Float32Array
 
 
-def compile_call(model: keras.Model) -> Callable[[Image], Float32Array]:
-    """Return a network as a compiled call for one input, uint8.
+def compile_call(model: keras.Model, batch: int | None = 1) -> Callable[[Image], Float32Array]:
+    """Return a network as a compiled call for one input, uint8, or for a batch of this size, None for any.
 
     With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
     """
@@ -22,7 +22,7 @@ def compile_call(model: keras.Model) -> Callable[[Image], Float32Array]:
     if keras.backend.backend() != "tensorflow":
         return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
     infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False))
-    compiled = infer.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8))
+    compiled = infer.get_concrete_function(tf.TensorSpec((batch, *model.input_shape[1:]), tf.uint8))
     return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
 
 

@@ -26,6 +26,7 @@ from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.browser import open_in_browser
+from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,15 @@ def play(
     if this is called in the main thread. Raises UserError when the model, the address or a folder cannot be used.
     """
     track = load_track(settings.track, settings.reverse)
+    if settings.start_m > track.lap_m:
+        raise UserError(
+            f"--start-m {settings.start_m:g}: the lap of {settings.track} ends after {track.lap_m:.0f} m; begin before"
+        )
     what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
     notify(f"loading {what}; on the first start it is compiled, which takes a minute")
     policy = None if settings.model is None else _load_policy(settings.model, settings.preprocess)
     renderer = Renderer(settings.track, settings.conditions)
-    world = PlayedWorld(renderer, track)
+    world = PlayedWorld(renderer, track, settings.start_m, settings.start_offset_m)
     world.frame()  # the first one may wait for the compiler
     driver = None if policy is None else Driver(policy, settings.speed)
     contents = PageContents(

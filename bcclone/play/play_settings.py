@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
-from bcclone.simulator.world_settings import Conditions, reverse_setting, track_setting
+from bcclone.simulator.world_settings import LOST_M, Conditions, reverse_setting, track_setting
 from bcclone.system.settings import check_settings, preprocess_setting, setting
 
 PLAY_SPEED_MPH = 20.0
@@ -31,6 +31,10 @@ class PlaySettings:
     )
     track: str = track_setting()
     reverse: bool = reverse_setting()
+    start_m: float = setting(0.0, "begin so far along the lap, in metres", unit="M", minimum=0)
+    start_offset_m: float = setting(
+        0.0, "begin so far to the right of the middle, in metres", unit="M", minimum=-LOST_M, maximum=LOST_M
+    )
     browser: bool = setting(True, "open the page in a browser, where this machine has one", negatable=True)
     model: Path | None = setting(
         None, "let this model drive, until you take over", unit="PATH", shown="you drive", group=_MODEL

@@ -34,11 +34,15 @@ class LapFigures:
 
 
 class PlayedWorld:
-    """A car that a person or a model drives as long as they like; nothing ends the drive."""
+    """A car that a person or a model drives as long as they like; nothing ends the drive.
 
-    def __init__(self, renderer: Renderer, track: Track) -> None:
+    start_m, start_offset_m: where it begins, in metres from the start of the lap and to the right of the middle.
+    """
+
+    def __init__(self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0) -> None:
         self._renderer, self.track = renderer, track
-        self.tracked = TrackedCar(track, ground_height=renderer.scene.ground.height_at)
+        start_m += track.start_m
+        self.tracked = TrackedCar(track, start_offset_m, start_m, renderer.scene.ground.height_at)
         self._laps_done, self._lap_began = 0, 0.0
         self._last: float | None = None
         self._best: float | None = None

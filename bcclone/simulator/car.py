@@ -11,6 +11,7 @@ from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS
 from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
+from bcclone.system.compiled import compiled, source_checksum
 from bcclone.system.exact_math import arctangent, cosine, length, sine, tangent
 
 STEP_SECONDS = 0.02
@@ -20,6 +21,26 @@ _GRAVITY = 9.81
 _MOST_SIDEWAYS = 13.0  # m/s2
 _PITCH_LAG_SECONDS = 0.3
 _PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
+_RADIANS = math.pi / 180
+# All modules whose functions or constants are compiled into next_yaw_rate(): bcclone/system/compiled.py
+LAW_MODULES = ("bcclone.simulator.car", "bcclone.dataset.vehicle", "bcclone.system.exact_math")
+
+
+def _make_next_yaw_rate(sources: int) -> Callable[[float, float, float], float]:
+    @compiled(cache=True)
+    def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
+        """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in m/s; compiled."""
+        if not sources:
+            return yaw_rate
+        curvature = tangent(steering * FULL_LOCK_DEGREES * _RADIANS) / WHEELBASE_M
+        most = _MOST_SIDEWAYS / max(speed, 1.0)
+        wanted = min(max(YAW_GAIN * speed * curvature, -most), most)
+        return yaw_rate + (wanted - yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
+
+    return next_yaw_rate
+
+
+next_yaw_rate = _make_next_yaw_rate(source_checksum(LAW_MODULES))
 
 
 @dataclass
@@ -27,7 +48,7 @@ class Car:
     """A car on the road.
 
     x, y, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up; steering: -1 (left) to
-    1 (right); throttle, brake: 0 to 1.
+    1 (right); throttle, brake: 0 to 1; yaw_rate: radians a second, to the right.
     """
 
     x: float
@@ -39,7 +60,7 @@ class Car:
     throttle: float = 0.0
     brake: float = 0.0
     pitch: float = 0.0
-    _yaw_rate: float = 0.0
+    yaw_rate: float = 0.0
 
     def control(self, steering: float, throttle: float) -> None:
         """Set the controls, -1 to 1; a negative throttle brakes."""
@@ -50,20 +71,17 @@ class Car:
     def step(self, grade: float = 0.0) -> None:
         """Advance by 0.02 s on a road that rises by `grade` metres for each metre ahead."""
         self._change_speed(grade)
-        curvature = tangent(math.radians(self.steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
-        most = _MOST_SIDEWAYS / max(self.speed, 1.0)
-        yaw_rate = min(max(YAW_GAIN * self.speed * curvature, -most), most)
-        self._yaw_rate += (yaw_rate - self._yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
-        self.heading += self._yaw_rate * STEP_SECONDS
+        self.yaw_rate = next_yaw_rate(self.yaw_rate, self.steering, self.speed)
+        self.heading += self.yaw_rate * STEP_SECONDS
         level = self.speed * STEP_SECONDS / length(1.0, grade)
         self.x += level * sine(self.heading)
         self.z += level * cosine(self.heading)
-        pitch = math.radians(_PITCH_REST + _PITCH_THROTTLE * self.throttle + _PITCH_BRAKE * self.brake)
+        pitch = nose_up(self.throttle, self.brake)
         self.pitch += (pitch + arctangent(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
 
     def set_back(self, x: float, y: float, z: float, heading: float) -> None:
         """Move the car somewhere else; it keeps its speed."""
-        self.x, self.y, self.z, self.heading, self._yaw_rate = x, y, z, heading, 0.0
+        self.x, self.y, self.z, self.heading, self.yaw_rate = x, y, z, heading, 0.0
 
     def _change_speed(self, grade: float) -> None:
         """Accelerate; the speed is limited before the step, so the car reaches 30.2 mph, as in the simulator."""
@@ -71,6 +89,16 @@ class Car:
         slope = _GRAVITY * grade / length(1.0, grade)
         acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
+
+
+def nose_up(throttle: float, brake: float = 0.0) -> float:
+    """Return the pitch, radians, that a car takes on a level road at a throttle and a brake, 0 to 1."""
+    return math.radians(_PITCH_REST + _PITCH_THROTTLE * throttle + _PITCH_BRAKE * brake)
+
+
+def holding_throttle(speed: float) -> float:
+    """Return the throttle, 0 to 1, that holds a speed in m/s on a level road."""
+    return DRAG * speed / FULL_THROTTLE
 
 
 def start_on(track: Track, cross_track_m: float = 0.0, along_m: float | None = None) -> Car:

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M
-from bcclone.simulator.car import DRAG, FULL_THROTTLE, STEP_SECONDS, Car
+from bcclone.simulator.car import STEP_SECONDS, Car, holding_throttle
 from bcclone.simulator.track import Track, TrackPosition
 from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.exact_math import arctangent, arctangent2, length, normals, sine
@@ -43,8 +43,7 @@ class Expert:
         if self._settings.steering == "keyboard":
             steering = self._by_key(steering)
         speed = self._careful_speed(position)
-        hold = DRAG * car.speed / FULL_THROTTLE
-        throttle = min(max((speed - car.speed) * _SPEED_GAIN + hold, -1.0), 1.0)
+        throttle = min(max((speed - car.speed) * _SPEED_GAIN + holding_throttle(car.speed), -1.0), 1.0)
         return steering, throttle
 
     def _choose_line(self, position: TrackPosition) -> None:

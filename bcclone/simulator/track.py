@@ -115,6 +115,11 @@ class Track:
         return np.asarray(self.widths_m[index] / 2, np.float32)
 
     @property
+    def limits_m(self) -> FloatArray:
+        """Return how far a car may be from each point of the line with all wheels on the asphalt, (points,)."""
+        return np.asarray(self.widths_m / 2 - _HALF_CAR_M)
+
+    @property
     def points_a_metre(self) -> float:
         """Return how many points of the line there are for each metre."""
         return (len(self.line) - (not self.closed)) / self.length_m

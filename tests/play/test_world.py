@@ -2,10 +2,13 @@
 
 import pytest
 
+from bcclone.play.play_server import play
+from bcclone.play.play_settings import PlaySettings
 from bcclone.play.play_world import LapFigures, PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +27,15 @@ def drive_lap(world, throttle):
     while world.laps().lap == lap:
         world.drive(world.steering_home(), throttle, 1)
     return world.tracked.seconds - since
+
+
+def test_a_play_begins_where_it_is_asked_to(renderer):
+    world = PlayedWorld(renderer, load_track("lake"), 200.0, -2.0)
+    assert world.tracked.position.along_m == pytest.approx(200.0, abs=0.1)
+    assert world.tracked.position.cross_track_m == pytest.approx(-2.0, abs=0.05)
+    assert world.laps().lap == 1
+    with pytest.raises(UserError, match="--start-m 5000: the lap of lake ends after 1138 m"):
+        play(PlaySettings(start_m=5000.0))
 
 
 def test_laps_are_timed_from_start_to_start(world):

@@ -41,7 +41,7 @@ def test_the_four_commands_run_with_both_wings_deleted(simulated_recording, tmp_
     run("simulate", "record", "lap", "--laps", 0.01)
     assert (tmp_path / "lap" / "driving_log.csv").exists()
     assert " improve " not in run("--help")
-    for command in sorted(COMMANDS.keys() - {"monitor", "improve", "export", "import", "calibrate"}):
+    for command in sorted(COMMANDS.keys() - {"monitor", "improve", "margin", "export", "import", "calibrate"}):
         assert "usage" in run(command, "--help")
     for option in ("--monitor", "--workers"):
         assert option not in run("drive", "--help") + run("model", "--help")

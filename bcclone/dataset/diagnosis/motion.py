@@ -183,9 +183,9 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Hea
     if len(frames) < _FEWEST_MOVES:
         return None
     points, moved = (np.concatenate(column) for column in zip(*followed, strict=True))
-    focus: FloatArray | None = None
+    focus, agreeing = np.zeros(2), 0.0
     turned = np.zeros((len(followed), 2))
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         left = moved - turned[frames]
         lengths = np.hypot(left[:, 0], left[:, 1])
         good = _is_clear(lengths)
@@ -193,7 +193,7 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Hea
             return None
         across = np.stack([-left[good, 1], left[good, 0]], 1) / lengths[good, None]  # of each movement's line
         offsets = np.sum(across * points[good], axis=1)
-        if focus is None:
+        if number == 0:
             focus, agreeing = _best_try(across, offsets)
         for _ in range(_STEPS):
             weights = _robust(across @ focus - offsets, _WIDE)

@@ -1,0 +1,172 @@
+"""Answer the frames of many states in a worker: places, offsets and turns -> the model's steering in each.
+
+Frames are rendered at the size that the network sees, or whole and compressed, as a drive does. The network gets them
+in batches; TensorFlow rounds these differently from the batches of one that a drive uses, by up to 3e-7.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.evaluate.suite_task import InputFile, load_on_one_core
+from bcclone.lab.road_samples.rendering import Place, car_at
+from bcclone.model.policy import Policy
+from bcclone.simulator.car import Car, holding_throttle, nose_up
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
+from bcclone.system.reading import MOST_JSON, read_limited
+from bcclone.system.task import report_progress, source_digest
+
+_BATCH = 64
+Steer = Callable[[Image], Float32Array]  # images, uint8 (batch, height, width, channels) -> steering, (batch,)
+
+# a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong to its process
+one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model is shown: which road, in which direction, at which speed (m/s), and how its frames are rendered.
+
+    preprocess: for a model that does not store its own; whole_frames: as in MarginSettings.
+    """
+
+    model: InputFile
+    preprocess: str | None
+    track: str
+    reverse: bool
+    speed: float
+    whole_frames: bool
+
+    def key(self, *parts: object) -> str:
+        """Return a hash of this, of the road's file, of bcclone's sources, and of other parts of a task."""
+        own = Path(self.track)
+        content = read_limited(own, MOST_JSON) if own.suffix == ".json" else b""
+        whole = source_digest(), self.model.sha256, self.preprocess, self.track, self.reverse, self.speed
+        return hashlib.sha256(repr((*whole, self.whole_frames, content, parts)).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class StatesTask:
+    """States to answer: at each place, metres along the track, all combinations of offsets (m) and turns (radians)."""
+
+    seen: Seen
+    places_m: tuple[float, ...]
+    offsets_m: tuple[float, ...]
+    turns: tuple[float, ...]
+    unit = "frames"
+
+    @property
+    def size(self) -> int:
+        """Return how many states there are."""
+        return len(self.places_m) * len(self.offsets_m) * len(self.turns)
+
+    def __str__(self) -> str:
+        return f"the map of {self.seen.model.path} from {self.places_m[0]:.0f} m on"
+
+    @property
+    def key(self) -> str:
+        """Return a name that says all that the result depends on."""
+        return f"states-{self.seen.key(self.places_m, self.offsets_m, self.turns)}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The steering of the states of a task, in their order."""
+
+    steering: tuple[float, ...]
+
+
+class SeenRoad:
+    """A model and the road that it sees: cars -> steering. Raises UserError for a network of several frames."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.track = load_track(seen.track, seen.reverse)
+        policy = load_on_one_core(seen.model, seen.preprocess)
+        if policy.seq_length > 1 or policy.carries_states:
+            raise UserError(
+                f"{seen.model.path}: it steers by several frames, expected a network of single ones, whose steering is "
+                "a function of the state; drive it with: bcclone evaluate --suite"
+            )
+        self._path, self._speed, self._whole = seen.model.path, seen.speed, seen.whole_frames
+        self._preprocessing = policy.preprocessing
+        self._whole |= not _fills_the_frame(policy.preprocessing)
+        size = () if self._whole else (policy.preprocessing.height, policy.preprocessing.width)
+        self._renderer = Renderer(seen.track, Conditions(), *size)
+        self._steer = _in_batches(policy.model) if policy.model else _one_by_one(policy)
+        self._nose_up = nose_up(holding_throttle(seen.speed))
+
+    def car(self, along_m: float, offset_m: float, turn: float) -> Car:
+        """Return a car in a state, at the held speed, with the yaw rate of the road's bend there."""
+        car = car_at(self.track, Place(along_m, offset_m, turn, self._nose_up))
+        car.speed, car.throttle = self._speed, holding_throttle(self._speed)
+        car.yaw_rate = self._speed * float(self.track.curvature[self.track.index(along_m)])
+        return car
+
+    def image(self, car: Car) -> Image:
+        """Return what the network sees from a car, uint8 (height, width, channels)."""
+        frame = self._renderer.frame(car)
+        if self._whole:
+            return self._preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
+        return self._preprocessing.convert_colors(frame)
+
+    def steering(self, cars: Sequence[Car]) -> Float32Array:
+        """Return the model's steering for each car, (cars,). Raises UserError where it is not finite."""
+        answers = [
+            self._steer(np.stack([self.image(car) for car in cars[first : first + _BATCH]]))
+            for first in range(0, len(cars), _BATCH)
+        ]
+        steering = np.concatenate(answers)
+        if not np.isfinite(steering).all():
+            car = cars[int(np.argmin(np.isfinite(steering)))]
+            raise UserError(
+                f"{self._path}: its steering at ({car.x:.1f}, {car.z:.1f}) on the map is not finite, expected a number "
+                "from -1 to 1; use a model that is trained, and whose --preprocess is the one of its training"
+            )
+        return np.clip(steering, -1.0, 1.0)
+
+
+@lru_cache(maxsize=1)
+def open_road(seen: Seen) -> SeenRoad:
+    """Return the road of a worker's last task, or another one; raises UserError and WorkerFault."""
+    return SeenRoad(seen)
+
+
+def answer_states(task: StatesTask) -> Answers:
+    """Answer the states of a task in a worker; raises UserError, and WorkerFault for a model that it does not find."""
+    task.seen.model.check()
+    with one_at_a_time:
+        road, steering = open_road(task.seen), list[float]()
+        for place in task.places_m:
+            cars = [road.car(place, offset, turn) for offset in task.offsets_m for turn in task.turns]
+            steering += road.steering(cars).tolist()
+            report_progress(len(cars))
+        return Answers(tuple(steering))
+
+
+def _fills_the_frame(preprocessing: Preprocessing) -> bool:
+    """Return whether a prepared image shows the whole frame, so that it can be rendered at its own size."""
+    return preprocessing.crop_top == 0 and preprocessing.crop_bottom is None
+
+
+def _in_batches(model: Any) -> Steer:
+    from bcclone.model.keras_calls import compile_call
+
+    call = compile_call(model, batch=None)
+    return lambda images: call(images)[:, 0]
+
+
+def _one_by_one(policy: Policy) -> Steer:
+    """Return a network of an ONNX file, which prepares whole frames itself, as a call."""
+    return lambda images: np.array([policy.next_answer(image, ())[0].steering for image in images], np.float32)

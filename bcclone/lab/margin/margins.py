@@ -1,0 +1,103 @@
+"""Models and a road -> the map of each model's margins: frames answered in parallel, then the states that come back."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.dataset.vehicle import MPH
+from bcclone.evaluate.suite import name_models
+from bcclone.evaluate.suite_task import InputFile
+from bcclone.lab.margin.answers import Answers, Seen, StatesTask, answer_states
+from bcclone.lab.margin.driven_states import check_by_driving
+from bcclone.lab.margin.kept_tasks import KeptPool
+from bcclone.lab.margin.margin_map import MarginMap
+from bcclone.lab.margin.margin_settings import MarginSettings
+from bcclone.lab.margin.motion import SteeringTable, cars_at, interpolate, shape_of, table_of
+from bcclone.lab.margin.returning import returning_set
+from bcclone.lab.margin.states import COARSE, COARSE_STARTS, FINE, FINE_STARTS, StateGrid, state_grid
+from bcclone.simulator.track import Track, load_track
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import usable_cores
+from bcclone.system.task_pool import TaskPool, open_pool
+
+_PLACES_A_TASK = 12
+_FEW = 0.05  # of the states of a place: more of them lost make it one that cars leave the road from
+_BEHIND_M = 25.0  # beyond such a place, how far the steering decides about these cars
+
+AnswerPlaces = Callable[[StateGrid, npt.NDArray[np.int_]], Float32Array]
+
+
+def map_margins(
+    models: Sequence[Path],
+    settings: MarginSettings | None = None,
+    notify: Callable[[str], None] = lambda line: None,
+    pool: TaskPool | None = None,
+) -> dict[str, MarginMap]:
+    """Return the map of each model by its name; raises UserError.
+
+    Parts that are in settings.kept are not computed again, and finished ones are written there at once. notify: called
+    with a line on them; pool: the workers, None to start some.
+    """
+    settings = settings or MarginSettings()
+    if not models:
+        raise UserError("no model to map; name one, such as: bcclone margin model.h5")
+    named, track = name_models(models), load_track(settings.track, settings.reverse)
+    maps, speed = {}, settings.speed_mph * MPH
+    with nullcontext(pool) if pool else open_pool(settings.jobs or usable_cores()) as workers:
+        kept = KeptPool(workers, settings.kept, notify)
+        for name, path in named.items():
+            model = InputFile.of(path)
+            seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed, settings.whole_frames)
+            maps[name] = map_by_answers(track, speed, settings.fine, partial(_answer, seen, kept))
+            if settings.check:
+                check = check_by_driving(seen, maps[name].returning, settings.check, settings.seed, kept)
+                maps[name] = replace(maps[name], check=check)
+    return maps
+
+
+def map_by_answers(track: Track, speed: float, fine: bool, answer: AnswerPlaces) -> MarginMap:
+    """Return the map of whatever steers. speed: m/s.
+
+    answer: a grid and the indices of some of its places -> the steering there, float32 (places, offsets, turns).
+    """
+    grid, road = state_grid(track, COARSE), shape_of(track)
+    table = table_of(grid, answer(grid, np.arange(len(grid.places_m))))
+    returning = returning_set(state_grid(track, COARSE_STARTS), road, table, speed)
+    coarse = MarginMap(table.steering.size, track, table, returning)
+    if not fine:
+        return coarse
+    table, frames = _refined(coarse, answer)
+    returning = returning_set(state_grid(track, FINE_STARTS), road, table, speed)
+    return MarginMap(coarse.frames + frames, track, table, returning)
+
+
+def _refined(coarse: MarginMap, answer: AnswerPlaces) -> tuple[SteeringTable, int]:
+    """Return a finer table, answered where cars leave the road, else interpolated, and the number of answers."""
+    track, grid = coarse.track, state_grid(coarse.track, FINE)
+    steering = interpolate(coarse.table, cars_at(grid)).reshape(grid.shape)
+    lost = (coarse.box & ~coarse.returning.returns).sum(axis=(1, 2))
+    leaves = lost > _FEW * coarse.box.sum(axis=(1, 2))
+    begins = coarse.returning.grid.places_m[leaves]
+    beyond = [[track.apart(float(begin), place) for begin in begins.tolist()] for place in grid.places_m.tolist()]
+    step_m = coarse.returning.grid.step_m
+    matters = [any(-step_m <= metres <= _BEHIND_M for metres in row) for row in beyond]
+    places = np.flatnonzero(matters)
+    if len(places):
+        steering[places] = answer(grid, places)
+    return table_of(grid, steering), len(places) * len(grid.offsets_m) * len(grid.turns)
+
+
+def _answer(seen: Seen, kept: KeptPool, grid: StateGrid, places: npt.NDArray[np.int_]) -> Float32Array:
+    """Return the steering of a model at some places of a grid, float32 (places, offsets, turns)."""
+    offsets, turns = tuple(grid.offsets_m.tolist()), tuple(grid.turns.tolist())
+    parts = [places[first : first + _PLACES_A_TASK] for first in range(0, len(places), _PLACES_A_TASK)]
+    tasks = [StatesTask(seen, tuple(grid.places_m[part].tolist()), offsets, turns) for part in parts]
+    answers = kept.run(answer_states, tasks, Answers)
+    steering = np.concatenate([np.array(one.steering, np.float32) for one in answers])
+    return steering.reshape(len(places), len(offsets), len(turns))

@@ -1,0 +1,196 @@
+"""Move cars along a road by the steering of a table: states in, the states a stretch farther on out; compiled.
+
+The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the centre line is followed
+by its curvature, and the speed is held.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bcclone.lab.margin.states import WIDEST_TURN, StateGrid
+from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
+from bcclone.simulator.track import Track
+from bcclone.simulator.world import FRAME_SECONDS
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.compiled import compiled, source_checksum
+
+_SOURCES = source_checksum((*LAW_MODULES, __name__))
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
+_SLOWEST = 0.25  # of the speed along the road; a slower car goes astray
+LOST = math.nan
+
+
+class RoadShape(NamedTuple):
+    """What a car's motion needs of a road, at each point of its line, (points,).
+
+    curvature: 1/m, positive to the right; limits_m: largest offset with all wheels on the asphalt; levels: metres on
+    the map for each metre along the road; points_a_metre: of the line; closed: whether it is.
+    """
+
+    curvature: FloatArray
+    limits_m: FloatArray
+    levels: FloatArray
+    points_a_metre: float
+    closed: bool
+
+
+class SteeringTable(NamedTuple):
+    """The steering in each state of a grid, -1 to 1, float32 (places, offsets, turns), interpolated between them.
+
+    first_m, step_m: the first place, and the distance between two; widest_m, widest_turn: of offsets and turns.
+    """
+
+    steering: Float32Array
+    first_m: float
+    step_m: float
+    widest_m: float
+    widest_turn: float
+    closed: bool
+
+
+class Cars(NamedTuple):
+    """States of cars, float64 (cars,) each.
+
+    along_m, offset_m, turn: as in a StateGrid; nearest_m: the smallest distance from the middle on the way. A car that
+    has left the road, or is lost, has the offset NaN.
+    """
+
+    along_m: FloatArray
+    offset_m: FloatArray
+    turn: FloatArray
+    nearest_m: FloatArray
+
+
+def shape_of(track: Track) -> RoadShape:
+    """Return the shape of a track."""
+    levels = 1 / np.sqrt(1 + track.grade * track.grade)
+    return RoadShape(track.curvature, track.limits_m, levels, track.points_a_metre, track.closed)
+
+
+def table_of(grid: StateGrid, steering: Float32Array) -> SteeringTable:
+    """Return the table of a grid's steering, float32 (places, offsets, turns). Raises ValueError for another shape."""
+    if steering.shape != grid.shape:
+        raise ValueError(f"a steering of {steering.shape} for a grid of {grid.shape}, expected as many")
+    widest = float(grid.offsets_m[-1]), float(grid.turns[-1])
+    return SteeringTable(np.ascontiguousarray(steering), float(grid.places_m[0]), grid.step_m, *widest, grid.closed)
+
+
+def cars_at(grid: StateGrid) -> Cars:
+    """Return a car in each state of a grid, in its order."""
+    states = (each.reshape(-1) for each in np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij"))
+    along_m, offset_m, turn = states
+    return Cars(along_m, offset_m, turn, np.abs(offset_m))
+
+
+def interpolate(table: SteeringTable, cars: Cars) -> Float32Array:
+    """Return the steering of a table at the states of cars, float32 (cars,)."""
+    results = np.empty(len(cars.along_m), np.float32)
+    _interpolate(table, cars, results)
+    return results
+
+
+def follow(road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float) -> Cars:
+    """Return the cars a stretch of road farther on; each starts with the yaw rate of the road's bend there.
+
+    speed: m/s. The end of an open road ends the stretch.
+    """
+    after = Cars(*(each.copy() for each in cars))
+    _follow(road, table, after, speed, stretch_m)
+    return after
+
+
+@compiled(inline="always")
+def _at(values: Any, position: float, closed: bool) -> float:
+    """Return the interpolated value at a position in points along the line."""
+    count = len(values)
+    index = int(math.floor(position))
+    rest = position - index
+    if closed:
+        return float(values[index % count] * (1 - rest) + values[(index + 1) % count] * rest)
+    index = min(max(index, 0), count - 2)
+    return float(values[index] * (1 - rest) + values[index + 1] * rest)
+
+
+@compiled(inline="always")
+def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> float:
+    """Return the interpolated steering in a state; beyond the table's edge, that of the edge."""
+    values = table.steering
+    places, offsets, turns = values.shape
+    place = (along_m - table.first_m) / table.step_m
+    low = int(math.floor(place))
+    along = place - low
+    if table.closed:
+        low, high = low % places, (low + 1) % places
+    else:
+        low = min(max(low, 0), places - 2)
+        along, high = min(max(place - low, 0.0), 1.0), low + 1
+    across = min(max((offset_m / table.widest_m + 1) * 0.5 * (offsets - 1), 0.0), offsets - 1.0)
+    left = min(int(across), offsets - 2)
+    across -= left
+    around = min(max((turn / table.widest_turn + 1) * 0.5 * (turns - 1), 0.0), turns - 1.0)
+    first = min(int(around), turns - 2)
+    around -= first
+    total = 0.0
+    for place_index, by_place in ((low, 1 - along), (high, along)):
+        near = values[place_index, left, first] * (1 - around) + values[place_index, left, first + 1] * around
+        far = values[place_index, left + 1, first] * (1 - around) + values[place_index, left + 1, first + 1] * around
+        total += by_place * (near * (1 - across) + far * across)
+    return min(max(total, -1.0), 1.0)
+
+
+@compiled(cache=True)
+def _interpolate(table: Any, cars: Any, results: Any) -> None:
+    for number in range(len(results)):
+        results[number] = _steering_at(table, cars.along_m[number], cars.offset_m[number], cars.turn[number])
+
+
+@compiled(inline="always")
+def _off_road(road: Any, along_m: float, offset_m: float) -> bool:
+    return abs(offset_m) > _at(road.limits_m, along_m * road.points_a_metre, road.closed)
+
+
+@compiled(inline="always")
+def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> Any:
+    """Return place, offset and turn after 0.02 s. way: metres driven, and the change of the heading."""
+    metres, turned = way
+    point = along_m * road.points_a_metre
+    bend, level = _at(road.curvature, point, road.closed), _at(road.levels, point, road.closed)
+    heading = turn + turned
+    ahead_m = metres * level * math.cos(heading) / max(1 - bend * offset_m, 0.1)
+    return along_m + ahead_m / level, offset_m + metres * level * math.sin(heading), heading - bend * ahead_m
+
+
+def _make_follow(sources: int) -> Any:
+    @compiled(cache=True, error_model="numpy")
+    def follow_all(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
+        """Move each car until it has come a stretch farther along the road, has left it, or is lost."""
+        most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS)) if sources else 0
+        last_m = math.inf if road.closed else (len(road.curvature) - 1) / road.points_a_metre
+        for number in range(len(cars.offset_m)):
+            along_m, offset_m, turn = cars.along_m[number], cars.offset_m[number], cars.turn[number]
+            goal_m = min(along_m + stretch_m, last_m)
+            yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
+            nearest_m, steering, step = abs(offset_m), 0.0, 0
+            lost = _off_road(road, along_m, offset_m)
+            while along_m < goal_m and not lost:
+                if step % _STEPS == 0:
+                    steering = _steering_at(table, along_m, offset_m, turn)
+                yaw_rate = next_yaw_rate(yaw_rate, steering, speed)
+                before_m, beside_m, turned = along_m, offset_m, turn
+                way = speed * STEP_SECONDS, yaw_rate * STEP_SECONDS
+                along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
+                if along_m > goal_m:  # the state where it passes the goal
+                    part = (goal_m - before_m) / (along_m - before_m)
+                    offset_m, turn = beside_m + part * (offset_m - beside_m), turned + part * (turn - turned)
+                    along_m = goal_m
+                nearest_m, step = min(nearest_m, abs(offset_m)), step + 1
+                lost = _off_road(road, along_m, offset_m) or abs(turn) > 2 * WIDEST_TURN or step > most_steps
+            cars.along_m[number], cars.turn[number], cars.nearest_m[number] = along_m, turn, nearest_m
+            cars.offset_m[number] = LOST if lost else offset_m
+
+    return follow_all
+
+
+_follow = _make_follow(_SOURCES)
