@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import any_camera
 from any_road import fine_tuning, scores
 from networks import COMPARED, compare
 
@@ -350,6 +351,8 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "export": export,
     "fuzz": fuzz,
     "any-road": lambda: scores(results("any-road")),
+    "any-camera": lambda: any_camera.real(results("any-camera")),
+    "any-camera-drives": lambda: any_camera.drives(results("any-camera")),
     "fine-tuning": lambda: fine_tuning(results("any-road")),
 }
 

@@ -18,7 +18,7 @@ def drive_of(track, reverse, speed_mph, world=None):
     return EvaluateSettings(track, reverse, SpeedSettings(speed_mph), world or WorldSettings())
 
 
-@pytest.mark.parametrize("name", ["lake.h5", "any-road.h5"])
+@pytest.mark.parametrize("name", ["lake.h5", "any-road.h5", "any-camera.h5"])
 def test_a_shipped_model_is_small_and_contains_weights_only(name):
     assert (MODELS / name).stat().st_size < 2e6
     with h5py.File(MODELS / name) as file:
@@ -55,8 +55,9 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
     ],
     ids=["the lake", "a random road", "the mountain"],
 )
-def test_the_model_of_any_road_drives_where_it_has_never_been(settings):
-    result = evaluate_policy(load_policy(MODELS / "any-road.h5"), settings)
+@pytest.mark.parametrize("name", ["any-road.h5", pytest.param("any-camera.h5", marks=pytest.mark.slow)])
+def test_the_models_of_any_road_drive_where_they_have_never_been(settings, name):
+    result = evaluate_policy(load_policy(MODELS / name), settings)
     assert (result.score.autonomy_percent, result.score.complete) == (100.0, True)
 
 

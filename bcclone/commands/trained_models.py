@@ -1,4 +1,4 @@
-"""Copy the trained models that come with bcclone into a folder: lake.h5 and any-road.h5.
+"""Copy the trained models that come with bcclone into a folder: lake.h5, any-road.h5 and any-camera.h5.
 
 A clone contains them, in models/. After an installation by name, this command writes them there.
 """

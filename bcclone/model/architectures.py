@@ -31,15 +31,16 @@ CNN_64 = (_CONV1, _CONV2, _CONV4, _CONV5)  # 64x64 images give maps of 2x9, as 1
 class Architecture:
     """A network that can be built for images of any size, or a published one for the images of its preset.
 
-    batch_norm: normalize batch by batch after each convolution; recurrent: the layer of Keras that follows the
-    convolutions of each frame, GRU or LSTM; preset: of preprocessing.PRESETS, which prepares images as the authors of a
-    published network did.
+    batch_norm: normalize batch by batch after each convolution; image_norm: take brightness and contrast out of each
+    image; recurrent: the layer of Keras that follows the convolutions of each frame, GRU or LSTM; preset: of
+    preprocessing.PRESETS, which prepares images as the authors of a published network did.
     """
 
     name: str
     description: str
     convolutions: tuple[Convolution, ...] = CNN
     batch_norm: bool = False
+    image_norm: bool = False
     recurrent: str = ""
     preset: str = ""
 
@@ -59,6 +60,11 @@ _ALL = (
         "cnn-batch-norm",
         "cnn with batch normalization after each convolution; learns in fewer passes",
         batch_norm=True,
+    ),
+    Architecture(
+        "cnn-image-norm",
+        "cnn for any light: it takes each image at the same brightness and contrast",
+        image_norm=True,
     ),
     Architecture(
         "gru",

@@ -137,6 +137,15 @@ _ALL = (
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
         weights=lambda layer, channels, extents: 4 * channels,
     ),
+    LayerKind(  # apart from a mean and a variance of the image, a pixel depends on itself alone
+        layers.LayerNormalization,
+        stored.layer_normalization,
+        keeps_pixels=True,
+        keeps_frames=lambda layer: 1 not in layer.axis,
+        weights=lambda layer, channels, extents: (
+            (layer.center + layer.scale) * math.prod(extents[axis - 1] for axis in layer.axis)
+        ),
+    ),
     _elementwise(layers.Dropout, stored.dropout, _RATE),
     LayerKind(layers.SpatialDropout2D, stored.dropout, 4, channels_first=True, keeps_pixels=True, random=_RATE),
     _elementwise(layers.GaussianDropout, stored.dropout, _RATE),

@@ -6,7 +6,7 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.system.errors import UserError
 
 ONNX = ".onnx"
-_SHIPPED = Path("models", "lake.h5"), Path("models", "any-road.h5")  # in a clone
+_SHIPPED = tuple(Path("models", f"{name}.h5") for name in ("lake", "any-road", "any-camera"))  # in a clone
 
 
 def is_onnx(path: Path) -> bool:

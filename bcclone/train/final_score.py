@@ -44,5 +44,5 @@ def score_test_samples(model: bytes, data: TrainingData, settings: TrainSettings
     with open_validation_feed(selection, batch_size) as feed, feed.epoch(1) as batches:
         for batch in batches:
             errors = errors_of(network, batch.images, batch.labels, training=False)
-            totals.add(sums_of(losses_of(settings.loss, errors), errors, tf.ones_like(errors[:, :1])))
+            totals.add(sums_of(losses_of(settings.loss, errors, batch.labels), errors, tf.ones_like(errors[:, :1])))
     return FinalScore(len(selection), *totals.means())

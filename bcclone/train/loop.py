@@ -95,7 +95,7 @@ class Trainer:
 
     def _validate_step(self, images: Any, labels: Any) -> None:
         errors = errors_of(self.model, images, labels, training=False)
-        self.totals.add(sums_of(losses_of(self._loss, errors), errors, tf.ones_like(errors[:, :1])))
+        self.totals.add(sums_of(losses_of(self._loss, errors, labels), errors, tf.ones_like(errors[:, :1])))
 
     def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
         """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
@@ -107,7 +107,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             errors = errors_of(self.model, images, labels, training=True)
             errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
-            each = losses_of(self._loss, errors)
+            each = losses_of(self._loss, errors, labels)
             loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bcclone.train.train_settings import HUBER_DELTA
+from bcclone.train.train_settings import HUBER_DELTA, LOG_SCALE
 
 _STEERING_WEIGHT, _OTHER_WEIGHT = 1.0, 0.1  # in the loss that is minimised; the reported loss is the steering's
 
@@ -16,10 +16,12 @@ def label_weights(labels: int) -> list[float]:
     return [_STEERING_WEIGHT] + [_OTHER_WEIGHT] * (labels - 1)
 
 
-def losses_of(kind: str, errors: Any) -> Any:
-    """Return the loss of each error, (samples, labels). kind: one of train_settings.LOSSES."""
+def losses_of(kind: str, errors: Any, labels: Any) -> Any:
+    """Return the loss of each error, (samples, labels), for each label. kind: one of train_settings.LOSSES."""
     if kind == "mse":
         return tf.square(errors)
+    if kind == "log":
+        return tf.square(LOG_SCALE * (tf.asinh((errors + labels) / LOG_SCALE) - tf.asinh(labels / LOG_SCALE)))
     absolute = tf.abs(errors)
     if kind == "mae":
         return absolute

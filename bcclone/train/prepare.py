@@ -17,7 +17,7 @@ from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import DROPOUT
-from bcclone.model.model_file import ForeignModel, open_model
+from bcclone.model.model_file import ForeignModel, ModelFile, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.model.published_networks import check_images
 from bcclone.system.arrays import FloatArray
@@ -160,11 +160,6 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
-    trained_as = file.training.network or settings.network
-    if trained_as != settings.network:
-        raise UserError(
-            f"{start} is a network {trained_as}, expected {settings.network}; fine-tune it with --network {trained_as}"
-        )
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
@@ -177,12 +172,30 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
             f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
             f"make a store for it: bcclone preprocess RECORDING -o {_store_for(file.preprocessing)}"
         )
+    model = _as_network(file, settings)
     if len(file.outputs) == outputs:
-        return file.model
+        return model
     begin = np.zeros(outputs - len(file.outputs))
     if settings.predict != PATH:
         begin = output_labels(data.rows, outputs_of(settings.predict)[len(file.outputs) :]).mean(axis=0)
-    return _with_outputs(file.model, begin)
+    return _with_outputs(model, begin)
+
+
+def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
+    """Return the model of a file, as another network if that has the same weights."""
+    trained_as = file.training.network or settings.network
+    if trained_as == settings.network:
+        return file.model
+    weights = file.model.get_weights()
+    if not ARCHITECTURES[settings.network].preset:
+        model = build_network(file.preprocessing.shape, file.seq_length, settings.network, len(file.outputs))
+        if [each.shape for each in model.get_weights()] == [each.shape for each in weights]:
+            model.set_weights(weights)
+            return model
+    raise UserError(
+        f"{settings.start} is a network {trained_as}, whose weights {settings.network} cannot take; fine-tune it with "
+        f"--network {trained_as}"
+    )
 
 
 def _store_for(preprocessing: Preprocessing) -> str:

@@ -15,11 +15,12 @@ from bcclone.system.settings import SettingError, check_settings, setting
 # a fine-tuning at the first of these forgets what the model knew (docs/lab-log/2026-11.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
 SCHEDULES = ("cosine", "linear", "constant")
-LOSSES = ("mse", "mae", "huber")
+LOSSES = ("mse", "mae", "huber", "log")
 KEPT = ("last", "best")
 NETWORKS = {name: each.description for name, each in ARCHITECTURES.items()}
 PUBLISHED = tuple(name for name, each in ARCHITECTURES.items() if each.preset)
 RECURRENT_SEQ_LENGTH = 5
+LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squared error
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -126,7 +127,8 @@ class LearningSettings:
     )
     loss: str = setting(
         "mse",
-        "loss function: mean squared error, mean absolute error, or Huber loss (linear beyond 0.1)",
+        "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), or log, by which the "
+        "the wide bends of a highway count like the sharp ones of a small track",
         choices=LOSSES,
         group=_OPTIMIZER,
     )

@@ -122,6 +122,17 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation(b
     assert network.count_params() == plain.count_params() + (24 + 36 + 64 + 64) * (4 - 1)
 
 
+def test_a_network_with_image_norm_answers_alike_in_any_light(build_network):
+    plain, network = build_network((64, 64, 3)), build_network((64, 64, 3), network="cnn-image-norm")
+    network.set_weights(plain.get_weights())
+    image = np.random.default_rng(0).integers(0, 100, (1, 64, 64, 3), np.uint8)
+    differences = [
+        abs(float((model(2 * image + 20, training=False) - model(image, training=False))[0, 0]))
+        for model in (network, plain)
+    ]
+    assert differences[0] < 0.1 * differences[1]
+
+
 def test_recurrent_networks_use_the_convolutions_for_small_images(build_network):
     from bcclone.model.layer_kinds import frame_layers
 

@@ -11,6 +11,7 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
+from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
 from tests.model.random_layers import random_layers
@@ -66,6 +67,22 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
     begun = np.array(load_model_file(untrained_model).model(images))
     assert np.array(trainer.model(images))[:, :1] == pytest.approx(begun, abs=1e-6)
     assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
+
+
+def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(simulated_store, tmp_path):
+    from bcclone.dataset.preprocessing import Preprocessing
+    from bcclone.model.model_file import save_model
+    from bcclone.model.network import build_network
+
+    start, begun = tmp_path / "cnn.h5", build_network()
+    save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, start, network="cnn-image-norm")
+        with pytest.raises(UserError, match="cnn-64 cannot take; fine-tune it with --network cnn"):
+            trainer_of(store, start, network="cnn-64")
+    assert "image_norm" in [layer.name for layer in trainer.model.layers]
+    for weights, before in zip(trainer.model.get_weights(), begun.get_weights(), strict=True):
+        assert (weights == before).all()
 
 
 @pytest.mark.parametrize(("network", "seq_length"), [("cnn", 1), ("gru", 2)])

@@ -1,5 +1,6 @@
 """A training step: losses, gradients, several devices, float16; in a separate process, as devices are made once."""
 
+import math
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import ROOT
 
+LOG_10, LOG_1 = 0.05 * math.asinh(10), 0.05 * math.asinh(1)  # of 0.5 and 0.05, with the logarithmic loss's scale
 TOGETHER = """
 from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
@@ -113,6 +115,7 @@ def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
     [
         ("mse", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
         ("mae", (0.5 + 0.05) / 2, -1.0),
+        ("log", (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)),
         ("huber", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )

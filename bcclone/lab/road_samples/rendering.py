@@ -1,10 +1,13 @@
 """Render the frames of a road in a worker: cars at random places, in several kinds of light and weather.
 
-Each frame is labelled with the steering that brings the car back to the middle, and with where the road leads.
+Each frame is labelled with the steering that brings the car back to the middle, and with where the road leads. Of some
+frames, each shows a road of its own to a camera of its own (sketch.py).
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import MPH, steering_of
+from bcclone.lab.road_samples.sketch import draw_sketch
 from bcclone.simulator.car import Car
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
@@ -24,6 +28,7 @@ from bcclone.system.task import report_progress
 _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
 _SECONDS = 1e4  # of the clock that drops follow
+_SKETCHES = 1  # in the seed of the frames of any camera
 SPEED_MPH = 20.0  # that the samples state; a frame does not show it
 # The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a little, and a network
 # underestimates sharp ones.
@@ -98,7 +103,8 @@ class RoadTask:
     """Frames to render.
 
     road: its name; reverse: driven the other way; frames: how many; seed: of all random numbers; recolored: fraction of
-    the weathers in random colours; camera_height_m: by how much the camera is mounted higher, at most.
+    the weathers in random colours; camera_height_m: by how much the camera is mounted higher, at most; sketches: how
+    many of the frames, the last ones, are of other roads and of any camera.
     """
 
     road: str
@@ -108,6 +114,7 @@ class RoadTask:
     preprocessing: Preprocessing
     recolored: float
     camera_height_m: float
+    sketches: int = 0
 
     def __str__(self) -> str:
         return f"the frames of {self.road}"
@@ -125,23 +132,48 @@ class RoadFrames:
     path: Float32Array
 
 
+@dataclass(frozen=True)
+class RoadFrame:
+    """A prepared image, uint8 (height, width, channels), its steering, and its path in the order of PATH_COLUMNS."""
+
+    image: Image
+    steering: float
+    path: Sequence[float]
+
+
 def render_road(task: RoadTask) -> RoadFrames:
     """Render the frames of a task; raises UserError for a road that cannot be built."""
     cv2.setNumThreads(1)
-    random = np.random.default_rng(task.seed)
-    track, always = load_track(task.road, task.reverse), _draw_sun(random)
     images = np.empty((task.frames, *task.preprocessing.shape), np.uint8)
     steering = np.empty(task.frames, np.float32)
     path = np.empty((task.frames, len(PATH_COLUMNS)), np.float32)
-    for number in range(task.frames):
+    for number, frame in enumerate(chain(_simulated(task), _sketched(task))):
+        images[number], steering[number], path[number] = frame.image, frame.steering, frame.path
+        report_progress(1)
+    return RoadFrames(images, steering, path)
+
+
+def _simulated(task: RoadTask) -> Iterator[RoadFrame]:
+    """Yield the frames of the road in the simulator."""
+    if task.frames == task.sketches:
+        return
+    random = np.random.default_rng(task.seed)
+    track, always = load_track(task.road, task.reverse), _draw_sun(random)
+    for number in range(task.frames - task.sketches):
         if number % _FRAMES_OF_A_WEATHER == 0:
             renderer = Renderer(task.road, draw_weather(random, always, task))
         place = draw_place(track, random)
         frame = renderer.frame(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
-        images[number] = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
-        steering[number], path[number] = steering_at(track, place), path_at(track, place)
-        report_progress(1)
-    return RoadFrames(images, steering, path)
+        image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
+        yield RoadFrame(image, steering_at(track, place), path_at(track, place))
+
+
+def _sketched(task: RoadTask) -> Iterator[RoadFrame]:
+    """Yield the frames of other roads, each by a camera of its own."""
+    random = np.random.default_rng((*task.seed, _SKETCHES))  # the simulated frames do not depend on their number
+    for _ in range(task.sketches):
+        sketch = draw_sketch(random, task.preprocessing.height, task.preprocessing.width)
+        yield RoadFrame(task.preprocessing.convert_colors(sketch.picture), sketch.steering, sketch.path)
 
 
 def _draw_sun(random: np.random.Generator) -> Conditions:

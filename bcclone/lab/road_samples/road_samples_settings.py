@@ -49,6 +49,14 @@ class RoadSamplesSettings:
         minimum=0,
         maximum=3,
     )
+    any_camera: float = setting(
+        0.0,
+        "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
+        "to a fisheye, low or high, tilted, in any colours",
+        unit="FRACTION",
+        minimum=0,
+        maximum=1,
+    )
     validation: float = setting(
         0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
     )

@@ -100,6 +100,7 @@ def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: i
         preprocessing=preprocessing,
         recolored=settings.recolored,
         camera_height_m=settings.camera_height_m,
+        sketches=round(settings.any_camera * settings.frames),
     )
 
 

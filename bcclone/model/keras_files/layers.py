@@ -196,6 +196,21 @@ def batch_normalization(arguments: Arguments, shape: Shape) -> Keywords:
     }
 
 
+def layer_normalization(arguments: Arguments, shape: Shape) -> Keywords:
+    """LayerNormalization over some axes; of Keras 2 and later, which store their numbers."""
+    arguments.only("rms_scaling", False)
+    axis = arguments.take("axis", default=-1)
+    axes = axis if isinstance(axis, list) else [axis]
+    if not axes or any(type(each) is not int or not -len(shape) < each < len(shape) or not each for each in axes):
+        raise UnsupportedModel(f"axis is {short(axis)}, expected the numbers of axes")
+    return {
+        "axis": sorted(each % len(shape) for each in axes),
+        "epsilon": arguments.number("epsilon", default=1e-3),
+        "center": arguments.flag("center", default=True),
+        "scale": arguments.flag("scale", default=True),
+    }
+
+
 def elu(arguments: Arguments, shape: Shape) -> Keywords:
     """ELU; Keras 3.0 to 3.3 did not store alpha, which is 1."""
     return {"alpha": arguments.number("alpha", default=1)}

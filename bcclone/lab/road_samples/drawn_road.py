@@ -1,0 +1,171 @@
+"""Draw the course of a road for one frame: random numbers -> its bends, the car's place on it, and their labels.
+
+Distances are in metres for a camera REFERENCE_M above the road; offsets, turns and curvatures are positive to the
+right.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from bcclone.dataset.labels import PATH_ENDS_M
+from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
+from bcclone.system.arrays import FloatArray
+from bcclone.system.exact_math import cosine, exponential, sine
+
+REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
+_STEP_M, _BEHIND_M, _AHEAD_M = 0.25, 8.0, 160.0
+_BEGIN = round(_BEHIND_M / _STEP_M)  # the car's step
+_RADII_M, _WIDTHS_M = (6.0, 1000.0), (3.0, 14.0)
+_FLOOR_RADII, _FLOOR_WIDTHS_M = (0.6, 5.0), (3.0, 20.0)  # radii in widths
+_STRAIGHT = 0.28  # fraction of the stretches
+_MOST_TURNED = 2.4  # radians from where the car is
+_TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
+_FLOOR = 0.25  # fraction of the roads that are only lines on a floor
+# The car aims as far ahead as it drives in about a second: the wider the bends, the faster people drive.
+_AIM, _LEAST_AIM_M, _MOST_AIM_M = 2.6, 8.0, 60.0
+_BEND_GAIN, _BEND_PART = 1.15, 0.25  # as in rendering.py; part of the aim whose mean curvature is driven
+_IN_THE_LANE = 0.7  # fraction of the places
+# standard deviations: of the offset, in widths of the lane, and of the turn, in degrees at the least aim
+_NEAR, _NEAR_DEGREES, _FAR, _FAR_DEGREES = 0.08, 2.5, 0.42, 6.0
+
+
+def _kept_steps() -> list[int]:
+    """Return the steps of the points of a line: the farther ahead, the fewer."""
+    kept = [*range(0, _BEGIN // 2, 4), *range(_BEGIN // 2, _BEGIN, 2), _BEGIN]
+    last = round((_BEHIND_M + _AHEAD_M) / _STEP_M) - 1
+    while (step := kept[-1] + max(1, round(0.055 * (kept[-1] - _BEGIN)))) < last:
+        kept.append(step)
+    return kept
+
+
+_KEPT = _kept_steps()
+
+
+@dataclass(frozen=True)
+class DrawnRoad:
+    """A road.
+
+    radius_m: of its sharpest bends; width_m: between its edges; lanes: 1 or 2, of which the car keeps to one; lane_m:
+    the middle of that one, to the right of the road's middle; floor: only lines, on a floor; curvatures: at each
+    quarter of a metre, in 1/m, from _BEHIND_M behind the car, float64 (steps,).
+    """
+
+    radius_m: float
+    width_m: float
+    lanes: int
+    lane_m: float
+    floor: bool
+    curvatures: FloatArray
+
+    @property
+    def aim_m(self) -> float:
+        """Return how far ahead people aim on it."""
+        return min(max(_AIM * math.sqrt(self.radius_m), _LEAST_AIM_M), _MOST_AIM_M)
+
+
+@dataclass(frozen=True)
+class DrawnPlace:
+    """A car on a road, its steering, and its path in the order of labels.PATH_COLUMNS.
+
+    line: the road's middle as the car sees it: metres to the right and ahead, the road's direction to the right and
+    ahead, and metres along the road, float64 (points, 5).
+    """
+
+    line: FloatArray
+    steering: float
+    path: Sequence[float]
+
+
+def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
+    """Return a random number between two, whose logarithm is uniform."""
+    return low * exponential(math.log(high / low) * random.random())
+
+
+def draw_road(random: np.random.Generator) -> DrawnRoad:
+    """Return a random road."""
+    floor = random.random() < _FLOOR
+    if floor:
+        width_m = log_uniform(random, *_FLOOR_WIDTHS_M)
+        radius_m = width_m * log_uniform(random, *_FLOOR_RADII)
+    else:
+        radius_m = log_uniform(random, *_RADII_M)
+        width_m = log_uniform(random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.6 * radius_m, _LEAST_TWO_M)))
+    lanes = 2 if not floor and width_m > _LEAST_TWO_M and random.random() < _TWO_LANES else 1
+    side = 1.0 if random.random() < _RIGHT_HAND else -1.0
+    lane_m = side * width_m / 4 if lanes == 2 else 0.0
+    return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, _draw_curvatures(random, radius_m))
+
+
+def place_on(road: DrawnRoad, random: np.random.Generator) -> DrawnPlace:
+    """Return a random place on a road, more often near the middle of its lane."""
+    lane_m, degrees = road.width_m / road.lanes, _LEAST_AIM_M / road.aim_m
+    if random.random() < _IN_THE_LANE:
+        offset_m, turn = random.normal(0.0, _NEAR * lane_m), random.normal(0.0, _NEAR_DEGREES * degrees)
+    else:
+        offset_m, turn = random.uniform(-_FAR, _FAR) * lane_m, random.normal(0.0, _FAR_DEGREES * degrees)
+    return place_at(road, offset_m, math.radians(turn))
+
+
+def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
+    """Return the place of a car offset_m to the right of its lane's middle, turned to the right by radians."""
+    starts = (0.0, *PATH_ENDS_M[:-1])
+    bends = [_mean(road.curvatures, start, end) for start, end in zip(starts, PATH_ENDS_M, strict=True)]
+    aim_m = road.aim_m
+    back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
+    steering = steering_of(_BEND_GAIN * _mean(road.curvatures, 0.0, _BEND_PART * aim_m) - back)
+    path = (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
+    return DrawnPlace(_line(road.curvatures, road.lane_m + offset_m, turn), float(steering), path)
+
+
+def _mean(curvatures: FloatArray, start_m: float, end_m: float) -> float:
+    """Return the mean curvature between two distances ahead."""
+    return float(curvatures[_BEGIN + round(start_m / _STEP_M) : _BEGIN + round(end_m / _STEP_M)].mean())
+
+
+def _draw_curvatures(random: np.random.Generator, radius_m: float) -> FloatArray:
+    """Return the curvatures of a road: bends to both sides, and straight stretches."""
+    count = round((_BEHIND_M + _AHEAD_M) / _STEP_M)
+    unit, bends, turned = math.sqrt(radius_m), np.zeros(count), 0.0
+    start = -int(random.uniform(0.0, 6.0) * unit / _STEP_M)
+    while start < count:
+        metres, bend = random.uniform(0.6, 5.0) * unit, 0.0
+        if random.random() >= _STRAIGHT:
+            side = 1.0 if random.random() < 0.5 else -1.0
+            if abs(turned) > _MOST_TURNED / 3:
+                side = -math.copysign(1.0, turned)
+            bend = side / (radius_m * exponential(random.random()))
+            metres = min(metres, max((_MOST_TURNED - abs(turned)) / abs(bend), _STEP_M))
+        end = start + max(int(metres / _STEP_M), 1)
+        bends[max(start, 0) : max(end, 0)] = bend
+        turned += bend * max(end - max(start, _BEGIN), 0) * _STEP_M
+        start = end
+    return _smoothed(bends, max(int(0.5 * unit / _STEP_M), 1) | 1)
+
+
+def _smoothed(values: FloatArray, width: int) -> FloatArray:
+    """Return the running mean over an odd number of values."""
+    total = np.cumsum(np.concatenate([[0.0], np.pad(values, width // 2, mode="edge")]))
+    return np.asarray((total[width:] - total[:-width]) / width)
+
+
+def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
+    """Return the road's middle from a car offset_m to the right of it, turned to the right by `turn`."""
+    headings = np.concatenate([[0.0], np.cumsum(curvatures * _STEP_M)])
+    headings -= headings[_BEGIN] + turn
+    between = [(here + there) // 2 for here, there in pairwise(_KEPT)]
+    lengths = np.diff(_KEPT) * _STEP_M
+    right, ahead = (np.concatenate([[0.0], np.cumsum(lengths * part)]) for part in _directions(headings[between]))
+    here = _KEPT.index(_BEGIN)
+    right, ahead = right - right[here] - offset_m * cosine(turn), ahead - ahead[here] - offset_m * sine(turn)
+    along = (np.array(_KEPT) - _BEGIN) * _STEP_M
+    return np.stack([right, ahead, *_directions(headings[_KEPT]), along], axis=1)
+
+
+def _directions(headings: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the unit vectors of headings, (headings,) to the right and ahead, the same on every processor."""
+    right, ahead = ([function(heading) for heading in headings.tolist()] for function in (sine, cosine))
+    return np.array(right), np.array(ahead)
