@@ -31,6 +31,7 @@ from benchmarks.measures import Measure, Report, aligned
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
 _MOST_ROWS = 700
+_PAUSE_SECONDS = 1.0
 Frames = dict[str, list[Image]]
 Inject = Callable[["Recorded", float], "Recorded"]
 
@@ -134,8 +135,16 @@ def _leaning(degrees: float) -> Callable[[Image], Image]:
 
 
 def _delayed(recorded: Recorded, seconds: float) -> Recorded:
-    times = recorded.rows["time_ms"].to_numpy() / 1000
-    return recorded.with_rows(steering=np.interp(times - seconds, times, recorded.rows["steering"]))
+    """Take the steering of another time; rows for which that lies beyond a pause, or nowhere, are left out."""
+    rows = recorded.rows
+    times = rows["time_ms"].to_numpy() / 1000
+    stretch = np.cumsum(np.diff(times, prepend=times[0]) > _PAUSE_SECONDS)
+    then = np.clip(np.searchsorted(times, times - seconds), 0, len(times) - 1)
+    known = (stretch[then] == stretch) & (times - seconds >= times[0]) & (times - seconds <= times[-1])
+    delayed = recorded.with_rows(steering=np.interp(times - seconds, times, rows["steering"]))
+    frames = {name: [of[row] for row in np.flatnonzero(known)] for name, of in recorded.frames.items()}
+    kept = delayed.rows[known].reset_index(drop=True)
+    return replace(delayed, log=replace(delayed.log, rows=kept), frames=frames)
 
 
 def _clipped(recorded: Recorded, share: float) -> Recorded:

@@ -16,6 +16,7 @@ from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ForeignModel, ModelFile, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
@@ -173,6 +174,8 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
             f"make a store for it: bcclone preprocess RECORDING -o {_store_for(file.preprocessing)}"
         )
     model = _as_network(file, settings)
+    if file.calibration:
+        _scale_steering(model, file.calibration)
     if len(file.outputs) == outputs:
         return model
     begin = np.zeros(outputs - len(file.outputs))
@@ -182,12 +185,16 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
 
 
 def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
-    """Return the model of a file, as another network if that has the same weights."""
+    """Return the model of a file, as the network that was asked for if that has the same weights.
+
+    The default network is not asked for: to take it would silently lose what a variant does to its input.
+    """
     trained_as = file.training.network or settings.network
     if trained_as == settings.network:
         return file.model
     weights = file.model.get_weights()
-    if not ARCHITECTURES[settings.network].preset:
+    asked = settings.network != TrainSettings().network
+    if asked and not ARCHITECTURES[settings.network].preset:
         model = build_network(file.preprocessing.shape, file.seq_length, settings.network, len(file.outputs))
         if [each.shape for each in model.get_weights()] == [each.shape for each in weights]:
             model.set_weights(weights)
@@ -196,6 +203,16 @@ def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
         f"{settings.start} is a network {trained_as}, whose weights {settings.network} cannot take; fine-tune it with "
         f"--network {trained_as}"
     )
+
+
+def _scale_steering(model: keras.Model, calibration: SteeringCalibration) -> None:
+    """Let a network answer in the car's steering, which the labels are, as far as its last layer can be scaled."""
+    last = model.layers[-1]
+    if isinstance(last, keras.layers.Dense) and last.use_bias and last.activation is keras.activations.linear:
+        kernel, bias = last.get_weights()
+        kernel[:, 0] *= calibration.gain
+        bias[0] = calibration.gain * bias[0] + calibration.bias
+        last.set_weights([kernel, bias])
 
 
 def _store_for(preprocessing: Preprocessing) -> str:

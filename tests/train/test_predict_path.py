@@ -11,6 +11,8 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
+from bcclone.model.calibration import SteeringCalibration
+from bcclone.model.model_file import calibrated_content, save_model
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script
@@ -130,3 +132,22 @@ def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_
                            for frame, flip in zip(samples.frame, samples.flipped, strict=True)])  # fmt: skip
         errors = file.model.predict(images, verbose=0)[:, 0] - samples.labels[:, 0]
     assert np.square(errors).mean() == pytest.approx(losses[1], rel=1e-3)  # what is reported is the steering's
+
+
+def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(simulated_store, untrained_model, tmp_path):
+    calibrated = tmp_path / "car.h5"
+    calibrated.write_bytes(calibrated_content(untrained_model, None, SteeringCalibration(0.5, 0.1)))
+    with Store(simulated_store) as store:
+        images = np.stack([store.frames[number] for number in range(4)])
+        before, after = (np.array(trainer_of(store, path).model(images)) for path in (untrained_model, calibrated))
+    assert after[:, 0] == pytest.approx(0.5 * before[:, 0] + 0.1, abs=1e-5)
+
+
+def test_a_variant_is_not_turned_into_the_default_network_without_being_asked(simulated_store, tmp_path):
+    with Store(simulated_store) as store:
+        variant = trainer_of(store, network="cnn-image-norm")
+        path = tmp_path / "norm.h5"
+        save_model(path, variant.model, store.preprocessing, {"settings": {"network": "cnn-image-norm"}})
+        with pytest.raises(UserError, match="--network cnn-image-norm"):
+            trainer_of(store, path)
+        trainer_of(store, path, network="cnn-image-norm")
