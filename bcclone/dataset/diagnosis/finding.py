@@ -14,9 +14,9 @@ _MOST_SPANS = 5  # in a line of text
 class Finding:
     """One fault of a recording.
 
-    fault: its name, one of FAULTS; text: what was measured, and what was expected; remedy: how to mend it; rows: the
-    lines of the log concerned, as spans from the first to the last, () for all; value, uncertainty: the measured amount
-    and its standard error, in `unit`.
+    fault: its name, as docs/how-to/own-recording.md lists them; text: what was measured, and what was expected; remedy:
+    how to mend it; rows: the lines of the log concerned, as spans from the first to the last, () for all; value,
+    uncertainty: the measured amount and its standard error, in `unit`.
     """
 
     fault: str
