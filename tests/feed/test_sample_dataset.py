@@ -146,8 +146,8 @@ def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
 
 
 def test_targets_that_nothing_is_called_by_are_refused(simulated_store, tmp_path):
-    with pytest.raises(ValueError, match="'speed', expected one of steering, throttle, path"):
-        SampleDataset.from_store(simulated_store, targets="speed")
+    with pytest.raises(ValueError, match="'brake', expected one of steering, speed, throttle, path"):
+        SampleDataset.from_store(simulated_store, targets="brake")
     with pytest.raises(UserError, match="no test samples.*--test-recording"):
         SampleDataset.from_store(simulated_store, part="test", targets=lambda samples, rows: samples["steering"])
 

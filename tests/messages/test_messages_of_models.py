@@ -149,7 +149,7 @@ REFUSALS = [
     refusal(lambda untrained_model: changed(untrained_model, training="{"), "model.h5", "property name", "train"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
     refusal(saved(lambda keras: keras.layers.RandomBrightness(0.1)), "mine.h5", "Keras", "model-file.md"),
-    refusal(saved(lambda keras: keras.layers.LayerNormalization()), "mine.h5", "load", "model-file.md"),
+    refusal(saved(lambda keras: keras.layers.GroupNormalization(1)), "mine.h5", "load", "model-file.md"),
     refusal(lambda: load("m.h5", "mine"), "mine", "nvidia-66x200-yuv"),
     refusal(
         lambda untrained_model: changed(untrained_model, preprocessing="{}"),

@@ -25,7 +25,7 @@ IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
 def data(stored_seq_length=1):
     """Return samples, as far as settings follow from them."""
     samples = SampleSettings(seq_length=stored_seq_length)
-    return SimpleNamespace(sample_settings=samples, path=Path("data.h5"), content_hash="hash")
+    return SimpleNamespace(sample_settings=samples, path=Path("data.h5"), content_hash="hash", recordings=[])
 
 
 def parsed(*options, file=None, text=""):

@@ -301,7 +301,7 @@ def test_the_command_says_what_comes_next(tmp_path):
     done = run_script("import", tmp_path / "tub", "-o", tmp_path / "new" / "folder" / "out")
     assert "4 rows" in done.stdout
     assert "next: bcclone preprocess" in done.stdout
-    assert "4 images converted" in done.stderr
+    assert "4 images stretched to JPEG of 320x160 pixels" in done.stderr
     assert "images: 160x120 pixels, 1.333 to 1, 20 frames a second" in done.stdout
     assert "steers 0% left, 25% straight, 75% right" in done.stdout
     assert "1 row marked as deleted" in done.stderr
