@@ -16,6 +16,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.exact_math import arctangent, cosine, sine
 
 _FIELDS, _WIDEST_GENTLE = (40.0, 160.0), 100.0  # degrees, horizontal
+_NARROWEST_FLOOR = 70.0  # a narrower lens often shows neither line
 _GENTLE_M = 80.0  # radius of the bends of which a wider lens shows too little
 _PINHOLE_DEGREES = 75.0  # up to which every lens may be without distortion
 _ASPECTS = (0.85, 2.6)  # vertical focal length over horizontal, in pixels of the square image
@@ -67,9 +68,10 @@ def _stretch(squared: Any, xi: float) -> Any:
     return (xi + np.sqrt(np.maximum(1.0 + (1.0 - xi * xi) * squared, 0.0))) / (1.0 + squared)
 
 
-def draw_camera(random: np.random.Generator, radius_m: float) -> AnyCamera:
-    """Return a random camera for a road. radius_m: of its sharpest bends."""
-    field = log_uniform(random, _FIELDS[0], _FIELDS[1] if radius_m < _GENTLE_M else _WIDEST_GENTLE)
+def draw_camera(random: np.random.Generator, radius_m: float, floor: bool) -> AnyCamera:
+    """Return a random camera for a road. radius_m: of its sharpest bends; floor: it is only lines on a floor."""
+    narrowest = _NARROWEST_FLOOR if floor else _FIELDS[0]
+    field = log_uniform(random, narrowest, _FIELDS[1] if radius_m < _GENTLE_M else _WIDEST_GENTLE)
     if field < _PINHOLE_DEGREES:
         xi = random.uniform(0.0, 0.5) if random.random() < 0.5 else 0.0
     else:

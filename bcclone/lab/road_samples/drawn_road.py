@@ -20,13 +20,14 @@ REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 _STEP_M, _BEHIND_M, _AHEAD_M = 0.25, 8.0, 160.0
 _BEGIN = round(_BEHIND_M / _STEP_M)  # the car's step
 _RADII_M, _WIDTHS_M = (6.0, 1000.0), (3.0, 14.0)
-_FLOOR_RADII, _FLOOR_WIDTHS_M = (0.6, 5.0), (3.0, 20.0)  # radii in widths
+_FLOOR_RADII, _FLOOR_WIDTHS_M, _LEAST_FLOOR_RADIUS_M = (0.5, 4.0), (3.0, 20.0), 4.0  # radii in widths
 _STRAIGHT = 0.28  # fraction of the stretches
-_MOST_TURNED = 2.4  # radians from where the car is
+_MOST_TURNED = 3.0  # radians from where the car is
 _TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
-_FLOOR = 0.25  # fraction of the roads that are only lines on a floor
+_FLOOR = 0.35  # fraction of the roads that are only lines on a floor
 # The car aims as far ahead as it drives in about a second: the wider the bends, the faster people drive.
-_AIM, _LEAST_AIM_M, _MOST_AIM_M = 2.6, 8.0, 60.0
+# In a wide lane they come back to its middle no faster than they would across it.
+_AIM, _LEAST_AIM_M, _MOST_AIM_M, _AIM_WIDTHS = 2.6, 8.0, 60.0, 0.9
 _BEND_GAIN, _BEND_PART = 1.15, 0.25  # as in rendering.py; part of the aim whose mean curvature is driven
 _IN_THE_LANE = 0.7  # fraction of the places
 # standard deviations: of the offset, in widths of the lane, and of the turn, in degrees at the least aim
@@ -64,7 +65,8 @@ class DrawnRoad:
     @property
     def aim_m(self) -> float:
         """Return how far ahead people aim on it."""
-        return min(max(_AIM * math.sqrt(self.radius_m), _LEAST_AIM_M), _MOST_AIM_M)
+        least_m = max(_LEAST_AIM_M, _AIM_WIDTHS * self.width_m / self.lanes)
+        return min(max(_AIM * math.sqrt(self.radius_m), least_m), _MOST_AIM_M)
 
 
 @dataclass(frozen=True)
@@ -89,20 +91,20 @@ def draw_road(random: np.random.Generator) -> DrawnRoad:
     """Return a random road."""
     floor = random.random() < _FLOOR
     if floor:
-        width_m = log_uniform(random, *_FLOOR_WIDTHS_M)
-        radius_m = width_m * log_uniform(random, *_FLOOR_RADII)
+        width_m = random.uniform(*_FLOOR_WIDTHS_M)
+        radius_m = max(width_m * log_uniform(random, *_FLOOR_RADII), _LEAST_FLOOR_RADIUS_M)
     else:
         radius_m = log_uniform(random, *_RADII_M)
         width_m = log_uniform(random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.6 * radius_m, _LEAST_TWO_M)))
     lanes = 2 if not floor and width_m > _LEAST_TWO_M and random.random() < _TWO_LANES else 1
     side = 1.0 if random.random() < _RIGHT_HAND else -1.0
     lane_m = side * width_m / 4 if lanes == 2 else 0.0
-    return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, _draw_curvatures(random, radius_m))
+    return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, _draw_curvatures(random, radius_m, floor))
 
 
 def place_on(road: DrawnRoad, random: np.random.Generator) -> DrawnPlace:
     """Return a random place on a road, more often near the middle of its lane."""
-    lane_m, degrees = road.width_m / road.lanes, _LEAST_AIM_M / road.aim_m
+    lane_m, degrees = road.width_m / road.lanes, 1.0 if road.floor else _LEAST_AIM_M / road.aim_m
     if random.random() < _IN_THE_LANE:
         offset_m, turn = random.normal(0.0, _NEAR * lane_m), random.normal(0.0, _NEAR_DEGREES * degrees)
     else:
@@ -126,14 +128,15 @@ def _mean(curvatures: FloatArray, start_m: float, end_m: float) -> float:
     return float(curvatures[_BEGIN + round(start_m / _STEP_M) : _BEGIN + round(end_m / _STEP_M)].mean())
 
 
-def _draw_curvatures(random: np.random.Generator, radius_m: float) -> FloatArray:
-    """Return the curvatures of a road: bends to both sides, and straight stretches."""
+def _draw_curvatures(random: np.random.Generator, radius_m: float, floor: bool) -> FloatArray:
+    """Return the curvatures of a road: bends to both sides, on a floor up to hairpins, and straight stretches."""
     count = round((_BEHIND_M + _AHEAD_M) / _STEP_M)
     unit, bends, turned = math.sqrt(radius_m), np.zeros(count), 0.0
     start = -int(random.uniform(0.0, 6.0) * unit / _STEP_M)
     while start < count:
         metres, bend = random.uniform(0.6, 5.0) * unit, 0.0
         if random.random() >= _STRAIGHT:
+            metres *= 1.0 + floor * random.random()
             side = 1.0 if random.random() < 0.5 else -1.0
             if abs(turned) > _MOST_TURNED / 3:
                 side = -math.copysign(1.0, turned)

@@ -34,7 +34,7 @@ class Sketch:
 def draw_sketch(random: np.random.Generator, height: int, width: int) -> Sketch:
     """Return a random sketch of this size."""
     road = draw_road(random)
-    camera = draw_camera(random, road.radius_m)
+    camera = draw_camera(random, road.radius_m, road.floor)
     place = place_on(road, random)
     surroundings = draw_surroundings(random, road, place.line)
     pixel = camera.pixel(width) * random.uniform(*_SHARPNESS)

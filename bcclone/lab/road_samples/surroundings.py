@@ -14,7 +14,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.exact_math import cosine, sine
 
 _BAND, _MARK, _BOX = 8, 7, 10  # columns
-_LEAST_CONTRAST = 25.0  # of road and ground, in one of the colours
+_LEAST_CONTRAST, _LEAST_FLOOR_CONTRAST = 25.0, 50.0  # of road and ground, of line and floor, in one of the colours
 
 
 Color = tuple[float, float, float]
@@ -71,12 +71,13 @@ def draw_surroundings(random: np.random.Generator, road: DrawnRoad, line: FloatA
     while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
         ground, surface = _color(random, 15, 235, 0.4), _color(random, 15, 190, 0.15)
     indoor = road.floor or random.random() < 0.25
-    bands = _table(_draw_bands(random, road, surface), _BAND)
+    grain = random.uniform(0.0, 0.06 if road.floor and random.random() < 0.5 else 0.35)
+    bands = _table(_draw_bands(random, road, ground if road.floor else surface), _BAND)
     marks = _table(_draw_marks(random, road.floor), _MARK)
     boxes = _table([*_skyline(random, indoor), *_things(random, line, road.width_m / 2)], _BOX)
     boxes = boxes[boxes[:, 1] > 1.0]
     boxes = boxes[np.argsort(-boxes[:, 1], kind="stable")]
-    return Surroundings(bands, marks, boxes, _draw_air(random, ground, indoor), int(random.integers(1 << 30)))
+    return Surroundings(bands, marks, boxes, _draw_air(random, ground, grain, indoor), int(random.integers(1 << 30)))
 
 
 def _table(rows: list[list[float]], columns: int) -> FloatArray:
@@ -100,6 +101,13 @@ def _paint(random: np.random.Generator) -> FloatArray:
     return _yellow(random) if kind < 0.85 else _color(random, 5, 250, 0.8)
 
 
+def _visible_paint(random: np.random.Generator, floor: FloatArray) -> FloatArray:
+    """Return the colour of lines that can be told from the floor's."""
+    while float(np.abs((paint := _paint(random)) - floor).max()) < _LEAST_FLOOR_CONTRAST:
+        pass
+    return paint
+
+
 def _draw_bands(random: np.random.Generator, road: DrawnRoad, surface: FloatArray) -> list[list[float]]:
     """Return the road's surface, shoulders or kerbs, and lines."""
     bands: list[list[float]] = []
@@ -115,8 +123,8 @@ def _draw_bands(random: np.random.Generator, road: DrawnRoad, surface: FloatArra
             band(-beyond, -half, color, dash_m)
             band(half, beyond, color, dash_m)
         band(-half, half, surface, grain=random.uniform(0.0, 0.25))
-    line_m = min(log_uniform(random, 0.08, 0.6), 0.1 * road.width_m)
-    edge, paint = half, _paint(random)
+    line_m = min(log_uniform(random, 0.2 if road.floor else 0.08, 0.6), 0.1 * road.width_m)
+    edge, paint = half, _visible_paint(random, surface) if road.floor else _paint(random)
     if random.random() < 0.7:
         edge -= random.uniform(0.0, 0.08) * road.width_m
     edges, middle = random.random() < 0.75, random.random() < (0.93 if road.lanes == 2 else 0.45)
@@ -159,7 +167,7 @@ def _skyline(random: np.random.Generator, indoor: bool) -> list[list[float]]:
 
 
 def _things(random: np.random.Generator, line: FloatArray, half_m: float) -> list[list[float]]:
-    """Return trees, poles, furniture and legs beside the road, another car on it, and a rail or wall along a side."""
+    """Return trees, poles, furniture and legs beside the road, another car on it, and rails or walls along it."""
     ahead = line[line[:, 4] > 1.5]
     boxes = []
     for _ in range(int(random.integers(0, 16))):
@@ -176,7 +184,9 @@ def _things(random: np.random.Generator, line: FloatArray, half_m: float) -> lis
     if random.random() < 0.25:
         off, tall = _side(random) * (half_m + log_uniform(random, 0.3, 6.0)), log_uniform(random, 0.3, 4.0)
         color = _color(random, 20, 230, 0.2)
-        boxes += [[*_beside(each, off), 0.12 + 0.06 * each[4], tall, *color, 0.0, 1.0, 0.1] for each in ahead[1::2]]
+        for along in (off, -off) if random.random() < 0.4 else (off,):
+            for each in ahead[1::2]:
+                boxes.append([*_beside(each, along), 0.12 + 0.06 * each[4], tall, *color, 0.0, 1.0, 0.1])
     return boxes
 
 
@@ -189,8 +199,8 @@ def _beside(point: FloatArray, off_m: float) -> tuple[float, float]:
     return float(point[0] + point[3] * off_m), float(point[1] - point[2] * off_m)
 
 
-def _draw_air(random: np.random.Generator, ground: FloatArray, indoor: bool) -> Air:
-    """Return ground, light and sky."""
+def _draw_air(random: np.random.Generator, ground: FloatArray, grain: float, indoor: bool) -> Air:
+    """Return ground, light and sky. grain: strength of the ground's finest texture."""
     if indoor:
         haze, zenith = _color(random, 20, 230, 0.25), _color(random, 10, 255, 0.2)
     else:
@@ -204,7 +214,7 @@ def _draw_air(random: np.random.Generator, ground: FloatArray, indoor: bool) -> 
         camera_m=REFERENCE_M,
         crest=crest,
         ground=_tuple(ground),
-        grain=random.uniform(0.0, 0.35),
+        grain=grain,
         patch_m=log_uniform(random, 0.5, 12.0),
         patch=random.uniform(0.0, 0.25),
         light=light,
