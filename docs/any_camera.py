@@ -1,6 +1,9 @@
 """Results of models/any-camera.h5 beside those of models/any-road.h5 -> docs/results/any-camera.json.
 
+    python docs/any_camera.py mix FIRST SECOND FRACTION BIAS OUTPUT   # the weighted mean of two models -> a model
     python docs/any_camera.py collect FOLDER   # the results in a folder -> docs/results/any-camera.json
+
+FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is added to its steering.
 
 FOLDER holds, for each MODEL of any-road and any-camera, the --json of `bcclone score` as MODEL.SET.score.json for the
 development sets of ../shared/real, and that of `bcclone evaluate --road` as MODEL.ROAD.drive.json.
@@ -10,6 +13,7 @@ docs/result_tables.py writes the tables.
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,20 @@ SETS = {  # of ../shared/real: its description
 }
 _SCORE = ("correlation", "right_side", "rmse", "eva")
 _DRIVE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
+
+
+def mix(first: str, second: str, fraction: float, bias: float, output: str) -> None:
+    """Write a model whose weights lie between those of two models, which remembers more of the first than the second.
+
+    M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022. Raises UserError.
+    """
+    from bcclone.model.model_file import load_model_file, save_model
+
+    start, trained = load_model_file(first).model.get_weights(), load_model_file(second)
+    pairs = zip(start, trained.model.get_weights(), strict=True)
+    *weights, last = ((1 - fraction) * one + fraction * other for one, other in pairs)
+    trained.model.set_weights([*weights, last + bias])
+    save_model(output, trained.model, trained.preprocessing, asdict(trained.training))
 
 
 def collect(folder: Path) -> dict[str, Any]:
@@ -80,7 +98,10 @@ def _driven(one: Mapping[str, Any] | None) -> str:
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments[:1] != ["collect"] or len(arguments) != 2:
-        sys.exit(__doc__)
-    RESULTS.write_text(json.dumps(collect(Path(arguments[1])), indent=1) + "\n", encoding="utf-8")
+    match sys.argv[1:]:
+        case ["mix", first, second, fraction, bias, output]:
+            mix(first, second, float(fraction), float(bias), output)
+        case ["collect", folder]:
+            RESULTS.write_text(json.dumps(collect(Path(folder)), indent=1) + "\n", encoding="utf-8")
+        case _:
+            sys.exit(__doc__)
