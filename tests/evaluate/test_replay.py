@@ -345,8 +345,8 @@ def test_in_a_suite_a_recording_without_speeds_has_no_best_model(without_speed, 
 
 
 KEYS = {
-    "unit", "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit", "rows",
-    "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
+    "unit", "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit",
+    "rows", "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
 }  # fmt: skip
 
 
