@@ -1,4 +1,4 @@
-"""Answer the frames of many states in a worker: places, offsets and turns -> the model's steering in each.
+"""Answer the frames of many states in workers: places, offsets and turns -> the model's steering in each, kept.
 
 Frames are rendered at the size that the network sees, or whole and compressed, as a drive does. The network gets them
 in batches; TensorFlow rounds these differently from the batches of one that a drive uses, by up to 3e-7.
