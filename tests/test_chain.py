@@ -28,6 +28,7 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
     return made, trained, report, clip, world
 
 
+@pytest.mark.slow
 def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path):
     made, trained, report, clip, world = run_chain(
         [simulated_recording], tmp_path, ("--block-seconds", 2, "--frame-offsets", 0), ("--epochs", 4), frames=0

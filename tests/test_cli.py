@@ -113,7 +113,9 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     assert refused.stderr.startswith("error: ")
 
 
-@pytest.mark.parametrize("line", [("preprocess.py", "nowhere"), ("replay", "nowhere", "--port", 1)])
+@pytest.mark.parametrize(
+    "line", [("preprocess.py", "nowhere"), pytest.param(("replay", "nowhere", "--port", 1), marks=pytest.mark.slow)]
+)
 def test_debug_adds_the_traceback_and_changes_nothing_else(line):
     plain = run_process(*line, code=1).stderr
     debugged = subprocess.run(command(*line, "--debug"), capture_output=True, text=True)
@@ -257,7 +259,10 @@ def test_names_send_no_commands_to_the_terminal(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    ["<&- >&- 2>&-", *(pytest.param(one, marks=pytest.mark.slow) for one in ("<&-", ">&-", "2>&-", ">&- 2>&-"))],
+)
 def test_a_closed_standard_stream_is_no_error(closed, simulated_recording, tmp_path):
     for line in (("edit", simulated_recording), ("export", simulated_recording, "--to", "csv", "-o", tmp_path / "csv")):
         done = subprocess.run(

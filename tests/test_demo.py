@@ -77,6 +77,7 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     assert json.loads(run_process(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
 
 
+@pytest.mark.slow
 def test_links_in_a_demo_of_somebody_else_lead_nowhere(tmp_path):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "docs").mkdir()

@@ -30,6 +30,7 @@ def test_a_frame_takes_a_third_of_the_space(grey_store, simulated_recording, tmp
         assert 3 * grey.frames.nbytes == colored.frames.nbytes
 
 
+@pytest.mark.slow
 def test_shards_and_windows_are_grey(grey_store, simulated_recording, tmp_path):
     line = ("--preprocess", "gray-80x120", "--block-seconds", 2, "--jobs", 1, "--shard-mb", 1)
     run_script("preprocess.py", simulated_recording, "-o", tmp_path / "shards", *line)

@@ -289,6 +289,7 @@ def test_two_runs_may_have_frames_of_different_sizes(tmp_path):
     assert read_frames(tmp_path / "two.mp4")[1][0].shape == (160, 424, 3)
 
 
+@pytest.mark.slow
 def test_an_overlay_without_a_model_does_not_load_tensorflow(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     for suffix in ("mp4", "gif"):

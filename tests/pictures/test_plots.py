@@ -443,7 +443,7 @@ def test_without_samples_and_history_only_the_network_is_drawn_and_the_others_ha
     assert all(picture.reason for picture in pictures if not picture.path)
 
 
-@pytest.mark.parametrize("network", ["cnn", "gru"])
+@pytest.mark.parametrize("network", ["cnn", pytest.param("gru", marks=pytest.mark.slow)])
 def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_path, network):
     from bcclone.feed.feed import open_validation_feed
     from bcclone.feed.selection import select

@@ -176,6 +176,7 @@ def test_the_command_lists_and_undoes(recording):
     assert content(recording) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lake_linux", "mountain_windows"])
 def test_a_recording_of_the_unity_program_is_edited_beside_its_images(name, tmp_path):
     source = shared("recordings") / name

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from bcclone.commands import COMMANDS
 from tests.conftest import ROOT
 
@@ -16,6 +18,7 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr
 """
 
 
+@pytest.mark.slow
 def test_the_four_commands_run_with_both_wings_deleted(simulated_recording, tmp_path):
     without = shutil.ignore_patterns("cluster", "lab", "__pycache__")
     shutil.copytree(ROOT / "bcclone", tmp_path / "bcclone", ignore=without)

@@ -261,7 +261,7 @@ def test_a_loop_and_a_plain_road_have_no_eased_slopes():
         assert random_road(f"{name},slopes=eased").points == random_road(name).points
 
 
-@pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
+@pytest.mark.parametrize(("neighbor", "side"), [("left", -1), pytest.param("right", 1, marks=pytest.mark.slow)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
     name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"
     track, conditions = load_track(name), Conditions()

@@ -92,6 +92,7 @@ def test_tensorflow_is_not_loaded(free_port):
     assert not imported_by(*command("doctor", "--port", free_port)) & {"tensorflow", "keras", "numpy"}
 
 
+@pytest.mark.slow
 def test_full_computes_at_least_on_the_cpu(free_port):
     report = json.loads(run_script("doctor", "--full", "--json", "--port", free_port).stdout)
     (found,) = [check["found"] for check in report["checks"] if check["name"] == "accelerator"]
@@ -246,6 +247,7 @@ def test_the_names_of_older_cards_give_their_compute_capability(name, capability
     assert capability_of(name) == capability
 
 
+@pytest.mark.slow
 def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
     code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -38,6 +38,7 @@ def counted(pattern, method, text):
     return counting.steps
 
 
+@pytest.mark.slow
 def test_every_pattern_takes_steps_proportional_to_the_text():
     found = list(patterns())
     assert {name for name, *_ in found} >= {"bcclone.recording.dialect", "bcclone.drive.protocol"}

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from bcclone.system.hardware import Card
 from bcclone.system.tensorflow_quietly import memory_of
 
@@ -41,6 +43,7 @@ def test_a_gpus_memory_is_that_of_its_number_or_else_of_its_name():
     assert memory_of(Card("NVIDIA L4"), 0, seen) == memory_of(Card("NVIDIA T4"), 5, []) == (None, None)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_no_peak_memory_is_described():
     code = (
         "from bcclone.system.tensorflow_quietly import *; load_tensorflow(); "
@@ -49,5 +52,6 @@ def test_without_a_gpu_no_peak_memory_is_described():
     assert loaded(code, CUDA_VISIBLE_DEVICES="-1").stdout.strip() == "CPU"
 
 
+@pytest.mark.slow
 def test_a_process_may_compute_without_the_gpus_of_its_machine():
     assert loaded(LOAD.replace("threads=1", "threads=1, use_gpus=False")).stdout.strip() == "CPU"

@@ -33,7 +33,7 @@ def trained(simulated_store, tmp_path_factory):
 
 
 @pytest.mark.parametrize("feed", [name for name in STRATEGIES if name not in ("files", "shards")])
-@pytest.mark.parametrize("augmentation", [None, STRENGTHS])
+@pytest.mark.parametrize("augmentation", [pytest.param(None, marks=pytest.mark.slow), STRENGTHS])
 def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
     sampling = SamplingSettings(64, 3) if augmentation is None else SamplingSettings(64, 3, augmentation=augmentation)
     with Store(simulated_store) as store:
