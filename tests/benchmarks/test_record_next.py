@@ -16,6 +16,7 @@ def road(tmp_path):
     return str(tmp_path / "road.json")
 
 
+@pytest.mark.slow
 def test_a_take_begins_at_the_side_and_steers_back_to_the_middle(road, tmp_path):
     camera, recording = Camera(road, 0, tmp_path), Recording()
     for offset_m in (2.0, -2.0):
