@@ -22,7 +22,7 @@ from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
@@ -30,9 +30,8 @@ from bcclone.system.settings import check_settings, parse_names, setting
 from benchmarks.measures import Measure, Report, aligned
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
-_MOST_ROWS = 700
-_PAUSE_SECONDS = 1.0
-Frames = dict[str, list[Image]]
+_MOST_ROWS = 600
+_PAUSE_STEPS = 3.0  # of the usual time from row to row
 Inject = Callable[["Recorded", float], "Recorded"]
 
 
@@ -50,12 +49,51 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Changed(Sequence[Image]):
+    """Frames that are changed when they are looked at, from a first one on."""
+
+    frames: Sequence[Image]
+    change: Callable[[Image], Image]
+    first: int
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, row: Any) -> Any:
+        frame = self.frames[row]
+        return np.ascontiguousarray(self.change(frame)) if row >= self.first else frame
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of each camera, in order of time."""
+
+    of: Mapping[str, Sequence[Image]]
+
+    @cached_property
+    def figures(self) -> RecordingFigures:
+        """Return what they show, as `preprocess.py --check` gathers it."""
+        figures = RecordingFigures(len(self.of["center"]))
+        for row, center in enumerate(self.of["center"]):
+            looked_at = list(self.of) if (row + 1) % figures.every == 0 else []
+            figures.add({"center": center} | {camera: self.of[camera][row] for camera in looked_at})
+        return figures
+
+    @cached_property
+    def frozen(self) -> BoolArray:
+        """Return which rows repeat the centre frame of the row before, (rows,)."""
+        center = self.of["center"]
+        return np.array([False, *(np.array_equal(*pair) for pair in zip(center, center[1:], strict=False))])
+
+
+@dataclass(frozen=True)
 class Recorded:
-    """A recording in memory: the rows of its log in order of time, and the frames of each camera."""
+    """A recording in memory: the rows of its log in order of time, the frames, and the steering of another one."""
 
     path: Path
     log: Log
     frames: Frames
+    other_steering: FloatArray
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -69,24 +107,17 @@ class Recorded:
     def with_frames(self, change: Callable[[Image], Image], share: float = 1.0) -> "Recorded":
         """Return it with the frames of the last share of the rows changed."""
         first = round(len(self.rows) * (1 - share))
-        changed = {
-            name: [*of[:first], *(np.ascontiguousarray(change(frame)) for frame in of[first:])]
-            for name, of in self.frames.items()
-        }
-        return replace(self, frames=changed)
+        changed: dict[str, Sequence[Image]] = {name: Changed(of, change, first) for name, of in self.frames.of.items()}
+        return replace(self, frames=Frames(changed | {"center": list(changed["center"])}))
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """Return the diagnosis, as `preprocess.py --check` makes it."""
-        figures = RecordingFigures(len(self.rows))
-        center = self.frames["center"]
-        for row, line in enumerate(self.rows["line"].tolist()):
-            figures.add(line, {name: of[row] for name, of in self.frames.items()})
-        same = [np.array_equal(*pair) for pair in zip(center, center[1:], strict=False)]
-        return diagnose(self.log, figures, np.array([False, *same]), lambda row: center[row])
+        center = self.frames.of["center"]
+        return diagnose(self.log, self.frames.figures, self.frames.frozen, lambda row: center[row])
 
 
-def load_recording(path: str) -> Recorded:
+def load_recording(path: str, other: str) -> Recorded:
     """Read the first rows of a recording into memory; raises UserError for one without frames."""
     log = read_log(find_log(path))
     rows = log.rows.iloc[:_MOST_ROWS]
@@ -95,7 +126,8 @@ def load_recording(path: str) -> Recorded:
               if all(rows[name])}  # fmt: skip
     if "center" not in frames:
         raise UserError(f"{path}: its rows have no centre frames; name a recording with frames")
-    return Recorded(Path(path), replace(log, rows=rows), frames)
+    other_steering = read_log(find_log(other)).rows["steering"].to_numpy(np.float64)
+    return Recorded(Path(path), replace(log, rows=rows), Frames(frames), other_steering)
 
 
 def _pixels_right(degrees: float) -> FloatArray:
@@ -135,22 +167,25 @@ def _leaning(degrees: float) -> Callable[[Image], Image]:
 
 
 def _delayed(recorded: Recorded, seconds: float) -> Recorded:
-    """Take the steering of another time; rows for which that lies beyond a pause, or nowhere, are left out."""
+    """Take the steering of another time; rows for which that lies in a pause, or nowhere, are left out."""
     rows = recorded.rows
     times = rows["time_ms"].to_numpy() / 1000
-    stretch = np.cumsum(np.diff(times, prepend=times[0]) > _PAUSE_SECONDS)
-    then = np.clip(np.searchsorted(times, times - seconds), 0, len(times) - 1)
-    known = (stretch[then] == stretch) & (times - seconds >= times[0]) & (times - seconds <= times[-1])
+    steps = np.diff(times)
+    stretch = np.concatenate([[0], np.cumsum(steps > _PAUSE_STEPS * np.median(steps))])
+    after = np.clip(np.searchsorted(times, times - seconds), 1, len(times) - 1)
+    known = (times - seconds >= times[0]) & (times - seconds <= times[-1])
+    known &= (stretch[after - 1] == stretch) & (stretch[after] == stretch)
     delayed = recorded.with_rows(steering=np.interp(times - seconds, times, rows["steering"]))
-    frames = {name: [of[row] for row in np.flatnonzero(known)] for name, of in recorded.frames.items()}
+    frames = {name: [of[row] for row in np.flatnonzero(known).tolist()] for name, of in recorded.frames.of.items()}
     kept = delayed.rows[known].reset_index(drop=True)
-    return replace(delayed, log=replace(delayed.log, rows=kept), frames=frames)
+    return replace(delayed, log=replace(delayed.log, rows=kept), frames=Frames(frames))
 
 
 def _clipped(recorded: Recorded, share: float) -> Recorded:
+    """Clip the largest share of the turning rows; at least a tenth of the range, where many rows have full lock."""
     steering = recorded.rows["steering"]
     turning = steering[steering.abs() > 0.02].abs()
-    most = float(np.quantile(turning, 1 - share))
+    most = min(float(np.quantile(turning, 1 - share)), (1 - share) * float(turning.max()))
     return recorded.with_rows(steering=steering.clip(-most, most))
 
 
@@ -162,19 +197,19 @@ def _few_steps(recorded: Recorded, levels: float) -> Recorded:
 
 
 def _unrelated(recorded: Recorded, share: float) -> Recorded:
-    """Pair the last share of the frames with steering from another place."""
+    """Pair the last share of the frames with the log of another recording."""
     steering = recorded.rows["steering"].to_numpy().copy()
     first = round(len(steering) * (1 - share))
-    steering[first:] = np.roll(steering[first:][::-1], (len(steering) - first) // 3)
+    steering[first:] = np.resize(recorded.other_steering, len(steering) - first)
     return recorded.with_rows(steering=steering)
 
 
 def _exchanged(first: str, second: str) -> Inject:
     def inject(recorded: Recorded, share: float) -> Recorded:
         start = round(len(recorded.rows) * (1 - share))
-        one, other = recorded.frames[first], recorded.frames[second]
+        one, other = recorded.frames.of[first], recorded.frames.of[second]
         swapped = {first: [*one[:start], *other[start:]], second: [*other[:start], *one[start:]]}
-        return replace(recorded, frames=recorded.frames | swapped)
+        return replace(recorded, frames=Frames({**recorded.frames.of, **swapped}))
 
     return inject
 
@@ -196,10 +231,10 @@ def _out_of_order(recorded: Recorded, share: float) -> Recorded:
 
 
 def _frozen(recorded: Recorded, share: float) -> Recorded:
-    center = list(recorded.frames["center"])
+    center = list(recorded.frames.of["center"])
     first = round(len(center) * (1 - share))
     center[first:] = [center[first]] * (len(center) - first)
-    return replace(recorded, frames=recorded.frames | {"center": center})
+    return replace(recorded, frames=Frames({**recorded.frames.of, "center": center}))
 
 
 FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
@@ -235,12 +270,13 @@ _WHOLE_OR_PARTLY = {"unrelated": {"unrelated", "partly-unrelated"}}
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
-    """Return how many faults are named; raises UserError without recordings."""
-    if not settings.recordings:
-        raise UserError("no recordings; name some that have no faults, with --recordings")
+    """Return how many faults are named; raises UserError for fewer than two recordings."""
+    if len(settings.recordings) < 2:
+        raise UserError("fewer than two recordings; name some that have no faults, with --recordings")
     counts = _Counts()
-    for path in settings.recordings:
-        recorded = load_recording(path)
+    others = (*settings.recordings[1:], settings.recordings[0])
+    for path, other in zip(settings.recordings, others, strict=True):
+        recorded = load_recording(path, other)
         counts.take_untouched(recorded)
         for injection in _injections(recorded, settings.only):
             counts.take(recorded, injection)
@@ -259,7 +295,7 @@ class Injection(NamedTuple):
 
 def _injections(recorded: Recorded, only: Sequence[str]) -> Iterator[Injection]:
     for fault, (finding, strengths, inject) in FAULTS.items():
-        possible = finding not in _THREE_CAMERAS or len(recorded.frames) == len(CAMERAS)
+        possible = finding not in _THREE_CAMERAS or len(recorded.frames.of) == len(CAMERAS)
         if possible and (not only or fault.split(",")[0] in only):
             for strength in strengths:
                 yield Injection(fault, finding, strength, inject)

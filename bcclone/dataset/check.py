@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bcclone.dataset.diagnosis.advice import Known
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis
 from bcclone.dataset.images import BadImage, Image, read_frame
@@ -145,11 +146,11 @@ class _ImagePass:
             self.reasons.append(f"row {row['line']}: image {row[camera]}: {error}")
             return None
 
-    def add_row(self, line: int, frames: Mapping[str, Image | None]) -> None:
+    def add_row(self, frames: Mapping[str, Image | None]) -> None:
         """Note what a row's frames show."""
         center = frames.get("center")
         self.checksums.append(None if center is None else zlib.crc32(center.data))
-        self.figures.add(line, frames)
+        self.figures.add(frames)
 
     @property
     def frozen(self) -> BoolArray:
@@ -173,14 +174,31 @@ def _check_log(path: Location) -> RecordingReport:
     if not any(index.find(name) for name in named):
         return RecordingReport(path, log, suspects=tuple(_suspects(log.rows)))
     read = _read_images(log, index)
+    correction = measure_correction(log)
+    edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
     return RecordingReport(
         path,
         log,
         images=_image_faults(log, index, read, named),
         suspects=tuple(_suspects(log.rows)),
-        correction=measure_correction(log),
-        diagnosis=diagnose(log, read.figures, read.frozen, lambda row: _center_frame(log, index, row)),
+        correction=correction,
+        diagnosis=diagnose(
+            log,
+            read.figures,
+            read.frozen,
+            lambda row: _center_frame(log, index, row),
+            Known(edges, _simulated_road(log)),
+        ),
     )
+
+
+def _simulated_road(log: Log) -> str | None:
+    """Return the road of our simulator that a recording of it names in its trace, None for others."""
+    trace = log.path.parent / "trace.csv"
+    try:
+        return str(pd.read_csv(str(trace), nrows=1)["track"].iloc[0])
+    except (OSError, KeyError, IndexError, ValueError):
+        return None
 
 
 def _read_images(log: Log, index: ImageIndex) -> _ImagePass:
@@ -189,7 +207,7 @@ def _read_images(log: Log, index: ImageIndex) -> _ImagePass:
     with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
             frames = {camera: read.take(index.find(row[camera]), row, camera) for camera in CAMERAS if row[camera]}
-            read.add_row(row["line"], frames)
+            read.add_row(frames)
             progress.advance(1)
     return read
 

@@ -43,7 +43,7 @@ class MeasuredCorrection:
     """The correction of the side cameras that a recording shows, and the one that geometry gives at its speeds.
 
     recoveries: the number of stretches that it is measured from; measured: None if they do not tell it, for the reason
-    given; standard_error: of measured, by the jackknife.
+    given; standard_error: of measured, by the jackknife; from_right: recoveries that begin right of the line.
     """
 
     recoveries: int
@@ -51,6 +51,7 @@ class MeasuredCorrection:
     measured: float | None = None
     standard_error: float | None = None
     reason: str | None = None
+    from_right: int = 0
 
     def as_text(self) -> str:
         """Return a line of the report."""
@@ -95,9 +96,10 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
     in it nobody steers against.
     """
     found = [each for each in stretches if abs(each.returned_m) >= _LEAST_RETURN_M]
+    from_right = sum(each.returned_m > 0 for each in found)
     if len(found) < _FEWEST:
         reason = f"{len(found)} recoveries after a pause of the recording, expected {_FEWEST} or more"
-        return MeasuredCorrection(len(found), geometry, reason=reason)
+        return MeasuredCorrection(len(found), geometry, reason=reason, from_right=from_right)
     returned_m, back, against = np.array([(each.returned_m, each.back, each.against) for each in found]).T
     side = np.sign(returned_m)
     # a ratio of means: the noise of single offsets does not weaken it, as it would the slope of a regression
@@ -107,8 +109,8 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
         reason = (
             f"in the {len(found)} stretches after a pause, the driver does not clearly steer back and then against it"
         )
-        return MeasuredCorrection(len(found), geometry, reason=reason)
-    return MeasuredCorrection(len(found), geometry, measured, error)
+        return MeasuredCorrection(len(found), geometry, reason=reason, from_right=from_right)
+    return MeasuredCorrection(len(found), geometry, measured, error, from_right=from_right)
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:

@@ -6,6 +6,8 @@ Every figure is measured or read from the simulator's public source: docs/explan
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,41 @@ ORIGIN_ABOVE_ROAD_M = 0.045
 SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # mean distance from the centre camera
 
 _LONGEST_RETURN_SECONDS = 1000.0
+
+
+@dataclass(frozen=True)
+class SteeringLaw:
+    """How a car's steering becomes the curvature of its path, to the right positive: a kinematic bicycle with a lag.
+
+    gain: curvature for a small steering of 1; bias: curvature for a steering of 0; both in 1 / the unit of lengths.
+    """
+
+    gain: float = YAW_GAIN * math.radians(FULL_LOCK_DEGREES) / WHEELBASE_M
+    bias: float = 0.0
+    lag_seconds: float = STEERING_LAG_SECONDS
+
+    def curvature(self, lagged: float) -> float:
+        """Return the curvature of the path for a steering that the car's yaw follows, -1 to 1."""
+        full_lock = math.radians(FULL_LOCK_DEGREES)
+        return self.gain * math.tan(lagged * full_lock) / full_lock + self.bias
+
+    def follow(self, lagged: float, steering: float, seconds: float) -> float:
+        """Return the steering that the car's yaw follows after some seconds: a first-order lag behind the wheels."""
+        return lagged + (1 - math.exp(-seconds / max(self.lag_seconds, 1e-6))) * (steering - lagged)
+
+    def curvatures(
+        self, steering: Sequence[float], seconds: Sequence[float], ends: Sequence[bool]
+    ) -> tuple[float, ...]:
+        """Return the curvature of the path at each row of a drive.
+
+        seconds: until the next row; ends: whether a gap follows, after which the lag begins anew; all (rows,).
+        """
+        curvatures, lagged, begins = [], 0.0, True
+        for steered, passed, end in zip(steering, seconds, ends, strict=True):
+            lagged = steered if begins else self.follow(lagged, steered, passed)
+            curvatures.append(self.curvature(lagged))
+            begins = end
+        return tuple(curvatures)
 
 
 def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: Any = np) -> Any:

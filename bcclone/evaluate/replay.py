@@ -13,11 +13,12 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.framing import check_framed
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
 from bcclone.evaluate.replay_served import replay_served
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RecordedDrive, RelativePose, read_reference, rollouts_of
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, rollouts_of
 from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFile
 from bcclone.recording.files import find_log
 from bcclone.simulator.world_settings import ServerSettings
@@ -98,7 +99,7 @@ def replay_policies(
     policy whose steering is not finite.
     """
     settings = settings or ReplaySettings()
-    reference = read_reference(find_log(str(recording)), settings.fraction)
+    reference = read_drive(find_log(str(recording)), settings.fraction)
     drivers = {name: _Driver(name, policy, reference, settings) for name, policy in policies.items()}
     watched = _WatchedRows(open_watch, reference) if open_watch else None
     with (
@@ -143,7 +144,7 @@ class _Driver:
 
     def __init__(self, name: str, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
         self._name, self._policy, self._reference = name, policy, reference
-        self._views = Views(policy.preprocessing)
+        self._views = Views(policy.preprocessing, reference.in_heights)
         self._limit_m = settings.limit_m
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
         self.steering: list[float] = []

@@ -13,14 +13,10 @@ from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
-_DRIVEN = "rms: of the deviation, m; interventions by limit; "
+_DRIVEN = "rms: of the deviation, {unit}; interventions by limit; "
 _STEERED = (
     "r: correlation of the steering on the recorded frames with",
     "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
-)
-NO_SPEED = (
-    "The recording has no speeds, so no model can drive through it, and there is no autonomy and no intervention.\n"
-    "The steering is compared on the recording's own frames."
 )
 CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}  # by their keys in JSON
 
@@ -29,12 +25,14 @@ CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"
 class DriverFigures:
     """The figures of a driver, rounded: the score of the rollout with limit_m (see RolloutScore), and more.
 
-    The score is None, and by_limit empty, for a recording without speeds. by_limit: scores of all rollouts, by their
-    limits; rows: of the recording; frames: rows with a centre image; steering_*: how well the steering agrees with the
-    recorded one, on the recording's own frames: Pearson's correlation, the same with the recorded steering smoothed,
-    mean absolute error; None where they are not defined.
+    The score is None, and by_limit empty, for a recording whose speed is unknown. unit: of all lengths, "m", or "camera
+    heights" where the speed is estimated; by_limit: scores of all rollouts, by their limits; rows: of the recording;
+    frames: rows with a centre image; steering_*: how well the steering agrees with the recorded one, on the recording's
+    own frames: Pearson's correlation, the same with the recorded steering smoothed, mean absolute error; None where
+    they are not defined.
     """
 
+    unit: str
     autonomy_percent: float | None
     interventions: int | None
     interventions_per_km: float | None
@@ -49,6 +47,17 @@ class DriverFigures:
     steering_correlation_smoothed: float | None
     steering_mae: float | None
 
+    @property
+    def driven(self) -> str:
+        """Return the distance in words."""
+        in_metres = self.unit == "m"
+        return f"{self.distance_m / 1000:.2f} km" if in_metres else f"{self.distance_m:,.0f} {self.unit}"
+
+    @property
+    def each(self) -> str:
+        """Return the distance to which interventions_per_km belongs, for a table."""
+        return "a km" if self.unit == "m" else "a 1000"
+
 
 @dataclass(frozen=True)
 class ReplayFigures(DriverFigures):
@@ -62,6 +71,11 @@ class ReplayFigures(DriverFigures):
         if self.autonomy_percent is None or self.rms_cross_track_m is None:
             return None
         return -self.autonomy_percent, self.rms_cross_track_m
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values, whose keys name the unit."""
+        figures: dict[str, Any] = to_json(self)
+        return figures if self.unit == "m" else _with_unit(figures, self.unit.replace(" ", "_"))
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,7 @@ class ReplayResult:
         score = dict.fromkeys(each.name for each in fields(RolloutScore))
         score |= asdict(self.rollout.score) if self.rollout else {}
         return score | {
+            "unit": self.reference.unit,
             "limit_m": self.limit_m,
             "by_limit": {f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
             "rows": len(self.reference),
@@ -108,6 +123,17 @@ class ReplayResult:
             "steering_correlation_smoothed": _correlation(self.reference.smoothed_steering[steers], steering),
             "steering_mae": round(float(np.abs(recorded - steering).mean()), 4) if steers.any() else None,
         }
+
+
+def _with_unit(figures: Any, unit: str) -> Any:
+    """Return JSON values whose keys name this unit instead of metres."""
+    if not isinstance(figures, dict):
+        return figures
+    named = {"interventions_per_km": f"interventions_per_1000_{unit}"}
+    return {
+        named.get(key, f"{key[:-1]}{unit}" if key.endswith("_m") else key): _with_unit(value, unit)
+        for key, value in figures.items()
+    }
 
 
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
@@ -151,9 +177,10 @@ class Replayed:
     def figures(self) -> dict[str, Any]:
         """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
         values = {
-            name: {**to_json(its.figures()), **uncertainty_figures(its.watched)} for name, its in self.results.items()
+            name: {**its.figures().as_json(), **uncertainty_figures(its.watched)} for name, its in self.results.items()
         }
         figures = next(iter(values.values())) if len(values) == 1 else {"models": values}
+        figures |= {"estimates": dict(estimates)} if (estimates := self.first.reference.estimates) else {}
         return figures | (self.client.as_json() if self.client else {})
 
     @property
@@ -173,17 +200,19 @@ class Replayed:
         watched, first = self.first.watched, self.first.figures()
         figures |= {CONTROLS[name]: control for name, control in first.controls.items()}
         width = max(len(name) for name in figures)
+        notes = self.first.reference.notes
         if self.first.rollout:
             lines = [
-                f"{first.rows} rows, {first.distance_m / 1000:.2f} km in {first.seconds:.0f} s; the car is set back at "
-                f"a deviation of {first.limit_m:g} m",
-                _DRIVEN + _STEERED[0],
+                f"{first.rows} rows, {first.driven} in {first.seconds:.0f} s; the car is set back at "
+                f"a deviation of {first.limit_m:g} {first.unit}",
+                *notes,
+                _DRIVEN.format(unit=first.unit) + _STEERED[0],
             ]
-            limits = "".join(f"{limit + ' m':>7}" for limit in first.by_limit)
-            driven = f"  autonomy   a km   rms{limits}"
+            letter = first.unit[0] if first.unit == "m" else "h"
+            limits = "".join(f"{f'{limit} {letter}':>7}" for limit in first.by_limit)
+            driven = f"  autonomy {first.each:>6}   rms{limits}"
         else:
-            lines = [f"{first.rows} rows, {first.seconds:.0f} s of driving", *NO_SPEED.splitlines(), _STEERED[0]]
-            driven = ""
+            lines, driven = [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, _STEERED[0]], ""
         lines += [_STEERED[1], "", f"{'':{width}}{driven}      r  mean r  off by"]
         lines += [f"{name:{width}}{_cells(its)}" for name, its in figures.items()]
         lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if watched else []

@@ -9,10 +9,12 @@ import numpy as np
 from bcclone.dataset.images import encode_jpeg, read_file
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.dataset.view import HEIGHT_M
+from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult, replay_controls
 from bcclone.evaluate.replay_views import Views, read_row
-from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
@@ -27,7 +29,7 @@ def replay_served(
     The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError.
     """
     settings, server = replace(settings or ReplaySettings(), limits_m=()), server or ServerSettings()
-    reference = read_reference(find_log(str(recording)), settings.fraction)
+    reference = read_drive(find_log(str(recording)), settings.fraction)
     with (
         connected(server.host, server.port, server.wait) as connection,
         ProgressBar("replaying", len(reference), "rows") as progress,
@@ -40,7 +42,8 @@ def replay_served(
 class RolloutWorld:
     """A car that a drive server steers through a recording; it shows what the centre camera would have seen.
 
-    Its speed is the recorded one; an answer takes effect with the next row. on_row: called with 1 for each row.
+    Its speed is the recorded one, or an estimate if its camera is as high as the simulator's; an answer takes effect
+    with the next row. on_row: called with 1 for each row.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class RolloutWorld:
     ) -> None:
         self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
         self._reference, self._settings, self._on_row = reference, settings, on_row
-        self._views = Views(PRESETS["carnd-160x320-rgb"])
+        self._views = Views(PRESETS["carnd-160x320-rgb"], reference.in_heights)
         self._steering = self._reference.steering[0]
         self._answers = np.full(len(reference), np.nan)
 
@@ -62,7 +65,8 @@ class RolloutWorld:
             if (jpeg := self._jpeg(row)) is not None:
                 self.frames += 1
                 its, degrees = self._reference, self._steering * FULL_LOCK_DEGREES
-                return CarState(degrees, its.throttle[row], its.speed[row] / MPH, jpeg)
+                speed_mph = its.speed[row] / MPH * (HEIGHT_M if its.in_heights else 1.0)
+                return CarState(degrees, its.throttle[row], speed_mph, jpeg)
             self.rollout.advance(self._steering)
         return None
 

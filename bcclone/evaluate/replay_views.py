@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS
-from bcclone.dataset.view import CameraMove, warp_to
+from bcclone.dataset.view import HEIGHT_M, CameraMove, warp_to
 from bcclone.evaluate.rollout import RelativePose
 from bcclone.simulator.camera import bonnet
 from bcclone.system.opencv import cv2
@@ -52,12 +52,15 @@ class Views:
 
     The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels; pixels that no camera
     saw repeat the nearest one's border. The bonnet is the centre frame's own.
+
+    in_heights: poses are in camera heights, and the camera is one of another car, without the simulator's bonnet.
     """
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+    def __init__(self, preprocessing: Preprocessing, in_heights: bool = False) -> None:
+        self._preprocessing, self._unit_m = preprocessing, HEIGHT_M if in_heights else 1.0
         self._full = _Box(0, 0, preprocessing.width, preprocessing.height)
-        mask = np.repeat(np.where(bonnet("center")[0], 255, 0).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+        hides = bonnet("center")[0] & (not in_heights)
+        mask = np.repeat(np.where(hides, 255, 0).astype(np.uint8)[..., np.newaxis], 3, axis=2)
         hidden = replace(preprocessing, color="RGB").apply(mask)[..., 0]
         self._bonnet = np.where(hidden >= _KNOWN, 255, 0).astype(np.uint8)
 
@@ -69,7 +72,7 @@ class Views:
         """Return the network's input from a pose, uint8 (height, width, channels); centre: from the centre camera."""
         if pose == RelativePose():
             return centre
-        offset_m = pose.lateral_offset_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
+        offset_m = pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
         nearest, *others = sorted(frames.cameras, key=lambda camera: abs(offset_m - MOUNTS[camera][0]))
         view = self._warped(nearest, frames, pose, self._full)
         missing = _unseen(view) & ~self._bonnet
@@ -89,7 +92,7 @@ class Views:
     def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: "_Box") -> Image:
         """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""
         right, _, ahead = MOUNTS[camera]
-        offset_m = pose.lateral_offset_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad) - right
+        offset_m = pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad) - right
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
         move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)

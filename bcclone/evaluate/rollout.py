@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
+from bcclone.dataset.vehicle import MPH, SteeringLaw
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
@@ -18,15 +18,17 @@ from bcclone.system.errors import UserError
 
 SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
+_PER_ROW = "steering", "throttle", "speed", "seconds", "ends", "curvature", "images"
 
 
 @dataclass(frozen=True)
 class RecordedDrive:
-    """A recorded drive, or a fraction of one, a value per row in each field.
+    """A recorded drive, or a fraction of one, a value per row in each field but the last four.
 
     steering, throttle: as recorded; speed: m/s; seconds: until the next row; ends: whether a gap follows, whose
-    duration does not count; lagged: the steering that the car's yaw follows; images: camera -> path, of those that
-    exist.
+    duration does not count; curvature: of its path, 1/m, to the right positive; images: camera -> path, of those that
+    exist. law: of the car; unit: of all lengths, not the metre if speed and law are estimated (estimated_drive.py);
+    notes: what is assumed and how well it holds, in sentences; estimates: its figures.
     """
 
     steering: tuple[float, ...]
@@ -34,11 +36,15 @@ class RecordedDrive:
     speed: tuple[float, ...]
     seconds: tuple[float, ...]
     ends: tuple[bool, ...]
-    lagged: tuple[float, ...]
+    curvature: tuple[float, ...]
     images: tuple[Mapping[str, str], ...]
+    law: SteeringLaw = SteeringLaw()
+    unit: Literal["m", "camera heights"] = "m"
+    notes: tuple[str, ...] = ()
+    estimates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        counts = {each.name: len(getattr(self, each.name)) for each in fields(self)}
+        counts = {name: len(getattr(self, name)) for name in _PER_ROW}
         if not self.steering or len(set(counts.values())) > 1:
             raise ValueError(f"a recorded drive of {counts}, expected as many values in each, and at least one")
 
@@ -54,6 +60,11 @@ class RecordedDrive:
     def distance_m(self) -> float:
         """Return how far the car drove, 0 for a recording without speeds: nothing can be driven through it."""
         return sum(speed * seconds for speed, seconds in zip(self.speed, self.seconds, strict=True))
+
+    @property
+    def in_heights(self) -> bool:
+        """Return whether lengths are in camera heights."""
+        return self.unit != "m"
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -92,19 +103,9 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
         speed=tuple(row["speed_mph"] * MPH for row in rows),
         seconds=seconds,
         ends=ends,
-        lagged=_lagged(steering, seconds, ends),
+        curvature=SteeringLaw().curvatures(steering, seconds, ends),
         images=images,
     )
-
-
-def follow(lagged: float, steering: float, seconds: float) -> float:
-    """Return the steering that the car's yaw follows after some seconds: a first-order lag behind the wheels."""
-    return lagged + (1 - math.exp(-seconds / STEERING_LAG_SECONDS)) * (steering - lagged)
-
-
-def curvature(lagged: float) -> float:
-    """Return the curvature of the car's path, 1/m, to the right positive: a kinematic bicycle's."""
-    return YAW_GAIN * math.tan(math.radians(lagged * FULL_LOCK_DEGREES)) / WHEELBASE_M
 
 
 def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
@@ -117,15 +118,6 @@ def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
 def _images(index: ImageIndex, row: Mapping[Hashable, Any]) -> Mapping[str, str]:
     paths = {camera: index.find(row[camera]) for camera in CAMERAS if row[camera]}
     return {camera: path for camera, path in paths.items() if path is not None}
-
-
-def _lagged(steering: tuple[float, ...], seconds: tuple[float, ...], ends: tuple[bool, ...]) -> tuple[float, ...]:
-    lagged, current, begins = [], 0.0, True
-    for steered, passed, end in zip(steering, seconds, ends, strict=True):
-        current = steered if begins else follow(current, steered, passed)
-        lagged.append(current)
-        begins = end
-    return tuple(lagged)
 
 
 @dataclass(frozen=True)
@@ -203,10 +195,10 @@ class Rollout:
         seconds, metres = reference.seconds[row], reference.speed[row] * reference.seconds[row]
         steering = min(max(steering, -1.0), 1.0)
         begins = row == 0 or reference.ends[row - 1]
-        self._lagged = follow(reference.steering[row] if begins else self._lagged, steering, seconds)
-        before, bend = self.pose, curvature(reference.lagged[row])
+        self._lagged = reference.law.follow(reference.steering[row] if begins else self._lagged, steering, seconds)
+        before, bend = self.pose, reference.curvature[row]
         own_metres = metres * (1 - bend * before.lateral_offset_m) / math.cos(before.yaw_rad)
-        yaw_rad = before.yaw_rad + own_metres * curvature(self._lagged) - metres * bend
+        yaw_rad = before.yaw_rad + own_metres * reference.law.curvature(self._lagged) - metres * bend
         lateral_offset_m = before.lateral_offset_m + own_metres * math.sin((before.yaw_rad + yaw_rad) / 2)
         self.seconds, self.distance_m, self.row = self.seconds + seconds, self.distance_m + metres, row + 1
         self.path.append(lateral_offset_m)

@@ -9,7 +9,6 @@ from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.simulator.score import FAILURE_LIMITS_M
-from bcclone.system.json_values import to_json
 
 _CELL = 25
 _BEST = "*"
@@ -63,7 +62,7 @@ class SuiteResult:
             for one in self.scenarios
         ]
         recordings = [
-            {"recording": name, "path": str(log)} | _compared(self.replays[name], to_json)
+            {"recording": name, "path": str(log)} | _compared(self.replays[name], ReplayFigures.as_json)
             for name, log in self.recordings.items()
         ]
         return {"models": models, "rows": rows, "recordings": recordings}
@@ -111,7 +110,7 @@ def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
     unsteered = figures.controls["zero"].autonomy_percent
     if unsteered is None:
         return f"a recording without speeds, {figures.rows} rows: no score"
-    return f"a recording, {figures.distance_m / 1000:.1f} km; without steering {unsteered:.1f} %"
+    return f"a recording, {figures.driven}; without steering {unsteered:.1f} %"
 
 
 def _totals(result: SuiteResult, model: str) -> str:

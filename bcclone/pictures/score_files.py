@@ -69,7 +69,7 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
     seconds = np.cumsum(first.reference.seconds)
     if rollouts:
         shown, picture = "deviation from the recorded path", folder / "deviation.png"
-        shown += f"; a person takes over at {first.limit_m:g} m"
+        shown += f"; a person takes over at {first.limit_m:g} {first.reference.unit}"
         plot_deviations(f"{name}: {shown}", seconds, rollouts, first.limit_m, picture)
     else:
         shown, picture = "steering on the recording's own frames", folder / "steering.png"

@@ -9,7 +9,7 @@ import numpy as np
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.prediction_result import PredictionScore
-from bcclone.evaluate.replay_result import CONTROLS, NO_SPEED, DriverFigures, Replayed, ReplayFigures
+from bcclone.evaluate.replay_result import CONTROLS, DriverFigures, Replayed, ReplayFigures
 from bcclone.evaluate.suite_result import SuiteResult
 from bcclone.evaluate.watched import WatchFigures
 from bcclone.pictures.report import Report, shown_command
@@ -105,18 +105,19 @@ def replay_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -> R
     scored, zero = results[best], first.controls["zero"]
     sentences = [
         f"{' and '.join(results)} drove through the recording {name}: {first.rows:,} rows, "
-        f"{first.distance_m / 1000:.2f} km in {first.seconds:.0f} s.",
+        f"{first.driven} in {first.seconds:.0f} s.",
         f"{'The best, ' if len(results) > 1 else ''}{best} has an autonomy of {scored.autonomy_percent:.1f} %, with "
-        f"{_count(scored.interventions)} at a deviation of {first.limit_m:g} m, and deviated by "
-        f"{scored.rms_cross_track_m:.2f} m (root mean square).",
+        f"{_count(scored.interventions)} at a deviation of {first.limit_m:g} {first.unit}, and deviated by "
+        f"{scored.rms_cross_track_m:.2f} {first.unit} (root mean square).",
         f"Without any steering, the autonomy is {zero.autonomy_percent:.1f} %, with {_count(zero.interventions)}.",
+        *replayed.first.reference.notes,
         *replayed.notices,
     ]
     drivers = {**results, **_named_controls(first)}
-    figures = [("driver", "autonomy", "interventions", "a km", "deviation (rms)", "correlation of the steering")]
+    figures = [("driver", "autonomy", "interventions", first.each, "deviation (rms)", "correlation of the steering")]
     for driver, its in drivers.items():
         agrees = "-" if its.steering_correlation is None else f"{its.steering_correlation:.2f}"
-        shown = f"{its.interventions_per_km:.1f}", f"{its.rms_cross_track_m:.2f} m", agrees
+        shown = f"{its.interventions_per_km:.1f}", f"{its.rms_cross_track_m:.2f} {first.unit}", agrees
         figures.append((driver, f"{its.autonomy_percent:.1f} %", str(its.interventions), *shown))
     commands = {} if replayed.client else _after_replay(Path(best))
     return Report(f"{best} on the recording {name}", sentences, None, drawn, figures, commands)
@@ -127,7 +128,7 @@ def _steering_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -
     first, drivers = replayed.first.figures(), " and ".join(replayed.results)
     sentences = [
         f"{drivers} steered on the recording {name}: {first.rows:,} rows, {first.seconds:.0f} s of driving.",
-        *NO_SPEED.splitlines(),
+        *replayed.first.reference.notes,
         *replayed.notices,
     ]
     results: dict[str, DriverFigures] = {driver: its.figures() for driver, its in replayed.results.items()}
@@ -200,5 +201,8 @@ def _count(interventions: int | None) -> str:
 def _cell(scored: Score | ReplayFigures) -> str:
     if scored.autonomy_percent is None:
         return "no speeds, no score"
-    away_m = scored.rms_cross_track_m if isinstance(scored, ReplayFigures) else scored.mean_abs_cross_track_m
-    return f"{scored.autonomy_percent:.1f} %, {scored.interventions}, {away_m:.2f} m"
+    if isinstance(scored, ReplayFigures):
+        away = f"{scored.rms_cross_track_m:.2f} {scored.unit}"
+    else:
+        away = f"{scored.mean_abs_cross_track_m:.2f} m"
+    return f"{scored.autonomy_percent:.1f} %, {scored.interventions}, {away}"

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bcclone.dataset.diagnosis.advice import Known, advise
 from bcclone.dataset.diagnosis.finding import spans_of
 from bcclone.dataset.diagnosis.motion import focus_of_expansion
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
@@ -25,7 +27,8 @@ def winding(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def recorded(winding) -> Recorded:
-    return load_recording(str(winding))
+    alone = load_recording(str(winding), str(winding))
+    return replace(alone, other_steering=alone.other_steering[::-1])
 
 
 def faults_of(recorded):
@@ -40,7 +43,7 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
     assert abs(diagnosis.figures["heading_column"] - 160) < 12
     assert abs(diagnosis.figures["heading_row"] - 58) < 8
     assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
-    assert any("little for a network" in line for line in diagnosis.advice)
+    assert any("more of the same" in line for line in diagnosis.advice)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,19 @@ def test_a_turned_camera_is_measured_in_degrees(recorded):
     finding, _, turn = FAULTS["turned, degrees"]
     (found,) = (each for each in turn(recorded, 15).diagnosis.findings if each.fault == finding)
     assert found.value == pytest.approx(15, abs=4)
+
+
+def test_the_advice_names_what_is_missing_with_seconds_and_road(recorded):
+    driven = replace(recorded.diagnosis.driven, steering=-np.abs(recorded.diagnosis.driven.steering))
+    looks = recorded.frames.figures.looks
+    advice = advise(driven, looks, 90.0, Known((6, 1), "lake"))
+    bends, recoveries, light, more = advice
+    assert "bends to the right, of which there are 0 s" in bends
+    assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
+    assert "bcclone play -o more --road lake" in recoveries
+    assert light.startswith("60 s: another light")
+    assert more.startswith("30 s: more")
+    assert "bcclone" not in "".join(advise(driven, looks, 200.0, Known((6, 1))))
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():

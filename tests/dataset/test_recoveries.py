@@ -30,7 +30,7 @@ def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():
     result = measured_correction(recoveries(1.5, -1.2, 2.0, -1.8, 1.4), geometry=0.083)
     assert result.measured == pytest.approx(0.1 * SIDE_CAMERA_M)
     assert result.standard_error == pytest.approx(0, abs=1e-9)
-    assert (result.recoveries, result.geometry, result.reason) == (5, 0.083, None)
+    assert (result.recoveries, result.from_right, result.geometry, result.reason) == (5, 3, 0.083, None)
 
 
 def test_the_standard_error_covers_the_truth():

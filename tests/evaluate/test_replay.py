@@ -70,7 +70,7 @@ class Constant:
 
 def straight():
     """Return a reference drive straight ahead: two seconds at 10 m/s, fifty rows a second."""
-    fields = {"steering": 0.0, "throttle": 0.3, "speed": 10.0, "seconds": 0.02, "ends": False, "lagged": 0.0}
+    fields = {"steering": 0.0, "throttle": 0.3, "speed": 10.0, "seconds": 0.02, "ends": False, "curvature": 0.0}
     return RecordedDrive(**{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100)
 
 
@@ -345,8 +345,8 @@ def test_in_a_suite_a_recording_without_speeds_has_no_best_model(without_speed, 
 
 
 KEYS = {
-    "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit", "rows",
-    "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
+    "unit", "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit",
+    "rows", "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
 }  # fmt: skip
 
 

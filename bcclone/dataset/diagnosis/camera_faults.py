@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.finding import Finding
+from bcclone.dataset.diagnosis.finding import Finding, spans_of
 from bcclone.dataset.diagnosis.motion import Heading, Shift
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
@@ -13,11 +13,12 @@ from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 _MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
 _LOWEST_ROW = 0.485 * FRAME_HEIGHT
-_LEAST_AGREEING = 0.18  # of the movements
-_MOST_ROLL = 6.5
+_LEAST_AGREEING = 0.12  # of the movements
+_MOST_COLUMN_ERROR = 12.0  # pixels
+_MOST_ROLL = 6.0
 _LEAST_MATCH, _LEAST_APART_PX, _MOST_APART_PX = 0.12, 6.0, 40.0
 _FEWEST_ROWS = 20
-_SHARE = 0.12  # of the rows in which the cameras are exchanged
+_NEARBY, _MOST_OPPOSITE = 12, 0.5  # rows that were looked at, and the share of them
 _REMOUNT = "mount the camera again, and record again; or turn the frames back by this angle before you import them"
 
 
@@ -38,7 +39,7 @@ def camera_pose(
             unit="degrees",
         )
         return
-    if heading and heading.agreeing > _LEAST_AGREEING:
+    if heading and is_trusted(heading):
         yield from _direction(heading, simulator)
     if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
         side = "right" if roll[0] > 0 else "left"
@@ -52,11 +53,16 @@ def camera_pose(
         )
 
 
+def is_trusted(heading: Heading) -> bool:
+    """Return whether enough movements agree on where the camera looks, and the parts of the recording, too."""
+    return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MOST_COLUMN_ERROR
+
+
 def _direction(heading: Heading, simulator: bool) -> Iterator[Finding]:
     right = (FRAME_WIDTH - 1) / 2 - heading.column
     limit = _MOST_TURNED_SIMULATOR_PX if simulator else _MOST_TURNED_PX
     lens = "" if simulator else ", if it has the simulator's lens"
-    if abs(right) > limit + 2 * heading.column_error:
+    if abs(right) > limit + 3 * heading.column_error:
         degrees, error = _degrees(right), math.degrees(heading.column_error / FOCAL_PX)
         yield Finding(
             "turned",
@@ -90,26 +96,26 @@ def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, Shift]]]) -> Iter
 
     shifts: for some rows, the line and, for "left" and "right", by how much the ground is moved against the centre
     camera's frame: a camera farther left sees it farther right. Two cameras that are 1.6 m apart see too little in
-    common, so that where one shift is opposite, the other shows whether all three are exchanged.
+    common: their shift is noise, so that only where most of the rows nearby are opposite, the cameras are exchanged.
     """
-    opposite: dict[tuple[str, str], list[int]] = {}
-    for line, side in shifts:
-        left, right = _side(side["left"]), -_side(side["right"])  # 1 as expected, -1 opposite, 0 unknown
-        if left < 0 or right < 0:
-            exchanged = ("left", "right") if left + right < -1 else ("center", "left" if left < 0 else "right")
-            if left + right < 0:
-                opposite.setdefault(exchanged, []).append(line)
-    for (first, second), lines in opposite.items():
-        if len(shifts) >= _FEWEST_ROWS and len(lines) >= _SHARE * len(shifts):
-            yield Finding(
-                "exchanged-cameras",
-                f"the frames of the {first} and of the {second} camera are exchanged in {len(lines)} of the "
-                f"{len(shifts)} rows that were looked at",
-                "rename the frames, or exchange their columns in the log, in these rows",
-                ((min(lines), max(lines)),),
-                len(lines) / len(shifts),
-                unit="share of the rows",
-            )
+    if len(shifts) < _FEWEST_ROWS:
+        return
+    lines = np.array([line for line, _ in shifts])
+    left, right = np.array([(_side(side["left"]), -_side(side["right"])) for _, side in shifts]).T < 0  # opposite
+    nearby = np.convolve(left | right, np.ones(_NEARBY) / _NEARBY, "same")
+    exchanged = nearby > _MOST_OPPOSITE
+    if not exchanged.any():
+        return
+    both, one, other = (int((each & exchanged).sum()) for each in (left & right, left & ~right, right & ~left))
+    first, second = ("left", "right") if both >= max(one, other) else ("center", "left" if one > other else "right")
+    yield Finding(
+        "exchanged-cameras",
+        f"the frames of the {first} and of the {second} camera are exchanged in {exchanged.mean():.0%} of the rows",
+        "rename the frames, or exchange their columns in the log, in these rows",
+        spans_of(lines[exchanged].tolist(), apart=10 * int(np.ceil(np.median(np.diff(lines))))),
+        float(exchanged.mean()),
+        unit="share of the rows",
+    )
 
 
 def _side(shift: Shift) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras
+from bcclone.dataset.diagnosis.advice import NOTHING_KNOWN, Known, advise
+from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras, is_trusted
 from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
 from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
 from bcclone.dataset.diagnosis.motion import (
@@ -18,12 +19,20 @@ from bcclone.dataset.diagnosis.motion import (
     Shift,
     TurnMeter,
     Turns,
-    focus_of_expansion,
     follow_points,
+    measure_heading,
     side_shift,
 )
 from bcclone.dataset.diagnosis.picture_faults import UNREADABLE, Look, look_at, picture_faults
-from bcclone.dataset.diagnosis.steering_faults import measure_agreement, steering_and_turns, steering_values
+from bcclone.dataset.diagnosis.steering_faults import (
+    MOST_LAG_ERROR,
+    UNRELATED,
+    Agreement,
+    clipped,
+    few_steps,
+    measure_agreement,
+    steering_and_turns,
+)
 from bcclone.dataset.diagnosis.time_faults import clock_jumps, rows_out_of_order
 from bcclone.dataset.images import Image
 from bcclone.recording.log import Log
@@ -33,37 +42,42 @@ _FEWEST_ROWS = 200
 _LEAST_THROTTLE = 0.02
 _MOST_PAIRS, _MOST_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
-_BEND, _FEW_BENDS, _FEW_SECONDS = 0.1, 0.15, 120.0
 
 ReadFrame = Callable[[int], Image | None]
 Points = tuple[FloatArray, FloatArray]  # points of a frame, and how they move to the next: (points, 2) each
 
 
 class RecordingFigures:
-    """Gathers what the diagnosis needs while the images of a recording are read; add() the rows in order of time."""
+    """Gathers what the diagnosis needs while the images of a recording are read; add() the rows in order of time.
+
+    every: from row to row whose side cameras are looked at; those of the others may be left out.
+    """
 
     def __init__(self, rows: int) -> None:
         self.looks: list[Look] = []
         self.turns = TurnMeter()
         self.sides: list[tuple[int, Mapping[str, Shift]]] = []
-        self._every = max(1, rows // _MOST_SIDES)
+        self.every = max(1, rows // _MOST_SIDES)
 
-    def add(self, line: int, frames: Mapping[str, Image | None]) -> None:
+    def add(self, frames: Mapping[str, Image | None]) -> None:
         """Take a row's frames, camera -> RGB uint8 (160, 320, 3), None for one that cannot be read."""
         center = frames.get("center")
         self.turns.add(center)
         self.looks.append(UNREADABLE if center is None else look_at(center))
-        if center is not None and len(self.looks) % self._every == 0:
-            sides = {name: frame for name, frame in frames.items() if name != "center" and frame is not None}
-            if len(sides) == 2:
-                self.sides.append((line, {name: side_shift(center, frame) for name, frame in sides.items()}))
+        if center is not None and len(self.looks) % self.every == 0:
+            shifts = {name: side_shift(center, frame) for name, frame in frames.items()
+                      if name != "center" and frame is not None}  # fmt: skip
+            if len(shifts) == 2:
+                self.sides.append((len(self.looks) - 1, shifts))
 
 
-def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame: ReadFrame) -> Diagnosis:
+def diagnose(
+    log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame: ReadFrame, known: Known = NOTHING_KNOWN
+) -> Diagnosis:
     """Return the diagnosis of a recording.
 
     frozen: (rows,), whether a row repeats the picture of the row before; read_frame: the index of a row -> its centre
-    frame, RGB uint8 (160, 320, 3), None if it cannot be read.
+    frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for the advice.
     """
     rows = log.rows
     if len(rows) < _FEWEST_ROWS:
@@ -75,12 +89,13 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     seconds = np.concatenate([[0.0], np.cumsum(np.minimum(steps, _PAUSE_STEPS * usual))])
     turns = Turns.of(figures.turns.shifts[1:], follows)
     speed = rows["speed_mph"].to_numpy(np.float64)
-    driven = Driven(lines, seconds, rows["steering"].to_numpy(np.float64), speed, turns)
+    stretch = np.concatenate([[0], np.cumsum(~follows)])
+    driven = Driven(lines, seconds, stretch, rows["steering"].to_numpy(np.float64), speed, turns)
     stands = _standing(log, driven)
     agreement = measure_agreement(driven)
     movements = _Movements(figures.turns.shifts, read_frame)
     followed = [movements.after(row) for row in _straight_rows(turns)]
-    heading = focus_of_expansion(followed)
+    heading = measure_heading(followed)
     usual_followed = _median([Followed.of(moved) for _, moved in followed])
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
     simulator = bool(figures.sides)
@@ -88,16 +103,16 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     findings: list[Finding] = list(picture_faults(figures.looks, lines, frozen & ~stands))
     findings += rows_out_of_order(lines)
     findings += clock_jumps(milliseconds, lines, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
-    findings += exchanged_cameras(figures.sides)
+    findings += exchanged_cameras([(int(lines[row]), shifts) for row, shifts in figures.sides])
     findings += camera_pose(heading, turns.roll_degrees(), follows_steering, simulator)
-    findings += steering_values(driven)
+    findings += [*few_steps(driven), *clipped(driven, agreement)]
     if agreement and not any(finding.fault == "upside-down" for finding in findings):
         findings += steering_and_turns(driven, agreement)
     usable = _usable_seconds(findings, driven)
     return Diagnosis(
         tuple(findings),
-        tuple(_advice(driven, usable)),
-        tuple(_unknown(agreement is None, heading)),
+        advise(driven, figures.looks, usable, known),
+        tuple(_unknown(agreement, heading, known)),
         {
             "turn_correlation": agreement.correlation if agreement else None,
             "steering_after_turn_seconds": agreement.lag if agreement else None,
@@ -149,7 +164,7 @@ def _standing(log: Log, driven: Driven) -> BoolArray:
 
 def _usable_seconds(findings: list[Finding], driven: Driven) -> float:
     """Return the seconds of driving without the rows that a finding names, and 0 if one concerns all rows."""
-    whole = {"mirrored", "unrelated", "upside-down"}
+    whole = {"mirrored", "unrelated", "late", "early", "upside-down"}
     if any(finding.fault in whole for finding in findings):
         return 0.0
     steps = np.diff(driven.seconds, prepend=driven.seconds[0])
@@ -160,21 +175,14 @@ def _usable_seconds(findings: list[Finding], driven: Driven) -> float:
     return float(steps[good].sum())
 
 
-def _advice(driven: Driven, usable: float) -> Iterator[str]:
-    bends = driven.steering[np.abs(driven.steering) > _BEND]
-    for side, sign in (("left", -1), ("right", 1)):
-        share = float((bends * sign > 0).mean()) if len(bends) else 0.0
-        if share < _FEW_BENDS:
-            yield f"{share:.0%} of the bends turn {side}: drive the road in the other direction, too"
-    if usable < _FEW_SECONDS:
-        yield (
-            f"{usable:.0f} s of driving are little for a network of its own: record {_FEW_SECONDS:.0f} s or more, or "
-            "fine-tune models/any-road.h5"
-        )
-
-
-def _unknown(no_turns: bool, heading: Heading | None) -> Iterator[str]:
-    if no_turns:
+def _unknown(agreement: Agreement | None, heading: Heading | None, known: Known) -> Iterator[str]:
+    if agreement is None:
         yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
-    if heading is None:
+    elif not agreement.is_clear and agreement.correlation >= UNRELATED:
+        yield f"whether steering and frames agree: their correlation of {agreement.correlation:.2f} could be chance"
+    elif agreement.is_clear and agreement.error > MOST_LAG_ERROR:
+        yield f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
+    if heading is None or not is_trusted(heading):
         yield "where the camera looks: too little on the ground can be followed while the car drives straight on"
+    if known.from_edges is None:
+        yield "how many recoveries there are: that takes the frames of three cameras"

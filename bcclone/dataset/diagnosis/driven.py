@@ -8,19 +8,20 @@ from bcclone.dataset.diagnosis.motion import Turns
 from bcclone.system.arrays import FloatArray, IndexArray
 
 LEAST_MPH = 2.0  # slower rows are standing
-_SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second
+SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second, and a car turns more slowly
 
 
 @dataclass(frozen=True)
 class Driven:
     """The rows of a recording in order of time, whose pauses are shortened.
 
-    lines: of the log, (rows,); seconds: (rows,); steering: (rows,), -1 left to 1 right; speed_mph: (rows,), all 0 if
-    unknown; turns: of the camera, (rows - 1,).
+    lines: of the log, (rows,); seconds: (rows,); stretch: (rows,), how many pauses come before; steering: (rows,),
+    -1 left to 1 right; speed_mph: (rows,), all 0 if unknown; turns: of the camera, (rows - 1,).
     """
 
     lines: IndexArray
     seconds: FloatArray
+    stretch: IndexArray
     steering: FloatArray
     speed_mph: FloatArray
     turns: Turns
@@ -30,22 +31,26 @@ class Driven:
         """Return the times between successive rows, (rows - 1,)."""
         return (self.seconds[1:] + self.seconds[:-1]) / 2
 
-    @property
-    def curvature(self) -> FloatArray:
+    def curvature(self, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
         """Return how sharply the camera turned, (rows - 1,): pixels a second, for a mile per hour if speeds are known.
 
-        Clipped at the largest and smallest hundredth, and smoothed as `smooth_steering`.
+        Clipped at the largest and smallest hundredth.
         """
         rate = self.turns.right / np.maximum(np.diff(self.seconds), 1e-3)
         if self.has_speed:
             speed = (self.speed_mph[1:] + self.speed_mph[:-1]) / 2
             rate = np.where(speed > LEAST_MPH, rate / np.maximum(speed, LEAST_MPH), 0.0)
-        return _smoothed(self.middles, np.clip(rate, *np.percentile(rate, [1, 99])))
+        rate = np.clip(rate, *np.percentile(rate, [1, 99]))
+        return _smoothed(self.middles, self.stretch[1:], rate, self.turns.usable.astype(np.float64), smooth_seconds)
 
-    @property
-    def smooth_steering(self) -> FloatArray:
-        """Return the steering, smoothed, (rows,): a car turns more slowly than keys are pressed."""
-        return _smoothed(self.seconds, self.steering)
+    def steering_after(self, lags: FloatArray, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
+        """Return the steering so many seconds after each step, (lags, rows - 1); NaN beyond the step's stretch."""
+        smooth = _smoothed(self.seconds, self.stretch, self.steering, np.ones(len(self.steering)), smooth_seconds)
+        times = self.middles + lags[:, None]
+        after = np.clip(np.searchsorted(self.seconds, times), 1, len(smooth) - 1)
+        known = (times >= self.seconds[0]) & (times <= self.seconds[-1])
+        known &= (self.stretch[after - 1] == self.stretch[1:]) & (self.stretch[after] == self.stretch[1:])
+        return np.where(known, np.interp(times, self.seconds, smooth), np.nan)
 
     @property
     def has_speed(self) -> bool:
@@ -53,9 +58,12 @@ class Driven:
         return bool(np.mean(self.speed_mph > LEAST_MPH) > 0.5)
 
 
-def _smoothed(seconds: FloatArray, values: FloatArray) -> FloatArray:
-    """Return the mean of the values in a short time around each."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    first = np.searchsorted(seconds, seconds - _SMOOTH_SECONDS / 2)
-    last = np.searchsorted(seconds, seconds + _SMOOTH_SECONDS / 2, side="right")
-    return np.asarray((sums[last] - sums[first]) / np.maximum(last - first, 1))
+def _smoothed(
+    seconds: FloatArray, stretch: IndexArray, values: FloatArray, weights: FloatArray, smooth_seconds: float
+) -> FloatArray:
+    """Return the weighted mean of the values in a short time around each, within its stretch."""
+    begins, ends = np.searchsorted(stretch, stretch), np.searchsorted(stretch, stretch, side="right")
+    first = np.maximum(np.searchsorted(seconds, seconds - smooth_seconds / 2), begins)
+    last = np.minimum(np.searchsorted(seconds, seconds + smooth_seconds / 2, side="right"), ends)
+    sums, counts = (np.concatenate([[0.0], np.cumsum(each)]) for each in (values * weights, weights))
+    return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1e-9))

@@ -27,7 +27,9 @@ _WINDOW = (11, 11)
 _SAME = 0.3  # pixels by which a point may miss its place when it is followed there and back
 _LEAST_MOVE, _MOST_MOVE = 1.0, 30.0
 _FEWEST_MOVES = 100
-_WIDE, _STEPS, _ROUNDS = 3.0, 8, 8  # pixels, steps of the robust fit, rounds of it and the turns
+_PARTS, _FEWEST_PARTS = 6, 3  # of the frames, one after the other
+_WIDE, _STEPS = 3.0, 8  # pixels, steps of the robust fit
+_ROUNDS, _ROUNDS_OF_PARTS = 8, 3  # of the fit and the turns
 
 
 class Shift(NamedTuple):
@@ -173,7 +175,7 @@ def _is_clear(lengths: FloatArray) -> BoolArray:
     return (lengths > _LEAST_MOVE) & (lengths < _MOST_MOVE)
 
 
-def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Heading | None:
+def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds: int = _ROUNDS) -> Heading | None:
     """Return the pixel from which all points move away, None for too few points.
 
     followed: for some frames, points and how they move, (points, 2) each. What is left of a turn moves all points of a
@@ -185,7 +187,7 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Hea
     points, moved = (np.concatenate(column) for column in zip(*followed, strict=True))
     focus, agreeing = np.zeros(2), 0.0
     turned = np.zeros((len(followed), 2))
-    for number in range(_ROUNDS):
+    for number in range(rounds):
         left = moved - turned[frames]
         lengths = np.hypot(left[:, 0], left[:, 1])
         good = _is_clear(lengths)
@@ -204,6 +206,19 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Hea
     variance = np.average(errors**2, weights=weights)
     column_error, row_error = np.sqrt(np.diag(np.linalg.pinv(normal)) * variance * 10)  # neighbours are not independent
     return Heading(float(focus[0]), float(focus[1]), float(column_error), float(row_error), agreeing)
+
+
+def measure_heading(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Heading | None:
+    """Return the focus of expansion with errors by how far parts of the recording differ; None for too few points."""
+    whole = focus_of_expansion(followed)
+    parts = [focus_of_expansion([followed[frame] for frame in part.tolist()], _ROUNDS_OF_PARTS)
+             for part in np.array_split(np.arange(len(followed)), _PARTS)]  # fmt: skip
+    known = np.array([(part.column, part.row) for part in parts if part])
+    if whole is None or len(known) < _FEWEST_PARTS:
+        return whole and whole._replace(column_error=float(FRAME_WIDTH), row_error=float(FRAME_HEIGHT))
+    spread = 1.48 * np.median(np.abs(known - np.median(known, axis=0)), axis=0) / np.sqrt(len(known))
+    column_error, row_error = np.maximum(spread, (whole.column_error, whole.row_error))
+    return whole._replace(column_error=float(column_error), row_error=float(row_error))
 
 
 def _best_try(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:

@@ -7,45 +7,87 @@ import numpy as np
 
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.dataset.diagnosis.finding import Finding, spans_of
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray
 
-FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
+_FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
+_LAGS = np.arange(-_FARTHEST_SECONDS, _FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
+_NEAR_SECONDS, _FINE_SECONDS = 0.6, 0.2
+_FEWEST_STEPS = 50
 _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: docs/lab-log/2026-11.md
-_CLEAR, _SURE = 0.55, 0.7  # correlations; some of 0.5 are chance, where a recording has few bends
+UNRELATED, _CLEAR, _SURE = 0.5, 0.55, 0.7  # correlations; with another drive's log, 3 in 100 are above 0.55 by chance
 _USUAL_SECONDS = 1.2  # a lag beyond it is one of chance, unless the correlation is sure
+MOST_LAG_ERROR = 0.2
 _LEAST_MATCH = 0.3  # of successive pictures
-_PART_SECONDS = 12.0
-_LESS = 0.35  # than in the better parts
-_MOST_BIAS, _BLOCKS = 0.1, 8
+_PART_SECONDS = 8.0
+_LESS, _WRONG = 0.3, 0.4  # correlation than in the better parts; error of the steering, of its standard deviation
+_MOST_BIAS, _BLOCKS = 0.15, 8
 _FEWEST_LEVELS = 5
+_DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
 _FULL = 0.98  # of the largest steering that a log can hold
 _CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
+_SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value tells; where a stick ends, they are as it tells
+_COARSE_LEVELS = 20
 _LEAST_STEERING = 0.02
 
 
-def steering_values(driven: Driven) -> Iterator[Finding]:
-    """Yield what the values of the steering alone show."""
-    steering = driven.steering
-    turning = np.abs(steering) > _LEAST_STEERING
-    largest = float(np.abs(steering).max())
-    at_largest = turning & (np.abs(steering) > 0.995 * largest)
-    levels = len(np.unique(np.round(steering, 4)))
-    if levels <= _FEWEST_LEVELS and turning.sum() > 20:
+def few_steps(driven: Driven) -> Iterator[Finding]:
+    """Yield whether the steering has few different values."""
+    levels = np.unique(np.round(driven.steering, 4))
+    steps = np.diff(levels) / _DEVICE_STEP
+    gentle = len(levels) > 3 and bool((np.abs(steps - steps.round()) < 0.01).all() and steps.max() < _GENTLE_STEPS)
+    if len(levels) <= _FEWEST_LEVELS and not gentle and (np.abs(driven.steering) > _LEAST_STEERING).sum() > 20:
         yield Finding(
             "few-steps",
-            f"the steering has {levels} different values, expected hundreds, or dozens from a keyboard",
+            f"the steering has {len(levels)} different values, expected hundreds, or dozens from a keyboard",
             "record with a mouse or a gamepad, or train with it as it is and expect unsteady driving",
-            value=float(levels),
+            value=float(len(levels)),
         )
-    if largest < _FULL and turning.sum() > 20 and at_largest.sum() > _CLIPPED_SHARE * turning.sum():
+
+
+def clipped(driven: Driven, agreement: "Agreement | None") -> Iterator[Finding]:
+    """Yield whether the steering ends at a limit that the car's bends go beyond.
+
+    Many rows at the largest value are also those of a driver who holds a stick that ends there, or of a stick or keys
+    with few steps: there, the bends must be clearly sharper than the largest value tells.
+    """
+    size = np.round(np.abs(driven.steering), 4)
+    turning = size > _LEAST_STEERING
+    levels, counts = np.unique(size[turning], return_counts=True)
+    if len(levels) < 2 or levels[-1] >= _FULL:
+        return
+    largest, coarse = float(levels[-1]), len(levels) < _COARSE_LEVELS
+    at_largest = turning & (size > 0.995 * largest)
+    share = at_largest.sum() / turning.sum()
+    sharper = _sharper_than_steered(driven, agreement, largest) if agreement else None
+    if sharper is None:
+        clear = share > 0.1 and at_largest.sum() > 1.5 * counts[-2] if coarse else True
+    else:
+        clear = sharper > (_CLEARLY_SHARPER if coarse else _SHARPER)
+    if clear and turning.sum() > 20 and share > _CLIPPED_SHARE:
         yield Finding(
             "clipped",
-            f"{at_largest.sum() / turning.sum():.0%} of the turning rows have the largest steering, {largest:.3f}",
+            f"{share:.0%} of the turning rows have the largest steering, {largest:.3f}"
+            + (f", and turn {sharper - 1:.0%} more than it tells" if sharper else ""),
             "look for a limit where the steering is recorded or converted, and record or import it again",
             spans_of(driven.lines[at_largest].tolist()),
             largest,
         )
+
+
+def _sharper_than_steered(driven: Driven, agreement: "Agreement", largest: float) -> float | None:
+    """Return the turns at the largest steering, as a multiple of those that a line through the others gives there."""
+    if not agreement.is_clear or agreement.correlation < 0:
+        return None
+    curvature = driven.curvature(_FINE_SECONDS)
+    (steering,) = driven.steering_after(np.array([agreement.lag]), _FINE_SECONDS)
+    known = driven.turns.usable & np.isfinite(steering)
+    top, others = known & (np.abs(steering) > 0.97 * largest), known & (np.abs(steering) < 0.9 * largest)
+    if min(top.sum(), (others & (np.abs(steering) > 0.3 * largest)).sum()) < 10:
+        return None
+    slope, offset = np.polyfit(steering[others], curvature[others], 1)
+    side = np.sign(steering[top])
+    return float(np.mean(side * curvature[top]) / np.mean(side * (slope * steering[top] + offset)))
 
 
 @dataclass(frozen=True)
@@ -68,13 +110,22 @@ class Agreement:
 
 def measure_agreement(driven: Driven) -> Agreement | None:
     """Return how steering and turns agree, None where either hardly changes, or the pictures do not match."""
-    curvature, matches = driven.curvature, driven.turns.match[driven.turns.usable]
-    if len(matches) < 50 or np.median(matches) < _LEAST_MATCH or curvature.std() < 1e-6 or driven.steering.std() < 1e-3:
+    curvature, usable = driven.curvature(), driven.turns.usable
+    if usable.sum() < _FEWEST_STEPS or np.median(driven.turns.match[usable]) < _LEAST_MATCH:
         return None
-    middles = driven.middles
-    lag, correlation = _best_lag(driven, curvature, np.ones(len(middles), np.bool_))
-    blocks = np.minimum((_BLOCKS * (middles - middles[0]) / (middles[-1] - middles[0])).astype(int), _BLOCKS - 1)
-    without = [_best_lag(driven, curvature, blocks != block)[0] for block in range(_BLOCKS)]
+    if curvature.std() < 1e-6 or driven.steering.std() < 1e-3:
+        return None
+    about, correlation = _best_lag(curvature, driven.steering_after(_LAGS), usable)
+    # how many steps a lag leaves in a stretch changes with the lag, and with it what is compared: not so nearby
+    near = _LAGS[np.abs(_LAGS - about) <= _NEAR_SECONDS]
+    curvature, steering = driven.curvature(_FINE_SECONDS), driven.steering_after(near, _FINE_SECONDS)
+    usable = usable & np.isfinite(steering).all(axis=0)
+    if usable.sum() < _FEWEST_STEPS:
+        return Agreement(correlation, about, _NEAR_SECONDS)
+    sign, blocks = np.sign(correlation), np.cumsum(usable) * _BLOCKS // (usable.sum() + 1)
+    lag = _top_lag(near, sign * _correlations(curvature, steering, usable))
+    without = [_top_lag(near, sign * _correlations(curvature, steering, usable & (blocks != block)))
+               for block in range(_BLOCKS)]  # fmt: skip
     error = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * np.sum((np.array(without) - np.mean(without)) ** 2)))
     return Agreement(correlation, lag, error)
 
@@ -82,15 +133,7 @@ def measure_agreement(driven: Driven) -> Agreement | None:
 def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding]:
     """Yield what the steering shows beside the turns of the camera."""
     r, lag = agreement.correlation, agreement.lag
-    if not agreement.is_clear:
-        yield Finding(
-            "unrelated",
-            f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected above {_CLEAR}",
-            "look whether the log belongs to these frames, and whether rows and frames are counted alike",
-            value=r,
-        )
-        return
-    if r < 0:
+    if agreement.is_clear and r < 0:
         yield Finding(
             "mirrored",
             f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}",
@@ -99,16 +142,25 @@ def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding
         )
         return
     parts = list(_parts_that_disagree(driven, lag))
-    if parts:
+    if parts and (agreement.is_clear or r > UNRELATED):
         yield Finding(
             "partly-unrelated",
-            f"in {len(parts)} parts of {_PART_SECONDS:.0f} s the steering does not follow the turns of the camera; "
-            f"over all, the correlation is {r:.2f}",
+            f"in {len(parts)} parts of {_PART_SECONDS:.0f} s or more the steering does not follow the turns of the "
+            f"camera; over all, the correlation is {r:.2f}",
             _delete(parts),
             tuple(parts),
         )
-    yield from _late_or_early(agreement)
-    yield from _bias(driven, lag)
+    elif not agreement.is_clear and r < UNRELATED:
+        yield Finding(
+            "unrelated",
+            f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected above {_CLEAR}",
+            "look whether the log belongs to these frames, and whether rows and frames are counted alike",
+            value=r,
+        )
+    if agreement.is_clear and agreement.error < MOST_LAG_ERROR:
+        yield from _late_or_early(agreement)
+    if agreement.is_clear:
+        yield from _bias(driven, lag)
 
 
 def _late_or_early(agreement: Agreement) -> Iterator[Finding]:
@@ -128,14 +180,15 @@ def _late_or_early(agreement: Agreement) -> Iterator[Finding]:
 
 
 def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
-    steering = np.interp(driven.middles + lag, driven.seconds, driven.smooth_steering)
-    usable = driven.turns.usable
+    (steering,) = driven.steering_after(np.array([lag]))
+    usable = driven.turns.usable & np.isfinite(steering)
     if usable.sum() < 100:
         return
-    curvature = driven.curvature
+    curvature = driven.curvature()
     blocks = np.array_split(np.flatnonzero(usable), _BLOCKS)
-    biases = [_intercept(curvature, steering, np.concatenate(blocks[:k] + blocks[k + 1 :])) for k in range(_BLOCKS)]
-    bias = _intercept(curvature, steering, np.flatnonzero(usable))
+    parts = [np.concatenate(blocks[:k] + blocks[k + 1 :]) for k in range(_BLOCKS)]
+    biases = [_robust_line(curvature[part], steering[part])[1] for part in parts]
+    bias = _robust_line(curvature[usable], steering[usable])[1]
     error = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * np.sum((np.array(biases) - np.mean(biases)) ** 2)))
     if abs(bias) > _MOST_BIAS + error:
         side = "right" if bias > 0 else "left"
@@ -150,41 +203,44 @@ def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
         )
 
 
-def _intercept(curvature: FloatArray, steering: FloatArray, chosen: IndexArray) -> float:
-    """Return the steering at which the car drives straight on, by a robust line."""
-    x, y = curvature[chosen], steering[chosen]
+def _robust_line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Return slope and intercept of a line that few points do not change."""
     columns, weights = np.stack([x, np.ones_like(x)], 1), np.ones(len(x))
     for _ in range(10):
-        line = np.linalg.lstsq(columns * weights[:, None], y * weights, rcond=None)[0]
-        errors = y - columns @ line
+        slope, intercept = np.linalg.lstsq(columns * weights[:, None], y * weights, rcond=None)[0]
+        errors = y - slope * x - intercept
         weights = 1 / np.sqrt(1 + (errors / (2 * float(np.median(np.abs(errors))) + 1e-3)) ** 2)
-    return float(line[1])
+    return float(slope), float(intercept)
 
 
 def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]]:
     """Yield the spans of lines in which the steering follows the turns much less than elsewhere."""
-    curvature, middles = driven.curvature, driven.middles
-    steering = np.interp(middles + lag, driven.seconds, driven.smooth_steering)
+    curvature, middles = driven.curvature(), driven.middles
+    (steering,) = driven.steering_after(np.array([lag]))
+    known = driven.turns.usable & np.isfinite(steering)
+    if known.sum() < _FEWEST_STEPS:
+        return
+    slope, offset = _robust_line(curvature[known], steering[known])
+    errors = (steering - slope * curvature - offset) / driven.steering.std()
     starts = np.arange(middles[0], middles[-1] - _PART_SECONDS / 2, _PART_SECONDS / 2)
-    follows = np.full(len(starts), np.nan)
+    follows, wrong = np.full(len(starts), np.nan), np.zeros(len(starts))
     for number, start in enumerate(starts):
-        part = (middles >= start) & (middles < start + _PART_SECONDS)
-        moving = part.sum() > 40 and steering[part].std() > 0.3 * steering.std()
-        if moving and curvature[part].std() > 0.3 * curvature.std():
+        part = known & (middles >= start) & (middles < start + _PART_SECONDS)
+        if part.sum() > _FEWEST_STEPS:
             follows[number] = _correlation(curvature[part], steering[part])
+            wrong[number] = np.sqrt(np.mean(errors[part] ** 2))
     if not np.isfinite(follows).any():
         return
-    wrong = (follows < np.nanpercentile(follows, 75) - _LESS).tolist()
-    lines = driven.lines
-    agreed = [index for index, is_wrong in enumerate(wrong) if is_wrong and _beside(wrong, index)]
+    disagree = (wrong > _WRONG) & (follows < np.nanpercentile(follows, 75) - _LESS)
+    agreed = [index for index in np.flatnonzero(disagree).tolist() if _beside(disagree, index)]
     for first, last in spans_of(agreed, apart=1):
         rows = np.flatnonzero((driven.seconds >= starts[first]) & (driven.seconds <= starts[last] + _PART_SECONDS))
-        yield int(lines[rows[0]]), int(lines[rows[-1]])
+        yield int(driven.lines[rows[0]]), int(driven.lines[rows[-1]])
 
 
-def _beside(wrong: list[bool], index: int) -> bool:
+def _beside(wrong: BoolArray, index: int) -> bool:
     """Return whether the part before or after is wrong, too; parts overlap by half."""
-    return any(wrong[other] for other in (index - 1, index + 1) if 0 <= other < len(wrong))
+    return any(bool(wrong[other]) for other in (index - 1, index + 1) if 0 <= other < len(wrong))
 
 
 def _delete(spans: list[tuple[int, int]]) -> str:
@@ -192,36 +248,37 @@ def _delete(spans: list[tuple[int, int]]) -> str:
     return f"bcclone edit RECORDING --delete {first} {last}" + (", and the other spans" if len(spans) > 1 else "")
 
 
-def _best_lag(driven: Driven, curvature: FloatArray, chosen: BoolArray) -> tuple[float, float]:
-    """Return the shift of the steering with the correlation of the greatest size, and that correlation."""
-    lags = np.arange(-FARTHEST_SECONDS, FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
-    middles = driven.middles[chosen]
-    values, smooth = curvature[chosen], driven.smooth_steering
-    found = []
-    for lag in lags:
-        times = middles + lag
-        inside = (times > driven.seconds[0]) & (times < driven.seconds[-1])
-        found.append(_correlation(values[inside], np.interp(times[inside], driven.seconds, smooth)))
-    sizes = np.array(found)
+def _best_lag(curvature: FloatArray, steering: FloatArray, chosen: BoolArray) -> tuple[float, float]:
+    """Return the shift of the steering with the correlation of the greatest size, and that correlation.
+
+    steering: for each of _LAGS, (lags, steps), as Driven.steering_after() returns it.
+    """
+    found = _correlations(curvature, steering, chosen)
     # near the usual lag the sign is the car's; a bend in the other direction may follow a second later
-    usual = np.abs(lags) <= 0.6
-    sign = np.sign(sizes[usual][np.argmax(np.abs(sizes[usual]))]) or 1.0
-    best = int(np.argmax(sign * sizes))
-    return float(lags[best] + _LAG_STEP * _vertex(sign * sizes, best)), float(sizes[best])
+    usual = np.abs(_LAGS) <= 0.6
+    sign = np.sign(found[usual][np.argmax(np.abs(found[usual]))]) or 1.0
+    return _top_lag(_LAGS, sign * found), float(sign * (sign * found).max())
 
 
-def _vertex(values: FloatArray, best: int) -> float:
-    """Return by how many steps the top of the parabola through three values is beside the middle one."""
-    if not 0 < best < len(values) - 1:
-        return 0.0
-    before, at, after = values[best - 1 : best + 2]
+def _top_lag(lags: FloatArray, heights: FloatArray) -> float:
+    """Return the lag of the greatest height, between steps that of the parabola through three heights."""
+    best = int(np.argmax(heights))
+    if not 0 < best < len(lags) - 1:
+        return float(lags[best])
+    before, at, after = heights[best - 1 : best + 2]
     bend = before - 2 * at + after
-    return float(0.5 * (before - after) / bend) if bend else 0.0
+    return float(lags[best] + (_LAG_STEP * 0.5 * (before - after) / bend if bend else 0.0))
+
+
+def _correlations(curvature: FloatArray, steering: FloatArray, chosen: BoolArray) -> FloatArray:
+    return np.array([_correlation(curvature[chosen], shifted[chosen]) for shifted in steering])
 
 
 def _correlation(first: FloatArray, second: FloatArray) -> float:
-    if len(first) < 3:
+    """Return the correlation of the values that are known, 0 for few of them."""
+    known = np.isfinite(second)
+    if known.sum() < _FEWEST_STEPS:
         return 0.0
-    first, second = first - first.mean(), second - second.mean()
+    first, second = first[known] - first[known].mean(), second[known] - second[known].mean()
     scale = float(np.sqrt((first @ first) * (second @ second)))
     return float(first @ second) / scale if scale > 0 else 0.0

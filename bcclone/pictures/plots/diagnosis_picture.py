@@ -43,7 +43,7 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
 
 
 def _draw_curves(axes: Axes, driven: Driven, first: float, last: float) -> None:
-    curvature = driven.curvature
+    curvature = driven.curvature()
     scale = driven.steering.std() / curvature.std() if curvature.std() > 0 else 0.0
     axes.axhline(0, color=GRAY, linewidth=0.6)
     axes.plot(driven.seconds, driven.steering, color=BLUE, linewidth=1.2, label="recorded steering")

@@ -134,7 +134,8 @@ def plot_deviations(
 ) -> None:
     """Draw the deviations of several drives from the recorded path over time, one above the other, into a PNG.
 
-    seconds: at the end of each row, (rows,); drives: name of the driver -> drive; limit_m: where a person takes over.
+    seconds: at the end of each row, (rows,); drives: name of the driver -> drive; limit_m: where a person takes over;
+    both in the unit that the title names.
     """
     figure = new_figure(9, 0.8 + 1.5 * len(drives), title)
     column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
@@ -149,7 +150,7 @@ def plot_deviations(
             axes.axhline(side, color=GRAY, linewidth=0.6, linestyle="-" if side == 0 else "--")
         axes.set_ylim(-1.15 * limit_m, 1.15 * limit_m)
         axes.set_title(f"{name}: {len(taken_over)} interventions", fontsize=9, loc="left")
-        axes.set_ylabel("m to the right")
+        axes.set_ylabel("to the right")
         tidy(axes)
     column[-1].set_xlabel("seconds driven")
     save(figure, path)

@@ -1,0 +1,276 @@
+"""A recording without speeds -> a drive whose speed and steering law are estimated from its frames, in camera heights.
+
+A camera over a flat road sees its own height everywhere: from each frame, the views are made of a camera that has moved
+ahead at each of many speeds (warp_to()), and the speed is the one whose view of the ground is the next frame: a plane
+sweep (R. T. Collins, "A Space-Sweep Approach to True Multi-Image Matching", 1996). Speeds change gradually, so the
+sequence of speeds with the best matches and the fewest changes is taken (Viterbi's algorithm). How the camera turns is
+known from what is far away (TurnMeter). A wrong focal length changes distances ahead and speeds, but hardly the lateral
+offset; a wrong horizon changes all, and shows in different speeds of near and far ground.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.dataset.diagnosis.motion import TurnMeter, Turns
+from bcclone.dataset.framing import Framing, framing_of, sampling_of
+from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
+from bcclone.dataset.view import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
+from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutResult, read_reference
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.opencv import cv2
+from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.progress import ProgressBar
+
+_NO_SPEED = (
+    "The recording has no speeds, so no model can drive through it, and there is no autonomy and no intervention.",
+    "The steering is compared on the recording's own frames.",
+)
+_TOP, _MIDDLE, _BOTTOM = 80, 102, 134  # rows of the ground, far and near; below them may be a bonnet
+_LEFT, _COLUMN_STEP, _COLUMNS = 20, 2, 140
+_DETAIL_PX = 5.0  # coarser shades are not compared: they hardly move
+_NOISE = 2.0  # grey levels of a pixel
+_SLOWEST, _STEP, _COUNT = 0.6, 1.08, 52  # camera heights a second; each speed is 8 % more than the one before
+_SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(_COUNT)])
+_CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step from row to row
+_AROUND = 6  # steps to either side, where near and far ground are compared
+_LAGS = np.arange(0.0, 0.61, 0.025).tolist()
+_BLOCKS, _FEWEST_ROWS = 8, 100
+_MOST_APART, _LEAST_CORRELATION, _MOST_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
+_CHECK_LIMIT = 2.0  # camera heights
+
+
+def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
+    """Read a recorded drive as read_reference(); without speeds, with estimates if its frames give them.
+
+    Where they do not, the distance stays 0, and the notes say why.
+    """
+    recorded, framing = read_reference(log, fraction), framing_of(log)
+    if recorded.distance_m:
+        return recorded
+    if framing is None or framing.lens is None:
+        framed = "bcclone calibrate finds a framing, and bcclone import SOURCE --framing FILE uses it"
+        return _refused(recorded, f"the lens of their camera is unknown; {framed}")
+    motion = _measure_motion(recorded, framing) if len(recorded) > _FEWEST_ROWS else None
+    moving = motion.usable & (motion.speed > _SLOWEST) if motion else np.zeros(0, np.bool_)
+    if motion is None or moving.sum() < _FEWEST_ROWS:
+        return _refused(recorded, f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}")
+    fits = {lag: _Fit.of(_yaw_rates(recorded, motion.speed, lag)[moving], motion.yaw_rate[moving]) for lag in _LAGS}
+    lag, fit = min(fits.items(), key=lambda item: item[1].residual)
+    return _with_estimates(recorded, framing, motion, SteeringLaw(fit.gain, fit.bias, lag), fit)
+
+
+def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
+    return replace(recorded, notes=(*_NO_SPEED, f"The speed was not estimated from the frames: {reason}.", *more))
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """How the camera moved, until the next row; all (rows,) but near_to_far.
+
+    speed: camera heights a second; yaw_rate: rad/s to the right; usable: whether the yaw rate is known; near_to_far:
+    the speed of the near ground for that of the far ground.
+    """
+
+    speed: FloatArray
+    yaw_rate: FloatArray
+    usable: BoolArray
+    near_to_far: float
+
+
+def _measure_motion(recorded: RecordedDrive, framing: Framing) -> _Motion:
+    meter, sweep = TurnMeter(), _GroundSweep(framing)
+    paths = [row.get("center") for row in recorded.images]
+    with (
+        ProgressBar("estimating the speed", len(paths), "rows") as progress,
+        prefetch_ordered(_read, paths, os.cpu_count() or 1, 32) as frames,
+    ):
+        for row, frame in enumerate(frames):
+            meter.add(frame)
+            right = -meter.shifts[-1].right
+            follows = row > 0 and not recorded.ends[row - 1] and math.isfinite(right)
+            sweep.add(frame, recorded.seconds[row - 1] if follows else None, math.atan(right / FOCAL_PX))
+            progress.advance(1)
+    turns = Turns.of(meter.shifts[1:], ~np.array(recorded.ends[:-1]))
+    yaw_rate = np.append(np.arctan(turns.right / FOCAL_PX), 0.0) / np.maximum(recorded.seconds, 1e-3)
+    speed, near_to_far = sweep.result()
+    return _Motion(speed, yaw_rate, np.append(turns.usable, False), near_to_far)
+
+
+def _yaw_rates(recorded: RecordedDrive, speed: FloatArray, lag: float) -> FloatArray:
+    """Return the yaw rates of a gain of 1 and of a bias of 1, (rows, 2)."""
+    curvatures = SteeringLaw(1.0, 0.0, lag).curvatures(recorded.steering, recorded.seconds, recorded.ends)
+    return np.stack([speed * np.array(curvatures), speed], 1)
+
+
+def _with_estimates(
+    recorded: RecordedDrive, framing: Framing, motion: _Motion, law: SteeringLaw, fit: "_Fit"
+) -> RecordedDrive:
+    """Return the drive with estimates, or without them if they are not good enough; in both cases with notes."""
+    drive = replace(
+        recorded,
+        speed=tuple(motion.speed.tolist()),
+        curvature=law.curvatures(recorded.steering, recorded.seconds, recorded.ends),
+        law=law,
+        unit="camera heights",
+    )
+    seen = np.where(motion.usable & (motion.speed > _SLOWEST), motion.yaw_rate / np.maximum(motion.speed, 1e-3), 0.0)
+    along_seen = replace(drive, curvature=tuple(seen.tolist()))
+    human, zero = (_steered(along_seen, steering) for steering in (recorded.steering, (0.0,) * len(recorded)))
+    low, median, high = np.percentile(motion.speed, [5, 50, 95]).tolist()
+    measured = (
+        f"Estimated speed: {median:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} in 90 % of the "
+        f"rows; the near ground shows {motion.near_to_far:.2f} times the speed of the far, which is 1 if the horizon "
+        "is right.",
+        f"Estimated steering: 1 is a curvature of {fit.gain:.3f} per camera height (standard error {fit.error:.3f}), "
+        f"with a lag of {law.lag_seconds:.2f} s; the yaw rates correlate with the camera's by {fit.correlation:.2f}.",
+        f"Check: along the path that the frames show, the recorded steering with these estimates deviates by "
+        f"{human.score.rms_cross_track_m:.2f} camera heights (rms), {human.score.interventions} times beyond "
+        f"{_CHECK_LIMIT:g}; no steering {zero.score.interventions} times.",
+    )
+    estimates = {
+        "median_speed": median,
+        "near_to_far_speed": motion.near_to_far,
+        "curvature_of_steering": fit.gain,
+        "curvature_error": fit.error,
+        "lag_seconds": law.lag_seconds,
+        "yaw_rate_correlation": fit.correlation,
+        "check_rms": human.score.rms_cross_track_m,
+        "check_interventions": human.score.interventions,
+        "check_interventions_without_steering": zero.score.interventions,
+    }
+    estimates = {name: round(value, 4) for name, value in estimates.items()}
+    reason = ""
+    if not 1 / _MOST_APART < motion.near_to_far < _MOST_APART:
+        reason = "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
+    elif not (fit.correlation > _LEAST_CORRELATION and fit.error < _MOST_ERROR * fit.gain):
+        reason = "the camera's turns do not follow from the recorded steering well enough"
+    elif 2 * human.score.interventions > zero.score.interventions:
+        reason = "the recorded steering, with the estimates, does not follow the path that the frames show"
+    if reason:
+        return replace(_refused(recorded, reason, *measured), estimates=estimates)
+    assumed = (
+        "The recording has no speeds: speed and steering are estimated from its frames, in heights of its camera.",
+        f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
+        f"rear axle, and framed as it is: {framing.describe()}.",
+    )
+    return replace(drive, notes=assumed + measured, estimates=estimates)
+
+
+def _steered(reference: RecordedDrive, steering: Sequence[float]) -> RolloutResult:
+    rollout = Rollout(reference, _CHECK_LIMIT)
+    for value in steering:
+        rollout.advance(value)
+    return rollout.result()
+
+
+def _read(path: str | None) -> Image | None:
+    try:
+        return None if path is None else read_frame(path)
+    except BadImage:
+        return None
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A linear fit of yaw rates; error: standard error of the gain, by a jackknife over blocks."""
+
+    gain: float
+    bias: float
+    error: float
+    correlation: float
+    residual: float
+
+    @classmethod
+    def of(cls, columns: FloatArray, rates: FloatArray) -> "_Fit":
+        gain, bias = np.linalg.lstsq(columns, rates, rcond=None)[0].tolist()
+        blocks = np.array_split(np.arange(len(rates)), _BLOCKS)
+        kept = [np.concatenate(blocks[:out] + blocks[out + 1 :]) for out in range(_BLOCKS)]
+        without = np.array([np.linalg.lstsq(columns[rows], rates[rows], rcond=None)[0][0] for rows in kept])
+        error = math.sqrt((_BLOCKS - 1) / _BLOCKS * float(np.sum((without - without.mean()) ** 2)))
+        fitted = columns @ np.array([gain, bias])
+        varies = np.ptp(fitted) > 0 and np.ptp(rates) > 0
+        correlation = float(np.corrcoef(fitted, rates)[0, 1]) if varies else 0.0
+        return cls(gain, bias, error, correlation, float(np.sum((rates - fitted) ** 2)))
+
+
+class _GroundSweep:
+    """Matches each frame with views of the one before, of a camera that moved ahead at each speed."""
+
+    def __init__(self, framing: Framing) -> None:
+        sampling = sampling_of(framing)
+        limits = np.array([sampling.width, sampling.height]) - 2
+        self._seen = ((sampling.corner > 0) & (sampling.corner < limits)).all(axis=2).astype(np.float32)
+        self._view = np.array([[1 / _COLUMN_STEP, 0, -_LEFT / _COLUMN_STEP], [0, 1, -_TOP], [0, 0, 1.0]])
+        self._last: Float32Array | None = None
+        self._matches: list[FloatArray] = []  # of each frame with the one before: far and near ground, (2, speeds)
+
+    def add(self, frame: Image | None, seconds: float | None, yaw_rad: float) -> None:
+        """Match the next frame; seconds, yaw_rad: since the one before, None where they do not belong together."""
+        before, self._last = self._last, None if frame is None else self._details(frame)
+        matches = np.zeros((2, len(_SPEEDS)))
+        if before is not None and self._last is not None and seconds is not None:
+            ahead_m = _SPEEDS * seconds * HEIGHT_M
+            move = CameraMove(ahead_m * math.sin(yaw_rad / 2), np.full_like(ahead_m, yaw_rad), ahead_m=ahead_m)
+            warps = warp_to(move).through(self._view, np.eye(3)).ground
+            after = _warped(self._last, np.linalg.inv(self._view))
+            matches = np.stack([_matches(_warped(before, warp), after) for warp in warps], 1)
+        self._matches.append(matches)
+
+    def result(self) -> tuple[FloatArray, float]:
+        """Return the speed until the next row, (rows,), and that of the near ground for that of the far ground."""
+        far, near = np.swapaxes(self._matches[1:], 0, 1)
+        path = _best_path(far + near)
+        moving = (path > _AROUND) & (path < len(_SPEEDS) - _AROUND)
+        around = path[moving, None] + np.arange(-_AROUND, _AROUND + 1)
+        rows = np.flatnonzero(moving)[:, None]
+        steps = [_peak(matches[rows, around].sum(axis=0)) for matches in (near, far, near + far)]
+        fine = np.where(path > 0, _SPEEDS[path] * _STEP ** steps[2], 0.0)
+        return np.append(fine, 0.0), float(_STEP ** (steps[0] - steps[1]))
+
+    def _details(self, frame: Image) -> Float32Array:
+        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        return np.asarray((gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL_PX)) * self._seen, np.float32)
+
+
+def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(frame, pixels, (_COLUMNS, _BOTTOM - _TOP), flags=flags), np.float32)
+
+
+def _matches(made: Float32Array, real: Float32Array) -> tuple[float, float]:
+    """Return the correlations of a made view and the real frame, of the far and of the near ground."""
+    both, one, other = (np.einsum("ij,ij->i", *pair) for pair in ((made, real), (made, made), (real, real)))
+    noise, parts = _NOISE**2 * made.shape[1], (slice(0, _MIDDLE - _TOP), slice(_MIDDLE - _TOP, None))
+    far, near = (
+        float(both[part].sum() / math.sqrt((one[part] + noise).sum() * (other[part] + noise).sum())) for part in parts
+    )
+    return far, near
+
+
+def _best_path(matches: FloatArray) -> IndexArray:
+    """Return the index of a speed for each row, (rows,), with the greatest sum of matches and the fewest changes."""
+    indices = np.arange(matches.shape[1])
+    cost = _CHANGE_COST * np.abs(indices[:, None] - indices)
+    total, back = matches[0], []
+    for row in matches[1:]:
+        reached = total - cost  # to each speed (rows) from each (columns)
+        back.append(np.argmax(reached, axis=1))
+        total = reached.max(axis=1) + row
+    path = [int(np.argmax(total))]
+    for before in reversed(back):
+        path.append(int(before[path[-1]]))
+    return np.array(path[::-1])
+
+
+def _peak(curve: FloatArray) -> float:
+    """Return where a curve over steps to either side has its maximum, between the steps."""
+    top = int(np.clip(np.argmax(curve), 1, len(curve) - 2))
+    left, middle, right = curve[top - 1 : top + 2].tolist()
+    between = 0.5 * (left - right) / min(left - 2 * middle + right, -1e-9)
+    return float(top - len(curve) // 2 + np.clip(between, -1.0, 1.0))

@@ -1,0 +1,64 @@
+"""A recording whose speeds are taken away is replayed with estimates, in camera heights, much as it is with its own."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.framing import FRAMING_NAME, Framing, Lens
+from bcclone.dataset.view import FOCAL_PX, HEIGHT_M, VANISHING_ROW
+from bcclone.evaluate.estimated_drive import read_drive
+from bcclone.evaluate.evaluate_settings import ReplaySettings
+from bcclone.evaluate.replay_result import Replayed, replay_controls
+from bcclone.evaluate.rollout import read_reference
+from bcclone.simulator.record import record
+from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from tests.conftest import made_once
+
+SIMULATED = Framing(320, 160, lens=Lens(FOCAL_PX, VANISHING_ROW, 159.5))
+BENDS = (0.35, 1.0)  # of the lap: at speed
+
+
+@pytest.fixture(scope="session")
+def lap(tmp_path_factory):
+    """The log of a recording of the simulator, as in test_replay.py."""
+    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
+    folder = made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
+    return folder / "lake" / "driving_log.csv"
+
+
+def without_speeds(lap, folder, gain):
+    """Return the log of the same frames, imported from a car without speeds whose steering is `gain` times as large."""
+    shutil.copytree(lap.parent, folder)
+    (folder / FRAMING_NAME).write_text(SIMULATED.to_json())
+    rows = [line.split(",") for line in lap.read_text().splitlines()]
+    lines = [",".join([center, "", "", str(gain * float(steering)), *more[:-1], "0"])
+             for center, _, _, steering, *more in rows]  # fmt: skip
+    (folder / lap.name).write_text("\n".join(lines) + "\n")
+    return folder / lap.name
+
+
+def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera_heights(lap, tmp_path):
+    known = read_reference(lap, BENDS)
+    estimated = read_drive(without_speeds(lap, tmp_path / "car", gain=2.0), BENDS)
+    assert np.median(np.array(estimated.speed[:-1]) * HEIGHT_M / known.speed[:-1]) == pytest.approx(1, abs=0.1)
+    assert estimated.law.gain == pytest.approx(known.law.gain * HEIGHT_M / 2, rel=0.3)
+    controls = [
+        replay_controls(*each)
+        for each in ((known, ReplaySettings(limit_m=2 * HEIGHT_M)), (estimated, ReplaySettings()))
+    ]
+    in_metres, in_heights = (each["zero"].figures().rms_cross_track_m for each in controls)
+    assert in_heights * HEIGHT_M == pytest.approx(in_metres, rel=0.3)
+    replayed = Replayed({"zero": controls[1]["zero"]})
+    figures = replayed.figures()
+    assert (figures["unit"], figures["rms_cross_track_camera_heights"]) == ("camera heights", in_heights)
+    assert not [name for name in figures if name.endswith(("_m", "_km"))]
+    assert figures["estimates"]["check_interventions"] < figures["estimates"]["check_interventions_without_steering"]
+    assert all(words in replayed.as_text() for words in ("flat ground", "Check:", "camera heights"))
+
+
+def test_estimates_that_the_frames_contradict_are_refused_in_words(lap, tmp_path):
+    mirrored = read_drive(without_speeds(lap, tmp_path / "car", gain=-1.0), BENDS)
+    assert (mirrored.distance_m, mirrored.unit) == (0, "m")
+    assert "turns do not follow from the recorded steering" in " ".join(mirrored.notes)
+    assert mirrored.estimates["curvature_of_steering"] < 0
