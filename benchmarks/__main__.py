@@ -32,6 +32,10 @@ BENCHMARKS = {  # name: (its module, what it measures)
     ),
     "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
     "recording-faults": ("recording_faults", "how many faults of recordings preprocess.py --check names"),
+    "record-next": (
+        "record_next",
+        "the seconds of driving that a model needs: recorded all along the road, or where its map of margins names",
+    ),
     "networks": ("networks", "how well each network learns from a recording and drives, with variants of cnn"),
 }
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bcclone.model.policy import Policy  # loads TensorFlow
 
 # a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong to its process
-_one_at_a_time = threading.Lock()
+one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
     """Drive or replay; raises UserError, and WorkerFault for a file that this worker does not find."""
     for file in (task.model, *task.inputs):
         file.check()
-    with _one_at_a_time:
+    with one_at_a_time:
         policy = load_on_one_core(task.model, task.preprocess)
         if isinstance(task.work, Recording):
             return replay_recording(policy, task.work)

@@ -1,5 +1,6 @@
-"""The pages of docs/: they build without a warning, and every link within them leads somewhere."""
+"""The pages: no merge is half done, and docs/ builds without a warning, every link within it leading somewhere."""
 
+import re
 import subprocess
 import sys
 
@@ -17,3 +18,8 @@ def test_the_pages_build_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     for page in (ROOT / "docs").rglob("*.md"):
         assert (tmp_path / "pages" / page.relative_to(ROOT / "docs").with_suffix(".html")).exists()
+
+
+def test_no_page_has_marks_of_an_unfinished_merge():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert not [page for page in pages if re.search(r"^(<<<<<<<|>>>>>>>) ", page.read_text("utf-8"), re.MULTILINE)]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.lab.margin.answers import Seen, SeenRoad, one_at_a_time, open_road
-from bcclone.lab.margin.kept_tasks import KeptPool
+from bcclone.evaluate.suite_task import one_at_a_time
+from bcclone.lab.margin.answers import KeptPool, Seen, SeenRoad, open_road
 from bcclone.lab.margin.margin_map import DrivenCheck
 from bcclone.lab.margin.motion import Cars
 from bcclone.lab.margin.returning import NEAR_M, ReturningSet
@@ -14,7 +14,7 @@ from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.system.errors import UserError
 from bcclone.system.task import report_progress
 
-_CARS_A_TASK = 50
+_CARS_A_TASK = 200
 _MOST_DRAWS = 10_000  # without a single state of the set
 _STRAIGHT_DEGREES = 5.0  # to the road: a car has come back when it is near the middle and turned by no more
 _LEAST_SECONDS, _MOST_SECONDS = 0.4, 10.0
@@ -45,23 +45,15 @@ class DriveStatesTask:
         return f"driven-{self.seen.key(self.states)}"
 
 
-@dataclass(frozen=True)
-class DrivenStates:
-    """What the cars of a task did: how many came back, the states from which others left the road or did neither."""
-
-    came_back: int
-    left_the_road: tuple[State, ...]
-    undecided: tuple[State, ...]
-    frames: int
-
-
 def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, kept: KeptPool) -> DrivenCheck:
-    """Drive so many cars from random states of a set, each between eight states of its grid; raises UserError."""
-    counts = [min(_CARS_A_TASK, cars - first) for first in range(0, cars, _CARS_A_TASK)]
-    tasks = [
-        DriveStatesTask(seen, draw_states(returning, count, (seed, number))) for number, count in enumerate(counts)
-    ]
-    results = kept.run(drive_states, tasks, DrivenStates)
+    """Drive so many cars from random states of a set, each between eight states of its grid; raises UserError.
+
+    The cars of a task drive side by side, so that their frames show the same part of the scene, which stays in cache.
+    """
+    states = sorted(draw_states(returning, cars, seed))
+    firsts = range(0, cars, _CARS_A_TASK)
+    tasks = [DriveStatesTask(seen, tuple(states[first : first + _CARS_A_TASK])) for first in firsts]
+    results = kept.run(drive_states, tasks, DrivenCheck)
     return DrivenCheck(
         cars=cars,
         came_back=sum(one.came_back for one in results),
@@ -71,7 +63,7 @@ def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, 
     )
 
 
-def draw_states(returning: ReturningSet, count: int, seed: tuple[int, int]) -> tuple[State, ...]:
+def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, ...]:
     """Return random states between eight states of a set. Raises UserError if none is found."""
     random, grid = np.random.default_rng(seed), returning.grid
     drawn: list[State] = []
@@ -89,14 +81,14 @@ def draw_states(returning: ReturningSet, count: int, seed: tuple[int, int]) -> t
     return tuple(drawn[:count])
 
 
-def drive_states(task: DriveStatesTask) -> DrivenStates:
+def drive_states(task: DriveStatesTask) -> DrivenCheck:
     """Drive the cars of a task in a worker; raises UserError, and WorkerFault for a model that it does not find."""
     task.seen.model.check()
     with one_at_a_time:
         return _drive(open_road(task.seen), task.states)
 
 
-def _drive(road: SeenRoad, states: tuple[State, ...]) -> DrivenStates:
+def _drive(road: SeenRoad, states: tuple[State, ...]) -> DrivenCheck:
     """Drive each car, at the held speed, until it has come back, has left the road, or the time is over."""
     driving = {state: _tracked(road, state) for state in states}
     came_back, left = 0, list[State]()
@@ -115,7 +107,7 @@ def _drive(road: SeenRoad, states: tuple[State, ...]) -> DrivenStates:
                 del driving[state]
                 report_progress(1)
     report_progress(len(driving))
-    return DrivenStates(came_back, tuple(left), tuple(driving), frames)
+    return DrivenCheck(len(states), came_back, tuple(left), tuple(driving), frames)
 
 
 def _tracked(road: SeenRoad, state: State) -> TrackedCar:

@@ -96,8 +96,7 @@ def _describe(one: MarginMap) -> str:
 
 def _draw_strip(axes: Axes, one: MarginMap) -> None:
     """Draw the asphalt grey, the margins blue, those of less than half a metre red, and number the narrowest places."""
-    along, (left, right) = one.along_m, one.returning.margins_m.T
-    limits = np.array([one.track.limits_m[one.track.index(place)] for place in one.returning.grid.places_m.tolist()])
+    along, limits, (left, right) = one.along_m, one.limits_m, one.returning.margins_m.T
     axes.fill_between(along, -limits, limits, color="0.88", step="mid")
     axes.fill_between(along, -left, right, color=BLUE, alpha=0.55, step="mid", linewidth=0)
     for side, margin in ((-1, left), (1, right)):

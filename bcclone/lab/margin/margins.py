@@ -12,14 +12,24 @@ import numpy.typing as npt
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.suite import name_models
 from bcclone.evaluate.suite_task import InputFile
-from bcclone.lab.margin.answers import Answers, Seen, StatesTask, answer_states
+from bcclone.lab.margin.answers import Answers, KeptPool, Seen, StatesTask, answer_states
 from bcclone.lab.margin.driven_states import check_by_driving
-from bcclone.lab.margin.kept_tasks import KeptPool
 from bcclone.lab.margin.margin_map import MarginMap
 from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.motion import SteeringTable, cars_at, interpolate, shape_of, table_of
+from bcclone.lab.margin.motion import (
+    COARSE,
+    COARSE_STARTS,
+    FINE,
+    FINE_STARTS,
+    StateGrid,
+    SteeringTable,
+    cars_at,
+    interpolate,
+    shape_of,
+    state_grid,
+    table_of,
+)
 from bcclone.lab.margin.returning import returning_set
-from bcclone.lab.margin.states import COARSE, COARSE_STARTS, FINE, FINE_STARTS, StateGrid, state_grid
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError

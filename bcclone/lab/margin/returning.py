@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.lab.margin.motion import Cars, RoadShape, SteeringTable, cars_at, follow
-from bcclone.lab.margin.states import StateGrid
+from bcclone.lab.margin.motion import Cars, RoadShape, StateGrid, SteeringTable, cars_at, follow
 from bcclone.system.arrays import FloatArray
 
 NEAR_M = 0.5  # from the middle, where a car has come back

@@ -101,10 +101,10 @@ def test_batches_answer_as_a_drive_does_but_for_rounding(road):
 @pytest.mark.slow
 def test_states_to_drive_are_inside_the_set_and_the_same_each_time(road):
     (found,) = map_margins([MODEL], MarginSettings(str(road), jobs=1)).values()
-    states = draw_states(found.returning, 200, (0, 1))
+    states = draw_states(found.returning, 200, 1)
     assert len(states) == 200
-    assert states == draw_states(found.returning, 200, (0, 1))
-    assert states != draw_states(found.returning, 200, (0, 2))
+    assert states == draw_states(found.returning, 200, 1)
+    assert states != draw_states(found.returning, 200, 2)
 
 
 def test_a_network_of_several_frames_is_refused(untrained_window_model, road):

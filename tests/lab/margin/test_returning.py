@@ -7,10 +7,9 @@ import pytest
 
 from bcclone.dataset.vehicle import MPH, steering_of
 from bcclone.lab.margin.margins import map_by_answers
-from bcclone.lab.margin.motion import Cars, follow, shape_of, table_of
+from bcclone.lab.margin.motion import FINE, Cars, follow, shape_of, state_grid, table_of
 from bcclone.lab.margin.record_next import record_next
 from bcclone.lab.margin.returning import ReturningSet
-from bcclone.lab.margin.states import FINE, state_grid
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.roads.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track

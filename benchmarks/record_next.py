@@ -1,0 +1,228 @@
+"""Count the seconds of driving that a model needs: recorded all along the road, or where `bcclone margin` names.
+
+The built-in expert drives. Both ways begin with the same recording of a part of a lap, with its recoveries. Then it
+drives on (uniform), or from the places and offsets that the map of the last model names (named), until the model that
+is trained anew on everything drives a lap, and a lap in which it is pushed, without leaving the road.
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.vehicle import MPH
+from bcclone.drive.controller import SpeedSettings
+from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.evaluation import evaluate
+from bcclone.lab.margin.margin_settings import MarginSettings
+from bcclone.lab.margin.margins import map_margins
+from bcclone.lab.margin.record_next import RecordNext, record_next
+from bcclone.simulator.car import TrackedCar
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
+from bcclone.system.atomic import write_text
+from bcclone.system.progress import Notify
+from bcclone.system.settings import check_settings, setting
+from bcclone.system.task_pool import TaskPool, open_pool
+from bcclone.train.run import run
+from bcclone.train.train_settings import RunFiles, TrainSettings
+from benchmarks.measures import Measure, Report, aligned
+
+SPEED_MPH = 30.0
+_NARROW = "length=400-600,radius=18-24,hills=5-20,width=6-8"
+_BAR = 0.6  # of the seconds of the uniform recording
+_FIRST = 1 / 12  # of the seconds of a lap, with which both begin
+_GROWTH = 1.3  # of the recording from round to round: two rounds fewer are a share of 0.59
+_TAKE_SECONDS = 4.0  # from a named place
+_NEAREST = 0.4  # of the named offset: from there to the whole of it, takes begin
+_SIZE, _BATCH, _DROPOUT = 64, 32, 0.15
+_DRIVES = {"lap": WorldSettings(most_interventions=1),
+           "pushed": WorldSettings(perturbation_m=2.0, perturbation_every_m=37.0, most_interventions=1)}  # fmt: skip
+WAYS = ("uniform", "named")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """On which roads, with which seeds, and how long a model is trained."""
+
+    roads: tuple[str, ...] = setting(
+        ("lake", f"random:1:{_NARROW}", f"random:2:{_NARROW}"),
+        "roads, separated by semicolons",
+        unit="ROADS",
+        parse=lambda text: tuple(text.split(";")),
+    )
+    seeds: int = setting(3, "number of recordings and trainings on each road, with seeds from 0", minimum=1, maximum=99)
+    steps: int = setting(500, "steps of each training", minimum=10, maximum=1_000_000)
+    laps: float = setting(1.5, "laps of recording to give up at", minimum=_FIRST, maximum=20)
+    folder: Path | None = setting(None, "folder that keeps the results, to go on after an interruption", unit="DIR")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass
+class Recording:
+    """The folders that were recorded, and how many rows they hold."""
+
+    folders: list[Path] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of driving that are recorded, at the simulator's rate."""
+        return round(self.rows * BETWEEN_ROWS_SECONDS, 1)
+
+
+class Camera:
+    """Records what the expert does on a road, a piece at a time, into folders. folder: where they are made."""
+
+    def __init__(self, road: str, seed: int, folder: Path) -> None:
+        self.track, self._renderer, self._folder = load_track(road), Renderer(road, Conditions()), folder
+        self._random, self._seed = np.random.default_rng(seed), seed
+        self._rows = self._driven(TrackedCar(self.track), ExpertSettings(speed_mph=SPEED_MPH))
+
+    @property
+    def lap_seconds(self) -> float:
+        """Return the seconds of a lap."""
+        return self.track.lap_m / (SPEED_MPH * MPH)
+
+    def drive_on(self, recording: Recording, seconds: float) -> None:
+        """Record so many seconds more of the drive round the road, with its recoveries."""
+        self._write(recording, self._rows, seconds)
+
+    def drive_from(self, recording: Recording, along_m: float, offset_m: float, seconds: float) -> None:
+        """Record how the expert drives back to the middle from somewhere between the middle and an offset."""
+        offset_m *= self._random.uniform(_NEAREST, 1.0)
+        tracked = TrackedCar(self.track, offset_m, self.track.start_m + along_m)
+        tracked.car.speed = SPEED_MPH * MPH
+        expert = ExpertSettings(speed_mph=SPEED_MPH, recoveries=0, wander_m=0)
+        self._write(recording, self._driven(tracked, expert), seconds)
+
+    def _driven(self, tracked: TrackedCar, settings: ExpertSettings) -> Iterator[TrackedCar]:
+        """Drive for ever; yield at each row that is recorded."""
+        expert, row = Expert(self.track, settings, self._seed), 0
+        while True:
+            tracked.car.control(*expert.control(tracked.car, tracked.position))
+            if tracked.seconds >= row * BETWEEN_ROWS_SECONDS:
+                row += 1
+                if expert.recording:
+                    yield tracked
+            tracked.step()
+
+    def _write(self, recording: Recording, rows: Iterator[TrackedCar], seconds: float) -> None:
+        count, folder = round(seconds / BETWEEN_ROWS_SECONDS), self._folder / f"{len(recording.folders)}"
+        with RecordingWriter(folder) as writer:
+            for _ in range(count):
+                tracked = next(rows)
+                writer.write(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
+        recording.folders.append(folder)
+        recording.rows += count
+
+
+def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+    """Return how many seconds each way needs on each road with each seed; raises UserError."""
+    results = []
+    with ExitStack() as stack:
+        folder = settings.folder or Path(stack.enter_context(TemporaryDirectory(prefix="bcclone-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        pool = stack.enter_context(open_pool(1))
+        for seed, road, way in itertools.product(range(settings.seeds), settings.roads, WAYS):
+            trial = Trial(road, seed, way, settings, pool)
+            results.append(trial.kept(folder / f"{settings.roads.index(road)}-{seed}-{way}.json", notify))
+    return _report(results)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to record a road, with one seed. pool: renders the maps."""
+
+    road: str
+    seed: int
+    way: str
+    settings: Settings
+    pool: TaskPool
+
+    def kept(self, path: Path, notify: Notify) -> dict[str, Any]:
+        """Return the trial's result, from its file if it was finished before."""
+        if not path.exists():
+            notify(f"{self.road}, seed {self.seed}, {self.way}")
+            with TemporaryDirectory(prefix="bcclone-") as folder:
+                rounds = self.run(Path(folder), notify)
+            write_text(path, json.dumps({"road": self.road, "seed": self.seed, "way": self.way, "rounds": rounds}))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+    def run(self, folder: Path, notify: Notify) -> list[dict[str, Any]]:
+        """Record, train and drive until both laps are clean; return the figures of each round."""
+        camera, recording, rounds = Camera(self.road, self.seed, folder), Recording(), list[dict[str, Any]]()
+        lap, added = camera.lap_seconds, list[str]()
+        camera.drive_on(recording, lap * _FIRST)
+        while True:
+            model = self._train(recording, folder)
+            laps = self._drive(model)
+            clean = len(laps) == len(_DRIVES) and min(laps.values()) >= 1
+            rounds.append({"seconds": recording.seconds, "added": added, "laps": laps, "clean": clean})
+            notify(f"  {rounds[-1]}")
+            if clean or recording.seconds >= lap * self.settings.laps:
+                return rounds
+            added = self._record_more(camera, recording, recording.seconds * (_GROWTH - 1), model)
+
+    def _train(self, recording: Recording, folder: Path) -> Path:
+        """Train a network on all that is recorded, for so many steps or a few more; return the model file."""
+        store, model = folder / "data.h5", folder / "model.h5"
+        inputs = tuple(str(each) for each in recording.folders)
+        conversion = PreprocessSettings(inputs, store, force=True, size=(_SIZE, _SIZE), samples={"validation": 0.0})
+        passes = math.ceil(self.settings.steps * _BATCH / convert(conversion).train)
+        files = RunFiles(data=(str(store),), output=model, force=True, runs=folder / "runs")
+        run(TrainSettings(**vars(files), seed=self.seed, dropout=_DROPOUT, epochs=passes, batch_size=_BATCH))
+        return model
+
+    def _drive(self, model: Path) -> dict[str, float]:
+        """Return the laps of each drive, up to the first that leaves the road."""
+        laps: dict[str, float] = {}
+        for name, world in _DRIVES.items():
+            drive = EvaluateSettings(track=self.road, speed=SpeedSettings(SPEED_MPH), world=world, in_process=True)
+            score = evaluate(model, drive).score
+            laps[name] = 1.0 if score.complete and not score.interventions else min(score.laps, 0.999)
+            if laps[name] < 1:
+                break
+        return laps
+
+    def _record_more(self, camera: Camera, recording: Recording, seconds: float, model: Path) -> list[str]:
+        """Record some seconds more: on round the road, or what the map of a model names, in turn; return what."""
+        named: Sequence[RecordNext] = ()
+        if self.way == "named":
+            (found,) = map_margins([model], MarginSettings(self.road, speed_mph=SPEED_MPH), pool=self.pool).values()
+            named = record_next(found)
+        if not named:
+            camera.drive_on(recording, seconds)
+            return ["on round the road"]
+        takes = max(round(seconds / _TAKE_SECONDS), 1)
+        chosen = [named[number % len(named)] for number in range(takes)]
+        for one in chosen:
+            camera.drive_from(recording, one.start_m, one.start_offset_m, seconds / takes)
+        return [f"{one.bend} at {one.start_m:g} m from {one.start_offset_m:g} m" for one in chosen]
+
+
+def _report(results: Sequence[dict[str, Any]]) -> Report:
+    """Return the table and the largest share. results: of both ways, for each road and seed."""
+    rows, shares = [["", "seed", *(f"{way}, s" for way in WAYS), "share"]], []
+    for uniform, named in zip(results[::2], results[1::2], strict=True):
+        ends = uniform["rounds"][-1], named["rounds"][-1]
+        shares.append(ends[1]["seconds"] / ends[0]["seconds"] if all(end["clean"] for end in ends) else math.nan)
+        shown = [f"{end['seconds']:g}" if end["clean"] else f"over {end['seconds']:g}" for end in ends]
+        rows.append([uniform["road"], str(uniform["seed"]), *shown, f"{shares[-1]:.2f}"])
+    clean = [share for share in shares if not math.isnan(share)]
+    measures = [Measure("largest share of the uniform seconds", max(clean), "", _BAR, False)] if clean else []
+    return Report(measures, aligned(rows), {"results": list(results)})

@@ -1,0 +1,50 @@
+"""What a model needs to be recorded: the expert's takes from a named place, and the shares of the seconds."""
+
+import json
+
+import pytest
+
+from bcclone.recording.log import read_log
+from benchmarks.record_next import Camera, Recording, Settings, Trial, _report
+
+ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
+
+
+@pytest.fixture
+def road(tmp_path):
+    (tmp_path / "road.json").write_text(json.dumps(ROAD))
+    return str(tmp_path / "road.json")
+
+
+@pytest.mark.slow
+def test_a_take_begins_at_the_side_and_steers_back_to_the_middle(road, tmp_path):
+    camera, recording = Camera(road, 0, tmp_path), Recording()
+    for offset_m in (2.0, -2.0):
+        camera.drive_from(recording, 10.0, offset_m, 0.2)
+    assert (recording.rows, recording.seconds) == (6, 0.4)
+    right, left = (read_log(folder / "driving_log.csv").rows["steering"] for folder in recording.folders)
+    assert right.max() < 0 < left.min()
+
+
+def trial(seconds, clean=True):
+    return {"road": "lake", "seed": 0, "rounds": [{"seconds": seconds, "clean": clean}]}
+
+
+def test_the_share_is_counted_where_both_ways_end_with_clean_laps():
+    report = _report([trial(40.0), trial(20.0), trial(30.0), trial(24.0), trial(90.0, clean=False), trial(60.0)])
+    (share,) = report.measures
+    assert (share.value, share.reached) == (0.8, False)
+    assert "over 90" in report.tables[3]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("way", ["uniform", "named"])
+def test_rounds_go_on_until_the_laps_are_clean_or_the_recording_is_long(road, tmp_path, way):
+    from bcclone.system.task_pool import open_pool
+
+    with open_pool(1) as pool:
+        settings = Settings((road,), seeds=1, steps=10, laps=0.2)
+        first = Trial(road, 0, way, settings, pool).kept(tmp_path / "kept.json", print)
+    assert first["rounds"][-1]["clean"] or first["rounds"][-1]["seconds"] >= 0.2 * 60 / 8.94 - 1
+    assert len(first["rounds"]) > 1 or first["rounds"][0]["clean"]
