@@ -8,6 +8,7 @@ recorded one; then its gain and bias are fitted. All are written into a copy of 
 """
 
 import argparse
+from pathlib import Path
 
 from bcclone.commands.options import (
     add_settings,
@@ -60,11 +61,22 @@ def run(arguments: argparse.Namespace) -> int:
         f"steering of the car = {result.gain:.4g} x the network's {'+' if result.bias >= 0 else '-'} "
         f"{abs(result.bias):.4g}",
     ]
-    if result.curvature is not None:
-        lines.append(f"a steering of 1 of the car is a curvature of about {result.curvature:.3g} {result.unit}")
-    lines += [f"look at {picture}", f"next: bcclone predict {result.output} {settings.frames}"]
+    if result.correlation < result.stretched_correlation:
+        lines.append(
+            "the framing agrees no better than stretching; look whether it is right, or give --rows or another"
+        )
+    if result.curvature:
+        radius = f"{1 / abs(result.curvature):.3g} {'m' if result.unit == '1/m' else 'camera heights'}"
+        lines.append(f"a steering of 1 of the car is a bend with a radius of about {radius}")
+    lines += [f"look at {picture}", f"next: {_next(settings, result.framing_file)}"]
     print_result(arguments, result, "\n".join(lines))
     return 0
+
+
+def _next(settings: CalibrateSettings, framing: Path) -> str:
+    if settings.frames.is_dir() and not (settings.frames / "driving_log.csv").exists():
+        return f"bcclone import {settings.frames} -o recordings/{settings.frames.name} --framing {framing}"
+    return f"bcclone predict {settings.output} {settings.frames}"
 
 
 def interrupted(arguments: argparse.Namespace) -> str:

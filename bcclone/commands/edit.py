@@ -1,7 +1,8 @@
-"""List the rows of a recording, and delete or restore some of them, without changing the recording's log or images.
+"""List the rows of a recording; delete or restore some, or correct its steering, without changing its log or images.
 
-Deleted rows are left out by every command. They are listed in a file next to the log, driving_log.edits.json, which is
-removed when the last row is restored. Without an edit, the recording is only listed.
+Deleted rows are left out by every command, and every command takes the corrected steering. The edits are in a file next
+to the log, driving_log.edits.json, which is removed when the last one is undone or the last row restored. Without an
+edit, the recording is only listed.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from bcclone.recording.edit_settings import EditSettings
 if TYPE_CHECKING:
     from bcclone.recording.editing import EditResult, RowSpan
 
-SUMMARY = "list, delete and restore rows of a recording"
+SUMMARY = "list, delete and restore rows of a recording; correct its steering"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,7 @@ def _listed(result: "EditResult", undone: bool) -> str:
         f"{result.log}: {number_of(result.rows, 'row')}, {result.seconds:.1f} s; "
         f"{result.rows - result.deleted} kept, {result.deleted} deleted by {number_of(result.edits, 'edit')}"
     ]
+    lines += [f"  steering of all rows, against the log: {result.steering}"] if result.steering else []
     lines += [_line(span) for span in result.spans]
     if result.changed:
         hint = f"; undo it with: bcclone edit {result.log} --undo" if result.edits and not undone else ""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bcclone.dataset.check import RecordingReport
 
 SUMMARY = "turn recordings into a store"
+_ONE_VIEW = "--view draws one recording with images, of 200 rows or more; name one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +115,10 @@ def _summary(result: Conversion) -> str:
 
 def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     from bcclone.dataset.check import check
+    from bcclone.recording.files import find_logs
 
+    if arguments.view and len(find_logs(inputs)) != 1:
+        raise UserError(_ONE_VIEW, exit_code=2)
     reports = check(inputs)
     if arguments.view:
         _draw(reports, arguments.view)
@@ -129,5 +133,5 @@ def _draw(reports: Sequence["RecordingReport"], path: Path) -> None:
     from bcclone.pictures.plots.diagnosis_picture import plot_diagnosis
 
     if len(reports) != 1 or not reports[0].is_diagnosed:
-        raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
+        raise UserError(_ONE_VIEW, exit_code=2)
     plot_diagnosis(reports[0], path)

@@ -16,7 +16,7 @@ from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
-from bcclone.recording.files import ImageIndex, find_logs
+from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import BoolArray
@@ -107,6 +107,7 @@ class RecordingReport:
         described += [f"{dialect.extra_columns} extra columns"] * bool(dialect.extra_columns)
         lines = [
             str(self.path),
+            *(self.diagnosis.as_lines() if self.diagnosis else ()),
             f"  dialect   {', '.join(described)}; cameras {', '.join(dialect.cameras)}",
             f"  rows      {len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad{_deleted_text(log)}",
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:10]),
@@ -118,7 +119,7 @@ class RecordingReport:
         lines += _histogram(steering)
         if self.correction:
             lines.append(f"  correction of the side cameras: {self.correction.as_text()}")
-        return "\n".join([*lines, *(self.diagnosis.as_lines() if self.diagnosis else ())])
+        return "\n".join(lines)
 
 
 def _deleted_text(log: Log) -> str:
@@ -176,19 +177,15 @@ def _check_log(path: Location) -> RecordingReport:
     read = _read_images(log, index)
     correction = measure_correction(log)
     edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
+    known = Known(edges, _simulated_road(log))
+    diagnosis = diagnose(log, read.figures, read.frozen, lambda row: _center_frame(log, index, row), known)
     return RecordingReport(
         path,
         log,
         images=_image_faults(log, index, read, named),
         suspects=tuple(_suspects(log.rows)),
         correction=correction,
-        diagnosis=diagnose(
-            log,
-            read.figures,
-            read.frozen,
-            lambda row: _center_frame(log, index, row),
-            Known(edges, _simulated_road(log)),
-        ),
+        diagnosis=diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path)),
     )
 
 

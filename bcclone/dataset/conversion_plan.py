@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.framing import framing_of
-from bcclone.dataset.preprocess_settings import LogRead, Skip
+from bcclone.dataset.preprocess_settings import MOST_SKIPPED, LogRead, Skip
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
 from bcclone.dataset.store import Store
@@ -27,7 +27,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
 
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
-_MOST_SKIPPED = 0.05
 _LISTED = 10
 
 
@@ -134,11 +133,11 @@ def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool
             + (f"; the last: row {last.row}, {last.reason}" if last else "")
             + "; copy the images into one of these folders"
         )
-    if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > _MOST_SKIPPED and not allowed:
+    if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > MOST_SKIPPED and not allowed:
         listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
         more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
         raise UserError(
-            f"{plan.bad_rows} rows and {bad_images} images cannot be used, more than {_MOST_SKIPPED:.0%}; "
+            f"{plan.bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
             f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
         )
 

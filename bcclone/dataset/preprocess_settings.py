@@ -20,6 +20,8 @@ from bcclone.system.settings import (
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing
 
+MOST_SKIPPED = 0.05  # of the rows or of the images
+
 
 def _held_back_setting(option: str, help: str) -> Any:
     """Return the field for recordings that are held back whole."""

@@ -140,6 +140,7 @@ def _with_estimates(
         "curvature_error": fit.error,
         "lag_seconds": law.lag_seconds,
         "yaw_rate_correlation": fit.correlation,
+        "check_limit": _CHECK_LIMIT,
         "check_rms": human.score.rms_cross_track_m,
         "check_interventions": human.score.interventions,
         "check_interventions_without_steering": zero.score.interventions,

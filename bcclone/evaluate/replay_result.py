@@ -13,7 +13,10 @@ from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
-_DRIVEN = "rms: of the deviation, {unit}; interventions by limit; "
+_DRIVEN = (
+    "autonomy: share of the time, 6 s less for each intervention; rms: of the deviation, {unit}; interventions by "
+    "limit; "
+)
 _STEERED = (
     "r: correlation of the steering on the recorded frames with",
     "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
@@ -215,9 +218,23 @@ class Replayed:
             lines, driven = [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, _STEERED[0]], ""
         lines += [_STEERED[1], "", f"{'':{width}}{driven}      r  mean r  off by"]
         lines += [f"{name:{width}}{_cells(its)}" for name, its in figures.items()]
+        lines += self._beside_the_recorded(first)
         lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if watched else []
         lines += [self.client.summary()] if self.client else []
         return "\n".join(lines)
+
+    def _beside_the_recorded(self, first: DriverFigures) -> list[str]:
+        """Return how often the first driver, the recorded steering by the same estimates, and none leave the path."""
+        estimates, scored = self.first.reference.estimates, self.first.rollout
+        if not (estimates and scored) or first.limit_m != estimates["check_limit"]:
+            return []
+        mine, human = first.interventions, estimates["check_interventions"]
+        none = estimates["check_interventions_without_steering"]
+        return [
+            "",
+            f"{next(iter(self.results))} leaves the recorded path {mine} times in {first.seconds:.0f} s; the recorded "
+            f"steering, by the same estimates, {human} times, and no steering {none} times",
+        ]
 
 
 def _cells(its: DriverFigures) -> str:

@@ -39,6 +39,8 @@ def check_keras_path(path: Path) -> None:
         )
     if not path.is_file():
         shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
+        if path.name in [model.name for model in _SHIPPED]:
+            raise UserError(f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its path")
         other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
         raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}{other}")
     if path.suffix == ".tflite":

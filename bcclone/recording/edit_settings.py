@@ -1,9 +1,10 @@
-"""Settings of an edit: which rows, by their numbers or by seconds."""
+"""Settings of an edit: which rows, by their numbers or by seconds, or how the steering is corrected."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.recording.edits import MOST_ADVANCE
 from bcclone.system.settings import SettingError, check_settings, setting
 
 START, END = "start", "end"
@@ -30,6 +31,11 @@ class EditSettings:
     trim: tuple[str, ...] = setting(
         (), "leave out the rows before FROM and after TO", unit="FROM TO", count=2, shown="none"
     )
+    mirror_steering: bool = setting(False, "change the sign of the recorded steering")
+    advance_steering: float = setting(
+        0.0, "give each row the steering that was recorded so much later, or with a minus, earlier",
+        unit="SECONDS", minimum=-MOST_ADVANCE, maximum=MOST_ADVANCE,
+    )  # fmt: skip
     undo: bool = setting(False, "take back the last edit")
     view: Path | None = setting(
         None, "PNG to draw: pictures along the recording, and the steering below them", unit="PICTURE"
@@ -40,7 +46,8 @@ class EditSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        chosen = [name for name in ("delete", "restore", "trim", "undo") if getattr(self, name)]
+        edits = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
+        chosen = [name for name in edits if getattr(self, name)]
         if len(chosen) > 1:
             together = " and ".join(f"{{{name}}}" for name in chosen)
             raise SettingError(f"{together} together, expected one edit at a time; run one after the other")

@@ -13,7 +13,9 @@ import pandas as pd
 from bcclone.recording.drivers import BY_MODEL, read_drivers
 from bcclone.recording.edit_settings import END, START, EditSettings
 from bcclone.recording.edits import (
+    ADVANCE,
     DELETE,
+    MIRROR,
     RESTORE,
     TRIM,
     Edit,
@@ -26,7 +28,7 @@ from bcclone.recording.edits import (
     write_edits,
 )
 from bcclone.recording.files import find_log
-from bcclone.recording.log import EPISODE_GAP_MS, read_log
+from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
 from bcclone.system import atomic
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
@@ -61,8 +63,8 @@ class EditResult:
     """A recording after an edit, or as it is.
 
     rows, deleted: numbers of usable rows, and of those that are left out; seconds: from the first row to the last;
-    changed: rows that this edit deleted or restored; edits: how many can be undone; spans: all rows in order; view: the
-    picture that was drawn.
+    changed: rows that this edit deleted, restored or corrected; edits: how many can be undone; spans: all rows in
+    order; steering: how it is corrected, "" for as recorded; view: the picture that was drawn.
     """
 
     log: Path
@@ -72,11 +74,12 @@ class EditResult:
     changed: int
     edits: int
     spans: tuple[RowSpan, ...]
+    steering: str = ""
     view: Path | None = None
 
 
 def edit(settings: EditSettings) -> EditResult:
-    """Delete, restore or undo, as the settings say, and list the rows. The log itself never changes.
+    """Delete, restore, correct the steering or undo, as the settings say, and list the rows; the log never changes.
 
     Raises UserError for a recording that cannot be read, rows that it does not have, and an edit that changes nothing
     or deletes every row.
@@ -87,20 +90,21 @@ def edit(settings: EditSettings) -> EditResult:
         atomic.check_output(settings.view, force=True, remedy="")
     after = _edited(settings, path, rows, before)
     times = rows["time_ms"].to_numpy(np.int64)
-    deleted = after.deleted(times)
+    deleted, steering = after.deleted(times), corrected_steering(rows, after)
     if after is not before:
         if deleted.all():
             raise UserError(f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead")
-        _write(path, after if deleted.any() else Edits())
+        _write(path, after if _changes(after, deleted) else Edits())
     seconds = _seconds(rows)
     return EditResult(
         log=path,
         rows=len(rows),
         deleted=int(deleted.sum()),
         seconds=round(float(seconds[-1]), 3),
-        changed=int((deleted != before.deleted(times)).sum()),
-        edits=len(after.done) if deleted.any() else 0,
+        changed=int(((deleted != before.deleted(times)) | (steering != corrected_steering(rows, before))).sum()),
+        edits=len(after.done) if _changes(after, deleted) else 0,
         spans=tuple(_spans(path, rows, seconds, deleted)),
+        steering=_correction_of(after),
     )
 
 
@@ -108,9 +112,10 @@ def rows_to_show(settings: EditSettings) -> pd.DataFrame:
     """Return the rows of `settings.show`, all by default, with `seconds` and `deleted`, as they are after the edits."""
     path = find_log(settings.recording)
     rows = _all_rows(path)
-    seconds, deleted = _seconds(rows), read_edits(path).deleted(rows["time_ms"].to_numpy(np.int64))
+    seconds, edits = _seconds(rows), read_edits(path)
     first, last = _range(settings.show or (START, END), seconds, path)
-    return rows.assign(seconds=seconds, deleted=deleted)[first : last + 1]
+    deleted, steering = edits.deleted(rows["time_ms"].to_numpy(np.int64)), corrected_steering(rows, edits)
+    return rows.assign(seconds=seconds, deleted=deleted, steering=steering)[first : last + 1]
 
 
 def _all_rows(path: Path) -> pd.DataFrame:
@@ -129,12 +134,28 @@ def _edited(settings: EditSettings, path: Path, rows: pd.DataFrame, before: Edit
         if not before.done:
             raise UserError(f"{path}: there is no edit to undo; list the rows with: bcclone edit {path}")
         return Edits(before.done[:-1])
+    if settings.mirror_steering:
+        return Edits((*before.done, Edit(MIRROR)))
+    if settings.advance_steering:
+        return Edits((*before.done, Edit(ADVANCE, seconds=settings.advance_steering)))
     for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
         if positions:
             first, last = _range(positions, _seconds(rows), path)
             ranges = [(0, first - 1), (last + 1, len(rows) - 1)] if kind == TRIM else [(first, last)]
             return _with(before, kind, ranges, rows, path)
     return before
+
+
+def _changes(edits: Edits, deleted: Mask) -> bool:
+    """Return whether a recording differs by edits."""
+    return bool(deleted.any() or edits.mirrors or edits.advance_seconds)
+
+
+def _correction_of(edits: Edits) -> str:
+    parts = ["mirrored"] if edits.mirrors else []
+    if edits.advance_seconds:
+        parts.append(f"{abs(edits.advance_seconds):g} s {'later' if edits.advance_seconds > 0 else 'earlier'}")
+    return ", ".join(parts)
 
 
 def _with(before: Edits, kind: str, ranges: Sequence[tuple[int, int]], rows: pd.DataFrame, path: Path) -> Edits:

@@ -1,9 +1,11 @@
 """Read and write the edits of a recording: LOG.edits.json, next to its log, says which rows are left out.
 
-In: the path of a log. Out: its `Edits`, which say for each time of a row whether the row is left out.
+In: the path of a log. Out: its `Edits`, which say for each time of a row whether the row is left out, and how the
+recorded steering is corrected.
 
-The log and its images never change. Each edit deletes or restores the rows between two centre images; the edits count
-in their order. A file without a deleted row would say nothing, so it is removed.
+The log and its images never change. An edit deletes or restores the rows between two centre images, in which the edits
+count in their order, or corrects the steering of all rows. A file that changes nothing would say nothing, so it is
+removed.
 """
 
 import json
@@ -21,7 +23,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, reaching
 from bcclone.system.reading import parse_json, read_limited
 
-TRIM, DELETE, RESTORE = KINDS = ("trim", "delete", "restore")
+TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
+MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
+MOST_ADVANCE = 10.0  # seconds
 _VERSION = 1
 _MOST_BYTES = 1 << 22  # of 40,000 spans, which are compared with each row
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -47,14 +51,22 @@ class Span:
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit: TRIM and DELETE leave the rows of the spans out, RESTORE takes them back."""
+    """One edit: TRIM and DELETE leave the rows of the spans out, RESTORE takes them back.
+
+    Of the steering of all rows, and without spans: MIRROR changes the sign, ADVANCE takes what was recorded so many
+    seconds later.
+    """
 
     kind: str
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = ()
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or not self.spans:
-            raise ValueError(f"edit {self.kind!r} of {len(self.spans)} spans, expected one of {', '.join(KINDS)}")
+        if self.kind not in OF_ROWS + OF_STEERING or bool(self.spans) != (self.kind in OF_ROWS):
+            kinds = ", ".join(OF_ROWS + OF_STEERING)
+            raise ValueError(f"edit {self.kind!r} of {len(self.spans)} spans, expected one of {kinds}")
+        if not abs(self.seconds) <= MOST_ADVANCE or bool(self.seconds) != (self.kind == ADVANCE):
+            raise ValueError(f"edit {self.kind!r} by {self.seconds} s, expected at most {MOST_ADVANCE:g} of {ADVANCE}")
 
 
 @dataclass(frozen=True)
@@ -71,9 +83,23 @@ class Edits:
                 out[span.contains(time_ms)] = edit.kind != RESTORE
         return out
 
+    @property
+    def mirrors(self) -> bool:
+        """Return whether the sign of the steering changes."""
+        return sum(edit.kind == MIRROR for edit in self.done) % 2 == 1
+
+    @property
+    def advance_seconds(self) -> float:
+        """Return how much later the steering was recorded that the rows get."""
+        return sum(edit.seconds for edit in self.done)
+
     def to_json(self) -> str:
         """Return the text of the file."""
-        edits = [{"edit": edit.kind, "rows": [[span.first, span.last] for span in edit.spans]} for edit in self.done]
+        edits = [
+            {"edit": edit.kind, "rows": [[span.first, span.last] for span in edit.spans]}
+            | ({"seconds": edit.seconds} if edit.seconds else {})
+            for edit in self.done
+        ]
         return json.dumps({"version": _VERSION, "edits": edits}, indent=1) + "\n"
 
     @classmethod
@@ -82,7 +108,12 @@ class Edits:
         stored: Any = parse_json(text)
         if stored["version"] != _VERSION:
             raise ValueError(f"version {stored['version']}, expected {_VERSION}")
-        return cls(tuple(Edit(each["edit"], tuple(Span(*names) for names in each["rows"])) for each in stored["edits"]))
+        return cls(
+            tuple(
+                Edit(each["edit"], tuple(Span(*names) for names in each["rows"]), float(each.get("seconds", 0)))
+                for each in stored["edits"]
+            )
+        )
 
 
 def seconds_since_first(seconds: FloatArray) -> FloatArray:

@@ -155,7 +155,8 @@ def _logs_of(path: Location) -> list[Location]:
     if logs := _logs_in_folder(path) or [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]:
         return logs
     raise UserError(
-        f"{path}: no {LOG_NAME} in this folder or its subfolders; name a folder with a recording of the simulator"
+        f"{path}: no {LOG_NAME} in this folder or its subfolders; name a folder with a recording of the simulator, "
+        f"or make one of a tub or another format: bcclone import {path} -o recordings/NAME"
     )
 
 

@@ -31,6 +31,7 @@ from bcclone.recording.dialect import (
 )
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location, reaching
@@ -93,9 +94,9 @@ class Log:
 def read_log(path: Location, edited: bool = True) -> Log:
     """Read a log of any dialect in docs/reference/dialects.md, without the rows that edits leave out.
 
-    edited: False to return all rows, as if there were no edits. Raises ForeignLog for an empty file, a git-LFS
-    pointer, and any table that is not the simulator's; UserError if the file or its edits cannot be read, and if every
-    row is deleted.
+    edited: False to return all rows as recorded, as if there were no edits. Raises ForeignLog for an empty file, a
+    git-LFS pointer, and any table that is not the simulator's; UserError if the file or its edits cannot be read, and
+    if every row is deleted.
     """
     lines = _read_text(path).split("\n")
     if standard := read_standard(lines):
@@ -194,10 +195,24 @@ def _edited(path: Location, dialect: Dialect, table: pd.DataFrame, bad_rows: tup
     deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
     if deleted.all():
         raise UserError(f"{path}: all {len(table)} rows are deleted; restore some: bcclone edit {path} --undo")
+    table = table.assign(steering=corrected_steering(table, edits))
     begins = (table["time_ms"].diff() > EPISODE_GAP_MS) | pd.Series(deleted).shift(fill_value=False)
     rows = table.assign(episode=begins.cumsum().astype("int64"))[~deleted].reset_index(drop=True)
     rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
     return Log(path, dialect, rows, bad_rows, table[deleted].reset_index(drop=True))
+
+
+def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
+    """Return the recorded steering of all rows, in order of time, as edits correct it, (rows,)."""
+    steering = rows["steering"].to_numpy(np.float64)
+    if edits.mirrors:
+        steering = 0.0 - steering
+    if not edits.advance_seconds:
+        return steering
+    times = rows["time_ms"].to_numpy(np.float64)
+    pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
+    stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
+    return np.concatenate([np.interp(at + 1000 * edits.advance_seconds, at, values) for at, values in stretches])
 
 
 @dataclass

@@ -140,7 +140,7 @@ def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
     usual: dict[str, Any] = {name: 0.0 for name, default in moves.items() if getattr(settings, name) == default}
     if usual:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in usual)
-        notify(f"note: the frames are another camera's, so it is not moved as the simulator's is: {options} 0")
+        notify(f"note: a real car's frames, so augmentation does not move the camera; to move it, give {options}")
     return replace(settings, **usual)
 
 

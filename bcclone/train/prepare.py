@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import output_labels
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.store_reader import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData
@@ -167,12 +169,7 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
     if len(file.outputs) > len(outputs_of(settings.predict)):
         last = file.outputs[-1]
         raise UserError(f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}")
-    if file.preprocessing != preprocessing:
-        raise UserError(
-            f"{start} takes other images than those of {data.path}:\n"
-            f"  the model: {file.preprocessing.describe()}\n  the data:  {preprocessing.describe()}\n"
-            f"make a store for it: bcclone preprocess RECORDING -o {_store_for(file.preprocessing)}"
-        )
+    _check_frames(file, start, data)
     model = _as_network(file, settings)
     if file.calibration:
         _scale_steering(model, file.calibration)
@@ -182,6 +179,21 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
     if settings.predict != PATH:
         begin = output_labels(data.rows, outputs_of(settings.predict)[len(file.outputs) :]).mean(axis=0)
     return _with_outputs(model, begin)
+
+
+def _check_frames(file: ModelFile, start: Path, data: TrainingData) -> None:
+    """Raise UserError for a model of other images than those of the data."""
+    if file.preprocessing != data.preprocessing:
+        raise UserError(
+            f"{start} takes other images than those of {data.path}:\n"
+            f"  the model: {file.preprocessing.describe()}\n  the data:  {data.preprocessing.describe()}\n"
+            f"make a store for it: bcclone preprocess RECORDING -o {_store_for(file.preprocessing)}"
+        )
+    if file.framing and file.framing != common_framing(data.recordings):
+        raise UserError(
+            f"{start} drives on {file.framing.describe()}, and the frames of {data.path} were made otherwise; import "
+            "the recording again with the model's framing: bcclone import SOURCE --framing FILE"
+        )
 
 
 def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:

@@ -151,7 +151,7 @@ class TrainResult:
             f"{self.model}: epoch {self.epoch} of {self.epochs}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
             f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n"
-            f"next: bcclone drive {self.model} run1"
+            f"next: bcclone drive {self.model} run1; of a real car: bcclone replay {self.model} RECORDING"
         )
 
     def as_json(self) -> dict[str, Any]:

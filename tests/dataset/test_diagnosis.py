@@ -77,7 +77,7 @@ def test_the_delay_is_measured_and_the_remedy_takes_it_back(recorded):
     late = delayed(recorded, 0.7).diagnosis
     assert late.figures["steering_after_turn_seconds"] - before == pytest.approx(0.7, abs=0.05)
     (found,) = (each for each in late.findings if each.fault == finding)
-    assert f"--lead-seconds {found.value:.2f}" in found.remedy
+    assert f"--advance-steering {found.value:.2f}" in found.remedy
     assert found.value == pytest.approx(0.7 + before + 0.1, abs=0.05)
 
 
@@ -132,7 +132,11 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     picture = tmp_path / "check.png"
     text = run_script("preprocess.py", wrong, "--check", "--view", picture, code=1).stdout
     assert "turns to the other side" in text
-    assert "remedy: change the sign" in text
+    remedy = f"bcclone edit {wrong} --mirror-steering"
+    assert f"remedy: {remedy}\n" in text
+    run_script(*remedy.split()[1:])
+    (mended,) = check([str(wrong)])
+    assert mended.diagnosis.findings == ()
     assert picture.read_bytes().startswith(b"\x89PNG")
     run_script("preprocess.py", winding, wrong, "--check", "--view", picture, code=2)
 

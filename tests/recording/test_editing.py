@@ -78,6 +78,18 @@ def test_each_undo_takes_one_edit_back(tmp_path):
         assert kept(tmp_path) == state
 
 
+def test_the_steering_is_corrected_for_every_reader_and_taken_back(tmp_path):
+    make_recording(tmp_path, rows=10)
+    before, recorded = content(tmp_path), read_log(tmp_path / "driving_log.csv").rows["steering"]
+    result = do(tmp_path, mirror_steering=True)
+    assert (result.steering, result.edits) == ("mirrored", 1)
+    assert (read_log(tmp_path / "driving_log.csv").rows["steering"] == -recorded).all()
+    assert do(tmp_path, advance_steering=0.2).steering == "mirrored, 0.2 s later"
+    assert do(tmp_path, undo=True).steering == "mirrored"
+    assert do(tmp_path, mirror_steering=True).edits == 0
+    assert content(tmp_path) == before
+
+
 def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     make_recording(tmp_path, rows=6)
     with SidecarWriter(DRIVERS, tmp_path) as writer:

@@ -2,12 +2,24 @@
 
 import contextlib
 import json
+import math
 import os
 
 import numpy as np
 import pytest
 
-from bcclone.recording.edits import DELETE, RESTORE, Edit, Edits, Span, edits_path, read_edits, write_edits
+from bcclone.recording.edits import (
+    ADVANCE,
+    DELETE,
+    MIRROR,
+    RESTORE,
+    Edit,
+    Edits,
+    Span,
+    edits_path,
+    read_edits,
+    write_edits,
+)
 from bcclone.recording.files import find_log
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -49,6 +61,28 @@ def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
     assert found.deleted["line"].tolist() == [1, 2, 6, 7]
     assert found.episodes == 2
     assert read_log(log, edited=False).rows["line"].tolist() == list(range(1, 11))
+
+
+def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path):
+    log = make_recording(tmp_path, rows=4) / "driving_log.csv"
+    lines = log.read_text().splitlines()
+    changed = [line.split(",") for line in lines]
+    for fields, steering in zip(changed, (0.0, 0.1, 0.3, -0.4), strict=True):
+        fields[3] = str(steering)
+    log.write_text("\n".join(",".join(fields) for fields in changed) + "\n")
+    edits = Edits((Edit(MIRROR), Edit(ADVANCE, seconds=0.15)))
+    write_edits(log, edits)
+    assert read_edits(log) == edits
+    np.testing.assert_allclose(read_log(log).rows["steering"], [-0.2, 0.05, 0.4, 0.4])
+    assert read_log(log, edited=False).rows["steering"].tolist() == [0.0, 0.1, 0.3, -0.4]
+    write_edits(log, Edits((*edits.done, Edit(MIRROR), Edit(ADVANCE, seconds=-0.15))))
+    assert read_log(log).rows["steering"].tolist() == [0.0, 0.1, 0.3, -0.4]
+
+
+@pytest.mark.parametrize("values", [(MIRROR, (), 1.0), (ADVANCE,), (ADVANCE, (), math.nan), (DELETE,), ("turn",)])
+def test_an_edit_without_what_it_needs_is_no_edit(values):
+    with pytest.raises(ValueError, match="expected"):
+        Edit(*values)
 
 
 def test_rows_recorded_after_an_edit_are_kept(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 from bcclone.dataset.diagnosis.advice import NOTHING_KNOWN, Known, advise
 from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras, is_trusted
 from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
-from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
+from bcclone.dataset.diagnosis.finding import Diagnosis, Finding, spans_of
 from bcclone.dataset.diagnosis.motion import (
     Followed,
     Heading,
@@ -35,6 +35,7 @@ from bcclone.dataset.diagnosis.steering_faults import (
 )
 from bcclone.dataset.diagnosis.time_faults import clock_jumps, rows_out_of_order
 from bcclone.dataset.images import Image
+from bcclone.dataset.preprocess_settings import MOST_SKIPPED
 from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray
 
@@ -80,8 +81,9 @@ def diagnose(
     frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for the advice.
     """
     rows = log.rows
+    unusable = list(_unusable_rows(log))
     if len(rows) < _FEWEST_ROWS:
-        return Diagnosis(unknown=(f"{len(rows)} rows are too few to judge, expected {_FEWEST_ROWS}",))
+        return Diagnosis(tuple(unusable), unknown=(f"{len(rows)} rows are too few to judge, expected {_FEWEST_ROWS}",))
     milliseconds, lines = rows["time_ms"].to_numpy(), rows["line"].to_numpy()
     steps = np.diff(milliseconds) / 1000
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
@@ -100,7 +102,7 @@ def diagnose(
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
     simulator = bool(figures.sides)
 
-    findings: list[Finding] = list(picture_faults(figures.looks, lines, frozen & ~stands))
+    findings: list[Finding] = [*unusable, *picture_faults(figures.looks, lines, frozen & ~stands)]
     findings += rows_out_of_order(lines)
     findings += clock_jumps(milliseconds, lines, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
     findings += exchanged_cameras([(int(lines[row]), shifts) for row, shifts in figures.sides])
@@ -125,6 +127,18 @@ def diagnose(
         usable,
         driven,
     )
+
+
+def _unusable_rows(log: Log) -> Iterator[Finding]:
+    """Yield a fault if so many rows cannot be used that a conversion refuses the log."""
+    if len(log.bad_rows) > MOST_SKIPPED * log.row_count:
+        first = log.bad_rows[0]
+        yield Finding(
+            "bad-rows",
+            f"{len(log.bad_rows)} of {log.row_count} rows cannot be used, the first for this reason: {first.reason}",
+            "correct them in the log, or leave them out: bcclone preprocess RECORDING --allow-skips",
+            spans_of([bad.row for bad in log.bad_rows]),
+        )
 
 
 @dataclass(frozen=True)

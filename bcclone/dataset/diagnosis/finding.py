@@ -1,8 +1,8 @@
 """What a diagnosis finds: faults of a recording, advice on what to record, and what could not be judged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.system.json_values import to_json
@@ -57,6 +57,11 @@ class Diagnosis:
             return f"no fault found; {self.usable_seconds:.0f} s of driving can be used"
         names = ", ".join(finding.fault for finding in self.findings)
         return f"{names}; {self.usable_seconds:.0f} s of driving can be used as they are"
+
+    def of_recording(self, name: str) -> Self:
+        """Return the diagnosis with remedies that name the recording."""
+        named = (replace(finding, remedy=finding.remedy.replace("RECORDING", name)) for finding in self.findings)
+        return replace(self, findings=tuple(named))
 
     def as_json(self) -> dict[str, Any]:
         """Return the diagnosis as JSON values."""

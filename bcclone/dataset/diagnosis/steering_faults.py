@@ -137,7 +137,7 @@ def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding
         yield Finding(
             "mirrored",
             f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}",
-            "change the sign of the steering where it is converted (bcclone import --left-positive)",
+            "bcclone edit RECORDING --mirror-steering",
             value=r,
         )
         return
@@ -170,9 +170,9 @@ def _late_or_early(agreement: Agreement) -> Iterator[Finding]:
     late = lag > _LATEST
     yield Finding(
         "late" if late else "early",
-        f"the steering is recorded {abs(lag):.2f} s {'after' if lag > 0 else 'before'} the car turns "
-        f"(standard error {error:.2f}), expected {-_USUAL_LAG:.2f} s before it, at most {-_EARLIEST:.2f}",
-        f"python preprocess.py RECORDING --lead-seconds {lag - _USUAL_LAG:.2f}",
+        f"the steering is recorded {abs(lag):.2f} s {'after' if lag > 0 else 'before'} the car turns (standard error "
+        f"{error:.2f}), expected {-_USUAL_LAG:.2f} s before, from {-_EARLIEST:.2f} s before to {_LATEST:.2f} s after",
+        f"bcclone edit RECORDING --advance-steering {lag - _USUAL_LAG:.2f}",
         value=lag - _USUAL_LAG,
         uncertainty=error,
         unit="seconds late",

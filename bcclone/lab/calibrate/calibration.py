@@ -12,6 +12,7 @@ from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.model.calibration import SteeringCalibration, curvature_in_heights
+from bcclone.model.model_path import check_keras_path
 from bcclone.system import file_kinds
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes, write_text
@@ -74,11 +75,12 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
         stretched = search.plain()
         trial = _trial(settings, search, stretched)
     if trial.correlation < LEAST_CORRELATION and settings.gain is None:
+        other = "another" if settings.framing or settings.rows or settings.known_lens else "your own"
         raise UserError(
             f"{settings.model}: it does not read this camera: its steering correlates with the recorded one by "
             f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give more "
-            "driving with bends (--seconds), a --framing that you know, or both --gain and --bias; or train a model on "
-            "the car's own frames"
+            f"driving with bends (--seconds), {other} framing, or both --gain and --bias; or train a model on the "
+            "car's own frames"
         )
     gain, bias = fit_steering(trial.answers, labelled.steering, driven)
     calibration = SteeringCalibration(
@@ -184,6 +186,7 @@ def _check_output(settings: CalibrateSettings) -> None:
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if model.suffix != ".h5":
         raise UserError(f"{model}: expected a model file of bcclone, which ends in .h5")
-    if model.exists() and output.exists() and model.samefile(output):
+    check_keras_path(model)
+    if output.exists() and model.samefile(output):
         raise UserError(f"{output} is the model to calibrate; name another -o")
     file_kinds.check_output(output, "model", settings.force)

@@ -129,8 +129,12 @@ def _content_of(row: ExchangedRow) -> bytes:
 
 
 def _format_of(source: Path) -> str:
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
     try:
-        return format_of(source)
+        if (found := format_of(source)) != "frames":
+            return found
+        raise UserError("pictures without a table")
     except UserError:
         raise UserError(
             f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "

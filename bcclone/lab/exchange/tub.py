@@ -43,6 +43,7 @@ _READ = {
     _RECORDING, _TRACK, *_POINT_INPUTS,
 }  # fmt: skip
 _LONGEST_REASON = 100  # characters
+_AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
 def write(source: Source, folder: Path, name: str) -> None:
@@ -194,6 +195,7 @@ class _Tub:
         names = {camera: text(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
         self.images.update(names.values())
         steering, throttle, brake, speed_mph = (number(name, record.get(name, 0.0)) for name in _NUMBER_INPUTS)
+        steering = 0.0 if abs(steering) < _AT_REST else steering
         session = str(record.get("_session_id", "0")).rpartition("_")[2]
         mode = text("user/mode", record.get("user/mode", "user"))
         return ExchangedRow(
