@@ -5,6 +5,8 @@ STAMP := .venv/installed
 TESTS ?=
 # processes that run tests
 WORKERS ?= 2
+# systems that mypy checks for
+SYSTEMS ?= linux win32 darwin
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -41,7 +43,7 @@ coverage: $(STAMP) ## which branches the tests run, in all processes, and which 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	printf '%s\n' linux win32 darwin | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform SYSTEM --cache-dir .mypy_cache/SYSTEM
+	printf '%s\n' $(SYSTEMS) | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform SYSTEM --cache-dir .mypy_cache/SYSTEM
 	$(BIN)/lint-imports --no-cache
 
 # Made once; made again only when what is declared changes. The stamp is written last, so a broken

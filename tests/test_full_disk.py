@@ -33,10 +33,10 @@ class Writing:
 
 COMMANDS = {
     "preprocess": Writing("preprocess.py {recording} -o {here}/data.h5 --size 16x16"),
-    "video": Writing("video.py {recording} -o {here}/clip.mp4"),
-    "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
 }
 SLOW = {
+    "video": Writing("video.py {recording} -o {here}/clip.mp4"),
+    "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
     "preprocess over an old store": Writing(
         "preprocess.py {recording} -o {here}/data.h5 --force --size 16x16",
         "preprocess.py {recording} -o {here}/data.h5 --size 8x8",

@@ -20,6 +20,7 @@ def test_a_synthetic_video_is_measured_and_removed(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_gives_json():
     done = run_benchmark("importing", "--frames", 20, "--size", "96x64", "--rounds", 1, "--json")
     assert len(json.loads(done.stdout)["measures"]) == 5

@@ -74,6 +74,7 @@ def outcome(folder, text):
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["schema_version", "preprocessing", "sample_settings", "recordings", "shards", ""])
 def test_a_field_of_any_other_type_is_refused(folder, part):
     manifest = manifest_of(folder)

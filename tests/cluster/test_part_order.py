@@ -16,7 +16,10 @@ from bcclone.feed.order import BatchSpan, EpochOrder, allowed_zeros
 from bcclone.feed.selection import select
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - {"files"}))
+@pytest.mark.parametrize(
+    "strategy",
+    [*sorted(STRATEGIES.keys() - {"files", "device"}), pytest.param("device", marks=pytest.mark.slow)],
+)
 def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store, strategy):
     """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the epoch."""
     sampling = SamplingSettings(20, 3, augmentation=AugmentSettings())

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bcclone.dataset.check import check
 from bcclone.dataset.diagnosis.advice import Known, advise
 from bcclone.dataset.diagnosis.finding import spans_of
 from bcclone.dataset.diagnosis.motion import focus_of_expansion

@@ -41,7 +41,7 @@ def recordings_of(path):
         return of_part
 
 
-@pytest.mark.parametrize("name", ["data.h5", "data"])
+@pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])
 def test_a_recording_is_the_validation_set_and_another_one_for_tests(recordings, tmp_path, name):
     inputs = [recordings / "a", recordings / "b"]
     options = ["--validation-recording", recordings / "c", "--test-recording", recordings / "d"]
@@ -67,7 +67,7 @@ def test_a_pattern_that_names_a_held_back_recording_too_does_not_train_on_it(rec
     assert recordings_of(tmp_path / "data.h5") == {TRAINING: {"a", "b", "d"}, VALIDATION: {"c"}, TEST: set()}
 
 
-@pytest.mark.parametrize("name", ["data.h5", "data"])
+@pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])
 def test_recordings_for_validation_and_tests_are_added_to_a_store(recordings, tmp_path, name):
     store = tmp_path / name
     preprocess(recordings / "a", "--validation", 0, "-o", store)

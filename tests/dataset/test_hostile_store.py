@@ -143,6 +143,7 @@ def test_an_attribute_of_another_type_is_refused(store, name, value):
     refused(store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [None, True, "text", [], {}, [[]], -7, 1e300, 10**18, "nan"], ids=repr)
 def test_a_setting_of_another_type_is_refused(store, value):
     with h5py.File(store) as file:

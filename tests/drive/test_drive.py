@@ -331,7 +331,7 @@ def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", [pytest.param(ASYNC_MODES[0], marks=pytest.mark.slow), ASYNC_MODES[1]])
 def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
     """Also with standard input open, which must not keep the process from ending."""
     options = ("--end-with-stdin", "--async-mode", mode)

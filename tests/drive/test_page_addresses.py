@@ -256,7 +256,7 @@ def test_a_page_that_does_not_draw_gets_no_more_than_two_frames(port):
             page.receive()
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", [pytest.param(ASYNC_MODES[0], marks=pytest.mark.slow), ASYNC_MODES[1]])
 def test_a_page_sees_the_drive_steers_and_sets_controls(untrained_model, mode):
     with serving(untrained_model, "--async-mode", mode) as server:
         with FakePage(server.port) as page, raw(server.port) as connection:

@@ -197,6 +197,7 @@ def test_the_bonnet_stays_where_it_is(reference):
     assert (view[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
 
+@pytest.mark.slow
 def test_each_rollout_has_a_window_of_its_own(lap, untrained_window_model):
     check_each_rollout_alone(lap, untrained_window_model)
 

@@ -25,6 +25,7 @@ def test_it_is_short_and_needs_nothing_of_the_package():
     assert "from bcclone" not in text
 
 
+@pytest.mark.slow
 def test_a_model_of_one_pass_drives_over_the_wire(simulated_recording, tmp_path):
     model = trained_on(simulated_recording, tmp_path / "one.h5", 1)
     drive = ("--laps", 0.01, "--speed", 10, "--json")

@@ -30,7 +30,8 @@ def test_the_next_frame_is_predicted_better_than_by_the_same_frame_again(tmp_pat
     assert np.ptp(picture) > 100
 
 
-@pytest.mark.parametrize("head", ["classes", pytest.param("number", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["classes", "number"])
 def test_a_network_of_classes_drives_like_one_of_a_number(simulated_store, tmp_path, head):
     model = tmp_path / "model.h5"
     out = run("steering_classes.py", simulated_store, model, "--head", head, "--epochs", 1)

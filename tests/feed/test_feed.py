@@ -108,6 +108,7 @@ def test_an_epoch_can_continue_in_the_middle(feed, expected, start):
     assert_same(drain(feed, 2, start), (images[start:], steering[start:]))
 
 
+@pytest.mark.slow
 def test_leaving_an_epoch_early_does_not_affect_the_next(feed, expected):
     for asked in (0, 1, 3):
         with feed.epoch(1) as batches:

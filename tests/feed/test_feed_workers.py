@@ -516,6 +516,7 @@ def test_the_error_of_a_feed_names_the_input_that_it_needs(simulated_store, simu
     assert not (tmp_path / "m.h5").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to make a folder read-only even for root")
 @pytest.mark.parametrize("name", ["hdf5-shuffle", "hdf5-chunks", "workers", "memory"])
 def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name):

@@ -83,6 +83,7 @@ def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, fo
         assert opened(folder) == NOTHING
 
 
+@pytest.mark.slow
 def test_data_that_are_gone_are_an_error_that_leaves_nothing_open(form, folder):
     with built(form, folder) as feed:
         shutil.rmtree(folder)

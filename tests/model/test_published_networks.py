@@ -77,6 +77,7 @@ def test_it_learns_two_frames(keras, name):
     assert min(losses[10:]) < 0.7 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dave-2", "chauffeur"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):

@@ -79,7 +79,7 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
         raise UserError(
             f"{settings.model}: it does not read this camera: its steering correlates with the recorded one by "
             f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give more "
-            f"driving with bends (--seconds), {other} framing, or both --gain and --bias; or train a model on the "
+            f"driving with bends (--seconds), {other} --framing, or both --gain and --bias; or train a model on the "
             "car's own frames"
         )
     gain, bias = fit_steering(trial.answers, labelled.steering, driven)

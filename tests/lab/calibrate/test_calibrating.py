@@ -82,7 +82,14 @@ def test_the_framing_of_an_unknown_camera_is_found(car, tmp_path):
     assert json.loads(score.stdout)["predictions"]["rmse"] < 0.1
 
 
-@pytest.mark.parametrize(("horizon", "focal", "column"), [(30.0, 130.0, 79.5), (60.0, 90.0, 79.5), (45.0, 160.0, 88.0)])
+@pytest.mark.parametrize(
+    ("horizon", "focal", "column"),
+    [
+        (30.0, 130.0, 79.5),
+        pytest.param(60.0, 90.0, 79.5, marks=pytest.mark.slow),
+        pytest.param(45.0, 160.0, 88.0, marks=pytest.mark.slow),
+    ],
+)
 def test_the_search_finds_the_lens_that_the_witness_reads(horizon, focal, column):
     """The witness sees where the picture's brightness along one row is centred, as long as the lens fits."""
     true = Framing(160, 120, lens=Lens(focal, horizon, column))

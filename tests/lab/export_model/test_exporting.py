@@ -59,6 +59,7 @@ def test_an_exported_model_takes_camera_frames_and_answers_as_the_model(kind, un
     assert found == pytest.approx(answers(load_policy(untrained_model), FRAMES), abs=MOST)
 
 
+@pytest.mark.slow
 def test_a_network_of_windows_takes_camera_frames_oldest_first(kind, untrained_window_model, exported):
     from bcclone.model.policy import load_policy
 
@@ -67,6 +68,7 @@ def test_a_network_of_windows_takes_camera_frames_oldest_first(kind, untrained_w
     assert float(run({"frame": FRAMES[np.newaxis, :3]})["steering"][0, 0]) == pytest.approx(last, abs=MOST)
 
 
+@pytest.mark.slow
 def test_a_recurrent_network_takes_one_frame_and_its_states(kind, untrained_recurrent_model, tmp_path):
     output = tmp_path / f"exported{FORMATS[kind][0]}"
     result = export_model(ExportModelSettings(untrained_recurrent_model, kind, output))

@@ -88,7 +88,7 @@ def test_who_steers_to_one_side_leaves_everywhere(straight):
     assert {line.bend for line in record_next(found)} == {"straights"}
 
 
-@pytest.mark.parametrize("fine", [False, True])
+@pytest.mark.parametrize("fine", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_margin_is_where_the_law_turns_round(straight, fine):
     found = mapped(straight, towards_the_middle_from_nearby, fine)
     grid = found.returning.grid
