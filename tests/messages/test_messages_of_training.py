@@ -8,7 +8,9 @@ from pathlib import Path
 import h5py
 import pytest
 
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
+from bcclone.model.calibration import SteeringCalibration
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import ROOT
@@ -100,6 +102,14 @@ def from_other_images(untrained_model):
     return prepared(Path("data.h5"), untrained_model)
 
 
+def from_another_camera(untrained_model):
+    from bcclone.model.model_file import calibrated_content
+
+    content = calibrated_content(untrained_model, Framing(160, 120, rows=(40, 120)), SteeringCalibration(gain=1.0))
+    Path("car.h5").write_bytes(content)
+    return prepared(store(), Path("car.h5"))
+
+
 def from_another_kind(untrained_model):
     from bcclone.model.model_file import load_model_file, save_model
 
@@ -173,6 +183,7 @@ REFUSALS = [
         "3 frames",
         "--seq-length 3",
     ),
+    refusal(from_another_camera, "car.h5", "rows 40 to 120", "data.h5", "bcclone import SOURCE --framing"),
     refusal(from_another_kind, "other.h5", "--network lstm"),
     refusal(from_other_images, "untrained.h5", "data.h5", "320x160 -> 128x128 RGB", "320x160 -> 64x64 RGB"),
     refusal(lambda untrained_model: on_gpus(64), "--gpus 64", "0", "bcclone doctor"),

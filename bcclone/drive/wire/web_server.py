@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _CHECK_SECONDS = 0.5
+_ENDING_SECONDS = (
+    10.0  # Ctrl-C amid an import may leave a lock of Python's imports taken, which the thread then waits for
+)
 _LOADING_SECONDS = 0.05  # between two looks for the app
 _LOADING = b"""<!doctype html>
 <html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
@@ -116,8 +119,9 @@ class WebServer:
             self._listener = resources.enter_context(listen(*self._address))
             self._address = self._listener.getsockname()[:2]  # with the port that port 0 has become
             resources.enter_context(self._stop)
+            _allow_files()  # here, since the thread must not wait for a lock of imports
             thread = threading.Thread(target=self._serve, name="bcclone-server", daemon=True)
-            resources.callback(thread.join)
+            resources.callback(thread.join, _ENDING_SECONDS)
             resources.callback(self.stop)
             thread.start()
             self._resources = resources.pop_all()
@@ -173,7 +177,6 @@ class WebServer:
     def _serve(self) -> None:
         """Answer requests until the server is stopped."""
         try:
-            _allow_files()
             connections = Connections(lambda: self._driving_peer())
             self.host.start(self._watch, connections)
             self.host.run(self._checked(connections), self._listener, connections, self._stop)
