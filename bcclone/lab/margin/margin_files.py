@@ -64,22 +64,27 @@ def margin_report(
     way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
-        "still comes back to within 0.5 m, without leaving the road in the next 5 s. A margin below "
-        f"{SMALL_M:g} m is red.",
+        "still comes back to within 0.5 m, without leaving the road in the next 5 s. The road is grey, the margin "
+        f"blue; below {SMALL_M:g} m it is red.",
         *(f"{name}: {_describe(one)}." for name, one in maps.items()),
         *(f"{name}: {describe_check(one.check)}." for name, one in maps.items() if one.check),
     ]
-    table = [("model", "the narrowest places")]
-    table += [(name, describe_place(place).strip()) for name, one in maps.items() for place in one.narrowest()]
+    of_several = {name: f"{name}: " if len(maps) > 1 else "" for name in maps}
+    table = [("", "the narrowest places")]
+    table += [
+        (f"{of_several[name]}{number}", describe_place(place).strip())
+        for name, one in maps.items()
+        for number, place in enumerate(one.narrowest(), 1)
+    ]
     commands: dict[str, str] = {}
     for name, one in maps.items():
         for line in record_next(one):
-            commands[f"Record next for {name}: {line.text}"] = line.command(settings.track, settings.reverse)
+            commands[f"{of_several[name]}Record next: {line.text}"] = line.command(settings.track, settings.reverse)
     if not settings.check:
         kept = ("-o", settings.kept.parent) if settings.kept else ()
         words = (*models, *option_words(settings), "--check", "1000", *kept)
         commands["Check the map by driving"] = shown_command("margin", *words)
-    title = f"Margins of {', '.join(maps)} on {way}"
+    title = f"Margins of the model{'s' * (len(maps) > 1)} {', '.join(maps)} on {way}"
     return Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands)
 
 
