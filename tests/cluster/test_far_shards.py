@@ -112,6 +112,7 @@ def test_a_cache_too_small_for_two_windows_is_refused(stores):
         check_feed(stores[0], settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(STRATEGIES.keys() - {"shards", "files"}))
 def test_feeds_of_local_files_refuse_a_url(stores, name):
     with pytest.raises(UserError, match=f"--feed {name} reads local stores; use --feed shards"):

@@ -34,6 +34,7 @@ def assert_samples(batches, store, selection, order):
     assert (np.concatenate([batch.labels for batch in batches])[:, 0] == selection.arrays.labels[order, 0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 2, 5, 100])
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_the_middle(store, window, seq_length):

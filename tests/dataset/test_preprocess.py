@@ -474,6 +474,7 @@ def test_a_full_disk_leaves_the_old_store_and_no_temporary_file(simulated_record
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
 
 
+@pytest.mark.slow
 def test_a_conversion_killed_at_any_time_leaves_the_old_store_or_none(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 1500)
     for old in (None, PRECIOUS):

@@ -84,6 +84,7 @@ def expected(path, epoch):
     return [[zlib.crc32(image.tobytes()), float(one)] for image, one in zip(images, steering[:, 0], strict=True)]
 
 
+@pytest.mark.slow
 def test_a_network_trains_and_validates_on_it(simulated_store):
     import keras
 

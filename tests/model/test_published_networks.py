@@ -66,6 +66,7 @@ def test_pixels_are_scaled_as_published(keras, name, least, greatest):
     assert np.allclose(scaled, [least, greatest], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns_two_frames(keras, name):
     keras.utils.set_random_seed(0)

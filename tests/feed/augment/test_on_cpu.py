@@ -236,6 +236,7 @@ def first_epoch(simulated_store):
         return batches_of(store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
     [

@@ -76,6 +76,7 @@ def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
     assert apart.mean() < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120"])
 def test_cpu_and_device_give_the_same_images_for_every_preset(device, name):
     images = pictures(64, PRESETS[name])

@@ -52,6 +52,7 @@ def test_layers_of_images_one_after_the_other(keras, tmp_path):
     assert difference(model, tmp_path) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign", "exponential", "softmax", "silu"]
 )
