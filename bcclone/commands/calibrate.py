@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _next(settings: CalibrateSettings, framing: Path) -> str:
     if settings.frames.is_dir() and not (settings.frames / "driving_log.csv").exists():
         return f"bcclone import {settings.frames} -o recordings/{settings.frames.name} --framing {framing}"
-    return f"bcclone predict {settings.output} {settings.frames}"
+    return f"import the source of {settings.frames} again: bcclone import SOURCE -o NEW --framing {framing}"
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
