@@ -74,7 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _next(settings: CalibrateSettings, framing: Path) -> str:
-    if settings.frames.is_dir() and not (settings.frames / "driving_log.csv").exists():
+    from bcclone.evaluate.predict import is_recording
+
+    if not is_recording(settings.frames):
         return f"bcclone import {settings.frames} -o recordings/{settings.frames.name} --framing {framing}"
     return f"import the source of {settings.frames} again: bcclone import SOURCE -o NEW --framing {framing}"
 

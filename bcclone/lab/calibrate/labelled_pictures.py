@@ -1,6 +1,7 @@
 """A tub, a recording, or a folder of pictures with a table -> the pictures of the first seconds, and their steering."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -13,7 +14,7 @@ from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.evaluate.predict import frame_files, is_recording
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
-from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.exchange_settings import FRAMES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_import import READERS, format_of
 from bcclone.lab.exchange.rows import ExchangedRow
@@ -129,17 +130,16 @@ def _content_of(row: ExchangedRow) -> bytes:
 
 
 def _format_of(source: Path) -> str:
+    """Return the format of a source that holds its steering, too; raises UserError for any other, and for pictures."""
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
-    try:
-        if (found := format_of(source)) != "frames":
+    with suppress(UserError):
+        if (found := format_of(source)) != FRAMES:
             return found
-        raise UserError("pictures without a table")
-    except UserError:
-        raise UserError(
-            f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "
-            f"bcclone calibrate MODEL {source} LABELS"
-        ) from None
+    raise UserError(
+        f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "
+        f"bcclone calibrate MODEL {source} LABELS"
+    )
 
 
 def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]:
