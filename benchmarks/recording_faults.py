@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.check import check
+from bcclone.dataset.diagnosis.advice import Known
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
@@ -114,7 +115,7 @@ class Recorded:
     def diagnosis(self) -> Diagnosis:
         """Return the diagnosis, as `preprocess.py --check` makes it."""
         center = self.frames.of["center"]
-        return diagnose(self.log, self.frames.figures, self.frames.frozen, lambda row: center[row])
+        return diagnose(self.log, self.frames.figures, self.frames.frozen, lambda row: center[row], Known())
 
 
 def load_recording(path: str, other: str) -> Recorded:

@@ -1,13 +1,14 @@
 """Measure feeding, training and driving on a machine with a GPU, unattended -> docs/results/gpu.json.
 
-    python docs/measure_gpu.py FOLDER                    # about 40 minutes; again to go on with what is missing
+    python docs/measure_gpu.py FOLDER                    # half an hour or more; again to go on with what is missing
     python docs/measure_gpu.py FOLDER --recording lake   # train on this recording instead of three simulated laps
     python docs/measure_gpu.py FOLDER --minutes 9        # begin no step after this time
     python docs/measure_gpu.py FOLDER --quick            # each step for seconds, to try the script, also without a GPU;
                                                          # everything stays in FOLDER/quick
 
 FOLDER keeps what each step printed, written last; a step with that file is not run again, and a training that was
-interrupted is resumed. A step that fails is named in the result with its last line, and the others are run.
+interrupted is resumed. A step that fails is named in the result with its last line, and the others are run. The first
+epoch of a training holds what TensorFlow compiles and tries; so the result has the speed of each epoch.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 
 from bcclone.system.atomic import write_text
 from bcclone.system.hardware import find_cards
+from bcclone.train.history import read_history
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results" / "gpu.json"
@@ -30,12 +32,12 @@ BATCH_SIZES = (64, 256, 1024)
 LONGEST_SECONDS = 1200  # of a step
 VARIANTS = {
     "float32": (),
+    "not augmented": ("--no-augment",),
     "mixed precision": ("--mixed-precision",),
+    "augmented on the CPU": ("--augment-on", "cpu"),
     "compiled by XLA": ("--jit-compile",),
     "deterministic": ("--deterministic",),
     "all GPUs": ("--gpus", "all"),
-    "augmented on the CPU": ("--augment-on", "cpu"),
-    "not augmented": ("--no-augment",),
 }
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 
@@ -44,17 +46,31 @@ ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 class Step:
     """A command of bcclone, or a benchmark, and the name of its result.
 
-    program: the module to run; makes: a folder that is removed if the step was interrupted.
+    program: the module to run; makes: a folder that is removed if the step was interrupted; run_folder: of a training.
     """
 
     name: str
     command: tuple[Any, ...]
     makes: Path | None = None
     program: str = "bcclone"
+    run_folder: Path | None = None
 
     def output(self, folder: Path) -> Path:
         """Return the file for what it printed, which exists when it is complete."""
         return folder / f"{self.name.replace(' ', '-')}.json"
+
+    def result(self, folder: Path) -> Any:
+        """Return what it printed, without paths of this machine, and the speed of each epoch of a training."""
+        text = self.output(folder).read_text(encoding="utf-8")
+        for path, name in ((folder, "FOLDER"), (sys.prefix, "PYTHON"), (ROOT, ".")):
+            text = text.replace(str(path), name)
+        printed = json.loads(text)
+        if self.run_folder is not None:
+            printed["history"] = [
+                {name: getattr(epoch, name) for name in ("epoch", "seconds", "samples_per_second", "data_wait_share")}
+                for epoch in read_history(self.run_folder / "history.csv")
+            ]
+        return printed
 
     def run(self, folder: Path) -> str:
         """Run it; return "" or why it failed. What it printed before a check or a bar failed is kept."""
@@ -78,23 +94,24 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
     """Yield the steps in the order of their worth, so that a short loan of a machine measures what matters most."""
     yield Step("doctor", ("doctor", "--full"))
     store, laps = folder / "data.h5", [recording] if recording else [folder / "forward", folder / "reverse"]
-    bench = ("feeds", *(("--frames", 600, "--seconds", 1, "--rounds", 1) if quick else ("--seconds", 8)))
     if recording is None:
-        length = 0.1 if quick else 2
+        length = 0.1 if quick else 1
         yield Step("forward", ("simulate", "record", laps[0], "--laps", length), laps[0])
         yield Step("reverse", ("simulate", "record", laps[1], "--laps", length / 2, "--reverse", "--seed", 1), laps[1])
     yield Step("store", ("preprocess", *laps, "-o", store, "--force"))
-    yield Step("feed training", (*bench, "--only", "training"), program="benchmarks")
     models = {name: folder / f"{name.replace(' ', '-')}.h5" for name in VARIANTS}
     for name, options in VARIANTS.items():
-        line = ("model", store, "-o", models[name], "--runs", folder / "runs", "--name", models[name].stem, "--resume")
-        length = ("--batch-size", 256, "--epochs", 1 if quick else 10, "--no-plots")
-        yield Step(f"train {name}", (*line, *length, *options))
+        runs, stem = folder / "runs", models[name].stem
+        line = ("model", store, "-o", models[name], "--runs", runs, "--name", stem, "--resume")
+        length = ("--batch-size", 256, "--epochs", 1 if quick else 5, "--no-plots")
+        yield Step(f"train {name}", (*line, *length, *options), run_folder=runs / stem)
+    bench = ("feeds", "--store", store, "--rounds", 1, "--seconds", 1 if quick else 5)
+    for size in BATCH_SIZES[:1] if quick else BATCH_SIZES:
+        yield Step(f"feeds of {size}", (*bench, "--only", "gpu", "--batch-size", size), program="benchmarks")
     driver = models["float32"]
     drives = ("--rows", *ROWS, *(("--laps", 0.02) if quick else ()))
     yield Step("suite", ("evaluate", driver, "--suite", *drives))
-    for size in BATCH_SIZES[:1] if quick else BATCH_SIZES:
-        yield Step(f"feeds of {size}", (*bench, "--only", "gpu", "--batch-size", size), program="benchmarks")
+    yield Step("feed training", (*bench, "--only", "training"), program="benchmarks")
     feeds = "gather,hdf5-shuffle,workers,tf-data,device,sequence"
     yield Step("feeds alone", (*bench, "--only", feeds), program="benchmarks")
     drive = ("drive", "--model", driver, *(("--rounds", 100) if quick else ()))
@@ -116,13 +133,13 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ordered = list(steps(folder, arguments.recording and arguments.recording.resolve(), arguments.quick))
     failed = _run(ordered, folder, arguments.minutes * 60)
-    outputs = {step.name: step.output(folder) for step in ordered if step.output(folder).exists()}
-    missing = [step.name for step in ordered if step.name not in outputs]
-    printed = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in outputs.items()}
-    collected = {"gpus": cards, "failed": failed, "missing": missing, "steps": printed}
+    done = [step for step in ordered if step.output(folder).exists()]
+    missing = [step.name for step in ordered if step not in done]
+    found = {step.name: step.result(folder) for step in done}
+    collected = {"gpus": cards, "failed": failed, "missing": missing, "steps": found}
     output = folder / RESULTS.name if arguments.quick else RESULTS
     write_text(output, json.dumps(collected, indent=1) + "\n")
-    print(f"{output}: {len(outputs)} results, {len(failed)} failed, {len(missing)} missing")
+    print(f"{output}: {len(done)} results, {len(failed)} failed, {len(missing)} missing")
 
 
 def _run(ordered: Sequence[Step], folder: Path, seconds: float) -> dict[str, str]:

@@ -37,7 +37,7 @@ def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path)
     assert trained["epochs"] == 4
     assert report.steers == 119
     assert clip["frames"] == 120
-    again = json.loads(run_process("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
+    again = json.loads(run_process("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)["recordings"]
     assert (again[0]["rows"], again[0]["images"]["corrupt"]) == (120, 0)
     assert len(world.controls) == 119
 

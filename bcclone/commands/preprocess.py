@@ -115,6 +115,7 @@ def _summary(result: Conversion) -> str:
 
 def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     from bcclone.dataset.check import check
+    from bcclone.dataset.diagnosis.advice import advise
     from bcclone.recording.files import find_logs
 
     if arguments.view and len(find_logs(inputs)) != 1:
@@ -122,11 +123,15 @@ def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     reports = check(inputs)
     if arguments.view:
         _draw(reports, arguments.view)
-    as_text = "\n\n".join(report.as_text() for report in reports)
-    print_result(arguments, [report.as_json() for report in reports], as_text)
+    diagnoses = [report.diagnosis for report in reports if report.diagnosis]
+    advice = advise([one.held for one in diagnoses if one.held])
+    parts = [report.as_text() for report in reports]
+    parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
+    as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
+    print_result(arguments, as_json, "\n\n".join(parts))
     if any(report.log is None for report in reports):
         return 2
-    return int(any(report.diagnosis and report.diagnosis.findings for report in reports))
+    return int(any(one.findings for one in diagnoses))
 
 
 def _draw(reports: Sequence["RecordingReport"], path: Path) -> None:

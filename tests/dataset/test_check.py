@@ -11,7 +11,7 @@ from tests.recordings import images_of, spoil
 
 
 def check(*arguments, code=0):
-    return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)
+    return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)["recordings"]
 
 
 def test_check_reports_a_sound_recording(simulated_recording):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.check import check
-from bcclone.dataset.diagnosis.advice import Known, advise
+from bcclone.dataset.diagnosis.advice import Held, Known, advise
 from bcclone.dataset.diagnosis.finding import spans_of
 from bcclone.dataset.diagnosis.motion import focus_of_expansion
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
@@ -44,7 +44,7 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
     assert abs(diagnosis.figures["heading_column"] - 160) < 12
     assert abs(diagnosis.figures["heading_row"] - 58) < 8
     assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
-    assert any("more of the same" in line for line in diagnosis.advice)
+    assert any("more of the same" in line for line in advise([diagnosis.held]))
 
 
 @pytest.mark.parametrize(
@@ -88,17 +88,44 @@ def test_a_turned_camera_is_measured_in_degrees(recorded):
     assert found.value == pytest.approx(15, abs=4)
 
 
-def test_the_advice_names_what_is_missing_with_seconds_and_road(recorded):
-    driven = replace(recorded.diagnosis.driven, steering=-np.abs(recorded.diagnosis.driven.steering))
-    looks = recorded.frames.figures.looks
-    advice = advise(driven, looks, 90.0, Known((6, 1), "lake"))
-    bends, recoveries, light, more = advice
-    assert "bends to the right, of which there are 0 s" in bends
+def test_the_advice_names_what_is_missing_with_seconds_and_road():
+    lap = Held(Known((6, 1), "lake"), np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0)
+    bends, recoveries, light, more = advise([lap])
+    assert bends.startswith("10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; ")
     assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
     assert "bcclone play -o more --road lake" in recoveries
     assert light.startswith("60 s: another light")
     assert more.startswith("30 s: more")
-    assert "bcclone" not in "".join(advise(driven, looks, 200.0, Known((6, 1))))
+    assert "bcclone" not in "".join(advise([replace(lap, known=Known((6, 1)), usable_seconds=200.0)]))
+
+
+def test_the_advice_is_for_all_recordings_together():
+    lap = Held(Known((6, 1), "lake"), np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0)
+    back = Held(Known((0, 5), "lake"), lap.bends[::-1], np.full(99, 150.0), 90.0)
+    assert advise([lap, back]) == ()
+    unknown = Held(Known(), np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0)  # radii of another car's lens
+    (line,) = advise(
+        [
+            lap,
+            back,
+            *3
+            * [
+                unknown,
+            ],
+            *[replace(unknown, bends=20 * unknown.bends)],
+        ]
+    )
+    assert "s: left bends, of which there are " in line
+
+
+def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
+    driven = recorded.diagnosis.driven
+    bends = driven.bends_per_m()
+    assert np.corrcoef(bends[driven.turns.usable], driven.steering[:-1][driven.turns.usable])[0, 1] > 0.6
+    held = recorded.diagnosis.held
+    assert held.bends.shape == (2, 5)
+    assert held.bends.sum() == pytest.approx(np.diff(driven.seconds)[np.abs(bends) > 1 / 150].sum())
+    assert replace(driven, simulator=False).bends_per_m() is None
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
@@ -120,19 +147,22 @@ def test_lines_are_joined_to_spans():
 
 
 def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
-    (good,) = json.loads(run_script("preprocess.py", winding, "--check", "--json").stdout)
+    printed = json.loads(run_script("preprocess.py", winding, "--check", "--json").stdout)
+    (good,) = printed["recordings"]
     assert good["diagnosis"]["findings"] == []
+    assert printed["record_next"]
     wrong = tmp_path / "wrong"
     shutil.copytree(winding, wrong)
     log = wrong / "driving_log.csv"
     rows = [line.split(",") for line in log.read_text().splitlines()]
     log.write_text("".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows))
-    (bad,) = json.loads(run_script("preprocess.py", wrong, "--check", "--json", code=1).stdout)
+    (bad,) = json.loads(run_script("preprocess.py", wrong, "--check", "--json", code=1).stdout)["recordings"]
     assert [finding["fault"] for finding in bad["diagnosis"]["findings"]] == ["mirrored"]
     assert bad["diagnosis"]["usable_seconds"] == 0
     picture = tmp_path / "check.png"
     text = run_script("preprocess.py", wrong, "--check", "--view", picture, code=1).stdout
     assert "turns to the other side" in text
+    assert "\n\nwhat to record next:\n  " in text
     remedy = f"bcclone edit {wrong} --mirror-steering"
     assert f"remedy: {remedy}\n" in text
     run_script(*remedy.split()[1:])
@@ -143,6 +173,6 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
 
 
 def test_few_rows_are_not_judged(recording):
-    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)
+    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)["recordings"]
     assert "too few to judge" in report["diagnosis"]["unknown"][0]
     assert report["diagnosis"]["findings"] == []

@@ -200,7 +200,7 @@ def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_
     assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
     assert f"taking {folder}" in done.stderr
     assert "run1.csv: 70 rows" in done.stderr
-    assert len(json.loads(run_script("preprocess.py", "--check", "--json").stdout)) == 2
+    assert len(json.loads(run_script("preprocess.py", "--check", "--json").stdout)["recordings"]) == 2
     again = json.loads(run_script("preprocess.py", "--json", "--add").stdout)
     assert again["logs"] == read
 

@@ -48,7 +48,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     for name in ("map.png", "views.png"):
         with PIL.Image.open(tmp_path / "out" / name) as picture:
             assert picture.width > 600
-    check = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)
+    check = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)["recordings"]
     assert check[0]["rows"] > 30
     trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))

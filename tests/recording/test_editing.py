@@ -160,7 +160,7 @@ def test_clips_and_stores_leave_deleted_rows_out(recording, tmp_path):
     result = json.loads(made.stdout)
     assert (result["rows"], result["episodes"], result["logs"][0]["deleted_rows"]) == (100, 2, 20)
     assert "20 deleted ones are left out" in made.stderr
-    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)
+    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)["recordings"]
     assert (report["rows"], report["deleted_rows"], report["images"]["orphans"]) == (100, 20, 0)
 
 

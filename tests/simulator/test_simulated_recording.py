@@ -130,7 +130,7 @@ def test_the_command_records_and_prints_the_next_step(tmp_path):
     assert "recording" in done.stderr
     refused = run_script(*line, code=1)
     assert "not an empty folder" in refused.stderr
-    check = json.loads(run_script("preprocess.py", tmp_path / "rec", "--check", "--json").stdout)
+    check = json.loads(run_script("preprocess.py", tmp_path / "rec", "--check", "--json").stdout)["recordings"]
     assert (check[0]["rows"], check[0]["bad_rows"]) == (result["rows"], [])
 
 

@@ -1,23 +1,25 @@
-"""Advise what to record next, by what a recording holds little of. In: its rows and counts. Out: up to five lines."""
+"""Advise what to record next, by what recordings hold little of. In: what each holds. Out: up to five lines."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 
 from bcclone.dataset.diagnosis.driven import Driven
-from bcclone.dataset.diagnosis.picture_faults import Look
+from bcclone.system.arrays import FloatArray, IndexArray
 
-_BEND = 0.25  # of the driver's usual sharpest steering
-_FEW_BENDS, _FEWEST_BEND_SECONDS = 0.2, 10.0  # of the bends; of all of them
+_RADII_M = (15, 25, 40, 70, 150)  # between the kinds of bends; beyond, the road is straight
+_BEND = 0.25  # of the driver's usual sharpest steering: a bend, where radii are not known
+_FEW_BENDS, _FEWEST_BEND_SECONDS, _FEWEST_SECONDS = 0.2, 10.0, 2.0  # of a kind's bends; of all of them; of a kind
 _FEW_RECOVERIES, _RECOVERY_SECONDS = 4, 4.0  # from each edge
 _ONE_LIGHT = 45.0  # of 255, between dark and bright frames
 _LEAST_SECONDS = 120.0
 _SHORTEST_SECONDS, _MOST_LINES = 10.0, 5
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True)
+class Known:
     """What is known of a recording beside its rows and frames.
 
     from_edges: recoveries from the left and from the right edge, None if they cannot be counted; road: of our simulator
@@ -28,53 +30,94 @@ class Known(NamedTuple):
     road: str | None = None
 
 
-NOTHING_KNOWN = Known()
+@dataclass(frozen=True)
+class Held:
+    """What a recording holds, and what else is known of it.
+
+    bends: seconds, (2, kinds), to the left and to the right, of each kind that _RADII_M parts; or of one kind, where
+    the radii are not known; brightness: of the frames, (frames,), 0 to 255; usable_seconds: of driving.
+    """
+
+    known: Known
+    bends: FloatArray
+    brightness: FloatArray
+    usable_seconds: float
 
 
-def advise(driven: Driven, looks: Sequence[Look], usable_seconds: float, known: Known) -> tuple[str, ...]:
-    """Return lines of what to record next, each with its seconds."""
-    from_edges, road = known
-    lines = [*_bends(driven, road), *_recoveries(from_edges, road), *_light(looks, road)]
-    if usable_seconds < _LEAST_SECONDS:
+def held(driven: Driven, brightness: FloatArray, usable_seconds: float, known: Known) -> Held:
+    """Return what a recording holds. brightness: as in Held, NaN for frames that cannot be read."""
+    return Held(known, _bends(driven), brightness[np.isfinite(brightness)], usable_seconds)
+
+
+def advise(recordings: Sequence[Held]) -> tuple[str, ...]:
+    """Return lines of what to record beside the recordings, each with its seconds."""
+    roads = {one.known.road for one in recordings}
+    road = roads.pop() if len(roads) == 1 else None
+    lines = [*_more_bends(recordings, road), *_more_recoveries(recordings, road), *_more_light(recordings, road)]
+    usable_seconds = sum(one.usable_seconds for one in recordings)
+    if recordings and usable_seconds < _LEAST_SECONDS:
         missing = _LEAST_SECONDS - usable_seconds
         lines.append(f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 with what there is")
     return tuple(lines[:_MOST_LINES])
 
 
-def _bends(driven: Driven, road: str | None) -> Iterator[str]:
-    steps = np.diff(driven.seconds, append=driven.seconds[-1])
-    bend = _BEND * float(np.quantile(np.abs(driven.steering), 0.98))
-    left, right = (float(steps[each].sum()) for each in (driven.steering < -bend, driven.steering > bend))
-    if left + right < _FEWEST_BEND_SECONDS:
-        yield f"{_rounded(2 * _FEWEST_BEND_SECONDS)}: bends to both sides, of which there are {left + right:.0f} s"
-        return
-    side, seconds, others = ("left", left, right) if left < right else ("right", right, left)
-    if seconds < _FEW_BENDS * (left + right):
-        yield (
-            f"{_rounded(others / 2 - seconds)}: bends to the {side}, of which there are {seconds:.0f} s, and "
-            f"{others:.0f} s to the other side; drive the road in the other direction{_play(road)}"
-            + (", with --reverse or without" if road else "")
-        )
+def _bends(driven: Driven) -> FloatArray:
+    """Return the seconds of bends, (2, kinds)."""
+    bends = driven.bends_per_m()
+    if bends is None:
+        seconds = np.diff(driven.seconds, append=driven.seconds[-1])
+        bend = _BEND * float(np.quantile(np.abs(driven.steering), 0.98))
+        return np.array([[seconds[side * driven.steering > bend].sum()] for side in (-1, 1)])
+    seconds, limits = np.diff(driven.seconds), 1 / np.array([np.inf, *_RADII_M[::-1]])
+    counts = [np.histogram(side * bends, [*limits[1:], np.inf], weights=seconds)[0] for side in (-1, 1)]
+    return np.array(counts)[:, ::-1]
 
 
-def _recoveries(from_edges: tuple[int, int] | None, road: str | None) -> Iterator[str]:
-    if from_edges is None:
+def _more_bends(recordings: Sequence[Held], road: str | None) -> Iterator[str]:
+    kinds = {one.bends.shape[1] for one in recordings}
+    if len(kinds) == 1:
+        bends = np.sum([one.bends for one in recordings], axis=0)
+    else:
+        bends = np.sum([one.bends.sum(axis=1, keepdims=True) for one in recordings], axis=0)
+    if bends.sum() < _FEWEST_BEND_SECONDS:
+        yield f"{_rounded(2 * _FEWEST_BEND_SECONDS)}: bends to both sides, of which there are {bends.sum():.0f} s"
         return
-    missing = {side: _FEW_RECOVERIES - count for side, count in zip(("left", "right"), from_edges, strict=True)}
-    edges = [side for side, count in missing.items() if count > 0]
-    if edges:
-        seconds = _RECOVERY_SECONDS * sum(missing[side] for side in edges)
+    for side, (those, others) in {"left": bends, "right": bends[::-1]}.items():
+        few = np.flatnonzero((those < _FEW_BENDS * (those + others)) & (others >= _FEWEST_SECONDS))
+        if len(few):
+            have, beside = those[few].sum(), others[few].sum()
+            yield (
+                f"{_rounded(beside / 2 - have)}: {side} bends{_radii(few, len(those))}, of which there are "
+                f"{have:.0f} s, {beside:.0f} s to the other side; drive the other way round{_play(road)}"
+                + (", with --reverse or without" if road else "")
+            )
+
+
+def _radii(kinds: IndexArray, count: int) -> str:
+    """Return the radii of some of so many kinds, the sharpest first."""
+    if count == 1:
+        return ""
+    first, last = int(kinds[0]), int(kinds[-1])
+    return f" of {_RADII_M[first - 1]} to {_RADII_M[last]} m" if first else f" of up to {_RADII_M[last]} m"
+
+
+def _more_recoveries(recordings: Sequence[Held], road: str | None) -> Iterator[str]:
+    counted = [one.known.from_edges for one in recordings if one.known.from_edges]
+    if not counted:
+        return
+    counts = {"left": sum(left for left, _ in counted), "right": sum(right for _, right in counted)}
+    missing = {side: _FEW_RECOVERIES - count for side, count in counts.items() if count < _FEW_RECOVERIES}
+    if missing:
         yield (
-            f"{_rounded(seconds)}: recoveries from the {' and the '.join(edges)} edge, "
-            f"of which there are {' and '.join(str(_FEW_RECOVERIES - missing[side]) for side in edges)}: "
+            f"{_rounded(_RECOVERY_SECONDS * sum(missing.values()))}: recoveries from the {' and the '.join(missing)} "
+            f"edge, of which there are {' and '.join(str(counts[side]) for side in missing)}: "
             f"pause the recording, drive to the edge, and record the way back{_play(road)}"
         )
 
 
-def _light(looks: Sequence[Look], road: str | None) -> Iterator[str]:
-    means = np.array([look.mean for look in looks])
-    means = means[np.isfinite(means)]
-    if len(means) and np.subtract(*np.quantile(means, (0.95, 0.05))) < _ONE_LIGHT:
+def _more_light(recordings: Sequence[Held], road: str | None) -> Iterator[str]:
+    brightness = np.concatenate([np.zeros(0), *(one.brightness for one in recordings)])
+    if len(brightness) and np.subtract(*np.quantile(brightness, (0.95, 0.05))) < _ONE_LIGHT:
         how = f": bcclone simulate record other-light --road {road} --light 0.6 --sun-elevation 20" if road else ""
         yield f"{_rounded(_LEAST_SECONDS / 2)}: another light, for all frames are alike in brightness{how}"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.advice import NOTHING_KNOWN, Known, advise
+from bcclone.dataset.diagnosis.advice import Known, held
 from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras, is_trusted
 from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
 from bcclone.dataset.diagnosis.finding import Diagnosis, Finding, spans_of
@@ -72,13 +72,11 @@ class RecordingFigures:
                 self.sides.append((len(self.looks) - 1, shifts))
 
 
-def diagnose(
-    log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame: ReadFrame, known: Known = NOTHING_KNOWN
-) -> Diagnosis:
+def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame: ReadFrame, known: Known) -> Diagnosis:
     """Return the diagnosis of a recording.
 
     frozen: (rows,), whether a row repeats the picture of the row before; read_frame: the index of a row -> its centre
-    frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for the advice.
+    frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for advice.
     """
     rows = log.rows
     unusable = list(_unusable_rows(log))
@@ -92,7 +90,8 @@ def diagnose(
     turns = Turns.of(figures.turns.shifts[1:], follows)
     speed = rows["speed_mph"].to_numpy(np.float64)
     stretch = np.concatenate([[0], np.cumsum(~follows)])
-    driven = Driven(lines, seconds, stretch, rows["steering"].to_numpy(np.float64), speed, turns)
+    simulator = bool(figures.sides)
+    driven = Driven(lines, seconds, stretch, rows["steering"].to_numpy(np.float64), speed, turns, simulator)
     stands = _standing(log, driven)
     agreement = measure_agreement(driven)
     movements = _Movements(figures.turns.shifts, read_frame)
@@ -100,7 +99,6 @@ def diagnose(
     heading = measure_heading(followed)
     usual_followed = _median([Followed.of(moved) for _, moved in followed])
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
-    simulator = bool(figures.sides)
 
     findings: list[Finding] = [*unusable, *picture_faults(figures.looks, lines, frozen & ~stands)]
     findings += rows_out_of_order(lines)
@@ -113,7 +111,6 @@ def diagnose(
     usable = _usable_seconds(findings, driven)
     return Diagnosis(
         tuple(findings),
-        advise(driven, figures.looks, usable, known),
         tuple(_unknown(agreement, heading, known)),
         {
             "turn_correlation": agreement.correlation if agreement else None,
@@ -126,6 +123,7 @@ def diagnose(
         },
         usable,
         driven,
+        held(driven, np.array([look.mean for look in figures.looks]), usable, known),
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.dataset.diagnosis.motion import Turns
+from bcclone.dataset.vehicle import MPH
+from bcclone.dataset.view import FOCAL_PX
 from bcclone.system.arrays import FloatArray, IndexArray
 
 LEAST_MPH = 2.0  # slower rows are standing
@@ -16,7 +18,8 @@ class Driven:
     """The rows of a recording in order of time, whose pauses are shortened.
 
     lines: of the log, (rows,); seconds: (rows,); stretch: (rows,), how many pauses come before; steering: (rows,),
-    -1 left to 1 right; speed_mph: (rows,), all 0 if unknown; turns: of the camera, (rows - 1,).
+    -1 left to 1 right; speed_mph: (rows,), all 0 if unknown; turns: of the camera, (rows - 1,); simulator: it has the
+    lens of the simulator's cameras.
     """
 
     lines: IndexArray
@@ -25,6 +28,7 @@ class Driven:
     steering: FloatArray
     speed_mph: FloatArray
     turns: Turns
+    simulator: bool = False
 
     @property
     def middles(self) -> FloatArray:
@@ -42,6 +46,14 @@ class Driven:
             rate = np.where(speed > LEAST_MPH, rate / np.maximum(speed, LEAST_MPH), 0.0)
         rate = np.clip(rate, *np.percentile(rate, [1, 99]))
         return _smoothed(self.middles, self.stretch[1:], rate, self.turns.usable.astype(np.float64), smooth_seconds)
+
+    def bends_per_m(self) -> FloatArray | None:
+        """Return the curvature of the driven line, (rows - 1,), a metre, right positive; None where it is not known.
+
+        It takes speeds and the simulator's lens. It is 10 to 20 % too large in bends of our simulator, whose frames
+        turn with what stands nearby, too.
+        """
+        return self.curvature() / (FOCAL_PX * MPH) if self.simulator and self.has_speed else None
 
     def steering_after(self, lags: FloatArray, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
         """Return the steering so many seconds after each step, (lags, rows - 1); NaN beyond the step's stretch."""

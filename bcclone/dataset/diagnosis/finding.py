@@ -1,9 +1,10 @@
-"""What a diagnosis finds: faults of a recording, advice on what to record, and what could not be judged."""
+"""What a diagnosis finds: faults of a recording, what it holds, and what could not be judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from bcclone.dataset.diagnosis.advice import Held
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.system.json_values import to_json
 
@@ -37,18 +38,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a recording shows. findings: its faults; advice: what else to record; unknown: what could not be judged.
+    """What a recording shows. findings: its faults; unknown: what could not be judged.
 
     figures: what was measured, by name; usable_seconds: of driving, without the rows that a finding names; driven: what
-    was judged, None for too few rows.
+    was judged; held: what there is to learn from; None for too few rows.
     """
 
     findings: tuple[Finding, ...] = ()
-    advice: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     figures: dict[str, float | None] = field(default_factory=dict)
     usable_seconds: float = 0.0
     driven: Driven | None = None
+    held: Held | None = None
 
     @property
     def verdict(self) -> str:
@@ -68,7 +69,6 @@ class Diagnosis:
         return {
             "verdict": self.verdict,
             "findings": to_json(self.findings),
-            "advice": list(self.advice),
             "unknown": list(self.unknown),
             "figures": dict(self.figures),
             "usable_seconds": self.usable_seconds,
@@ -78,7 +78,6 @@ class Diagnosis:
         """Return the lines of the report."""
         lines = [f"  verdict   {self.verdict}"]
         lines += [f"  fault     {finding.as_text()}" for finding in self.findings]
-        lines += [f"  advice    {line}" for line in self.advice]
         return lines + [f"  unknown   {line}" for line in self.unknown]
 
 
