@@ -33,14 +33,17 @@ def clock_jumps(
     """Yield the pauses in the times across which the pictures go on as from one row to the next.
 
     milliseconds, lines: (rows,); followed_after: the index of a row -> how many points of its frame are found again in
-    the next one, and how many of them move; usual: the same of ordinary rows.
+    the next one, and how many of them move; usual: the same of ordinary rows. Where the rows before and after a pause
+    show less, in a sharp bend, it is compared with them.
     """
     steps = np.diff(milliseconds) / 1000
     pauses = np.flatnonzero(steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS))
     jumps = []
     for pause in pauses[:_MOST_PAUSES].tolist() if usual.points >= _FEWEST_POINTS else []:
-        there = followed_after(pause)
-        if there.points > _ALIKE * usual.points and there.moving > _MOVING * usual.moving:
+        there, *beside = (followed_after(row) for row in (pause, pause - 1, pause + 1) if 0 <= row < len(steps))
+        points = min(usual.points, sum(each.points for each in beside) / max(len(beside), 1))
+        moving = min(usual.moving, sum(each.moving for each in beside) / max(len(beside), 1))
+        if there.points >= _FEWEST_POINTS and there.points > _ALIKE * points and there.moving > _MOVING * moving:
             jumps.append(pause)
     if jumps:
         seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
