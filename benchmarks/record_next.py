@@ -5,6 +5,7 @@ drives on (uniform), or from the places and offsets that the map of the last mod
 is trained anew on everything drives a lap, and a lap in which it is pushed, without leaving the road.
 """
 
+import hashlib
 import itertools
 import json
 import math
@@ -140,7 +141,7 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
         pool = stack.enter_context(open_pool(1))
         for seed, road, way in itertools.product(range(settings.seeds), settings.roads, WAYS):
             trial = Trial(road, seed, way, settings, pool)
-            results.append(trial.kept(folder / f"{settings.roads.index(road)}-{seed}-{way}.json", notify))
+            results.append(trial.kept(folder / f"{trial.key}.json", notify))
     return _report(results)
 
 
@@ -153,6 +154,12 @@ class Trial:
     way: str
     settings: Settings
     pool: TaskPool
+
+    @property
+    def key(self) -> str:
+        """Return a name of what the result depends on, beside the sources."""
+        of_road = hashlib.sha256(repr((self.road, self.settings.steps, self.settings.laps)).encode()).hexdigest()[:8]
+        return f"{of_road}-{self.seed}-{self.way}"
 
     def kept(self, path: Path, notify: Notify) -> dict[str, Any]:
         """Return the trial's result, from its file if it was finished before."""
@@ -216,13 +223,20 @@ class Trial:
 
 
 def _report(results: Sequence[dict[str, Any]]) -> Report:
-    """Return the table and the largest share. results: of both ways, for each road and seed."""
-    rows, shares = [["", "seed", *(f"{way}, s" for way in WAYS), "share"]], []
+    """Return the table and the shares. results: of both ways, for each road and seed.
+
+    Where only the uniform way was not clean in the end, the share is below the one that is given.
+    """
+    rows, shares = [["", "seed", *(f"{way}, s" for way in WAYS), "share"]], list[float]()
     for uniform, named in zip(results[::2], results[1::2], strict=True):
         ends = uniform["rounds"][-1], named["rounds"][-1]
-        shares.append(ends[1]["seconds"] / ends[0]["seconds"] if all(end["clean"] for end in ends) else math.nan)
+        share = ends[1]["seconds"] / ends[0]["seconds"]
+        shares += [share] * ends[1]["clean"]
         shown = [f"{end['seconds']:g}" if end["clean"] else f"over {end['seconds']:g}" for end in ends]
-        rows.append([uniform["road"], str(uniform["seed"]), *shown, f"{shares[-1]:.2f}"])
-    clean = [share for share in shares if not math.isnan(share)]
-    measures = [Measure("largest share of the uniform seconds", max(clean), "", _BAR, False)] if clean else []
+        rows.append([uniform["road"], str(uniform["seed"]), *shown, f"{share:.2f}" if ends[1]["clean"] else ""])
+    unfinished = len(results) // 2 - len(shares)
+    measures = [Measure("recordings of named places that did not suffice", unfinished, "", 0, False)]
+    if shares:
+        measures.append(Measure("largest share of the uniform seconds", max(shares), "", _BAR, False))
+        measures.append(Measure("median share of the uniform seconds", float(np.median(shares)), ""))
     return Report(measures, aligned(rows), {"results": list(results)})

@@ -1,7 +1,7 @@
 """Inject faults into recordings and count which of them `preprocess.py --check` names -> a Report.
 
-Each fault is injected at three strengths, in memory, from the first row of three parts of eight on or everywhere; an
-untouched recording must have no finding, and a fault must be named, whatever else is found.
+Each fault is injected in memory, at three strengths or as a whole; a share counts from the last row back. An untouched
+recording must have no finding, and a fault must be named, whatever else is found.
 """
 
 import time
@@ -271,9 +271,11 @@ _WHOLE_OR_PARTLY = {"unrelated": {"unrelated", "partly-unrelated"}}
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
-    """Return how many faults are named; raises UserError for fewer than two recordings."""
+    """Return how many faults are named; raises UserError for fewer than two recordings, or an unknown fault."""
     if len(settings.recordings) < 2:
         raise UserError("fewer than two recordings; name some that have no faults, with --recordings")
+    if unknown := set(settings.only) - {_name_of(fault) for fault in FAULTS}:
+        raise UserError(f"no fault {', '.join(sorted(unknown))}; choose from {', '.join(map(_name_of, FAULTS))}")
     counts = _Counts()
     others = (*settings.recordings[1:], settings.recordings[0])
     for path, other in zip(settings.recordings, others, strict=True):
@@ -294,10 +296,14 @@ class Injection(NamedTuple):
     inject: Inject
 
 
+def _name_of(fault: str) -> str:
+    return fault.split(",")[0]
+
+
 def _injections(recorded: Recorded, only: Sequence[str]) -> Iterator[Injection]:
     for fault, (finding, strengths, inject) in FAULTS.items():
         possible = finding not in _THREE_CAMERAS or len(recorded.frames.of) == len(CAMERAS)
-        if possible and (not only or fault.split(",")[0] in only):
+        if possible and (not only or _name_of(fault) in only):
             for strength in strengths:
                 yield Injection(fault, finding, strength, inject)
 

@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--view",
         type=Path,
         metavar="PICTURE",
-        help="with --check, PNG to draw: the steering, the turns of the camera, and frames with faults (default: none)",
+        help="with --check of one recording, PNG to draw: the steering, the turns of the camera, frames with faults "
+        "(default: none)",
     )
     add_settings(parser, SampleSettings)
 
@@ -61,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Convert or check the recordings; return the exit code."""
     inputs = tuple(arguments.recordings)
+    if arguments.view and not arguments.check:
+        raise UserError("--view draws what --check finds; give both", exit_code=2)
     return _check(inputs or _default_inputs(), arguments) if arguments.check else _convert(inputs, arguments)
 
 
@@ -117,18 +120,22 @@ def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     from bcclone.dataset.check import check
     from bcclone.dataset.diagnosis.advice import advise
     from bcclone.recording.files import find_logs
+    from bcclone.system.atomic import check_output
 
-    if arguments.view and len(find_logs(inputs)) != 1:
-        raise UserError(_ONE_VIEW, exit_code=2)
-    reports = check(inputs)
     if arguments.view:
-        _draw(reports, arguments.view)
+        if len(find_logs(inputs)) != 1:
+            raise UserError(_ONE_VIEW, exit_code=2)
+        check_output(arguments.view, force=True)
+    reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
     advice = advise([one.held for one in diagnoses if one.held])
     parts = [report.as_text() for report in reports]
     parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
     print_result(arguments, as_json, "\n\n".join(parts))
+    if arguments.view:
+        _draw(reports, arguments.view)
+        notify(f"wrote {arguments.view}")
     if any(report.log is None for report in reports):
         return 2
     return int(any(one.findings for one in diagnoses))

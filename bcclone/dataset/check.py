@@ -13,7 +13,7 @@ import pandas as pd
 
 from bcclone.dataset.diagnosis.advice import Known
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
-from bcclone.dataset.diagnosis.finding import Diagnosis
+from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
@@ -55,7 +55,7 @@ class RecordingReport:
 
     log: None for a file that is not a log of the simulator, for the reason given; images: None if none of them exists;
     suspects: rows that were probably recorded wrongly; correction: of the side cameras, None without images of them;
-    diagnosis: what is wrong with the driving and the cameras, None without images.
+    diagnosis: what is wrong with the recording, None for a file that is not a log.
     """
 
     path: Location
@@ -173,7 +173,8 @@ def _check_log(path: Location) -> RecordingReport:
     index = ImageIndex(log.path)
     named = {name for camera in CAMERAS for name in log.rows[camera] if name}
     if not any(index.find(name) for name in named):
-        return RecordingReport(path, log, suspects=tuple(_suspects(log.rows)))
+        suspects = tuple(_suspects(log.rows))
+        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((_no_images(len(named)),)))
     read = _read_images(log, index)
     correction = measure_correction(log)
     edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
@@ -186,6 +187,14 @@ def _check_log(path: Location) -> RecordingReport:
         suspects=tuple(_suspects(log.rows)),
         correction=correction,
         diagnosis=diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path)),
+    )
+
+
+def _no_images(count: int) -> Finding:
+    return Finding(
+        "no-images",
+        f"none of the {count} images that the log names exists, expected them in the folder IMG next to the log",
+        "copy the folder IMG of the recording next to its log",
     )
 
 

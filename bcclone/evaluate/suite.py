@@ -15,6 +15,7 @@ from bcclone.evaluate.scenarios import Scenario, select_scenarios
 from bcclone.evaluate.suite_result import Result, SuiteResult
 from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, Work, run_task
 from bcclone.evaluate.watched import WatchFile
+from bcclone.model.model_path import check_model_path
 from bcclone.recording.files import find_local_logs
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
@@ -136,8 +137,7 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
     Raises UserError for a model that does not exist or is given twice.
     """
     for path in models:
-        if not path.is_file():
-            raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}")
+        check_model_path(path)
     for number, path in enumerate(models):
         if path.resolve() in [other.resolve() for other in models[:number]]:
             raise UserError(f"{path} is given twice; name each model once")

@@ -66,9 +66,11 @@ class Policy:
         """
         outputs, after = self._network.step(image, memory)
         answer = Answer.of(outputs)
-        if self._calibration:
-            answer = replace(answer, steering=self._calibration.apply(answer.steering))
-        return answer, after
+        return replace(answer, steering=self.calibrated(answer.steering)), after
+
+    def calibrated(self, steering: float) -> float:
+        """Return the car's steering, -1 to 1, for the network's."""
+        return self._calibration.apply(steering) if self._calibration else steering
 
 
 class _Windows:

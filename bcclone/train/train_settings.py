@@ -128,7 +128,7 @@ class LearningSettings:
     loss: str = setting(
         "mse",
         "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), or log, by which the "
-        "the wide bends of a highway count like the sharp ones of a small track",
+        "wide bends of a highway count like the sharp ones of a small track",
         choices=LOSSES,
         group=_OPTIMIZER,
     )

@@ -30,11 +30,16 @@ def trial(seconds, clean=True):
     return {"road": "lake", "seed": 0, "rounds": [{"seconds": seconds, "clean": clean}]}
 
 
-def test_the_share_is_counted_where_both_ways_end_with_clean_laps():
+def test_the_share_is_counted_where_the_named_way_ends_with_clean_laps():
     report = _report([trial(40.0), trial(20.0), trial(30.0), trial(24.0), trial(90.0, clean=False), trial(60.0)])
-    (share,) = report.measures
-    assert (share.value, share.reached) == (0.8, False)
+    unfinished, largest, median = report.measures
+    assert (unfinished.value, unfinished.reached) == (0, True)
+    assert (largest.value, largest.reached) == (0.8, False)
+    assert median.value == pytest.approx(2 / 3)
     assert "over 90" in report.tables[3]
+    report = _report([trial(40.0), trial(20.0), trial(30.0), trial(90.0, clean=False)])
+    assert [each.value for each in report.measures] == [1, 0.5, 0.5]
+    assert report.measures[0].reached is False
 
 
 @pytest.mark.long

@@ -1,16 +1,21 @@
 """`preprocess --check` names the faults of a recording, and finds none in one without."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bcclone.dataset.check import check
 from bcclone.dataset.diagnosis.advice import Held, Known, advise
+from bcclone.dataset.diagnosis.camera_faults import camera_pose
 from bcclone.dataset.diagnosis.finding import spans_of
-from bcclone.dataset.diagnosis.motion import focus_of_expansion
+from bcclone.dataset.diagnosis.motion import Followed, Heading, focus_of_expansion
+from bcclone.dataset.diagnosis.time_faults import clock_jumps
+from bcclone.system.opencv import cv2
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
 from tests.conftest import made_once, run_script
 
@@ -104,17 +109,7 @@ def test_the_advice_is_for_all_recordings_together():
     back = Held(Known((0, 5), "lake"), lap.bends[::-1], np.full(99, 150.0), 90.0)
     assert advise([lap, back]) == ()
     unknown = Held(Known(), np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0)  # radii of another car's lens
-    (line,) = advise(
-        [
-            lap,
-            back,
-            *3
-            * [
-                unknown,
-            ],
-            *[replace(unknown, bends=20 * unknown.bends)],
-        ]
-    )
+    (line,) = advise([lap, back, replace(unknown, bends=20 * unknown.bends)])
     assert "s: left bends, of which there are " in line
 
 
@@ -125,7 +120,7 @@ def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
     held = recorded.diagnosis.held
     assert held.bends.shape == (2, 5)
     assert held.bends.sum() == pytest.approx(np.diff(driven.seconds)[np.abs(bends) > 1 / 150].sum())
-    assert replace(driven, simulator=False).bends_per_m() is None
+    assert replace(driven, three_cameras=False).bends_per_m() is None
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
@@ -140,10 +135,56 @@ def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
     assert focus_of_expansion([(points[:50], moved[:50])]) is None
 
 
-def test_lines_are_joined_to_spans():
-    assert spans_of([1, 2, 5, 30, 31]) == ((1, 5), (30, 31))
-    assert spans_of([1, 2, 5], apart=1) == ((1, 2), (5, 5))
+def test_numbers_are_joined_to_spans():
+    assert spans_of([1, 2, 5, 30, 31], apart=10) == ((1, 5), (30, 31))
+    assert spans_of([1, 2, 5]) == ((1, 2), (5, 5))
     assert spans_of([]) == ()
+
+
+def test_nothing_is_advised_of_nothing_and_of_what_cannot_be_used():
+    assert advise([]) == ()
+    assert advise([Held(Known(), np.zeros((2, 1)), np.full(9, 100.0), 0.0)]) == ()
+
+
+def test_a_level_camera_whose_turns_are_not_clear_is_not_upside_down():
+    level = Heading(160.0, 80.0, 5.0, 5.0, 0.3)
+    assert list(camera_pose(level, None, follows_steering=False, three_cameras=False)) == []
+    below = level._replace(row=105.0)
+    assert [each.fault for each in camera_pose(below, None, False, False)] == ["upside-down"]
+    assert list(camera_pose(below._replace(agreeing=0.02), None, False, False)) == []
+
+
+def test_a_pause_is_no_clock_jump(recorded):
+    """A pause ends elsewhere: the few points that are found again have moved far."""
+    usual = Followed(30, 20, 1.0)
+    times, numbers = np.array([0, 100, 200, 5300, 5400]), np.arange(1, 6)
+
+    def named(there, numbers=numbers):
+        return [each.rows for each in clock_jumps(times, numbers, usual, lambda row: there if row == 2 else usual)]
+
+    assert named(Followed(25, 20, 1.5)) == [((4, 4),)]
+    assert named(Followed(20, 19, 8.0)) == []
+    assert named(Followed(5, 5, 1.0)) == []
+    assert named(Followed(25, 20, 1.5), np.array([1, 2, 3, 9, 10])) == []  # rows between were deleted
+
+
+@pytest.mark.parametrize("order", ["in order", "shuffled"])
+def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path, order):
+    """A header, bad lines and lines out of order are counted by `bcclone edit` otherwise than by a text editor."""
+    folder = tmp_path / "a b"
+    shutil.copytree(winding, folder)
+    log = folder / "driving_log.csv"
+    lines = log.read_text().splitlines()
+    for line in lines[99:120]:
+        cv2.imwrite(str(folder / "IMG" / Path(line.split(",")[0]).name), np.zeros((160, 320, 3), np.uint8))
+    lines = [lines[0], "spoiled", "spoiled,too", *lines[1:]]
+    if order == "shuffled":
+        lines.reverse()
+    log.write_text("center,left,right,steering,throttle,brake,speed\n" + "\n".join(lines) + "\n")
+    dark = next(each for each in check([str(folder)])[0].diagnosis.findings if each.fault == "dark")
+    assert dark.rows == ((100, 120),)
+    run_script(*shlex.split(dark.remedy)[1:])
+    assert not [each for each in check([str(folder)])[0].diagnosis.findings if each.fault in ("dark", "clock-jump")]
 
 
 def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
@@ -162,7 +203,7 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     picture = tmp_path / "check.png"
     text = run_script("preprocess.py", wrong, "--check", "--view", picture, code=1).stdout
     assert "turns to the other side" in text
-    assert "\n\nwhat to record next:\n  " in text
+    assert "what to record next" not in text  # the fault is to be mended first
     remedy = f"bcclone edit {wrong} --mirror-steering"
     assert f"remedy: {remedy}\n" in text
     run_script(*remedy.split()[1:])
@@ -170,6 +211,13 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     assert mended.diagnosis.findings == ()
     assert picture.read_bytes().startswith(b"\x89PNG")
     run_script("preprocess.py", winding, wrong, "--check", "--view", picture, code=2)
+    assert "give both" in run_script("preprocess.py", winding, "--view", picture, code=2).stderr
+    nowhere = run_script("preprocess.py", winding, "--check", "--view", tmp_path / "no" / "x.png", code=1)
+    assert "does not exist" in nowhere.stderr
+    shutil.rmtree(wrong / "IMG")
+    alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
+    assert "fault     no-images: none of the" in alone
+    assert "record next" not in alone
 
 
 def test_few_rows_are_not_judged(recording):

@@ -12,7 +12,7 @@ from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 
 _MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
-_LOWEST_ROW = 0.485 * FRAME_HEIGHT
+_LOWEST_ROW, _LEAST_SEEN = 0.55 * FRAME_HEIGHT, 0.05  # of a level camera it is 0.5; share of the movements
 _LEAST_AGREEING = 0.12  # of the movements
 _MOST_COLUMN_ERROR = 12.0  # pixels
 _MOST_ROLL = 6.0
@@ -23,24 +23,24 @@ _REMOUNT = "mount the camera again, and record again; or turn the frames back by
 
 
 def camera_pose(
-    heading: Heading | None, roll: tuple[float, float] | None, follows_steering: bool, simulator: bool
+    heading: Heading | None, roll: tuple[float, float] | None, follows_steering: bool, three_cameras: bool
 ) -> Iterator[Finding]:
     """Yield what the movement of the world shows of the camera's pose.
 
     roll: in degrees to the right, and its standard error; follows_steering: the frames turn to the side to which
-    the car is steered; simulator: its three cameras are expected.
+    the car is steered; three_cameras: which are expected to look where the simulator's do.
     """
-    if heading and heading.row > _LOWEST_ROW and not follows_steering:
+    if heading and heading.row > _LOWEST_ROW and heading.agreeing > _LEAST_SEEN and not follows_steering:
         yield Finding(
             "upside-down",
-            "the frames are upside down: the car drives towards the lower half of them, and turns the other way",
+            "the frames are upside down: the car drives towards the lower half of them",
             "turn the frames by 180 degrees (donkeycar: IMAGE_ROTATION, or flip both axes), and import them again",
             value=180.0,
             unit="degrees",
         )
         return
     if heading and is_trusted(heading):
-        yield from _direction(heading, simulator)
+        yield from _direction(heading, three_cameras)
     if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
         side = "right" if roll[0] > 0 else "left"
         yield Finding(
@@ -50,6 +50,7 @@ def camera_pose(
             value=roll[0],
             uncertainty=roll[1],
             unit="degrees to the right",
+            usable=True,
         )
 
 
@@ -58,10 +59,10 @@ def is_trusted(heading: Heading) -> bool:
     return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MOST_COLUMN_ERROR
 
 
-def _direction(heading: Heading, simulator: bool) -> Iterator[Finding]:
+def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
     right = (FRAME_WIDTH - 1) / 2 - heading.column
-    limit = _MOST_TURNED_SIMULATOR_PX if simulator else _MOST_TURNED_PX
-    lens = "" if simulator else ", if it has the simulator's lens"
+    limit = _MOST_TURNED_SIMULATOR_PX if three_cameras else _MOST_TURNED_PX
+    lens = "" if three_cameras else ", if it has the simulator's lens"
     if abs(right) > limit + 3 * heading.column_error:
         degrees, error = _degrees(right), math.degrees(heading.column_error / FOCAL_PX)
         yield Finding(
@@ -72,9 +73,10 @@ def _direction(heading: Heading, simulator: bool) -> Iterator[Finding]:
             value=degrees,
             uncertainty=error,
             unit="degrees to the right",
+            usable=True,
         )
     down = VANISHING_ROW - heading.row
-    if simulator and abs(down) > _MOST_TILTED_PX + 2 * heading.row_error:
+    if three_cameras and abs(down) > _MOST_TILTED_PX + 2 * heading.row_error:
         degrees, error = _degrees(down), math.degrees(heading.row_error / FOCAL_PX)
         yield Finding(
             "tilted",
@@ -84,6 +86,7 @@ def _direction(heading: Heading, simulator: bool) -> Iterator[Finding]:
             value=degrees,
             uncertainty=error,
             unit="degrees down",
+            usable=True,
         )
 
 
@@ -94,13 +97,13 @@ def _degrees(pixels: float) -> float:
 def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, Shift]]]) -> Iterator[Finding]:
     """Yield whether frames stand under the name of another camera.
 
-    shifts: for some rows, the line and, for "left" and "right", by how much the ground is moved against the centre
+    shifts: for some rows, the number and, for "left" and "right", by how much the ground is moved against the centre
     camera's frame: a camera farther left sees it farther right. Two cameras that are 1.6 m apart see too little in
     common: their shift is noise, so that only where most of the rows nearby are opposite, the cameras are exchanged.
     """
     if len(shifts) < _FEWEST_ROWS:
         return
-    lines = np.array([line for line, _ in shifts])
+    numbers = np.array([number for number, _ in shifts])
     left, right = np.array([(_side(side["left"]), -_side(side["right"])) for _, side in shifts]).T < 0  # opposite
     nearby = np.convolve(left | right, np.ones(_NEARBY) / _NEARBY, "same")
     exchanged = nearby > _MOST_OPPOSITE
@@ -112,7 +115,7 @@ def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, Shift]]]) -> Iter
         "exchanged-cameras",
         f"the frames of the {first} and of the {second} camera are exchanged in {exchanged.mean():.0%} of the rows",
         "rename the frames, or exchange their columns in the log, in these rows",
-        spans_of(lines[exchanged].tolist(), apart=10 * int(np.ceil(np.median(np.diff(lines))))),
+        spans_of(numbers[exchanged].tolist(), apart=10 * int(np.ceil(np.median(np.diff(numbers))))),
         float(exchanged.mean()),
         unit="share of the rows",
     )

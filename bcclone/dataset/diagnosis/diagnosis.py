@@ -12,7 +12,7 @@ import numpy as np
 from bcclone.dataset.diagnosis.advice import Known, held
 from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras, is_trusted
 from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
-from bcclone.dataset.diagnosis.finding import Diagnosis, Finding, spans_of
+from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
 from bcclone.dataset.diagnosis.motion import (
     Followed,
     Heading,
@@ -37,7 +37,7 @@ from bcclone.dataset.diagnosis.time_faults import clock_jumps, rows_out_of_order
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocess_settings import MOST_SKIPPED
 from bcclone.recording.log import Log
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 
 _FEWEST_ROWS = 200
 _LEAST_THROTTLE = 0.02
@@ -79,10 +79,10 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for advice.
     """
     rows = log.rows
-    unusable = list(_unusable_rows(log))
+    milliseconds, lines, numbers = rows["time_ms"].to_numpy(), rows["line"].to_numpy(), _numbers_of(log)
     if len(rows) < _FEWEST_ROWS:
-        return Diagnosis(tuple(unusable), unknown=(f"{len(rows)} rows are too few to judge, expected {_FEWEST_ROWS}",))
-    milliseconds, lines = rows["time_ms"].to_numpy(), rows["line"].to_numpy()
+        seen = (*_unusable_rows(log), *picture_faults(figures.looks, numbers, np.zeros_like(frozen)))
+        return Diagnosis(seen, unknown=(f"{len(rows)} rows are too few to judge the driving, expected {_FEWEST_ROWS}",))
     steps = np.diff(milliseconds) / 1000
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
     follows = steps < _PAUSE_STEPS * usual
@@ -90,8 +90,8 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     turns = Turns.of(figures.turns.shifts[1:], follows)
     speed = rows["speed_mph"].to_numpy(np.float64)
     stretch = np.concatenate([[0], np.cumsum(~follows)])
-    simulator = bool(figures.sides)
-    driven = Driven(lines, seconds, stretch, rows["steering"].to_numpy(np.float64), speed, turns, simulator)
+    three_cameras = bool(figures.sides)
+    driven = Driven(numbers, seconds, stretch, rows["steering"].to_numpy(np.float64), speed, turns, three_cameras)
     stands = _standing(log, driven)
     agreement = measure_agreement(driven)
     movements = _Movements(figures.turns.shifts, read_frame)
@@ -100,11 +100,11 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     usual_followed = _median([Followed.of(moved) for _, moved in followed])
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
 
-    findings: list[Finding] = [*unusable, *picture_faults(figures.looks, lines, frozen & ~stands)]
-    findings += rows_out_of_order(lines)
-    findings += clock_jumps(milliseconds, lines, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
-    findings += exchanged_cameras([(int(lines[row]), shifts) for row, shifts in figures.sides])
-    findings += camera_pose(heading, turns.roll_degrees(), follows_steering, simulator)
+    findings = [*_unusable_rows(log), *picture_faults(figures.looks, numbers, frozen & ~stands)]
+    findings += rows_out_of_order(lines, numbers)
+    findings += clock_jumps(milliseconds, numbers, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
+    findings += exchanged_cameras([(int(numbers[row]), shifts) for row, shifts in figures.sides])
+    findings += camera_pose(heading, turns.roll_degrees(), follows_steering, three_cameras)
     findings += [*few_steps(driven), *clipped(driven, agreement)]
     if agreement and not any(finding.fault == "upside-down" for finding in findings):
         findings += steering_and_turns(driven, agreement)
@@ -127,6 +127,12 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     )
 
 
+def _numbers_of(log: Log) -> IndexArray:
+    """Return the number of each row, as `bcclone edit` counts them: of all rows, the deleted ones too, from 1."""
+    of_all = np.sort(np.concatenate([log.rows["time_ms"].to_numpy(), log.deleted["time_ms"].to_numpy()]))
+    return np.searchsorted(of_all, log.rows["time_ms"].to_numpy()) + 1
+
+
 def _unusable_rows(log: Log) -> Iterator[Finding]:
     """Yield a fault if so many rows cannot be used that a conversion refuses the log."""
     if len(log.bad_rows) > MOST_SKIPPED * log.row_count:
@@ -135,7 +141,7 @@ def _unusable_rows(log: Log) -> Iterator[Finding]:
             "bad-rows",
             f"{len(log.bad_rows)} of {log.row_count} rows cannot be used, the first for this reason: {first.reason}",
             "correct them in the log, or leave them out: bcclone preprocess RECORDING --allow-skips",
-            spans_of([bad.row for bad in log.bad_rows]),
+            usable=True,  # those that are left
         )
 
 
@@ -163,7 +169,10 @@ def _straight_rows(turns: Turns) -> list[int]:
 
 
 def _median(counts: list[Followed]) -> Followed:
-    return Followed(*(int(np.median(column)) for column in zip(*counts, strict=True))) if counts else Followed(0, 0)
+    if not counts:
+        return Followed(0, 0, 0.0)
+    points, moving, pixels = (float(np.median(column)) for column in zip(*counts, strict=True))
+    return Followed(int(points), int(moving), pixels)
 
 
 def _standing(log: Log, driven: Driven) -> BoolArray:
@@ -175,15 +184,12 @@ def _standing(log: Log, driven: Driven) -> BoolArray:
 
 
 def _usable_seconds(findings: list[Finding], driven: Driven) -> float:
-    """Return the seconds of driving without the rows that a finding names, and 0 if one concerns all rows."""
-    whole = {"mirrored", "unrelated", "late", "early", "upside-down"}
-    if any(finding.fault in whole for finding in findings):
-        return 0.0
+    """Return the seconds of driving without the rows that cannot be used."""
     steps = np.diff(driven.seconds, prepend=driven.seconds[0])
     good = np.ones(len(steps), np.bool_)
     for finding in findings:
-        for first, last in finding.rows:
-            good &= ~((driven.lines >= first) & (driven.lines <= last))
+        for first, last in () if finding.usable else finding.rows or ((1, driven.numbers[-1]),):
+            good &= ~((driven.numbers >= first) & (driven.numbers <= last))
     return float(steps[good].sum())
 
 

@@ -17,18 +17,18 @@ SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second, an
 class Driven:
     """The rows of a recording in order of time, whose pauses are shortened.
 
-    lines: of the log, (rows,); seconds: (rows,); stretch: (rows,), how many pauses come before; steering: (rows,),
-    -1 left to 1 right; speed_mph: (rows,), all 0 if unknown; turns: of the camera, (rows - 1,); simulator: it has the
-    lens of the simulator's cameras.
+    numbers: of the rows, as `bcclone edit` counts them, (rows,); seconds: (rows,); stretch: (rows,), how many pauses
+    come before; steering: (rows,), -1 left to 1 right; speed_mph: (rows,), all 0 if unknown; turns: of the camera,
+    (rows - 1,); three_cameras: which have the simulator's lens.
     """
 
-    lines: IndexArray
+    numbers: IndexArray
     seconds: FloatArray
     stretch: IndexArray
     steering: FloatArray
     speed_mph: FloatArray
     turns: Turns
-    simulator: bool = False
+    three_cameras: bool = False
 
     @property
     def middles(self) -> FloatArray:
@@ -53,7 +53,7 @@ class Driven:
         It takes speeds and the simulator's lens. It is 10 to 20 % too large in bends of our simulator, whose frames
         turn with what stands nearby, too.
         """
-        return self.curvature() / (FOCAL_PX * MPH) if self.simulator and self.has_speed else None
+        return self.curvature() / (FOCAL_PX * MPH) if self.three_cameras and self.has_speed else None
 
     def steering_after(self, lags: FloatArray, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
         """Return the steering so many seconds after each step, (lags, rows - 1); NaN beyond the step's stretch."""

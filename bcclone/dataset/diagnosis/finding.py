@@ -1,5 +1,6 @@
 """What a diagnosis finds: faults of a recording, what it holds, and what could not be judged."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -16,8 +17,9 @@ class Finding:
     """One fault of a recording.
 
     fault: its name, as docs/how-to/own-recording.md lists them; text: what was measured, and what was expected; remedy:
-    how to mend it; rows: the lines of the log concerned, as spans from the first to the last, () for all; value,
-    uncertainty: the measured amount and its standard error, in `unit`.
+    how to mend it; rows: those concerned, as spans from the first to the last, () for all, numbered as by `bcclone
+    edit`: in order of time, from 1; value, uncertainty: the measured amount and its standard error, in `unit`; usable:
+    the rows can be trained on as they are.
     """
 
     fault: str
@@ -27,6 +29,7 @@ class Finding:
     value: float | None = None
     uncertainty: float | None = None
     unit: str = ""
+    usable: bool = False
 
     def as_text(self) -> str:
         """Return the finding as lines of the report."""
@@ -55,13 +58,16 @@ class Diagnosis:
     def verdict(self) -> str:
         """Return the verdict in a line."""
         if not self.findings:
-            return f"no fault found; {self.usable_seconds:.0f} s of driving can be used"
+            return (
+                f"no fault found; {self.usable_seconds:.0f} s of driving can be used" if self.driven else "not judged"
+            )
         names = ", ".join(finding.fault for finding in self.findings)
-        return f"{names}; {self.usable_seconds:.0f} s of driving can be used as they are"
+        return f"{names}; {self.usable_seconds:.0f} s of driving can be used as they are" if self.driven else names
 
     def of_recording(self, name: str) -> Self:
         """Return the diagnosis with remedies that name the recording."""
-        named = (replace(finding, remedy=finding.remedy.replace("RECORDING", name)) for finding in self.findings)
+        word = shlex.quote(name)
+        named = (replace(each, remedy=each.remedy.replace("RECORDING", word)) for each in self.findings)
         return replace(self, findings=tuple(named))
 
     def as_json(self) -> dict[str, Any]:
@@ -81,12 +87,19 @@ class Diagnosis:
         return lines + [f"  unknown   {line}" for line in self.unknown]
 
 
-def spans_of(lines: Sequence[int], apart: int = 10) -> tuple[tuple[int, int], ...]:
-    """Return increasing line numbers as spans of lines that follow one another, at most `apart` away."""
+def spans_of(numbers: Sequence[int], apart: int = 1) -> tuple[tuple[int, int], ...]:
+    """Return increasing numbers as spans of those that follow one another, at most `apart` away."""
     spans: list[tuple[int, int]] = []
-    for line in lines:
-        if spans and line - spans[-1][1] <= apart:
-            spans[-1] = (spans[-1][0], line)
+    for number in numbers:
+        if spans and number - spans[-1][1] <= apart:
+            spans[-1] = (spans[-1][0], number)
         else:
-            spans.append((line, line))
+            spans.append((number, number))
     return tuple(spans)
+
+
+def delete_rows(spans: Sequence[tuple[int, int]]) -> str:
+    """Return the remedy for rows that cannot be used: to delete the longest span, and the other ones."""
+    first, last = max(spans, key=lambda span: span[1] - span[0])
+    others = "" if len(spans) == 1 else f", and the other {len(spans) - 1} spans"
+    return f"bcclone edit RECORDING --delete {first} {last}{others}"

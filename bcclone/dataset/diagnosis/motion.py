@@ -160,15 +160,20 @@ class Heading(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """How many points of a frame are found again in the next one, and how many of them move clearly."""
+    """How many points of a frame are found again in the next one, how many of them move clearly, and how far.
+
+    pixels: the median of the points' movements, 0 for no points.
+    """
 
     points: int
     moving: int
+    pixels: float
 
     @classmethod
     def of(cls, moved: FloatArray) -> "Followed":
         """Count the points of follow_points(). moved: (points, 2)."""
-        return cls(len(moved), int(_is_clear(np.hypot(moved[:, 0], moved[:, 1])).sum()))
+        lengths = np.hypot(moved[:, 0], moved[:, 1])
+        return cls(len(moved), int(_is_clear(lengths).sum()), float(np.median(lengths)) if len(moved) else 0.0)
 
 
 def _is_clear(lengths: FloatArray) -> BoolArray:
@@ -215,7 +220,7 @@ def measure_heading(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Headin
              for part in np.array_split(np.arange(len(followed)), _PARTS)]  # fmt: skip
     known = np.array([(part.column, part.row) for part in parts if part])
     if whole is None or len(known) < _FEWEST_PARTS:
-        return whole and whole._replace(column_error=float(FRAME_WIDTH), row_error=float(FRAME_HEIGHT))
+        return whole and whole._replace(column_error=float(FRAME_WIDTH), row_error=float(FRAME_HEIGHT))  # unknown
     spread = 1.48 * np.median(np.abs(known - np.median(known, axis=0)), axis=0) / np.sqrt(len(known))
     column_error, row_error = np.maximum(spread, (whole.column_error, whole.row_error))
     return whole._replace(column_error=float(column_error), row_error=float(row_error))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.finding import Finding, spans_of
+from bcclone.dataset.diagnosis.finding import Finding, delete_rows, spans_of
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.opencv import cv2
@@ -14,11 +14,12 @@ _DARK, _BRIGHT = 14.0, 238.0  # means of 0 to 255
 _SATURATED, _MOST_SATURATED = 250, 0.6
 _BLURRED, _LEAST_SHARP = 0.12, 4.0  # of the sharp ones' contrast from pixel to pixel
 _MOST_SHARE, _MOST_FROZEN = 0.01, 0.03  # of the rows; a slow camera repeats some
+_MOST_DELETED = 10  # spans, by hand
 _REDUCED = (FRAME_WIDTH // 2, FRAME_HEIGHT // 2)
 
 
 class Look(NamedTuple):
-    """Figures of a frame: its mean, the share of white pixels, and the variance of its second derivative."""
+    """Figures of a frame: mean, 0 to 255; share of white pixels, 0 to 1; variance of its second derivative."""
 
     mean: float
     white: float
@@ -39,8 +40,8 @@ def look_at(frame: Image) -> Look:
     )
 
 
-def picture_faults(looks: list[Look], lines: IndexArray, frozen: BoolArray) -> Iterator[Finding]:
-    """Yield the faults of the pictures. lines: of the log, (rows,); frozen: (rows,), repeats the last picture."""
+def picture_faults(looks: list[Look], numbers: IndexArray, frozen: BoolArray) -> Iterator[Finding]:
+    """Yield the faults of the pictures. numbers: of the rows, (rows,); frozen: (rows,), repeats the last picture."""
     mean, white, sharpness = (np.array(column) for column in zip(*looks, strict=True))
     readable = np.isfinite(mean)
     dark = readable & (mean < _DARK)
@@ -50,23 +51,27 @@ def picture_faults(looks: list[Look], lines: IndexArray, frozen: BoolArray) -> I
     if usable.any():
         usual = float(np.percentile(sharpness[usable], 75))
         blurred = usable & (sharpness < max(_BLURRED * usual, _LEAST_SHARP))
-    yield from _named("unreadable", ~readable, lines, "cannot be read")
-    yield from _named("dark", dark, lines, "are black, or nearly so")
-    yield from _named("over-exposed", bright, lines, "are white, or nearly so")
-    yield from _named("blurred", blurred, lines, "are blurred")
-    yield from _named("frozen", frozen, lines, "repeat the picture of the row before, although the car moves")
+    yield from _named("unreadable", ~readable, numbers, "cannot be read")
+    yield from _named("dark", dark, numbers, "are black, or nearly so")
+    yield from _named("over-exposed", bright, numbers, "are white, or nearly so")
+    yield from _named("blurred", blurred, numbers, "are blurred")
+    yield from _named("frozen", frozen, numbers, "repeat the picture of the row before, although the car moves")
 
 
-def _named(fault: str, rows: BoolArray, lines: IndexArray, what: str) -> Iterator[Finding]:
+def _named(fault: str, rows: BoolArray, numbers: IndexArray, what: str) -> Iterator[Finding]:
     count, share = int(rows.sum()), float(rows.mean())
     most = {"unreadable": 0.0, "frozen": _MOST_FROZEN}.get(fault, _MOST_SHARE)
     if share > most:
-        spans = spans_of(lines[rows].tolist())
-        first, last = max(spans, key=lambda span: span[1] - span[0])
+        spans = spans_of(numbers[rows].tolist())
+        remedy = delete_rows(spans)
+        if len(spans) > _MOST_DELETED:
+            remedy = "record with a camera that gives each row a new, clear picture"
+        if fault == "unreadable":
+            remedy = f"copy the missing pictures into the folder IMG next to the log; or: {delete_rows(spans)}"
         yield Finding(
             fault,
             f"the pictures of {count} rows ({share:.0%}) {what}",
-            f"bcclone edit RECORDING --delete {first} {last}" + (", and the other spans" if len(spans) > 1 else ""),
+            remedy,
             spans,
             share,
             unit="share of the rows",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.dataset.diagnosis.driven import Driven
-from bcclone.dataset.diagnosis.finding import Finding, spans_of
+from bcclone.dataset.diagnosis.finding import Finding, delete_rows, spans_of
 from bcclone.system.arrays import BoolArray, FloatArray
 
 _FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
@@ -42,6 +42,7 @@ def few_steps(driven: Driven) -> Iterator[Finding]:
             f"the steering has {len(levels)} different values, expected hundreds, or dozens from a keyboard",
             "record with a mouse or a gamepad, or train with it as it is and expect unsteady driving",
             value=float(len(levels)),
+            usable=True,
         )
 
 
@@ -70,7 +71,7 @@ def clipped(driven: Driven, agreement: "Agreement | None") -> Iterator[Finding]:
             f"{share:.0%} of the turning rows have the largest steering, {largest:.3f}"
             + (f", and turn {sharper - 1:.0%} more than it tells" if sharper else ""),
             "look for a limit where the steering is recorded or converted, and record or import it again",
-            spans_of(driven.lines[at_largest].tolist()),
+            spans_of(driven.numbers[at_largest].tolist()),
             largest,
         )
 
@@ -94,7 +95,8 @@ def _sharper_than_steered(driven: Driven, agreement: "Agreement", largest: float
 class Agreement:
     """How the steering follows the turns of the camera.
 
-    correlation: the greatest by size, when the steering is shifted by `lag` seconds; error: standard error of lag.
+    correlation: the greatest by size, when the steering is shifted by `lag` seconds, above 0 where it is recorded after
+    the turn; error: standard error of lag.
     """
 
     correlation: float
@@ -145,9 +147,9 @@ def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding
     if parts and (agreement.is_clear or r > UNRELATED):
         yield Finding(
             "partly-unrelated",
-            f"in {len(parts)} parts of {_PART_SECONDS:.0f} s or more the steering does not follow the turns of the "
-            f"camera; over all, the correlation is {r:.2f}",
-            _delete(parts),
+            f"in parts of {_part_seconds(driven):.0f} s or more the steering does not follow the turns of the camera; "
+            f"over all, the correlation is {r:.2f}",
+            delete_rows(parts),
             tuple(parts),
         )
     elif not agreement.is_clear and r < UNRELATED:
@@ -200,6 +202,7 @@ def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
             value=bias,
             uncertainty=error,
             unit="steering",
+            usable=True,
         )
 
 
@@ -213,8 +216,13 @@ def _robust_line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
+def _part_seconds(driven: Driven) -> float:
+    """Return how long the parts are that are compared: longer where few rows a second are recorded."""
+    return max(_PART_SECONDS, 1.2 * _FEWEST_STEPS * float(np.median(np.diff(driven.seconds))))
+
+
 def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]]:
-    """Yield the spans of lines in which the steering follows the turns much less than elsewhere."""
+    """Yield the spans of rows in which the steering follows the turns much less than elsewhere."""
     curvature, middles = driven.curvature(), driven.middles
     (steering,) = driven.steering_after(np.array([lag]))
     known = driven.turns.usable & np.isfinite(steering)
@@ -222,10 +230,11 @@ def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]
         return
     slope, offset = _robust_line(curvature[known], steering[known])
     errors = (steering - slope * curvature - offset) / driven.steering.std()
-    starts = np.arange(middles[0], middles[-1] - _PART_SECONDS / 2, _PART_SECONDS / 2)
+    part_seconds = _part_seconds(driven)
+    starts = np.arange(middles[0], middles[-1] - part_seconds / 2, part_seconds / 2)
     follows, wrong = np.full(len(starts), np.nan), np.zeros(len(starts))
     for number, start in enumerate(starts):
-        part = known & (middles >= start) & (middles < start + _PART_SECONDS)
+        part = known & (middles >= start) & (middles < start + part_seconds)
         if part.sum() > _FEWEST_STEPS:
             follows[number] = _correlation(curvature[part], steering[part])
             wrong[number] = np.sqrt(np.mean(errors[part] ** 2))
@@ -233,19 +242,14 @@ def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]
         return
     disagree = (wrong > _WRONG) & (follows < np.nanpercentile(follows, 75) - _LESS)
     agreed = [index for index in np.flatnonzero(disagree).tolist() if _beside(disagree, index)]
-    for first, last in spans_of(agreed, apart=1):
-        rows = np.flatnonzero((driven.seconds >= starts[first]) & (driven.seconds <= starts[last] + _PART_SECONDS))
-        yield int(driven.lines[rows[0]]), int(driven.lines[rows[-1]])
+    for first, last in spans_of(agreed):
+        rows = np.flatnonzero((driven.seconds >= starts[first]) & (driven.seconds <= starts[last] + part_seconds))
+        yield int(driven.numbers[rows[0]]), int(driven.numbers[rows[-1]])
 
 
 def _beside(wrong: BoolArray, index: int) -> bool:
     """Return whether the part before or after is wrong, too; parts overlap by half."""
     return any(bool(wrong[other]) for other in (index - 1, index + 1) if 0 <= other < len(wrong))
-
-
-def _delete(spans: list[tuple[int, int]]) -> str:
-    first, last = spans[0]
-    return f"bcclone edit RECORDING --delete {first} {last}" + (", and the other spans" if len(spans) > 1 else "")
 
 
 def _best_lag(curvature: FloatArray, steering: FloatArray, chosen: BoolArray) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -146,7 +146,7 @@ class SeenRoad:
         self._whole |= not _fills_the_frame(policy.preprocessing)
         size = () if self._whole else (policy.preprocessing.height, policy.preprocessing.width)
         self._renderer = Renderer(seen.track, Conditions(), *size)
-        self._steer = _in_batches(policy.model) if policy.model else _one_by_one(policy)
+        self._steer = _in_batches(policy) if policy.model else _one_by_one(policy)
         self._nose_up = nose_up(holding_throttle(seen.speed))
 
     def car(self, along_m: float, offset_m: float, turn: float) -> Car:
@@ -202,11 +202,11 @@ def _fills_the_frame(preprocessing: Preprocessing) -> bool:
     return preprocessing.crop_top == 0 and preprocessing.crop_bottom is None
 
 
-def _in_batches(model: Any) -> Steer:
+def _in_batches(policy: Policy) -> Steer:
     from bcclone.model.keras_calls import compile_call
 
-    call = compile_call(model, batch=None)
-    return lambda images: call(images)[:, 0]
+    call = compile_call(policy.model, batch=None)
+    return lambda images: np.array([policy.calibrated(each) for each in call(images)[:, 0].tolist()], np.float32)
 
 
 def _one_by_one(policy: Policy) -> Steer:

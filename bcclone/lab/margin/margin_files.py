@@ -18,7 +18,7 @@ from bcclone.simulator.car import holding_throttle, nose_up
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.atomic import write_text
-from bcclone.system.json_values import json_text
+from bcclone.system.json_values import json_text, to_json
 from bcclone.system.settings import option_words
 
 _STRIP_INCHES, _WIDE_INCHES = 2.0, 12.0
@@ -33,7 +33,8 @@ def write_margins(
     """
     strip, figures = folder / "margins.png", folder / "figures.json"
     plot_margins(maps, _title(settings), strip)
-    write_text(figures, json_text({name: one.figures() for name, one in maps.items()}, indent=2))
+    every = {name: {**one.figures(), "record_next": to_json(record_next(one))} for name, one in maps.items()}
+    write_text(figures, json_text(every, indent=2))
     pictures = {"The road as a strip, and from how far to its left and right the car comes back": strip}
     for number, (name, one) in enumerate(maps.items()):
         if one.narrowest():
@@ -61,6 +62,7 @@ def margin_report(
     maps: Mapping[str, MarginMap], settings: MarginSettings, models: Sequence[Path], pictures: Mapping[str, Path]
 ) -> Report:
     """Return the report of maps. pictures: caption -> path."""
+    advice = {name: record_next(one) for name, one in maps.items()}
     way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
@@ -68,6 +70,7 @@ def margin_report(
         f"blue; below {SMALL_M:g} m it is red.",
         *(f"{name}: {_describe(one)}." for name, one in maps.items()),
         *(f"{name}: {describe_check(one.check)}." for name, one in maps.items() if one.check),
+        *(f"{name}: nothing to record next here, nearly every state comes back." for name in maps if not advice[name]),
     ]
     of_several = {name: f"{name}: " if len(maps) > 1 else "" for name in maps}
     table = [("", "the narrowest places")]
@@ -77,8 +80,8 @@ def margin_report(
         for number, place in enumerate(one.narrowest(), 1)
     ]
     commands: dict[str, str] = {}
-    for name, one in maps.items():
-        for line in record_next(one):
+    for name, lines in advice.items():
+        for line in lines:
             commands[f"{of_several[name]}Record next: {line.text}"] = line.command(settings.track, settings.reverse)
     if not settings.check:
         kept = ("-o", settings.kept.parent) if settings.kept else ()
@@ -106,12 +109,12 @@ def _draw_strip(axes: Axes, one: MarginMap) -> None:
     axes.fill_between(along, -left, right, color=BLUE, alpha=0.55, step="mid", linewidth=0)
     for side, margin in ((-1, left), (1, right)):
         narrow = margin < SMALL_M
-        axes.fill_between(along, 0, side * limits, where=narrow, color=RED, step="mid", linewidth=0)
+        axes.bar(along[narrow], side * limits[narrow], one.returning.grid.step_m, color=RED)
     axes.axhline(0, color=GRAY, linewidth=0.6)
     for number, place in enumerate(one.narrowest(), 1):
         height = limits.max() * (-1.12 if place.side == "left" else 1.12)
         axes.text(place.along_m, height, str(number), ha="center", va="center", fontsize=8)
-    axes.set_ylim(-1.25 * limits.max(), 1.25 * limits.max())
+    axes.set_ylim(1.25 * limits.max(), -1.25 * limits.max())  # as the driver has it: left is up
     axes.margins(x=0)
     tidy(axes)
 

@@ -227,7 +227,7 @@ def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> 
 
 
 def _make_follow(sources: int) -> Any:
-    @compiled(cache=True, error_model="numpy")
+    @compiled(cache=True, error_model="numpy")  # the cache's key has what a function closes over, so `sources` is used
     def follow_all(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
         """Move each car until it has come a stretch farther along the road, has left it, or is lost."""
         most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS)) if sources else 0

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcclone.dataset.diagnosis.advice import RADII_M
 from bcclone.lab.margin.margin_map import MarginMap
 from bcclone.pictures.report import shown_command
 
 _MOST_LINES = 5
-_RADII_M = (15.0, 25.0, 40.0, 70.0, 150.0)  # ends of the kinds of bends; beyond, the road is straight
 _FEW = 0.002  # of the states, which need no recording
 _SECONDS_A_STRETCH, _MOST_SECONDS = 10, 60
 _FROM_EDGE_M = 0.5
@@ -84,9 +84,9 @@ def _kind(found: MarginMap, place: int) -> _Kind:
     if any(found.track.road.on_bridge(along_m + ahead_m) for ahead_m in (0.0, _SEEN_AHEAD_M)):
         return "the bridge", 0
     bend = found.bend(float(found.along_m[place]))
-    if abs(bend) < 1 / _RADII_M[-1]:
+    if abs(bend) < 1 / RADII_M[-1]:
         return "straights", 0
-    return "right bends" if bend > 0 else "left bends", int(np.searchsorted(_RADII_M, 1 / abs(bend)))
+    return "right bends" if bend > 0 else "left bends", int(np.searchsorted(RADII_M, 1 / abs(bend)))
 
 
 def _line(found: MarginMap, kind: str, side: int, counts: Mapping[int, int], total: int) -> RecordNext:
@@ -94,7 +94,11 @@ def _line(found: MarginMap, kind: str, side: int, counts: Mapping[int, int], tot
     places, along = list(counts), found.along_m
     worst = max(places, key=counts.__getitem__)
     limit_m = float(found.limits_m[worst])
-    stretches = 1 + int((np.diff(along[places]) > _ONE_STRETCH_M).sum())
+    before = [
+        found.track.apart(float(along[place]), float(along[last]))
+        for last, place in zip(places, [places[-1], *places[:-1]], strict=True)
+    ]
+    stretches = max(sum(abs(metres) > _ONE_STRETCH_M for metres in before), 1)
     radii = sorted(abs(1 / found.bend(float(along[place]))) for place in places) if kind.endswith("bends") else []
     return RecordNext(
         seconds=min(_SECONDS_A_STRETCH * stretches, _MOST_SECONDS),

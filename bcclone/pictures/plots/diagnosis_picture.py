@@ -38,7 +38,7 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
         for axes, row in zip(part.subplots(1, _ACROSS), _rows_of(finding, driven), strict=True):
             frame = read_center(log, int(row))
             show_image(axes, np.full((160, 320, 3), 200, np.uint8) if frame is None else frame,
-                       f"row {driven.lines[row]}")  # fmt: skip
+                       f"row {driven.numbers[row]}")  # fmt: skip
     save(figure, path)
 
 
@@ -56,8 +56,8 @@ def _draw_curves(axes: Axes, driven: Driven, first: float, last: float) -> None:
 
 def _rows_of(finding: Finding, driven: Driven) -> IndexArray:
     """Return the indices of rows to show, (_ACROSS,): of those concerned, or of all, evenly spread."""
-    concerned = np.zeros(len(driven.lines), np.bool_)
+    concerned = np.zeros(len(driven.numbers), np.bool_)
     for first, last in finding.rows:
-        concerned |= (driven.lines >= first) & (driven.lines <= last)
-    rows = np.flatnonzero(concerned) if concerned.any() else np.arange(len(driven.lines))
+        concerned |= (driven.numbers >= first) & (driven.numbers <= last)
+    rows = np.flatnonzero(concerned) if concerned.any() else np.arange(len(driven.numbers))
     return np.asarray(rows[np.linspace(0, len(rows) - 1, _ACROSS).round().astype(int)], np.int64)

@@ -14,6 +14,8 @@ from bcclone.lab.margin.answers import Seen, SeenRoad
 from bcclone.lab.margin.driven_states import draw_states
 from bcclone.lab.margin.margin_settings import MarginSettings
 from bcclone.lab.margin.margins import map_margins
+from bcclone.model.calibration import SteeringCalibration
+from bcclone.model.model_file import calibrated_content
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command, made_once, run_script
 from tests.processes import wait_for
@@ -85,13 +87,16 @@ def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, t
 
 
 @pytest.mark.slow
-def test_batches_answer_as_a_drive_does_but_for_rounding(road):
-    seen = Seen(InputFile.of(MODEL), None, str(road), False, 20 * MPH, False)
+@pytest.mark.parametrize("gain", [1.0, 0.4])
+def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
+    model = tmp_path / "calibrated.h5"
+    model.write_bytes(calibrated_content(MODEL, None, SteeringCalibration(gain, 0.1 * (1 - gain))))
+    seen = Seen(InputFile.of(model), None, str(road), False, 20 * MPH, False)
     shown = SeenRoad(seen)
     cars = [shown.car(70.0 + place, offset, 0.1) for place in range(0, 20, 5) for offset in (-2.0, 0.0, 1.5)]
     from bcclone.model.policy import load_policy
 
-    policy = load_policy(MODEL)
+    policy = load_policy(model)
     single = np.array([policy.next_answer(shown.image(car), ())[0].steering for car in cars])
     assert np.abs(shown.steering(cars) - single).max() < 1e-6
     whole = SeenRoad(Seen(seen.model, None, str(road), False, 20 * MPH, True))
