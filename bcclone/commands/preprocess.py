@@ -125,6 +125,8 @@ def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     if arguments.view:
         if len(find_logs(inputs)) != 1:
             raise UserError(_ONE_VIEW, exit_code=2)
+        if arguments.view.suffix.lower() != ".png":
+            raise UserError(f"--view {arguments.view}, expected the name of a picture that ends in .png", exit_code=2)
         check_output(arguments.view, force=True)
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]

@@ -55,9 +55,14 @@ def _draw_curves(axes: Axes, driven: Driven, first: float, last: float) -> None:
 
 
 def _rows_of(finding: Finding, driven: Driven) -> IndexArray:
-    """Return the indices of rows to show, (_ACROSS,): of those concerned, or of all, evenly spread."""
+    """Return the indices of rows to show, (_ACROSS,): of those concerned, or of all, evenly spread.
+
+    Few rows are shown with those beside them.
+    """
     concerned = np.zeros(len(driven.numbers), np.bool_)
     for first, last in finding.rows:
         concerned |= (driven.numbers >= first) & (driven.numbers <= last)
     rows = np.flatnonzero(concerned) if concerned.any() else np.arange(len(driven.numbers))
+    if len(rows) < _ACROSS:
+        rows = np.clip(rows[0] - _ACROSS // 2, 0, len(concerned) - _ACROSS) + np.arange(_ACROSS)
     return np.asarray(rows[np.linspace(0, len(rows) - 1, _ACROSS).round().astype(int)], np.int64)
