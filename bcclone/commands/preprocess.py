@@ -19,6 +19,7 @@ from bcclone.commands.options import (
     notify,
     number_of,
     print_result,
+    refuse,
 )
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
@@ -122,6 +123,8 @@ def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
     from bcclone.recording.files import find_logs
     from bcclone.system.atomic import check_output
 
+    for kind in (wings.conversion_settings(), SampleSettings):
+        refuse(arguments, kind, "changes nothing in --check, which takes recordings as they are; leave it out")
     if arguments.view:
         if len(find_logs(inputs)) != 1:
             raise UserError(_ONE_VIEW, exit_code=2)

@@ -212,6 +212,8 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     assert picture.read_bytes().startswith(b"\x89PNG")
     run_script("preprocess.py", winding, wrong, "--check", "--view", picture, code=2)
     assert "give both" in run_script("preprocess.py", winding, "--view", picture, code=2).stderr
+    ignored = run_script("preprocess.py", winding, "--check", "--size", 64, code=1).stderr
+    assert "--size changes nothing in --check" in ignored
     nowhere = run_script("preprocess.py", winding, "--check", "--view", tmp_path / "no" / "x.png", code=1)
     assert "does not exist" in nowhere.stderr
     shutil.rmtree(wrong / "IMG")

@@ -78,21 +78,12 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     frozen: (rows,), whether a row repeats the picture of the row before; read_frame: the index of a row -> its centre
     frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for advice.
     """
-    rows = log.rows
-    milliseconds, lines, numbers = rows["time_ms"].to_numpy(), rows["line"].to_numpy(), _numbers_of(log)
-    if len(rows) < _FEWEST_ROWS:
-        seen = (*_unusable_rows(log), *picture_faults(figures.looks, numbers, np.zeros_like(frozen)))
-        return Diagnosis(seen, unknown=(f"{len(rows)} rows are too few to judge the driving, expected {_FEWEST_ROWS}",))
-    steps = np.diff(milliseconds) / 1000
-    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
-    follows = steps < _PAUSE_STEPS * usual
-    seconds = np.concatenate([[0.0], np.cumsum(np.minimum(steps, _PAUSE_STEPS * usual))])
-    turns = Turns.of(figures.turns.shifts[1:], follows)
-    speed = rows["speed_mph"].to_numpy(np.float64)
-    stretch = np.concatenate([[0], np.cumsum(~follows)])
-    three_cameras = bool(figures.sides)
-    driven = Driven(numbers, seconds, stretch, rows["steering"].to_numpy(np.float64), speed, turns, three_cameras)
-    stands = _standing(log, driven)
+    if len(log.rows) < _FEWEST_ROWS:
+        seen = (*_unusable_rows(log), *picture_faults(figures.looks, _numbers_of(log), np.zeros_like(frozen)))
+        few = f"{len(log.rows)} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
+        return Diagnosis(seen, unknown=(few,))
+    driven = _driven(log, figures)
+    numbers, turns, stands = driven.numbers, driven.turns, _standing(log, driven)
     agreement = measure_agreement(driven)
     movements = _Movements(figures.turns.shifts, read_frame)
     followed = [movements.after(row) for row in _straight_rows(turns)]
@@ -101,10 +92,12 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
 
     findings = [*_unusable_rows(log), *picture_faults(figures.looks, numbers, frozen & ~stands)]
-    findings += rows_out_of_order(lines, numbers)
-    findings += clock_jumps(milliseconds, numbers, usual_followed, lambda row: Followed.of(movements.after(row)[1]))
+    findings += rows_out_of_order(log.rows["line"].to_numpy(), numbers)
+    findings += clock_jumps(
+        log.rows["time_ms"].to_numpy(), numbers, usual_followed, lambda row: Followed.of(movements.after(row)[1])
+    )
     findings += exchanged_cameras([(int(numbers[row]), shifts) for row, shifts in figures.sides])
-    findings += camera_pose(heading, turns.roll_degrees(), follows_steering, three_cameras)
+    findings += camera_pose(heading, turns.roll_degrees(), follows_steering, driven.three_cameras)
     findings += [*few_steps(driven), *clipped(driven, agreement)]
     if agreement and not any(finding.fault == "upside-down" for finding in findings):
         findings += steering_and_turns(driven, agreement)
@@ -119,11 +112,27 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
             "heading_column": heading.column if heading else None,
             "heading_row": heading.row if heading else None,
             "heading_agreeing": heading.agreeing if heading else None,
-            "seconds": float(seconds[-1]),
+            "seconds": float(driven.seconds[-1]),
         },
         usable,
         driven,
         held(driven, np.array([look.mean for look in figures.looks]), usable, known),
+    )
+
+
+def _driven(log: Log, figures: RecordingFigures) -> Driven:
+    """Return the rows beside the turns of the camera."""
+    steps = np.diff(log.rows["time_ms"].to_numpy()) / 1000
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
+    follows = steps < _PAUSE_STEPS * usual
+    return Driven(
+        numbers=_numbers_of(log),
+        seconds=np.concatenate([[0.0], np.cumsum(np.minimum(steps, _PAUSE_STEPS * usual))]),
+        stretch=np.concatenate([[0], np.cumsum(~follows)]),
+        steering=log.rows["steering"].to_numpy(np.float64),
+        speed_mph=log.rows["speed_mph"].to_numpy(np.float64),
+        turns=Turns.of(figures.turns.shifts[1:], follows),
+        three_cameras=bool(figures.sides),
     )
 
 
