@@ -211,15 +211,18 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     assert mended.diagnosis.findings == ()
     assert picture.read_bytes().startswith(b"\x89PNG")
     run_script("preprocess.py", winding, wrong, "--check", "--view", picture, code=2)
-    assert "give both" in run_script("preprocess.py", winding, "--view", picture, code=2).stderr
-    ignored = run_script("preprocess.py", winding, "--check", "--size", 64, code=1).stderr
-    assert "--size changes nothing in --check" in ignored
-    nowhere = run_script("preprocess.py", winding, "--check", "--view", tmp_path / "no" / "x.png", code=1)
-    assert "does not exist" in nowhere.stderr
     shutil.rmtree(wrong / "IMG")
     alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
     assert "fault     no-images: none of the" in alone
     assert "record next" not in alone
+
+
+def test_options_without_an_effect_and_views_that_cannot_be_written_are_refused(winding, tmp_path):
+    assert "give both" in run_script("preprocess.py", winding, "--view", tmp_path / "x.png", code=2).stderr
+    ignored = run_script("preprocess.py", winding, "--check", "--size", 64, code=1).stderr
+    assert "--size changes nothing in --check" in ignored
+    nowhere = run_script("preprocess.py", winding, "--check", "--view", tmp_path / "no" / "x.png", code=1)
+    assert "does not exist" in nowhere.stderr
 
 
 def test_few_rows_are_not_judged(recording):
