@@ -23,7 +23,7 @@ PAGES = [
     *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
     *(
         ROOT / "docs" / "how-to" / f"{name}.md"
-        for name in ("cluster", "environment", "models", "own-recording", "roads", "take-over")
+        for name in ("cluster", "environment", "margins", "models", "own-recording", "roads", "take-over")
     ),
     ROOT / "writeup_images" / "README.md",
 ]
@@ -333,6 +333,17 @@ def recording_faults() -> list[list[str]]:
     return [["injected", "named"], *([fault, ", ".join(each)] for fault, each in found.items())]
 
 
+def record_next() -> list[list[str]]:
+    """Return the seconds of recording that a model needs, recorded all along the road or at the places of its map."""
+    found = results("record-next")["results"]
+    rows = [["road", "seed", "on round the road, s", "what the map names, s", "share"]]
+    for uniform, named in zip(found[::2], found[1::2], strict=True):
+        seconds = [one["rounds"][-1]["seconds"] for one in (uniform, named)]
+        road, share = uniform["road"].partition(":length")[0], seconds[1] / seconds[0]
+        rows.append([road, str(uniform["seed"]), *(f"{each:g}" for each in seconds), f"{share:.2f}"])
+    return rows
+
+
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "speeds": speeds,
@@ -348,6 +359,7 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "monitor": monitor,
     "testing": testing,
     "recording-faults": recording_faults,
+    "record-next": record_next,
     "export": export,
     "fuzz": fuzz,
     "any-road": lambda: scores(results("any-road")),
