@@ -23,7 +23,7 @@ _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 _THROTTLES = re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)")
 _BRAKES = re.compile(r"^brake(_|$)")
 _SPEEDS = re.compile(r"^(vehicle_)?speed(_|$)")
-_TIMES = {"timestamp", "time", "t", "seconds", "time_s", "time_ms", "timestamp_ms", "timestamp_ns", "time_ns", "date"}
+_TIMES = re.compile(r"^(timestamp|time|t|date)(_(s|sec|seconds|ms|us|ns))?$|^seconds$")
 
 
 def is_steering(name: str) -> bool:
@@ -118,13 +118,13 @@ def find_times(table: ForeignTable, settings: ImportSettings) -> tuple[str, Time
     asked = settings.time_column
     if asked is not None and asked not in table.names:
         table.choose(asked, lambda name: True, "the times", "--time-column")
-    names = [asked] if asked else [name for name in table.names if plain(name) in _TIMES]
+    names = [asked] if asked else [name for name in table.names if _TIMES.search(plain(name))]
     for name in names:
-        if times := times_of(table.cells(name)):
+        if times := times_of(table.cells(name), name):
             return name, times
     if asked:
         raise UserError(
-            f"{table.path}: column {asked[:60]!r} holds no times, expected numbers of s, ms, us or ns, or dates",
+            f"{table.path}: column {asked[:60]!r} holds no times, expected different numbers of s, ms, us or ns, or dates",
             exit_code=2,
         )
     return None

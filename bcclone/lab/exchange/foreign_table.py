@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.reading import open_limited
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_SEPARATORS = ",;\t "
+_SEPARATORS = ";\t, "  # a comma may be that of decimals
 _MOST_BYTES = 1 << 27  # of a table, whose cells are kept in memory: a million rows
 _LOOKED_AT = 200  # rows that decide what a column holds
 _MOST_COLUMNS = 1000
@@ -129,6 +129,8 @@ def is_number(cell: str) -> bool:
 
 def number_of_cell(cell: str) -> float:
     """Return the number in a cell, NaN for none. A decimal comma is one, too, where no comma separates the cells."""
+    if "_" in cell:  # which Python ignores within a number
+        return math.nan
     try:
         return float(cell)
     except ValueError:

@@ -1,7 +1,7 @@
 """Read the format video: a video, and a table with a row for each frame, or with times.
 
 Without times, row 1 belongs to frame 1. With times, each frame gets the values between those of the rows around it;
-times since 1970 begin with the first frame, others count from it.
+times since 1970 begin with the first frame, others count from it. Where these are far apart, it gets none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,8 @@ from bcclone.recording.row import RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times
+_LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times, and in a gap of it
+_GAP_SECONDS = 1.5  # that rows of one a second do not have
 _Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed in mph
 
 
@@ -50,6 +51,7 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
             findings.notes.append("times: of the video; a row of the table for each frame")
             yield from _rows_by_number(video, table, driving, findings)
         findings.images_without_record += video.count_others()
+        findings.frames_are_rows = True
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
 
@@ -109,8 +111,11 @@ class _TimedRows:
         self._values = np.array([numbers for *_, numbers in usable]).T
 
     def numbers_at(self, seconds: float) -> _Numbers | None:
-        """Return the values at a time, None before the first row and after the last one."""
-        if not self.seconds[0] - _LATEST_SECONDS <= seconds <= self.seconds[-1] + _LATEST_SECONDS:
+        """Return the values at a time; None before the first row, after the last one, and in a gap between two."""
+        after = int(np.searchsorted(self.seconds, seconds))
+        around = self.seconds[max(after - 1, 0) : after + 1]
+        is_between = len(around) > 1 and np.ptp(around) <= _GAP_SECONDS
+        if not is_between and np.abs(around - seconds).min() > _LATEST_SECONDS:
             return None
         steering, throttle, brake, speed_mph = (float(np.interp(seconds, self.seconds, each)) for each in self._values)
         return steering, throttle, brake, speed_mph

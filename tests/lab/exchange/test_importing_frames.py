@@ -100,6 +100,25 @@ def test_a_table_without_header_and_with_blanks_is_read_by_numbers(tmp_path):
     assert rows_of(result)["steering"].tolist() == [0.0, 0.25, -0.5]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("header", ["", "image;steering;time\n"])
+def test_decimals_may_have_a_comma(tmp_path, separator, header):
+    folder = make_frames(tmp_path / "set", NAMES)
+    rows = "".join(f"{name};0,{n};0,{5 + 5 * n:02}\n" for n, name in enumerate(NAMES))
+    (folder / "data.csv").write_text((header + rows).replace(";", separator))
+    names = {} if header else {"steering_column": "2", "time_column": "3", "unit": "ratio"}
+    rows = rows_of(imported(folder, **names))
+    assert rows["steering"].tolist() == [0.0, 0.1, 0.2]
+    assert rows["time_ms"].tolist() == [50, 100, 150]
+
+
+def test_names_that_are_dates_are_times(tmp_path):
+    names = [f"20230101_120000_{50 * n:03}.jpg" for n in range(3)]
+    result = imported(make_frames(tmp_path / "set", names, [("image", "steering"), *((name, 0.1) for name in names)]))
+    noon = 1_672_574_400_000
+    assert rows_of(result)["time_ms"].tolist() == [noon, noon + 50, noon + 100]
+
+
 def test_throttle_brake_and_speed_are_taken_and_the_rest_is_named(tmp_path):
     header = ("image", "steering_deg", "throttle", "brake", "speed_kmh", "gear", "steering_torque")
     table = [header, *((name, 5, 0.5 * n, 0.1, 36, 2, 3.0) for n, name in enumerate(NAMES))]
