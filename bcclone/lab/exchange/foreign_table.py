@@ -51,7 +51,7 @@ class ForeignTable:
         """Return the names of the columns that mostly hold numbers."""
         return [name for name in self.names if _mostly(lambda cell: is_number(cell), self.first_cells(name))]
 
-    def choose(self, asked: str | None, fits: Callable[[str], bool], what: str, option: str) -> str | None:
+    def choose(self, asked: str | None, fits: Callable[[str], object], what: str, option: str) -> str | None:
         """Return the column that was asked for, or the only numeric one whose plain name fits; None for none.
 
         fits: takes a name of lower case letters, digits and underscores. Raises UserError for a column that does not

@@ -43,13 +43,13 @@ class SteeringScale:
         return min(max(steering, -most), most) + 0.0
 
 
-def steering_scale(settings: ImportSettings, column: str, unit: str | None = None) -> SteeringScale:
-    """Return how a column's steering is converted. unit: that is taken where neither option nor name says one.
+def steering_scale(settings: ImportSettings, column: str) -> SteeringScale:
+    """Return how a column's steering is converted.
 
-    Raises UserError where nothing says the unit.
+    Raises UserError where nothing says the unit, and for settings of an angle where it is none.
     """
     name = plain(column)
-    unit = settings.unit or _ending(name, _UNIT_ENDINGS) or (RATIO if name in _RATIO_NAMES else unit)
+    unit = settings.unit or _ending(name, _UNIT_ENDINGS) or (RATIO if name in _RATIO_NAMES else None)
     if unit is None:
         raise UserError(
             f"{settings.source}: column {column[:60]!r}: nothing says whether it is in rad, degrees, or -1 to 1; "
@@ -59,6 +59,12 @@ def steering_scale(settings: ImportSettings, column: str, unit: str | None = Non
     side = "left" if settings.left_positive else "right"
     sign = -1.0 if settings.left_positive else 1.0
     if unit == RATIO:
+        if (settings.steering_ratio, settings.max_degrees) != (1, ImportSettings.max_degrees):
+            raise UserError(
+                f"{settings.source}: column {column[:60]!r} is read as -1 to 1, which --steering-ratio and "
+                "--max-degrees do not change; leave them out, or say that it is an angle with --unit rad or deg",
+                exit_code=2,
+            )
         return SteeringScale(sign, f"steering: {column}, -1 to 1, {side} positive")
     degrees = math.degrees(1) if unit == RADIANS else 1.0
     of_wheel = "" if settings.steering_ratio == 1 else f", of the steering wheel, {settings.steering_ratio:g} to 1"
@@ -90,6 +96,11 @@ def speed_factor(column: str, unit: str | None) -> float | None:
     """Return the factor to mph for a column of speeds; None where nothing says the unit."""
     known = unit or _ending(plain(column), _SPEED_ENDINGS)
     return MPH_OF[known] if known else None
+
+
+def without_unit(column: str) -> str:
+    """Return the note for a column of speeds that is not read."""
+    return f"speed: {column} is left out, since nothing says its unit; say it with --speed-unit"
 
 
 def _ending(name: str, endings: dict[str, str]) -> str | None:

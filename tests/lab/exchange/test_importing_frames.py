@@ -60,6 +60,16 @@ def test_a_wrong_unit_is_noticed(tmp_path):
         imported(folder, unit="ratio")
 
 
+@pytest.mark.parametrize("option", [{"max_degrees": 40}, {"steering_ratio": 14.8}])
+def test_options_of_an_angle_are_refused_for_a_steering_that_is_none(tmp_path, option):
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "steering"), *((name, 0.1) for name in NAMES)])
+    with pytest.raises(
+        UserError, match="'steering' is read as -1 to 1, which .*leave them out, or .*--unit rad or deg"
+    ):
+        imported(folder, **option)
+    assert rows_of(imported(folder, unit="deg", **option))["steering"].tolist() != [0.1] * 3
+
+
 NAMES = ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
 
 
