@@ -19,7 +19,7 @@ from bcclone.lab.exchange.foreign_units import (
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.errors import UserError
 
-_NO_STEERING = re.compile(r"torque|velocity|speed|rate|accel|driver|override")
+_NO_STEERING = re.compile(r"torque|velocity|speed|(^|_)rate(_|$)|accel|driver|override")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 _THROTTLES = re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)")
 _BRAKES = re.compile(r"^brake(_|$)")

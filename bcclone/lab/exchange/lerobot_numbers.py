@@ -11,8 +11,8 @@ from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import plain
 from bcclone.lab.exchange.foreign_units import speed_factor, without_unit
 from bcclone.lab.exchange.lerobot import ACTION, RECORDED, STATE
-from bcclone.lab.exchange.rows import NUMBERS, number
-from bcclone.recording.row import RowError
+from bcclone.lab.exchange.rows import number
+from bcclone.recording.row import NUMBERS, RowError
 from bcclone.system.errors import UserError
 
 

@@ -13,9 +13,9 @@ from bcclone.lab.exchange.foreign_units import SteeringScale, check_scale, steer
 from bcclone.lab.exchange.lerobot import INFO, load_pyarrow
 from bcclone.lab.exchange.lerobot_numbers import Number, find_numbers, flat_names
 from bcclone.lab.exchange.lerobot_videos import EpisodeVideo
-from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, number, read_inside, whole_number
+from bcclone.lab.exchange.rows import ExchangedRow, number, read_inside, whole_number
 from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.row import CAMERAS, RowError
+from bcclone.recording.row import CAMERAS, NUMBERS, RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.reading import MOST_JSON, MOST_TABLE, open_limited, parse_json, path_inside

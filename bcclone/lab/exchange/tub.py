@@ -94,9 +94,8 @@ def _write_catalog(folder: Path, number: int, records: Sequence[Mapping[str, Any
     name = f"catalog_{number}"
     lines = [json.dumps(record, allow_nan=False, sort_keys=True) + _LINE_END for record in records]
     (folder / f"{name}.catalog").write_text("".join(lines), encoding="ascii", newline="")
-    start = records[0]["_index"] if records else 0
     about = {
-        "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": start,
+        "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": records[0]["_index"],
         "line_lengths": [len(line) for line in lines],
     }  # fmt: skip
     line = json.dumps(about, sort_keys=True) + _LINE_END

@@ -12,9 +12,9 @@ import numpy as np
 from bcclone.lab.exchange.driven_columns import Driving, find_driving, find_times
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import MISSING, UNREADABLE, Findings
-from bcclone.lab.exchange.foreign_table import ForeignTable, read_foreign
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, read_foreign
 from bcclone.lab.exchange.foreign_units import Times
-from bcclone.lab.exchange.frames_reader import find_table
+from bcclone.lab.exchange.frames_reader import find_table, found_inside
 from bcclone.lab.exchange.rows import ExchangedRow
 from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, VideoFrame, open_video
 from bcclone.recording.row import RowError
@@ -61,14 +61,15 @@ def _start_words(times: Times) -> str:
 
 
 def _video_of(source: Path) -> Path:
-    """Return the video that was named, or the only one in the folder; raises UserError."""
-    if not source.is_dir():
+    """Return the video that was named, or the only one in the folder or beside the table; raises UserError."""
+    folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
+    if not folder.is_dir():
         return source
-    names = sorted(path.name for path in source.iterdir() if path.name.lower().endswith(VIDEO_ENDINGS))
-    if len(names) != 1:
-        listed = ", ".join(names[:20]) or "none"
+    paths = found_inside(folder, VIDEO_ENDINGS, "its path as the source")
+    if len(paths) != 1:
+        listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2)
-    return source / names[0]
+    return paths[0]
 
 
 def _rows_by_number(video: Video, table: ForeignTable, driving: Driving, findings: Findings) -> Iterator[ExchangedRow]:

@@ -308,6 +308,7 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in the first line"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         ("1.0000001", "nan", "steering is 'nan', expected a number"),
         ("1.0000001", "", "'steering' is empty"),

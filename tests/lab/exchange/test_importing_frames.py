@@ -124,7 +124,8 @@ def test_decimals_may_have_a_comma(tmp_path, separator, header):
 
 def test_names_that_are_dates_are_times(tmp_path):
     names = [f"20230101_120000_{50 * n:03}.jpg" for n in range(3)]
-    result = imported(make_frames(tmp_path / "set", names, [("image", "steering"), *((name, 0.1) for name in names)]))
+    rows = [("image", "calibrated_steering_norm", "steering_rate"), *((name, 0.1, 3) for name in names)]
+    result = imported(make_frames(tmp_path / "set", names, rows))
     noon = 1_672_574_400_000
     assert rows_of(result)["time_ms"].tolist() == [noon, noon + 50, noon + 100]
 
@@ -158,6 +159,33 @@ def test_three_cameras_are_three_cameras(tmp_path):
     result = imported(make_frames(tmp_path / "set", names, [("center", "left", "right", "steering"), *rows]))
     assert result.rows == 3
     assert len(list((result.output / "IMG").iterdir())) == 9
+
+
+def test_a_row_without_a_side_camera_keeps_its_centre(tmp_path):
+    names = [f"{camera}/{n}.jpg" for n in range(3) for camera in ("center", "left")]
+    rows = [("center/0.jpg", "left/0.jpg", 0.1), ("center/1.jpg", "", 0.1), ("", "left/2.jpg", 0.1)]
+    result = imported(make_frames(tmp_path / "set", names, [("center", "left", "steering"), *rows]))
+    assert (result.rows, result.seen.records_without_image) == (2, 1)
+    assert rows_of(result)["left"].map(bool).tolist() == [True, False]
+
+
+def test_another_image_of_the_same_number_is_no_replacement(tmp_path):
+    names = ["0001.jpg", "0002.jpg", "other_3.jpg"]
+    rows = [(f"000{n}.jpg", 0.1) for n in (1, 2, 3)]
+    result = imported(make_frames(tmp_path / "set", names, [("image", "steering"), *rows]))
+    assert (result.rows, result.seen.records_without_image) == (2, 1)
+
+
+@pytest.mark.parametrize("column", ["center", "time_ms", "center\xe4"])
+def test_a_table_that_is_named_is_read_as_in_its_folder(tmp_path, column):
+    rows = [(column, "image", "steering"), *((100 * n, name, 0.1) for n, name in enumerate(NAMES))]
+    folder = make_frames(tmp_path / "set", NAMES)
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    (folder / "labels.csv").write_text(text, "latin-1")
+    seen = [
+        import_recording(ImportSettings(each, tmp_path / f"of-{each.name}")) for each in (folder, folder / "labels.csv")
+    ]
+    assert [(result.format, result.rows) for result in seen] == [("frames", 3)] * 2
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,13 @@ def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
     assert np.percentile(difference, 99) < 8
 
 
+def test_a_table_that_is_named_is_that_of_the_video_beside_it(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=4)
+    write_table(tmp_path / "set", [(steering(n), 0) for n in range(4)])
+    result = imported(tmp_path / "set" / "drive.csv", tmp_path / "out")
+    assert (result.format, result.rows) == ("video", 4)
+
+
 def test_a_video_without_table_is_refused(tmp_path):
     with pytest.raises(UserError, match="no table .* lies beside the pictures; name one with --table"):
         imported(make_video(tmp_path / "drive.mp4", count=2), tmp_path / "out")
