@@ -13,9 +13,9 @@ from typing import TextIO
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.rows import NUMBERS, ExchangedRow, Source, read_image, suffix_of
+from bcclone.lab.exchange.rows import ExchangedRow, Source, read_image, suffix_of
 from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.row import CAMERAS, RowError
+from bcclone.recording.row import CAMERAS, NUMBERS, RowError
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.errors import UserError
 from bcclone.system.reading import MOST_TABLE, open_limited, path_inside
@@ -64,11 +64,13 @@ _NEEDED = ("center", "time_ms", "steering")
 def is_own(path: Path) -> bool:
     """Return whether a table, or table.csv in a folder, has the columns of this format; no error for what is none."""
     try:
-        with TextIOWrapper(open_limited(_table_of(path), MOST_TABLE), encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(lines_of(file)), [])
-    except (UserError, OSError, UnicodeDecodeError, csv.Error):
+        with TextIOWrapper(
+            open_limited(_table_of(path), MOST_TABLE), encoding="utf-8-sig", errors="replace", newline=""
+        ) as file:
+            names = set(next(csv.reader(lines_of(file)), []))
+    except (UserError, OSError, csv.Error):
         return True  # read() says what is wrong
-    return "center" in names or "time_ms" in names
+    return names >= {"center", "time_ms"} or names >= {"recording", "episode"}  # one that lacks another column
 
 
 def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
@@ -100,6 +102,8 @@ def _rows(path: Path, table: "csv.DictReader[str]", findings: Findings) -> Itera
     for cells in table:
         place = f"{path}: line {table.line_num}"
         try:
+            if None in cells or None in cells.values():
+                raise RowError(f"not {len(table.fieldnames or ())} cells, as in the first line")
             yield _row(path.parent, place, cells)
         except RowError as error:
             findings.leave_out(place, error)

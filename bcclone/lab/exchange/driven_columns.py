@@ -14,16 +14,17 @@ from bcclone.lab.exchange.foreign_units import (
     speed_factor,
     steering_scale,
     times_of,
+    without_unit,
 )
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.errors import UserError
 
-_NO_STEERING = re.compile(r"torque|velocity|speed|rate|accel|driver|override")
+_NO_STEERING = re.compile(r"torque|velocity|speed|(^|_)rate(_|$)|accel|driver|override")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 _THROTTLES = re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)")
 _BRAKES = re.compile(r"^brake(_|$)")
 _SPEEDS = re.compile(r"^(vehicle_)?speed(_|$)")
-_TIMES = {"timestamp", "time", "t", "seconds", "time_s", "time_ms", "timestamp_ms", "timestamp_ns", "time_ns", "date"}
+_TIMES = re.compile(r"^(timestamp|time|t|date)(_(s|sec|seconds|ms|us|ns))?$|^seconds$")
 
 
 def is_steering(name: str) -> bool:
@@ -31,19 +32,13 @@ def is_steering(name: str) -> bool:
     return ("steer" in name or name in _ANGLES) and not _NO_STEERING.search(name)
 
 
-def is_throttle(name: str) -> bool:
-    """Return whether a column with this plain name holds the throttle."""
-    return bool(_THROTTLES.search(name))
-
-
-def is_brake(name: str) -> bool:
-    """Return whether a column with this plain name holds the brake."""
-    return bool(_BRAKES.search(name))
-
-
-def is_speed(name: str) -> bool:
-    """Return whether a column with this plain name holds the speed of the car."""
-    return bool(_SPEEDS.search(name))
+def other_numbers(settings: ImportSettings) -> Sequence[tuple[str, str | None, Callable[[str], object]]]:
+    """Return name, column that was asked for, and what finds a plain name that fits, of the other numbers."""
+    return (
+        ("throttle", settings.throttle_column, _THROTTLES.search),
+        ("brake", None, _BRAKES.search),
+        ("speed_mph", settings.speed_column, _SPEEDS.search),
+    )
 
 
 @dataclass(frozen=True)
@@ -85,18 +80,14 @@ def find_driving(table: ForeignTable, settings: ImportSettings) -> Driving:
     check_scale(scale, [value for value in steering if math.isfinite(value)], str(table.path), settings)
     notes, columns = [scale.words], [column]
     others: dict[str, Sequence[float]] = {}
-    for name, asked, fits in (
-        ("throttle", settings.throttle_column, is_throttle),
-        ("brake", None, is_brake),
-        ("speed_mph", settings.speed_column, is_speed),
-    ):
+    for name, asked, fits in other_numbers(settings):
         option = f"--{name.removesuffix('_mph')}-column"
         if (found := _optional(table, asked, fits, name, option)) is None:
             continue
         factor = speed_factor(found, settings.speed_unit) if name == "speed_mph" else 1.0
         values = _numbers(table, found)
         if factor is None:
-            notes.append(f"speed: {found} is left out, since nothing says its unit; say it with --speed-unit")
+            notes.append(without_unit(found))
         elif name in RANGES and (beyond := _beyond(name, values)):
             low, high = RANGES[name]
             words = f"{found} has {beyond:g}, expected {low:g} to {high:g}"
@@ -118,20 +109,20 @@ def find_times(table: ForeignTable, settings: ImportSettings) -> tuple[str, Time
     asked = settings.time_column
     if asked is not None and asked not in table.names:
         table.choose(asked, lambda name: True, "the times", "--time-column")
-    names = [asked] if asked else [name for name in table.names if plain(name) in _TIMES]
+    names = [asked] if asked else [name for name in table.names if _TIMES.search(plain(name))]
     for name in names:
-        if times := times_of(table.cells(name)):
+        if times := times_of(table.cells(name), name):
             return name, times
     if asked:
         raise UserError(
-            f"{table.path}: column {asked[:60]!r} holds no times, expected numbers of s, ms, us or ns, or dates",
+            f"{table.path}: column {asked[:60]!r} holds no times, expected numbers in s, ms, us or ns, or dates",
             exit_code=2,
         )
     return None
 
 
 def _optional(
-    table: ForeignTable, asked: str | None, fits: Callable[[str], bool], name: str, option: str
+    table: ForeignTable, asked: str | None, fits: Callable[[str], object], name: str, option: str
 ) -> str | None:
     """Return a column that may be missing; of several that fit none is taken unless it is asked for."""
     if asked is not None:

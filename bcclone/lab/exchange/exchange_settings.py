@@ -85,8 +85,8 @@ class ImportSettings:
         group=_TABLE,
     )  # fmt: skip
     time_column: str | None = setting(
-        None, "column of the times, in s, ms, us or ns by their size", unit="NAME", shown="by its name, or image names",
-        group=_TABLE,
+        None, "column of the times; _s, _ms, _us or _ns at its end is their unit", unit="NAME",
+        shown="by its name, or image names", group=_TABLE,
     )  # fmt: skip
     throttle_column: str | None = setting(
         None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name", group=_TABLE

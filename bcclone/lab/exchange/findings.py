@@ -58,10 +58,15 @@ class Summary:
 
 @dataclass
 class Findings:
-    """Collects what an import sees. images_without_record, columns_left_out, notes: set by the reader of the source."""
+    """Collects what an import sees.
+
+    images_without_record, columns_left_out, notes: set by the reader of the source; frames_are_rows: images without
+    record are left out, as those of a video are.
+    """
 
     min_throttle: float | None = None
     images_without_record: int = 0
+    frames_are_rows: bool = False
     columns_left_out: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -105,6 +110,8 @@ class Findings:
     def check(self, source: Path) -> None:
         """Raise UserError if nothing, or less than a tenth of the source, is left."""
         kept, lost = len(self._numbers) + self.below_min_throttle, self.left_out.total()
+        frames = self.images_without_record if self.frames_are_rows else 0
+        lost += frames
         if kept and kept >= _LEAST_SHARE * (kept + lost):
             if self._numbers:
                 return
@@ -114,9 +121,12 @@ class Findings:
             )
         if not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
+        without_row = f"{frames} frames without a row" if frames else ""
+        left_out = ", ".join(filter(None, (self.describe_left_out(), without_row)))
+        first = f"; the first: {self.examples[0]}" if self.examples else ""
         raise UserError(
-            f"{source}: {kept} of {kept + lost} rows can be used, expected a tenth or more "
-            f"({self.describe_left_out()}); the first: {self.examples[0]}; correct the source, or copy it again"
+            f"{source}: {kept} of {kept + lost} rows can be used, expected a tenth or more ({left_out}){first}; "
+            "correct the source, or copy it again"
         )
 
     def describe_left_out(self) -> str:

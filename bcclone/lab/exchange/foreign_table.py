@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.reading import open_limited
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_SEPARATORS = ",;\t "
+_SEPARATORS = ";\t, "  # a comma may be that of decimals
 _MOST_BYTES = 1 << 27  # of a table, whose cells are kept in memory: a million rows
 _LOOKED_AT = 200  # rows that decide what a column holds
 _MOST_COLUMNS = 1000
@@ -51,7 +51,7 @@ class ForeignTable:
         """Return the names of the columns that mostly hold numbers."""
         return [name for name in self.names if _mostly(lambda cell: is_number(cell), self.first_cells(name))]
 
-    def choose(self, asked: str | None, fits: Callable[[str], bool], what: str, option: str) -> str | None:
+    def choose(self, asked: str | None, fits: Callable[[str], object], what: str, option: str) -> str | None:
         """Return the column that was asked for, or the only numeric one whose plain name fits; None for none.
 
         fits: takes a name of lower case letters, digits and underscores. Raises UserError for a column that does not
@@ -129,6 +129,8 @@ def is_number(cell: str) -> bool:
 
 def number_of_cell(cell: str) -> float:
     """Return the number in a cell, NaN for none. A decimal comma is one, too, where no comma separates the cells."""
+    if "_" in cell:  # which Python ignores within a number
+        return math.nan
     try:
         return float(cell)
     except ValueError:

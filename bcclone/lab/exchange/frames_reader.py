@@ -14,6 +14,7 @@ from bcclone.lab.exchange.foreign_units import Times, times_of
 from bcclone.lab.exchange.rows import IMAGE_ENDINGS, ExchangedRow, ImageMissing, read_image
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
+from bcclone.system.reading import path_inside
 
 _MOST_IMAGES = 5_000_000
 _LEAST_FOUND = 0.5  # of the first rows, whose image a column must name
@@ -44,7 +45,11 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
     for index, (line, _) in enumerate(table.lines):
         place = table.place(line)
         try:
-            names = {camera: images.find(of_camera[index]) for camera, of_camera in cells.items()}
+            names = {
+                camera: images.find(of_camera[index])
+                for camera, of_camera in cells.items()
+                if of_camera[index] or camera == "center"
+            }
             named.update(names.values())
             time_ms = times.milliseconds[index]
             if time_ms is None:
@@ -67,7 +72,7 @@ def find_table(settings: ImportSettings) -> Path:
         return source
     folder, stem = (source.parent, source.stem) if source.is_file() else (source, None)
     try:
-        paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(TABLE_ENDINGS))
+        paths = found_inside(folder, TABLE_ENDINGS, "--table")
     except OSError as error:
         raise UserError(f"{folder}: cannot be read: {error.strerror}; name a folder with a table") from None
     paths = [path for path in paths if path.stem == stem] or paths
@@ -84,6 +89,20 @@ def find_table(settings: ImportSettings) -> Path:
             f"{source}: which table has the steering? Name it with --table; there are: {listed}", exit_code=2
         )
     return candidates[0]
+
+
+def found_inside(folder: Path, endings: tuple[str, ...], remedy: str) -> list[Path]:
+    """Return a folder's files with one of the endings; raises OSError, UserError for a link out of the folder.
+
+    remedy: how to name one of them.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(endings))
+    for path in paths:
+        try:
+            path_inside(folder, path.name)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; name the one to read with {remedy}", exit_code=2) from None
+    return paths
 
 
 def _has_steering(path: Path, settings: ImportSettings) -> bool:
@@ -123,8 +142,7 @@ class ImageNames:
         if name in self._by_path:
             return name
         last = PurePosixPath(name).name
-        stem = _without_ending(last)  # 3.0 is no image number 3
-        number = int(stem) if stem.isdecimal() and len(stem) < _LONGEST_NUMBER else None
+        number = int(last) if last.isdecimal() and len(last) < _LONGEST_NUMBER else None
         for names, key in ((self._by_name, last), (self._by_stem, last), (self._by_number, number)):
             if key in names:
                 path = names[key]  # type: ignore[index]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.lab.exchange.lerobot_statistics import Statistics
-from bcclone.lab.exchange.rows import ACTIONS, NUMBERS, ExchangedRow, Source, suffix_of
+from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, suffix_of
+from bcclone.recording.row import NUMBERS
 from bcclone.system.errors import require_package
 
 INFO = "meta/info.json"

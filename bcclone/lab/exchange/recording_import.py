@@ -220,7 +220,7 @@ def format_of(source: Path, table: Path | None = None) -> str:
         if source.suffix.lower() in VIDEO_ENDINGS:
             return VIDEO
         if source.suffix.lower() in TABLE_ENDINGS:
-            return CSV if csv_table.is_own(source) else FRAMES
+            return CSV if csv_table.is_own(source) else VIDEO if _has_a_video(source.parent) else FRAMES
     for format, name in _FILES.items():
         if (source / name).is_file() and (format != CSV or csv_table.is_own(source)):
             return format
@@ -228,7 +228,7 @@ def format_of(source: Path, table: Path | None = None) -> str:
         names = [path.name.lower() for path in source.iterdir()]
         if LOG_NAME in names:
             raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
-        if sum(name.endswith(VIDEO_ENDINGS) for name in names) == 1:
+        if _has_a_video(source):
             return VIDEO
         if table or any(name.endswith(TABLE_ENDINGS + IMAGE_ENDINGS) for name in names):
             return FRAMES
@@ -239,3 +239,7 @@ def format_of(source: Path, table: Path | None = None) -> str:
         f"frames or a video ({', '.join(VIDEO_ENDINGS)})",
         exit_code=2,
     )
+
+
+def _has_a_video(folder: Path) -> bool:
+    return sum(path.name.lower().endswith(VIDEO_ENDINGS) for path in folder.iterdir()) == 1

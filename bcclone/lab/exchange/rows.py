@@ -16,13 +16,12 @@ import numpy as np
 from bcclone.dataset.images import Image
 from bcclone.lab.exchange.video_frames import VideoFrame
 from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.row import RowError, check_numbers
+from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
 from bcclone.system.opencv import cv2
 from bcclone.system.reading import MOST_IMAGE, UnfitFile, path_inside, read_limited
 
-ACTIONS = ("steering", "throttle", "brake")
-NUMBERS = (*ACTIONS, "speed_mph")
+ACTIONS = NUMBERS[:3]
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 _PNG = b"\x89PNG"
 _MOST = 1 << 63  # of a whole number

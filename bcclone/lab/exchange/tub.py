@@ -7,6 +7,7 @@ catalogs with the indexes of deleted records. Each catalog has one JSON object f
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,11 +37,16 @@ _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
 _IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
 _NUMBER_INPUTS = ("user/angle", "user/throttle", "bcclone/brake", "bcclone/speed_mph")
 _MODE_OF = {HUMAN: "user", MODEL: "local"}
+_PILOT_INPUTS = {  # mode -> what drives instead of an input
+    "local_angle": {"user/angle": "pilot/angle"},
+    "local": {"user/angle": "pilot/angle", "user/throttle": "pilot/throttle"},
+}
+_OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 _TAKE_OVER, _RECORDING, _TRACK = "bcclone/take_over", "bcclone/recording", "bcclone/track"
 _POINT_INPUTS = ("bcclone/trace_seconds", "bcclone/x_m", "bcclone/z_m", "bcclone/cross_track_m")
 _READ = {
-    "_index", "_session_id", "_timestamp_ms", "user/mode", *_IMAGE_INPUT.values(), *_NUMBER_INPUTS, _TAKE_OVER,
-    _RECORDING, _TRACK, *_POINT_INPUTS,
+    "_index", "_session_id", "_timestamp_ms", "user/mode", *_IMAGE_INPUT.values(), *_NUMBER_INPUTS,
+    *_PILOT_INPUTS["local"].values(), _TAKE_OVER, _RECORDING, _TRACK, *_POINT_INPUTS,
 }  # fmt: skip
 _LONGEST_REASON = 100  # characters
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
@@ -88,9 +94,8 @@ def _write_catalog(folder: Path, number: int, records: Sequence[Mapping[str, Any
     name = f"catalog_{number}"
     lines = [json.dumps(record, allow_nan=False, sort_keys=True) + _LINE_END for record in records]
     (folder / f"{name}.catalog").write_text("".join(lines), encoding="ascii", newline="")
-    start = records[0]["_index"] if records else 0
     about = {
-        "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": start,
+        "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": records[0]["_index"],
         "line_lengths": [len(line) for line in lines],
     }  # fmt: skip
     line = json.dumps(about, sort_keys=True) + _LINE_END
@@ -136,23 +141,28 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
             f"{manifest}: not the manifest of a tub; expected one of donkeycar 4 or later; convert an older tub with "
             "donkeycar's own script, convert_to_tub_v2.py"
         ) from None
-    tub = _Tub(folder, deleted, isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers")))
+    has_drivers = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
+    has_drivers = has_drivers or any(_OTHER_MODE.search(_read_catalog(folder, catalog)) for catalog in catalogs)
+    tub = _Tub(folder, deleted, has_drivers)
     for catalog in catalogs:
-        path = folder / catalog
-        try:
-            records = read_inside(folder, catalog, MOST_JSON).splitlines()
-        except OSError as error:
-            raise UserError(
-                f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
-            ) from None
-        for index, line in enumerate(records, start=1):
-            place = f"{path}: record {index}"
+        for index, line in enumerate(_read_catalog(folder, catalog).splitlines(), start=1):
+            place = f"{folder / catalog}: record {index}"
             try:
                 yield tub.row(place, line)
             except RowError as error:
                 findings.leave_out(place, error)
     findings.images_without_record = len(_images_in(folder) - tub.images)
     findings.columns_left_out = tuple(sorted(tub.inputs - _READ))
+
+
+def _read_catalog(folder: Path, name: str) -> bytes:
+    try:
+        return read_inside(folder, name, MOST_JSON)
+    except OSError as error:
+        path, manifest = folder / name, folder / MANIFEST
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
+        ) from None
 
 
 def _images_in(folder: Path) -> set[str]:
@@ -165,7 +175,10 @@ def _images_in(folder: Path) -> set[str]:
 
 
 class _Tub:
-    """Reads records. images: the names of those read so far; inputs: the names of what the records hold."""
+    """Reads records.
+
+    has_drivers: whether a row says who drove; images: the names of those read so far; inputs: of what the records hold.
+    """
 
     def __init__(self, folder: Path, deleted: set[int], has_drivers: bool) -> None:
         self._folder, self._deleted, self._has_drivers = folder, deleted, has_drivers
@@ -194,10 +207,12 @@ class _Tub:
     def _row(self, place: str, record: Mapping[str, Any]) -> ExchangedRow:
         names = {camera: text(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
         self.images.update(names.values())
-        steering, throttle, brake, speed_mph = (number(name, record.get(name, 0.0)) for name in _NUMBER_INPUTS)
+        mode = text("user/mode", record.get("user/mode", "user"))
+        drives = {name: pilot for name, pilot in _PILOT_INPUTS.get(mode, {}).items() if record.get(pilot) is not None}
+        names_read = (drives.get(name, name) for name in _NUMBER_INPUTS)
+        steering, throttle, brake, speed_mph = (number(name, record.get(name, 0.0)) for name in names_read)
         steering = 0.0 if abs(steering) < _AT_REST else steering
         session = str(record.get("_session_id", "0")).rpartition("_")[2]
-        mode = text("user/mode", record.get("user/mode", "user"))
         return ExchangedRow(
             recording=whole_number(_RECORDING, record.get(_RECORDING, 0)),
             episode=int(session) if session.isdecimal() else 0,
@@ -207,7 +222,7 @@ class _Tub:
             throttle=throttle,
             brake=brake,
             speed_mph=speed_mph,
-            driven=_driven(record, mode) if self._has_drivers or mode != "user" else None,
+            driven=_driven(record, mode) if self._has_drivers else None,
             point=_point(record),
             deleted=whole_number("_index", record.get("_index", -1)) in self._deleted,
             place=place,

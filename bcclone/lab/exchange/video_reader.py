@@ -1,7 +1,7 @@
 """Read the format video: a video, and a table with a row for each frame, or with times.
 
 Without times, row 1 belongs to frame 1. With times, each frame gets the values between those of the rows around it;
-times since 1970 begin with the first frame, others count from it.
+times since 1970 begin with the first frame, others count from it. Where these are far apart, it gets none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,16 +12,17 @@ import numpy as np
 from bcclone.lab.exchange.driven_columns import Driving, find_driving, find_times
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import MISSING, UNREADABLE, Findings
-from bcclone.lab.exchange.foreign_table import ForeignTable, read_foreign
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, read_foreign
 from bcclone.lab.exchange.foreign_units import Times
-from bcclone.lab.exchange.frames_reader import find_table
+from bcclone.lab.exchange.frames_reader import find_table, found_inside
 from bcclone.lab.exchange.rows import ExchangedRow
 from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, VideoFrame, open_video
 from bcclone.recording.row import RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times
+_LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times, and in a gap of it
+_GAP_SECONDS = 1.5  # that rows of one a second do not have
 _Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed in mph
 
 
@@ -50,6 +51,7 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
             findings.notes.append("times: of the video; a row of the table for each frame")
             yield from _rows_by_number(video, table, driving, findings)
         findings.images_without_record += video.count_others()
+        findings.frames_are_rows = True
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
 
@@ -59,14 +61,15 @@ def _start_words(times: Times) -> str:
 
 
 def _video_of(source: Path) -> Path:
-    """Return the video that was named, or the only one in the folder; raises UserError."""
-    if not source.is_dir():
+    """Return the video that was named, or the only one in the folder or beside the table; raises UserError."""
+    folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
+    if not folder.is_dir():
         return source
-    names = sorted(path.name for path in source.iterdir() if path.name.lower().endswith(VIDEO_ENDINGS))
-    if len(names) != 1:
-        listed = ", ".join(names[:20]) or "none"
+    paths = found_inside(folder, VIDEO_ENDINGS, "its path as the source")
+    if len(paths) != 1:
+        listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2)
-    return source / names[0]
+    return paths[0]
 
 
 def _rows_by_number(video: Video, table: ForeignTable, driving: Driving, findings: Findings) -> Iterator[ExchangedRow]:
@@ -109,8 +112,11 @@ class _TimedRows:
         self._values = np.array([numbers for *_, numbers in usable]).T
 
     def numbers_at(self, seconds: float) -> _Numbers | None:
-        """Return the values at a time, None before the first row and after the last one."""
-        if not self.seconds[0] - _LATEST_SECONDS <= seconds <= self.seconds[-1] + _LATEST_SECONDS:
+        """Return the values at a time; None before the first row, after the last one, and in a gap between two."""
+        after = int(np.searchsorted(self.seconds, seconds))
+        around = self.seconds[max(after - 1, 0) : after + 1]
+        is_between = len(around) > 1 and np.ptp(around) <= _GAP_SECONDS
+        if not is_between and np.abs(around - seconds).min() > _LATEST_SECONDS:
             return None
         steering, throttle, brake, speed_mph = (float(np.interp(seconds, self.seconds, each)) for each in self._values)
         return steering, throttle, brake, speed_mph

@@ -1,6 +1,7 @@
 """Pictures of the user's camera: to calibrate an export with, and to compare it on."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from bcclone.system.opencv import cv2
 from bcclone.system.reading import MOST_IMAGE, read_limited
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
-_SIDE_CAMERAS = ("left_", "right_")  # of the simulator's recordings
+# as in recordings, in tables and in tubs
+_SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
 _PICTURES, _FEWEST = 400, 20
 
 
@@ -38,7 +40,7 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> Pictures:
         Path(where, name)
         for where, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(_ENDINGS) and not name.startswith(_SIDE_CAMERAS)
+        if name.lower().endswith(_ENDINGS) and not _SIDE_CAMERA.match(name)
     )
     frames: list[Image] = []
     unreadable = 0

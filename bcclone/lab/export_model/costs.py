@@ -1,12 +1,13 @@
 """What running a LiteRT file costs, by its operations; TensorFlow is loaded only when a file is read."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 DENSE, _DEPTHWISE = "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"
-MULTIPLYING = {"CONV_2D", _DEPTHWISE, "TRANSPOSE_CONV", DENSE, "BATCH_MATMUL"}
+_TRANSPOSED, _PRODUCT = "TRANSPOSE_CONV", "BATCH_MATMUL"
+MULTIPLYING = {"CONV_2D", _DEPTHWISE, _TRANSPOSED, DENSE, _PRODUCT}
 _FREE = {"RESHAPE", "DEQUANTIZE"}  # a view, and a conversion of weights, which is done once
 # multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on all four (README of
 # google/XNNPACK, 2020), MobileNet v1 with its 569 million in 115 and 75 ms
@@ -19,9 +20,10 @@ _OTHER_OPERATION = 3
 class Costs:
     """What one answer of a LiteRT file costs.
 
-    multiply_adds: of convolutions and dense layers; other_operations: numbers that all other operations compute;
-    estimated_ms: the time of an answer by the name of a board, estimated from these counts; oldest_runtime: the first
-    TensorFlow Lite that has the operations of the file in these versions, as its converter states, "" if it does not.
+    multiply_adds: of convolutions, dense layers and products of matrices; other_operations: numbers that all other
+    operations compute; estimated_ms: the time of an answer by the name of a board, estimated from these counts;
+    oldest_runtime: the first TensorFlow Lite that has the operations of the file in these versions, as its converter
+    states, "" if it does not.
     """
 
     multiply_adds: int
@@ -34,8 +36,8 @@ class Costs:
 class Step:
     """One operation of a file.
 
-    output: name of what it computes; numbers: how many these are; weights, multiply_adds: of a convolution or a dense
-    layer, else 0.
+    output: name of what it computes; numbers: how many these are; weights: of a convolution, a dense layer or a product
+    of matrices, whose second one these are, and multiply_adds: of these, else 0.
     """
 
     name: str
@@ -69,15 +71,21 @@ def steps_of_file(content: bytes) -> Iterator[Step]:
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             output = graph.tensors[operator.outputs[0]]
             numbers = math.prod(map(int, output.shape))
-            weights = [int(size) for size in graph.tensors[operator.inputs[1]].shape] if name in MULTIPLYING else [0]
-            each = math.prod(weights[1:3] if name == _DEPTHWISE else weights[1:])  # multiply-adds of one number
-            yield Step(
-                name=name,
-                output=output.name.decode(),
-                numbers=numbers,
-                weights=math.prod(weights),
-                multiply_adds=numbers * each if name in MULTIPLYING else 0,
-            )
+            weights = multiply_adds = 0
+            if name in MULTIPLYING:
+                shapes = [[int(size) for size in graph.tensors[place].shape] for place in operator.inputs[:3]]
+                weights = math.prod(shapes[1])
+                multiply_adds = _multiply_adds(name, numbers, shapes, operator.builtinOptions)
+            yield Step(name, output.name.decode(), numbers, weights, multiply_adds)
+
+
+def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], options: Any) -> int:
+    """Return the multiply-adds of an operation. numbers: that it computes; shapes: of its inputs, weights second."""
+    if name == _PRODUCT:
+        return numbers * shapes[0][-2 if options.adjX else -1]
+    if name == _TRANSPOSED:  # each number of an input is multiplied, whatever the stride; weights: (out, h, w, in)
+        return math.prod(shapes[2]) * math.prod(shapes[1][:3])
+    return numbers * math.prod(shapes[1][1:3] if name == _DEPTHWISE else shapes[1][1:])
 
 
 def _oldest_runtime(content: bytes) -> str:

@@ -28,7 +28,9 @@ _FLOOR = 0.35  # fraction of the roads that are only lines on a floor
 # The car aims as far ahead as it drives in about a second: the wider the bends, the faster people drive.
 # In a wide lane they come back to its middle no faster than they would across it.
 _AIM, _LEAST_AIM_M, _MOST_AIM_M, _AIM_WIDTHS = 2.6, 8.0, 60.0, 0.9
-_BEND_GAIN, _BEND_PART = 1.15, 0.25  # as in rendering.py; part of the aim whose mean curvature is driven
+# The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a little, and a network
+# underestimates sharp ones.
+BEND_GAIN, _BEND_PART = 1.15, 0.25  # part of the aim
 _IN_THE_LANE = 0.7  # fraction of the places
 # standard deviations: of the offset, in widths of the lane, and of the turn, in degrees at the least aim
 _NEAR, _NEAR_DEGREES, _FAR, _FAR_DEGREES = 0.08, 2.5, 0.42, 6.0
@@ -113,12 +115,12 @@ def place_on(road: DrawnRoad, random: np.random.Generator) -> DrawnPlace:
 
 
 def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
-    """Return the place of a car offset_m to the right of its lane's middle, turned to the right by radians."""
+    """Return the place of a car offset_m to the right of its lane's middle, turned `turn` radians to its right."""
     starts = (0.0, *PATH_ENDS_M[:-1])
     bends = [_mean(road.curvatures, start, end) for start, end in zip(starts, PATH_ENDS_M, strict=True)]
     aim_m = road.aim_m
     back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
-    steering = steering_of(_BEND_GAIN * _mean(road.curvatures, 0.0, _BEND_PART * aim_m) - back)
+    steering = steering_of(BEND_GAIN * _mean(road.curvatures, 0.0, _BEND_PART * aim_m) - back)
     path = (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
     return DrawnPlace(_line(road.curvatures, road.lane_m + offset_m, turn), float(steering), path)
 

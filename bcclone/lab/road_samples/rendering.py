@@ -15,6 +15,7 @@ from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import MPH, steering_of
+from bcclone.lab.road_samples.drawn_road import BEND_GAIN
 from bcclone.lab.road_samples.sketch import draw_sketch
 from bcclone.simulator.car import Car
 from bcclone.simulator.render import Renderer
@@ -30,9 +31,7 @@ _LOWEST_SUN = 10.0  # degrees
 _SECONDS = 1e4  # of the clock that drops follow
 _SKETCHES = 1  # in the seed of the frames of any camera
 SPEED_MPH = 20.0  # that the samples state; a frame does not show it
-# The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a little, and a network
-# underestimates sharp ones.
-_BEND_TO_M, _BEND_STEP_M, _BEND_GAIN = 6.0, 0.5, 1.15
+_BEND_TO_M, _BEND_STEP_M = 6.0, 0.5  # the stretch ahead whose mean curvature is driven
 # curvature for each radian to the right of the road, and for each metre to the right of its middle
 _BY_TURN, _BY_OFFSET = -0.25, -0.0139
 _IN_THE_MIDDLE = 0.45  # fraction of the places
@@ -56,7 +55,7 @@ class Place:
 
 
 def draw_place(track: Track, random: np.random.Generator) -> Place:
-    """Return a place anywhere on a road, half of the time near its middle."""
+    """Return a place anywhere on a road, nearly half of them near its middle."""
     along_m = track.start_m + track.lap_m * random.random()
     limit_m = float(track.widths_m[track.index(along_m)]) / 2 + _BEYOND_M - 1.0
     near = random.random() < _IN_THE_MIDDLE
@@ -79,7 +78,7 @@ def steering_at(track: Track, place: Place) -> float:
     It turns firmly along the road and gently towards its middle, as people do when they are off the middle.
     """
     bend = _mean_curvature(track, place.along_m, 0.0, _BEND_TO_M)
-    return float(steering_of(_BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
+    return float(steering_of(BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
 
 
 def path_at(track: Track, place: Place) -> list[float]:
@@ -122,7 +121,7 @@ class RoadTask:
 
 @dataclass(frozen=True)
 class RoadFrames:
-    """Prepared images of a road, uint8 (frames, height, width, 3), and their labels.
+    """The prepared images of a task, uint8 (frames, height, width, channels), and their labels.
 
     steering: float32 (frames,); path: where the road leads from there, float32 (frames, len(PATH_COLUMNS)).
     """

@@ -72,14 +72,15 @@ class RoadSamplesSettings:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
         check_one_size(self.preprocess, self.size)
-        if self.validation and not self.validation_roads:
-            least = int(0.5 / self.validation) + 1
+        if self.validation and not 0 < self.validation_roads < self.roads:
+            few, words = (1 - self.validation, "all") if self.validation_roads else (self.validation, "none")
             raise SettingError(
-                "{validation} {fraction} of {number} roads is none; make {least} {roads} or more, or train on all of "
-                "them with {validation} 0",
+                "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, or train on all "
+                "of them with {validation} 0",
                 fraction=f"{self.validation:g}",
                 number=self.roads,
-                least=least,
+                words=words,
+                least=int(0.5 / few) + 1,
             )
 
     @property

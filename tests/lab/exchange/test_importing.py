@@ -100,16 +100,33 @@ def test_rows_that_a_pilot_drove_are_the_models(tmp_path):
     assert {row.driver for row in read_drivers(tmp_path / "out").values()} == {"model"}
 
 
-def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="image", steps=0.25):
-    """Write a data set of another program: only an action, a small picture, and no times."""
+def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=5, **{"pilot/angle": -0.7, "pilot/throttle": 0.2})
+    for index, mode in ((2, "local_angle"), (3, "local"), (4, "local")):
+        lines = (folder / "catalog_0.catalog").read_text().splitlines()
+        record = json.loads(lines[index]) | {"user/mode": mode}
+        if index == 4:
+            del record["pilot/angle"]
+        (folder / "catalog_0.catalog").write_text("\n".join([*lines[:index], json.dumps(record), *lines[index + 1 :]]))
+    result = imported(folder, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert rows["steering"].tolist() == [0.0, 0.1, -0.7, -0.7, 0.4]
+    assert rows["throttle"].tolist() == [-0.5, -0.5, -0.5, 0.2, 0.2]
+    drivers = read_drivers(tmp_path / "out")
+    assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 3
+    assert result.seen.columns_left_out == ()
+
+
+def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="image", steps=0.25, frames=3, **others):
+    """Write a data set of another program: an action, a small picture, no times, and perhaps other features' names."""
     pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
     from pyarrow import parquet
 
     picture = encode_png(np.full((48, 96, 3), (200, 10, 10), np.uint8))
     frames = [
         {"observation.images.front": {"bytes": picture, "path": None}, "action": [steps * frame, 0.5],
-         "frame_index": frame, "episode_index": episode}
-        for episode in range(2) for frame in range(3)
+         "frame_index": frame, "episode_index": episode} | {name: [0.1] * len(of) for name, of in others.items()}
+        for episode in range(2) for frame in range(frames)
     ]  # fmt: skip
     (folder / "meta").mkdir(parents=True)
     for episode in range(2):
@@ -120,7 +137,7 @@ def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="
     features = {
         "observation.images.front": {"dtype": dtype, "shape": [48, 96, 3], "names": None},
         "action": {"dtype": "float32", "shape": [2], "names": {"motors": list(names)}},
-    }
+    } | {name: {"dtype": "float32", "shape": [len(of)], "names": of} for name, of in others.items()}
     (folder / "meta" / "info.json").write_text(
         json.dumps({"codebase_version": version, "fps": 10, "features": features})
     )
@@ -140,10 +157,12 @@ def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
 
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     folder = make_lerobot(tmp_path / "set", names=("shoulder", "elbow"))
-    with pytest.raises(UserError, match="which feature is the steering. .*--steering-column; there are: shoulder, elb"):
+    with pytest.raises(
+        UserError, match="which feature is the steering. .*--steering-column; there are: action.shoulder, action.elb"
+    ):
         imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    result = imported(folder, tmp_path / "out", steering_column="shoulder", left_positive=True)
+    result = imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
     assert result.rows == 6
 
@@ -162,9 +181,43 @@ def test_a_broken_data_set_is_refused_by_file(tmp_path, file, content, words):
 
 
 def test_numbers_that_no_recording_has_are_left_out_by_file_and_row(tmp_path):
-    seen = imported(make_lerobot(tmp_path / "set", steps=0.6), tmp_path / "out").seen
+    seen = imported(make_lerobot(tmp_path / "set", steps=0.01, frames=102), tmp_path / "out").seen
     assert seen.broken_lines == 2
-    assert re.search(r"episode_000000\.parquet: row 3: steering is 1\.2, expected -1 to 1", seen.left_out[0])
+    assert re.search(r"episode_000000\.parquet: row 102: steering is 1\.01, expected -1 to 1", seen.left_out[0])
+
+
+def test_the_unit_of_a_data_sets_steering_is_not_guessed(tmp_path):
+    folder = make_lerobot(tmp_path / "set", names=("steering_angle", "throttle"), steps=10)
+    with pytest.raises(UserError, match="'steering_angle': nothing says .*--unit rad, deg or ratio"):
+        imported(folder, tmp_path / "out")
+    with pytest.raises(UserError, match="4 of 6 values of the steering are beyond full steering"):
+        imported(folder, tmp_path / "out", unit="ratio")
+    assert not (tmp_path / "out").exists()
+    imported(folder, tmp_path / "out", unit="deg")
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, 0.4, 0.8] * 2
+
+
+def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
+    names = ["steering_norm"]
+    folder = make_lerobot(tmp_path / "set", names=[*names, "throttle"], **{"observation.state": names})
+    imported(folder, tmp_path / "out")
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, 0.25, 0.5] * 2
+    folder = make_lerobot(tmp_path / "two", names=["a", "throttle"], **{"observation.state": names, "other": names})
+    with pytest.raises(UserError, match=r"there are: observation\.state\.steering_norm, other\.steering_norm"):
+        imported(folder, tmp_path / "out2")
+    imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
+    assert rows_of(tmp_path / "out2")["steering"].tolist() == pytest.approx([0.1] * 6)
+
+
+def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
+    folder = make_lerobot(tmp_path / "set", **{"observation.state": ["velocity"]})
+    result = imported(folder, tmp_path / "out", speed_column="velocity")
+    assert any("velocity is left out, since nothing says its unit" in note for note in result.seen.notes)
+    assert rows_of(tmp_path / "out")["speed_mph"].tolist() == [0.0] * 6
+    imported(folder, tmp_path / "out2", speed_column="velocity", speed_unit="m/s")
+    assert rows_of(tmp_path / "out2")["speed_mph"].tolist() == pytest.approx([0.2237] * 6, abs=1e-4)
+    with pytest.raises(UserError, match="which feature is the speed. .*--speed-column; there are: action.steering"):
+        imported(folder, tmp_path / "out3", speed_column="speed")
 
 
 def test_a_data_set_without_its_data_is_refused(tmp_path):
@@ -255,6 +308,7 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in the first line"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         ("1.0000001", "nan", "steering is 'nan', expected a number"),
         ("1.0000001", "", "'steering' is empty"),

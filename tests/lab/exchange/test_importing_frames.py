@@ -60,6 +60,16 @@ def test_a_wrong_unit_is_noticed(tmp_path):
         imported(folder, unit="ratio")
 
 
+@pytest.mark.parametrize("option", [{"max_degrees": 40}, {"steering_ratio": 14.8}])
+def test_options_of_an_angle_are_refused_for_a_steering_that_is_none(tmp_path, option):
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "steering"), *((name, 0.1) for name in NAMES)])
+    with pytest.raises(
+        UserError, match="'steering' is read as -1 to 1, which .*leave them out, or .*--unit rad or deg"
+    ):
+        imported(folder, **option)
+    assert rows_of(imported(folder, unit="deg", **option))["steering"].tolist() != [0.1] * 3
+
+
 NAMES = ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
 
 
@@ -100,6 +110,26 @@ def test_a_table_without_header_and_with_blanks_is_read_by_numbers(tmp_path):
     assert rows_of(result)["steering"].tolist() == [0.0, 0.25, -0.5]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("header", ["", "image;steering;time\n"])
+def test_decimals_may_have_a_comma(tmp_path, separator, header):
+    folder = make_frames(tmp_path / "set", NAMES)
+    rows = "".join(f"{name};0,{n};0,{5 + 5 * n:02}\n" for n, name in enumerate(NAMES))
+    (folder / "data.csv").write_text((header + rows).replace(";", separator))
+    names = {} if header else {"steering_column": "2", "time_column": "3", "unit": "ratio"}
+    rows = rows_of(imported(folder, **names))
+    assert rows["steering"].tolist() == [0.0, 0.1, 0.2]
+    assert rows["time_ms"].tolist() == [50, 100, 150]
+
+
+def test_names_that_are_dates_are_times(tmp_path):
+    names = [f"20230101_120000_{50 * n:03}.jpg" for n in range(3)]
+    rows = [("image", "calibrated_steering_norm", "steering_rate"), *((name, 0.1, 3) for name in names)]
+    result = imported(make_frames(tmp_path / "set", names, rows))
+    noon = 1_672_574_400_000
+    assert rows_of(result)["time_ms"].tolist() == [noon, noon + 50, noon + 100]
+
+
 def test_throttle_brake_and_speed_are_taken_and_the_rest_is_named(tmp_path):
     header = ("image", "steering_deg", "throttle", "brake", "speed_kmh", "gear", "steering_torque")
     table = [header, *((name, 5, 0.5 * n, 0.1, 36, 2, 3.0) for n, name in enumerate(NAMES))]
@@ -129,6 +159,33 @@ def test_three_cameras_are_three_cameras(tmp_path):
     result = imported(make_frames(tmp_path / "set", names, [("center", "left", "right", "steering"), *rows]))
     assert result.rows == 3
     assert len(list((result.output / "IMG").iterdir())) == 9
+
+
+def test_a_row_without_a_side_camera_keeps_its_centre(tmp_path):
+    names = [f"{camera}/{n}.jpg" for n in range(3) for camera in ("center", "left")]
+    rows = [("center/0.jpg", "left/0.jpg", 0.1), ("center/1.jpg", "", 0.1), ("", "left/2.jpg", 0.1)]
+    result = imported(make_frames(tmp_path / "set", names, [("center", "left", "steering"), *rows]))
+    assert (result.rows, result.seen.records_without_image) == (2, 1)
+    assert rows_of(result)["left"].map(bool).tolist() == [True, False]
+
+
+def test_another_image_of_the_same_number_is_no_replacement(tmp_path):
+    names = ["0001.jpg", "0002.jpg", "other_3.jpg"]
+    rows = [(f"000{n}.jpg", 0.1) for n in (1, 2, 3)]
+    result = imported(make_frames(tmp_path / "set", names, [("image", "steering"), *rows]))
+    assert (result.rows, result.seen.records_without_image) == (2, 1)
+
+
+@pytest.mark.parametrize("column", ["center", "time_ms", "center\xe4"])
+def test_a_table_that_is_named_is_read_as_in_its_folder(tmp_path, column):
+    rows = [(column, "image", "steering"), *((100 * n, name, 0.1) for n, name in enumerate(NAMES))]
+    folder = make_frames(tmp_path / "set", NAMES)
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    (folder / "labels.csv").write_text(text, "latin-1")
+    seen = [
+        import_recording(ImportSettings(each, tmp_path / f"of-{each.name}")) for each in (folder, folder / "labels.csv")
+    ]
+    assert [(result.format, result.rows) for result in seen] == [("frames", 3)] * 2
 
 
 @pytest.mark.parametrize(

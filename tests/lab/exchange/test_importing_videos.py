@@ -87,6 +87,22 @@ def test_times_without_a_frame_are_counted(tmp_path):
     assert (result.rows, result.seen.records_without_image) == (20, 2)
 
 
+def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=100)  # 5 s
+    write_table(tmp_path / "set", [(t, 0.1) for t in (0.0, 0.5, 1.0, 4.0, 4.5, 4.95)], "time,steering")
+    result = imported(tmp_path / "set", tmp_path / "out")
+    assert (result.rows, result.seen.images_without_record) == (45, 55)  # 1.15 to 3.85 s are without
+
+
+@pytest.mark.parametrize("header", ["steering", "time,steering"])
+def test_a_video_of_which_nearly_all_is_without_label_is_refused(tmp_path, header):
+    make_video(tmp_path / "set" / "drive.mp4", count=60)
+    write_table(tmp_path / "set", [(0.001 * n, 0.1)[-len(header.split(",")) :] for n in range(3)], header)
+    with pytest.raises(UserError, match=r"3 of 60 rows can be used, expected a tenth or more .57 frames without a row"):
+        imported(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_video_that_is_cut_short_gives_the_frames_before(tmp_path):
     path = make_video(tmp_path / "set" / "drive.mkv", count=60)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
@@ -133,6 +149,13 @@ def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
     assert size == (640, 480)
     assert difference.mean() < 2
     assert np.percentile(difference, 99) < 8
+
+
+def test_a_table_that_is_named_is_that_of_the_video_beside_it(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=4)
+    write_table(tmp_path / "set", [(steering(n), 0) for n in range(4)])
+    result = imported(tmp_path / "set" / "drive.csv", tmp_path / "out")
+    assert (result.format, result.rows) == ("video", 4)
 
 
 def test_a_video_without_table_is_refused(tmp_path):

@@ -64,9 +64,12 @@ def test_malformed_ranges_are_refused_before_any_work(tmp_path, values, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_store_without_any_road_for_validation_is_refused():
+def test_a_store_without_any_road_for_validation_or_for_training_is_refused():
     with pytest.raises(ValueError, match="validation 0.1 of 3 roads is none"):
         RoadSamplesSettings(roads=3)
+    with pytest.raises(ValueError, match="validation 0.9 of 4 roads is all; make 6 roads or more"):
+        RoadSamplesSettings(roads=4, validation=0.9)
+    assert RoadSamplesSettings(roads=6, validation=0.9).validation_roads == 5
     assert RoadSamplesSettings(roads=3, validation=0.0).validation_roads == 0
 
 
