@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _next(settings: CalibrateSettings, framing: Path) -> str:
-    from bcclone.evaluate.predict import is_recording
+    from bcclone.recording.files import is_recording
 
     if not is_recording(settings.frames):
         return f"bcclone import {settings.frames} -o recordings/{settings.frames.name} --framing {framing}"

@@ -30,7 +30,7 @@ class PredictSettings:
     rows: tuple[int, int] | None = setting(
         None,
         "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels from the top; 160:480 "
-        "are the lower two thirds of 640x480",
+        "are the lower two thirds of 640x480; without the framing of the model",
         unit="FROM:TO",
         parse=parse_rows,
         shown="all",

@@ -11,14 +11,14 @@ import numpy as np
 
 from bcclone.dataset.framing import Framing, framing_of
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
-from bcclone.evaluate.predict import frame_files, is_recording
+from bcclone.evaluate.predict import frame_files
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import FRAMES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_import import READERS, format_of
 from bcclone.lab.exchange.rows import ExchangedRow
-from bcclone.recording.files import find_log
+from bcclone.recording.files import find_log, is_recording
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
@@ -65,7 +65,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     source = settings.frames
     recorded = is_recording(source)
     imported = framing_of(find_log(str(source))) if recorded else None
-    if imported and (imported.lens or imported.rows or imported.columns):
+    if imported and imported.cuts:
         raise UserError(
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
         )
