@@ -18,9 +18,10 @@ from bcclone.evaluate.prediction_result import (
     Matched,
     PredictionScore,
 )
-from bcclone.evaluate.prediction_settings import ScoreSettings
+from bcclone.evaluate.prediction_settings import ScoreSettings, check_unused
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, running_mean
 from bcclone.evaluate.steering_tables import SteeringTable, seconds_of
+from bcclone.recording.files import is_recording
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
@@ -32,8 +33,14 @@ _CONSTANT = 1e-9  # a smaller range is one of rounding
 def score_predictions(
     predictions: SteeringTable, labels: SteeringTable, settings: ScoreSettings | None = None
 ) -> PredictionScore:
-    """Compare predictions with labels; raises UserError if too few frames have both, or cannot be divided as asked."""
+    """Compare predictions with labels.
+
+    Raises UserError if too few frames have both, or cannot be divided as asked; SettingError for what only a table of
+    labels needs, if they are a recording.
+    """
     settings = settings or ScoreSettings()
+    if is_recording(labels.path):
+        check_unused(settings, labels.path, "steering_column", "rate")
     matched = match(predictions, labels, settings)
     rest, fit = _fit(matched, settings)
     smoothed, smoothing = _smoothed(matched.predictions, matched.seconds)
@@ -139,7 +146,10 @@ def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatAr
 
 
 def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | None) -> Lag | None:
-    """Return the shift by whole frames with the greatest correlation; None at the end of those that are tried."""
+    """Return the shift by whole frames with the greatest correlation; None at the end of those that are tried.
+
+    So it is where the frames are so few or so far apart that none is tried.
+    """
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else 0.0
     most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES
     most = min(most, len(labels) // 4)
@@ -151,8 +161,8 @@ def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | No
     if not found:
         return None
     correlation, lag = max(found, key=lambda one: one[0])  # the smallest of equal ones
-    if abs(lag) == most > 0:
-        return None  # it would be greater still beyond
+    if abs(lag) == most:
+        return None  # it might be greater still beyond
     return Lag(lag, round(lag * step, 3) if step else None, round(correlation, 4))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bcclone.system.settings import SettingError, check_settings, preprocess_setting, setting
 
@@ -18,6 +19,14 @@ def parse_rows(text: str) -> tuple[int, int]:
         return int(first), int(last)
     except ValueError:
         raise ValueError(f"{text!r}, expected two rows such as 160:480") from None
+
+
+def check_unused(settings: Any, labels: Path, *names: str) -> None:
+    """Raise SettingError if one of these settings is not the default: labels that are no table have no use for it."""
+    for name in names:
+        if getattr(settings, name) != getattr(type(settings), name):
+            raise SettingError(f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out",
+                               labels=labels)  # fmt: skip
 
 
 @dataclass(frozen=True)
