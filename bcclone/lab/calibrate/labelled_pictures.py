@@ -162,7 +162,7 @@ def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]
 
 
 def _without_pauses(labelled: Iterable[_Labelled]) -> Iterator[_Labelled]:
-    rest = iter(labelled)
+    rest = iter(labelled)  # a tub, whose pictures are not all held at once
     begin = list(islice(rest, _FEWEST))
     usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
     longest = max(_LONGEST_STEP, _USUAL_STEPS * usual)
