@@ -8,6 +8,7 @@ recorded one; then its gain and bias are fitted. All are written into a copy of 
 """
 
 import argparse
+import shlex
 from pathlib import Path
 
 from bcclone.commands.options import (
@@ -20,6 +21,7 @@ from bcclone.commands.options import (
     print_result,
 )
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.system.atomic import check_output
 
 SUMMARY = "fit a model to a car's camera and steering"
 
@@ -41,13 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate; return the exit code."""
     settings = chosen(CalibrateSettings, arguments)
-    from bcclone.lab.calibrate.calibration import calibrate
+    import numpy as np
+
+    from bcclone.lab.calibrate.calibration import calibrate, framing_file_of
     from bcclone.pictures.plots.framing_picture import plot_framing
 
+    picture = framing_file_of(settings).with_suffix(".png")
+    check_output(picture, settings.force)
     found = calibrate(settings, notify)
     result, labelled = found.result, found.labelled
-    picture = result.framing_file.with_suffix(".png")
-    fitted = found.calibration.gain * found.trial.answers + found.calibration.bias
+    fitted = np.array([found.calibration.apply(answer) for answer in found.trial.answers])
     steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
     middle = labelled.pictures[len(labelled.pictures) // 2]
     plot_framing(result.framing, middle, labelled.seconds, steering, picture)
@@ -74,11 +79,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _next(settings: CalibrateSettings, framing: Path) -> str:
-    from bcclone.evaluate.predict import is_recording
+    from bcclone.recording.files import is_recording
 
-    if not is_recording(settings.frames):
-        return f"bcclone import {settings.frames} -o recordings/{settings.frames.name} --framing {framing}"
-    return f"import the source of {settings.frames} again: bcclone import SOURCE -o NEW --framing {framing}"
+    framed = ["--framing", str(framing)]
+    if is_recording(settings.frames):
+        again = f"bcclone import SOURCE -o NEW {shlex.join(framed)}"
+        return f"import the source of {settings.frames} again: {again}"
+    words = ["bcclone", "import", str(settings.frames), "-o", f"recordings/{settings.frames.resolve().name}", *framed]
+    if settings.labels:
+        words += ["--table", str(settings.labels)]
+        words += ["--steering-column", settings.steering_column] if settings.steering_column else []
+        words += ["--left-positive"] if settings.left_positive else []
+        words += ["--frame-rate", f"{settings.rate:g}"] if settings.rate != CalibrateSettings.rate else []
+    return shlex.join(words)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:

@@ -1,8 +1,9 @@
 """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a table.
 
 The table has a line for each frame, frame_id,steering_angle: the name of the frame's file without its ending, and the
-steering from -1 (left) to 1 (right). Frames of another size than 320x160 pixels are stretched to it; --rows keeps a
-part of their rows. `bcclone score` compares the table with labels.
+steering from -1 (left) to 1 (right). The images of a folder are framed as a calibrated model says, or --framing.
+Otherwise, those of another size than 320x160 pixels are stretched to it; --rows keeps a part of their rows. `bcclone
+score` compares the table with labels.
 """
 
 import argparse

@@ -3,9 +3,10 @@
 The car drives at the recorded speed. Where the model deviates from the recorded path, its camera view is computed from
 the frames of the three cameras. If the deviation exceeds --limit, the car is set back: an intervention. The autonomy is
 (1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, zero steering and the mean
-steering are scored, too. For a recording without speeds, such as an imported tub, they are estimated from its frames,
-in heights of its camera, if it was imported with a framing; where that fails, only the steering is compared. With
---port, a drive server is scored over the simulator's protocol. The exit code is 0 whatever the scores are.
+steering are scored, too. For a recording without speeds, such as an imported tub, or of another camera, they are
+estimated from its frames, in heights of its camera, if it was imported with a framing that has a lens; where that
+fails, only the steering is compared. With --port, a drive server is scored over the simulator's protocol. The exit code
+is 0 whatever the scores are.
 """
 
 import argparse

@@ -170,7 +170,7 @@ class Framing:
         What is already a frame, 320x160, stays as it is, unless it has the shape of the pictures.
         """
         height, width = picture.shape[:2]
-        if (width, height) == (FRAME_WIDTH, FRAME_HEIGHT) and not self._has_shape_of_frames:
+        if (width, height) == (FRAME_WIDTH, FRAME_HEIGHT) and not self.has_shape_of_frames:
             return picture
         fitting = self.for_size(width, height)
         if fitting.lens:
@@ -181,7 +181,13 @@ class Framing:
         return np.asarray(cv2.resize(kept, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 
     @property
-    def _has_shape_of_frames(self) -> bool:
+    def cuts(self) -> bool:
+        """Return whether it does more than to stretch the whole picture."""
+        return bool(self.lens or self.rows or self.columns)
+
+    @property
+    def has_shape_of_frames(self) -> bool:
+        """Return whether its pictures are twice as wide as high, so that a frame counts as one of them."""
         return abs(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH) - 1) <= _SAME_ASPECT
 
     def describe(self) -> str:

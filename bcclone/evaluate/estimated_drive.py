@@ -1,4 +1,4 @@
-"""A recording without speeds -> a drive whose speed and steering law are estimated from its frames, in camera heights.
+"""A recording of another car -> a drive whose speed and steering law are estimated from its frames, in camera heights.
 
 A camera over a flat road sees its own height everywhere: from each frame, the views are made of a camera that has moved
 ahead at each of many speeds (warp_to()), and the speed is the one whose view of the ground is the next frame: a plane
@@ -27,10 +27,6 @@ from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.progress import ProgressBar
 
-_NO_SPEED = (
-    "The recording has no speeds, so no model can drive through it, and there is no autonomy and no intervention.",
-    "The steering is compared on the recording's own frames.",
-)
 _TOP, _MIDDLE, _BOTTOM = 80, 102, 134  # rows of the ground, far and near; below them may be a bonnet
 _LEFT, _COLUMN_STEP, _COLUMNS = 20, 2, 140
 _DETAIL_PX = 5.0  # coarser shades are not compared: they hardly move
@@ -46,19 +42,21 @@ _CHECK_LIMIT = 2.0  # camera heights
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
-    """Read a recorded drive as read_reference(); without speeds, with estimates if its frames give them.
+    """Read a recorded drive as read_reference(); without speeds, or of another camera, with estimates from its frames.
 
-    Where they do not, the distance stays 0, and the notes say why.
+    Where they give none, the distance is 0, and the notes say why.
     """
     recorded, framing = read_reference(log, fraction), framing_of(log)
-    if recorded.distance_m:
-        return recorded
     if framing is None or framing.lens is None:
+        if recorded.distance_m:
+            return recorded
         framed = "bcclone calibrate finds a framing, and bcclone import SOURCE --framing FILE uses it"
         return _refused(recorded, f"the lens of their camera is unknown; {framed}")
-    motion = _measure_motion(recorded, framing) if len(recorded) > _FEWEST_ROWS else None
-    moving = motion.usable & (motion.speed > _SLOWEST) if motion else np.zeros(0, np.bool_)
-    if motion is None or moving.sum() < _FEWEST_ROWS:
+    if len(recorded) < _FEWEST_ROWS:
+        return _refused(recorded, f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more")
+    motion = _measure_motion(recorded, framing)
+    moving = motion.usable & (motion.speed > _SLOWEST)
+    if moving.sum() < _FEWEST_ROWS:
         return _refused(recorded, f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}")
     fits = {lag: _Fit.of(_yaw_rates(recorded, motion.speed, lag)[moving], motion.yaw_rate[moving]) for lag in _LAGS}
     lag, fit = min(fits.items(), key=lambda item: item[1].residual)
@@ -66,7 +64,18 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
 
 
 def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
-    return replace(recorded, notes=(*_NO_SPEED, f"The speed was not estimated from the frames: {reason}.", *more))
+    notes = (
+        f"{_why_estimated(recorded)}, so no model can drive through it, and there is no autonomy and no intervention.",
+        "The steering is compared on the recording's own frames.",
+        f"The speed was not estimated from the frames: {reason}.",
+    )
+    return replace(recorded, speed=(0.0,) * len(recorded), notes=notes + more)
+
+
+def _why_estimated(recorded: RecordedDrive) -> str:
+    if recorded.distance_m:
+        return "The recorded speeds are those of another car, whose steering and camera height are unknown"
+    return "The recording has no speeds"
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def _with_estimates(
     if reason:
         return replace(_refused(recorded, reason, *measured), estimates=estimates)
     assumed = (
-        "The recording has no speeds: speed and steering are estimated from its frames, in heights of its camera.",
+        f"{_why_estimated(recorded)}: speed and steering are estimated from its frames, in heights of its camera.",
         f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
         f"rear axle, and framed as it is: {framing.describe()}.",
     )

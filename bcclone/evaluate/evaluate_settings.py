@@ -143,8 +143,8 @@ class ReplaySettings:
     )
     limit_m: float = setting(
         2.0,
-        "deviation from the recorded path that counts as an intervention, in metres, or in camera heights where the "
-        "recording has no speeds; interventions are also counted for 1, 1.5, 2 and 3",
+        "deviation from the recorded path that counts as an intervention, in metres, or in camera heights where "
+        "speeds are estimated; interventions are also counted for 1, 1.5, 2 and 3",
         unit="M",
         minimum=0,
         above_minimum=True,

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.framing import Framing, check_framed, read_framing
+from bcclone.dataset.framing import Framing, check_framed, framing_of, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, read_file
 from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.rollout import read_reference
 from bcclone.evaluate.steering_tables import seconds_of, write_table
 from bcclone.model.model_path import is_onnx
-from bcclone.recording.files import LOG_NAME, find_log
+from bcclone.recording.files import find_log, is_recording
 from bcclone.system.atomic import check_output
 from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
@@ -41,7 +41,8 @@ class Predicted:
     """A table that was written.
 
     frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the frames as
-    they are -> their number; framing: that of the settings, else of the model, None where all of a frame is stretched.
+    they are -> their number; framing: by which pictures became frames, None where they were stretched, and for a
+    recording that was imported, whose import framed them.
     """
 
     output: Path
@@ -54,8 +55,8 @@ class Predicted:
 def predict(settings: PredictSettings) -> Predicted:
     """Write the steering that a model predicts for each frame.
 
-    The frames of a folder are taken in the order of their names, numbers in them by their value, as one drive. Raises
-    UserError.
+    The frames of a folder are taken in the order of their names, numbers in them by their value. A network of several
+    frames forgets those before a pause of more than a second, if the names are times. Raises UserError.
     """
     check_output(settings.output, settings.force)
     given = read_framing(settings.framing) if settings.framing else None
@@ -69,7 +70,9 @@ def predict(settings: PredictSettings) -> Predicted:
     policy = load_policy(settings.model, settings.preprocess)
     framing = None if settings.rows else given or policy.framing
     if is_recording(settings.frames):
-        check_framed(find_log(str(settings.frames)), str(settings.framing or settings.model), framing)
+        log = find_log(str(settings.frames))
+        check_framed(log, str(settings.framing or settings.model), framing)
+        framing = None if framing_of(log) else framing
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
@@ -104,7 +107,8 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     if is_recording(source):
         return _recorded(find_log(str(source)))
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
+        what = "not a log of the simulator" if source.exists() else "no such folder"
+        raise UserError(f"{source}: {what}; name a folder of JPEGs or PNGs, or a recording")
     paths = _images(source.iterdir()) or _images(source.rglob("*"))
     if not paths:
         raise UserError(f"{source}: no images in it, expected files that end in {', '.join(sorted(_ENDINGS))}")
@@ -118,11 +122,6 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
     begins = [index == 0 or bool(pause > _PAUSE_SECONDS) for index, pause in enumerate(pauses)]
     return tuple(FrameFile(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
-
-
-def is_recording(source: Path) -> bool:
-    """Return whether a source is a recording, by its folder or its log, and no folder of images."""
-    return source.is_file() or (source / LOG_NAME).is_file()
 
 
 def _recorded(log: Path) -> tuple[FrameFile, ...]:
@@ -178,13 +177,14 @@ def _check_finite(model: Path, file: FrameFile, steering: float) -> None:
 
 
 def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:
-    """Return what a person should know of the frames: how they were fitted, and which were left out."""
+    """Return what a person should know: how files that are no frames yet became frames, and which were left out."""
     notes = []
     kept = f"rows {rows[0]} to {rows[1]}" if rows else "all rows"
     simulators = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
     for size, frames in predicted.sizes.items():
-        if predicted.framing:
-            notes.append(f"{frames} frames of {size} pixels: as pictures of {predicted.framing.describe()}")
+        if framing := predicted.framing:
+            if size != simulators or framing.has_shape_of_frames:
+                notes.append(f"{frames} frames of {size} pixels: as pictures of {framing.describe()}")
         elif rows or size != simulators:
             notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
     if predicted.unreadable:

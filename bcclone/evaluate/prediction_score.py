@@ -18,22 +18,28 @@ from bcclone.evaluate.prediction_result import (
     Matched,
     PredictionScore,
 )
-from bcclone.evaluate.prediction_settings import ScoreSettings
-from bcclone.evaluate.rollout import SMOOTHED_ROWS, running_mean
+from bcclone.evaluate.prediction_settings import ScoreSettings, check_unused
+from bcclone.evaluate.rollout import SMOOTHED_ROWS, correlation, running_mean, varies
 from bcclone.evaluate.steering_tables import SteeringTable, seconds_of
+from bcclone.recording.files import is_recording
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 SMOOTH_SECONDS = 0.35
 _LAG_SECONDS, _LAG_FRAMES = 2.0, 40  # the most that is tried, with and without times
-_CONSTANT = 1e-9  # a smaller range is one of rounding
 
 
 def score_predictions(
     predictions: SteeringTable, labels: SteeringTable, settings: ScoreSettings | None = None
 ) -> PredictionScore:
-    """Compare predictions with labels; raises UserError if too few frames have both, or cannot be divided as asked."""
+    """Compare predictions with labels.
+
+    Raises UserError if too few frames have both, or cannot be divided as asked; SettingError for what only a table of
+    labels needs, if they are a recording.
+    """
     settings = settings or ScoreSettings()
+    if is_recording(labels.path):
+        check_unused(settings, labels.path, "steering_column", "rate")
     matched = match(predictions, labels, settings)
     rest, fit = _fit(matched, settings)
     smoothed, smoothing = _smoothed(matched.predictions, matched.seconds)
@@ -97,9 +103,9 @@ def match(predictions: SteeringTable, labels: SteeringTable, settings: ScoreSett
 def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> Agreement:
     """Return how well steering, (frames,), agrees with labels, (frames,); of one frame at least."""
     error, turns = steering - labels, np.abs(labels) > threshold
-    variance = float(labels.var()) if _varies(labels) else 0.0
+    variance = float(labels.var()) if varies(labels) else 0.0
     return Agreement(
-        correlation=_rounded(_correlation(steering, labels)),
+        correlation=_rounded(correlation(steering, labels)),
         right_side=_rounded(float((steering[turns] * labels[turns] > 0).mean())) if turns.any() else None,
         rmse=round(float(np.sqrt(np.mean(error**2))), 6),
         mae=round(float(np.abs(error).mean()), 6),
@@ -123,7 +129,7 @@ def _fit(matched: Matched, settings: ScoreSettings) -> tuple[npt.NDArray[np.bool
             "choose a smaller --fit-seconds"
         )
     steering, labels = matched.predictions[~rest], matched.labels[~rest]
-    gain = float(np.cov(steering, labels, bias=True)[0, 1] / steering.var()) if _varies(steering) else 0.0
+    gain = float(np.cov(steering, labels, bias=True)[0, 1] / steering.var()) if varies(steering) else 0.0
     return rest, Fit(gain, float(labels.mean() - gain * steering.mean()), settings.fit_seconds, int((~rest).sum()))
 
 
@@ -139,32 +145,24 @@ def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatAr
 
 
 def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | None) -> Lag | None:
-    """Return the shift by whole frames with the greatest correlation; None at the end of those that are tried."""
+    """Return the shift by whole frames with the greatest correlation; None at the end of those that are tried.
+
+    So it is where the frames are so few or so far apart that none is tried.
+    """
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else 0.0
     most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES
     most = min(most, len(labels) // 4)
     found = []
     for lag in sorted(range(-most, most + 1), key=abs):
         late, early = slice(max(lag, 0), len(labels) + min(lag, 0)), slice(max(-lag, 0), len(labels) - max(lag, 0))
-        if (correlation := _correlation(steering[late], labels[early])) is not None:
-            found.append((correlation, lag))
+        if (r := correlation(steering[late], labels[early])) is not None:
+            found.append((r, lag))
     if not found:
         return None
-    correlation, lag = max(found, key=lambda one: one[0])  # the smallest of equal ones
-    if abs(lag) == most > 0:
-        return None  # it would be greater still beyond
-    return Lag(lag, round(lag * step, 3) if step else None, round(correlation, 4))
-
-
-def _correlation(steering: FloatArray, labels: FloatArray) -> float | None:
-    """Return Pearson's correlation, None if one of them is constant."""
-    if not (_varies(steering) and _varies(labels)):
-        return None
-    return float(np.corrcoef(steering, labels)[0, 1])
-
-
-def _varies(values: FloatArray) -> bool:
-    return len(values) > 1 and float(np.ptp(values)) > _CONSTANT
+    r, lag = max(found, key=lambda one: one[0])  # the smallest of equal ones
+    if abs(lag) == most:
+        return None  # it might be greater still beyond
+    return Lag(lag, round(lag * step, 3) if step else None, round(r, 4))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bcclone.system.settings import SettingError, check_settings, preprocess_setting, setting
 
@@ -20,6 +21,14 @@ def parse_rows(text: str) -> tuple[int, int]:
         raise ValueError(f"{text!r}, expected two rows such as 160:480") from None
 
 
+def check_unused(settings: Any, labels: Path, *names: str) -> None:
+    """Raise SettingError if one of these settings is not the default: labels that are no table have no use for it."""
+    for name in names:
+        if getattr(settings, name) != getattr(type(settings), name):
+            raise SettingError(f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out",
+                               labels=labels)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class PredictSettings:
     """Which model predicts the steering of which frames. frames: a recording, or a folder of images."""
@@ -30,7 +39,7 @@ class PredictSettings:
     rows: tuple[int, int] | None = setting(
         None,
         "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels from the top; 160:480 "
-        "are the lower two thirds of 640x480",
+        "are the lower two thirds of 640x480; without the framing of the model",
         unit="FROM:TO",
         parse=parse_rows,
         shown="all",

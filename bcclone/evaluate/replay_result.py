@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore, rollouts_of
+from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore, correlation, rollouts_of
 from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
@@ -122,8 +122,8 @@ class ReplayResult:
             "frames": self.frames,
             "seconds": round(self.reference.total_seconds, 2),
             "distance_m": round(self.rollout.distance_m if self.rollout else 0.0, 1),
-            "steering_correlation": _correlation(recorded, steering),
-            "steering_correlation_smoothed": _correlation(self.reference.smoothed_steering[steers], steering),
+            "steering_correlation": _rounded(correlation(recorded, steering)),
+            "steering_correlation_smoothed": _rounded(correlation(self.reference.smoothed_steering[steers], steering)),
             "steering_mae": round(float(np.abs(recorded - steering).mean()), 4) if steers.any() else None,
         }
 
@@ -252,8 +252,5 @@ def _number(value: float | None, width: int) -> str:
     return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
 
 
-def _correlation(recorded: FloatArray, steering: FloatArray) -> float | None:
-    """Return Pearson's correlation, None if one of them is constant."""
-    if len(recorded) < 2 or np.ptp(recorded) == 0 or np.ptp(steering) == 0:
-        return None
-    return round(float(np.corrcoef(recorded, steering)[0, 1]), 4)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone.dataset.framing import framing_of
 from bcclone.dataset.images import encode_jpeg, read_file
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
@@ -18,6 +19,7 @@ from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
+from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
 
@@ -26,10 +28,17 @@ def replay_served(
 ) -> tuple[ReplayResult, DriveReport]:
     """Let a drive server drive through a recording, its folder or its log; return the result and the client's report.
 
-    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError.
+    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError, for frames
+    that a server would take for pictures of the camera and frame again, too.
     """
     settings, server = replace(settings or ReplaySettings(), limits_m=()), server or ServerSettings()
-    reference = read_drive(find_log(str(recording)), settings.fraction)
+    log = find_log(str(recording))
+    if (framing := framing_of(log)) and framing.has_shape_of_frames and framing.cuts:
+        raise UserError(
+            f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would do the same again, "
+            f"because they have the shape of these pictures; score the model itself: bcclone replay MODEL {recording}"
+        )
+    reference = read_drive(log, settings.fraction)
     with (
         connected(server.host, server.port, server.wait) as connection,
         ProgressBar("replaying", len(reference), "rows") as progress,

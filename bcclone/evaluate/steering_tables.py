@@ -15,7 +15,7 @@ from typing import TextIO
 import numpy as np
 
 from bcclone.evaluate.prediction_settings import MOST_STEERING
-from bcclone.recording.files import LOG_NAME, find_log
+from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.log import read_log
 from bcclone.recording.row import RowError, time_of
 from bcclone.system.arrays import FloatArray
@@ -58,7 +58,7 @@ def write_table(path: Path, steering: Mapping[str, float], new: bool) -> None:
 
 def read_labels(path: Path, column: str = "") -> SteeringTable:
     """Read labels from a table as read_table(), or from the log of a recording, given by its folder or by itself."""
-    if not path.is_dir() and path.name != LOG_NAME:
+    if not (path.is_dir() or is_recording(path)):
         return read_table(path, column)
     log = find_log(str(path))
     rows = read_log(log).rows

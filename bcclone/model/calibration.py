@@ -1,6 +1,6 @@
 """The scale of a network's steering: what a number means on the road, and which steering of another car it is.
 
-In: the network's steering. Out: the car's, -1 to 1, or in the unit of the labels it was fitted to.
+In: the network's steering. Out: the car's, -1 to 1, as in the log of a recording.
 """
 
 import json

@@ -78,18 +78,21 @@ def names_an_image(text: str) -> bool:
 
 def is_known_header(text: str) -> bool:
     """Return True for the simulator's column names, in their order, in any of their usual spellings."""
-    return header_error(text) is None and "center" in text.lower()
+    return header_error(text) is None and "center" in _header_names(text)
 
 
 def header_error(text: str) -> str | None:
     """Return which column name contradicts the simulator's order of columns, or None."""
-    names = [name.strip().strip('"').lower() for name in re.split(f"[{_SEPARATORS}]", text)]
-    if names and names[0] in ("", "index", "unnamed: 0"):
-        names = names[1:]
-    for index, name in enumerate(names):
+    for index, name in enumerate(_header_names(text)):
         if name in _HEADER_WORDS and _HEADER_WORDS[name] != index:
             return f"{name!r} as column {index + 1}, expected as column {_HEADER_WORDS[name] + 1}"
     return None
+
+
+def _header_names(text: str) -> list[str]:
+    """Return the names of columns, in lower case, without that of an index."""
+    names = [name.strip().strip('"').lower() for name in re.split(f"[{_SEPARATORS}]", text)]
+    return names[1:] if names[0] in ("", "index", "unnamed: 0") else names
 
 
 def split_line(line: int, text: str) -> Fields:

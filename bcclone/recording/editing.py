@@ -16,6 +16,7 @@ from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
     MIRROR,
+    MOST_ADVANCE,
     RESTORE,
     TRIM,
     Edit,
@@ -88,6 +89,7 @@ def edit(settings: EditSettings) -> EditResult:
     rows, before = _all_rows(path), read_edits(path)
     if settings.view is not None:
         atomic.check_output(settings.view, force=True, remedy="")
+        _shown(settings, _seconds(rows), path)
     after = _edited(settings, path, rows, before)
     times = rows["time_ms"].to_numpy(np.int64)
     deleted, steering = after.deleted(times), corrected_steering(rows, after)
@@ -113,7 +115,7 @@ def rows_to_show(settings: EditSettings) -> pd.DataFrame:
     path = find_log(settings.recording)
     rows = _all_rows(path)
     seconds, edits = _seconds(rows), read_edits(path)
-    first, last = _range(settings.show or (START, END), seconds, path)
+    first, last = _shown(settings, seconds, path)
     deleted, steering = edits.deleted(rows["time_ms"].to_numpy(np.int64)), corrected_steering(rows, edits)
     return rows.assign(seconds=seconds, deleted=deleted, steering=steering)[first : last + 1]
 
@@ -137,7 +139,13 @@ def _edited(settings: EditSettings, path: Path, rows: pd.DataFrame, before: Edit
     if settings.mirror_steering:
         return Edits((*before.done, Edit(MIRROR)))
     if settings.advance_steering:
-        return Edits((*before.done, Edit(ADVANCE, seconds=settings.advance_steering)))
+        after = Edits((*before.done, Edit(ADVANCE, seconds=settings.advance_steering)))
+        if abs(after.advance_seconds) > MOST_ADVANCE:
+            raise UserError(
+                f"{path}: with the edits before, the steering would be shifted by {abs(after.advance_seconds):g} s, "
+                f"expected at most {MOST_ADVANCE:g} s; take the last edit back with: bcclone edit {path} --undo"
+            )
+        return after
     for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
         if positions:
             first, last = _range(positions, _seconds(rows), path)
@@ -167,6 +175,10 @@ def _with(before: Edits, kind: str, ranges: Sequence[tuple[int, int]], rows: pd.
         state = "are not deleted" if kind == RESTORE else "are deleted already" if spans else "are all of the recording"
         raise UserError(f"{path}: nothing to {kind}: these rows {state}; list them with: bcclone edit {path}")
     return after
+
+
+def _shown(settings: EditSettings, seconds: FloatArray, path: Path) -> tuple[int, int]:
+    return _range(settings.show or (START, END), seconds, path)
 
 
 def _range(positions: Sequence[str], seconds: FloatArray, path: Path) -> tuple[int, int]:

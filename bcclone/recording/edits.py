@@ -91,7 +91,7 @@ class Edits:
     @property
     def advance_seconds(self) -> float:
         """Return how much later the steering was recorded that the rows get."""
-        return sum(edit.seconds for edit in self.done)
+        return round(sum(edit.seconds for edit in self.done), 6)
 
     def to_json(self) -> str:
         """Return the text of the file."""

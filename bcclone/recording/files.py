@@ -8,10 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
 from bcclone.recording.drivers import DRIVERS
+from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import ANSWERS, TRACE
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
+from bcclone.system.reading import MOST_TABLE, open_limited
 
 LOG_NAME = "driving_log.csv"
 _IMAGES = "IMG"
@@ -51,6 +54,24 @@ def find_log(name: str) -> Path:
     if len(logs) > 1:
         raise UserError(f"{name}: {len(logs)} recordings, expected one; name one of them, such as {logs[0]}")
     return logs[0]
+
+
+def is_recording(source: Path) -> bool:
+    """Return whether a local folder holds a recording, or a file is the log of one, by its first line."""
+    if source.is_dir():
+        return any(log.name == LOG_NAME or _begins_as_log(as_local(log)) for log in _logs_in_folder(source))
+    return source.name == LOG_NAME or _begins_as_log(source)
+
+
+def _begins_as_log(path: Path) -> bool:
+    try:
+        with open_limited(path, MOST_TABLE) as file:
+            begin = file.read(LONGEST_LINE)
+        text = begin.replace(b"\0", b"").decode(errors="replace").lstrip("\ufeff\ufffd \r\n")  # UTF-16, too
+        first, _, _ = text.replace("\r", "\n").partition("\n")
+        return is_known_header(first) or bool(split_line(1, first))
+    except (OSError, RowError):
+        return False
 
 
 def default_inputs() -> list[str]:

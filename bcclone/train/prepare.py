@@ -20,7 +20,7 @@ from bcclone.feed.selection import Selection, TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.layer_kinds import DROPOUT
-from bcclone.model.model_file import ForeignModel, ModelFile, open_model
+from bcclone.model.model_file import ForeignModel, ModelFile, load_model_file, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.model.published_networks import check_images
 from bcclone.system.arrays import FloatArray
@@ -43,6 +43,7 @@ def prepare_trainer(
     plan = replace(plan, settings=with_augment_device(plan.settings))
     trainer = make(samples.data, plan.settings, samples.arrays.labels.shape[1])
     _announce_network(trainer.model, samples.data, plan.settings, notify)
+    _announce_losses(trainer.model, samples.data, plan.settings.start, notify)
     return plan, trainer
 
 
@@ -119,6 +120,14 @@ def _announce_network(model: keras.Model, data: TrainingData, settings: TrainSet
     elif not (preset or settings.start) and convolutions_for(height, width, architecture) != architecture.convolutions:
         notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
     notify(layer_table(model))
+
+
+def _announce_losses(model: keras.Model, data: TrainingData, start: Path | None, notify: Notify) -> None:
+    """Report what is lost: the framings of several cameras, and a calibration that the network cannot take."""
+    if len({recording.framing for recording in data.recordings}) > 1:
+        notify("note: the recordings are of several cameras, so the model keeps the framing of none")
+    if start and not _can_be_scaled(model.layers[-1]) and load_model_file(start).calibration:
+        notify(f"note: the last layer of {start} cannot take its gain and bias; the training begins without them")
 
 
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
@@ -220,11 +229,16 @@ def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
 def _scale_steering(model: keras.Model, calibration: SteeringCalibration) -> None:
     """Let a network answer in the car's steering, which the labels are, as far as its last layer can be scaled."""
     last = model.layers[-1]
-    if isinstance(last, keras.layers.Dense) and last.use_bias and last.activation is keras.activations.linear:
+    if _can_be_scaled(last):
         kernel, bias = last.get_weights()
         kernel[:, 0] *= calibration.gain
         bias[0] = calibration.gain * bias[0] + calibration.bias
         last.set_weights([kernel, bias])
+
+
+def _can_be_scaled(layer: keras.layers.Layer) -> bool:
+    linear = keras.activations.linear
+    return isinstance(layer, keras.layers.Dense) and layer.use_bias and layer.activation is linear
 
 
 def _store_for(preprocessing: Preprocessing) -> str:

@@ -27,12 +27,12 @@ def lap(tmp_path_factory):
     return folder / "lake" / "driving_log.csv"
 
 
-def without_speeds(lap, folder, gain):
-    """Return the log of the same frames, imported from a car without speeds whose steering is `gain` times as large."""
+def of_a_car(lap, folder, gain, speed="0"):
+    """Return the log of the same frames, imported from a car whose steering is `gain` times as large."""
     shutil.copytree(lap.parent, folder)
     (folder / FRAMING_NAME).write_text(SIMULATED.to_json())
     rows = [line.split(",") for line in lap.read_text().splitlines()]
-    lines = [",".join([center, "", "", str(gain * float(steering)), *more[:-1], "0"])
+    lines = [",".join([center, "", "", str(gain * float(steering)), *more[:-1], speed])
              for center, _, _, steering, *more in rows]  # fmt: skip
     (folder / lap.name).write_text("\n".join(lines) + "\n")
     return folder / lap.name
@@ -40,7 +40,7 @@ def without_speeds(lap, folder, gain):
 
 def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera_heights(lap, tmp_path):
     known = read_reference(lap, BENDS)
-    estimated = read_drive(without_speeds(lap, tmp_path / "car", gain=2.0), BENDS)
+    estimated = read_drive(of_a_car(lap, tmp_path / "car", gain=2.0), BENDS)
     assert np.median(np.array(estimated.speed[:-1]) * HEIGHT_M / known.speed[:-1]) == pytest.approx(1, abs=0.1)
     assert estimated.law.gain == pytest.approx(known.law.gain * HEIGHT_M / 2, rel=0.3)
     controls = [
@@ -58,7 +58,18 @@ def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera
 
 
 def test_estimates_that_the_frames_contradict_are_refused_in_words(lap, tmp_path):
-    mirrored = read_drive(without_speeds(lap, tmp_path / "car", gain=-1.0), BENDS)
+    mirrored = read_drive(of_a_car(lap, tmp_path / "car", gain=-1.0), BENDS)
     assert (mirrored.distance_m, mirrored.unit) == (0, "m")
     assert "turns do not follow from the recorded steering" in " ".join(mirrored.notes)
     assert mirrored.estimates["curvature_of_steering"] < 0
+
+
+def test_speeds_of_a_car_with_another_camera_are_not_taken_for_the_simulators(lap, tmp_path):
+    log = of_a_car(lap, tmp_path / "car", gain=2.0, speed="3")
+    assert read_drive(log, BENDS).unit == "camera heights"
+    short = read_drive(log, (0.0, 60 / len(read_reference(log))))
+    assert (short.distance_m, short.unit, len(short)) == (0, "m", 60)
+    assert "speeds are those of another car" in short.notes[0]
+    assert "there are 60 rows, expected 100 or more" in short.notes[-1]
+    (log.parent / FRAMING_NAME).write_text(Framing(320, 160).to_json())
+    assert read_drive(log, BENDS).distance_m > 0

@@ -1,5 +1,6 @@
 """Predictions of a model: for the frames of a folder of any size, and for those of a recording."""
 
+import io
 import json
 import os
 import shutil
@@ -12,10 +13,14 @@ import pytest
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.evaluate.predict import frame_files
-from bcclone.evaluate.steering_tables import read_table
+from bcclone.evaluate.steering_tables import read_labels, read_table
+from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
+from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
+from tests.pictures.video_runs import name_of
 
 
 def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):
@@ -177,3 +182,59 @@ def test_a_recording_of_another_framing_is_refused(recording, untrained_model, t
     (copy / "framing.json").write_text("{}")
     with pytest.raises(UserError, match="framing.json: width is missing; expected"):
         run_command("preprocess", copy, "-o", tmp_path / "data.h5")
+
+
+def test_frames_that_the_import_has_framed_are_not_framed_again(untrained_model, tmp_path):
+    from bcclone.model.calibration import SteeringCalibration
+    from bcclone.model.model_file import calibrated_content
+
+    framing = Framing(640, 320, lens=Lens(300.0, 140.0, 319.5))  # of the shape of frames
+    (tmp_path / "car.h5").write_bytes(calibrated_content(untrained_model, framing, SteeringCalibration(1.0)))
+    noise = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (160, 320, 3), np.uint8))
+    buffer = io.BytesIO()
+    noise.save(buffer, "JPEG", quality=95)
+    imported = make_recording(tmp_path / "imported", image=buffer.getvalue())
+    _, own = predicted(untrained_model, imported, tmp_path / "own.csv")
+    (imported / "framing.json").write_text(framing.to_json())
+    result, calibrated = predicted(tmp_path / "car.h5", imported, tmp_path / "calibrated.csv")
+    assert calibrated == own
+    assert result["framing"] is None
+    with pytest.raises(UserError, match=r"would do the same again.*bcclone replay MODEL"):
+        run_command("replay", imported, "--port", 1)
+
+
+@pytest.mark.parametrize("place", ["mylog.csv", "IMG/driving_log.csv"])
+def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp_path):
+    folder = make_recording(tmp_path / "recording", rows=4)
+    (folder / "IMG").mkdir()
+    for image in folder.glob("*.jpg"):
+        image.rename(folder / "IMG" / image.name)
+        frame(0).save(folder / "IMG" / image.name.replace("center", "left"))
+    log = (folder / "driving_log.csv").rename(folder / place)
+    write_edits(log, Edits((Edit(DELETE, (Span(name_of(0), name_of(0)),)),)))
+    kept = [name_of(100 * row).removesuffix(".jpg") for row in (1, 2, 3)]
+    for source in (folder, log):
+        assert is_recording(source)
+        assert [file.frame_id for file in frame_files(source)] == kept
+        assert list(read_labels(source).steering) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "recorded"),
+    [
+        ("frame_id,steering_angle\n1,0.5\n", False),
+        ("frame_id,distance_to_center\n1,0.5\n", False),
+        ("1.jpg,0.5\n", False),
+        ("center,left,right,steering,throttle,brake,speed\n", True),
+        ("\n\ufeff;center;left;right;steering;throttle;brake;speed\n", True),
+        (f"IMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_log_is_told_from_a_table_by_its_first_line(text, recorded, encoding, tmp_path):
+    (tmp_path / "table.csv").write_text(text, encoding=encoding)
+    assert is_recording(tmp_path / "table.csv") == is_recording(tmp_path) == recorded
+    if not recorded:
+        with pytest.raises(UserError, match="table.csv: not a log of the simulator; name a folder"):
+            frame_files(tmp_path / "table.csv")

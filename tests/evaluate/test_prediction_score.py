@@ -13,6 +13,7 @@ from bcclone.pictures.plots.curves import Curves, plot_curves
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
 
 START = 1479425441000000000  # nanoseconds, as in Udacity's challenge 2
 STEP = 50_000_000
@@ -69,6 +70,21 @@ def test_the_lag_of_late_predictions_is_found():
     assert figures["lag"] == {"frames": 6, "seconds": 0.3, "correlation": pytest.approx(1, abs=1e-3)}
     assert late["lag"]["frames"] == 0
     assert scored(table(np.concatenate([labels[6:], labels[-6:]])), table(labels))["lag"]["seconds"] == -0.3
+
+
+def test_no_lag_is_said_where_none_was_tried():
+    ids = [str(START + 5_000_000_000 * n) for n in range(60)]
+    late = SteeringTable(Path("p"), dict(zip(ids, np.roll(road(60), 1).tolist(), strict=True)))
+    assert scored(late, SteeringTable(Path("l"), dict(zip(ids, road(60).tolist(), strict=True))))["lag"] is None
+
+
+@pytest.mark.parametrize("words", [("--steering-column", "wheel"), ("--rate", 20)])
+def test_options_of_a_table_are_refused_for_a_recording(words, tmp_path):
+    recording = make_recording(tmp_path / "recording")
+    frame_ids = [path.stem for path in recording.glob("*.jpg")]
+    write_table(tmp_path / "p.csv", dict.fromkeys(frame_ids, 0.1), new=True)
+    with pytest.raises(UserError, match=f"{words[0]} is only for a table of labels, and .*driving_log.csv is none"):
+        run_command("score", tmp_path / "p.csv", recording, *words)
 
 
 def test_noise_is_smoothed_in_time_or_without_times_over_nine_frames():

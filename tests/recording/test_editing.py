@@ -90,6 +90,27 @@ def test_the_steering_is_corrected_for_every_reader_and_taken_back(tmp_path):
     assert content(tmp_path) == before
 
 
+def test_shifts_of_the_steering_add_up_without_a_rest_and_within_the_limit(tmp_path):
+    make_recording(tmp_path, rows=10)
+    before = content(tmp_path)
+    for seconds in (0.1, 0.2, -0.3):
+        result = do(tmp_path, advance_steering=seconds)
+    assert (result.steering, result.edits) == ("", 0)
+    assert content(tmp_path) == before
+    do(tmp_path, advance_steering=6.0)
+    with pytest.raises(UserError, match=r"shifted by 12 s, expected at most 10 s.*--undo"):
+        do(tmp_path, advance_steering=6.0)
+    assert do(tmp_path, undo=True).steering == ""
+
+
+def test_nothing_is_edited_if_the_rows_to_show_do_not_exist(tmp_path):
+    make_recording(tmp_path, rows=10)
+    before = content(tmp_path)
+    with pytest.raises(UserError, match="no row 900, expected 1 to 10"):
+        do(tmp_path, mirror_steering=True, view=tmp_path / "v.png", show=("900", "1000"))
+    assert content(tmp_path) == before
+
+
 def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     make_recording(tmp_path, rows=6)
     with SidecarWriter(DRIVERS, tmp_path) as writer:

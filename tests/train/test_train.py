@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from bcclone.dataset.conversion import convert
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from bcclone.model.architectures import ARCHITECTURES
@@ -532,6 +533,29 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simula
     assert load_policy(tmp_path / "whole" / "model.h5").carries_states == (network == "gru")
     again = train(simulated_store, tmp_path, "--from", tmp_path / "whole" / "model.h5", "--seq-length", frames, code=1)
     assert f"--network {network}" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording, tmp_path):
+    import keras
+
+    from bcclone.model.calibration import SteeringCalibration
+    from bcclone.model.model_file import calibrated_content, load_model_file, save_model
+    from bcclone.model.network import build_network
+
+    imported = shutil.copytree(simulated_recording, tmp_path / "imported")
+    (imported / "framing.json").write_text(Framing(160, 120).to_json())
+    store, start = tmp_path / "data.h5", tmp_path / "start.h5"
+    run_script("preprocess.py", simulated_recording, imported, "-o", store, "--size", 64, "--block-seconds", 2)
+    network = build_network((64, 64, 3))
+    network.layers[-1].activation = keras.activations.tanh
+    with Store(store) as data:
+        save_model(start, network, data.preprocessing, {})
+    start.write_bytes(calibrated_content(start, None, SteeringCalibration(0.5, 0.1)))
+    done = train(store, tmp_path, "--from", start, "--epochs", 1)
+    assert "recordings are of several cameras" in done.stderr
+    assert "start.h5 cannot take its gain and bias" in done.stderr
+    assert load_model_file(tmp_path / "model.h5").framing is None
 
 
 @pytest.mark.long

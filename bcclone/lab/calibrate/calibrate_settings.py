@@ -6,7 +6,8 @@ from pathlib import Path
 from bcclone.evaluate.prediction_settings import parse_rows
 from bcclone.system.settings import SettingError, check_settings, setting
 
-LENSES = _, FISHEYE = ("pinhole", "fisheye")
+FISHEYE = "fisheye"
+LENSES = ("pinhole", FISHEYE)
 _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 
 

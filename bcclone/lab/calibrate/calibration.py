@@ -15,7 +15,7 @@ from bcclone.model.calibration import SteeringCalibration, curvature_in_heights
 from bcclone.model.model_path import check_keras_path
 from bcclone.system import file_kinds
 from bcclone.system.arrays import FloatArray
-from bcclone.system.atomic import write_bytes, write_text
+from bcclone.system.atomic import check_output, write_bytes, write_text
 from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
@@ -79,25 +79,24 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
         raise UserError(
             f"{settings.model}: it does not read this camera: its steering correlates with the recorded one by "
             f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give more "
-            f"driving with bends (--seconds), {other} --framing, or both --gain and --bias; or train a model on the "
-            "car's own frames"
+            f"driving with bends (--seconds), {other} --framing, or the --gain, if you know it; or train a model on "
+            "the car's own frames"
         )
-    gain, bias = fit_steering(trial.answers, labelled.steering, driven)
+    gain, bias = fit_steering(trial.answers, labelled.steering, driven, settings.gain, settings.bias)
     calibration = SteeringCalibration(
-        gain=round(gain, 6) if settings.gain is None else settings.gain,
-        bias=round(bias, 6) if settings.bias is None else settings.bias,
+        gain=gain,
+        bias=bias,
         camera_height_m=settings.camera_height_m,
         steering_ratio=settings.steering_ratio,
     )
     from bcclone.model.model_file import calibrated_content
 
-    framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     write_bytes(settings.output, calibrated_content(settings.model, trial.framing, calibration))
-    write_text(framing_file, trial.framing.to_json() + "\n")
+    write_text(framing_file_of(settings), trial.framing.to_json() + "\n")
     curvature, unit = _curvature_of(calibration)
     result = CalibrationResult(
         output=settings.output,
-        framing_file=framing_file,
+        framing_file=framing_file_of(settings),
         framing=trial.framing,
         described=trial.framing.describe(),
         correlation=round(trial.correlation, 4),
@@ -113,21 +112,37 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
     return Calibrated(result, labelled, trial, calibration)
 
 
-def fit_steering(answers: FloatArray, labels: FloatArray, seconds: float) -> tuple[float, float]:
+def framing_file_of(settings: CalibrateSettings) -> Path:
+    """Return the path of the framing that is written, beside the model."""
+    return settings.output.with_suffix(f".{FRAMING_NAME}")
+
+
+def fit_steering(
+    answers: FloatArray, labels: FloatArray, seconds: float, gain: float | None = None, bias: float | None = None
+) -> tuple[float, float]:
     """Return gain and bias from a network's answers to labels, (frames,) each, of so many seconds of driving.
 
     Least squares, with a prior of a bias near 0: in a drive of few bends, most of them to one side, a bias would say
-    where the road went and not how the car's wheels stand.
+    where the road went and not how the car's wheels stand. gain, bias: the one that is known, for which the other is
+    fitted.
     """
     answers, labels = np.asarray(answers, np.float64), np.asarray(labels, np.float64)
-    spread = answers.var()
-    gain = float(np.cov(answers, labels, bias=True)[0, 1] / spread) if spread else 0.0
+    if bias is None:
+        bias = _fitted_bias(answers, labels, seconds, gain)
+    if gain is None:
+        square = float((answers**2).sum())
+        gain = round(float(((labels - bias) * answers).sum()) / square, 6) if square else 0.0
+    return gain, bias
+
+
+def _fitted_bias(answers: FloatArray, labels: FloatArray, seconds: float, gain: float | None) -> float:
+    if gain is None:
+        spread = answers.var()
+        gain = float(np.cov(answers, labels, bias=True)[0, 1] / spread) if spread else 0.0
     bias = float(labels.mean() - gain * answers.mean())
     prior = (_BIAS_SD * labels.std()) ** 2
     error = (labels - gain * answers - bias).var() / max(seconds / SAMPLE_SECONDS, 1.0)
-    bias *= float(prior / (prior + error)) if prior else 1.0
-    square = float((answers**2).sum())
-    return (float(((labels - bias) * answers).sum()) / square if square else 0.0), bias
+    return round(bias * (float(prior / (prior + error)) if prior else 1.0), 6)
 
 
 def _trial(settings: CalibrateSettings, search: FramingSearch, stretched: Trial) -> Trial:
@@ -190,3 +205,4 @@ def _check_output(settings: CalibrateSettings) -> None:
     if output.exists() and model.samefile(output):
         raise UserError(f"{output} is the model to calibrate; name another -o")
     file_kinds.check_output(output, "model", settings.force)
+    check_output(framing_file_of(settings), settings.force)

@@ -15,6 +15,7 @@ import numpy as np
 
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import Image
+from bcclone.evaluate.rollout import correlation
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures
 from bcclone.system.arrays import FloatArray
 
@@ -59,7 +60,7 @@ class _Axis:
 
 
 class FramingSearch:
-    """Finds the lens of a camera. trials: framings that were tried so far."""
+    """Finds the lens of a camera. advance: called with 1 for each framing that was tried."""
 
     def __init__(
         self, witness: Witness, labelled: LabelledPictures, advance: Callable[[int], None] = lambda trials: None
@@ -68,7 +69,6 @@ class FramingSearch:
         self._width, self._height = labelled.size
         driven = float(labelled.seconds[-1] - labelled.seconds[0])
         self._samples = max(driven / SAMPLE_SECONDS, 1.0)
-        self.trials = 0
 
     def plain(self, rows: tuple[int, int] | None = None) -> Trial:
         """Try the whole picture, or rows of it, stretched; raises BadImage for rows that it does not have."""
@@ -76,10 +76,9 @@ class FramingSearch:
 
     def attempt(self, framing: Framing) -> Trial:
         """Let the witness answer all pictures through a framing."""
-        self.trials += 1
         answers = self._witness([framing.apply(picture) for picture in self._labelled.pictures])
         self._advance(1)
-        return Trial(framing, answers, correlation_of(answers, self._labelled.steering))
+        return Trial(framing, answers, _agreement(answers, self._labelled.steering))
 
     def find(self, known: Mapping[str, float]) -> Trial:
         """Return the trial of the best lens. known: values of Lens that stay as they are, by name."""
@@ -145,11 +144,10 @@ def _finer(axis: _Axis, middle: float, sd: float, prior: tuple[float, float]) ->
     return _Axis.of(middle + max(sd, _LEAST_SD) * np.linspace(-_FINE_SD, _FINE_SD, _FINE), prior)
 
 
-def correlation_of(answers: FloatArray, labels: FloatArray) -> float:
-    """Return Pearson's correlation, 0 where one of them is constant or not finite."""
-    if not np.isfinite(answers).all() or np.ptp(answers) < 1e-9 or np.ptp(labels) < 1e-9:
-        return 0.0
-    return float(np.corrcoef(answers, labels)[0, 1])
+def _agreement(answers: FloatArray, labels: FloatArray) -> float:
+    """Return the correlation, 0 where it is not defined."""
+    found = correlation(answers, labels) if np.isfinite(answers).all() else None
+    return found or 0.0
 
 
 def _mean_of(axis: _Axis, scores: FloatArray, other: int | None) -> tuple[float, float]:

@@ -1,30 +1,33 @@
 """A tub, a recording, or a folder of pictures with a table -> the pictures of the first seconds, and their steering."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.dataset.framing import Framing, framing_of
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
-from bcclone.evaluate.predict import frame_files, is_recording
+from bcclone.evaluate.predict import frame_files
+from bcclone.evaluate.prediction_settings import check_unused
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import FRAMES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_import import READERS, format_of
 from bcclone.lab.exchange.rows import ExchangedRow
-from bcclone.recording.files import find_log
+from bcclone.recording.files import find_log, is_recording
+from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
 _MOST_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
-_LONGEST_STEP = 1.0  # seconds between frames; a longer pause does not count
+_LONGEST_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
 
 
 @dataclass(frozen=True)
@@ -58,32 +61,29 @@ class _Labelled:
 
 
 def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
-    """Return pictures of the first seconds, evenly spread; raises UserError where there are too few of them.
+    """Return pictures of the first seconds, evenly spread, of their most frequent size.
 
-    The frames of an imported recording become pictures of the shape that framing.json beside its log says.
+    The frames of an imported recording become pictures of the shape that framing.json beside its log says. Raises
+    UserError where there are too few, or a steering beyond -1 to 1; SettingError for what only a table of labels needs.
     """
     source = settings.frames
     recorded = is_recording(source)
     imported = framing_of(find_log(str(source))) if recorded else None
-    if imported and (imported.lens or imported.rows or imported.columns):
+    if imported and imported.cuts:
         raise UserError(
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
         )
+    if is_recording(settings.labels or source):
+        check_unused(settings, settings.labels or source, "steering_column", "rate")
     first = list(_first(_labelled(settings, recorded), settings.seconds))
     chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), _MOST_PICTURES)).round().astype(int))
-    pictures: list[Image] = []
-    steering, seconds = [], []
-    for index in chosen if first else ():
-        try:
-            picture = decode_image(first[index].content())
-        except (BadImage, OSError):
-            continue
-        if imported:
-            picture = _resized(picture, imported)
-        if not pictures or picture.shape == pictures[0].shape:
-            pictures.append(picture)
-            steering.append(first[index].steering)
-            seconds.append(first[index].seconds)
+    read = list(_decoded([first[index] for index in chosen], imported))
+    shapes = Counter(picture.shape for _, picture in read)
+    most_frequent = max(shapes, key=lambda shape: shapes[shape], default=None)
+    usual = [(one, picture) for one, picture in read if picture.shape == most_frequent]
+    pictures = [picture for _, picture in usual]
+    steering = np.array([one.steering for one, _ in usual])
+    seconds = np.array([one.seconds for one, _ in usual])
     if len(pictures) < _FEWEST:
         raise UserError(
             f"{source}: {len(pictures)} pictures of one size with a steering in its first {settings.seconds:g} s, "
@@ -94,12 +94,26 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
             f"{source}: its steering is {steering[0]:g} throughout the first {settings.seconds:g} s, expected bends; "
             "give more --seconds"
         )
-    return LabelledPictures(pictures, np.array(steering), np.array(seconds), len(first), len(chosen) - len(pictures))
+    if (most := max(abs(one.steering) for one in first)) > 1 + ROUNDING:
+        raise UserError(
+            f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; import the pictures "
+            f"with the unit of their steering first, and calibrate on that: bcclone import {source} -o NEW --unit UNIT"
+        )
+    return LabelledPictures(pictures, steering, seconds, len(first), len(chosen) - len(pictures))
+
+
+def _decoded(chosen: Iterable["_Labelled"], imported: Framing | None) -> Iterator[tuple["_Labelled", Image]]:
+    """Yield those that can be read, with their picture in the shape of the camera's."""
+    for one in chosen:
+        with suppress(BadImage, OSError):
+            picture = decode_image(one.content())
+            yield one, _resized(picture, imported) if imported else picture
 
 
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
     if not recorded and settings.labels is None:
+        check_unused(settings, source, "steering_column", "left_positive", "rate")
         rows = READERS[_format_of(source)](ImportSettings(source), Findings(None))
         exchanged = (row for row in rows if not row.deleted)
         return (_Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in exchanged)
@@ -148,9 +162,13 @@ def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]
 
 
 def _without_pauses(labelled: Iterable[_Labelled]) -> Iterator[_Labelled]:
+    rest = iter(labelled)  # a tub, whose pictures are not all held at once
+    begin = list(islice(rest, _FEWEST))
+    usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
+    longest = max(_LONGEST_STEP, _USUAL_STEPS * usual)
     driven, before = 0.0, None
-    for one in labelled:
-        if before is not None and 0 <= one.seconds - before <= _LONGEST_STEP:
+    for one in chain(begin, rest):
+        if before is not None and 0 <= one.seconds - before <= longest:
             driven += one.seconds - before
         before = one.seconds
         yield _Labelled(one.content, one.steering, driven)

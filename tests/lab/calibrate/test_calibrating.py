@@ -1,21 +1,27 @@
 """A camera's framing and a car's gain and bias are found from its first minute, or taken from the user."""
 
 import json
+import shlex
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from bcclone.cli import make_parser
+from bcclone.commands import load_command
 from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.calibration import calibrate, fit_steering
 from bcclone.lab.calibrate.framing_search import FramingSearch
-from bcclone.lab.calibrate.labelled_pictures import LabelledPictures
+from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import ROOT, made_once, run_script
 from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
 
 MODEL = ROOT / "models" / "any-road.h5"
@@ -124,6 +130,18 @@ def test_the_bias_of_a_short_drive_is_doubted():
     assert fit_steering(np.zeros(9), labels[:9], 9.0)[0] == 0.0
 
 
+def test_what_is_unknown_of_gain_and_bias_is_fitted_for_what_is_known():
+    random = np.random.default_rng(0)
+    answers = random.normal(0.3, 0.2, 400)
+    labels = 0.5 * answers + 0.1 + random.normal(0, 0.01, 400)
+    assert fit_steering(answers, labels, 4000.0, gain=0.5) == pytest.approx((0.5, 0.1), abs=0.01)
+    gain, bias = fit_steering(answers, labels, 4000.0, gain=1.0)
+    assert (gain, bias) == (1.0, pytest.approx(np.mean(labels - answers), abs=0.02))
+    gain, bias = fit_steering(answers, labels, 4000.0, bias=0.0)
+    assert (gain, bias) == (pytest.approx(np.sum(labels * answers) / np.sum(answers**2)), 0.0)
+    assert fit_steering(answers, labels, 4000.0, gain=1.2345678, bias=0.0) == (1.2345678, 0.0)
+
+
 @pytest.mark.parametrize("settings", [{"rows": (30, 120)}, {"framing": "framing.json"}])
 def test_rows_or_a_framing_that_are_given_win(settings, car, tmp_path):
     framing = Framing(160, 120, rows=(30, 120))
@@ -135,12 +153,60 @@ def test_rows_or_a_framing_that_are_given_win(settings, car, tmp_path):
 
 def test_a_network_that_does_not_read_the_camera_is_refused(car, tmp_path):
     random = np.random.default_rng(0)
-    lines = [f"{number},{value}" for number, value in enumerate(random.normal(0, 1, FRAMES))]
+    lines = [f"{number},{value}" for number, value in enumerate(random.uniform(-1, 1, FRAMES))]
     (tmp_path / "labels.csv").write_text("\n".join(["frame_id,steering_angle", *lines]) + "\n")
     words = ("--rows", "0:120", "-o", tmp_path / "car.h5")
     with pytest.raises(UserError, match=r"does not read this camera.*--seconds.*--framing"):
         run_command("calibrate", MODEL, car / "frames", tmp_path / "labels.csv", *words)
     assert not (tmp_path / "car.h5").exists()
+
+
+def test_the_most_frequent_size_counts_and_seconds_at_less_than_a_frame_a_second(car, tmp_path):
+    shutil.copytree(car / "frames", tmp_path / "frames")
+    cv2.imwrite(str(tmp_path / "frames" / "0.png"), np.zeros((60, 80, 3), np.uint8))
+    settings = CalibrateSettings(MODEL, tmp_path / "frames", car / "labels.csv", rate=0.5, seconds=120)
+    labelled = read_labelled(settings)
+    assert (labelled.size, labelled.unreadable) == ((160, 120), 1)
+    assert (labelled.frames, labelled.seconds[-1]) == (61, 120)
+
+
+def test_the_next_command_is_one_that_the_shell_takes(car, tmp_path, capsys):
+    frames = shutil.copytree(car / "frames", tmp_path / "my frames")
+    labels = tmp_path / "labels of it.csv"
+    labels.write_text((car / "labels.csv").read_text().replace("steering_angle", "wheel"))
+    words = (frames, labels, "--rows", "0:120", "--gain", 1, "--bias", 0)
+    options = ("--steering-column", "wheel", "--left-positive", "--rate", RATE, "-o", tmp_path / "car.h5")
+    run_command("calibrate", MODEL, *words, *options)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: bcclone import ")]
+    _, _, _, *typed = shlex.split(line)
+    parsed = make_parser(load_command("import"), "bcclone import").parse_args(typed)
+    assert (parsed.source, parsed.table, parsed.framing) == (frames, labels, tmp_path / "car.framing.json")
+    assert (parsed.steering_column, parsed.left_positive, parsed.frame_rate) == ("wheel", True, RATE)
+
+
+@pytest.mark.parametrize("name", ["car.framing.json", "car.framing.png"])
+def test_what_is_beside_the_model_is_kept_unless_forced(name, car, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{name} exists already.*--force"):
+        run_command("calibrate", MODEL, car / "frames", car / "labels.csv", "-o", tmp_path / "car.h5")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_options_of_a_table_are_refused_where_there_is_none(car, tmp_path):
+    recording = make_recording(tmp_path / "recording")
+    tub = Path("tub")
+    (tmp_path / tub).mkdir()
+    (tmp_path / tub / "manifest.json").write_text("{}")
+    for source, words in (
+        (recording, ("--steering-column", "wheel")),
+        (recording, ("--rate", "5")),
+        (tmp_path / tub, ("--left-positive",)),
+        (tmp_path / tub, ("--steering-column", "wheel")),
+        (tmp_path / tub, ("--rate", "5")),
+    ):
+        with pytest.raises(UserError, match=f"{words[0]} is only for a table of labels, and {source} is none"):
+            run_command("calibrate", MODEL, source, *words, "-o", tmp_path / "car.h5")
 
 
 def test_a_mistake_is_named(car, tmp_path):
@@ -156,6 +222,9 @@ def test_a_mistake_is_named(car, tmp_path):
     flat = "".join(f"{number},0\n" for number in range(FRAMES))
     (tmp_path / "flat.csv").write_text(f"frame_id,steering_angle\n{flat}")
     refused("its steering is 0 throughout the first 60 s", labels=(tmp_path / "flat.csv",))
+    degrees = "".join(f"{number},{number - 20}\n" for number in range(FRAMES))
+    (tmp_path / "degrees.csv").write_text(f"frame_id,steering_angle\n{degrees}")
+    refused("degrees.csv: a steering of 69 to.*expected -1 to 1.*--unit", labels=(tmp_path / "degrees.csv",))
     (tmp_path / "other.csv").write_text("frame_id,steering_angle\nx,0\n")
     refused("none of its frames is in", labels=(tmp_path / "other.csv",))
     with pytest.raises(SettingError, match="rows.*expected two rows"):
