@@ -240,7 +240,7 @@ def is_record(page):
 MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "mask/train", "mask/valid", "obs/center_image", "obs/speed_mph",
-    "user/angle", "user/mode", "user/throttle",
+    "pilot/angle", "pilot/throttle", "user/angle", "user/mode", "user/throttle",
 }  # fmt: skip
 
 
