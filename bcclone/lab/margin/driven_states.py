@@ -46,7 +46,7 @@ class DriveStatesTask:
 
 
 def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, kept: KeptPool) -> DrivenCheck:
-    """Drive so many cars from random states of a set, each between eight states of its grid; raises UserError.
+    """Drive so many cars from random states inside a set, each between eight states of its core; raises UserError.
 
     The cars of a task drive side by side, so that their frames show the same part of the scene, which stays in cache.
     """
@@ -64,7 +64,7 @@ def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, 
 
 
 def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, ...]:
-    """Return random states between eight states of a set. Raises UserError if none is found."""
+    """Return random states inside a set. Raises UserError if none is found."""
     random, grid = np.random.default_rng(seed), returning.grid
     drawn: list[State] = []
     draws = 0

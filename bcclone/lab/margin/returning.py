@@ -8,9 +8,11 @@ outside the set, until none is lost. At the end of an open road all is well.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import binary_erosion
 
 from bcclone.lab.margin.motion import Cars, RoadShape, StateGrid, SteeringTable, cars_at, follow
 from bcclone.system.arrays import FloatArray
@@ -53,8 +55,14 @@ class ReturningSet:
             self.grid.offsets_m[middle + 1] - self.grid.offsets_m[middle]
         )
 
+    @cached_property
+    def core(self) -> Flags:
+        """Return the states that come back, and with them all that are a step of the grid away, as `returns`."""
+        ends = np.pad(self.returns, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self.grid.closed else "edge")
+        return np.asarray(binary_erosion(ends, np.ones((3, 3, 3)))[1:-1])
+
     def inside(self, cars: Cars) -> Flags:
-        """Return which cars are between eight states that come back, (cars,)."""
+        """Return which cars are between eight states of the core, (cars,)."""
         places = len(self.grid.places_m)
         place = (cars.along_m - self.grid.places_m[0]) / self.grid.step_m
         low = np.floor(place).astype(int)
@@ -63,7 +71,7 @@ class ReturningSet:
             low, high = low % places, high % places
         else:
             low, high = np.clip(low, 0, places - 2), np.clip(high, 1, places - 1)
-        return _between(self.grid, self.returns, low, cars) & _between(self.grid, self.returns, high, cars)
+        return _between(self.grid, self.core, low, cars) & _between(self.grid, self.core, high, cars)
 
 
 def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed: float) -> ReturningSet:
