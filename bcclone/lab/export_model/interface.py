@@ -14,6 +14,7 @@ import tensorflow as tf
 from bcclone.dataset.images import Image
 from bcclone.lab.export_model.exact_frames import prepare_frames
 from bcclone.model.calibration import SteeringCalibration
+from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, STEERING, Signature
 from bcclone.model.recurrent import steps_of
@@ -92,6 +93,9 @@ def calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
 
 def _graph_of(file: ModelFile, signature: Signature) -> Callable[..., Mapping[str, Any]]:
     constants, steps, dtype = constants_of(file), steps_of(file.model), file.model.inputs[0].dtype
+    for layer in file.model.layers:
+        if isinstance(layer, RECURRENT):
+            layer.unroll = True  # an ONNX file with a loop is refused, since it may never end
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
         with constants():
