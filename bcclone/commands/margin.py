@@ -20,7 +20,6 @@ from bcclone.commands.options import (
     show_report,
 )
 from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.system.json_values import to_json
 
 SUMMARY = "map where a model comes back to the middle of the road, and where it leaves it"
 _KEPT = "parts"  # folder of the finished parts, in the folder of the results
@@ -47,18 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
         settings = chosen(MarginSettings, arguments, kept=arguments.output / _KEPT if arguments.output else None)
         from bcclone.lab.margin.margin_map import margin_table
         from bcclone.lab.margin.margins import map_margins
-        from bcclone.lab.margin.record_next import advice_lines, record_next
+        from bcclone.lab.margin.record_next import advice_lines, figures_of, record_next
 
         with wings.open_pool(settings.scheduler, notify) as pool:
             maps = map_margins(arguments.models, settings, notify, pool)
         advice = {name: record_next(one) for name, one in maps.items()}
-        figures = {name: {**one.figures(), "record_next": to_json(advice[name])} for name, one in maps.items()}
         lines = [*margin_table(maps), *advice_lines(advice, settings.track, settings.reverse)]
-        print_result(arguments, figures, "\n".join(lines))
+        print_result(arguments, figures_of(maps, advice), "\n".join(lines))
         if arguments.output is not None:
             from bcclone.lab.margin.margin_files import write_margins
 
-            paths = write_margins(arguments.output, maps, settings, arguments.models)
+            paths = write_margins(arguments.output, maps, advice, settings, arguments.models)
             for path in paths:
                 notify(f"wrote {path}")
             show_report(arguments, paths[-1])

@@ -64,10 +64,10 @@ def _named(fault: str, rows: BoolArray, numbers: IndexArray, what: str) -> Itera
     if share > most:
         spans = spans_of(numbers[rows].tolist())
         remedy = delete_rows(spans)
-        if len(spans) > _MOST_DELETED:
-            remedy = "record with a camera that gives each row a new, clear picture"
         if fault == "unreadable":
-            remedy = f"copy the missing pictures into the folder IMG next to the log; or: {delete_rows(spans)}"
+            remedy = f"copy the missing pictures into the folder IMG next to the log; or: {remedy}"
+        elif len(spans) > _MOST_DELETED:
+            remedy = "record with a camera that gives each row a new, clear picture"
         yield Finding(
             fault,
             f"the pictures of {count} rows ({share:.0%}) {what}",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bcclone.dataset.vehicle import MPH
 from bcclone.lab.margin.margin_map import SMALL_M, MarginMap, describe_check, describe_place
 from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.record_next import record_next
+from bcclone.lab.margin.record_next import Advice, figures_of
 from bcclone.lab.road_samples.rendering import Place, car_at
 from bcclone.pictures.plots.drives import plot_appearances
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
@@ -18,23 +18,22 @@ from bcclone.simulator.car import holding_throttle, nose_up
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.atomic import write_text
-from bcclone.system.json_values import json_text, to_json
+from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
 
 _STRIP_INCHES, _WIDE_INCHES = 2.0, 12.0
 
 
 def write_margins(
-    folder: Path, maps: Mapping[str, MarginMap], settings: MarginSettings, models: Sequence[Path]
+    folder: Path, maps: Mapping[str, MarginMap], advice: Advice, settings: MarginSettings, models: Sequence[Path]
 ) -> list[Path]:
     """Write a picture of all maps, frames of each model's narrowest places, the figures and a report into a folder.
 
-    Return their paths, the report's last.
+    advice: what to record next. Return their paths, the report's last.
     """
     strip, figures = folder / "margins.png", folder / "figures.json"
     plot_margins(maps, _title(settings), strip)
-    every = {name: {**one.figures(), "record_next": to_json(record_next(one))} for name, one in maps.items()}
-    write_text(figures, json_text(every, indent=2))
+    write_text(figures, json_text(figures_of(maps, advice), indent=2))
     pictures = {"The road as a strip, and from how far to its left and right the car comes back": strip}
     for number, (name, one) in enumerate(maps.items()):
         if one.narrowest():
@@ -42,7 +41,7 @@ def write_margins(
             plot_appearances(_frames(one, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
     report = folder / REPORT_NAME
-    write_report(report, margin_report(maps, settings, models, pictures))
+    write_report(report, margin_report(maps, advice, settings, models, pictures))
     return [figures, *pictures.values(), report]
 
 
@@ -59,10 +58,13 @@ def plot_margins(maps: Mapping[str, MarginMap], title: str, path: Path) -> None:
 
 
 def margin_report(
-    maps: Mapping[str, MarginMap], settings: MarginSettings, models: Sequence[Path], pictures: Mapping[str, Path]
+    maps: Mapping[str, MarginMap],
+    advice: Advice,
+    settings: MarginSettings,
+    models: Sequence[Path],
+    pictures: Mapping[str, Path],
 ) -> Report:
     """Return the report of maps. pictures: caption -> path."""
-    advice = {name: record_next(one) for name, one in maps.items()}
     way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "

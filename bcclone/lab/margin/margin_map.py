@@ -156,8 +156,8 @@ def margin_table(maps: Mapping[str, MarginMap]) -> list[str]:
         lines.append(f"{name:<{width}}  {figures}  {one.mean_margin_m:>9.2f} m")
     lines += [
         "comes back: share of the states within 2 m and 10 degrees from which the car comes within 0.5 m of the middle",
-        "and does not leave the road in the next 5 s; never leaves: share of those from which it stays on the road,",
-        "lap after lap, perhaps beside the middle; margin: from how far it comes back that drives along the road",
+        "and does not leave the road in the next 5 s; never leaves: share of all of them from which it stays on",
+        "the road, perhaps beside the middle; margin: from how far it comes back that drives along the road",
     ]
     for name, one in maps.items():
         narrow = [f"  {describe_place(place)}" for place in one.narrowest()]

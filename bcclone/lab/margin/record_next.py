@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.diagnosis.advice import RADII_M
 from bcclone.lab.margin.margin_map import MarginMap
 from bcclone.pictures.report import shown_command
+from bcclone.system.json_values import to_json
 
 _MOST_LINES = 5
 _FEW = 0.002  # of the states, which need no recording
@@ -69,7 +71,15 @@ def record_next(found: MarginMap) -> tuple[RecordNext, ...]:
     return tuple(sorted(lines, key=lambda line: -line.share_percent)[:_MOST_LINES])
 
 
-def advice_lines(advice: Mapping[str, Sequence[RecordNext]], track: str, reverse: bool) -> list[str]:
+Advice = Mapping[str, Sequence[RecordNext]]  # of each model
+
+
+def figures_of(maps: Mapping[str, MarginMap], advice: Advice) -> dict[str, Any]:
+    """Return the figures of maps, and what to record next, as JSON values."""
+    return {name: {**one.figures(), "record_next": to_json(advice[name])} for name, one in maps.items()}
+
+
+def advice_lines(advice: Advice, track: str, reverse: bool) -> list[str]:
     """Return the lines to print: for each model what to record, with the command that opens the place."""
     lines = []
     for name, kinds in advice.items():
