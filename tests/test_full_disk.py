@@ -42,8 +42,6 @@ SLOW = {
         "preprocess.py {recording} -o {here}/data.h5 --size 8x8",
     ),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
-    "export minari": Writing("export {recording} --to minari -o {here}/exported"),
-    "export robomimic": Writing("export {recording} --to robomimic -o {here}/exported.hdf5"),
     "import": Writing("import {csv} -o {here}/imported"),
     "preprocess, shards": Writing("preprocess.py {recording} -o {here}/data --size 16x16"),
     "preprocess, another recording": Writing(

@@ -152,7 +152,7 @@ def test_an_exchange_killed_40_times(simulated_recording, tmp_path, name):
     """The folder is there whole or not at all, and the next run removes what the killed ones have left."""
     table, folder, whole = tmp_path / "table", tmp_path / "new", tmp_path / "whole"
     run_process("export", simulated_recording, "--to", "csv", "-o", table)
-    line = ("import", table) if name == "import" else ("export", simulated_recording, "--to", "minari")
+    line = ("import", table) if name == "import" else ("export", simulated_recording, "--to", "lerobot")
     longest = seconds_of(*line, "-o", whole)
     expected, killed = names_and_sizes(whole), 0
     for moment in moments(5, 40, 1.1 * longest):

@@ -40,7 +40,6 @@ READING = {
 READING_SLOWLY = {
     "preprocess, --add": "preprocess.py {copy} -o {store} --add",
     "export of a store": "export {store} --to csv -o {here}/exported",
-    "export to minari": "export {recording} --to minari -o {here}/exported",
     "video": "video.py {recording} -o {here}/clip.mp4",
     "model": "model.py {store} -o {here}/model.h5 --runs {here}/runs",
     "evaluate": "evaluate {model} --laps 0.01",
@@ -58,8 +57,6 @@ WRITING = {
 WRITING_SLOWLY = {
     "video": "video.py {recording} -o {here}/clip.mp4",
     "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
-    "export to minari": "export {recording} --to minari -o {here}/exported",
-    "export to robomimic": "export {recording} --to robomimic -o {here}/exported.hdf5",
     "export": "export {recording} --to csv -o {here}/exported",
     "model": "model.py {store} -o {here}/model.h5 --runs {runs} --epochs 1",
     "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",

@@ -28,8 +28,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(source: Source, folder: Path, name: str) -> None:
-    """Write the rows into an empty folder. name: not used, since the table names nothing."""
+def write(source: Source, folder: Path) -> None:
+    """Write the rows into an empty folder."""
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()

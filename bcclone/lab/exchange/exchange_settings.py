@@ -6,10 +6,9 @@ from pathlib import Path
 from bcclone.recording.row import CAMERAS
 from bcclone.system.settings import SettingError, check_settings, parse_names, setting, settings_of
 
-CSV, TUB, LEROBOT, MINARI, ROBOMIMIC = EXPORT_FORMATS = ("csv", "tub", "lerobot", "minari", "robomimic")
+CSV, TUB, LEROBOT = EXPORT_FORMATS = ("csv", "tub", "lerobot")
 FRAMES, VIDEO = "frames", "video"
-BOTH_WAYS = (CSV, TUB, LEROBOT)  # formats that are exported and imported
-IMPORT_FORMATS = (*BOTH_WAYS, FRAMES, VIDEO)
+IMPORT_FORMATS = (*EXPORT_FORMATS, FRAMES, VIDEO)
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
 MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936}  # unit of a speed -> mph
 _TABLE = "tables of others, and LeRobot"
@@ -24,7 +23,7 @@ class ExportSettings:
     """
 
     source: str
-    output: Path = setting(Path("export"), "folder to write, or the file of --to robomimic; must be new", short="-o")
+    output: Path = setting(Path("export"), "folder to write; must be new", short="-o")
     to: str = setting(CSV, "format", choices=EXPORT_FORMATS)
     cameras: tuple[str, ...] = setting(
         (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", unit="NAMES", shown="all of the source",

@@ -42,8 +42,8 @@ def load_pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def write(source: Source, folder: Path, name: str) -> None:
-    """Write the rows into an empty folder. name: not used, since the data set is named by its folder."""
+def write(source: Source, folder: Path) -> None:
+    """Write the rows into an empty folder."""
     features = _features(source)
     statistics = Statistics(features, source.rows)
     with _DataFiles(folder, features) as files:

@@ -5,20 +5,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bcclone.lab.exchange import csv_table, lerobot, minari, robomimic, tub
-from bcclone.lab.exchange.exchange_settings import CSV, LEROBOT, MINARI, ROBOMIMIC, TUB, ExportSettings
+from bcclone.lab.exchange import csv_table, lerobot, tub
+from bcclone.lab.exchange.exchange_settings import CSV, LEROBOT, TUB, ExportSettings
 from bcclone.lab.exchange.rows import ExchangedRow, Source
 from bcclone.lab.exchange.source import open_source
 from bcclone.system import atomic
-from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
-_WRITERS: dict[str, Callable[[Source, Path, str], None]] = {
+_WRITERS: dict[str, Callable[[Source, Path], None]] = {
     CSV: csv_table.write,
     TUB: tub.write,
     LEROBOT: lerobot.write,
-    MINARI: minari.write,
-    ROBOMIMIC: robomimic.write,
 }
 
 
@@ -46,7 +43,7 @@ def export(settings: ExportSettings) -> ExportResult:
     Raises UserError for a source that cannot be read, a target that exists, a missing package, and a disk that refuses.
     """
     start = time.monotonic()
-    _check_output(settings)
+    atomic.check_new_folder(settings.output)
     if settings.to == LEROBOT:
         lerobot.load_pyarrow()
     episodes: set[int] = set()
@@ -60,9 +57,8 @@ def export(settings: ExportSettings) -> ExportResult:
                 yield row
                 bar.advance(1)
 
-        replacing = atomic.replacing if settings.to == ROBOMIMIC else atomic.replacing_folder
-        with replacing(settings.output, new=True) as temporary:
-            _WRITERS[settings.to](replace(source, read=counted), temporary, settings.output.name)
+        with atomic.replacing_folder(settings.output, new=True) as folder:
+            _WRITERS[settings.to](replace(source, read=counted), folder)
     return ExportResult(
         output=settings.output,
         format=settings.to,
@@ -74,13 +70,3 @@ def export(settings: ExportSettings) -> ExportResult:
         skipped=source.skipped,
         seconds=round(time.monotonic() - start, 2),
     )
-
-
-def _check_output(settings: ExportSettings) -> None:
-    output = settings.output
-    if settings.to == ROBOMIMIC:
-        if output.suffix not in (".hdf5", ".h5"):
-            raise UserError(f"{output}: robomimic's data sets are HDF5 files; name an -o that ends in .hdf5")
-        atomic.check_output(output, False, "remove it, or name another -o")
-    else:
-        atomic.check_new_folder(output)

@@ -1,16 +1,12 @@
-"""A row of a recording on its way to another format or from one: its images as file content, and its numbers.
-
-Also what several formats share: the episodes of a source, and the data sets of images in an HDF5 file.
-"""
+"""A row of a recording on its way to another format or from one: its images as file content, and its numbers."""
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from bcclone.dataset.images import Image
@@ -25,7 +21,6 @@ ACTIONS = NUMBERS[:3]
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 _PNG = b"\x89PNG"
 _MOST = 1 << 63  # of a whole number
-_ROWS_AT_ONCE = 256  # that a data set of images grows by, so that long episodes take little memory
 
 
 class ImageMissing(RowError):
@@ -125,31 +120,6 @@ class Source:
         """Yield the number of each episode, from 0 without a gap, and its rows, which are read once."""
         for number, (_, rows) in enumerate(itertools.groupby(self, key=lambda row: row.episode)):
             yield number, rows
-
-
-def write_images(
-    datasets: Mapping[str, h5py.Dataset], rows: Iterable[ExchangedRow], content: Callable[[bytes], Any]
-) -> list[ExchangedRow]:
-    """Write the images of rows into the data set of each camera; return the rows without their images.
-
-    datasets: of image_dataset(); content: converts the content of an image file to a value of a data set.
-    """
-    written: list[ExchangedRow] = []
-    for row in rows:
-        for camera, dataset in datasets.items():
-            if len(written) == len(dataset):
-                dataset.resize(len(written) + _ROWS_AT_ONCE, axis=0)
-            dataset[len(written)] = content(row.images[camera])
-        written.append(replace(row, images={}))
-    for dataset in datasets.values():
-        dataset.resize(len(written), axis=0)
-    return written
-
-
-def image_dataset(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
-    """Return an empty data set that grows. shape: of one row."""
-    chunks = (1, *shape) if shape else (_ROWS_AT_ONCE,)
-    return group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
 
 
 def number(name: str, value: Any) -> float:

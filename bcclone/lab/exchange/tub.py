@@ -52,8 +52,8 @@ _LONGEST_REASON = 100  # characters
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
-def write(source: Source, folder: Path, name: str) -> None:
-    """Write the rows into an empty folder. name: not used, since a tub has none."""
+def write(source: Source, folder: Path) -> None:
+    """Write the rows into an empty folder."""
     (folder / _IMAGES).mkdir()
     catalogs: list[str] = []
     records: list[dict[str, Any]] = []

@@ -3,7 +3,7 @@
     python tests/lab/exchange/own_readers.py FORMAT TARGET FOLDER_OF_THE_CSV_EXPORT
 
 Run it with a Python that has the library and pillow, which need not have bcclone: donkeycar wants an older NumPy, and
-LeRobot and robomimic bring PyTorch. Prints a JSON object with what is equal; an exception means that it is not.
+LeRobot brings PyTorch. Prints a JSON object with what is equal; an exception means that it is not.
 """
 
 import csv
@@ -69,43 +69,6 @@ def tub(target, cells, numbers, images):
     return {"jpeg_bytes_equal": sorted(images), "numbers": "float64 equal"}
 
 
-def minari(target, cells, numbers, images):
-    import minari
-
-    opened = minari.MinariDataset(target / "data")
-    episodes = list(opened.iterate_episodes())
-    assert opened.total_steps == len(cells)
-    assert sum(len(episode) for episode in episodes) == len(cells)
-    assert (np.concatenate([episode.actions for episode in episodes]) == numbers[:, :3]).all()
-    assert all(opened.action_space.contains(action) for action in episodes[0].actions[::50])
-    speeds = np.concatenate([episode.observations["speed_mph"][:-1, 0] for episode in episodes])
-    assert (speeds == numbers[:, 3]).all()
-    worst = {}
-    for camera, contents in images.items():
-        frames = np.concatenate([episode.observations[camera][:-1] for episode in episodes])
-        worst[camera] = equal_pixels(lambda at, frames=frames: frames[at], contents)
-    return {"episodes": opened.total_episodes, "numbers": "float64 equal", "pixel_difference": worst}
-
-
-def robomimic(target, cells, numbers, images):
-    import robomimic.utils.obs_utils as obs_utils
-    from robomimic.utils.dataset import SequenceDataset
-
-    keys = [f"{camera}_image" for camera in images]
-    obs_utils.initialize_obs_utils_with_obs_specs({"obs": {"rgb": keys, "low_dim": ["speed_mph"]}})
-    opened = SequenceDataset(
-        str(target), obs_keys=[*keys, "speed_mph"], dataset_keys=["actions", "rewards", "dones"], load_next_obs=False
-    )
-    assert len(opened) == len(cells)
-    some = np.linspace(0, len(cells) - 1, 200).astype(int)
-    assert all((opened[int(at)]["actions"][0] == numbers[at, :3]).all() for at in some)
-    worst = {
-        camera: equal_pixels(lambda at, key=f"{camera}_image": opened[int(at)]["obs"][key][0], contents)
-        for camera, contents in images.items()
-    }
-    return {"demos": opened.n_demos, "numbers": "float64 equal", "pixel_difference": worst}
-
-
 def lerobot(target, cells, numbers, images):
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
@@ -130,7 +93,7 @@ def lerobot(target, cells, numbers, images):
 
 if __name__ == "__main__":
     name, target, folder = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3])
-    check = {"tub": tub, "minari": minari, "robomimic": robomimic, "lerobot": lerobot}[name]
+    check = {"tub": tub, "lerobot": lerobot}[name]
     library = "donkeycar" if name == "tub" else name
     found = check(target, *expected_of(folder))
     print(json.dumps({"library": f"{library} {importlib.metadata.version(library)}"} | found))

@@ -5,11 +5,10 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import h5py
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_image, decode_jpeg
+from bcclone.dataset.images import decode_image
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.lab.exchange.recording_export import export
@@ -66,41 +65,6 @@ def test_a_tub_has_catalogs_of_a_thousand_records_whose_lines_can_be_found(tmp_p
     assert starts == [(0, 0), (1000, 1000)]
 
 
-def test_minari_opens_what_was_exported(lake, tmp_path):
-    minari = pytest.importorskip("minari")
-    dataset = minari.MinariDataset(exported(lake, "minari", tmp_path / "lake-v1") / "data")
-    assert (dataset.spec.dataset_id, dataset.total_episodes, dataset.total_steps) == ("lake-v1", 2, 6)
-    episodes = list(dataset.iterate_episodes())
-    assert (np.concatenate([one.actions for one in episodes]) == numbers_of(lake)[:, :3]).all()
-    assert all(dataset.action_space.contains(action) for one in episodes for action in one.actions)
-    frames = np.concatenate([one.observations["right"][:-1] for one in episodes])
-    expected = np.stack([decode_jpeg(content) for content in jpegs_of(lake, "right")])
-    assert np.abs(frames.astype(int) - expected).max() <= 3  # pillow's decoder and ours
-    assert [len(one.observations["speed_mph"]) for one in episodes] == [4, 4]
-    assert episodes[1].infos["driver"].tolist() == [b"human"] * 4
-    assert [one.truncations.tolist() for one in episodes] == [[False, False, True]] * 2
-
-
-def test_minari_keeps_the_jpegs(lake, tmp_path):
-    with h5py.File(exported(lake, "minari", tmp_path / "out") / "data" / "main_data.hdf5") as file:
-        stored = [bytes(image) for episode in file.values() for image in episode["observations/left"][:-1]]
-    assert stored == jpegs_of(lake, "left")
-
-
-def test_robomimic_has_a_demo_for_each_episode(lake, tmp_path):
-    with h5py.File(exported(lake, "robomimic", tmp_path / "out.hdf5")) as file:
-        data = file["data"]
-        assert (sorted(data), data.attrs["total"]) == (["demo_0", "demo_1"], 6)
-        assert json.loads(data.attrs["env_args"])["env_name"]
-        assert [demo.attrs["num_samples"] for demo in data.values()] == [3, 3]
-        frames = np.concatenate([demo["obs/center_image"][:] for demo in data.values()])
-        actions = np.concatenate([demo["actions"][:] for demo in data.values()])
-        assert data["demo_1/dones"][:].tolist() == [0, 0, 1]
-        assert data["demo_0/by_model"][:].tolist() == [True, True, False]
-    assert (frames == np.stack([decode_image(content) for content in jpegs_of(lake, "center")])).all()
-    assert (actions == numbers_of(lake)[:, :3]).all()
-
-
 def test_lerobot_declares_every_column(lake, tmp_path):
     from pyarrow import parquet
 
@@ -144,8 +108,7 @@ def test_only_the_chosen_cameras_are_exported(lake, tmp_path):
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_a_store_is_exported_with_its_frames(format, simulated_store, tmp_path):
-    target = tmp_path / ("out.hdf5" if format == "robomimic" else "out")
-    result = export(ExportSettings(str(simulated_store), target, format, cameras=("center",)))
+    result = export(ExportSettings(str(simulated_store), tmp_path / "out", format, cameras=("center",)))
     assert (result.rows, result.size) == (120, (128, 128))
 
 
@@ -182,8 +145,6 @@ def test_a_target_that_exists_is_kept(format, lake, tmp_path):
 
 
 def test_what_cannot_be_exported_is_refused_with_the_remedy(lake, tmp_path):
-    with pytest.raises(UserError, match=r"name an -o that ends in \.hdf5"):
-        export(ExportSettings(str(lake), tmp_path / "out", "robomimic"))
     with pytest.raises(UserError, match="does not exist; make it first"):
         export(ExportSettings(str(lake), tmp_path / "nowhere" / "out"))
     with pytest.raises(UserError, match="choose other cameras with --cameras"):
@@ -209,11 +170,9 @@ def test_the_command_reports_what_it_wrote(lake, tmp_path):
     assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv", "--to", "csv").stdout
 
 
-@pytest.mark.parametrize("format", ["csv", "robomimic"])
-def test_of_two_exports_at_once_the_first_wins_and_the_other_is_refused(tmp_path, format):
+def test_of_two_exports_at_once_the_first_wins_and_the_other_is_refused(tmp_path):
     lake = make_driven(tmp_path / "lake")
-    output = tmp_path / "there.hdf5"
-    settings = ExportSettings(str(lake), output, format)
+    settings = ExportSettings(str(lake), tmp_path / "there", "csv")
     started = threading.Barrier(2, timeout=60)
 
     def run(_):
@@ -228,4 +187,4 @@ def test_of_two_exports_at_once_the_first_wins_and_the_other_is_refused(tmp_path
     refusals = [result for result in results if isinstance(result, str)]
     assert len(refusals) == 1
     assert "wrote it meanwhile" in refusals[0] or "exists already" in refusals[0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "there.hdf5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "there"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.lab.exchange.exchange_settings import BOTH_WAYS, IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, IMPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_folder import RecordingFolder
@@ -43,7 +43,7 @@ JSON_TEXTS = [
 def exported(tmp_path, format):
     if format == "lerobot":
         pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
-    if format in BOTH_WAYS:
+    if format in EXPORT_FORMATS:
         export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
     elif format == "frames":
         make_car(tmp_path / "set", count=6)
@@ -59,7 +59,7 @@ def refused(folder, words=""):
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
             format = format_of(folder)
-            settings = ImportSettings(folder, unit=None if format in BOTH_WAYS else "ratio")
+            settings = ImportSettings(folder, unit=None if format in EXPORT_FORMATS else "ratio")
             write_recordings(READERS[format](settings, findings), Path(target), findings)
         except UserError as error:
             reasons.append(str(error))
@@ -451,6 +451,6 @@ def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
     home = tmp_path / os.fsdecode(b"\xff")
     home.mkdir()
     folder = exported(home, format)
-    unit = None if format in BOTH_WAYS else "ratio"
+    unit = None if format in EXPORT_FORMATS else "ratio"
     import_recording(ImportSettings(folder, Path(f"{folder}-back"), unit=unit))
     assert len(files_of(Path(f"{folder}-back") / "IMG")) == 6

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.lab.exchange.exchange_settings import BOTH_WAYS, ExportSettings, ImportSettings
+from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.recording.files import ImageIndex
@@ -34,7 +34,7 @@ def rows_of(recording):
     return read_log(recording / "driving_log.csv").rows
 
 
-@pytest.mark.parametrize("format", BOTH_WAYS)
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_nothing_is_lost(format, tmp_path):
     recording = make_driven(tmp_path / "lake")
     result = there_and_back(recording, format, tmp_path)
@@ -45,7 +45,7 @@ def test_nothing_is_lost(format, tmp_path):
         assert (tmp_path / "back" / table).read_bytes() == (recording / table).read_bytes()
 
 
-@pytest.mark.parametrize("format", BOTH_WAYS)
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_a_recording_of_one_camera_without_tables_gets_none(format, tmp_path):
     recording = make_driven(tmp_path / "lake", cameras=("center",), drivers=False, trace=False)
     there_and_back(recording, format, tmp_path)
@@ -53,7 +53,7 @@ def test_a_recording_of_one_camera_without_tables_gets_none(format, tmp_path):
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["IMG", "driving_log.csv"]
 
 
-@pytest.mark.parametrize("format", BOTH_WAYS)
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_recordings_of_the_same_time_stay_apart(format, tmp_path):
     for number in (1, 2):
         make_driven(tmp_path / "drives" / f"drive{number}", seed=number)
@@ -65,7 +65,7 @@ def test_recordings_of_the_same_time_stay_apart(format, tmp_path):
         assert rows_of(tmp_path / "back" / str(number)).equals(rows_of(recording))
 
 
-@pytest.mark.parametrize("format", BOTH_WAYS)
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_deleted_rows_are_not_exported(format, tmp_path):
     recording = make_driven(tmp_path / "lake")
     run_script("edit", recording, "--delete", 2, 3)
@@ -76,7 +76,7 @@ def test_deleted_rows_are_not_exported(format, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", BOTH_WAYS)
+@pytest.mark.parametrize("format", EXPORT_FORMATS)
 @pytest.mark.parametrize("name", ["lake_linux", "mountain_windows"])
 def test_a_recording_of_the_unity_program_loses_nothing(name, format, tmp_path):
     recording = shared("recordings") / name
