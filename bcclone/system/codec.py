@@ -1,0 +1,324 @@
+"""Foreign bytes -> checked values. Only here are the limits of files that somebody else may have made.
+
+read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path, what was expected and
+the remedy; hdf5_file.py does the same for HDF5, and image_file.py for images. Readers of other formats take their bytes
+from read_bytes() or open_file(), and let explained() describe what goes wrong.
+
+A pipe would make a reader wait for ever, a device would never end, and a text of a few bytes can stand for a number or
+a nesting that no code expects. All of these are refused.
+"""
+
+import csv
+import json
+import math
+import os
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BufferedReader, TextIOWrapper
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.json_values import from_json
+from bcclone.system.location import Location, names_url, parse_location, reaching
+
+Container = Literal["settings", "json", "image", "onnx", "model", "table", "video", "store"]
+
+_T = TypeVar("_T")
+
+_MOST_BYTES: Mapping[Container, int] = {
+    "settings": 1 << 22,  # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
+    "json": 1 << 26,
+    "image": 1 << 26,
+    "onnx": 1 << 28,
+    "model": 1 << 31,
+    "table": 1 << 31,  # ten million rows of 200 bytes
+    "video": 1 << 40,
+    "store": 1 << 62,
+}
+_LONGEST_LINE = 10_000  # characters of a table
+_LONGEST_NUMBER = 40  # characters, more than any number has that a program writes
+_LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
+_MOST_INTEGER = 1 << 63
+_PART = 1 << 23  # bytes that are asked of a server at once
+_DEEPEST = 100  # brackets in brackets
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+
+class UnfitFile(UserError, OSError):
+    """A file that is not read: a pipe, a device or a folder, or one that is too large.
+
+    It is an OSError, too, with `strerror` and `filename`, so that it is reported like a file that cannot be opened.
+    """
+
+    def __init__(self, path: Location | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.strerror, self.filename = reason, str(path)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+# ---- whole files
+
+
+@contextmanager
+def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
+    """Turn any error of reading a file into a UserError: PATH: not WHAT: the reason; the remedy.
+
+    what: is expected there, with its article, such as "the history of a run"; "" if the reason says it. A UserError
+    within the block stays as it is.
+    """
+    try:
+        with reaching(path):
+            yield
+    except UserError as error:
+        if not isinstance(error, UnfitFile):
+            raise
+        raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}" if error.strerror else _not(what, first_line(error))
+        raise UserError(f"{path}: {reason}; {remedy}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: {_not(what, 'it is no UTF-8 text')}; {remedy}") from None
+    except KeyError as error:
+        raise UserError(f"{path}: {_not(what, f'{first_line(error)} is missing')}; {remedy}") from error
+    except (
+        ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError, csv.Error
+    ) as error:  # fmt: skip
+        raise UserError(f"{path}: {_not(what, first_line(error))}; {remedy}") from error
+
+
+def _not(what: str, reason: str) -> str:
+    return f"not {what}: {reason}" if what else reason
+
+
+def read_json(
+    path: Location, kind: type[_T], what: str, remedy: str, unknown: Literal["refuse", "ignore"] = "refuse"
+) -> _T:
+    """Return the value in a JSON file, as from_json() makes it; raises UserError as explained()."""
+    with explained(path, what, remedy):
+        return from_json(kind, parse_json(read_bytes(path, "json")), unknown)
+
+
+def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """Return the content of a TOML file; raises UserError as explained()."""
+    with explained(path, what, remedy):
+        return tomllib.loads(read_bytes(path, "settings").decode("utf-8-sig"))
+
+
+def read_table(
+    path: Path, needed: Sequence[str], what: str, remedy: str, partial: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number and the cells, by column, of each row of a CSV file that begins with names of columns.
+
+    needed: columns that it must have; partial: leave out an incomplete last line, which a killed program leaves.
+    Raises UserError as explained().
+    """
+    with explained(path, what, remedy), open_text(path) as lines:
+        rows = csv.reader(_whole(lines) if partial else lines, strict=True)
+        names = [name.strip() for name in next(rows, [])]
+        if len(set(names)) < len(names) or not set(needed) <= set(names):
+            shown = ",".join(names)[:_LONGEST_SHOWN]
+            raise ValueError(f"its first line is {shown!r}, expected names of columns with {','.join(needed)}")
+        for cells in filter(None, rows):
+            if len(cells) != len(names):
+                raise ValueError(f"line {rows.line_num}: {len(cells)} cells, expected {len(names)}")
+            yield rows.line_num, dict(zip(names, cells, strict=True))
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[Iterator[str]]:
+    """Open a text; yield its lines, UTF-8, which raise ValueError where one is too long for a table."""
+    with TextIOWrapper(open_file(path, "table"), encoding="utf-8-sig", newline="") as file:
+        yield _lines(file)
+
+
+def _lines(file: TextIOWrapper) -> Iterator[str]:
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise ValueError(f"a line of more than {_LONGEST_LINE} characters")
+        yield line
+
+
+def _whole(lines: Iterator[str]) -> Iterator[str]:
+    return (line for line in lines if line.endswith("\n"))
+
+
+def read_bytes(source: Location | str, container: Container | int) -> bytes:
+    """Return the content of a regular file, a path or URL.
+
+    Raises UnfitFile for a pipe, a device and more bytes than such a file may have; OSError for a file that cannot be
+    opened.
+    """
+    most = container if isinstance(container, int) else _MOST_BYTES[container]
+    if isinstance(source, str) and names_url(source):
+        source = parse_location(source)
+    if not isinstance(source, str | Path):
+        content = _read_url(source, most)
+    else:
+        handle, size = _open(Path(source), most)
+        try:
+            content = os.read(handle, size + 1)
+            # a network disk may return a part, and /proc states no sizes
+            while len(content) != size and len(content) <= most and (part := os.read(handle, 1 << 16)):
+                content += part
+        finally:
+            os.close(handle)
+    if len(content) > most:
+        raise _too_large(source, most)
+    return content
+
+
+def _read_url(location: Any, most: int) -> bytes:
+    """Return at most a byte more than `most` of a file at a URL, also of a server whose answer never ends.
+
+    Raises OSError, and Unreachable for the errors of other kinds that packages raise for a server.
+    """
+    content = b""
+    try:
+        with location.fs.open(location.path, "rb", cache_type="none") as file:
+            while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
+                content += part
+    except OSError:
+        raise
+    except Exception:
+        with reaching(location):
+            raise
+    return content
+
+
+def open_file(path: Path, container: Container | int) -> BufferedReader:
+    """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
+    handle, _ = _open(path, container if isinstance(container, int) else _MOST_BYTES[container])
+    return os.fdopen(handle, "rb")
+
+
+def check_regular(path: Path) -> None:
+    """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a library opens it."""
+    open_file(path, "store").close()
+
+
+def _open(path: Path, most: int) -> tuple[int, int]:
+    """Return a handle of a regular file, and its size in bytes."""
+    handle = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFile(path, "not a regular file; name a file on a disk")
+        if status.st_size > most:
+            raise _too_large(path, most)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle, status.st_size
+
+
+def _too_large(path: Location | str, most: int) -> UnfitFile:
+    return UnfitFile(path, f"larger than {most} bytes, the most that such a file may have")
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """Return the path of a file that `folder` holds under this name, links resolved.
+
+    Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a link to elsewhere.
+    """
+    try:
+        path, home = (folder / name).resolve(), folder.resolve()
+    except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
+        raise ValueError(f"{name[:_LONGEST_SHOWN]!r} is not the name of a file") from None
+    if not path.is_relative_to(home):
+        raise ValueError(f"{name[:_LONGEST_SHOWN]!r} leads out of the folder {folder}; expected a file inside it")
+    return path
+
+
+# ---- single values
+
+
+def number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
+    """Return a number of a JSON value or of a cell of a table; raises ValueError for any other, NaN and infinity."""
+    try:
+        found = math.nan if isinstance(value, bool) else float(value)
+    except (ValueError, TypeError, OverflowError):
+        found = math.nan
+    if not (math.isfinite(found) and lowest <= found <= highest):
+        limits = "" if math.isinf(lowest) and math.isinf(highest) else f" from {lowest:g} to {highest:g}"
+        raise ValueError(f"{name} is {shown(value)}, expected a number{limits}")
+    return found
+
+
+def whole_number(name: str, value: Any, lowest: int = -_MOST_INTEGER, highest: int = _MOST_INTEGER - 1) -> int:
+    """Return a whole number of a JSON value or of a cell; raises ValueError for any other."""
+    found = number(name, value, lowest, highest)
+    if found != found // 1:
+        raise ValueError(f"{name} is {shown(value)}, expected a whole number")
+    return int(value)
+
+
+def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
+    """Return a text without control characters; raises ValueError for any other value."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > most:
+        raise ValueError(f"{name} is {shown(value)}, expected a text of one line")
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error repeats it: quoted, and cut after 60 characters."""
+    return repr(str(value)[:_LONGEST_SHOWN])
+
+
+# ---- JSON
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
+
+    Raises ValueError for a text that is not JSON, for more than 100 levels, NaN, infinity, numbers of more than 40
+    characters, integers of more than 64 bits, and halves of characters, which no file can hold.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
+    try:
+        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+        _check_depth(value)
+    except RecursionError:
+        raise ValueError(f"JSON of more than {_DEEPEST} levels") from None
+    if "\\u" in text:  # the names of files on Linux may have bytes that are no UTF-8, which Python keeps as halves
+        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
+    return value
+
+
+def _check_depth(value: Any, levels: int = _DEEPEST) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if not levels:
+        raise ValueError(f"JSON of more than {_DEEPEST} levels")
+    for member in value.values() if isinstance(value, dict) else value:
+        if isinstance(member, (dict, list)):
+            _check_depth(member, levels - 1)
+
+
+def _integer(text: str) -> int:
+    value = int(_not_too_long(text))
+    if not -_MOST_INTEGER <= value < _MOST_INTEGER:
+        raise ValueError(f"the number {text} is too large")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(_not_too_long(text))
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text} is too large")
+    return value
+
+
+def _not_too_long(text: str) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters, expected at most {_LONGEST_NUMBER}")
+    return text
+
+
+def _constant(text: str) -> float:
+    raise ValueError(f"{text}, expected a number")

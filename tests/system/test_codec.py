@@ -1,0 +1,190 @@
+"""Foreign files become checked values, or one message with path, reason and remedy."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bcclone.system import codec
+from bcclone.system.codec import (
+    UnfitFile,
+    check_regular,
+    number,
+    one_line,
+    open_file,
+    parse_json,
+    path_inside,
+    read_bytes,
+    read_json,
+    read_table,
+    read_toml,
+    whole_number,
+)
+from bcclone.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Lap:
+    seconds: float
+    track: str = "lake"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"seconds": "3"}', "not the laps of a drive: seconds: '3', expected a number"),
+        ('{"track": "lake"}', "seconds is missing"),
+        ('{"seconds": 3, "speed": 1}', "speed: unknown"),
+        ("[" * 200, "Expecting|levels"),
+        ("\xff", "JSON|UTF-8|Expecting"),
+        (b"\xff\xfe", "no UTF-8 text"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_json_of_another_kind_is_refused_in_one_message(tmp_path, content, reason) -> None:
+    path = tmp_path / "laps.json"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=reason) as caught:
+        read_json(path, Lap, "the laps of a drive", "drive again")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).endswith("; drive again")
+
+
+def test_json_of_a_kind(tmp_path) -> None:
+    (tmp_path / "laps.json").write_text('\ufeff{"seconds": 3, "speed": 1}')
+    assert read_json(tmp_path / "laps.json", Lap, "laps", "drive", unknown="ignore") == Lap(3.0)
+
+
+def test_toml(tmp_path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("seed = 1")
+    assert read_toml(path, "settings", "x") == {"seed": 1}
+    for wrong in ("seed 1", "a = " + "[" * 5000):
+        path.write_text(wrong)
+        with pytest.raises(UserError, match=r"a.toml: not settings: .*; expected lines such as seed = 1"):
+            read_toml(path, "settings", "expected lines such as seed = 1")
+
+
+TABLE = "id,steering\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "its first line is ''"),
+        ("id,speed\n1,2\n", "expected names of columns with id,steering"),
+        ("id,steering,id\n1,2,3\n", "its first line is"),
+        (TABLE + "1\n", "line 2: 1 cells, expected 2"),
+        (TABLE + "1,2\n\n1,2,3\n", "line 4: 3 cells, expected 2"),
+        (TABLE + '1,"2\n', "unexpected end of data"),
+        (TABLE + "1," + "2" * 20_000, "a line of more than 10000 characters"),
+        (TABLE.encode() + b"\xff,1\n", "no UTF-8 text"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_table_of_another_form_is_refused_in_one_message(tmp_path, text, reason) -> None:
+    path = tmp_path / "a.csv"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=reason) as caught:
+        list(read_table(path, ["id", "steering"], "a table of steering", "name another"))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).endswith("; name another")
+
+
+def test_a_table_with_further_columns_and_without_its_last_newline(tmp_path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeffspeed, id ,steering\r\n3,a,1\r\n\r\n4,b,2")
+    rows = [(2, {"speed": "3", "id": "a", "steering": "1"}), (4, {"speed": "4", "id": "b", "steering": "2"})]
+    assert list(read_table(path, ["id"], "", "")) == rows
+    assert list(read_table(path, ["id"], "", "", partial=True)) == rows[:1]
+
+
+def test_single_values() -> None:
+    assert (number("x", "1e3"), number("x", 2, 0, 2), whole_number("n", "7")) == (1000.0, 2.0, 7)
+    assert one_line("name", "lake é") == "lake é"
+    for value in ("", "x", None, True, [], "nan", float("inf"), 10**400, 5):
+        with pytest.raises(ValueError, match=r"^x is '.*', expected a number from 0 to 4$"):
+            number("x", value, 0, 4)
+    for value in ("1.5", 0.5, False, 1 << 70):
+        with pytest.raises(ValueError, match="expected a"):
+            whole_number("n", value)
+    for value in ("a\nb", "\x1b[0m", 3, None, "\ud800", "x" * 20_000):
+        with pytest.raises(ValueError, match="expected a text of one line"):
+            one_line("name", value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_pipe_and_device_are_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path(os.devnull), Path("/dev/zero"), tmp_path):
+        for read in (lambda path: read_bytes(path, "json"), lambda path: open_file(path, "json"), check_regular):
+            with pytest.raises(UnfitFile, match="not a regular file") as caught:
+                read(path)
+            assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"0123456789")
+    monkeypatch.setattr(codec, "_MOST_BYTES", {"json": 10})
+    for source in (path, str(path), path.as_uri()):
+        assert read_bytes(source, "json") == b"0123456789"
+    with open_file(path, "json") as file:
+        assert file.read() == b"0123456789"
+    monkeypatch.setattr(codec, "_MOST_BYTES", {"json": 9})
+    for read in (read_bytes, open_file):
+        with pytest.raises(UnfitFile, match="larger than 9 bytes"):
+            read(path, "json")
+    if sys.platform == "linux":  # whose /proc states no sizes
+        with pytest.raises(UnfitFile, match="larger than 9 bytes"):
+            read_bytes(Path("/proc/version"), "json")
+
+
+def test_missing_file_is_reported_as_usual(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "missing", "json")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "levels"),
+        ("[" * 101 + "]" * 101, "levels"),
+        ('{"a":' * 101 + "1" + "}" * 101, "levels"),
+        ("[" + "9" * 400 + "]", "characters"),
+        ("[1" + "0" * 30 + "]", "too large"),
+        ("[1e999]", "too large"),
+        ("NaN", "NaN"),
+        ("[-Infinity]", "Infinity"),
+        ("{", "Expecting"),
+        (b"\xff", "decode"),
+        (b'"\xed\xa0\x80"', "decode"),
+        ('["a", {"\\ud800": 1}]', "surrogates"),
+    ],
+    ids=lambda value: str(value[:12]),
+)
+def test_json_that_no_reader_expects(text: str | bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_json(text)
+
+
+def test_json_as_programs_write_it() -> None:
+    assert parse_json('{"a": [1, -2.5e-3, null, true, "x"]}') == {"a": [1, -0.0025, None, True, "x"]}
+    assert parse_json("[" * 100 + "]" * 100)
+
+
+def test_names_stay_inside_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "tub"
+    (folder / "images").mkdir(parents=True)
+    (tmp_path / "secret").write_text("x")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "circle").symlink_to(folder / "circle")
+    assert path_inside(folder, "images/../a.jpg") == folder.resolve() / "a.jpg"
+    for name in ("../secret", "images/../../secret", str(tmp_path / "secret"), "link", "a\0b", "../tub2"):
+        with pytest.raises(ValueError, match="leads out of|not the name"):
+            path_inside(folder, name)
