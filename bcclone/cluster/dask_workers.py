@@ -6,20 +6,19 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bcclone.system import task_pool
 from bcclone.system.child_process import interrupts_kept_from_children
 from bcclone.system.errors import UserError, require_package
-from bcclone.system.task import Call, Outcome, Progress, run_call, source_digest
-from bcclone.system.task_pool import Events, TaskPool
+from bcclone.system.progress import Notify
+from bcclone.system.task_pool import Outcome, TaskPool, run_task, source_digest
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -38,28 +37,34 @@ _CONFIGURATION = {
 }
 
 
-class DaskEngine:
-    """Runs the calls of a TaskPool on Dask. address: the scheduler's; topic: the Dask topic of progress events."""
+class DaskPool(TaskPool):
+    """A pool of Dask's workers. address: the scheduler's; topic: the Dask topic of progress events."""
 
-    def __init__(self, client: "Client", address: str, topic: str, notify: Callable[[str], None]) -> None:
-        self._client, self._address, self._topic, self._notify = client, address, topic, notify
-        self._seen: set[str] = set()  # addresses of workers
+    def __init__(self, client: "Client", address: str, topic: str, notify: Notify) -> None:
         # pure=False: Dask runs equal tasks again, instead of returning the first result
-        self._executor: Executor = client.get_executor(pure=False)
+        super().__init__(client.get_executor(pure=False), 0, lambda: self._progress)
+        self._client, self._address, self._topic, self._notify = client, address, topic, notify
+        self._progress = 0.0
+        self._present: set[str] = set()  # addresses of workers
         self._without_workers_since: float | None = None
+        client.subscribe_topic(topic, self._add)
+
+    def _add(self, event: tuple[float, float]) -> None:
+        self._progress += event[1]
 
     @property
     def workers(self) -> int:
         """Return the number of threads of all workers; each runs one task at a time."""
-        return sum(worker["nthreads"] for worker in self._workers().values())
+        return sum(worker["nthreads"] for worker in self._all_workers().values())
 
-    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
-        """Start a call on one of these workers, or on any if none is named."""
-        choice: dict[str, Any] = {"workers": list(only)} if only else {}
-        return self._executor.submit(_run_on_worker, call, self._topic, **choice)
+    def submit(self, function: Callable[[Any], Any], task: Any, faulty: Sequence[str]) -> Future[Outcome]:
+        """Start a task, on a worker that is not named as faulty if there is another one."""
+        others = [name for name in self._all_workers() if name not in faulty] if faulty else []
+        choice: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
+        return self._executor.submit(_run_on_worker, function, task, source_digest(), self._topic, **choice)
 
     def explain(self, error: Exception) -> UserError | None:
-        """Return the error if the scheduler or a worker failed, or has another bcclone; None if the task failed."""
+        """Return the error if the scheduler or a worker failed, or has another bcclone; None if the task did."""
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
@@ -78,7 +83,7 @@ class DaskEngine:
 
     def check(self) -> None:
         """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for some time."""
-        if self.names():
+        if self._all_workers():
             self._without_workers_since = None
         elif self._without_workers_since is None:
             self._without_workers_since = time.monotonic()
@@ -90,22 +95,15 @@ class DaskEngine:
 
     def check_versions(self) -> None:
         """Raise UserError if the scheduler or a worker does not have the same bcclone as this process."""
-        _require_same_bcclone(f"the scheduler at {self._address}", self._digest_at_scheduler())
+        try:
+            at_scheduler: str | Exception = self._client.run_on_scheduler(source_digest)
+        except Exception as error:
+            at_scheduler = error
+        _require_same_bcclone(f"the scheduler at {self._address}", at_scheduler)
         for worker, answer in self._client.run(source_digest, on_error="return").items():
             _require_same_bcclone(f"worker {worker}", answer)
 
-    def _digest_at_scheduler(self) -> str | Exception:
-        try:
-            digest: str = self._client.run_on_scheduler(source_digest)
-        except Exception as error:
-            return error
-        return digest
-
-    def names(self) -> list[str]:
-        """Return the addresses of the workers; raises UserError if the scheduler does not answer."""
-        return list(self._workers())
-
-    def _workers(self) -> Mapping[str, Mapping[str, Any]]:
+    def _all_workers(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what the scheduler knows of each worker, by address."""
         identity = self._client.scheduler.identity
         try:
@@ -113,9 +111,9 @@ class DaskEngine:
         except TimeoutError:
             raise self._lost() from None
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
-        for address in sorted(self._seen - set(workers)):
+        for address in sorted(self._present - set(workers)):
             self._notify(f"note: worker {address} was lost, {len(workers)} remain; other workers repeat its tasks")
-        self._seen = set(workers)
+        self._present = set(workers)
         return workers
 
     def _lost(self) -> UserError:
@@ -133,22 +131,25 @@ def _require_same_bcclone(place: str, answer: str | Exception) -> None:
             "there as here, and start it again"
         )
     if answer != source_digest():
-        raise UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
+        raise _other_version(place)
 
 
-def _run_on_worker(call: Call, topic: str) -> Outcome:
+def _other_version(place: str) -> UserError:
+    return UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
+
+
+def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Outcome:
+    """Run a task in a thread of a worker. sources: the sender's source_digest()."""
     from distributed import get_worker
 
     worker = get_worker()
-
-    def send(progress: Progress) -> None:
-        worker.log_event(topic, [progress.call, progress.total])
-
-    return run_call(call, worker.address, send)
+    if sources != source_digest():
+        return Outcome(worker.address, 0.0, error=_other_version(f"worker {worker.address}"))
+    return run_task(function, task, worker.address, lambda amount: worker.log_event(topic, amount))
 
 
 @contextmanager
-def open_pool(scheduler: str, jobs: int = 0, notify: Callable[[str], None] = lambda line: None) -> Iterator[TaskPool]:
+def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None) -> Iterator[TaskPool]:
     """Yield a pool of workers; the processes that it starts end with the block. Raises UserError.
 
     scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this machine, or the
@@ -159,19 +160,6 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Callable[[str], None] = lam
         with task_pool.open_pool(jobs) as pool:
             yield pool
         return
-    events: Events = SimpleQueue()
-    with _open_cluster(scheduler, events.put, notify) as engine:
-        yield TaskPool(engine, events)
-
-
-@contextmanager
-def _open_cluster(
-    scheduler: str, receive: Callable[[Progress], None], notify: Callable[[str], None]
-) -> Iterator[DaskEngine]:
-    """Yield an engine for a scheduler's address, or for "local:N"; raises UserError.
-
-    receive: called in a thread with the progress of tasks.
-    """
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
         raise UserError(f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine")
@@ -188,9 +176,8 @@ def _open_cluster(
         client = stack.enter_context(_connected(address, security))
         _wait_for_worker(client, address)
         topic = f"bcclone-{uuid.uuid4().hex}"
-        client.subscribe_topic(topic, lambda event: receive(Progress(*event[1])))
+        cluster = DaskPool(client, address, topic, notify)
         stack.callback(client.unsubscribe_topic, topic)
-        cluster = DaskEngine(client, address, topic, notify)
         cluster.check_versions()
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")

@@ -29,7 +29,7 @@ from bcclone.system.hdf5_child import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.reading import parse_json
-from bcclone.system.task import WorkerFault, report_progress
+from bcclone.system.task_pool import WorkerFault, report_progress
 
 _PROBED = 3  # files
 

@@ -22,7 +22,7 @@ from bcclone.cluster.part_order import BatchPart
 from bcclone.cluster.workers import Cluster
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.task import source_digest
+from bcclone.system.task_pool import source_digest
 
 _CONNECT_SECONDS, _PROBE_SECONDS = 60, 2.0
 _WORD_BYTES = 4

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -11,7 +10,7 @@ from pathlib import Path
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
-from bcclone.evaluate.scenarios import Scenario, select_scenarios
+from bcclone.evaluate.scenarios import select_scenarios
 from bcclone.evaluate.suite_result import Result, SuiteResult
 from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, Work, run_task
 from bcclone.evaluate.watched import WatchFile
@@ -19,9 +18,7 @@ from bcclone.model.model_path import check_model_path
 from bcclone.recording.files import find_local_logs
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.hardware import usable_cores
-from bcclone.system.progress import ProgressBar
-from bcclone.system.task_pool import TaskPool, open_pool
+from bcclone.system.task_pool import Shown, TaskPool, run_kept
 
 Place = tuple[Work, str]  # the work and the name of the model
 Results = dict[Place, Evaluation | ReplayFigures]
@@ -47,18 +44,9 @@ def evaluate_suite(
     named = name_models(list(map(Path, models)))
     recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
     tasks = _make_tasks(named, [*scenarios, *recordings], settings.preprocess, watch)
-    kept = FinishedSteps(settings.kept, Evaluation)
-    results: Results = {
-        place: finished
-        for place, task in tasks.items()
-        if isinstance(task.work, Scenario) and (finished := kept.find(task.key))  # replays are not kept
-    }
-    if results:
-        notify(f"{len(results)} of {len(tasks)} drives are finished already, in {settings.kept}")
-    if left := {place: task for place, task in tasks.items() if place not in results}:
-        jobs = min(settings.jobs or usable_cores(), len(left))
-        with nullcontext(pool) if pool else open_pool(jobs) as workers:
-            results |= _run_tasks(left, workers, kept)
+    kept, shown = FinishedSteps(settings.kept, Evaluation), Shown("driving", "m", "drives", notify)
+    workers = settings.jobs if pool is None else pool
+    results: Results = dict(zip(tasks, run_kept(workers, run_task, list(tasks.values()), kept, shown), strict=True))
     return SuiteResult(
         models=named,
         scenarios=scenarios,
@@ -111,24 +99,6 @@ def _table_of(
         work.name: {model: result for model in models if isinstance(result := results[work, model], kind)}
         for work in works
     }
-
-
-def _run_tasks(tasks: Mapping[Place, SuiteTask], pool: TaskPool, kept: FinishedSteps[Evaluation]) -> Results:
-    """Run tasks with a progress bar, and keep each drive as soon as it is finished."""
-    results: Results = {}
-    places = list(tasks)
-    metres = round(sum(work.length_m for work, _ in places))
-
-    def advance(amount: float) -> None:
-        progress.advance(amount, f"{len(results)} of {len(tasks)} drives done")
-
-    with ProgressBar("driving", metres, "m") as progress:
-        for index, result in pool.run(run_task, list(tasks.values()), advance):
-            results[places[index]] = result
-            if isinstance(result, Evaluation):
-                kept.keep(tasks[places[index]].key, result)
-        advance(max(metres - progress.done, 0.0))
-    return results
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

@@ -25,7 +25,7 @@ from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.atomic import sha256_of
 from bcclone.system.opencv import cv2
 from bcclone.system.reading import MOST_JSON, read_limited
-from bcclone.system.task import WorkerFault, report_progress, source_digest
+from bcclone.system.task_pool import WorkerFault, report_progress, source_digest
 
 if TYPE_CHECKING:
     from bcclone.model.policy import Policy  # loads TensorFlow
@@ -87,9 +87,16 @@ class SuiteTask:
         return f"{self.work.name} with {self.model.path}"
 
     @property
+    def size(self) -> float:
+        """Return the length of the drive in metres."""
+        return self.work.length_m
+
+    @property
     def key(self) -> str:
-        """Return the name of the work with a hash of everything that its result depends on."""
-        track = Path(self.work.settings.track) if isinstance(self.work, Scenario) else Path()
+        """Return the name of a scenario with a hash of everything that its result depends on; "" for a recording."""
+        if isinstance(self.work, Recording):
+            return ""
+        track = Path(self.work.settings.track)
         sha256 = (self.model.sha256, *(file.sha256 for file in self.inputs))
         content = read_limited(track, MOST_JSON) if track.suffix == ".json" else b""
         parts = source_digest(), sha256, self.preprocess, self.work, content

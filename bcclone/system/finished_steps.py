@@ -19,11 +19,11 @@ class FinishedSteps(Generic[Result]):
     """The finished steps in a folder, a file KEY.json for each; without a folder nothing is kept."""
 
     def __init__(self, folder: Path | None, kind: type[Result]) -> None:
-        self._folder, self._kind = folder, kind
+        self.folder, self._kind = folder, kind
 
     def find(self, key: str) -> Result | None:
         """Return the result of a step that was finished before, None if there is none that can be read."""
-        if self._folder is None:
+        if self.folder is None:
             return None
         try:
             return from_json(self._kind, parse_json(read_limited(self._path(key), MOST_JSON)))
@@ -32,8 +32,8 @@ class FinishedSteps(Generic[Result]):
 
     def keep(self, key: str, result: Result) -> Result:
         """Write the result of a step, and return it."""
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self._path(key), json_text(result))
         return result
 
@@ -43,4 +43,4 @@ class FinishedSteps(Generic[Result]):
         return self.keep(key, step()) if finished is None else finished
 
     def _path(self, key: str) -> Path:
-        return Path(self._folder or "", f"{key}.json")
+        return Path(self.folder or "", f"{key}.json")

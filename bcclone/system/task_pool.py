@@ -1,259 +1,238 @@
-"""Run a function over tasks on an engine, in any order: results, progress and retries are the same on each engine."""
+"""Run a function over tasks on an executor: processes of this machine, or a cluster; keep the results of finished ones.
 
+In: a function, its tasks, and perhaps a folder. Out: the results. Faults of a worker are retried.
+"""
+
+import hashlib
 import multiprocessing
 import os
-import threading
-import uuid
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue as ProcessQueue
-from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from bcclone.system.child_process import process_pool
 from bcclone.system.errors import UserError
+from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.hardware import usable_cores
-from bcclone.system.task import Call, Outcome, Progress, WorkerFault, run_call, source_digest
+from bcclone.system.progress import Notify, ProgressBar
 
 _RETRIES = 3
 _TASKS_PER_WORKER = 3  # one that runs, and others that wait for it to end
+_SECONDS_BETWEEN_REPORTS = 0.25
 _SECONDS_BETWEEN_CHECKS = 1.0
-_POLL_SECONDS = 0.1
 _LONGEST_NAME = 200  # characters of a task that an error repeats
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = (".py", ".csv")
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-Events: TypeAlias = "SimpleQueue[Progress | Future[Outcome]]"
+@cache
+def source_digest() -> str:
+    """Return a digest of bcclone's files as they were at the first call: its code and its tables.
+
+    It tells this version from others, whose number does not change with each commit.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _SOURCES):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
-class Engine(Protocol):
-    """What runs the calls: processes of this machine or a cluster."""
+class WorkerFault(Exception):
+    """Raise it in a task for a fault of the worker and not of the input, such as a full disk or a missing file.
 
-    @property
-    def workers(self) -> int:
-        """Return how many tasks run side by side at present."""
+    The task is tried again, elsewhere if possible. After several faults the pool raises a UserError with this text.
+    """
 
-    def names(self) -> Sequence[str]:
-        """Return the names of the workers, none if it does not matter which one takes a call."""
 
-    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
-        """Start a call on one of these workers, or on any if none is named."""
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a task or its error, the worker that ran it, and the progress that it has not sent yet."""
 
-    def explain(self, error: Exception) -> UserError | None:
-        """Return the error for the user if the engine failed, or None if the task did."""
+    worker: str
+    progress: float
+    result: Any = None
+    error: UserError | WorkerFault | None = None
 
-    def check(self) -> None:
-        """Raise UserError if nothing can complete any more; called while nothing happens."""
+
+class _Reporter:
+    """Sends the progress of one task a few times a second."""
+
+    def __init__(self, send: Callable[[float], None]) -> None:
+        self._send, self._sent_at = send, time.monotonic()
+        self.sent = self.unsent = 0.0
+
+    def add(self, amount: float) -> None:
+        self.unsent += float(amount)  # NumPy's numbers cannot be sent as events
+        if time.monotonic() - self._sent_at >= _SECONDS_BETWEEN_REPORTS:
+            self._send(self.unsent)
+            self.sent, self.unsent, self._sent_at = self.sent + self.unsent, 0.0, time.monotonic()
+
+
+# a worker may run tasks in several threads
+_reporter: ContextVar[_Reporter | None] = ContextVar("reporter", default=None)
+
+
+def report_progress(amount: float) -> None:
+    """Add to the progress of the task that this thread runs; does nothing outside of a pool. May be called often."""
+    if reporter := _reporter.get():
+        reporter.add(amount)
+
+
+def run_task(function: Callable[[Any], Any], task: Any, worker: str, send: Callable[[float], None]) -> Outcome:
+    """Run a task in this thread. worker: name of this worker; send: receives the progress now and then."""
+    reporter = _Reporter(send)
+    token = _reporter.set(reporter)
+    try:
+        result = function(task)
+        return Outcome(worker, reporter.unsent, result)
+    except (UserError, WorkerFault) as error:
+        return Outcome(worker, -reporter.sent, error=error)
+    finally:
+        _reporter.reset(token)
 
 
 class TaskPool:
-    """A pool of workers, of this machine or of a cluster that somebody else has opened."""
+    """Workers of this machine; a subclass has those of a cluster.
 
-    def __init__(self, engine: Engine, events: Events) -> None:
-        self._engine, self._events = engine, events
+    workers: how many tasks run side by side; reported: returns how much progress all tasks have sent so far.
+    """
+
+    def __init__(self, executor: Executor, workers: int, reported: Callable[[], float]) -> None:
+        self._executor, self._workers, self.reported = executor, workers, reported
 
     @property
     def workers(self) -> int:
         """Return how many tasks run side by side at present."""
-        return self._engine.workers
+        return self._workers
 
     def run(
         self,
         function: Callable[[Task], Result],
         tasks: Iterable[Task],
-        on_progress: Callable[[float], None] = lambda amount: None,
+        on_progress: Callable[[float], object] = lambda amount: None,
     ) -> Iterator[tuple[int, Result]]:
         """Yield the index of each task and its result, as they complete; one run at a time.
 
         function, tasks: picklable, the function by its name in a module. Tasks start in their order, and are taken when
         workers are about to need them, so that not all of them are in memory. on_progress: receives what the tasks
-        report by report_progress(), once for a task that is tried again.
-        Raises UserError, and whatever a task raises; tasks that have not started are then cancelled.
+        report by report_progress(). Raises UserError, and whatever a task raises; tasks that have not started are then
+        cancelled.
         """
-        return _TaskRun(self._engine, self._events, function, enumerate(tasks), on_progress).results()
+        return _TaskRun(self, function, enumerate(tasks), on_progress).results()
+
+    def submit(self, function: Callable[[Any], Any], task: Any, faulty: Sequence[str]) -> "Future[Outcome]":
+        """Start a task, on a worker that is not named as faulty if there is another one."""
+        return self._executor.submit(_run_in_process, function, task)
+
+    def check(self) -> None:
+        """Raise UserError if nothing can complete any more; called while nothing happens."""
+
+    def explain(self, error: Exception) -> UserError | None:
+        """Return the error for the user if the executor failed, or None if the task did."""
+        return _worker_ended() if isinstance(error, BrokenExecutor) else None
 
 
-@dataclass
-class _Attempt:
-    """A task that has been started. faulty: the workers on which it failed; only: where it may run, () for anywhere."""
+@dataclass(frozen=True)
+class _Attempt(Generic[Task]):
+    """A task that was started. faulty: the workers on which it failed."""
 
     index: int
-    call: Call
-    reported: float = 0.0
+    task: Task
     faulty: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
 
 
-class _TaskRun:
-    """The tasks of one run: which are pending, what they reported, and how often each was tried."""
+class _TaskRun(Generic[Task, Result]):
+    """The tasks of one run: which are pending, and how much they have reported."""
 
     def __init__(
         self,
-        engine: Engine,
-        events: Events,
-        function: Callable[[Any], Any],
-        tasks: Iterator[tuple[int, Any]],
-        on_progress: Callable[[float], None],
+        pool: TaskPool,
+        function: Callable[[Task], Result],
+        tasks: Iterator[tuple[int, Task]],
+        on_progress: Callable[[float], object],
     ) -> None:
-        self._engine, self._events, self._on_progress = engine, events, on_progress
-        self._function, self._tasks = function, tasks
-        self._pending: dict[Future[Outcome], _Attempt] = {}
-        self._attempts: dict[str, _Attempt] = {}  # by the id of the call
+        self._pool, self._function, self._tasks, self._on_progress = pool, function, tasks, on_progress
+        self._pending: dict[Future[Outcome], _Attempt[Task]] = {}
+        self._reported, self._checked = pool.reported(), time.monotonic()
 
-    def results(self) -> Iterator[tuple[int, Any]]:
+    def results(self) -> Iterator[tuple[int, Result]]:
         """Yield index and result of the tasks, as they complete."""
         try:
             self._start_some()
             while self._pending:
-                event = self._next_event()
-                if isinstance(event, Progress):
-                    self._advance(self._attempts.get(event.call), event.total)
-                elif event in self._pending:
-                    yield from self._complete(self._pending.pop(event), self._explained(event.result))
-                    self._start_some()
+                yield from self._completed()
         finally:
             for future in self._pending:
                 future.cancel()
 
     def _start_some(self) -> None:
         """Start tasks until every worker has one to run and some that wait."""
-        most = _TASKS_PER_WORKER * max(self._explained(lambda: self._engine.workers), 1)
-        while len(self._pending) < most and (entry := next(self._tasks, None)) is not None:
-            index, task = entry
-            attempt = _Attempt(index, Call(self._function, task, uuid.uuid4().hex, source_digest()))
-            self._attempts[attempt.call.id] = attempt
-            self._start(attempt)
+        most = _TASKS_PER_WORKER * max(self._explained(lambda: self._pool.workers), 1)
+        for index, task in islice(self._tasks, max(most - len(self._pending), 0)):
+            self._start(_Attempt(index, task))
 
-    def _start(self, attempt: _Attempt) -> None:
-        future: Future[Outcome] = self._explained(self._engine.submit, attempt.call, attempt.only)
-        self._pending[future] = attempt
-        future.add_done_callback(self._events.put)
+    def _start(self, attempt: _Attempt[Task]) -> None:
+        self._pending[self._explained(self._pool.submit, self._function, attempt.task, attempt.faulty)] = attempt
 
-    def _complete(self, attempt: _Attempt, outcome: Outcome) -> Iterator[tuple[int, Any]]:
-        """Yield a result; start a task again after a fault of the worker."""
-        if outcome.error is None:
-            self._advance(attempt, outcome.progress)
-            del self._attempts[attempt.call.id]
-            yield attempt.index, outcome.result
-        else:
-            self._retry(attempt, outcome.worker, outcome.error)
+    def _completed(self) -> list[tuple[int, Result]]:
+        """Wait a moment, report the progress, and return what has completed; other tasks start in its place."""
+        done, _ = wait(self._pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
+        completed = [(self._pending.pop(future), self._explained(future.result)) for future in done]
+        before, self._reported = self._reported, self._pool.reported()
+        if amount := self._reported - before + sum(outcome.progress for _, outcome in completed):
+            self._on_progress(amount)
+        results = []
+        for attempt, outcome in completed:
+            if outcome.error:
+                self._retry(attempt, outcome.worker, outcome.error)
+            else:
+                results.append((attempt.index, outcome.result))
+        if completed:
+            self._start_some()
+        elif time.monotonic() - self._checked >= _SECONDS_BETWEEN_CHECKS:
+            self._checked = time.monotonic()
+            self._explained(self._pool.check)
+        return results
 
-    def _retry(self, attempt: _Attempt, worker: str, error: UserError | WorkerFault) -> None:
+    def _retry(self, attempt: _Attempt[Task], worker: str, error: UserError | WorkerFault) -> None:
         """Start a task again, elsewhere if possible; raises UserError after several faults."""
         if isinstance(error, UserError):
             raise error
-        attempt.faulty += (worker,)
-        if len(attempt.faulty) > _RETRIES:
+        faulty = (*attempt.faulty, worker)
+        if len(faulty) > _RETRIES:
             raise UserError(
-                f"{str(attempt.call.task)[:_LONGEST_NAME]}: failed {len(attempt.faulty)} times, at last on worker "
-                f"{worker}: {error}; mend the worker and run the same command again"
+                f"{str(attempt.task)[:_LONGEST_NAME]}: failed {len(faulty)} times, at last on worker {worker}: "
+                f"{error}; mend the worker and run the same command again"
             )
-        attempt.only = tuple(name for name in self._explained(self._engine.names) if name not in attempt.faulty)
-        self._start(attempt)
-
-    def _restart_stranded(self) -> None:
-        """Start the tasks again that wait for workers which have ended."""
-        present = set(self._explained(self._engine.names))
-        stranded = [future for future, attempt in self._pending.items() if attempt.only]
-        for future in stranded:
-            if present.isdisjoint(self._pending[future].only):
-                attempt = self._pending.pop(future)
-                future.cancel()
-                attempt.only = tuple(present - set(attempt.faulty))
-                self._start(attempt)
-
-    def _advance(self, attempt: _Attempt | None, total: float) -> None:
-        if attempt is not None and total > attempt.reported:
-            self._on_progress(total - attempt.reported)
-            attempt.reported = total
-
-    def _next_event(self) -> "Progress | Future[Outcome]":
-        while True:
-            try:
-                return self._events.get(timeout=_SECONDS_BETWEEN_CHECKS)
-            except Empty:
-                self._explained(self._engine.check)
-                self._restart_stranded()
+        self._start(replace(attempt, faulty=faulty))
 
     def _explained(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function; an error of the engine becomes a UserError."""
+        """Call a function; an error of the executor becomes a UserError."""
         try:
             return function(*arguments)
         except UserError:
             raise
         except Exception as error:
-            explained = self._engine.explain(error)
-            if explained is None:
-                raise
-            raise explained from None
+            if explained := self._pool.explain(error):
+                raise explained from None
+            raise
 
 
-# set once in each worker process: a queue between processes is inherited, and cannot be sent with a call
-_queue: "ContextVar[ProcessQueue[Progress]]" = ContextVar("queue")
-
-
-class _ProcessEngine:
-    """An engine: worker processes of this machine."""
-
-    def __init__(self, executor: Executor, workers: int) -> None:
-        self._executor, self.workers = executor, workers
-
-    def names(self) -> Sequence[str]:
-        """Return nothing: the processes share their disks, so that it does not matter which one takes a call."""
-        return ()
-
-    def submit(self, call: Call, only: Sequence[str]) -> Future[Outcome]:
-        """Start a call."""
-        return self._executor.submit(_run_in_process, call)
-
-    def explain(self, error: Exception) -> UserError | None:
-        """Return the error for a worker process that died."""
-        return _worker_ended() if isinstance(error, BrokenExecutor) else None
-
-    def check(self) -> None:
-        """Do nothing: the executor notices by itself that a process has died."""
-
-
-@contextmanager
-def _open_processes(workers: int, receive: Callable[[Progress], None]) -> Iterator[_ProcessEngine]:
-    """Yield an engine of so many processes. receive: is given their progress, in a thread."""
-    queue: ProcessQueue[Progress] = multiprocessing.get_context("spawn").SimpleQueue()
-    ended = threading.Event()
-    # a thread, because a worker waits while the queue is full
-    forwarding = threading.Thread(target=_forward, args=(queue, receive, ended), name="progress")
-    forwarding.start()
-    try:
-        with process_pool(workers, _initialize_worker, (queue,)) as executor:
-            yield _ProcessEngine(executor, workers)
-    except BrokenExecutor:  # a process that ended while the others were started
-        raise _worker_ended() from None
-    finally:
-        ended.set()
-        forwarding.join()
-        queue.close()
-
-
-def _worker_ended() -> UserError:
-    return UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs")
-
-
-def _forward(queue: "ProcessQueue[Progress]", receive: Callable[[Progress], None], ended: threading.Event) -> None:
-    while not ended.wait(_POLL_SECONDS):
-        while not queue.empty():
-            receive(queue.get())
-
-
-def _initialize_worker(queue: "ProcessQueue[Progress]") -> None:
-    _queue.set(queue)
-
-
-def _run_in_process(call: Call) -> Outcome:
-    return run_call(call, f"process {os.getpid()}", _queue.get().put)
+# set once in each worker process: what all of them have reported
+_total: "ContextVar[Synchronized[float]]" = ContextVar("total")
 
 
 @contextmanager
@@ -262,6 +241,88 @@ def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
 
     jobs: number of processes, 0 for one per usable core.
     """
-    events: Events = SimpleQueue()
-    with _open_processes(jobs or usable_cores(), events.put) as processes:
-        yield TaskPool(processes, events)
+    jobs = jobs or usable_cores()
+    total = multiprocessing.get_context("spawn").Value("d")
+    try:
+        with process_pool(jobs, _set_total, (total,)) as executor:
+            yield TaskPool(executor, jobs, lambda: total.value)
+    except BrokenExecutor:  # a process that ended while the others were started
+        raise _worker_ended() from None
+
+
+def _worker_ended() -> UserError:
+    return UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs")
+
+
+def _set_total(total: "Synchronized[float]") -> None:
+    _total.set(total)
+
+
+def _run_in_process(function: Callable[[Any], Any], task: Any) -> Outcome:
+    return run_task(function, task, f"process {os.getpid()}", _add_to_total)
+
+
+def _add_to_total(amount: float) -> None:
+    total = _total.get()
+    with total.get_lock():
+        total.value += amount
+
+
+class KeptTask(Protocol):
+    """A task whose result may be kept. key: says all that it depends on, "" to keep none; size: progress in units."""
+
+    @property
+    def key(self) -> str:
+        """Return the key."""
+
+    @property
+    def size(self) -> float:
+        """Return the size."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a run is shown: label and unit of its progress bar, what a task is called, and who receives other lines."""
+
+    label: str
+    unit: str
+    noun: str
+    notify: Notify = lambda line: None
+
+
+OneTask = TypeVar("OneTask", bound=KeptTask)
+
+
+def run_kept(
+    pool: TaskPool | int,
+    function: Callable[[OneTask], Result],
+    tasks: Sequence[OneTask],
+    kept: FinishedSteps[Any],
+    shown: Shown,
+) -> list[Result]:
+    """Return the result of each task, in their order; those that are kept already are not run again.
+
+    pool: the workers, or how many processes to start at most, 0 for one per usable core; kept: receives each result as
+    soon as it is there. Raises as TaskPool.run() does.
+    """
+    results = {index: result for index, task in enumerate(tasks) if task.key and (result := kept.find(task.key))}
+    left = [index for index in range(len(tasks)) if index not in results]
+    if results:
+        shown.notify(f"{len(results)} of {len(tasks)} {shown.noun} are finished already, in {kept.folder}")
+    if not left:
+        return [results[index] for index in range(len(tasks))]
+    total = round(sum(tasks[index].size for index in left))
+    with _opened(pool, len(left)) as workers, ProgressBar(shown.label, total, shown.unit) as progress:
+
+        def advance(amount: float) -> None:
+            progress.advance(amount, f"{len(results)} of {len(tasks)} {shown.noun} done")
+
+        for number, result in workers.run(function, [tasks[index] for index in left], advance):
+            index = left[number]
+            results[index] = kept.keep(tasks[index].key, result) if tasks[index].key else result
+        advance(max(total - progress.done, 0.0))  # some may have ended early
+    return [results[index] for index in range(len(tasks))]
+
+
+def _opened(pool: TaskPool | int, most: int) -> AbstractContextManager[TaskPool]:
+    return open_pool(min(pool or usable_cores(), most)) if isinstance(pool, int) else nullcontext(pool)

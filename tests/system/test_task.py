@@ -4,12 +4,12 @@ import shutil
 import subprocess
 import sys
 
-from bcclone.system.task import source_digest
+from bcclone.system.task_pool import source_digest
 from tests.conftest import ROOT
 
 
 def digest_in(folder):
-    line = [sys.executable, "-c", "from bcclone.system.task import source_digest; print(source_digest())"]
+    line = [sys.executable, "-c", "from bcclone.system.task_pool import source_digest; print(source_digest())"]
     return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 

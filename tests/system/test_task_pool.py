@@ -14,7 +14,7 @@ import pytest
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
-from bcclone.system.task import WorkerFault, report_progress
+from bcclone.system.task_pool import WorkerFault, report_progress
 from tests import pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import DaskCluster, dask_cluster, kill
@@ -73,7 +73,7 @@ def test_a_task_is_tried_again_after_a_fault_of_the_worker(pool, tmp_path):
 
 
 def test_a_fault_that_stays_names_task_worker_and_fault(pool, tmp_path):
-    with pytest.raises(UserError, match=r"task-7: failed 4 times, at last on worker (process|tcp:).*disk is full"):
+    with pytest.raises(UserError, match=r"task-7: failed 4 times, at last on worker (process|tls:).*disk is full"):
         list(pool.run(pool_tasks.fault_always, ["task-7"]))
 
 

@@ -22,10 +22,8 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings, WorldSettings
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.task import report_progress
+from bcclone.system.task_pool import report_progress
 
-_KEY = "drive"  # of the figures, which are written last: a recording without them is not complete
 _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 _PUSH_M, _PUSH_EVERY_M = (0.4, 1.3), (50.0, 110.0)
 _START_OFFSET_M, _START_TURN = 1.5, 10.0
@@ -46,11 +44,6 @@ class ExpertDrive:
     distance_m: float
 
 
-def kept_drive(folder: Path) -> ExpertDrive | None:
-    """Return the drive that is complete in a folder, None if there is none."""
-    return FinishedSteps(folder, ExpertDrive).find(_KEY)
-
-
 @dataclass(frozen=True)
 class ExpertDriveTask:
     """A drive to record. folder: for the recording; number: of the drive; push_m, push_every_m: of sideways pushes."""
@@ -63,8 +56,13 @@ class ExpertDriveTask:
     push_every_m: float
 
     @property
-    def length_m(self) -> float:
-        """Return the length of the drive."""
+    def key(self) -> str:
+        """Return where the figures are kept: in the recording, which is complete when they are there."""
+        return f"{self.folder.name}/drive"
+
+    @property
+    def size(self) -> float:
+        """Return the length of the drive in metres."""
         return load_track(self.settings.track).goal_m(self.settings.world.laps)
 
     def __str__(self) -> str:
@@ -116,7 +114,7 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     task.model.check()
     policy = load_on_one_core(task.model, None)
     shutil.rmtree(task.folder, ignore_errors=True)
-    return FinishedSteps(task.folder, ExpertDrive).keep(_KEY, record_drive(policy, task, report_progress))
+    return record_drive(policy, task, report_progress)
 
 
 def record_drive(

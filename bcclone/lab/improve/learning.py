@@ -12,13 +12,14 @@ from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.evaluate.suite_task import InputFile
-from bcclone.lab.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, kept_drive, run_drive
+from bcclone.lab.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, run_drive
 from bcclone.lab.improve.rounds import Round, Rounds
 from bcclone.lab.improve.training_rounds import TrainingRounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from bcclone.system.progress import ProgressBar
+from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.task_pool import Shown, run_kept
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
 
 _EPOCHS = 4
@@ -97,7 +98,8 @@ def _has_ended(improvement: TrainingRounds, rounds: Rounds) -> bool:
 def _round(improvement: TrainingRounds, last: Round) -> Round:
     number, model, settings = last.number + 1, improvement.folder.model_of(last.model), improvement.settings
     tasks = _tasks(improvement, number, model)
-    drives = _record(improvement, tasks)
+    kept = FinishedSteps(improvement.folder.recordings, ExpertDrive)
+    drives = run_kept(improvement.pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))
     recorded = [str(improvement.folder.recordings / task.folder.name) for task in tasks]
     recordings = (*(settings.recordings if number == 1 else ()), *recorded)
     add = (improvement.folder.store / MANIFEST_NAME).exists()
@@ -126,13 +128,3 @@ def _tasks(improvement: TrainingRounds, number: int, model: Path) -> list[Expert
         drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
         tasks.append(ExpertDriveTask(InputFile.of(model), folder, drive, *drawn))
     return tasks
-
-
-def _record(improvement: TrainingRounds, tasks: list[ExpertDriveTask]) -> list[ExpertDrive]:
-    """Record drives; those that are complete already are kept."""
-    drives = {task.folder: drive for task in tasks if (drive := kept_drive(task.folder))}
-    if left := [task for task in tasks if task.folder not in drives]:
-        with ProgressBar("recording", round(sum(task.length_m for task in left)), "m") as bar:
-            for index, drive in improvement.pool.run(run_drive, left, bar.advance):
-                drives[left[index].folder] = drive
-    return [drives[task.folder] for task in tasks]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,57 +24,13 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.reading import MOST_JSON, read_limited
-from bcclone.system.task import report_progress, source_digest
-from bcclone.system.task_pool import TaskPool
+from bcclone.system.task_pool import report_progress, source_digest
 
 _BATCH = 64
+# function, its tasks, the kind of their results, and the unit of their sizes -> the results
+RunKept = Callable[[Callable[[Any], Any], Sequence[Any], type, str], list[Any]]
 Steer = Callable[[Image], Float32Array]  # images, uint8 (batch, height, width, channels) -> steering, (batch,)
-
-
-class KeptTask(Protocol):
-    """A task. key: says all that its result depends on; size: how much progress it reports, in `unit`."""
-
-    @property
-    def key(self) -> str:
-        """Return the key."""
-
-    @property
-    def size(self) -> int:
-        """Return the size."""
-
-    @property
-    def unit(self) -> str:
-        """Return the unit."""
-
-
-Task = TypeVar("Task", bound=KeptTask)
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class KeptPool:
-    """Workers, and a folder for the results of their tasks, None to keep none. notify: called with a line on them."""
-
-    workers: TaskPool
-    folder: Path | None
-    notify: Notify
-
-    def run(self, function: Callable[[Task], Result], tasks: Sequence[Task], kind: type[Result]) -> list[Result]:
-        """Return the result of each task, in their order; those that are kept already are not run again."""
-        kept = FinishedSteps(self.folder, kind)
-        results = {number: result for number, task in enumerate(tasks) if (result := kept.find(task.key)) is not None}
-        left = [number for number in range(len(tasks)) if number not in results]
-        if results:
-            self.notify(f"{len(results)} of {len(tasks)} parts are finished already, in {self.folder}")
-        if left:
-            total, unit = sum(tasks[number].size for number in left), tasks[0].unit
-            with ProgressBar("mapping", total, unit) as progress:
-                for index, result in self.workers.run(function, [tasks[number] for number in left], progress.advance):
-                    results[left[index]] = kept.keep(tasks[left[index]].key, result)
-        return [results[number] for number in range(len(tasks))]
 
 
 @dataclass(frozen=True)
@@ -107,7 +63,6 @@ class StatesTask:
     places_m: tuple[float, ...]
     offsets_m: tuple[float, ...]
     turns: tuple[float, ...]
-    unit = "frames"
 
     @property
     def size(self) -> int:

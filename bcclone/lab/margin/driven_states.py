@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.evaluate.suite_task import one_at_a_time
-from bcclone.lab.margin.answers import KeptPool, Seen, SeenRoad, open_road
+from bcclone.lab.margin.answers import RunKept, Seen, SeenRoad, open_road
 from bcclone.lab.margin.margin_map import DrivenCheck
 from bcclone.lab.margin.motion import Cars
 from bcclone.lab.margin.returning import NEAR_M, ReturningSet
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.system.errors import UserError
-from bcclone.system.task import report_progress
+from bcclone.system.task_pool import report_progress
 
 _CARS_A_TASK = 200
 _MOST_DRAWS = 10_000  # without a single state of the set
@@ -29,7 +29,6 @@ class DriveStatesTask:
 
     seen: Seen
     states: tuple[State, ...]
-    unit = "cars"
 
     @property
     def size(self) -> int:
@@ -45,7 +44,7 @@ class DriveStatesTask:
         return f"driven-{self.seen.key(self.states)}"
 
 
-def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, kept: KeptPool) -> DrivenCheck:
+def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, run: RunKept) -> DrivenCheck:
     """Drive so many cars from random states inside a set, each between eight states of its core; raises UserError.
 
     The cars of a task drive side by side, so that their frames show the same part of the scene, which stays in cache.
@@ -53,7 +52,7 @@ def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, 
     states = sorted(draw_states(returning, cars, seed))
     firsts = range(0, cars, _CARS_A_TASK)
     tasks = [DriveStatesTask(seen, tuple(states[first : first + _CARS_A_TASK])) for first in firsts]
-    results = kept.run(drive_states, tasks, DrivenCheck)
+    results = run(drive_states, tasks, DrivenCheck, "cars")
     return DrivenCheck(
         cars=cars,
         came_back=sum(one.came_back for one in results),

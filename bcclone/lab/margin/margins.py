@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.suite import name_models
 from bcclone.evaluate.suite_task import InputFile
-from bcclone.lab.margin.answers import Answers, KeptPool, Seen, StatesTask, answer_states
+from bcclone.lab.margin.answers import Answers, RunKept, Seen, StatesTask, answer_states
 from bcclone.lab.margin.driven_states import check_by_driving
 from bcclone.lab.margin.margin_map import MarginMap
 from bcclone.lab.margin.margin_settings import MarginSettings
@@ -33,8 +34,8 @@ from bcclone.lab.margin.returning import returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.hardware import usable_cores
-from bcclone.system.task_pool import TaskPool, open_pool
+from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.task_pool import Shown, TaskPool, open_pool, run_kept
 
 _PLACES_A_TASK = 12
 _FEW = 0.05  # of the states of a place: more of them lost make it one that cars leave the road from
@@ -59,14 +60,18 @@ def map_margins(
         raise UserError("no model to map; name one, such as: bcclone margin model.h5")
     named, track = name_models(models), load_track(settings.track, settings.reverse)
     maps, speed = {}, settings.speed_mph * MPH
-    with nullcontext(pool) if pool else open_pool(settings.jobs or usable_cores()) as workers:
-        kept = KeptPool(workers, settings.kept, notify)
+    with nullcontext(pool) if pool else open_pool(settings.jobs) as workers:
+
+        def run(function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str) -> list[Any]:
+            shown = Shown("mapping", unit, "parts", notify)
+            return run_kept(workers, function, tasks, FinishedSteps(settings.kept, kind), shown)
+
         for name, path in named.items():
             model = InputFile.of(path)
             seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed, settings.whole_frames)
-            maps[name] = map_by_answers(track, speed, settings.fine, partial(_answer, seen, kept))
+            maps[name] = map_by_answers(track, speed, settings.fine, partial(_answer, seen, run))
             if settings.check:
-                check = check_by_driving(seen, maps[name].returning, settings.check, settings.seed, kept)
+                check = check_by_driving(seen, maps[name].returning, settings.check, settings.seed, run)
                 maps[name] = replace(maps[name], check=check)
     return maps
 
@@ -103,11 +108,11 @@ def _refined(coarse: MarginMap, answer: AnswerPlaces) -> tuple[SteeringTable, in
     return table_of(grid, steering), len(places) * len(grid.offsets_m) * len(grid.turns)
 
 
-def _answer(seen: Seen, kept: KeptPool, grid: StateGrid, places: npt.NDArray[np.int_]) -> Float32Array:
+def _answer(seen: Seen, run: RunKept, grid: StateGrid, places: npt.NDArray[np.int_]) -> Float32Array:
     """Return the steering of a model at some places of a grid, float32 (places, offsets, turns)."""
     offsets, turns = tuple(grid.offsets_m.tolist()), tuple(grid.turns.tolist())
     parts = [places[first : first + _PLACES_A_TASK] for first in range(0, len(places), _PLACES_A_TASK)]
     tasks = [StatesTask(seen, tuple(grid.places_m[part].tolist()), offsets, turns) for part in parts]
-    answers = kept.run(answer_states, tasks, Answers)
+    answers = run(answer_states, tasks, Answers, "frames")
     steering = np.concatenate([np.array(one.steering, np.float32) for one in answers])
     return steering.reshape(len(places), len(offsets), len(turns))

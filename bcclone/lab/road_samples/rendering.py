@@ -24,7 +24,7 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import arctangent, cosine, sine
 from bcclone.system.opencv import cv2
-from bcclone.system.task import report_progress
+from bcclone.system.task_pool import report_progress
 
 _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
