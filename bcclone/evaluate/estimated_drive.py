@@ -10,7 +10,6 @@ offset; a wrong horizon changes all, and shows in different speeds of near and f
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from bcclone.dataset.framing import Framing, framing_of, sampling_of
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.dataset.view import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
-from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutResult, read_reference
+from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
@@ -130,7 +129,10 @@ def _with_estimates(
     )
     seen = np.where(motion.usable & (motion.speed > _SLOWEST), motion.yaw_rate / np.maximum(motion.speed, 1e-3), 0.0)
     along_seen = replace(drive, curvature=tuple(seen.tolist()))
-    human, zero = (_steered(along_seen, steering) for steering in (recorded.steering, (0.0,) * len(recorded)))
+    human, zero = (
+        Rollout(along_seen, _CHECK_LIMIT).advance_by(steering).score
+        for steering in (recorded.steering, [0.0] * len(recorded))
+    )
     low, median, high = np.percentile(motion.speed, [5, 50, 95]).tolist()
     measured = (
         f"Estimated speed: {median:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} in 90 % of the "
@@ -139,8 +141,8 @@ def _with_estimates(
         f"Estimated steering: 1 is a curvature of {fit.gain:.3f} per camera height (standard error {fit.error:.3f}), "
         f"with a lag of {law.lag_seconds:.2f} s; the yaw rates correlate with the camera's by {fit.correlation:.2f}.",
         f"Check: along the path that the frames show, the recorded steering with these estimates deviates by "
-        f"{human.score.rms_cross_track_m:.2f} camera heights (rms), {human.score.interventions} times beyond "
-        f"{_CHECK_LIMIT:g}; no steering {zero.score.interventions} times.",
+        f"{human.rms_cross_track_m:.2f} camera heights (rms), {human.interventions} times beyond "
+        f"{_CHECK_LIMIT:g}; no steering {zero.interventions} times.",
     )
     estimates = {
         "median_speed": median,
@@ -150,9 +152,9 @@ def _with_estimates(
         "lag_seconds": law.lag_seconds,
         "yaw_rate_correlation": fit.correlation,
         "check_limit": _CHECK_LIMIT,
-        "check_rms": human.score.rms_cross_track_m,
-        "check_interventions": human.score.interventions,
-        "check_interventions_without_steering": zero.score.interventions,
+        "check_rms": human.rms_cross_track_m,
+        "check_interventions": human.interventions,
+        "check_interventions_without_steering": zero.interventions,
     }
     estimates = {name: round(value, 4) for name, value in estimates.items()}
     reason = ""
@@ -160,7 +162,7 @@ def _with_estimates(
         reason = "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
     elif not (fit.correlation > _LEAST_CORRELATION and fit.error < _MOST_ERROR * fit.gain):
         reason = "the camera's turns do not follow from the recorded steering well enough"
-    elif 2 * human.score.interventions > zero.score.interventions:
+    elif 2 * human.interventions > zero.interventions:
         reason = "the recorded steering, with the estimates, does not follow the path that the frames show"
     if reason:
         return replace(_refused(recorded, reason, *measured), estimates=estimates)
@@ -170,13 +172,6 @@ def _with_estimates(
         f"rear axle, and framed as it is: {framing.describe()}.",
     )
     return replace(drive, notes=assumed + measured, estimates=estimates)
-
-
-def _steered(reference: RecordedDrive, steering: Sequence[float]) -> RolloutResult:
-    rollout = Rollout(reference, _CHECK_LIMIT)
-    for value in steering:
-        rollout.advance(value)
-    return rollout.result()
 
 
 def _read(path: str | None) -> Image | None:

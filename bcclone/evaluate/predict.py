@@ -14,7 +14,7 @@ from bcclone.dataset.framing import Framing, check_framed, framing_of, read_fram
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, read_file
 from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.rollout import read_reference
-from bcclone.evaluate.steering_tables import seconds_of, write_table
+from bcclone.evaluate.steering_tables import seconds_of, write_steering
 from bcclone.model.model_path import is_onnx
 from bcclone.recording.files import find_log, is_recording
 from bcclone.system.atomic import check_output
@@ -92,7 +92,7 @@ def predict(settings: PredictSettings) -> Predicted:
             progress.advance(1)
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
-    write_table(settings.output, steering, new=not settings.force)
+    write_steering(settings.output, steering, new=not settings.force)
     return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
 
 

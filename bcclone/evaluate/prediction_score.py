@@ -1,36 +1,195 @@
-"""Predictions and labels of the same frames -> how well they agree: a score."""
+"""Predictions and labels of the same frames -> how well they agree: a score, as JSON values and as a table in text."""
 
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bcclone.evaluate.prediction_result import (
-    CONSTANT,
-    FITTED,
-    FITTED_SMOOTHED,
-    PREDICTIONS,
-    SMOOTHED,
-    ZERO,
-    Agreement,
-    Fit,
-    Lag,
-    Matched,
-    PredictionScore,
-)
 from bcclone.evaluate.prediction_settings import ScoreSettings, check_unused
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, correlation, running_mean, varies
-from bcclone.evaluate.steering_tables import SteeringTable, seconds_of
+from bcclone.evaluate.steering_tables import FrameSteering, seconds_of
 from bcclone.recording.files import is_recording
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
+from bcclone.system.table import Column, Table
 
+PREDICTIONS, SMOOTHED, FITTED, FITTED_SMOOTHED = "predictions", "smoothed", "fitted", "fitted_smoothed"
 SMOOTH_SECONDS = 0.35
+_OPPOSITE = -0.2  # a lower correlation is hardly one of chance
 _LAG_SECONDS, _LAG_FRAMES = 2.0, 40  # the most that is tried, with and without times
+_LEGEND = "r: correlation with the labels; RMSE, MAE: in their unit; EVA: 1 - Var(error) / Var(label)"
+_COLUMNS = (
+    Column("driver", heading=""),
+    Column("correlation", "{:.3f}".format, "r"),
+    Column("right_side", lambda fraction: f"{100 * fraction:.1f} %", "right side"),
+    Column("rmse", "{:.4f}".format, "RMSE"),
+    Column("mae", "{:.4f}".format, "MAE"),
+    Column("eva", "{:.3f}".format, "EVA"),
+)
+
+
+@dataclass(frozen=True)
+class SteeringAgreement:
+    """How well a driver agrees with the labels; None where a figure is not defined.
+
+    correlation: Pearson's; right_side: fraction of the frames beyond the threshold with the label's sign; rmse, mae: in
+    units of the labels; eva: explained variance, 1 - Var(error) / Var(label).
+    """
+
+    correlation: float | None
+    right_side: float | None
+    rmse: float
+    mae: float
+    eva: float | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The fitted steering is gain x prediction + bias. seconds: from the first frame on; frames: in them."""
+
+    gain: float
+    bias: float
+    seconds: float
+    frames: int
+
+
+@dataclass(frozen=True)
+class Lag:
+    """The shift with the greatest correlation: how much later than the labels the predictions are."""
+
+    frames: int
+    seconds: float | None
+    correlation: float
+
+    def __str__(self) -> str:
+        if not self.frames:
+            return f"neither early nor late; r {self.correlation:.3f}"
+        amount = f"{abs(self.frames)} frames" if self.seconds is None else f"{abs(self.seconds):.2f} s"
+        return f"{amount} {'early' if self.frames < 0 else 'late'}; r {self.correlation:.3f}"
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Frames with a label and a prediction, in order of time, or of the labels if their names are no times.
+
+    seconds: since the first one, None if unknown; labels, predictions: (frames,), with the same positive side; public:
+    (frames,), None if the labels do not say; the last two: how many frames have only one of the two, and the first.
+    """
+
+    seconds: FloatArray | None
+    labels: FloatArray
+    predictions: FloatArray
+    public: BoolArray | None
+    without_prediction: tuple[int, str]
+    without_label: tuple[int, str]
+
+    def __post_init__(self) -> None:
+        given = [self.seconds, self.labels, self.predictions, self.public]
+        if len(counts := {len(one) for one in given if one is not None}) > 1 or not len(self.labels):
+            raise ValueError(
+                f"{sorted(counts)} matched frames, expected as many labels as predictions, and one at least"
+            )
+
+
+@dataclass(frozen=True)
+class PredictionScore:
+    """The score of predictions.
+
+    frames: that are scored; turns: those of them beyond the threshold; constant: steering of the driver of that name;
+    smoothing: how the smoothed steering was made; lag: of the steering that `shown` names; drivers: the predictions as
+    they are, smoothed and fitted, and those to compare with -> their agreement; parts: public and private -> the same;
+    steering: of each driver in all matched frames, (frames,).
+    """
+
+    frames: int
+    matched: Matched
+    threshold: float
+    turns: int
+    constant: float
+    smoothing: str
+    fit: Fit | None
+    lag: Lag | None
+    drivers: Mapping[str, SteeringAgreement]
+    parts: Mapping[str, Mapping[str, SteeringAgreement]]
+    steering: Mapping[str, FloatArray]
+
+    @property
+    def shown(self) -> str:
+        """The driver that a picture shows: the fitted predictions, or without a fit the predictions."""
+        return FITTED if self.fit else PREDICTIONS
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        figures: dict[str, Any] = to_json(
+            {
+                "frames": self.frames,
+                "labels_without_prediction": self.matched.without_prediction[0],
+                "predictions_without_label": self.matched.without_label[0],
+                "threshold": self.threshold,
+                "frames_beyond_threshold": self.turns,
+                "smoothing": self.smoothing,
+                "constant_steering": self.constant,
+                "fit": self.fit,
+                "lag": self.lag,
+                **self.drivers,
+                **self.parts,
+            }
+        )
+        return figures
+
+    @property
+    def notices(self) -> list[str]:
+        """What a person should know of the frames that were left out, and of the side that is positive."""
+        notices = []
+        for what, (count, first) in (
+            ("labels have no prediction", self.matched.without_prediction),
+            ("predictions have no label", self.matched.without_label),
+        ):
+            if count:
+                notices.append(f"{count} {what}, and are left out; the first: {first}")
+        r = self.drivers[PREDICTIONS].correlation
+        if r is not None and r < _OPPOSITE:
+            notices.append(
+                "the correlation is negative; if the labels are positive to the left and the predictions to the right, "
+                "add --left-positive"
+            )
+        return notices
+
+    @property
+    def headline(self) -> str:
+        """The figures of the predictions in a line."""
+        its = self.drivers[self.shown]
+        r = "not defined" if its.correlation is None else f"{its.correlation:.3f}"
+        return f"correlation {r}, root mean square error {its.rmse:.4f}"
+
+    def table(self) -> Table:
+        """Return a row for each driver, and for the predictions in each part of the labels."""
+        drivers = {name.replace("_", ", "): its for name, its in self.drivers.items()}
+        drivers |= {f"{self.shown}, {part}": drivers[self.shown] for part, drivers in self.parts.items()}
+        return Table(_COLUMNS, [(name, *astuple(its)) for name, its in drivers.items()])
+
+    def explanations(self) -> Iterator[str]:
+        """Yield what the columns and rows of the table mean."""
+        yield f"{self.frames:,} frames are scored; {_LEGEND}"
+        yield f"right side: in the {self.turns:,} frames with a label beyond {self.threshold:g}"
+        yield f"smoothed: {self.smoothing}; constant: the mean label{' of the fitted frames' if self.fit else ''}"
+        if self.fit:
+            yield (
+                f"fitted: gain {self.fit.gain:.3f} and bias {self.fit.bias:+.4f}, on the {self.fit.frames:,} frames of "
+                f"the first {self.fit.seconds:g} s, which are not scored"
+            )
+
+    def as_text(self) -> str:
+        """Return the table with its explanations."""
+        lag = ["", f"best lag: the predictions are {self.lag}"] if self.lag else []
+        return "\n".join([*self.explanations(), "", str(self.table()), *lag])
 
 
 def score_predictions(
-    predictions: SteeringTable, labels: SteeringTable, settings: ScoreSettings | None = None
+    predictions: FrameSteering, labels: FrameSteering, settings: ScoreSettings | None = None
 ) -> PredictionScore:
     """Compare predictions with labels.
 
@@ -45,11 +204,12 @@ def score_predictions(
     smoothed, smoothing = _smoothed(matched.predictions, matched.seconds)
     steering = {PREDICTIONS: matched.predictions, SMOOTHED: smoothed}
     if fit:
-        steering |= {FITTED: fit.apply(matched.predictions), FITTED_SMOOTHED: fit.apply(smoothed)}
+        steering |= {FITTED: fit.gain * matched.predictions + fit.bias}
+        steering |= {FITTED_SMOOTHED: fit.gain * smoothed + fit.bias}
     constant = float(matched.labels[~rest if fit else rest].mean())
-    steering |= {ZERO: np.zeros(len(rest)), CONSTANT: np.full(len(rest), constant)}
+    steering |= {"zero": np.zeros(len(rest)), "constant": np.full(len(rest), constant)}
 
-    def agreements(chosen: npt.NDArray[np.bool_]) -> dict[str, Agreement]:
+    def agreements(chosen: BoolArray) -> dict[str, SteeringAgreement]:
         wanted = matched.labels[chosen]
         return {name: agreement(values[chosen], wanted, settings.threshold) for name, values in steering.items()}
 
@@ -73,7 +233,7 @@ def score_predictions(
     )
 
 
-def match(predictions: SteeringTable, labels: SteeringTable, settings: ScoreSettings) -> Matched:
+def match(predictions: FrameSteering, labels: FrameSteering, settings: ScoreSettings) -> Matched:
     """Return the frames that both tables have; raises UserError if there are none."""
     ids = [one for one in labels.steering if one in predictions.steering]
     if not ids:
@@ -100,11 +260,11 @@ def match(predictions: SteeringTable, labels: SteeringTable, settings: ScoreSett
     )
 
 
-def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> Agreement:
+def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> SteeringAgreement:
     """Return how well steering, (frames,), agrees with labels, (frames,); of one frame at least."""
     error, turns = steering - labels, np.abs(labels) > threshold
     variance = float(labels.var()) if varies(labels) else 0.0
-    return Agreement(
+    return SteeringAgreement(
         correlation=_rounded(correlation(steering, labels)),
         right_side=_rounded(float((steering[turns] * labels[turns] > 0).mean())) if turns.any() else None,
         rmse=round(float(np.sqrt(np.mean(error**2))), 6),
@@ -113,7 +273,7 @@ def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> Agr
     )
 
 
-def _fit(matched: Matched, settings: ScoreSettings) -> tuple[npt.NDArray[np.bool_], Fit | None]:
+def _fit(matched: Matched, settings: ScoreSettings) -> tuple[BoolArray, Fit | None]:
     """Return which frames are scored, (frames,), and the fit on the others."""
     if not settings.fit_seconds:
         return np.ones(len(matched.labels), np.bool_), None

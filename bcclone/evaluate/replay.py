@@ -173,8 +173,7 @@ class _Driver:
         """Return the result of the rows so far."""
         steering = np.array(self.steering)
         frames = int(np.isfinite(steering).sum())
-        rollouts = {limit: rollout.result() for limit, rollout in self.rollouts.items()}
-        return ReplayResult(self._reference, rollouts, self._limit_m, steering, frames, controls)
+        return ReplayResult(self._reference, self.rollouts, self._limit_m, steering, frames, controls)
 
     def _steer(self, frames: RowFrames, centre: Image) -> None:
         """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""

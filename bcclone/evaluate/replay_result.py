@@ -7,32 +7,32 @@ from typing import Any
 import numpy as np
 
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.rollout import RecordedDrive, RolloutResult, RolloutScore, correlation, rollouts_of
+from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutScore, correlation, rollouts_of
 from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
+from bcclone.system.table import Column, Table
 
 _DRIVEN = (
-    "autonomy: share of the time, 6 s less for each intervention; rms: of the deviation, {unit}; interventions by "
-    "limit; "
+    "autonomy: share of the time, 6 s less for each intervention; rms: of the deviation, {unit}; interventions by limit"
 )
 _STEERED = (
-    "r: correlation of the steering on the recorded frames with",
-    "the recorded steering; mean r: with its mean over 9 rows; off by: mean absolute difference",
+    "r: correlation of the steering on the recorded frames with the recorded steering; mean r: with its mean over 9 "
+    "rows; off by: mean absolute difference"
 )
 CONTROLS = {"human": "the human", "zero": "no steering", "mean": "mean steering"}  # by their keys in JSON
 
 
 @dataclass(frozen=True)
-class DriverFigures:
+class ReplayFigures:
     """The figures of a driver, rounded: the score of the rollout with limit_m (see RolloutScore), and more.
 
     The score is None, and by_limit empty, for a recording whose speed is unknown. unit: of all lengths, "m", or "camera
     heights" where the speed is estimated; by_limit: scores of all rollouts, by their limits; rows: of the recording;
     frames: rows with a centre image; steering_*: how well the steering agrees with the recorded one, on the recording's
     own frames: Pearson's correlation, the same with the recorded steering smoothed, mean absolute error; None where
-    they are not defined.
+    they are not defined; controls: name -> figures of a driver to compare with.
     """
 
     unit: str
@@ -49,24 +49,13 @@ class DriverFigures:
     steering_correlation: float | None
     steering_correlation_smoothed: float | None
     steering_mae: float | None
+    controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)
 
     @property
     def driven(self) -> str:
         """Return the distance in words."""
         in_metres = self.unit == "m"
         return f"{self.distance_m / 1000:.2f} km" if in_metres else f"{self.distance_m:,.0f} {self.unit}"
-
-    @property
-    def each(self) -> str:
-        """Return the distance to which interventions_per_km belongs, for a table."""
-        return "a km" if self.unit == "m" else "a 1000"
-
-
-@dataclass(frozen=True)
-class ReplayFigures(DriverFigures):
-    """The figures of a model. controls: name -> figures of a driver to compare with."""
-
-    controls: Mapping[str, DriverFigures]
 
     @property
     def rank(self) -> tuple[float, ...] | None:
@@ -77,8 +66,20 @@ class ReplayFigures(DriverFigures):
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values, whose keys name the unit."""
-        figures: dict[str, Any] = to_json(self)
-        return figures if self.unit == "m" else _with_unit(figures, self.unit.replace(" ", "_"))
+        figures: dict[str, Any] = _with_unit(to_json(self), "m" if self.unit == "m" else self.unit.replace(" ", "_"))
+        return figures
+
+
+def _with_unit(figures: Any, unit: str) -> Any:
+    """Return JSON values whose keys name this unit instead of metres; empty controls are left out."""
+    if not isinstance(figures, dict):
+        return figures
+    named = {} if unit == "m" else {"interventions_per_km": f"interventions_per_1000_{unit}"}
+    return {
+        named.get(key, f"{key[:-1]}{unit}" if key.endswith("_m") else key): _with_unit(value, unit)
+        for key, value in figures.items()
+        if value or key != "controls"
+    }
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class ReplayResult:
     """
 
     reference: RecordedDrive
-    rollouts: Mapping[float, RolloutResult]
+    rollouts: Mapping[float, Rollout]
     limit_m: float
     steering: FloatArray
     frames: int
@@ -100,61 +101,45 @@ class ReplayResult:
     watched: tuple[WatchedFrame, ...] = ()
 
     @property
-    def rollout(self) -> RolloutResult | None:
+    def rollout(self) -> Rollout | None:
         """Return the rollout that is scored; None for a recording without speeds."""
         return self.rollouts.get(self.limit_m)
 
     def figures(self) -> ReplayFigures:
         """Return the figures of the replay, and of its controls."""
-        controls = {name: DriverFigures(**control._figures()) for name, control in self.controls.items()}
-        return ReplayFigures(**self._figures(), controls=controls)
-
-    def _figures(self) -> dict[str, Any]:
         steers = np.isfinite(self.steering)
         recorded, steering = np.array(self.reference.steering)[steers], self.steering[steers]
-        score = dict.fromkeys(each.name for each in fields(RolloutScore))
-        score |= asdict(self.rollout.score) if self.rollout else {}
-        return score | {
-            "unit": self.reference.unit,
-            "limit_m": self.limit_m,
-            "by_limit": {f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
-            "rows": len(self.reference),
-            "frames": self.frames,
-            "seconds": round(self.reference.total_seconds, 2),
-            "distance_m": round(self.rollout.distance_m if self.rollout else 0.0, 1),
-            "steering_correlation": _rounded(correlation(recorded, steering)),
-            "steering_correlation_smoothed": _rounded(correlation(self.reference.smoothed_steering[steers], steering)),
-            "steering_mae": round(float(np.abs(recorded - steering).mean()), 4) if steers.any() else None,
-        }
+        score = asdict(self.rollout.score) if self.rollout else dict.fromkeys(one.name for one in fields(RolloutScore))
+        return ReplayFigures(
+            **score,
+            unit=self.reference.unit,
+            limit_m=self.limit_m,
+            by_limit={f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
+            rows=len(self.reference),
+            frames=self.frames,
+            seconds=round(self.reference.total_seconds, 2),
+            distance_m=round(self.rollout.distance_m if self.rollout else 0.0, 1),
+            steering_correlation=_rounded(correlation(recorded, steering)),
+            steering_correlation_smoothed=_rounded(correlation(self.reference.smoothed_steering[steers], steering)),
+            steering_mae=round(float(np.abs(recorded - steering).mean()), 4) if steers.any() else None,
+            controls={name: control.figures() for name, control in self.controls.items()},
+        )
 
 
-def _with_unit(figures: Any, unit: str) -> Any:
-    """Return JSON values whose keys name this unit instead of metres."""
-    if not isinstance(figures, dict):
-        return figures
-    named = {"interventions_per_km": f"interventions_per_1000_{unit}"}
-    return {
-        named.get(key, f"{key[:-1]}{unit}" if key.endswith("_m") else key): _with_unit(value, unit)
-        for key, value in figures.items()
-    }
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
     """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
     recorded = np.array(reference.steering)
-    controls = {
-        "human": recorded,  # the key in JSON
-        "zero": np.zeros(len(reference)),
-        "mean": np.full(len(reference), recorded.mean()),
-    }
+    steerings = (recorded, np.zeros(len(reference)), np.full(len(reference), recorded.mean()))
     results = {}
-    for name, steering in controls.items():
+    for name, steering in zip(CONTROLS, steerings, strict=True):
         rollouts = rollouts_of(reference, settings.all_limits_m)
         for rollout in rollouts.values():
-            for value in steering.tolist():
-                rollout.advance(value)
-        ended = {limit: rollout.result() for limit, rollout in rollouts.items()}
-        results[name] = ReplayResult(reference, ended, settings.limit_m, steering, len(reference))
+            rollout.advance_by(steering.tolist())
+        results[name] = ReplayResult(reference, rollouts, settings.limit_m, steering, len(reference))
     return results
 
 
@@ -197,60 +182,56 @@ class Replayed:
             notices.append(f"{lacking} rows have no readable centre image; {outcome}")
         return notices
 
+    def table(self) -> Table:
+        """Return a row for each driver and each control, without the score for a recording without speeds."""
+        drivers = {name: its.figures() for name, its in self.results.items()}
+        first = next(iter(drivers.values()))
+        drivers |= {CONTROLS[name]: control for name, control in first.controls.items()}
+        in_metres, columns = first.unit == "m", [Column("driver", heading="")]
+        if self.first.rollout:
+            columns += [
+                Column("autonomy_percent", "{:.1f} %".format, "autonomy"),
+                Column("interventions_per_km", "{:.1f}".format, "a km" if in_metres else "a 1000"),
+                Column("rms_cross_track_m", "{:.2f}".format, "rms"),
+                *(Column(limit, heading=f"{limit} {'m' if in_metres else 'h'}") for limit in first.by_limit),
+            ]
+        compared = {"steering_correlation": "r", "steering_correlation_smoothed": "mean r", "steering_mae": "off by"}
+        columns += [Column(key, "{:.2f}".format, heading) for key, heading in compared.items()]
+        values = {
+            name: {**vars(its), **{limit: score.interventions for limit, score in its.by_limit.items()}, "driver": name}
+            for name, its in drivers.items()
+        }
+        return Table(columns, [[its[column.key] for column in columns] for its in values.values()])
+
+    def explanations(self) -> list[str]:
+        """Return what was replayed, and what the columns of the table mean."""
+        first, notes = self.first.figures(), self.first.reference.notes
+        if not self.first.rollout:
+            return [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, _STEERED]
+        return [
+            f"{first.rows} rows, {first.driven} in {first.seconds:.0f} s; the car is set back at "
+            f"a deviation of {first.limit_m:g} {first.unit}",
+            *notes,
+            _DRIVEN.format(unit=first.unit),
+            _STEERED,
+        ]
+
     def as_text(self) -> str:
         """Return the table of all drivers with the controls below, and what a watch and the client said."""
-        figures: dict[str, DriverFigures] = {name: its.figures() for name, its in self.results.items()}
-        watched, first = self.first.watched, self.first.figures()
-        figures |= {CONTROLS[name]: control for name, control in first.controls.items()}
-        width = max(len(name) for name in figures)
-        notes = self.first.reference.notes
-        if self.first.rollout:
-            lines = [
-                f"{first.rows} rows, {first.driven} in {first.seconds:.0f} s; the car is set back at "
-                f"a deviation of {first.limit_m:g} {first.unit}",
-                *notes,
-                _DRIVEN.format(unit=first.unit) + _STEERED[0],
-            ]
-            letter = first.unit[0] if first.unit == "m" else "h"
-            limits = "".join(f"{f'{limit} {letter}':>7}" for limit in first.by_limit)
-            driven = f"  autonomy {first.each:>6}   rms{limits}"
-        else:
-            lines, driven = [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, _STEERED[0]], ""
-        lines += [_STEERED[1], "", f"{'':{width}}{driven}      r  mean r  off by"]
-        lines += [f"{name:{width}}{_cells(its)}" for name, its in figures.items()]
-        lines += self._beside_the_recorded(first)
-        lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if watched else []
+        lines = [*self.explanations(), "", str(self.table()), *self._compared_with_estimates()]
+        lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if (watched := self.first.watched) else []
         lines += [self.client.summary()] if self.client else []
         return "\n".join(lines)
 
-    def _beside_the_recorded(self, first: DriverFigures) -> list[str]:
+    def _compared_with_estimates(self) -> list[str]:
         """Return how often the first driver, the recorded steering by the same estimates, and none leave the path."""
         estimates, scored = self.first.reference.estimates, self.first.rollout
-        if not (estimates and scored) or first.limit_m != estimates["check_limit"]:
+        if not (estimates and scored) or self.first.limit_m != estimates["check_limit"]:
             return []
-        mine, human = first.interventions, estimates["check_interventions"]
-        none = estimates["check_interventions_without_steering"]
         return [
             "",
-            f"{next(iter(self.results))} leaves the recorded path {mine} times in {first.seconds:.0f} s; the recorded "
-            f"steering, by the same estimates, {human} times, and no steering {none} times",
+            f"{next(iter(self.results))} leaves the recorded path {scored.score.interventions} times in "
+            f"{self.first.reference.total_seconds:.0f} s; the recorded steering, by the same estimates, "
+            f"{estimates['check_interventions']} times, and no steering "
+            f"{estimates['check_interventions_without_steering']} times",
         ]
-
-
-def _cells(its: DriverFigures) -> str:
-    counts = "".join(f"{score.interventions:>7}" for score in its.by_limit.values())
-    driven = ""
-    if its.autonomy_percent is not None:
-        driven = f"{its.autonomy_percent:8.1f} %{its.interventions_per_km:7.1f}{its.rms_cross_track_m:6.2f}{counts}"
-    return (
-        f"{driven}{_number(its.steering_correlation, 7)}{_number(its.steering_correlation_smoothed, 8)}"
-        f"{_number(its.steering_mae, 8)}"
-    )
-
-
-def _number(value: float | None, width: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

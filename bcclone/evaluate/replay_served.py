@@ -92,7 +92,7 @@ class RolloutWorld:
         if not reference.distance_m:  # it stayed on the path, so the server was shown the recording's own frames
             return ReplayResult(reference, {}, limit_m, self._answers, self.frames, controls)
         unknown = np.full(len(reference), np.nan)
-        return ReplayResult(reference, {limit_m: self.rollout.result()}, limit_m, unknown, self.frames, controls)
+        return ReplayResult(reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls)
 
     def _jpeg(self, row: int) -> bytes | None:
         """Return the view of a row as the simulator encodes it; None without a centre frame."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -135,7 +135,7 @@ def _images(index: ImageIndex, row: Mapping[Hashable, Any]) -> Mapping[str, str]
 
 @dataclass(frozen=True)
 class RelativePose:
-    """The car's pose relative to the reference car: metres to the right, and yaw to the right."""
+    """A car's pose relative to the reference car: metres to the right, and yaw to the right."""
 
     lateral_offset_m: float = 0.0
     yaw_rad: float = 0.0
@@ -149,24 +149,6 @@ class RolloutScore:
     interventions: int
     interventions_per_km: float
     rms_cross_track_m: float
-
-
-@dataclass(frozen=True)
-class RolloutResult:
-    """A rollout that has ended.
-
-    path: deviation from the recorded path at the end of each row, in metres to the right; interventions: the rows at
-    whose end they happened.
-    """
-
-    score: RolloutScore
-    distance_m: float
-    path: tuple[float, ...]
-    interventions: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if wrong := [row for row in self.interventions if not 0 <= row < len(self.path)]:
-            raise ValueError(f"interventions after rows {wrong}, expected rows 0 to {len(self.path) - 1} of the path")
 
 
 @dataclass
@@ -222,16 +204,22 @@ class Rollout:
         elif reference.ends[row]:  # the drive to the next row was not recorded
             self._set_back(steering)
 
-    def result(self) -> RolloutResult:
-        """Return the rollout so far, with its score."""
+    def advance_by(self, steerings: Iterable[float]) -> Self:
+        """Drive as far as there are values of the steering; return this rollout."""
+        for steering in steerings:
+            self.advance(steering)
+        return self
+
+    @property
+    def score(self) -> RolloutScore:
+        """Return the figures of the rollout so far."""
         rms = math.sqrt(sum(deviation**2 for deviation in self.path) / max(len(self.path), 1))
-        score = RolloutScore(
+        return RolloutScore(
             autonomy_percent=round(autonomy_percent(len(self.interventions), self.seconds), 2),
             interventions=len(self.interventions),
             interventions_per_km=round(1000 * len(self.interventions) / max(self.distance_m, 1e-9), 3),
             rms_cross_track_m=round(rms, 3),
         )
-        return RolloutResult(score, self.distance_m, tuple(self.path), tuple(self.interventions))
 
     def _set_back(self, steering: float) -> None:
         """Put the car where the reference car is; its yaw follows its own wheels at once."""

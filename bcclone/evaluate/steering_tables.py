@@ -22,6 +22,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
 from bcclone.system.reading import open_limited
+from bcclone.system.table import Column, Table
 
 ID, STEERING, PUBLIC = "frame_id", "steering_angle", "public"
 _STEERING_NAMES = (STEERING, "steering", "angle")
@@ -32,7 +33,7 @@ _UNITS = {13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970 -> its units
 
 
 @dataclass(frozen=True)
-class SteeringTable:
+class FrameSteering:
     """The steering of frames, in the order of a table.
 
     steering: frame_id -> its steering; public: frame_id -> whether a challenge shows its score before the end, {} if
@@ -48,25 +49,24 @@ class SteeringTable:
             raise UserError(f"{self.path}: it has no rows, expected a line for each frame below {ID},{STEERING}")
 
 
-def write_table(path: Path, steering: Mapping[str, float], new: bool) -> None:
-    """Write a table atomically. new: raise UserError for a file that exists."""
-    with replacing(path, new=new) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow((ID, STEERING))
-        table.writerows((frame_id, repr(value)) for frame_id, value in steering.items())
+def write_steering(path: Path, steering: Mapping[str, float], new: bool) -> None:
+    """Write the steering by frame_id atomically. new: raise UserError for a file that exists."""
+    table = Table((Column(ID), Column(STEERING)), list(steering.items()))
+    with replacing(path, new=new) as temporary:
+        temporary.write_text(table.csv(), encoding="utf-8", newline="")
 
 
-def read_labels(path: Path, column: str = "") -> SteeringTable:
+def read_labels(path: Path, column: str = "") -> FrameSteering:
     """Read labels from a table as read_table(), or from the log of a recording, given by its folder or by itself."""
     if not (path.is_dir() or is_recording(path)):
         return read_table(path, column)
     log = find_log(str(path))
     rows = read_log(log).rows
     names = (PurePath(name).stem for name in rows["center"])
-    return SteeringTable(log, dict(zip(names, map(float, rows["steering"]), strict=True)))
+    return FrameSteering(log, dict(zip(names, map(float, rows["steering"]), strict=True)))
 
 
-def read_table(path: Path, column: str = "") -> SteeringTable:
+def read_table(path: Path, column: str = "") -> FrameSteering:
     """Read a table with the columns frame_id, steering and perhaps public; others are ignored.
 
     column: of the steering, by default the first of steering_angle, steering and angle, or the only other one. Raises
@@ -82,7 +82,7 @@ def read_table(path: Path, column: str = "") -> SteeringTable:
         raise UserError(f"{path}: cannot be read: {reason}; expected a table of {ID},{STEERING}") from None
 
 
-def _parsed(path: Path, file: TextIO, column: str) -> SteeringTable:
+def _parsed(path: Path, file: TextIO, column: str) -> FrameSteering:
     table = csv.reader(_lines(file), strict=True)
     header = [name.strip() for name in next(table, [])]
     named = _steering_column(path, header, column)
@@ -95,7 +95,7 @@ def _parsed(path: Path, file: TextIO, column: str) -> SteeringTable:
             _add(dict(zip(header, cells, strict=True)), named, steering, public)
         except ValueError as error:
             raise UserError(f"{path}: line {table.line_num}: {error}; correct it, or remove the line") from None
-    return SteeringTable(path, steering, public)
+    return FrameSteering(path, steering, public)
 
 
 def _lines(file: TextIO) -> Iterator[str]:

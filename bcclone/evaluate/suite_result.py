@@ -9,8 +9,8 @@ from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.simulator.score import FAILURE_LIMITS_M
+from bcclone.system.table import Column, Table
 
-_CELL = 25
 _BEST = "*"
 _DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
 _TOTALS = "rows without an intervention, all interventions"
@@ -74,18 +74,16 @@ def _compared(results: Mapping[str, Result], figures: Callable[[Result], dict[st
 
 def suite_table(result: SuiteResult) -> list[str]:
     """Return the lines of the tables; with several models, the best of each row are marked."""
-    lines = [["", "", *result.models], ["", "", *["autonomy  off  mean   most"] * len(result.models)]]
-    lines += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
-    lines += [["", _TOTALS, *(_totals(result, model) for model in result.models)]]
-    lines += [["", _DEPARTURES, *(_departures(result, model) for model in result.models)]]
+    columns = [Column("row", heading=""), Column("description", heading=""), *map(Column, result.models)]
+    rows = [["", "", *["autonomy  off  mean   most"] * len(result.models)]]
+    rows += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
+    rows += [["", _TOTALS, *(_totals(result, model) for model in result.models)]]
+    rows += [["", _DEPARTURES, *(_departures(result, model) for model in result.models)]]
     if result.recordings:
-        lines += [[""], ["", "", *["autonomy  off   rms"] * len(result.models)]]
+        rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(result.models)]]
         for name, replays in result.replays.items():
-            lines += [[name, _describe_recording(replays), *_cells(replays, _replay_cell)]]
-    widths = [max(len(line[column]) for line in lines if column < len(line)) for column in range(len(lines[0]))]
-    widths[2:] = [max(width, _CELL) for width in widths[2:]]
-    padded = ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=False)) for line in lines]
-    return [line.rstrip() for line in padded] + ["", *_legend(result)]
+            rows += [[name, _describe_recording(replays), *_cells(replays, _replay_cell)]]
+    return [*str(Table(columns, rows)).splitlines(), "", *_legend(result)]
 
 
 def _cells(results: Mapping[str, Result], text: Callable[[Result], str]) -> list[str]:

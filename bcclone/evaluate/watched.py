@@ -1,4 +1,4 @@
-"""Watch a scored drive with a monitor, and report what it said of the frames: figures, a table and a line of text."""
+"""Watch a scored drive with a monitor, and report what it said of the frames: figures, a table and a sentence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from bcclone.drive.driver import Uncertainty, Watch
-from bcclone.recording.run_tables import uncertainty_cells
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
+from bcclone.system.table import Column, Table
 
 Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
 OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
@@ -77,7 +77,7 @@ def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
     return {"uncertainty": to_json(WatchFigures.of(watched))} if watched else {}
 
 
-def watched_csv(watched: Sequence[WatchedFrame]) -> str:
-    """Return the frames as a CSV table."""
-    rows = (f"{one.seconds:.3f},{uncertainty_cells(one.score, one.average, one.uncertain)}" for one in watched)
-    return "\n".join([",".join(column.name for column in fields(WatchedFrame)), *rows]) + "\n"
+def watched_table(watched: Sequence[WatchedFrame]) -> Table:
+    """Return the frames as the table that is written as uncertainty.csv."""
+    rows = [(f"{one.seconds:.3f}", f"{one.score:.6g}", f"{one.average:.6g}", int(one.uncertain)) for one in watched]
+    return Table([Column(column.name) for column in fields(WatchedFrame)], rows)

@@ -9,11 +9,11 @@ import numpy as np
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.prediction_result import FITTED_SMOOTHED, SMOOTHED, PredictionScore
+from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, Replayed, ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
-from bcclone.evaluate.watched import WatchedFrame, watched_csv
+from bcclone.evaluate.watched import WatchedFrame, watched_table
 from bcclone.pictures.plots.curves import Curves, plot_curves
 from bcclone.pictures.plots.drives import (
     DriveScore,
@@ -190,5 +190,5 @@ def _write_watched(path: Path, watched: Sequence[WatchedFrame]) -> list[Path]:
     if not watched:
         return []
     path.parent.mkdir(exist_ok=True)
-    write_text(path, watched_csv(watched))
+    write_text(path, watched_table(watched).csv())
     return [path]

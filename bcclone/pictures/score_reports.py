@@ -8,8 +8,8 @@ import numpy as np
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.prediction_result import PredictionScore
-from bcclone.evaluate.replay_result import CONTROLS, DriverFigures, Replayed, ReplayFigures
+from bcclone.evaluate.prediction_score import PredictionScore
+from bcclone.evaluate.replay_result import Replayed, ReplayFigures
 from bcclone.evaluate.suite_result import SuiteResult
 from bcclone.evaluate.watched import WatchFigures
 from bcclone.pictures.report import Report, shown_command
@@ -96,51 +96,24 @@ def _after_drive(model: Path, settings: EvaluateSettings) -> Mapping[str, str]:
 
 def replay_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -> Report:
     """Return the report of a replay. name: of the recording; drawn: caption -> the path of a picture."""
-    first = replayed.first.figures()
     results = {driver: its.figures() for driver, its in replayed.results.items()}
-    ranks = {driver: its.rank for driver, its in results.items() if its.rank is not None}
-    if not ranks:
-        return _steering_report(name, replayed, drawn)
-    best = min(ranks, key=lambda driver: ranks[driver])
-    scored, zero = results[best], first.controls["zero"]
-    sentences = [
-        f"{' and '.join(results)} drove through the recording {name}: {first.rows:,} rows, "
-        f"{first.driven} in {first.seconds:.0f} s.",
-        f"{'The best, ' if len(results) > 1 else ''}{best} has an autonomy of {scored.autonomy_percent:.1f} %, with "
-        f"{_count(scored.interventions)} at a deviation of {first.limit_m:g} {first.unit}, and deviated by "
-        f"{scored.rms_cross_track_m:.2f} {first.unit} (root mean square).",
-        f"Without any steering, the autonomy is {zero.autonomy_percent:.1f} %, with {_count(zero.interventions)}.",
-        *replayed.first.reference.notes,
-        *replayed.notices,
-    ]
-    drivers = {**results, **_named_controls(first)}
-    figures = [("driver", "autonomy", "interventions", first.each, "deviation (rms)", "correlation of the steering")]
-    for driver, its in drivers.items():
-        agrees = "-" if its.steering_correlation is None else f"{its.steering_correlation:.2f}"
-        shown = f"{its.interventions_per_km:.1f}", f"{its.rms_cross_track_m:.2f} {first.unit}", agrees
-        figures.append((driver, f"{its.autonomy_percent:.1f} %", str(its.interventions), *shown))
-    commands = {} if replayed.client else _after_replay(Path(best))
-    return Report(f"{best} on the recording {name}", sentences, None, drawn, figures, commands)
-
-
-def _steering_report(name: str, replayed: Replayed, drawn: Mapping[str, Path]) -> Report:
-    """Return the report of a replay of a recording without speeds, which ranks nobody."""
-    first, drivers = replayed.first.figures(), " and ".join(replayed.results)
-    sentences = [
-        f"{drivers} steered on the recording {name}: {first.rows:,} rows, {first.seconds:.0f} s of driving.",
-        *replayed.first.reference.notes,
-        *replayed.notices,
-    ]
-    results: dict[str, DriverFigures] = {driver: its.figures() for driver, its in replayed.results.items()}
-    figures = [["driver", "correlation of the steering", "with its mean over 9 rows", "off by"]]
-    for driver, its in (results | _named_controls(first)).items():
-        agrees = its.steering_correlation, its.steering_correlation_smoothed, its.steering_mae
-        figures.append([driver, *("-" if value is None else f"{value:.2f}" for value in agrees)])
-    return Report(f"{drivers} on the recording {name}", sentences, None, drawn, figures)
-
-
-def _named_controls(figures: ReplayFigures) -> dict[str, DriverFigures]:
-    return {CONTROLS[name]: its for name, its in figures.controls.items()}
+    first, ranks = next(iter(results.values())), {driver: its.rank for driver, its in results.items() if its.rank}
+    how, best = "drove through" if ranks else "steered on", " and ".join(results)
+    sentences = [f"{best} {how} the recording {name}."]
+    commands: Mapping[str, str] = {}
+    if ranks:  # none for a recording without speeds
+        best = min(ranks, key=lambda driver: ranks[driver])
+        scored, zero = results[best], first.controls["zero"]
+        sentences += [
+            f"{'The best, ' if len(results) > 1 else ''}{best} has an autonomy of {scored.autonomy_percent:.1f} %, "
+            f"with {_count(scored.interventions)} at a deviation of {first.limit_m:g} {first.unit}, and deviated by "
+            f"{scored.rms_cross_track_m:.2f} {first.unit} (root mean square).",
+            f"Without any steering, the autonomy is {zero.autonomy_percent:.1f} %, with {_count(zero.interventions)}.",
+        ]
+        commands = {} if replayed.client else _after_replay(Path(best))
+    sentences += [_sentence(text) for text in (*replayed.explanations(), *replayed.notices)]
+    title = f"{best} on the recording {name}"
+    return Report(title, sentences, None, drawn, replayed.table().cells(), commands)
 
 
 def _after_replay(model: Path) -> Mapping[str, str]:
@@ -152,23 +125,11 @@ def _after_replay(model: Path) -> Mapping[str, str]:
 
 def prediction_report(name: str, score: PredictionScore, drawn: Path) -> Report:
     """Return the report of predictions. name: of their table; drawn: the path of the picture of the curves."""
-    sentences = [f"{name} was scored on {score.frames:,} frames: {score.headline}."]
-    if score.fit:
-        sentences.append(
-            f"A gain of {score.fit.gain:.3f} and a bias of {score.fit.bias:+.4f} were fitted on the first "
-            f"{score.fit.seconds:g} s, which are not scored."
-        )
-    if score.lag:
-        sentences.append(f"The predictions agree most if they are taken as {score.lag.describe()}.")
-    sentences += [f"{notice[0].upper()}{notice[1:]}." for notice in score.notices]
-    figures = [("driver", "correlation", f"right side beyond {score.threshold:g}", "RMSE", "MAE", "EVA")]
-    rows = {**score.drivers, **{f"{score.shown}, {part}": its[score.shown] for part, its in score.parts.items()}}
-    for driver, its in rows.items():
-        r, eva = ("-" if value is None else f"{value:.3f}" for value in (its.correlation, its.eva))
-        side = "-" if its.right_side is None else f"{100 * its.right_side:.1f} %"
-        figures.append((driver.replace("_", ", "), r, side, f"{its.rmse:.4f}", f"{its.mae:.4f}", eva))
+    lag = [f"the predictions agree most if they are taken as {score.lag}"] if score.lag else []
+    more = (_sentence(text) for text in (*score.explanations(), *lag, *score.notices))
     caption = f"Labels and predictions, also smoothed ({score.smoothing})"
-    return Report(f"{name} against labels", sentences, None, {caption: drawn}, figures)
+    sentences = [f"{name} was scored on {score.frames:,} frames: {score.headline}.", *more]
+    return Report(f"{name} against labels", sentences, None, {caption: drawn}, score.table().cells())
 
 
 def suite_report(result: SuiteResult, drawn: Mapping[str, Path], maps: Path) -> Report:
@@ -192,6 +153,10 @@ def suite_report(result: SuiteResult, drawn: Mapping[str, Path], maps: Path) -> 
     best = result.models[min(names, key=lambda name: (-result.clean_rows(name), result.interventions(name)))]
     title = f"{', '.join(names)} in the suite"
     return Report(title, sentences, None, pictures, figures, _after_replay(best))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _count(interventions: int | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.evaluate.prediction_score import score_predictions
 from bcclone.evaluate.prediction_settings import ScoreSettings
-from bcclone.evaluate.steering_tables import SteeringTable, read_labels, read_table, seconds_of, write_table
+from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_table, seconds_of, write_steering
 from bcclone.pictures.plots.curves import Curves, plot_curves
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
@@ -20,7 +20,7 @@ STEP = 50_000_000
 
 
 def table(values, name="t.csv", **others):
-    return SteeringTable(Path(name), {str(START + STEP * n): float(value) for n, value in enumerate(values)}, **others)
+    return FrameSteering(Path(name), {str(START + STEP * n): float(value) for n, value in enumerate(values)}, **others)
 
 
 def road(frames=1200):
@@ -64,7 +64,7 @@ def test_gain_and_bias_come_from_the_first_seconds_and_the_rest_is_scored():
 def test_the_lag_of_late_predictions_is_found():
     labels = road()
     late = scored(
-        table(np.roll(labels, 6)[6:]), SteeringTable(Path("l"), dict(list(table(labels).steering.items())[:1194]))
+        table(np.roll(labels, 6)[6:]), FrameSteering(Path("l"), dict(list(table(labels).steering.items())[:1194]))
     )
     figures = scored(table(np.concatenate([labels[:6], labels[:-6]])), table(labels))
     assert figures["lag"] == {"frames": 6, "seconds": 0.3, "correlation": pytest.approx(1, abs=1e-3)}
@@ -74,15 +74,15 @@ def test_the_lag_of_late_predictions_is_found():
 
 def test_no_lag_is_said_where_none_was_tried():
     ids = [str(START + 5_000_000_000 * n) for n in range(60)]
-    late = SteeringTable(Path("p"), dict(zip(ids, np.roll(road(60), 1).tolist(), strict=True)))
-    assert scored(late, SteeringTable(Path("l"), dict(zip(ids, road(60).tolist(), strict=True))))["lag"] is None
+    late = FrameSteering(Path("p"), dict(zip(ids, np.roll(road(60), 1).tolist(), strict=True)))
+    assert scored(late, FrameSteering(Path("l"), dict(zip(ids, road(60).tolist(), strict=True))))["lag"] is None
 
 
 @pytest.mark.parametrize("words", [("--steering-column", "wheel"), ("--rate", 20)])
 def test_options_of_a_table_are_refused_for_a_recording(words, tmp_path):
     recording = make_recording(tmp_path / "recording")
     frame_ids = [path.stem for path in recording.glob("*.jpg")]
-    write_table(tmp_path / "p.csv", dict.fromkeys(frame_ids, 0.1), new=True)
+    write_steering(tmp_path / "p.csv", dict.fromkeys(frame_ids, 0.1), new=True)
     with pytest.raises(UserError, match=f"{words[0]} is only for a table of labels, and .*driving_log.csv is none"):
         run_command("score", tmp_path / "p.csv", recording, *words)
 
@@ -93,7 +93,7 @@ def test_noise_is_smoothed_in_time_or_without_times_over_nine_frames():
     timed = scored(table(noisy), table(labels))
     assert timed["smoothing"] == "exponential mean of 0.35 s"
     assert timed["smoothed"]["correlation"] > timed["predictions"]["correlation"] + 0.1
-    numbered = [SteeringTable(Path(name), {str(n): float(one) for n, one in enumerate(values)})
+    numbered = [FrameSteering(Path(name), {str(n): float(one) for n, one in enumerate(values)})
                 for name, values in (("p", noisy), ("l", labels))]  # fmt: skip
     counted = scored(*numbered)
     assert counted["smoothing"] == "the mean over 9 frames"
@@ -118,14 +118,14 @@ def test_a_challenges_labels_are_scored_in_their_two_parts(tmp_path):
 def test_frames_of_one_table_alone_are_counted_and_the_others_matched_by_name():
     labels = {str(START + STEP * n): 0.1 * n for n in (3, 0, 1, 2)}
     predictions = {str(START + STEP * n): 0.1 * n for n in (9, 2, 1, 3)}
-    score = score_predictions(SteeringTable(Path("p"), predictions), SteeringTable(Path("l"), labels))
+    score = score_predictions(FrameSteering(Path("p"), predictions), FrameSteering(Path("l"), labels))
     figures = score.figures()
     assert (figures["frames"], figures["predictions"]["rmse"]) == (3, 0)
     assert (figures["labels_without_prediction"], figures["predictions_without_label"]) == (1, 1)
     assert any(str(START) in notice for notice in score.notices)
     assert score.matched.seconds.tolist() == pytest.approx([0, 0.05, 0.1])
     with pytest.raises(UserError, match="none of its frames is in other.csv"):
-        score_predictions(table([0.1]), SteeringTable(Path("other.csv"), {"frame_1": 0.1}))
+        score_predictions(table([0.1]), FrameSteering(Path("other.csv"), {"frame_1": 0.1}))
 
 
 def test_opposite_signs_are_noticed_and_turned_on_demand():
@@ -223,12 +223,12 @@ def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
 
 def test_the_command_writes_both_curves_the_figures_and_a_report(tmp_path):
     labels = road()
-    write_table(tmp_path / "labels.csv", table(labels).steering, new=True)
-    write_table(tmp_path / "p.csv", table(0.5 * labels + 0.02).steering, new=True)
+    write_steering(tmp_path / "labels.csv", table(labels).steering, new=True)
+    write_steering(tmp_path / "p.csv", table(0.5 * labels + 0.02).steering, new=True)
     line = ("score", tmp_path / "p.csv", tmp_path / "labels.csv", "--fit-seconds", 20, "-o", tmp_path / "out")
     figures = json.loads(run_script(*line, "--json").stdout)
     assert json.loads((tmp_path / "out" / "figures.json").read_text()) == figures
     assert (tmp_path / "out" / "score.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "gain of 2.000" in page
+    assert "gain 2.000" in page
     assert "fitted, smoothed" in page

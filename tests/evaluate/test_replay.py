@@ -21,7 +21,7 @@ from bcclone.evaluate.replay import replay_policies
 from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.replay_served import RolloutWorld
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RolloutResult, read_reference
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
 from bcclone.evaluate.watched import WatchFigures
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
@@ -104,7 +104,7 @@ def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
     assert rollout.path[-1] > 1.0
     assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
     rollout.advance(0.0)
-    assert rollout.result().score.interventions == 1
+    assert rollout.score.interventions == 1
     assert not rollout.fresh
 
 
@@ -261,12 +261,6 @@ def test_over_the_wire_the_recorded_steering_gets_the_recorded_frames(reference)
         assert state.jpeg == Path(paths["center"]).read_bytes()
         drive.steer(reference.steering[row], 0.0)
     assert set(drive.rollout.path) == {0.0}
-
-
-def test_a_rollout_has_no_interventions_beyond_its_path():
-    score = Rollout(straight(), limit_m=1.0).result().score
-    with pytest.raises(ValueError, match=r"\[2\], expected rows 0 to 1"):
-        RolloutResult(score, 1.0, (0.0, 0.5), (1, 2))
 
 
 def test_over_the_wire_a_deviating_car_gets_made_views_until_the_recording_ends(reference):

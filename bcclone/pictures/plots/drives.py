@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.rollout import RolloutResult
+from bcclone.evaluate.rollout import Rollout
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
@@ -129,9 +129,7 @@ def _draw_line(axes: Axes, edges: tuple[FloatArray, FloatArray], drive: Evaluati
     return line
 
 
-def plot_deviations(
-    title: str, seconds: FloatArray, drives: Mapping[str, RolloutResult], limit_m: float, path: Path
-) -> None:
+def plot_deviations(title: str, seconds: FloatArray, drives: Mapping[str, Rollout], limit_m: float, path: Path) -> None:
     """Draw the deviations of several drives from the recorded path over time, one above the other, into a PNG.
 
     seconds: at the end of each row, (rows,); drives: name of the driver -> drive; limit_m: where a person takes over;
