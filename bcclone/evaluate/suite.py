@@ -1,27 +1,81 @@
 """Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a cluster."""
 
+import contextlib
+import hashlib
+import io
+import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import TypeAlias
 
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluate_settings import SuiteSettings
-from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.evaluation import Evaluation, drive_policy
 from bcclone.evaluate.replay_result import ReplayFigures
-from bcclone.evaluate.scenarios import select_scenarios
-from bcclone.evaluate.suite_result import Result, SuiteResult
-from bcclone.evaluate.suite_task import InputFile, Recording, SuiteTask, Work, run_task
-from bcclone.evaluate.watched import WatchFile
+from bcclone.evaluate.scenarios import Scenario, select_scenarios
+from bcclone.evaluate.suite_result import SuiteResult
+from bcclone.evaluate.watched import OpenWatch, WatchFile
+from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
 from bcclone.model.model_path import check_model_path
 from bcclone.recording.files import find_local_logs
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.task_pool import Shown, TaskPool, run_kept
+from bcclone.system.reading import MOST_JSON, read_limited
+from bcclone.system.task_pool import Shown, TaskPool, report_progress, run_kept, source_digest
 
-Place = tuple[Work, str]  # the work and the name of the model
-Results = dict[Place, Evaluation | ReplayFigures]
+
+@dataclass(frozen=True)
+class RecordedRow:
+    """A recording to replay. Only reading it tells its length, so a suite begins with it, in case it is the longest."""
+
+    name: str
+    log: Path
+    length_m = 0.0
+    seconds = math.inf
+
+
+Row: TypeAlias = Scenario | RecordedRow
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A model and its scenario or recording.
+
+    preprocess: for a model that does not store its own; inputs: the other files that the worker needs;
+    watch: monitor of the drive, only for a scenario.
+    """
+
+    model: InputFile
+    preprocess: str | None
+    row: Row
+    inputs: tuple[InputFile, ...] = ()
+    watch: WatchFile | None = None
+
+    def __str__(self) -> str:
+        return f"{self.row.name} with {self.model.path}"
+
+    @property
+    def size(self) -> float:
+        """Return the length of the drive in metres."""
+        return self.row.length_m
+
+    @property
+    def key(self) -> str:
+        """Return the name of a scenario with a hash of everything that its result depends on; "" for a recording."""
+        if isinstance(self.row, RecordedRow):
+            return ""
+        track = Path(self.row.settings.track)
+        content = read_limited(track, MOST_JSON) if track.suffix == ".json" else b""
+        inputs = [file.sha256 for file in (self.model, *self.inputs)]
+        parts = source_digest(), inputs, self.preprocess, self.row, content
+        return f"{self.row.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
 def evaluate_suite(
@@ -40,20 +94,23 @@ def evaluate_suite(
     _check_models(models, settings)
     if watch:
         _check_watch(watch, models)
-    scenarios = select_scenarios(settings)
-    named = name_models(list(map(Path, models)))
+    scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
     recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
-    tasks = _make_tasks(named, [*scenarios, *recordings], settings.preprocess, watch)
+    rows: list[Row] = [*scenarios, *(RecordedRow(name, log.absolute()) for name, log in recordings.items())]
+    input_of = cache(InputFile.of)
+    # the longest first, so that no worker drives on alone at the end
+    places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
+    tasks = [_task(row, input_of(named[model]), settings.preprocess, watch) for row, model in places]
     kept, shown = FinishedSteps(settings.kept, Evaluation), Shown("driving", "m", "drives", notify)
-    workers = settings.jobs if pool is None else pool
-    results: Results = dict(zip(tasks, run_kept(workers, run_task, list(tasks.values()), kept, shown), strict=True))
-    return SuiteResult(
-        models=named,
-        scenarios=scenarios,
-        drives=_table_of(Evaluation, results, scenarios, named),
-        recordings={one.name: one.log for one in recordings},
-        replays=_table_of(ReplayFigures, results, recordings, named),
-    )
+    done = run_kept(settings.jobs if pool is None else pool, run_task, tasks, kept, shown)
+    drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
+    replays: dict[str, dict[str, ReplayFigures]] = {name: {} for name in recordings}
+    for (row, model), result in zip(places, done, strict=True):
+        if isinstance(result, Evaluation):
+            drives[row.name][model] = result
+        else:
+            replays[row.name][model] = result
+    return SuiteResult(named, scenarios, drives, recordings, replays)
 
 
 def _check_models(models: Sequence[Path | str], settings: SuiteSettings) -> None:
@@ -73,32 +130,48 @@ def _check_watch(watch: WatchFile, models: Sequence[Path | str]) -> None:
     open_watch(time.monotonic)
 
 
-def _make_tasks(
-    models: Mapping[str, Path], works: Sequence[Work], preprocess: str | None, watch: WatchFile | None
-) -> dict[Place, SuiteTask]:
-    """Return the task of each work and model, the longest first, so that no worker drives on alone at the end."""
-    input_of = cache(InputFile.of)
-    tasks: dict[Place, SuiteTask] = {}
-    for work, (name, model) in product(sorted(works, key=lambda one: -one.seconds), models.items()):
-        task = SuiteTask(input_of(model), preprocess, work)
-        if isinstance(work, Recording):
-            log = input_of(work.log)
-            task = replace(task, work=replace(work, log=log.path), inputs=(log,))
-        elif watch is not None:
-            file = input_of(watch.file)
-            task = replace(task, watch=replace(watch, file=file.path), inputs=(file,))
-        tasks[work, name] = task
-    return tasks
+def _task(row: Row, model: InputFile, preprocess: str | None, watch: WatchFile | None) -> SuiteTask:
+    if isinstance(row, RecordedRow):
+        return SuiteTask(model, preprocess, row, (InputFile.of(row.log),))
+    if watch is None:
+        return SuiteTask(model, preprocess, row)
+    file = InputFile.of(watch.file)
+    return SuiteTask(model, preprocess, row, (file,), replace(watch, file=file.path))
 
 
-def _table_of(
-    kind: type[Result], results: Results, works: Sequence[Work], models: Collection[str]
-) -> dict[str, dict[str, Result]]:
-    """Return the results of some works: name of the work -> model -> its result."""
-    return {
-        work.name: {model: result for model in models if isinstance(result := results[work, model], kind)}
-        for work in works
-    }
+def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
+    """Drive or replay; raises UserError, and WorkerFault for a file that this worker does not find.
+
+    Nothing is kept between two tasks: to load a model takes 0.2 s, and a drive half a minute.
+    """
+    for file in (task.model, *task.inputs):
+        file.check()
+    with one_at_a_time:
+        policy = load_on_one_core(task.model, task.preprocess)
+        if isinstance(task.row, Scenario):
+            watch = task.watch.opener([task.model.path]) if task.watch else None
+            return drive_scenario(policy, task.row, report_progress, watch, str(task.model.path))
+        from bcclone.evaluate.replay import replay_policies
+
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would disturb the bar of the suite
+            return replay_policies({task.row.name: policy}, task.row.log)[task.row.name].figures()
+
+
+def drive_scenario(
+    policy: SteeringPolicy,
+    scenario: Scenario,
+    on_progress: Callable[[float], None] | None = None,
+    open_watch: OpenWatch | None = None,
+    name: str = "the policy",
+) -> Evaluation:
+    """Let a policy drive a scenario in this process; raises UserError as drive_policy() does.
+
+    on_progress: called often with the metres since the last call; name: of the policy, for the error.
+    """
+    settings = scenario.settings
+    track = load_track(settings.track, settings.reverse)
+    world = SimulatedWorld(Renderer(settings.track, settings.conditions), track, settings.world, on_progress)
+    return replace(drive_policy(policy, world, settings.speed, open_watch, name), latency=None, views=())
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:
@@ -114,14 +187,13 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
     return _named(models, [[path.stem for path in models], [path.name for path in models]])
 
 
-def name_recordings(logs: Sequence[Path]) -> tuple[Recording, ...]:
-    """Return the recordings of some logs, named after their folders where these are distinct."""
-    named = _named(logs, [[log.absolute().parent.name for log in logs]])
-    return tuple(Recording(name, log) for name, log in named.items())
+def name_recordings(logs: Sequence[Path]) -> dict[str, Path]:
+    """Return the logs of recordings by the names of their folders where these are distinct."""
+    return _named(logs, [[log.absolute().parent.name for log in logs]])
 
 
 def _named(paths: Sequence[Path], choices: Sequence[Sequence[str]]) -> dict[str, Path]:
-    """Return the paths by the first choice of distinct names, or by themselves."""
+    """Map each path to a short name; use the full path if short names collide."""
     for names in choices:
         if len(set(names)) == len(paths):
             return dict(zip(names, paths, strict=True))

@@ -11,8 +11,9 @@ import pytest
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import select_scenarios
-from bcclone.evaluate.suite_task import InputFile, SuiteTask
+from bcclone.evaluate.suite import SuiteTask
 from bcclone.evaluate.watched import WatchedFrame
+from bcclone.evaluate.worker_model import InputFile
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.system.finished_steps import FinishedSteps
 from tests.conftest import run_script
@@ -71,7 +72,7 @@ def test_a_drive_of_anything_else_is_not_taken(other):
 
 def test_a_road_file_that_has_changed_is_driven_again(tmp_path):
     road = tmp_path / "road.json"
-    on_road = replace(task(), work=replace(task().work, settings=replace(task().work.settings, track=str(road))))
+    on_road = replace(task(), row=replace(task().row, settings=replace(task().row.settings, track=str(road))))
     keys = [on_road.key for text in ("{}", "{ }", "{}") if road.write_text(text)]
     assert keys[0] == keys[2] != keys[1]
 

@@ -15,9 +15,9 @@ from distributed import Client
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluate.suite import name_models, name_recordings
+from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, name_recordings, run_task
 from bcclone.evaluate.suite_result import SuiteResult, best_of, suite_table
-from bcclone.evaluate.suite_task import InputFile, SuiteTask, drive_scenario, run_task
+from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
 from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
@@ -279,8 +279,8 @@ def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
 
 def test_recordings_are_named_by_their_folders():
     logs = [Path("a/driving_log.csv"), Path("b/driving_log.csv"), Path("c/b/driving_log.csv")]
-    assert [one.name for one in name_recordings(logs[:2])] == ["a", "b"]
-    assert [one.name for one in name_recordings(logs[1:])] == ["b/driving_log.csv", "c/b/driving_log.csv"]
+    assert list(name_recordings(logs[:2])) == ["a", "b"]
+    assert list(name_recordings(logs[1:])) == ["b/driving_log.csv", "c/b/driving_log.csv"]
 
 
 def test_rows_with_the_same_appearance_share_a_picture():

@@ -81,7 +81,7 @@ def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_rec
 
 
 def test_a_suite_drives_it(untrained_model, exported):
-    from bcclone.evaluate.suite_task import InputFile, load_on_one_core
+    from bcclone.evaluate.worker_model import InputFile, load_on_one_core
 
     path = exported(untrained_model)
     policy = load_on_one_core(InputFile.of(path), "carnd-128-rgb")  # for the other models of the suite

@@ -15,7 +15,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.suite_task import InputFile, load_on_one_core
+from bcclone.evaluate.worker_model import InputFile, load_on_one_core
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
 from bcclone.simulator.render import Renderer

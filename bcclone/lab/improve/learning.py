@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.take_overs import choose_rows
-from bcclone.evaluate.suite_task import InputFile
+from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, run_drive
 from bcclone.lab.improve.rounds import Round, Rounds
 from bcclone.lab.improve.training_rounds import TrainingRounds

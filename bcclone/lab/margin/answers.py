@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.evaluate.suite_task import InputFile, load_on_one_core, one_at_a_time
+from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
 from bcclone.lab.road_samples.rendering import Place, car_at
 from bcclone.model.policy import Policy
 from bcclone.simulator.car import Car, holding_throttle, nose_up

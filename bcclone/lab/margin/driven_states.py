@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.evaluate.suite_task import one_at_a_time
+from bcclone.evaluate.worker_model import one_at_a_time
 from bcclone.lab.margin.answers import RunKept, Seen, SeenRoad, open_road
 from bcclone.lab.margin.margin_map import DrivenCheck
 from bcclone.lab.margin.motion import Cars

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.suite import name_models
-from bcclone.evaluate.suite_task import InputFile
+from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.margin.answers import Answers, RunKept, Seen, StatesTask, answer_states
 from bcclone.lab.margin.driven_states import check_by_driving
 from bcclone.lab.margin.margin_map import MarginMap

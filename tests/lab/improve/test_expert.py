@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.suite_task import InputFile
+from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.improve.expert_drives import ExpertDriveTask, draw_drive, record_drive
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of

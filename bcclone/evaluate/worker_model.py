@@ -1,0 +1,60 @@
+"""A model in a worker process: found there with the same content, and computed on one core.
+
+A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number of workers.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from bcclone.system.atomic import sha256_of
+from bcclone.system.opencv import cv2
+from bcclone.system.task_pool import WorkerFault
+
+if TYPE_CHECKING:
+    from bcclone.model.policy import Policy  # loads TensorFlow
+
+# a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong to its process
+one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that each worker must find at the same path, with the same content."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the absolute path and the hash of a file on this machine."""
+        return cls(path.absolute(), sha256_of(path))
+
+    def check(self) -> None:
+        """Raise WorkerFault if this worker does not find the file, or finds other content."""
+        try:
+            sha256 = sha256_of(self.path)
+        except OSError as error:
+            raise WorkerFault(f"{self.path}: cannot be read there ({error.strerror}); share or copy it") from None
+        if sha256 != self.sha256:
+            raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
+
+
+def load_on_one_core(model: InputFile, preprocess: str | None) -> "Policy":
+    """Load a model's policy, and let this process compute with one thread and without GPUs, whose results may differ.
+
+    preprocess: for a model that does not store its own.
+    """
+    cv2.setNumThreads(1)
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow(threads=1, use_gpus=False)
+    from bcclone.model.model_file import ModelFile, named_preprocessing, open_model
+    from bcclone.model.model_path import is_onnx
+    from bcclone.model.policy import Policy, load_policy
+
+    if is_onnx(model.path):
+        return load_policy(model.path)
+    loaded = open_model(model.path)
+    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(named_preprocessing(preprocess)))
