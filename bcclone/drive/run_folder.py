@@ -40,7 +40,7 @@ _TABLES = (LOG_NAME, DRIVERS.name, ANSWERS.name, UNCERTAINTY.name)
 class RunRow:
     """A decision whose control was sent, on a frame that can be read.
 
-    seconds: latency of the answer, None if the client polls or has disconnected; taken: by time.monotonic().
+    seconds: latency of the answer, None if the client has disconnected; taken: by time.monotonic().
     """
 
     decision: Decision

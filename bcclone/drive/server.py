@@ -106,10 +106,10 @@ def _serve(
             run_recorder(settings.run_folder, settings.append, stats.warn) as recorder,
             make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
         ):
-            service = DriveService(arbiter, stats, recorder, server, settings.async_mode)
+            service = DriveService(arbiter, stats, recorder, server)
             page = DrivePage(service, hands, saliency, policy)
             app = service.with_page(make_app(page, OpenPages(page, host), server))
-            server.show(app, service.check_sessions, service.driving_peer)
+            server.show(app, service.check_cars)
             server.notify(
                 f"listening on {server.address}; start the simulator, choose a track and AUTONOMOUS MODE\n"
                 f"watch it drive: {server.url}"

@@ -5,6 +5,8 @@ import json
 import re
 
 import pytest
+from bcclone.drive.wire.limits import RefusedPacket
+from bcclone.drive.wire.polling import TelemetryPacket
 
 from bcclone.drive.protocol import (
     Control,
@@ -19,8 +21,6 @@ from bcclone.drive.protocol import (
     parse_telemetry,
 )
 from bcclone.drive.wire import limits
-from bcclone.drive.wire.limits import RefusedPacket
-from bcclone.drive.wire.polling import TelemetryPacket
 
 JPEG = b"\xff\xd8 picture \xff\xd9"
 IMAGE = base64.b64encode(JPEG).decode()

@@ -14,8 +14,7 @@ import flask
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.page.page_state import ControlChanges, PageSession
-from bcclone.drive.page.pages import OpenPages
-from bcclone.drive.wire import limits
+from bcclone.drive.page.pages import MOST_PAGES, OpenPages
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
 from bcclone.drive.wire.web_server import WebServer
 from bcclone.drive.wire.websocket import BadHandshake
@@ -77,7 +76,7 @@ class _Responses:
 
     def room(self) -> flask.Response:
         """Return whether one more page has room; a browser does not tell why a websocket was refused."""
-        return _text(f"{limits.PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
+        return _text(f"{MOST_PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
 
     def history(self) -> list[dict[str, Any]]:
         """Return the points of the plots."""

@@ -17,7 +17,6 @@ from typing import Any
 
 from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
 from bcclone.drive.wheel import HandInput, WheelView
-from bcclone.drive.wire import limits
 from bcclone.drive.wire.web_server import Host
 from bcclone.drive.wire.websocket import Websocket
 from bcclone.system.errors import UserError
@@ -25,6 +24,7 @@ from bcclone.system.reading import parse_json
 
 logger = logging.getLogger(__name__)
 
+MOST_PAGES = 8
 _UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
 _LONGEST_REFUSAL = 300  # characters; it repeats a value of the page
 _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
@@ -41,7 +41,7 @@ class OpenPages:
     @property
     def full(self) -> bool:
         """Return whether there is no room for one more page."""
-        return self._admitted >= limits.PAGES
+        return self._admitted >= MOST_PAGES
 
     @contextmanager
     def admission(self) -> Iterator[bool]:

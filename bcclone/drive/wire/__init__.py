@@ -1,1 +1,1 @@
-"""Serve the simulator over sockets: websocket, both Socket.IO dialects, limits, access control, two kinds of host."""
+"""Serve the simulator over sockets: websocket, both Socket.IO dialects, access control, two kinds of host."""

@@ -1,34 +1,29 @@
-"""Decide which requests are allowed, by token, host name and origin, and which connections stay open.
+"""Decide which requests are allowed, by token, host name and origin: a request's headers -> a reason to refuse it.
 
 This machine has access without a token, other machines with it, and pages of other web sites never.
 """
 
-import contextlib
 import hashlib
 import hmac
-import io
 import ipaddress
 import logging
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.drive_settings import is_this_machine
-from bcclone.drive.wire import limits
 
 logger = logging.getLogger(__name__)
 
-Peer = tuple[str, str]  # address and port of a client
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, in which no other one is looked at
 SOCKETIO_PATH = "/socket.io"
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
-_MAX_LENGTH_DIGITS = 20
 
 
 class Access:
@@ -55,11 +50,6 @@ class Access:
             return "403 Forbidden", "this server answers to its address or to localhost, not to other names"
         if _is_of_another_site(environ):
             return "403 Forbidden", "pages of other sites have no access"
-        length = environ.get("CONTENT_LENGTH") or "0"
-        if not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
-            return "400 Bad Request", "a request needs its length as a number"
-        if len(length) > _MAX_LENGTH_DIGITS or int(length) > limits.MESSAGE_BYTES:
-            return "413 Content Too Large", f"a request may have {limits.MESSAGE_BYTES} bytes"
         if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not self._may_drive(environ):
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
         return None
@@ -115,87 +105,3 @@ def _is_of_another_site(environ: dict[str, Any]) -> bool:
 def _digest(token: str) -> bytes:
     """Return a digest, whose comparison takes the same time for tokens of any length."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-class Connections:
-    """The open connections of the server; closes slow ones, and the oldest when there are too many.
-
-    A request must have arrived within 10 s. When there are too many connections, the oldest that still waits for its
-    request is closed, or else the oldest one of all, so that a new client always gets in. driving_peer returns the
-    peer of the car that drives, which is never closed.
-    """
-
-    def __init__(
-        self, driving_peer: Callable[[], Peer | None] = lambda: None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._driving_peer, self._clock = driving_peer, clock
-        self._lock = threading.Lock()
-        self._waiting: dict[Peer, tuple[Any, float]] = {}  # without a whole request yet, and since when
-        self._served: dict[Peer, Any] = {}
-        self._closing: list[Any] = []
-
-    def accepted(self, sock: Any, address: Sequence[Any]) -> bool:
-        """Add a new connection and make room for it; False: there is no room yet, close it."""
-        with self._lock:
-            self._forget_closed()
-            if len(self._waiting) + len(self._served) >= limits.SOCKETS:
-                self._make_room()
-            if len(self._closing) >= limits.SOCKETS_CLOSING:
-                return False
-            self._waiting[address[0], str(address[1])] = sock, self._clock()
-            return True
-
-    def requested(self, environ: dict[str, Any]) -> None:
-        """Read the body of a request, and mark its connection as served."""
-        if (length := int(environ.get("CONTENT_LENGTH") or 0)) > 0:
-            environ["wsgi.input"] = io.BytesIO(_body(environ["wsgi.input"], length))
-        peer = peer_of(environ)
-        with self._lock:
-            if peer in self._waiting:
-                self._served[peer], _ = self._waiting.pop(peer)
-
-    def close_late(self) -> None:
-        """Close the connections whose request has not arrived in time; call this about once a second."""
-        with self._lock:
-            self._forget_closed()
-            late = self._clock() - limits.REQUEST_SECONDS
-            for peer in [peer for peer, (_, since) in self._waiting.items() if since < late]:
-                self._shut_down(self._waiting.pop(peer)[0])
-
-    def close_all(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            self._forget_closed()
-            for sock in [*(sock for sock, _ in self._waiting.values()), *self._served.values()]:
-                self._shut_down(sock)
-
-    def _forget_closed(self) -> None:
-        self._waiting = {peer: (sock, since) for peer, (sock, since) in self._waiting.items() if sock.fileno() != -1}
-        self._served = {peer: sock for peer, sock in self._served.items() if sock.fileno() != -1}
-        self._closing = [sock for sock in self._closing if sock.fileno() != -1]
-
-    def _make_room(self) -> None:
-        if self._waiting:
-            self._shut_down(self._waiting.pop(next(iter(self._waiting)))[0])
-            return
-        driving = self._driving_peer()
-        self._shut_down(self._served.pop(next(peer for peer in self._served if peer != driving)))
-
-    def _shut_down(self, sock: Any) -> None:
-        self._closing.append(sock)
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-
-def peer_of(environ: dict[str, Any]) -> Peer:
-    """Return the address and the port that a request comes from."""
-    return environ.get("REMOTE_ADDR", ""), str(environ.get("REMOTE_PORT", ""))
-
-
-def _body(stream: Any, length: int) -> bytes:
-    """Return the body of a request; less, or nothing, when its connection closed."""
-    try:
-        body: bytes = stream.read(length)
-    except (OSError, ValueError):
-        return b""
-    return body

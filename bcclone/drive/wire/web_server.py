@@ -6,7 +6,6 @@ The server answers from the start: until it has an app, which may take seconds t
 import errno
 import logging
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,9 +13,8 @@ from contextlib import ExitStack, suppress
 from importlib import import_module
 from typing import Any, Protocol, Self, cast
 
-from bcclone.drive.wire import limits
-from bcclone.drive.wire.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access, Connections, Peer, WSGIApp
-from bcclone.drive.wire.websocket import UPGRADED, Websocket, headers_of
+from bcclone.drive.wire.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access, WSGIApp
+from bcclone.drive.wire.websocket import UPGRADED, Websocket
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import StopSocket
 from bcclone.system.settings import SIMULATOR_PORT
@@ -25,9 +23,7 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _CHECK_SECONDS = 0.5
-_ENDING_SECONDS = (
-    10.0  # Ctrl-C amid an import may leave a lock of Python's imports taken, which the thread then waits for
-)
+_ENDING_SECONDS = 10.0  # Ctrl-C amid an import may leave its lock taken, which the server's thread then waits for
 _LOADING_SECONDS = 0.05  # between two looks for the app
 _LOADING = b"""<!doctype html>
 <html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
@@ -53,7 +49,7 @@ class Host(Protocol):
     def start(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function in parallel to the requests."""
 
-    def run(self, app: WSGIApp, listener: Any, connections: Connections, stop: StopSocket) -> None:
+    def run(self, app: WSGIApp, listener: Any, stop: StopSocket) -> None:
         """Serve the listening socket until a stop is requested."""
 
 
@@ -111,7 +107,6 @@ class WebServer:
         self._resources = ExitStack()
         self._app: WSGIApp | None = None
         self._check: Callable[[], None] = lambda: None
-        self._driving_peer: Callable[[], Peer | None] = lambda: None
         self._served: Future[None] = Future()
 
     def __enter__(self) -> Self:
@@ -119,7 +114,6 @@ class WebServer:
             self._listener = resources.enter_context(listen(*self._address))
             self._address = self._listener.getsockname()[:2]  # with the port that port 0 has become
             resources.enter_context(self._stop)
-            _allow_files()  # here, since the thread must not wait for a lock of imports
             thread = threading.Thread(target=self._serve, name="bcclone-server", daemon=True)
             resources.callback(thread.join, _ENDING_SECONDS)
             resources.callback(self.stop)
@@ -157,17 +151,9 @@ class WebServer:
         """Let Ctrl-C and SIGTERM stop the server from now on, if this is the main thread."""
         self._stop.take_signals()
 
-    def show(
-        self,
-        app: WSGIApp,
-        check: Callable[[], None] = lambda: None,
-        driving_peer: Callable[[], Peer | None] = lambda: None,
-    ) -> None:
-        """Serve an app from now on.
-
-        check: called every half second; driving_peer: returns the client whose connection is never closed for others.
-        """
-        self._check, self._driving_peer, self._app = check, driving_peer, app
+    def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
+        """Serve an app from now on. check: called every half second."""
+        self._check, self._app = check, app
 
     def wait(self) -> None:
         """Wait until the server is stopped."""
@@ -177,55 +163,48 @@ class WebServer:
     def _serve(self) -> None:
         """Answer requests until the server is stopped."""
         try:
-            connections = Connections(lambda: self._driving_peer())
-            self.host.start(self._watch, connections)
-            self.host.run(self._checked(connections), self._listener, connections, self._stop)
+            self.host.start(self._watch)
+            self.host.run(self._checked, self._listener, self._stop)
             self._served.set_result(None)
         except BaseException as error:
             self._served.set_exception(error)
         finally:
             self._stop.request()
 
-    def _watch(self, connections: Connections) -> None:
+    def _watch(self) -> None:
         while not self._served.done():
             self.host.sleep(_CHECK_SECONDS)
             try:
-                connections.close_late()
                 self._check()
             except Exception:  # the next round must take place all the same
                 logger.exception("a check of the connections failed; it goes on")
 
     def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
         """Return the websocket that a request opens; raises BadHandshake or OSError."""
-        headers, lock = headers_of(environ), self.host.make_lock()
-        websocket = Websocket(self.host.socket_of(environ), headers, lock, lambda: self.host.sleep(0))
+        headers = [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
+        websocket = Websocket(self.host.socket_of(environ), headers, self.host.make_lock())
         environ[UPGRADED] = True
         return websocket
 
-    def _checked(self, connections: Connections) -> WSGIApp:
-        """Return the app, which refused requests do not reach, and whose errors are logged: the hosts print nothing."""
-
-        def checked(environ: dict[str, Any], start_response: Any) -> Any:
-            try:
-                if (refusal := self.access.refusal(environ)) is None:
-                    connections.requested(environ)
-                    if (app := self._loaded(environ)) is not None:
-                        return app(environ, start_response)
-                    headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
-                    start_response("503 Service Unavailable", headers)
-                    return [_LOADING]
+    def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Serve the app, which refused requests do not reach, and whose errors are logged: the hosts print nothing."""
+        try:
+            if refusal := self.access.refusal(environ):
                 status, reason = refusal
                 if status.startswith("401"):
                     self.host.sleep(WRONG_TOKEN_SECONDS)
                 start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
                 return [f"{reason}\n".encode()]
-            except OSError:  # the client has gone
-                raise
-            except Exception:
-                logger.exception("the server failed on a request")
-                raise
-
-        return checked
+            if app := self._loaded(environ):
+                return app(environ, start_response)
+            headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
+            start_response("503 Service Unavailable", headers)
+            return [_LOADING]
+        except OSError:  # the client has gone
+            raise
+        except Exception:
+            logger.exception("the server failed on a request")
+            raise
 
     def _loaded(self, environ: dict[str, Any]) -> WSGIApp | None:
         """Return the app; a car waits for it, and others get None until it is there."""
@@ -248,15 +227,3 @@ def listen(host: str, port: int) -> socket.socket:
             ) from None
         reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]  # Python adds the address
         raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
-
-
-def _allow_files() -> None:
-    """Raise the limit of open files for this process to what `limits` needs, where the system has one."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = limits.FILES if hard == resource.RLIM_INFINITY else min(limits.FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

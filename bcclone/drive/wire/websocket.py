@@ -14,12 +14,14 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Pi
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from bcclone.drive.wire import limits
+from bcclone.drive.protocol import MESSAGE_BYTES
 
 UPGRADED = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
+REQUEST_SECONDS = 10.0  # without data of a request
+MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting
+_SILENT_SECONDS = 85.0  # without data on a websocket; its pings come every 25 s
+_CLOSING_SECONDS = 0.05  # for the close frame of a client that does not read
 _READ_BYTES = 65_536
-_LOCK_SECONDS = 0.05
-_YIELD_EVERY = 64  # fragments and control frames; under eventlet they would block all other connections
 
 
 def without_upgraded(app: Callable[..., Any], end_response: Callable[[], list[bytes]]) -> Callable[..., Any]:
@@ -32,11 +34,6 @@ def without_upgraded(app: Callable[..., Any], end_response: Callable[[], list[by
     return without_response
 
 
-def headers_of(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the headers of a request, for a Websocket."""
-    return [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
-
-
 class BadHandshake(Exception):
     """A request that is not a valid websocket handshake; the text is the reason."""
 
@@ -46,28 +43,19 @@ class Websocket:
 
     It offers no extensions: the simulator rejects them, and a compressed message may be a bomb. Data is read only
     while wait() or look_ahead() runs. The socket belongs to the caller; close() shuts its traffic down.
-    lock: one of the host's, held while sending, including pongs. yield_to_others: called during floods of small
-    frames, to let other connections run. max_bytes: limit of a message. arrived: when the message that wait() returned
-    last had been read whole, by time.perf_counter().
+    lock: one of the host's, taken while sending, including pongs. max_bytes: limit of a message, complete or not.
+    arrived: when the message that wait() returned last had been read whole, by time.perf_counter().
     """
 
-    def __init__(
-        self,
-        sock: Any,
-        headers: list[tuple[str, str]],
-        lock: Any,
-        yield_to_others: Callable[[], Any] = lambda: None,
-        max_bytes: int = limits.MESSAGE_BYTES,
-    ) -> None:
-        self._socket, self._lock, self._yield, self._max_bytes = sock, lock, yield_to_others, max_bytes
+    def __init__(self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES) -> None:
+        self._socket, self._lock, self._max_bytes = sock, lock, max_bytes
         self.arrived = 0.0
-        self._events = 0
         self._messages: deque[tuple[str | bytes, float]] = deque()  # and when each had been read whole
         self._close_frame: CloseConnection | None = None  # one that comes after these messages
         self._message = bytearray()  # as far as it has come; each fragment as an object would cost many times its size
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._handshake(headers)
-        sock.settimeout(limits.SILENT_SECONDS)
+        sock.settimeout(_SILENT_SECONDS)
         # otherwise an answer waits until the client has acknowledged the one before, which takes 40 ms
         with contextlib.suppress(OSError):  # closed meanwhile
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -75,25 +63,30 @@ class Websocket:
     def wait(self) -> str | bytes | None:
         """Return the next message; None at the end of the connection, whatever the reason."""
         try:
-            return self._next_message()
+            while not self._messages:
+                if self._take_in(1):
+                    return None
+                if not self._messages and not self._read():
+                    return None
         except (OSError, ValueError, LocalProtocolError):  # timeout, reset, or closed by this side
             return None
+        message, self.arrived = self._messages.popleft()
+        return message
 
     def look_ahead(self) -> tuple[list[str | bytes], bool]:
         """Return the next messages that have arrived by now, and whether another one has begun to arrive.
 
-        For the thread that calls wait(), which returns them later. At most `limits.MESSAGES_AHEAD` are read.
+        For the thread that calls wait(), which returns them later. At most MESSAGES_AHEAD are read.
         """
-        with contextlib.suppress(OSError, ValueError, LocalProtocolError):  # wait() will meet it again
-            while (
-                not self._take_in(limits.MESSAGES_AHEAD)
-                and not self._is_full()
-                and self._is_ready(selectors.EVENT_READ)
-            ):
-                data = self._read()
-                if not data:
+        with (
+            contextlib.suppress(OSError, ValueError, LocalProtocolError),  # wait() will meet it again
+            selectors.DefaultSelector() as selector,
+        ):
+            selector.register(self._socket, selectors.EVENT_READ)
+            while not self._take_in(MESSAGES_AHEAD):
+                is_full = self._close_frame is not None or len(self._messages) >= MESSAGES_AHEAD
+                if is_full or not selector.select(0) or not self._read():
                     break
-                self._protocol.receive_data(data)
         return [message for message, _ in self._messages], bool(self._message)
 
     def send(self, message: str | bytes) -> None:
@@ -103,16 +96,12 @@ class Websocket:
         except LocalProtocolError:
             raise ConnectionResetError("the websocket is closed") from None
 
-    def send_if_read(self, message: str) -> None:
-        """Send a short message, unless the client does not read: then it would wait until the client does."""
-        with contextlib.suppress(OSError, ValueError, LocalProtocolError):
-            self._send_without_waiting(Message(data=message))
-
     def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE) -> None:
-        """Send a close frame if the client reads, and shut the traffic down both ways, so that wait() returns."""
+        """Send a close frame, and shut the traffic down both ways, so that wait() returns."""
         with contextlib.suppress(OSError, ValueError, LocalProtocolError):
             if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
-                self._send_without_waiting(CloseConnection(code=reason))
+                self._socket.settimeout(_CLOSING_SECONDS)
+                self._send(CloseConnection(code=reason))
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -125,55 +114,39 @@ class Websocket:
         except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
             raise BadHandshake(str(error)) from None
 
-    def _next_message(self) -> str | bytes | None:
-        while not self._messages:
-            if self._take_in(1):
-                return None
-            if not self._messages:
-                data = self._read()
-                if not data:
-                    return None
-                self._protocol.receive_data(data)
-        message, self.arrived = self._messages.popleft()
-        return message
-
     def _take_in(self, most: int) -> bool:
         """Keep messages of the data at hand until there are `most`; return whether the connection has ended.
 
         A close frame waits until the messages before it have been returned, though they can no longer be answered.
         """
-        while len(self._messages) < most and (event := self._next_event()) is not None:
-            self._events += 1
-            if self._events % _YIELD_EVERY == 0:
-                self._yield()
-            if isinstance(event, Message) and (message := self._add(event)) is not None:
-                self._messages.append((message, time.perf_counter()))
+        while len(self._messages) < most:
+            event, self._close_frame = self._close_frame or next(self._protocol.events(), None), None
+            if event is None:
+                return False
+            if isinstance(event, Message):
+                self._add(event)
             elif isinstance(event, CloseConnection) and self._messages:
                 self._close_frame = event
-                break
-            elif self._ends(event):
+                return False
+            if self._ends(event):
                 return True
         return False
 
-    def _next_event(self) -> Event | None:
-        """Return the next event of the data at hand, None when there is none."""
-        event, self._close_frame = self._close_frame, None
-        return event or next(self._protocol.events(), None)
+    def _add(self, event: Any) -> None:
+        """Add a fragment, and with the last one its message."""
+        is_text = isinstance(event, TextMessage)
+        self._message += event.data.encode() if is_text else event.data
+        if event.message_finished and len(self._message) <= self._max_bytes:
+            message, self._message = self._message, bytearray()
+            self._messages.append((message.decode() if is_text else bytes(message), time.perf_counter()))
 
-    def _is_full(self) -> bool:
-        """Return whether nothing more is read before a message is returned."""
-        return self._close_frame is not None or len(self._messages) >= limits.MESSAGES_AHEAD
-
-    def _is_ready(self, event: int) -> bool:
-        """Return whether the socket can be read, or written, without waiting."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, event)
-            return bool(selector.select(0))
-
-    def _ends(self, event: Any) -> bool:
+    def _ends(self, event: Event) -> bool:
         """Answer pings and close frames; return whether the connection has ended."""
         if isinstance(event, CloseConnection):
-            self._end(event)
+            if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+                self._send(event.response())
+            # otherwise the client broke the protocol, and gets the reason
+            self.close(CloseReason(event.code) if event.code in set(CloseReason) else CloseReason.PROTOCOL_ERROR)
             return True
         if isinstance(event, Ping):
             self._send(event.response())
@@ -182,40 +155,18 @@ class Websocket:
             return True
         return False
 
-    def _end(self, event: CloseConnection) -> None:
-        """Answer the client's close frame, or send the reason when it broke the protocol."""
-        if self._protocol.state is ConnectionState.REMOTE_CLOSING:
-            self._send(event.response())
-        self.close(CloseReason(event.code) if event.code in set(CloseReason) else CloseReason.PROTOCOL_ERROR)
-
-    def _add(self, event: Any) -> str | bytes | None:
-        """Add a fragment; return the message when it is complete."""
-        is_text = isinstance(event, TextMessage)
-        self._message += event.data.encode() if is_text else event.data
-        if not event.message_finished or len(self._message) > self._max_bytes:
-            return None
-        message, self._message = self._message, bytearray()
-        return message.decode() if is_text else bytes(message)
-
-    def _read(self) -> bytes:
-        """Return all data that has arrived."""
+    def _read(self) -> bool:
+        """Read all data that has arrived; return False at the end of the connection."""
         data: bytes = self._socket.recv(_READ_BYTES)
         self._acknowledge_at_once()
-        return data
+        if data:
+            self._protocol.receive_data(data)
+        return bool(data)
 
     def _send(self, event: Any) -> None:
         with self._lock:
             self._socket.sendall(self._protocol.send(event))
         self._acknowledge_at_once()
-
-    def _send_without_waiting(self, event: Any) -> None:
-        if not self._lock.acquire(timeout=_LOCK_SECONDS):  # another thread sends to a client that does not read
-            return
-        try:
-            if self._is_ready(selectors.EVENT_WRITE):
-                self._socket.sendall(self._protocol.send(event))
-        finally:
-            self._lock.release()
 
     def _acknowledge_at_once(self) -> None:
         """Ask the system to acknowledge the next data at once; it forgets this after each receive and send.
