@@ -7,10 +7,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import ModelPolicy
-from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFrame, PageSession, PageState
+from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFrame, PageSession
 from bcclone.drive.saliency_thread import SaliencyThread, seen_region_of
 from bcclone.drive.stats import HistoryPoint
 from bcclone.drive.wheel import PageHands
@@ -39,7 +40,7 @@ class DrivePage(PageSession):
         self._frame: PageFrame | None = None
         self._next_at = -math.inf
 
-    def state(self) -> PageState:
+    def state(self) -> dict[str, Any]:
         """Return the current state."""
         return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.clients))
 

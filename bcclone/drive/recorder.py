@@ -10,27 +10,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-_MOST_RECORDINGS = 100  # of a session, apart from those that got no row
-
 Row = TypeVar("Row")
 RowIn = TypeVar("RowIn", contravariant=True)
-
-
-@dataclass(frozen=True)
-class RecordingFigures:
-    """Whether rows are recorded, into which folder, how many, and why the recording failed, or ""."""
-
-    on: bool = False
-    folder: str | None = None
-    recorded: int = 0
-    dropped: int = 0
-    failure: str = ""
 
 
 class RowFiles(Protocol[RowIn]):
@@ -125,10 +112,7 @@ class Recorder(Generic[Row]):
             if on == self.on:
                 return
             if on:
-                kept = [recording for recording in self._recordings if not recording.is_void]
-                if len(kept) >= _MOST_RECORDINGS:
-                    raise UserError(f"{len(kept)} recordings were made, the most of one session; start it again")
-                self._recordings = [*kept, _Recording(self._open_files())]  # at once: other threads read the last one
+                self._recordings.append(_Recording(self._open_files()))
             else:
                 self._recordings[-1].on = False
                 self._queue.put((self._recordings[-1], None))
@@ -143,14 +127,22 @@ class Recorder(Generic[Row]):
         else:
             self._queue.put((recording, row))
 
-    def figures(self) -> RecordingFigures:
-        """Return whether and where is recorded, and how many rows that folder got."""
+    def state(self) -> dict[str, Any]:
+        """Return whether and where is recorded, how many rows that folder got, and why it ended by itself, or "".
+
+        For JSON; docs/reference/page.md describes the fields.
+        """
         if not self._recordings:
-            return RecordingFigures()
+            return {"on": False, "folder": None, "recorded": 0, "dropped": 0, "failure": ""}
         last = self._recordings[-1]
         same = [recording for recording in self._recordings if recording.files.folder == last.files.folder]
-        recorded, dropped = (sum(getattr(one, name) for one in same) for name in ("recorded", "dropped"))
-        return RecordingFigures(last.on, str(last.files.folder), recorded, dropped, last.failure)
+        return {
+            "on": last.on,
+            "folder": str(last.files.folder),
+            "recorded": sum(recording.recorded for recording in same),
+            "dropped": sum(recording.dropped for recording in same),
+            "failure": last.failure,
+        }
 
     def _write_all(self) -> None:
         while (entry := self._queue.get()) is not None:

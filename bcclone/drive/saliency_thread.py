@@ -6,7 +6,6 @@ The newest JPEG of the car goes in, a transparent PNG for the page comes out.
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -20,14 +19,6 @@ logger = logging.getLogger(__name__)
 _EVERY_SECONDS = 0.2
 _COLOR_BGR = (90, 255, 80)
 _MAX_ALPHA = 220  # of 255, so that the frame shows through
-
-
-@dataclass(frozen=True)
-class SaliencyState:
-    """Whether the saliency overlay is on; unavailable: why it cannot be shown, or ""."""
-
-    on: bool
-    unavailable: str
 
 
 class SaliencyThread:
@@ -71,11 +62,6 @@ class SaliencyThread:
                 self._wanted.set()
             else:
                 self._wanted.clear()
-
-    @property
-    def state(self) -> SaliencyState:
-        """Return whether overlays are computed, and why not."""
-        return SaliencyState(self.on, self.unavailable)
 
     @property
     def png(self) -> bytes:

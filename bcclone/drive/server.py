@@ -116,8 +116,12 @@ def _serve(
             )
             server.wait()
             service.finish()
-    recorded = recorder.figures()
-    folder = None if recorded.folder is None else Path(recorded.folder)
+    recording = recorder.state()
     return DriveResult(
-        arbiter.driver.answered, arbiter.driver.faults, folder, recorded.recorded, recorded.dropped, recorded.failure
+        answered=driver.answered,
+        faults=driver.faults,
+        folder=None if recording["folder"] is None else Path(recording["folder"]),
+        recorded=recording["recorded"],
+        dropped=recording["dropped"],
+        failure=recording["failure"],
     )

@@ -123,12 +123,12 @@ def _saliency(session: PlaySession, policy: ModelPolicy | None) -> Iterator[None
 
 def _result(session: PlaySession) -> PlayResult:
     world, recorder = session.world, session.recorder
-    laps = world.laps()
+    best = world.best_lap_seconds
     return PlayResult(
         frames=session.frames,
         seconds=round(world.tracked.seconds, 2),
         laps=round(float(world.tracked.progress_m / world.track.lap_m), 3),
-        best_lap_seconds=None if laps.best is None else round(laps.best, 2),
+        best_lap_seconds=None if best is None else round(best, 2),
         folders=recorder.folders,
         rows=recorder.recorded,
         dropped=recorder.dropped,

@@ -6,24 +6,17 @@ Hands and controls of the pages go in; frames with their state come out for the 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.page.page_state import (
-    ControlChanges,
-    PageContents,
-    PageFrame,
-    PageSession,
-    PageState,
-)
+from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFrame, PageSession
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.stats import CountedWarning
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
 from bcclone.play.play_files import PlayedRow
-from bcclone.play.play_world import LapFigures, PlayedWorld, WorldPace
+from bcclone.play.play_world import PlayedWorld, WorldPace
 from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
 
 FRAMES_A_SECOND = 30
@@ -33,30 +26,6 @@ _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
 _RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
 _APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
-
-
-@dataclass(frozen=True)
-class PlayFigures:
-    """What a play adds to the page's state; docs/reference/page.md describes the fields."""
-
-    frame: int
-    input: int
-    seconds: float
-    mode: str
-    kept: bool
-    steering_sent: float
-    steering_model: float | None
-    throttle: float
-    speed_mph: float
-    x_m: float
-    z_m: float
-    heading: float
-    cross_track_m: float
-    off_road: bool
-    laps: LapFigures
-    real_time_factor: float
-    frames_per_second: float
-    warnings: tuple[CountedWarning, ...]
 
 
 class PlaySession(PageSession):
@@ -197,32 +166,32 @@ class PlaySession(PageSession):
         self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), self._state(mode, number))
         self.on_frame()
 
-    def state(self) -> PageState:
+    def state(self) -> dict[str, Any]:
         """Return the state of the newest frame."""
         return self._newest.state if self._newest else self._state(self.mode, 0)
 
-    def _state(self, mode: str, number: int) -> PageState:
+    def _state(self, mode: str, number: int) -> dict[str, Any]:
         world, car, decision = self.world, self.world.car, self._decision
-        figures = PlayFigures(
-            frame=self.frames,
-            input=number,
-            seconds=world.tracked.seconds,
-            mode=mode,
-            kept=self.hands.wheel.kept,
-            steering_sent=car.steering,
-            steering_model=None if decision is None else decision.steering,
-            throttle=car.throttle - car.brake,
-            speed_mph=car.speed / MPH,
-            x_m=car.x,
-            z_m=car.z,
-            heading=car.heading,
-            cross_track_m=world.tracked.position.cross_track_m,
-            off_road=world.off_road,
-            laps=world.laps(),
-            real_time_factor=self._pace.factor,
-            frames_per_second=self._pace.frames_per_second,
-            warnings=tuple(map(CountedWarning, self._warnings(mode))),
-        )
+        figures = {
+            "frame": self.frames,
+            "input": number,
+            "seconds": world.tracked.seconds,
+            "mode": mode,
+            "kept": self.hands.wheel.kept,
+            "steering_sent": car.steering,
+            "steering_model": None if decision is None else decision.steering,
+            "throttle": car.throttle - car.brake,
+            "speed_mph": car.speed / MPH,
+            "x_m": car.x,
+            "z_m": car.z,
+            "heading": car.heading,
+            "cross_track_m": world.tracked.position.cross_track_m,
+            "off_road": world.off_road,
+            "laps": world.laps(),
+            "real_time_factor": self._pace.factor,
+            "frames_per_second": self._pace.frames_per_second,
+            "warnings": [{"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)],
+        }
         return self.state_with(figures)
 
     def _warnings(self, mode: str) -> list[str]:

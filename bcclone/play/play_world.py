@@ -8,7 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import steering_to_line
@@ -23,16 +23,6 @@ _RATE_SECONDS = 2.0
 _LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
 
 
-@dataclass(frozen=True)
-class LapFigures:
-    """The lap that is being driven, from 1, its time so far, and the times of the last and of the fastest lap."""
-
-    lap: int
-    seconds: float
-    last: float | None
-    best: float | None
-
-
 class PlayedWorld:
     """A car that a person or a model drives as long as they like; nothing ends the drive.
 
@@ -45,7 +35,7 @@ class PlayedWorld:
         self.tracked = TrackedCar(track, start_offset_m, start_m, renderer.scene.ground.height_at)
         self._laps_done, self._lap_began = 0, 0.0
         self._last: float | None = None
-        self._best: float | None = None
+        self.best_lap_seconds: float | None = None
 
     @property
     def car(self) -> Car:
@@ -85,9 +75,10 @@ class PlayedWorld:
         lookahead = _LOOKAHEAD_M + _LOOKAHEAD_SECONDS * self.car.speed
         return float(steering_to_line(position.cross_track_m, yaw, lookahead))
 
-    def laps(self) -> LapFigures:
-        """Return the laps and their times."""
-        return LapFigures(self._laps_done + 1, self.tracked.seconds - self._lap_began, self._last, self._best)
+    def laps(self) -> dict[str, Any]:
+        """Return the number of the lap, from 1, its seconds so far, and those of the last and of the best lap."""
+        seconds = self.tracked.seconds - self._lap_began
+        return {"lap": self._laps_done + 1, "seconds": seconds, "last": self._last, "best": self.best_lap_seconds}
 
     def trace_point(self) -> TracePoint:
         """Return where the car is, as a row of trace.csv."""
@@ -103,7 +94,7 @@ class PlayedWorld:
             return
         self._laps_done += 1
         self._last, self._lap_began = self.tracked.seconds - self._lap_began, self.tracked.seconds
-        self._best = self._last if self._best is None else min(self._best, self._last)
+        self.best_lap_seconds = self._last if self.best_lap_seconds is None else min(self.best_lap_seconds, self._last)
 
 
 class WorldPace:

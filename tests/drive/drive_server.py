@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import re
 import signal
 import subprocess
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import requests
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.server import serve, serve_policy
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
@@ -90,6 +93,33 @@ def serving_in_a_thread(model, run_folder=None, **settings):
         finally:
             stop.set()
         server.result = ended.result(20)
+
+
+class Constant:
+    """A policy that always steers alike."""
+
+    model, preprocessing, framing = None, Preprocessing(), None
+
+    def __init__(self, steering=0.25):
+        self.steering, self.forgotten = steering, 0
+
+    def answer(self, frame):
+        return Answer(self.steering)
+
+    def forget(self):
+        self.forgotten += 1
+
+
+@contextmanager
+def errors_logged():
+    """Yield the list of what bcclone logs as an error within the block."""
+    records, handler = [], logging.Handler(logging.ERROR)
+    handler.emit = lambda record: records.append(record.getMessage())
+    logging.getLogger("bcclone").addHandler(handler)
+    try:
+        yield records
+    finally:
+        logging.getLogger("bcclone").removeHandler(handler)
 
 
 class Still:

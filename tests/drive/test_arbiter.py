@@ -8,24 +8,13 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
-from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.protocol import Control, ProtocolError, Telemetry
+from bcclone.drive.driver import Driver
+from bcclone.drive.protocol import ProtocolError, Telemetry
+from tests.drive.drive_server import Constant
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
-
-
-class Always:
-    """A policy that always returns the same steering."""
-
-    forgotten = 0
-
-    def answer(self, frame):
-        return Answer(0.25)
-
-    def forget(self):
-        self.forgotten += 1
 
 
 class Clock:
@@ -36,7 +25,7 @@ class Clock:
 
 
 def make_arbiter(policy=None, **options):
-    return ConnectionArbiter(Driver(policy or Always(), SpeedSettings(11.0)), **options)
+    return ConnectionArbiter(Driver(policy or Constant(), SpeedSettings(11.0)), **options)
 
 
 def telemetry(jpeg=FRAME, decimal_comma=False):
@@ -188,7 +177,7 @@ def test_without_a_driving_connection_nothing_is_woken():
 
 
 def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
-    clock, policy = Clock(), Always()
+    clock, policy = Clock(), Constant()
     arbiter = make_arbiter(policy, clock=clock)
     forgotten = []
     for sid, clock.seconds in (("a", 0.0), ("a", 0.9), ("a", 1.8), ("a", 2.9), ("b", 3.0), ("b", 3.1)):
@@ -197,14 +186,10 @@ def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
     assert np.diff(forgotten).tolist() == [0, 0, 1, 1, 0]
 
 
-def test_a_reply_without_a_control_is_manual():
-    assert (MANUAL.event, MANUAL.data) == ("manual", {})
-
-
 def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after_it():
     started, go_on = threading.Event(), threading.Event()
 
-    class Slow(Always):
+    class Slow(Constant):
         def answer(self, frame):
             started.set()
             assert go_on.wait(20)
@@ -222,21 +207,3 @@ def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after
         ending.result(20)
     assert arbiter.answer("a", telemetry()) == MANUAL
     assert arbiter.driver.answered == 1
-
-
-CAR, LEFT = Telemetry(0.0, 0.0, 1.0, FRAME), Control(-0.5, 0.1)
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"control": LEFT, "telemetry": CAR}, "without a telemetry of the car that drives"),
-        ({"control": LEFT, "drives": True}, "without a telemetry of the car that drives"),
-        ({"decision": Decision(7, CAR, LEFT, -0.5, 20.0)}, "decision 7 without its control"),
-        ({"after": -0.1}, "after -0.1 s, expected 0 or more"),
-        ({"after": float("nan")}, "after nan s, expected 0 or more"),
-    ],
-)
-def test_a_reply_that_answers_nothing_is_refused(values, words):
-    with pytest.raises(ValueError, match=words):
-        Reply(**values)

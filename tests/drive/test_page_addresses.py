@@ -14,9 +14,7 @@ import pytest
 import requests
 import websocket
 
-from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_page import DrivePage
@@ -33,33 +31,28 @@ from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.access import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
-from tests.drive.drive_server import next_event, raw, serving, serving_in_a_thread, telemetry_text
+from tests.drive.drive_server import (
+    Constant,
+    errors_logged,
+    next_event,
+    raw,
+    serving_in_a_thread,
+    telemetry_text,
+)
 from tests.pages import FakePage
 from tests.processes import wait_for
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
 
-class Straight:
-    """A policy that always returns the same steering."""
-
-    model, preprocessing, framing = None, Preprocessing(), None
-
-    def answer(self, frame):
-        return Answer(0.25)
-
-    def forget(self):
-        pass
-
-
 def make_page(clock=time.monotonic):
     """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no saliency."""
     hands = PageHands()
-    arbiter = ConnectionArbiter(Driver(Straight(), SpeedSettings(25.0), hands))
+    arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
     cars = SimpleNamespace(arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1)
     saliency = SaliencyThread(lambda: stats.jpeg, None, "it has no convolution")
-    return DrivePage(cars, hands, saliency, Straight(), clock)
+    return DrivePage(cars, hands, saliency, Constant(), clock)
 
 
 def make_client(page=None, token="", waits=None):
@@ -86,11 +79,7 @@ def make_client(page=None, token="", waits=None):
     [
         ("no JSON", "expected an object with some of"),
         ("[" * 400 + "]" * 400, "more than 100 levels"),
-        ('{"set_speed_mph": ' + "9" * 900 + "}", "a number of 900 characters"),
-        ("{" + '"a": {' * 140 + "}" * 141, "more than 100 levels"),
-        ('{"set_speed_mph": 1, "set_speed_mph": "x"}', "0 to 60 mph"),
-        ("[1, 2]", "expected an object with some of saliency, recording, set_speed_mph"),
-        ("[1]", "expected an object"),
+        ("[1]", "expected an object with some of saliency, recording, set_speed_mph"),
         ("{}", "expected an object"),
         ('{"speed": 1}', "expected an object"),
         ('{"set_speed_mph": "fast"}', "0 to 60 mph"),
@@ -164,15 +153,6 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert client.get("/state").status_code == 200
 
 
-def test_a_browser_stays_logged_in_when_the_clock_of_the_machine_is_set(monkeypatch):
-    client = make_client(token="sesame")
-    assert client.post("/login", data={"token": "sesame"}).status_code == 302
-    wall_time = time.time
-    for hours in (-3, 3, 24 * 365):
-        monkeypatch.setattr(time, "time", lambda hours=hours: wall_time() + hours * 3600)
-        assert client.get("/state").status_code == 200
-
-
 @pytest.mark.parametrize("cookie", ["", "x", "é" * 100, "bcclone-80=", '"', "True"])
 def test_a_cookie_of_nobody_opens_nothing(cookie):
     client = make_client(token="sesame")
@@ -223,7 +203,7 @@ def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_contr
     assert numbers == [1 + count // 3 for count in range(90)]
     page.set(ControlChanges(set_speed_mph=12.0))
     assert page.newest().number == 31
-    assert page.newest().state.set_speed_mph == 12.0
+    assert page.newest().state["set_speed_mph"] == 12.0
 
 
 def test_every_field_of_the_state_is_documented():
@@ -234,11 +214,11 @@ def test_every_field_of_the_state_is_documented():
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 
-@pytest.fixture(scope="module")
-def port(untrained_model):
-    with serving_in_a_thread(untrained_model) as server:
+@pytest.fixture(scope="module", params=ASYNC_MODES)
+def port(request):
+    with errors_logged() as errors, serving_in_a_thread(Constant(), async_mode=request.param) as server:
         yield server.port
-    assert server.result.faults == 0
+    assert (server.result.faults, errors) == (0, [])
 
 
 def test_a_page_gets_at_most_ten_frames_a_second(port):
@@ -256,46 +236,42 @@ def test_a_page_that_does_not_draw_gets_no_more_than_two_frames(port):
             page.receive()
 
 
-@pytest.mark.parametrize("mode", [pytest.param(ASYNC_MODES[0], marks=pytest.mark.slow), ASYNC_MODES[1]])
-def test_a_page_sees_the_drive_steers_and_sets_controls(untrained_model, mode):
-    with serving(untrained_model, "--async-mode", mode) as server:
-        with FakePage(server.port) as page, raw(server.port) as connection:
-            page.until(lambda state: state["connection"] == "none")
-            connection.send_text(telemetry_text())
-            _, model = next_event(connection)
-            page.send(set={"set_speed_mph": 7})
+def test_a_page_sees_the_drive_steers_and_sets_controls(port):
+    with FakePage(port) as page, raw(port) as connection:
+        page.until(lambda state: state["connection"] == "none")
+        connection.send_text(telemetry_text())
+        assert next_event(connection)[0] == "steer"
+        page.send(set={"set_speed_mph": 7})
+        _, pictures = page.receive()
+        while not pictures[0]:
             _, pictures = page.receive()
-            while not pictures[0]:
-                _, pictures = page.receive()
-            assert pictures[0] == DRIVEN
-            page.until(lambda state: state["set_speed_mph"] == 7)
+        assert pictures[0] == DRIVEN
+        page.until(lambda state: state["set_speed_mph"] == 7)
+        page.hands(steering=-1.0)
+        for _ in range(60):
+            connection.send_text(telemetry_text())
+            _, steered = next_event(connection)
             page.hands(steering=-1.0)
-            for _ in range(60):
-                connection.send_text(telemetry_text())
-                _, steered = next_event(connection)
-                page.hands(steering=-1.0)
-                page.receive()
-                if float(steered["steering_angle"]) == -1.0:
-                    break
-            assert float(steered["steering_angle"]) == -1.0 != float(model["steering_angle"])
-            assert page.until(lambda state: state["driver"] == "human", steering=-1.0)["take_over"] == 1
-            page.send(set={"paused": True})
-            assert "expected an object with some of saliency" in page.until_refused()
-        assert server.end() == 0
+            page.receive()
+            if float(steered["steering_angle"]) == -1.0:
+                break
+        assert float(steered["steering_angle"]) == -1.0
+        assert page.until(lambda state: state["driver"] == "human", steering=-1.0)["take_over"] == 1
+        page.send(set={"paused": True})
+        assert "expected an object with some of saliency" in page.until_refused()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(untrained_model, mode):
-    with serving(untrained_model, "--async-mode", mode) as server:
-        with FakePage(server.port) as page, raw(server.port) as connection:
+def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
+    with errors_logged() as errors, contextlib.ExitStack() as clients:
+        with serving_in_a_thread(Constant(), async_mode=mode) as server:
+            page, connection = (clients.enter_context(client(server.port)) for client in (FakePage, raw))
             page.receive()
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
             began = time.monotonic()
-            assert server.end() == 0
-            assert time.monotonic() - began < 20  # a loaded machine takes half of that
-        assert "Traceback" not in server.output, server.output
+        assert time.monotonic() - began < 10
+    assert errors == []
 
 
 def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
@@ -305,7 +281,7 @@ def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
     wait_for(lambda: status() == 200)
     with contextlib.ExitStack() as stack:
         for _ in range(8):
-            stack.enter_context(FakePage(port))
+            stack.enter_context(FakePage(port)).receive()
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
             FakePage(port)
         assert refused.value.status_code == 503
@@ -313,11 +289,9 @@ def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
     wait_for(lambda: status() == 200)
 
 
-def test_a_websocket_needs_the_token_and_a_page_of_this_server(untrained_model, port):
-    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-        FakePage(port, origin="http://elsewhere.example")
-    assert refused.value.status_code == 403
-    with serving_in_a_thread(untrained_model, token="sesame") as server:
-        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-            FakePage(server.port)
-        assert refused.value.status_code == 401
+def test_a_websocket_needs_the_token_and_a_page_of_this_server():
+    with serving_in_a_thread(Constant(), token="sesame") as server:
+        for options, status in (({"origin": "http://elsewhere.example"}, 403), ({}, 401)):
+            with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+                FakePage(server.port, **options)
+            assert refused.value.status_code == status

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bcclone.drive.wire import limits
-from bcclone.drive.wire.websocket import BadHandshake, Websocket
+from bcclone.drive.protocol import MESSAGE_BYTES
+from bcclone.drive.wire.websocket import MESSAGES_AHEAD, BadHandshake, Websocket
 
 KEY = b64encode(b"0123456789abcdef").decode()
 HEADERS = [
@@ -128,7 +128,7 @@ def test_a_message_without_end_is_refused_at_the_limit():
         fragment = frame(0, b"x" * 60_000, final=False)
         client.sendall(frame(1, b"", final=False))
         client.settimeout(2)
-        most = 2 * limits.MESSAGE_BYTES // len(fragment)
+        most = 2 * MESSAGE_BYTES // len(fragment)
         sender = threading.Thread(target=lambda: _send_all(client, fragment, most))
         sender.start()
         assert websocket.wait() is None
@@ -197,5 +197,5 @@ def test_a_close_frame_waits_until_the_messages_before_it_have_been_returned():
 def test_only_a_few_messages_are_read_ahead():
     with connected() as (websocket, client, _):
         client.sendall(frame(1, b"x") * 200)
-        assert websocket.look_ahead() == (["x"] * limits.MESSAGES_AHEAD, False)
+        assert websocket.look_ahead() == (["x"] * MESSAGES_AHEAD, False)
         assert [websocket.wait() for _ in range(200)] == ["x"] * 200

@@ -111,7 +111,7 @@ def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
         (tmp_path / "gone" / "IMG").rename(images)
         images.chmod(0o700)
         assert recorder.failure
-        assert recorder.figures().failure == recorder.failure
+        assert recorder.state()["failure"] == recorder.failure
         recorder.turn(True)  # the next one is a new start
         assert recorder.failure == ""
     assert len(reasons) == 1

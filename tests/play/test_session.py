@@ -63,7 +63,7 @@ class Played:
         if hands is not None:
             self.session.hands.move(PAGE, hands)
         self.seconds += self.session.step()
-        return SimpleNamespace(**self.session.state().as_json())
+        return SimpleNamespace(**self.session.state())
 
     def until(self, condition, hands=RELEASED, steps=200):
         """Take steps with these hands until a state meets the condition; return that state."""

@@ -64,14 +64,13 @@ class _Responses:
 
     def socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
-        with self._pages.admission() as admitted:
-            if not admitted:
-                return self.room()
-            try:
-                websocket = self._server.accept_websocket(flask.request.environ)
-            except (BadHandshake, OSError) as error:
-                return _text(str(error), 400)
-            self._pages.serve(websocket)
+        if self._pages.full:
+            return self.room()
+        try:
+            websocket = self._server.accept_websocket(flask.request.environ)
+        except (BadHandshake, OSError) as error:
+            return _text(str(error), 400)
+        self._pages.serve(websocket)
         return ""
 
     def room(self) -> flask.Response:
@@ -88,7 +87,7 @@ class _Responses:
 
     def state(self) -> dict[str, Any]:
         """Return the state."""
-        return self._session.state().as_json()
+        return self._session.state()
 
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""

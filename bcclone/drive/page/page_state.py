@@ -5,13 +5,13 @@ docs/reference/page.md describes the fields.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.driver import Driver
-from bcclone.drive.recorder import Recorder, RecordingFigures
-from bcclone.drive.saliency_thread import SaliencyState, SaliencyThread
+from bcclone.drive.recorder import Recorder
+from bcclone.drive.saliency_thread import SaliencyThread
 from bcclone.drive.wheel import PageHands
 
 
@@ -36,29 +36,6 @@ class PageContents:
 
 
 @dataclass(frozen=True)
-class PageState:
-    """What a page shows. figures: a dataclass with what the session adds; its fields stand next to the others in JSON.
-
-    set_speed_mph: None without a model; sees, region: as in PageContents.
-    """
-
-    driver: str
-    take_over: int | None
-    set_speed_mph: float | None
-    recording: RecordingFigures
-    saliency: SaliencyState
-    sees: str
-    region: tuple[float, float, float, float] | None
-    figures: Any
-
-    def as_json(self) -> dict[str, Any]:
-        """Return one flat object for JSON."""
-        values = asdict(self)
-        values |= values.pop("figures")
-        return values
-
-
-@dataclass(frozen=True)
 class PageFrame:
     """A camera frame as JPEG, b"" without a car, with its state and the newest saliency overlay as PNG, b"" if off.
 
@@ -68,7 +45,7 @@ class PageFrame:
     number: int
     jpeg: bytes
     overlay: bytes
-    state: PageState
+    state: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -131,8 +108,8 @@ class PageSession(ABC):
         """Return the names of the controls that pages set."""
 
     @abstractmethod
-    def state(self) -> PageState:
-        """Return the current state."""
+    def state(self) -> dict[str, Any]:
+        """Return the current state, for JSON."""
 
     @abstractmethod
     def newest(self) -> PageFrame | None:
@@ -151,18 +128,22 @@ class PageSession(ABC):
         if changes.set_speed_mph is not None and self.driver is not None:
             self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
 
-    def state_with(self, figures: Any) -> PageState:
-        """Return the state with what the session adds to it."""
-        return PageState(
-            driver=self.hands.by.driver,
-            take_over=self.hands.by.take_over,
-            set_speed_mph=None if self.driver is None else self.driver.controller.set_speed_mph,
-            recording=self.recorder.figures(),
-            saliency=self.saliency.state if self.saliency else SaliencyState(False, "no model drives"),
-            sees=self.contents.sees,
-            region=self.contents.region,
-            figures=figures,
-        )
+    def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Return the state with what the session adds to it; docs/reference/page.md describes the fields."""
+        by, contents, saliency = self.hands.by, self.contents, self.saliency
+        return {
+            "driver": by.driver,
+            "take_over": by.take_over,
+            "set_speed_mph": None if self.driver is None else self.driver.controller.set_speed_mph,
+            "recording": self.recorder.state(),
+            "saliency": {
+                "on": saliency is not None and saliency.on,
+                "unavailable": saliency.unavailable if saliency else "no model drives",
+            },
+            "sees": contents.sees,
+            "region": contents.region,
+            **figures,
+        }
 
     def overlay(self) -> bytes:
         """Return the newest saliency overlay, b"" without one."""

@@ -9,9 +9,6 @@ docs/reference/page.md describes the messages.
 import contextlib
 import json
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -34,29 +31,16 @@ class OpenPages:
     """The open pages of a session, at most 8. host: serves them, in threads or in greenlets."""
 
     def __init__(self, session: PageSession, host: Host) -> None:
-        self._session, self._host, self._lock = session, host, threading.Lock()
-        self._admitted = 0
+        self._session, self._host = session, host
         self._pages: list[_Page] = []
 
     @property
     def full(self) -> bool:
         """Return whether there is no room for one more page."""
-        return self._admitted >= MOST_PAGES
-
-    @contextmanager
-    def admission(self) -> Iterator[bool]:
-        """Keep room for a page within the block, before its websocket is there; yield False if there is none."""
-        with self._lock:
-            admitted = not self.full
-            self._admitted += admitted
-        try:
-            yield admitted
-        finally:
-            with self._lock:
-                self._admitted -= admitted
+        return len(self._pages) >= MOST_PAGES
 
     def serve(self, socket: Websocket) -> None:
-        """Serve an admitted page until its websocket closes."""
+        """Serve a page until its websocket closes."""
         page = _Page(socket, self._host)
         self._session.hands.join(page)
         self._pages.append(page)
@@ -147,7 +131,7 @@ class _Page:
     def send_frame(self, frame: PageFrame, view: WheelView) -> None:
         """Send a frame, with the pictures that are new."""
         self._sent += 1
-        state = frame.state.as_json() | {"kind": "frame", "number": self._sent, "wheel": asdict(view)}
+        state = frame.state | {"kind": "frame", "number": self._sent, "wheel": asdict(view)}
         jpeg = b"" if frame.jpeg is self._jpeg else frame.jpeg
         overlay = b"" if frame.overlay is self._overlay else frame.overlay
         self._jpeg, self._overlay = frame.jpeg, frame.overlay

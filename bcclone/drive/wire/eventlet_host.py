@@ -69,7 +69,10 @@ def _end_response() -> list[bytes]:
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """Closes its files even when the client has gone; eventlet leaves that to the garbage collector."""
+    """Closes its files even when the client has gone, which eventlet leaves to Python; prints nothing about clients."""
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
 
     def finish(self) -> None:
         """End a connection."""

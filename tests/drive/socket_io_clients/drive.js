@@ -1,9 +1,9 @@
 // Drives with the real JavaScript client of Socket.IO 2, 3 or 4:
-//   node drive.js VERSION URL ROUNDS [polling] < JPEG-IN-BASE64
+//   node drive.js VERSION URL ROUNDS < JPEG-IN-BASE64
 // Prints {"steers":N,"manuals":1}, or one line of what went wrong and exits with 1.
 "use strict";
 
-const [version, url, rounds, polling] = process.argv.slice(2);
+const [version, url, rounds] = process.argv.slice(2);
 const client = require(`socketio${version}`);
 const image = require("fs").readFileSync(0, "latin1").trim();
 const telemetry = { steering_angle: "-3.7500", throttle: "0.3000", speed: "12.5000", image };
@@ -21,7 +21,7 @@ function fail(what) {
 const silence = setTimeout(() => fail(`10 s of silence; expected ${expected}, had ${JSON.stringify(counts)}`), 10_000);
 
 const socket = (client.io || client)(url, {
-  transports: polling ? ["polling", "websocket"] : ["websocket"],
+  transports: ["websocket"],
   reconnection: false,
 });
 
@@ -35,12 +35,10 @@ function send(payload, answer) {
   socket.emit("telemetry", payload);
 }
 
-// Half of the rounds, by hand once, the other half; the second half waits for the upgrade from polling.
+// Half of the rounds, by hand once, the other half.
 function next() {
-  const engine = socket.io.engine;
   if (counts.steers < half) send(telemetry, "steer");
   else if (counts.manuals < 1) send(null, "manual");
-  else if (engine.transport.name !== "websocket") engine.once("upgrade", next);
   else if (counts.steers < rounds) send(telemetry, "steer");
   else {
     finished = true;
