@@ -17,7 +17,7 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
 from bcclone.system.reading import MOST_JSON, parse_json, read_limited
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Count, Laps, Mph, check_settings, setting
 from bcclone.system.step_schedule import Schedule, Step, TimedStep
 from bcclone.train.train_settings import TrainSettings
 
@@ -46,24 +46,17 @@ class DemoSettings:
     folder: Path = setting(
         Path("demo"), "folder for all results; steps that are complete there are skipped", unit="DIR"
     )
-    record_laps: float = setting(
-        2.0,
-        "laps to record, half of them in another weather; half as many are recorded in reverse, too",
-        unit="LAPS",
-        minimum=0,
-        above_minimum=True,
-        maximum=1000,
+    record_laps: Laps = setting(
+        2.0, "laps to record, half of them in another weather; half as many are recorded in reverse, too"
     )
     size: int = setting(
         64,
         "width and height of the stored images: 64 trains four times as fast, 128 is the network's usual input",
         choices=(64, 128),
     )
-    epochs: int = setting(12, "epochs to train", minimum=1)
-    laps: float = setting(1.0, "laps that the model drives", unit="LAPS", minimum=0, above_minimum=True)
-    speed_mph: float = setting(
-        25.0, "speed that the model holds, in mph", unit="MPH", minimum=0, above_minimum=True, option="speed"
-    )
+    epochs: Count = setting(12, "epochs to train")
+    laps: Laps = setting(1.0, "laps that the model drives")
+    speed_mph: Mph = setting(25.0, "speed that the model holds", above=0, option="speed")
 
     def __post_init__(self) -> None:
         check_settings(self)

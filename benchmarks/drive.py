@@ -59,7 +59,7 @@ _PREDICTING, _LEAST_SERVER = ("-m", "benchmarks.predicting"), ("-m", "benchmarks
 class Settings:
     """How fast the drive server answers."""
 
-    rounds: int = setting(2000, "number of requests to each server", minimum=10)
+    rounds: int = setting(2000, "number of requests to each server", 10)
     model: Path | None = model_setting()
     recording: Path | None = recording_setting()
 

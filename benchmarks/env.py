@@ -49,7 +49,7 @@ class Settings:
     """How many steps a second the environment makes."""
 
     road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
-    steps: int = setting(300, "number of steps of each measurement", minimum=10)
+    steps: int = setting(300, "number of steps of each measurement", 10)
     rounds: int = rounds_setting(figures="the best of them")
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.system.errors import require_package
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, parse_size, setting
+from bcclone.system.settings import Size, check_settings, setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, median_ratio, rounds_setting
 from benchmarks.synthetic import draw_recording
@@ -36,10 +36,8 @@ _NOISE = 3  # grey levels, as of a camera
 class Settings:
     """How fast a video becomes a recording."""
 
-    frames: int = setting(1200, "number of frames of the synthetic video", minimum=20)
-    size: tuple[int, int] = setting(
-        (640, 480), "size of its frames", unit="SIZE", parse=parse_size, minimum=32, maximum=4096, shown="640x480"
-    )
+    frames: int = setting(1200, "number of frames of the synthetic video", 20)
+    size: Size = setting((640, 480), "size of its frames", shown="640x480")
     video: Path | None = setting(
         None, "video to import, with its table beside it", unit="PATH", shown="a synthetic one"
     )

@@ -20,7 +20,7 @@ from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import SettingError, check_settings, parse_names, setting
+from bcclone.system.settings import Count, Names, Seed, SettingError, check_settings, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
@@ -65,14 +65,12 @@ NETWORKS = {
 class Settings:
     """Which networks are compared, on which roads."""
 
-    only: tuple[str, ...] = setting(
-        (), "compare only these networks, separated by commas", unit="NAMES", parse=parse_names, shown="all"
-    )
+    only: Names = setting((), "compare only these networks, separated by commas", shown="all")
     recording: Path | None = setting(None, "recording to train on", unit="PATH", shown="two simulated laps")
     unseen: Path | None = setting(None, "recording of another road to replay", unit="PATH", shown="the same")
-    seeds: int = setting(1, "number of trainings of each network, with seeds from 0", minimum=1, maximum=100)
-    epochs: int = setting(20, "passes of each training", minimum=1, maximum=10_000)
-    laps: float = setting(1.0, "laps that each model drives in a row of the suite", minimum=0, above_minimum=True)
+    seeds: Seed = setting(1, "number of trainings of each network, with seeds from 0", 1, 100)
+    epochs: Count = setting(20, "passes of each training", 1, 10_000)
+    laps: float = setting(1.0, "laps that each model drives in a row of the suite", above=0)
     folder: Path | None = setting(
         None, "folder that keeps models and results; models that are complete there are not trained again", unit="DIR"
     )
@@ -138,7 +136,7 @@ def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> di
         "replay": run("replay", model, recording, "--fraction", "0.8:1")[0],
         "replay-mountain": run("replay", model, settings.unseen or recording)[0],
     }
-    suite, _ = run("evaluate", model, "--suite", "--rows", *ROWS, "--laps", settings.laps)
+    suite, _ = run("suite", model, "--rows", ",".join(ROWS), "--laps", settings.laps)
     rows = {row["row"]: next(iter(row["models"].values())) for row in suite["rows"]}
     return {
         "network": network,

@@ -47,7 +47,7 @@ class Settings:
     """How fast a recording becomes a store."""
 
     frames: int | None = setting(
-        None, "number of camera images of the synthetic recording", minimum=3, shown=str(SYNTHETIC_IMAGES)
+        None, "number of camera images of the synthetic recording", 3, shown=str(SYNTHETIC_IMAGES)
     )
     recording: Path | None = setting(
         None, "recording to convert: a folder or its log", unit="PATH", shown="a synthetic one"

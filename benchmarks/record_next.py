@@ -35,7 +35,7 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.system.atomic import write_text
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Seed, check_settings, setting
 from bcclone.system.task_pool import TaskPool, open_pool
 from bcclone.train.run import run
 from bcclone.train.train_settings import RunFiles, TrainSettings
@@ -64,9 +64,9 @@ class Settings:
         unit="ROADS",
         parse=lambda text: tuple(text.split(";")),
     )
-    seeds: int = setting(3, "number of recordings and trainings on each road, with seeds from 0", minimum=1, maximum=99)
-    steps: int = setting(500, "steps of each training", minimum=10, maximum=1_000_000)
-    laps: float = setting(1.5, "laps of recording to give up at", minimum=_FIRST, maximum=20)
+    seeds: Seed = setting(3, "number of recordings and trainings on each road, with seeds from 0", 1, 99)
+    steps: int = setting(500, "steps of each training", 10, 1_000_000)
+    laps: float = setting(1.5, "laps of recording to give up at", _FIRST, 20)
     folder: Path | None = setting(None, "folder that keeps the results, to go on after an interruption", unit="DIR")
 
     def __post_init__(self) -> None:

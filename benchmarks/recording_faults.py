@@ -27,7 +27,7 @@ from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.settings import Names, check_settings, setting
 from benchmarks.measures import Measure, Report, aligned
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
@@ -40,10 +40,8 @@ Inject = Callable[["Recorded", float], "Recorded"]
 class Settings:
     """How many faults of recordings are named."""
 
-    recordings: tuple[str, ...] = setting((), "recordings without faults, separated by commas", unit="PATHS",
-                                          parse=parse_names, shown="none")  # fmt: skip
-    only: tuple[str, ...] = setting((), "inject only these faults, separated by commas", unit="NAMES",
-                                    parse=parse_names, shown="all")  # fmt: skip
+    recordings: Names = setting((), "recordings without faults, separated by commas", shown="none")
+    only: Names = setting((), "inject only these faults, separated by commas", shown="all")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -23,13 +23,13 @@ Result = TypeVar("Result")
 
 def rounds_setting(default: int = 3, figures: str = "medians") -> Any:
     """Return the field for the number of rounds."""
-    return setting(default, f"number of rounds; the figures are {figures}", minimum=1)
+    return setting(default, f"number of rounds; the figures are {figures}", 1)
 
 
 def seconds_setting() -> Any:
     """Return the field for the time of a measurement."""
-    text = "time to measure each loader in a round, after its warm-up, in seconds"
-    return setting(4.0, text, unit="SECONDS", minimum=0, maximum=60, above_minimum=True)
+    text = "time to measure each loader in a round, after its warm-up"
+    return setting(4.0, text, maximum=60, above=0, unit="SECONDS")
 
 
 def measure_in_rounds(functions: Mapping[str, Callable[[], Result]], rounds: int) -> dict[str, list[Result]]:

@@ -22,7 +22,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Count, check_settings, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
 
@@ -44,7 +44,7 @@ print(json.dumps({"scene": built - since, "frame": time.perf_counter() - built})
 class Settings:
     """How fast the simulator renders and drives."""
 
-    frames: int = setting(200, "number of frames to render for each measurement", minimum=1)
+    frames: Count = setting(200, "number of frames to render for each measurement")
 
     def __post_init__(self) -> None:
         check_settings(self)

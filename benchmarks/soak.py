@@ -18,7 +18,7 @@ from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Minutes, Seconds, check_settings, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
     RoundTrips,
@@ -43,23 +43,14 @@ _PAUSE_SECONDS = 1.0  # before the next connection, after one that failed
 class Settings:
     """Whether the drive server stays as fast and as small for a long time, whatever disturbs it."""
 
-    minutes: float = setting(
-        60.0,
-        "duration of the drive, in minutes",
-        unit="MINUTES",
-        minimum=0,
-        maximum=100_000,
-        above_minimum=True,
-        below_maximum=True,
-    )
+    minutes: Minutes = setting(60.0, "duration of the drive, in minutes", above=0, below=100_000)
     async_mode: str = setting(ASYNC_MODES[0], "--async-mode of the server", choices=ASYNC_MODES)
-    pages: int = setting(0, "pages that watch all the time, with the saliency overlay", minimum=0, maximum=8)
-    reconnect_seconds: float = setting(
+    pages: int = setting(0, "pages that watch all the time, with the saliency overlay", 0, 8)
+    reconnect_seconds: Seconds = setting(
         0.0,
         "cut the car's connection after this time, while an answer is on its way, and connect again",
-        unit="SECONDS",
-        minimum=1,
-        maximum=1e6,
+        1,
+        1e6,
         zero="never",
         option="reconnect",
     )

@@ -20,7 +20,7 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, check_settings, setting
+from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Count, check_settings, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from benchmarks.measures import Measure, Report, aligned
@@ -38,8 +38,8 @@ Step = Callable[[], object]
 class Settings:
     """How fast the step of training is on the CPU."""
 
-    size: int = setting(128, "width and height of the images", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE)
-    batch_size: int = setting(TrainSettings().batch_size, "samples in a batch", minimum=1)
+    size: int = setting(128, "width and height of the images", SMALLEST_IMAGE, LARGEST_IMAGE)
+    batch_size: Count = setting(TrainSettings().batch_size, "samples in a batch")
     rounds: int = rounds_setting(5)
     seconds: float = seconds_setting()
 

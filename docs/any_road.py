@@ -2,9 +2,9 @@
 
     python docs/any_road.py collect FOLDER   # the results in a folder -> docs/results/any-road.json
 
-FOLDER holds the --json of model, `evaluate --suite roads` and replay of both recordings as seed-N.train.json,
+FOLDER holds the --json of model, `suite --suite roads` and replay of both recordings as seed-N.train.json,
 .suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for fine-tuning those of model,
-`evaluate --suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
+`suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
 first 1/PART of the recording, or nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
 docs/result_tables.py writes the tables, docs/result_pictures.py the picture.
 """

@@ -109,8 +109,8 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
     for size in BATCH_SIZES[:1] if quick else BATCH_SIZES:
         yield Step(f"feeds of {size}", (*bench, "--only", "gpu", "--batch-size", size), program="benchmarks")
     driver = models["float32"]
-    drives = ("--rows", *ROWS, *(("--laps", 0.02) if quick else ()))
-    yield Step("suite", ("evaluate", driver, "--suite", *drives))
+    drives = ("--rows", ",".join(ROWS), *(("--laps", 0.02) if quick else ()))
+    yield Step("suite", ("suite", driver, *drives))
     yield Step("feed training", (*bench, "--only", "training"), program="benchmarks")
     feeds = "gather,hdf5-shuffle,workers,tf-data,device,sequence"
     yield Step("feeds alone", (*bench, "--only", feeds), program="benchmarks")

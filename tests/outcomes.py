@@ -197,13 +197,10 @@ def weights(checkout):
 def evaluate(checkout):
     """Return three rows of the suite with models/lake.h5."""
     code, result = checkout.json(
-        "evaluate",
+        "suite",
         checkout.root / "models" / "lake.h5",
-        "--suite",
         "--rows",
-        "lake-30",
-        "shadows",
-        "latency-200",
+        "lake-30,shadows,latency-200",
         "--jobs",
         "2",
         "--output",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.system.location import Location, is_url, parse_location
-from bcclone.system.settings import SettingError, check_one_pool, jobs_setting, scheduler_setting, setting
+from bcclone.system.settings import Jobs, Megabytes, Scheduler, SettingError, check_one_pool, setting
 
 _SHARDS = "folder of shards"
 _OF_SHARDS = ("scheduler", "resume", "jobs")
@@ -21,16 +21,13 @@ class ShardingSettings(PreprocessSettings):
         "URL such as s3://BUCKET/STORE",
         unit="PATH",
         parse=parse_location,
-        short="-o",
     )
     resume: bool = setting(
         False, "keep the shards that an interrupted run has left in the folder, and write the others"
     )
-    scheduler: str = scheduler_setting("workers that write shards", _SHARDS)
-    jobs: int = jobs_setting("number of processes that write shards, without --scheduler", _SHARDS)
-    shard_mb: int = setting(
-        256, "size of the frames of a shard, about", unit="MB", minimum=1, maximum=1 << 20, group=_SHARDS
-    )
+    scheduler: Scheduler = setting("", group=_SHARDS)
+    jobs: Jobs = setting(0, group=_SHARDS)
+    shard_mb: Megabytes = setting(256, "size of the frames of a shard, about", group=_SHARDS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

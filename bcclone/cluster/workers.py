@@ -6,7 +6,7 @@ from typing import Self
 
 from bcclone.system.errors import UserError
 from bcclone.system.reading import parse_json
-from bcclone.system.settings import SettingError, check_settings, parse_names, setting
+from bcclone.system.settings import Names, SettingError, check_settings, setting
 
 _EXAMPLE = "host1:2345,host2:2345"
 _GROUP = "several machines"
@@ -17,12 +17,11 @@ _HIGHEST_PORT = 65_535
 class WorkerSettings:
     """The workers of a training on several machines, as options name them. workers: HOST:PORT of each."""
 
-    workers: tuple[str, ...] = setting(
+    workers: Names = setting(
         (),
         "train on several machines, one worker on each: the addresses of all workers, the same on every one; worker 0 "
         "writes the model",
         unit="HOST:PORT,...",
-        parse=parse_names,
         shown="those of TF_CONFIG, else one machine alone",
         group=_GROUP,
     )

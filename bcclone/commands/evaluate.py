@@ -4,10 +4,7 @@ The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An interventi
 asphalt; the car is then set back on the centre line. The model drives through a drive server of its own, over the
 simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
 
-With --suite, each model drives a fixed set of 20 scenarios (rows of a table): other speeds, latency, light, fog, camera
-positions and tracks. --suite testing drives the lake in 37 weathers: fog, rain and snow from 10 to 100 %, day and
-night. --suite roads drives 30 random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run
-in parallel on all cores.
+`bcclone suite` drives many scenarios with several models.
 """
 
 import argparse
@@ -24,32 +21,20 @@ from bcclone.commands.options import (
     local_path,
     notify,
     print_result,
-    refuse,
     results_folder,
     show_report,
 )
 from bcclone.drive.controller import SpeedSettings
-from bcclone.evaluate.evaluate_settings import (
-    SHARED,
-    SUITE_GROUP,
-    SUITE_ONLY,
-    SUITES,
-    EvaluateSettings,
-    SuiteSettings,
-    check_simulated_speed,
-)
+from bcclone.evaluate.evaluate_settings import EvaluateSettings, check_simulated_speed
 from bcclone.simulator.world_settings import DISTURBANCES, TOP_SPEED_MPH, Conditions, WorldSettings
-from bcclone.system.settings import names_in_group
+from bcclone.system.settings import settings_of
 
-SUMMARY = "score models by simulated drives"
-_KEPT = "drives"  # folder of the finished drives of a suite, in the folder of the results
+SUMMARY = "score a model by a simulated drive"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "models", type=local_path, nargs="*", metavar="MODEL", help="a model file; with --suite, one or several"
-    )
+    parser.add_argument("model", type=local_path, metavar="MODEL", help="a model file")
     add_settings(parser, EvaluateSettings)
     shown = f"{EvaluateSettings.speed.speed_mph:g}; the simulated car drives up to {TOP_SPEED_MPH:g}"
     add_settings(parser, SpeedSettings, shown={"speed_mph": shown})
@@ -64,45 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "none)",
     )
     add_browser(parser)
-    group = parser.add_argument_group(SUITE_GROUP)
-    group.add_argument(
-        "--suite",
-        nargs="?",
-        const=SUITES[0],
-        metavar="SUITE",
-        help="drive the rows (scenarios) of a suite with each model: standard (20 rows), testing (37 kinds of weather "
-        "from studies of failures) or roads (68 drives on 32 roads); without a name: standard",
-    )
-    add_settings(parser, SuiteSettings, only=SUITE_ONLY)
-    add_settings(parser, WorldSettings, only=names_in_group(WorldSettings, DISTURBANCES))
+    of_disturbances = [each.name for each, declared in settings_of(WorldSettings) if declared.group == DISTURBANCES]
+    add_settings(parser, WorldSettings, only=of_disturbances)
     add_settings(parser, Conditions)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Drive and score; return the exit code."""
-    _separate_suite(arguments)
     with results_folder(arguments.output):
-        return _run_suite(arguments) if arguments.suite else _run_single(arguments)
+        return _run_single(arguments)
 
 
 def interrupted(arguments: argparse.Namespace) -> str:
     """Return what is left after Ctrl-C."""
     if arguments.run_folder and arguments.run_folder.exists():
         return f"{arguments.run_folder} keeps what was recorded; there is no score"
-    if arguments.suite and arguments.output and (kept := arguments.output / _KEPT).exists():
-        return f"{kept} keeps the finished drives; the same command drives the others"
     return "nothing was written"
 
 
-def _separate_suite(arguments: argparse.Namespace) -> None:
-    """Take back a model that argparse takes for the name of the suite, as in `evaluate --suite MODEL`."""
-    if arguments.suite and arguments.suite not in SUITES and Path(arguments.suite).suffix:
-        arguments.models.insert(0, local_path(arguments.suite))
-        arguments.suite = SUITES[0]
-
-
 def _run_single(arguments: argparse.Namespace) -> int:
-    refuse(arguments, SuiteSettings, "is an option of the suite; add --suite", SUITE_ONLY)
     if arguments.speed_mph is not None:  # before SpeedSettings, which allows the speeds of other cars, too
         check_simulated_speed(arguments.speed_mph)
     settings = chosen(
@@ -113,34 +78,15 @@ def _run_single(arguments: argparse.Namespace) -> int:
         conditions=chosen(Conditions, arguments),
     )
     watch = wings.find_watch(arguments)
-    from bcclone.evaluate.evaluation import evaluate, only_model
+    from bcclone.evaluate.evaluation import evaluate
 
-    model = only_model(arguments.models)
+    model = arguments.model
     result = evaluate(model, settings, watch)
     print_result(arguments, result.figures(), result.as_text(settings))
     if arguments.output is not None:
         from bcclone.pictures.score_files import write_evaluation
 
         _show_files(arguments, write_evaluation(arguments.output, result, settings, model))
-    return 0
-
-
-def _run_suite(arguments: argparse.Namespace) -> int:
-    for kind in (EvaluateSettings, SpeedSettings, WorldSettings, Conditions):
-        why = "is for a single drive; each row of the suite has its own value, so leave it out"
-        refuse(arguments, kind, why, but=SHARED)
-    settings = chosen(SuiteSettings, arguments, kept=arguments.output / _KEPT if arguments.output else None)
-    watch = wings.find_watch(arguments)
-    from bcclone.evaluate.suite import evaluate_suite
-    from bcclone.evaluate.suite_result import suite_table
-
-    with wings.open_pool(settings.scheduler, notify) as pool:
-        result = evaluate_suite(arguments.models, settings, notify, pool, watch)
-    print_result(arguments, result.figures(), "\n".join(suite_table(result)))
-    if arguments.output is not None:
-        from bcclone.pictures.score_files import write_suite
-
-        _show_files(arguments, write_suite(arguments.output, result))
     return 0
 
 

@@ -5,10 +5,10 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
@@ -39,7 +39,7 @@ def add_settings(
     titles: Mapping[str, str] | None = None,
     shown: Mapping[str, str] | None = None,
 ) -> None:
-    """Add an option for each field of a settings dataclass; its group, help and default come from the field.
+    """Add an option for each setting of a dataclass, or an argument; its group, help and default come from the field.
 
     An option that the user leaves out is None, so that given_for() returns those that were given. only: names of the
     fields, all by default; titles: group -> a description that --help shows below the group's heading; shown: name of a
@@ -48,27 +48,40 @@ def add_settings(
     for each, declared in settings_of(kind):
         if shown and each.name in shown:
             declared = replace(declared, shown=shown[each.name])
-        if declared.hidden or (only and each.name not in only):
+        if only and each.name not in only:
             continue
-        group = _group(parser, declared.group, titles or {})
-        name = option_of(kind, each.name)
-        if each.type is bool:
-            action = (
-                "store_true" if each.default is False and not declared.negatable else argparse.BooleanOptionalAction
-            )
-            text = _help(each, declared)
-            group.add_argument(name, dest=each.name, action=action, default=None, help=text)
-        else:
-            group.add_argument(
-                *filter(None, (declared.short, name)),
-                dest=each.name,
-                action="append" if declared.repeatable else "store",
-                nargs=declared.count or ("+" if declared.several else None),
-                type=_parser_of(each, declared),
-                choices=None if declared.parse else declared.choices or None,
-                metavar=_metavar(each, declared),
-                help=_help(each, declared),
-            )
+        _add(_group(parser, declared.group, titles or {}), each, declared, option_of(kind, each.name))
+
+
+def _add(group: argparse._ActionsContainer, each: Any, declared: Setting, name: str) -> None:
+    kind, text = type_of(each), _help(each, declared)
+    if kind is bool:
+        action = argparse.BooleanOptionalAction if each.default else "store_true"
+        group.add_argument(name, dest=each.name, action=action, default=None, help=text)
+        return
+    names, values = [*(["-o"] if name == "--output" else []), name], {"dest": each.name}
+    is_list = get_origin(kind) is tuple and declared.parse is None
+    is_open = is_list and Ellipsis in get_args(kind)
+    number: Any = None
+    if declared.positional:
+        names, values = [each.name], {}
+        if each.default is not MISSING:
+            number = "*" if is_open else "?"
+        elif is_open:
+            number = "+"
+    elif is_open:
+        values["action"] = "append"
+    elif is_list:
+        number = len(get_args(kind))
+    group.add_argument(
+        *names,
+        **values,
+        nargs=number,
+        type=_parser_of(get_args(kind)[0] if is_list else kind, declared.parse),
+        choices=None if declared.parse else declared.choices or None,
+        metavar=_metavar(kind, declared, number),
+        help=text,
+    )
 
 
 def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str]) -> argparse._ActionsContainer:
@@ -85,7 +98,7 @@ def _help(each: Any, declared: Setting) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
     notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
     notes += [f"0: {declared.zero}"] if declared.zero else []
-    if declared.shown or declared.negatable or (each.default is not False and each.default is not None):
+    if declared.shown or not (each.default is False or each.default is None or each.default is MISSING):
         notes += [f"default: {declared.shown or _shown(each.default)}"]
     shown = "; ".join(note for note in notes if note)
     return (f"{declared.help} ({shown})" if shown else declared.help).replace("%", "%%")
@@ -99,26 +112,24 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
-def _metavar(each: Any, declared: Setting) -> str | tuple[str, ...] | None:
+def _metavar(kind: Any, declared: Setting, number: Any) -> str | tuple[str, ...] | None:
     """Return what --help shows for the value; None for choices, which argparse shows itself."""
-    if declared.count:
+    if isinstance(number, int):
         return tuple(declared.unit.split())
-    return declared.unit or (None if declared.choices else _TYPES.get(type_of(each), "TEXT"))
+    return declared.unit or (None if declared.choices else _TYPES.get(kind, "TEXT"))
 
 
-def _parser_of(each: Any, declared: Setting) -> Callable[[str], Any]:
-    """Return the function that converts the option's text to a value."""
-    if declared.parse is None:
-        kind = type_of(each)
-        return local_path if kind is Path else kind if kind in _TYPES else str
+def _parser_of(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
+    """Return the function that converts the option's text to a value; argparse shows why it refuses one."""
+    parse = parse or (as_local if kind is Path else kind)
 
-    def parse(text: str) -> Any:
+    def convert(text: str) -> Any:
         try:
-            return declared.parse(text)  # type: ignore[misc]
+            return parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    return parse
+    return kind if parse in (int, float, str) else convert
 
 
 def local_path(text: str) -> Path:

@@ -7,26 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TEST, VALIDATION, SampleSettings
 from bcclone.system.location import Location, parse_location, reaching
-from bcclone.system.settings import (
-    PRESET_NAMES,
-    SettingError,
-    check_one_size,
-    check_settings,
-    preprocess_setting,
-    setting,
-    size_setting,
-)
+from bcclone.system.settings import PRESET_NAMES, Preset, SettingError, Size, check_one_size, check_settings, setting
 
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing
 
 MOST_SKIPPED = 0.05  # of the rows or of the images
-
-
-def _held_back_setting(option: str, help: str) -> Any:
-    """Return the field for recordings that are held back whole."""
-    several = f"{help}; repeat the option for several"
-    return setting((), several, unit="RECORDING", option=option, repeatable=True)
 
 
 @dataclass(frozen=True)
@@ -41,26 +27,30 @@ class PreprocessSettings:
     """
 
     inputs: tuple[str, ...]
-    output: Location = setting(
-        Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location, short="-o"
-    )
+    output: Location = setting(Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location)
     force: bool = setting(
         False, "overwrite an existing store; with --add, add to a store of `simulate roads` all the same"
     )
     add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
-    size: tuple[int, int] | None = size_setting()
-    preprocess: str | None = preprocess_setting(
+    size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
+    preprocess: Preset | None = setting(
+        None,
         "preset of crop, size and colours for the stored images, to fine-tune an older model or to train in grey, "
         "instead of --size",
         shown=PRESET_NAMES[0],
     )
-    validation_recordings: tuple[str, ...] = _held_back_setting(
-        "validation-recording",
-        "recording that is the validation set, whole; no blocks of the others are held back then",
+    validation_recordings: tuple[str, ...] = setting(
+        (),
+        "recording that is the validation set, whole, instead of blocks of the others; repeatable",
+        unit="RECORDING",
+        option="validation-recording",
     )
-    test_recordings: tuple[str, ...] = _held_back_setting(
-        "test-recording", "recording that no training sees, and on which model.py scores the model at the end"
+    test_recordings: tuple[str, ...] = setting(
+        (),
+        "recording that no training sees, on which model.py scores the model at the end; repeatable",
+        unit="RECORDING",
+        option="test-recording",
     )
     preprocessing: "Preprocessing | None" = None
     samples: Mapping[str, Any] = field(default_factory=dict)

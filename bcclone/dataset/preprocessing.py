@@ -50,8 +50,8 @@ class Preprocessing:
     not including crop_bottom (None: to the last).
     """
 
-    width: int = setting(128, "width of the prepared image, in pixels", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE)
-    height: int = setting(128, "height of the prepared image, in pixels", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE)
+    width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
+    height: int = setting(128, "height of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
     color: str = setting("RGB", "colours of the prepared image", choices=tuple(_COLORS))
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT

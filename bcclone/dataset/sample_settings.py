@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from bcclone.recording.row import CAMERAS
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Count, Fraction, Names, Seconds, Seed, SettingError, check_settings, setting
 
 AUTO = "auto"
 TRAINING, VALIDATION, TEST = PARTS = ("training", "validation", "test")  # of the samples
@@ -16,11 +16,6 @@ MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
 _SAMPLES, _LABELS, _SPLIT = "samples", "steering of the samples", "split into training and validation"
-
-
-def parse_cameras(text: str) -> tuple[str, ...]:
-    """Return the names in a text such as "center,left"."""
-    return tuple(camera.strip() for camera in text.split(","))
 
 
 def parse_correction(text: str) -> float | str:
@@ -37,9 +32,7 @@ def parse_correction(text: str) -> float | str:
 class SampleSettings:
     """How rows become samples: which cameras and frames, which steering, and how they are split."""
 
-    cameras: tuple[str, ...] = setting(
-        CAMERAS, "cameras to use, separated by commas", unit="NAMES", parse=parse_cameras, group=_SAMPLES
-    )
+    cameras: Names = setting(CAMERAS, "cameras to use, separated by commas", group=_SAMPLES)
     correction: float | str = setting(
         AUTO,
         "steering added to samples of the left camera and subtracted from those of the right, 0 to 1; auto: computed "
@@ -48,43 +41,36 @@ class SampleSettings:
         parse=parse_correction,
         group=_LABELS,
     )
-    lookahead_seconds: float = setting(
+    lookahead_seconds: Seconds = setting(
         0.85,
         "with --correction auto, how far ahead on its line the car aims, in seconds of driving; shorter times make "
         "stronger corrections",
-        unit="SECONDS",
-        minimum=0.2,
-        maximum=5,
-        group=_LABELS,
-    )
-    smooth_seconds: float = setting(
         0.2,
-        "standard deviation of the Gaussian that smooths the recorded steering, in seconds; 0: no smoothing",
-        unit="SECONDS",
-        minimum=0,
-        maximum=2,
+        5,
         group=_LABELS,
     )
-    lead_seconds: float = setting(
-        0.0,
-        "take the steering this many seconds later than the frame, to compensate for a delay",
-        unit="SECONDS",
-        minimum=-1,
-        maximum=2,
+    smooth_seconds: Seconds = setting(
+        0.2,
+        "standard deviation of the Gaussian that smooths the recorded steering; 0: no smoothing",
+        0,
+        2,
         group=_LABELS,
+    )
+    lead_seconds: Seconds = setting(
+        0.0, "take the steering this many seconds later than the frame, to compensate for a delay", -1, 2, group=_LABELS
     )
     frame_offsets: int = setting(
         0,
         "number of earlier frames that are also paired with each steering, as additional samples",
-        minimum=0,
-        maximum=MAX_FRAME_OFFSETS,
+        0,
+        MAX_FRAME_OFFSETS,
         group=_SAMPLES,
     )
-    seq_length: int = setting(
+    seq_length: Count = setting(
         1,
         "default of model.py --seq-length for this store: number of consecutive frames in each input",
-        minimum=1,
-        maximum=MAX_SEQ_LENGTH,
+        1,
+        MAX_SEQ_LENGTH,
         group=_SAMPLES,
     )
     rows: str = setting(
@@ -94,11 +80,11 @@ class SampleSettings:
         choices=ROWS,
         group=_SAMPLES,
     )
-    correction_weight: int = setting(
+    correction_weight: Count = setting(
         1,
         "number of times that each training sample of a take-over is seen in an epoch",
-        minimum=1,
-        maximum=MAX_CORRECTION_WEIGHT,
+        1,
+        MAX_CORRECTION_WEIGHT,
         group=_SAMPLES,
     )
     flip: bool = setting(True, "add the mirror image of each sample, with the opposite steering", group=_SAMPLES)
@@ -109,25 +95,9 @@ class SampleSettings:
         choices=("blocks", "random"),
         group=_SPLIT,
     )
-    validation: float = setting(
-        0.2,
-        "fraction of the samples to use for validation",
-        unit="FRACTION",
-        minimum=0,
-        maximum=1,
-        below_maximum=True,
-        group=_SPLIT,
-    )
-    block_seconds: float = setting(
-        10.0,
-        "with --split blocks, length of a block, in seconds",
-        unit="SECONDS",
-        minimum=0,
-        maximum=1e6,
-        above_minimum=True,
-        group=_SPLIT,
-    )
-    seed: int = setting(0, "seed of the split", minimum=0, group=_SPLIT)
+    validation: Fraction = setting(0.2, "fraction of the samples to use for validation", 0, below=1, group=_SPLIT)
+    block_seconds: Seconds = setting(10.0, "with --split blocks, length of a block", maximum=1e6, above=0, group=_SPLIT)
+    seed: Seed = setting(0, "seed of the split", group=_SPLIT)
 
     def __post_init__(self) -> None:
         check_settings(self)

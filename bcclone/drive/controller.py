@@ -6,12 +6,14 @@ predicts, and while a monitor is uncertain.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from bcclone.dataset.answer import Answer
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Mph, Setting, SettingError, check_settings, setting
 
 HIGHEST_SPEED_MPH = 60.0
 WHEN_UNCERTAIN = ("ignore", "slow", "stop")
+WhenUncertain = Annotated[str, Setting(choices=WHEN_UNCERTAIN)]
 _SPEED = "speed"
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
@@ -24,20 +26,17 @@ _SLOW = 0.4  # fraction of the speed that is held while uncertain
 class SpeedSettings:
     """How fast a model drives: all that the controller of a drive, a play or an evaluation is built from."""
 
-    speed_mph: float = setting(
-        25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=HIGHEST_SPEED_MPH, option="speed"
-    )
+    speed_mph: Mph = setting(25.0, "speed to hold", 0, HIGHEST_SPEED_MPH, option="speed")
     slow_in_corners: bool = setting(
         False,
         "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
         group=_SPEED,
     )
-    min_speed_mph: float = setting(
+    min_speed_mph: Mph = setting(
         10.0,
-        "speed in the sharpest corner, in mph, with --slow-in-corners, and the lowest one with --predicted-speed",
-        unit="MPH",
-        minimum=0,
-        maximum=HIGHEST_SPEED_MPH,
+        "speed in the sharpest corner, with --slow-in-corners, and the lowest one with --predicted-speed",
+        0,
+        HIGHEST_SPEED_MPH,
         option="min-speed",
         group=_SPEED,
     )
@@ -47,9 +46,7 @@ class SpeedSettings:
         "speed or throttle",
         group=_SPEED,
     )
-    when_uncertain: str = setting(
-        WHEN_UNCERTAIN[0], "what the car does while its monitor is uncertain", choices=WHEN_UNCERTAIN, hidden=True
-    )
+    when_uncertain: WhenUncertain = WHEN_UNCERTAIN[0]
 
     def __post_init__(self) -> None:
         check_settings(self)

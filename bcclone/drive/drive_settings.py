@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
-from bcclone.system.settings import SIMULATOR_PORT, SettingError, check_settings, preprocess_setting, setting
+from bcclone.system.settings import SIMULATOR_PORT, Milliseconds, Port, Preset, SettingError, check_settings, setting
 
 ASYNC_MODES = ("threading", "eventlet")
 _SERVER = "server"
@@ -25,24 +25,14 @@ class DriveSettings:
     run_folder: Path | None = None
     append: bool = setting(False, "add to a run folder that already contains a run")
     speed: SpeedSettings = SpeedSettings()
-    max_latency_ms: float = setting(
-        0.0,
-        "count answers that take longer than this as slow, and show a warning, in milliseconds",
-        unit="MS",
-        minimum=0,
-        maximum=1e9,
-        zero="no limit",
-        group=_SERVER,
+    max_latency_ms: Milliseconds = setting(
+        0.0, "count answers that take longer than this as slow, and show a warning", zero="no limit", group=_SERVER
     )
     host: str = setting(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
     )
-    port: int = setting(
-        SIMULATOR_PORT,
-        f"port to listen on; the simulator always connects to {SIMULATOR_PORT}",
-        minimum=0,
-        maximum=65535,
-        group=_SERVER,
+    port: Port = setting(
+        SIMULATOR_PORT, f"port to listen on; the simulator always connects to {SIMULATOR_PORT}", group=_SERVER
     )
     token: str = setting(
         "", "secret that other machines must send; required when --host is reachable from them", group=_SERVER
@@ -51,7 +41,6 @@ class DriveSettings:
         (),
         "address of a machine whose simulator may drive without the token, which it cannot send; repeatable",
         unit="ADDRESS",
-        repeatable=True,
         group=_SERVER,
     )
     async_mode: str = setting(
@@ -60,7 +49,7 @@ class DriveSettings:
         choices=ASYNC_MODES,
         group=_SERVER,
     )
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -3,30 +3,28 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.drive.controller import WHEN_UNCERTAIN, SpeedSettings
-from bcclone.simulator.world_settings import (
-    TOP_SPEED_MPH,
-    Conditions,
-    WorldSettings,
-    laps_setting,
-    reverse_setting,
-    texture_seed_setting,
-    track_setting,
-)
+from bcclone.drive.controller import WHEN_UNCERTAIN, SpeedSettings, WhenUncertain
+from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, Limit, Reverse, Track, WorldSettings
 from bcclone.system.settings import (
+    Jobs,
+    Laps,
+    Metres,
+    Names,
+    Preset,
+    Scheduler,
+    Seed,
     SettingError,
     check_one_pool,
     check_settings,
-    jobs_setting,
-    names_in_group,
-    preprocess_setting,
-    scheduler_setting,
     setting,
-    settings_of,
+    span_parser,
 )
 
-SUITE_GROUP = "suite"
-SUITES = ("standard", "testing", "roads")
+SUITES = {  # name: meaning
+    "standard": "20 scenarios",
+    "testing": "37 kinds of weather",
+    "roads": "68 drives on 32 roads",
+}
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 
@@ -46,8 +44,8 @@ class EvaluateSettings:
     in other commands: the driver, the simulated world and the renderer.
     """
 
-    track: str = track_setting()
-    reverse: bool = reverse_setting()
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
     speed: SpeedSettings = SpeedSettings(30.0)
     world: WorldSettings = field(default_factory=WorldSettings)
     conditions: Conditions = field(default_factory=Conditions)
@@ -59,7 +57,7 @@ class EvaluateSettings:
         option="run",
     )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -75,56 +73,28 @@ class EvaluateSettings:
 class SuiteSettings:
     """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
 
-    recordings: folders, logs or patterns, see recording.find_logs(); kept: folder for the results of finished drives.
+    recordings: folders, logs or patterns, see recording.find_logs(); track: instead of the lake; most_interventions:
+    end each drive at this one, 0 for never; kept: folder for the results of finished drives.
     """
 
-    rows: tuple[str, ...] = setting(
-        (), "with --suite: names of the rows to drive", unit="NAME", shown="all", several=True, group=SUITE_GROUP
-    )
+    rows: Names = setting((), "drive only these rows, separated by commas, such as lake-30,fog", shown="all")
     recordings: tuple[str, ...] = setting(
-        (),
-        "with --suite: also score the models on these recordings, as bcclone replay does",
-        unit="RECORDING",
-        several=True,
-        group=SUITE_GROUP,
+        (), "also score the models on this recording, as bcclone replay does; repeatable", unit="RECORDING"
     )
-    laps: float = laps_setting()
-    most_interventions: int = setting(
-        0, "end each drive at this intervention", minimum=1, maximum=1000, zero="never", hidden=True
-    )
-    texture_seed: int = texture_seed_setting()
-    jobs: int = jobs_setting("with --suite: number of processes that drive in parallel", SUITE_GROUP)
-    scheduler: str = scheduler_setting(
-        "with --suite: drive on this Dask cluster, whose workers need models and recordings at the same paths",
-        group=SUITE_GROUP,
-    )
-    suite: str = setting("standard", "scenarios to drive", choices=SUITES, hidden=True)
-    kept: Path | None = setting(None, "folder for the results of finished drives", hidden=True)
-    track: str = setting("", "road to drive instead of the lake", shown="each row's own", hidden=True)
-    preprocess: str | None = preprocess_setting()
-    when_uncertain: str = setting(
-        WHEN_UNCERTAIN[0], "what the car does while its monitor is uncertain", choices=WHEN_UNCERTAIN, hidden=True
-    )
+    suite: str = setting("standard", f"which: {'; '.join(map(': '.join, SUITES.items()))}", choices=tuple(SUITES))
+    laps: Laps = setting(1.0)
+    track: Track = setting("", "road to drive instead of the lake", shown="each row's own")
+    texture_seed: Seed = setting(0, "seed of the generated textures and plants")
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
+    preprocess: Preset | None = setting(None)
+    when_uncertain: WhenUncertain = WHEN_UNCERTAIN[0]
+    most_interventions: Limit = 0
+    kept: Path | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_one_pool(self.scheduler, self.jobs)
-
-
-# fields of SuiteSettings that a single drive does not have, and fields that it has, too
-SUITE_ONLY = names_in_group(SuiteSettings, SUITE_GROUP)
-SHARED = tuple(each.name for each, _ in settings_of(SuiteSettings) if each.name not in SUITE_ONLY)
-
-
-def parse_fraction(text: str) -> tuple[float, float]:
-    """Return the two fractions of "0.8:1"; raises ValueError for anything else."""
-    first, mark, last = text.partition(":")
-    try:
-        if not mark:
-            raise ValueError
-        return float(first), float(last)
-    except ValueError:
-        raise ValueError(f"{text!r}, expected two fractions such as 0.8:1") from None
 
 
 @dataclass(frozen=True)
@@ -138,21 +108,19 @@ class ReplaySettings:
         (0.0, 1.0),
         "part of the recording to replay, as two fractions of its rows; 0.8:1 is the last fifth",
         unit="FROM:TO",
-        parse=parse_fraction,
+        parse=span_parser(float, "two fractions such as 0.8:1"),
         shown="0:1",
     )
-    limit_m: float = setting(
+    limit_m: Metres = setting(
         2.0,
-        "deviation from the recorded path that counts as an intervention, in metres, or in camera heights where "
+        "deviation from the recorded path that counts as an intervention, or in camera heights where "
         "speeds are estimated; interventions are also counted for 1, 1.5, 2 and 3",
-        unit="M",
-        minimum=0,
-        above_minimum=True,
         maximum=_FARTHEST_M,
+        above=0,
         option="limit",
     )
     limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
 
     def __post_init__(self) -> None:
         check_settings(self)

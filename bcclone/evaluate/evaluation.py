@@ -124,15 +124,6 @@ def evaluate(model: Path | str, settings: EvaluateSettings | None = None, watch:
     return evaluate_policy(policy, settings, watch.opener([model]) if watch else None, str(model))
 
 
-def only_model(models: Sequence[Path | str]) -> Path:
-    """Return the model of a single drive; raises UserError for none, and for several."""
-    if not models:
-        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5")
-    if len(models) > 1:
-        raise UserError("only one model can be scored at a time; compare several with --suite")
-    return Path(models[0])
-
-
 def evaluate_policy(
     policy: SteeringPolicy, settings: EvaluateSettings, open_watch: OpenWatch | None = None, name: str = "the policy"
 ) -> Evaluation:

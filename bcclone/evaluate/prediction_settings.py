@@ -2,23 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from bcclone.system.settings import SettingError, check_settings, preprocess_setting, setting
+from bcclone.system.settings import Hertz, Preset, Seconds, Setting, SettingError, check_settings, setting, span_parser
 
 _MOST_ROW = 100_000
 MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
 
 
-def parse_rows(text: str) -> tuple[int, int]:
-    """Return the two rows of "160:480"; raises ValueError for anything else."""
-    first, mark, last = text.partition(":")
-    try:
-        if not mark:
-            raise ValueError
-        return int(first), int(last)
-    except ValueError:
-        raise ValueError(f"{text!r}, expected two rows such as 160:480") from None
+Rows = Annotated[tuple[int, int], Setting(unit="FROM:TO", parse=span_parser(int, "two rows such as 160:480"))]
 
 
 def check_unused(settings: Any, labels: Path, *names: str) -> None:
@@ -35,13 +27,11 @@ class PredictSettings:
 
     model: Path
     frames: Path
-    output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE", short="-o")
-    rows: tuple[int, int] | None = setting(
+    output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
+    rows: Rows | None = setting(
         None,
         "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels from the top; 160:480 "
         "are the lower two thirds of 640x480; without the framing of the model",
-        unit="FROM:TO",
-        parse=parse_rows,
         shown="all",
     )
     framing: Path | None = setting(
@@ -51,7 +41,7 @@ class PredictSettings:
         shown="that of the model, if it has one",
     )
     force: bool = setting(False, "overwrite an existing table")
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -78,28 +68,18 @@ class ScoreSettings:
     threshold: float = setting(
         0.1,
         "count how often the predictions are on the right side where the label is beyond this",
+        0,
+        MOST_STEERING,
         unit="X",
-        minimum=0,
-        maximum=MOST_STEERING,
     )
-    fit_seconds: float = setting(
+    fit_seconds: Seconds = setting(
         0.0,
         "fit a gain and a bias of the predictions to the labels of the first seconds, and score the rest",
-        unit="SECONDS",
-        minimum=0,
-        above_minimum=True,
         maximum=1e6,
+        above=0,
         zero="no fit, everything is scored",
     )
-    rate: float = setting(
-        0.0,
-        "frames a second, where frame_id holds no time",
-        unit="HZ",
-        minimum=0,
-        above_minimum=True,
-        maximum=10_000,
-        zero="unknown",
-    )
+    rate: Hertz = setting(0.0, "frames a second, where frame_id holds no time", zero="unknown")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -91,7 +91,7 @@ def evaluate_suite(
     with a line on them; pool: the workers that drive, None to start some; watch: of each drive of the only model.
     """
     settings = settings or SuiteSettings()
-    _check_models(models, settings)
+    _check_models(models)
     if watch:
         _check_watch(watch, models)
     scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
@@ -113,12 +113,10 @@ def evaluate_suite(
     return SuiteResult(named, scenarios, drives, recordings, replays)
 
 
-def _check_models(models: Sequence[Path | str], settings: SuiteSettings) -> None:
-    """Raise UserError without a model; it may be among the rows."""
-    if taken := [name for name in settings.rows if not models and Path(name).is_file()]:
-        raise UserError(f"no model to score: {', '.join(taken)} came after --rows, as names of rows; name models first")
+def _check_models(models: Sequence[Path | str]) -> None:
+    """Raise UserError without a model."""
     if not models:
-        raise UserError("no model to score; name one, such as: bcclone evaluate model.h5 --suite")
+        raise UserError("no model to score; name one, such as: bcclone suite model.h5")
 
 
 def _check_watch(watch: WatchFile, models: Sequence[Path | str]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Count, Megabytes, SettingError, check_settings, setting
 
 AUTO = "auto"  # the strategy that suits the samples and the machine
 IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
@@ -105,17 +105,13 @@ class FeedSettings:
         choices=(AUTO, *STRATEGIES),
         group=_GROUP,
     )
-    chunk_size: int = setting(
-        16_384, "number of samples that hdf5-chunks and queue shuffle together", minimum=1, group=_GROUP
-    )
-    window_shards: int = setting(
-        4, "number of shards that the feed shards shuffles together", minimum=1, maximum=1 << 20, group=_GROUP
-    )
-    window_streams: int = setting(
+    chunk_size: Count = setting(16_384, "number of samples that hdf5-chunks and queue shuffle together", group=_GROUP)
+    window_shards: Count = setting(4, "number of shards that the feed shards shuffles together", group=_GROUP)
+    window_streams: Count = setting(
         0,
         "number of windows that the feed shards draws each batch from; a worker reads only the shards of its own",
-        minimum=1,
-        maximum=4096,
+        1,
+        4096,
         zero="as many as there are workers",
         group=_GROUP,
     )
@@ -126,29 +122,22 @@ class FeedSettings:
         shown="a temporary one, deleted at the end",
         group=_GROUP,
     )
-    cache_mb: int = setting(
-        4096,
-        "most that the copies of shards take; it must hold two windows of shards",
-        unit="MB",
-        minimum=1,
-        maximum=1 << 30,
-        group=_GROUP,
+    cache_mb: Megabytes = setting(
+        4096, "most that the copies of shards take; it must hold two windows of shards", group=_GROUP
     )
-    feed_workers: int = setting(
+    feed_workers: Count = setting(
         0,
         "number of threads that augment on the CPU; for the feeds files, queue, workers, sequence and tf-data also the "
         "number of processes or threads that load samples",
-        minimum=1,
-        maximum=_MOST_WORKERS,
+        1,
+        _MOST_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
         group=_GROUP,
     )
-    max_queue_size: int = setting(
-        0, "number of batches to load ahead", minimum=1, maximum=4096, zero="chosen for the feed", group=_GROUP
+    max_queue_size: Count = setting(
+        0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed", group=_GROUP
     )
-    multiprocessing: bool = setting(
-        False, "with --feed sequence, use processes instead of threads", negatable=True, group=_GROUP
-    )
+    multiprocessing: bool = setting(False, "with --feed sequence, use processes instead of threads", group=_GROUP)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -7,7 +7,7 @@ from pathlib import Path
 from bcclone.model.keras_files.tree import RebuiltLayer
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
-from bcclone.system.settings import check_settings, preprocess_setting, setting
+from bcclone.system.settings import Preset, check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class ImportSettings:
     """Which model to import. old: a .h5 or .keras file."""
 
     old: Path
-    output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
+    output: Path = setting(Path("model.h5"), "the model file to write")
     force: bool = setting(False, "overwrite an existing model")
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
 
     def __post_init__(self) -> None:
         check_settings(self)

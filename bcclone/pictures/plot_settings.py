@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.settings import SettingError, check_settings, parse_names, preprocess_setting, setting
+from bcclone.system.settings import Fraction, Names, Preset, Seed, SettingError, check_settings, setting
 
 # the same as in bcclone.pictures.plots.pictures, which loads matplotlib; a test compares
 PICTURE_NAMES = (
@@ -34,29 +34,20 @@ class PlotSettings:
         None,
         "folder to draw into",
         unit="FOLDER",
-        short="-o",
         shown="plots/ in the run folder of the model, or MODEL-plots if it has none",
     )
-    only: tuple[str, ...] = setting(
-        (),
-        f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}",
-        unit="NAMES",
-        shown="all",
-        parse=parse_names,
-        choices=PICTURE_NAMES,
+    only: Names = setting(
+        (), f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}", shown="all", choices=PICTURE_NAMES
     )
     runs: Path = setting(Path("runs"), "folder of the run folders, one of which has the history of the model")
-    preprocess: str | None = preprocess_setting()
-    zero_fraction: float | None = setting(
+    preprocess: Preset | None = setting(None)
+    zero_fraction: Fraction | None = setting(
         None,
         "largest fraction of samples with zero steering in the balanced histogram",
-        unit="FRACTION",
-        minimum=0,
-        maximum=1,
         shown="as in the training",
         group=_HISTOGRAM,
     )
-    seed: int = setting(0, "seed of the samples that balancing leaves out", minimum=0, group=_HISTOGRAM)
+    seed: Seed = setting(0, "seed of the samples that balancing leaves out", group=_HISTOGRAM)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -87,7 +87,7 @@ def _after_drive(model: Path, settings: EvaluateSettings) -> Mapping[str, str]:
     commands = {
         "Let it drive the Udacity simulator": shown_command("drive", model, "run1", *seen),
         "Drive with it in the browser, and take over": shown_command("play", "--model", model, *seen),
-        "Score it in 20 other conditions": shown_command("evaluate", model, "--suite", "-o", "suite", *seen),
+        "Score it in 20 other conditions": shown_command("suite", model, "-o", "suite", *seen),
     }
     if settings.run_folder:
         return commands | {"Make a clip of this drive": shown_command("video", settings.run_folder, "--overlay")}

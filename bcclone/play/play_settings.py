@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
-from bcclone.simulator.world_settings import LOST_M, Conditions, reverse_setting, track_setting
-from bcclone.system.settings import check_settings, preprocess_setting, setting
+from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
+from bcclone.system.settings import Metres, Port, Preset, check_settings, setting
 
 PLAY_SPEED_MPH = 20.0
 PLAY_PORT = 4568  # the one after drive.py's, so that both can run
@@ -26,25 +26,22 @@ class PlaySettings:
         "folder to record into; the next free one of DIR-2, DIR-3 ... when it contains something",
         unit="DIR",
         option="output",
-        short="-o",
         shown="play-DATE_TIME",
     )
-    track: str = track_setting()
-    reverse: bool = reverse_setting()
-    start_m: float = setting(0.0, "begin so far along the lap, in metres", unit="M", minimum=0)
-    start_offset_m: float = setting(
-        0.0, "begin so far to the right of the middle, in metres", unit="M", minimum=-LOST_M, maximum=LOST_M
-    )
-    browser: bool = setting(True, "open the page in a browser, where this machine has one", negatable=True)
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
+    start_m: Metres = setting(0.0, "begin so far along the lap")
+    start_offset_m: Metres = setting(0.0, "begin so far to the right of the middle", -LOST_M, LOST_M)
+    browser: bool = setting(True, "open the page in a browser, where this machine has one")
     model: Path | None = setting(
         None, "let this model drive, until you take over", unit="PATH", shown="you drive", group=_MODEL
     )
     speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
     host: str = setting(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
     )
-    port: int = setting(PLAY_PORT, "port to listen on", minimum=0, maximum=65535, group=_SERVER)
+    port: Port = setting(PLAY_PORT, "port to listen on", group=_SERVER)
     token: str = setting(
         "", "secret that the page asks for; required when --host is reachable from other machines", group=_SERVER
     )

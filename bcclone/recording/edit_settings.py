@@ -3,12 +3,16 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from bcclone.recording.edits import MOST_ADVANCE
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Seconds, Setting, SettingError, check_settings, setting
 
 START, END = "start", "end"
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
+
+
+Positions = Annotated[tuple[str, str], Setting(unit="FROM TO")]
 
 
 @dataclass(frozen=True)
@@ -21,28 +25,25 @@ class EditSettings:
     """
 
     recording: str
-    delete: tuple[str, ...] = setting(
-        (), "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end",
-        unit="FROM TO", count=2, shown="none",
-    )  # fmt: skip
-    restore: tuple[str, ...] = setting(
-        (), "take back deleted rows from FROM to TO", unit="FROM TO", count=2, shown="none"
+    delete: Positions = setting(
+        (),
+        "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end",
+        shown="none",
     )
-    trim: tuple[str, ...] = setting(
-        (), "leave out the rows before FROM and after TO", unit="FROM TO", count=2, shown="none"
-    )
+    restore: Positions = setting((), "take back deleted rows from FROM to TO", shown="none")
+    trim: Positions = setting((), "leave out the rows before FROM and after TO", shown="none")
     mirror_steering: bool = setting(False, "change the sign of the recorded steering")
-    advance_steering: float = setting(
-        0.0, "give each row the steering that was recorded so much later, or with a minus, earlier",
-        unit="SECONDS", minimum=-MOST_ADVANCE, maximum=MOST_ADVANCE,
-    )  # fmt: skip
+    advance_steering: Seconds = setting(
+        0.0,
+        "give each row the steering that was recorded so much later, or with a minus, earlier",
+        -MOST_ADVANCE,
+        MOST_ADVANCE,
+    )
     undo: bool = setting(False, "take back the last edit")
     view: Path | None = setting(
         None, "PNG to draw: pictures along the recording, and the steering below them", unit="PICTURE"
     )
-    show: tuple[str, ...] = setting(
-        (), "draw only the rows from FROM to TO, in more detail", unit="FROM TO", count=2, shown="all"
-    )
+    show: Positions = setting((), "draw only the rows from FROM to TO, in more detail", shown="all")
 
     def __post_init__(self) -> None:
         check_settings(self)

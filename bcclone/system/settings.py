@@ -1,20 +1,24 @@
-"""Declare a setting once, in its dataclass field: default, help, unit and range; options, checks and docs follow.
+"""Declare a setting once, in its dataclass field: default, help and kind of value; options, checks and docs follow.
 
-A settings dataclass is frozen, its fields are made by setting(), and its __post_init__ calls check_settings(). The
-command line makes an option of each field (bcclone.commands.options.add_settings), the settings file of a training
-takes the same names, and docs/reference/cli.md is written from the parsers.
+    rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
+
+A settings dataclass is frozen, and its __post_init__ calls check_settings(). The type of a field is a kind of values,
+such as Fraction or Seconds, which carries unit and range; setting() adds the help, and argument() declares a positional
+argument. The command line makes an option of each such field (bcclone.commands.options), a settings file takes the same
+names, and docs/reference/cli.md is written from the parsers. A field without either has no option.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 _KEY = "setting"
-_KINDS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
+_NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 
@@ -29,52 +33,46 @@ PRESET_NAMES = (
 
 @dataclass(frozen=True)
 class Setting:
-    """The description of one setting; its name, type and default stand in the dataclass field.
+    """The description of a setting, or of a kind of values; name, type and default stand in the dataclass field.
 
-    help: what it sets, a phrase that stands alone; unit: shown for the value in --help, such as "M" or "SECONDS";
-    minimum, maximum: the range (a maximum needs a minimum); above_minimum, below_maximum: exclude the end itself;
-    zero: the meaning of 0, such as "no limit"; choices: the allowed texts; option: the option's name, if it is not the
-    field's; short: a second name, such as "-o"; shown: the default as --help shows it; parse: converts the text of the
-    command line, raises ValueError; group: the heading in --help; hidden: make no option; negatable: also offer
-    --no-NAME, for a value that a settings file can set; for a tuple, whose members are checked one by one, repeatable:
-    the option may be given several times; several: it takes one value or more; count: it takes this many values, of
-    which `unit` names each.
+    help: what it sets, a phrase that stands alone; minimum, maximum: the range; above, below: the same without the end
+    itself; unit: shown for the value in --help; zero: the meaning of 0, such as "no limit"; choices: the allowed texts;
+    parse: converts the text of the command line, raises ValueError; option: the option's name, if it is not the
+    field's; shown: the default as --help shows it; group: the heading in --help; positional: an argument, no option.
+    Of a tuple, the members are checked one by one, and the option may be repeated.
     """
 
-    help: str
-    unit: str = ""
+    help: str = ""
     minimum: float | None = None
     maximum: float | None = None
-    above_minimum: bool = False
-    below_maximum: bool = False
+    above: float | None = None
+    below: float | None = None
+    unit: str = ""
     zero: str = ""
-    choices: tuple[str, ...] = ()
-    option: str = ""
-    short: str = ""
-    shown: str = ""
+    choices: tuple[Any, ...] = ()
     parse: Callable[[str], Any] | None = None
+    option: str = ""
+    shown: str = ""
     group: str = ""
-    hidden: bool = False
-    negatable: bool = False
-    repeatable: bool = False
-    several: bool = False
-    count: int = 0
+    positional: bool = False
 
     @property
     def expected(self) -> str:
         """Return what a value should be, in words; "" where anything may be."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        low, high = self.minimum, self.maximum
+            return f"one of {', '.join(map(str, self.choices))}"
+        low = self.minimum if self.above is None else self.above
+        high = self.maximum if self.below is None else self.below
         if low is None:
             return ""
+        words = f"{low:g}" if self.above is None else f"more than {low:g}"
         if high is None or high >= _UNBOUNDED:
-            words = f"more than {low:g}" if self.above_minimum else f"{low:g} or more"
-        elif self.above_minimum or self.below_maximum:
-            words = f"{'more than ' if self.above_minimum else 'from '}{low:g}"
-            words += f" and less than {high:g}" if self.below_maximum else f", up to {high:g}"
+            words += " or more" if self.above is None else ""
+        elif self.above is self.below is None:
+            words += f" to {high:g}"
         else:
-            words = f"{low:g} to {high:g}"
+            words = f"from {words}" if self.above is None else words
+            words += f", up to {high:g}" if self.below is None else f" and less than {high:g}"
         return f"{words}, or 0 for {self.zero}" if self.zero else words
 
     def allows(self, value: Any) -> bool:
@@ -83,13 +81,89 @@ class Setting:
             return all(map(self.allows, value))
         if self.choices:
             return value in self.choices
-        if self.minimum is None:
-            return True
-        if self.zero and value == 0:
-            return True
-        low, high = self.minimum, self.maximum
-        over = value > low if self.above_minimum else value >= low
-        return over and (high is None or (value < high if self.below_maximum else value <= high))
+        return (bool(self.zero) and value == 0) or (
+            (self.minimum is None or value >= self.minimum)
+            and (self.above is None or value > self.above)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.below is None or value < self.below)
+        )
+
+
+def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
+    """Return a dataclass field with a default. span: minimum and maximum; values: fields of Setting.
+
+    What is left out is that of the kind of values, the field's type.
+    """
+    values |= dict(zip(("minimum", "maximum"), span, strict=False)) | ({"help": help} if help else {})
+    return field(default=default, metadata={_KEY: values})
+
+
+def argument(help: str, default: Any = MISSING, **values: Any) -> Any:
+    """Return a dataclass field for a positional argument of a command; that of a tuple takes any number of words."""
+    return field(default=default, metadata={_KEY: values | {"help": help, "positional": True}})
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
+    width, by, height = text.lower().partition("x")
+    try:
+        return int(width), int(height if by else width)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
+
+
+def span_parser(kind: type, example: str) -> Callable[[str], tuple[Any, Any]]:
+    """Return the function that reads two numbers of a kind, such as "0.8:1"; it raises ValueError."""
+
+    def parse(text: str) -> tuple[Any, Any]:
+        first, _, last = text.partition(":")
+        try:
+            return kind(first), kind(last)
+        except ValueError:
+            raise ValueError(f"{text!r}, expected {example}") from None
+
+    return parse
+
+
+Fraction = Annotated[float, Setting(minimum=0, maximum=1, unit="FRACTION")]
+Seconds = Annotated[float, Setting(minimum=0, maximum=1e6, unit="SECONDS")]
+Minutes = Annotated[float, Setting(minimum=0, maximum=1e6, unit="MINUTES")]
+Milliseconds = Annotated[float, Setting(minimum=0, maximum=1e9, unit="MILLISECONDS")]
+Hertz = Annotated[float, Setting(above=0, maximum=10_000, unit="HZ")]
+Metres = Annotated[float, Setting(minimum=0, unit="METRES")]
+Degrees = Annotated[float, Setting(minimum=-360, maximum=360, unit="DEGREES")]
+Mph = Annotated[float, Setting(minimum=0, maximum=60, unit="MPH")]
+Laps = Annotated[float, Setting("length of the drive", above=0, maximum=1000, unit="LAPS")]
+Count = Annotated[int, Setting(minimum=1, maximum=1 << 30, unit="N")]
+Megabytes = Annotated[int, Setting(minimum=1, maximum=1 << 30, unit="MB")]
+Seed = Annotated[int, Setting(minimum=0, maximum=2**32 - 1, unit="N")]
+Port = Annotated[int, Setting(minimum=0, maximum=65_535, unit="N")]
+Names = Annotated[tuple[str, ...], Setting(unit="NAMES", parse=parse_names)]
+Size = Annotated[tuple[int, int], Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size)]
+Preset = Annotated[
+    str,
+    Setting(
+        f"preprocessing of frames, required for a model that does not store its own: {', '.join(PRESET_NAMES)}",
+        unit="NAME",
+        choices=PRESET_NAMES,
+        shown="that of the model",
+    ),
+]
+Jobs = Annotated[int, Setting("processes that work in parallel", 1, 256, unit="N", zero="one per core")]
+Scheduler = Annotated[
+    str,
+    Setting(
+        "work on the Dask cluster of this scheduler, such as tcp://HOST:8786, whose workers need the same files at the "
+        "same paths; local:N: N processes of this machine",
+        unit="ADDRESS",
+        shown="none",
+    ),
+]
 
 
 class SettingError(ValueError):
@@ -111,61 +185,10 @@ class SettingError(ValueError):
         return re.sub(r"{(\w+)}", lambda match: str(self._facts.get(match[1], name_of(match[1]))), self._text)
 
 
-def setting(default: Any, help: str, **values: Any) -> Any:
-    """Return a dataclass field with a default and a Setting. values: the other fields of Setting."""
-    return field(default=default, metadata={_KEY: Setting(help, **values)})
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def preprocess_setting(
-    help: str = "preprocessing of frames, required for a model that does not store its own",
-    shown: str = "that of the model",
-) -> Any:
-    """Return the field for the name of a preprocessing, None for none. shown: the default that --help shows."""
-    return setting(None, f"{help}: {', '.join(PRESET_NAMES)}", unit="NAME", choices=PRESET_NAMES, shown=shown)
-
-
-def size_setting() -> Any:
-    """Return the field for width and height of stored images, None for the size of the preprocessing."""
-    return setting(
-        None,
-        "size of the stored images in pixels, N or WIDTHxHEIGHT",
-        unit="SIZE",
-        parse=parse_size,
-        minimum=SMALLEST_IMAGE,
-        maximum=LARGEST_IMAGE,
-        shown="128",
-    )
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
-    width, by, height = text.lower().partition("x")
-    try:
-        return int(width), int(height if by else width)
-    except ValueError:
-        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
-
-
 def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
     """Raise SettingError where both a preset, which has a size, and a size are given."""
     if preset and size:
         raise SettingError("{preprocess} {preset} includes a size; leave out {size}", preset=preset)
-
-
-def scheduler_setting(help: str, group: str = "") -> Any:
-    """Return the field for the scheduler that task_pool.open_pool() takes. help: what runs there."""
-    where = "the address of a Dask scheduler, such as tcp://HOST:8786, or local:N for N processes of this machine"
-    return setting("", f"{help}: {where}", unit="ADDRESS", shown="none", group=group)
-
-
-def jobs_setting(help: str, group: str = "") -> Any:
-    """Return the field for the number of processes that task_pool.open_pool() starts. help: what they do."""
-    return setting(0, help, minimum=1, maximum=256, zero="one per core", group=group)
 
 
 def check_one_pool(scheduler: str, jobs: int) -> None:
@@ -174,16 +197,32 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
         raise SettingError("{jobs} are processes of this machine, but {scheduler} is given; leave {jobs} out")
 
 
+def declared_in(kind: Any) -> tuple[tuple[Any, Setting], ...]:
+    """Return each field of a dataclass, or of its value, with its Setting, empty where nothing is declared."""
+    return _declared(kind if isinstance(kind, type) else type(kind))
+
+
+@cache
+def _declared(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
+    """Return each field of a dataclass with its Setting: what setting() says, over its kind of values."""
+    pairs = []
+    for each in fields(kind):  # type: ignore[arg-type]
+        values = dict(each.metadata.get(_KEY, {}))
+        of_kind = next((part for part in _metadata(each.type) if isinstance(part, Setting)), Setting())
+        values |= {"minimum": values.get("minimum")} if "above" in values else {}
+        values |= {"maximum": values.get("maximum")} if "below" in values else {}
+        pairs.append((each, replace(of_kind, **values)))
+    return tuple(pairs)
+
+
+def _metadata(kind: Any) -> tuple[Any, ...]:
+    """Return what annotates a type; of `Fraction | None`, that of Fraction."""
+    return getattr(kind, "__metadata__", None) or tuple(part for one in get_args(kind) for part in _metadata(one))
+
+
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
-    """Yield each field of a settings dataclass that setting() made, with its Setting."""
-    for each in fields(kind):
-        if _KEY in each.metadata:
-            yield each, each.metadata[_KEY]
-
-
-def names_in_group(kind: Any, group: str) -> tuple[str, ...]:
-    """Return the names of the fields of a settings dataclass that are in a group of --help."""
-    return tuple(each.name for each, declared in settings_of(kind) if declared.group == group)
+    """Yield each field of a settings dataclass, or of its value, that has an option or is an argument."""
+    return (pair for pair in declared_in(kind) if _KEY in pair[0].metadata)
 
 
 def option_of(kind: Any, name: str) -> str:
@@ -197,14 +236,16 @@ def option_words(settings: Any) -> list[str]:
     words = []
     for each, declared in settings_of(settings):
         value, option = getattr(settings, each.name), option_of(settings, each.name)
-        if declared.hidden or value == each.default:
+        if declared.positional or value == each.default:
             continue
         if isinstance(value, bool):
             words += [option if value else f"--no-{option.removeprefix('--')}"]
-        elif declared.repeatable:
-            words += [word for member in value for word in (option, str(member))]
+        elif declared.parse is parse_names:
+            words += [option, ",".join(value)]
         else:
-            words += [option, *map(str, value if isinstance(value, tuple) else (value,))]
+            words += [
+                word for member in (value if isinstance(value, tuple) else (value,)) for word in (option, str(member))
+            ]
     return words
 
 
@@ -213,22 +254,24 @@ def check_settings(settings: Any) -> None:
 
     A text becomes a path where a path is expected, and a tuple of one where several texts are.
     """
-    _accept_texts(settings)
-    for each, declared in settings_of(settings):
-        check_value(each, declared, getattr(settings, each.name))
+    for each, declared in declared_in(settings):
+        value, kind = getattr(settings, each.name), type_of(each)
+        if isinstance(value, str) and kind in (Path, tuple[str, ...]):
+            object.__setattr__(settings, each.name, value := Path(value) if kind is Path else (value,))
+        check_value(each, declared, value)
 
 
 def check_value(each: Any, declared: Setting, value: Any) -> None:
     """Raise SettingError for a value that is not what its setting expects. each: the field; declared: its Setting."""
-    name = f"{{{each.name}}}"
+    name, kind = f"{{{each.name}}}", type_of(each)
     if value is None and each.default is None:
         return
-    if (kind := _KINDS.get(type_of(each))) and (not isinstance(value, kind[0]) or isinstance(value, bool)):
-        raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=kind[1])
-    if any("\0" in str(one) for one in (value if isinstance(value, tuple) else (value,))):
-        raise SettingError(name + " has a character NUL, which is in no name of a file; leave it out")
-    if type_of(each) is bool and not isinstance(value, bool):
+    if (number := _NUMBERS.get(kind)) and (not isinstance(value, number[0]) or isinstance(value, bool)):
+        raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=number[1])
+    if kind is bool and not isinstance(value, bool):
         raise SettingError(name + " {value}, expected true or false", value=repr(value))
+    if any("\0" in one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str)):
+        raise SettingError(name + " has a character NUL, which is in no name of a file; leave it out")
     if not declared.allows(value):
         between = "x" if declared.unit == "SIZE" else ", "
         text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -238,18 +281,10 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
 
 
 def type_of(each: Any) -> Any:
-    """Return the type of a field's values; of `Path | None` it is Path."""
-    kinds = [kind for kind in get_args(each.type) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 else each.type
-
-
-def _accept_texts(settings: Any) -> None:
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if isinstance(value, str) and each.type in (Path, Path | None):
-            object.__setattr__(settings, each.name, Path(value))
-        elif isinstance(value, str) and each.type == tuple[str, ...]:
-            object.__setattr__(settings, each.name, (value,))
+    """Return the type of a field's values, without its kind; of `Path | None` it is Path."""
+    kinds = [kind for kind in get_args(each.type) if kind is not NoneType and not isinstance(kind, Setting)]
+    kind = kinds[0] if len(kinds) == 1 else each.type
+    return getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
 
 
 def differences(stored: Any, given: Any) -> str:

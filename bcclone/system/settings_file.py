@@ -3,7 +3,6 @@
 In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the fields.
 """
 
-import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -11,12 +10,7 @@ from typing import Any, get_origin
 
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.reading import read_limited
 from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
-
-_MOST_BYTES = 1 << 18  # a list of 1,000 recordings has a third of that
-# tomllib needs a time that grows with the square of these parts; a setting has none
-_MANY_PARTS = re.compile(r"""(?:\.[ \t]*+(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+){50}""")
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -24,8 +18,12 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 
     kinds: the settings dataclasses whose fields the file may set; without: names of fields that it may not.
     """
-    declared_by = (pair for kind in kinds for pair in settings_of(kind))
-    settings = {each.name: (each, declared) for each, declared in declared_by if each.name not in without}
+    settings = {
+        each.name: (each, declared)
+        for kind in kinds
+        for each, declared in settings_of(kind)
+        if not (declared.positional or each.name in without)
+    }
     of_options = {declared.option or key_of(name): name for name, (_, declared) in settings.items()}
     of_keys = {key_of(name): name for name in settings} | of_options
     values: dict[str, Any] = {}
@@ -51,10 +49,7 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 def _read(path: Path) -> dict[str, Any]:
     """Return the keys and values of a TOML file; raises UserError."""
     try:
-        text = read_limited(path, _MOST_BYTES).decode("utf-8-sig")
-        if _MANY_PARTS.search(text):
-            raise ValueError("a key of more than 50 parts")
-        return tomllib.loads(text)
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
     except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
@@ -68,9 +63,7 @@ def key_of(name: str) -> str:
 
 def _value(kind: Any, declared: Setting, value: Any) -> Any:
     """Return the value with the type of its setting; a text is read as on the command line."""
-    stands_for_several = get_origin(kind) is tuple and not isinstance(value, list)
-    if declared.parse and (isinstance(value, str) or stands_for_several):
+    is_several = get_origin(kind) is tuple
+    if declared.parse and (isinstance(value, str) or (is_several and not isinstance(value, list))):
         return declared.parse(str(value))
-    if isinstance(value, str) and declared.repeatable:
-        return (value,)
-    return from_json(kind, value)
+    return (value,) if is_several and isinstance(value, str) else from_json(kind, value)

@@ -10,7 +10,7 @@ from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Count, Fraction, Megabytes, Minutes, Seed, SettingError, check_settings, setting
 
 # a fine-tuning at the first of these forgets what the model knew (docs/lab-log/2026-11.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
@@ -52,7 +52,7 @@ class RunFiles:
     """Which files a training reads and writes. data: one store, or recordings (folders or logs)."""
 
     data: tuple[str, ...] = ("data.h5",)
-    output: Path = setting(Path("model.h5"), "the model file to write", short="-o")
+    output: Path = setting(Path("model.h5"), "the model file to write")
     start: Path | None = setting(
         None,
         "fine-tune: begin with the weights of an earlier model that takes the same images",
@@ -69,31 +69,23 @@ class RunFiles:
 class LearningSettings:
     """What determines the weights, together with the samples and their augmentation."""
 
-    batch_size: int = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
-    epochs: int = setting(
-        40,
-        "number of passes over the training samples",
-        minimum=1,
-        maximum=1 << 20,
-        zero="as many as --time allows",
-    )
+    batch_size: Count = setting(32, "number of samples in each step", 1, 1 << 20)
+    epochs: Count = setting(40, "number of passes over the training samples", zero="as many as --time allows")
     time: float = setting(
         0.0,
         "end after this time, validation included, such as 90s, 10m or 1h30m; the learning rate schedule is fitted to "
         "it",
+        0,
+        1e9,
         unit="TIME",
-        minimum=0,
-        maximum=1e9,
         zero="no limit",
         parse=parse_duration,
     )
     learning_rate: float = setting(
         0.0,
         "highest learning rate of the AdamW optimizer",
-        minimum=0,
-        maximum=1,
-        above_minimum=True,
-        below_maximum=True,
+        above=0,
+        below=1,
         zero=f"{LEARNING_RATE}, and {FINE_TUNING_LEARNING_RATE} with --from",
     )
     schedule: str = setting(
@@ -102,28 +94,16 @@ class LearningSettings:
         choices=SCHEDULES,
         group=_OPTIMIZER,
     )
-    warmup: float = setting(
+    warmup: Fraction = setting(
         0.02,
         "fraction of the training during which the learning rate rises from 0 to its highest value",
-        unit="FRACTION",
-        minimum=0,
-        maximum=0.5,
+        0,
+        0.5,
         group=_OPTIMIZER,
     )
-    clip_norm: float = setting(
-        1.0,
-        "clip gradients to this global norm",
-        minimum=0,
-        maximum=1e6,
-        zero="no clipping",
-        group=_OPTIMIZER,
-    )
+    clip_norm: float = setting(1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", group=_OPTIMIZER)
     weight_decay: float = setting(
-        0.1,
-        "weight decay of the AdamW optimizer, for all weights but biases",
-        minimum=0,
-        maximum=1,
-        group=_OPTIMIZER,
+        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, group=_OPTIMIZER
     )
     loss: str = setting(
         "mse",
@@ -135,8 +115,8 @@ class LearningSettings:
     patience: int = setting(
         0,
         "early stopping: stop after this many epochs without a better validation loss",
-        minimum=0,
-        maximum=1 << 20,
+        0,
+        1 << 20,
         zero="never",
         group=_LENGTH,
     )
@@ -146,24 +126,22 @@ class LearningSettings:
         choices=KEPT,
         group=_LENGTH,
     )
-    zero_fraction: float = setting(
+    zero_fraction: Fraction = setting(
         1.0,
         "largest fraction of samples with zero steering in an epoch; the others are left out at random; 1 keeps all",
-        unit="FRACTION",
-        minimum=0,
         maximum=1,
-        above_minimum=True,
+        above=0,
         group=_SAMPLES,
     )
     network: str = setting(
         "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK
     )
-    seq_length: int = setting(
+    seq_length: Count = setting(
         0,
         "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
         "them one by one",
-        minimum=1,
-        maximum=20,
+        1,
+        20,
         zero="that of the store, else 1, or 5 for gru and lstm",
         group=_NETWORK,
     )
@@ -174,20 +152,16 @@ class LearningSettings:
         choices=(*(each.predict for each in OUTPUTS), PATH),
         group=_NETWORK,
     )
-    dropout: float | None = setting(
+    dropout: Fraction | None = setting(
         None,
         "rate of each dropout layer: the fraction of the features that it leaves out in a training step",
+        0,
+        0.9,
         shown="that of the network, 0.5 for those of bcclone",
-        unit="FRACTION",
-        minimum=0,
-        maximum=0.9,
         group=_NETWORK,
     )
     mixed_precision: bool = setting(
-        False,
-        "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
-        negatable=True,
-        group=_DEVICE,
+        False, "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs", group=_DEVICE
     )
     onednn: str = setting(
         AUTO,
@@ -197,31 +171,23 @@ class LearningSettings:
         group=_DEVICE,
     )
     jit_compile: bool = setting(
-        False,
-        "compile the whole training step by XLA, on one device; slower on CPUs",
-        negatable=True,
-        group=_DEVICE,
+        False, "compile the whole training step by XLA, on one device; slower on CPUs", group=_DEVICE
     )
-    gpus: int = setting(
+    gpus: Count = setting(
         1,
         "number of GPUs to train on, or all; each batch is divided among them",
-        minimum=1,
-        maximum=64,
+        1,
+        64,
         zero="all",
         parse=parse_gpus,
         group=_DEVICE,
     )
-    seed: int = setting(
-        0,
-        "seed of the initial weights, the order of the samples, augmentation and dropout",
-        minimum=0,
-        maximum=2**32 - 1,
-        group=_SAMPLES,
+    seed: Seed = setting(
+        0, "seed of the initial weights, the order of the samples, augmentation and dropout", group=_SAMPLES
     )
     deterministic: bool = setting(
         False,
         "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
-        negatable=True,
         group=_DEVICE,
     )
 
@@ -235,35 +201,17 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     one of these groups takes the whole value.
     """
 
-    checkpoint_minutes: float = setting(
+    checkpoint_minutes: Minutes = setting(
         1.0,
         "minutes between checkpoints; a checkpoint is also written after each epoch",
-        unit="MINUTES",
-        minimum=0,
-        maximum=1e6,
         zero="no checkpoints by time",
         group=_KEPT_GROUP,
     )
-    checkpoint_steps: int = setting(
-        0,
-        "number of steps between checkpoints",
-        minimum=1,
-        maximum=1 << 40,
-        zero="no checkpoints by steps",
-        group=_KEPT_GROUP,
+    checkpoint_steps: Count = setting(
+        0, "number of steps between checkpoints", zero="no checkpoints by steps", group=_KEPT_GROUP
     )
-    gpu_memory: int = setting(
-        0,
-        "memory limit on each GPU, in MB",
-        unit="MB",
-        minimum=1,
-        maximum=1 << 30,
-        zero="as much as needed",
-        group=_DEVICE,
-    )
-    tensorboard: bool = setting(
-        False, "also log the training for TensorBoard in the run folder", negatable=True, group=_KEPT_GROUP
-    )
+    gpu_memory: Megabytes = setting(0, "memory limit on each GPU, in MB", zero="as much as needed", group=_DEVICE)
+    tensorboard: bool = setting(False, "also log the training for TensorBoard in the run folder", group=_KEPT_GROUP)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -32,7 +32,7 @@ class Settings:
     """What several workers gain, and what they cost, measured on this machine."""
 
     frames: int | None = setting(
-        None, "number of camera images of the synthetic recording", minimum=60, shown=str(SYNTHETIC_IMAGES)
+        None, "number of camera images of the synthetic recording", 60, shown=str(SYNTHETIC_IMAGES)
     )
     rounds: int = rounds_setting()
     seconds: float = seconds_setting()

@@ -9,7 +9,7 @@ from pathlib import Path
 from bcclone.cluster.shards import open_store
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, parse_names, setting
+from bcclone.system.settings import Count, Names, check_settings, setting
 from bcclone.train.train_settings import TrainSettings
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import loader_measures, measure_loader, names_in_order, result_rows, results_as_json
@@ -32,25 +32,19 @@ class Settings:
     only: names of loaders and other measurements, empty for all.
     """
 
-    only: tuple[str, ...] = setting(
-        (),
-        "measure only these loaders and measurements, separated by commas",
-        unit="NAMES",
-        parse=parse_names,
-        shown="all",
-    )
-    batch_size: int = setting(
-        TrainSettings().batch_size, "batch size of the measurement gpu, which trains", minimum=1, maximum=1 << 16
+    only: Names = setting((), "measure only these loaders and measurements, separated by commas", shown="all")
+    batch_size: Count = setting(
+        TrainSettings().batch_size, "batch size of the measurement gpu, which trains", 1, 1 << 16
     )
     store: Path | None = setting(None, "store to measure on", unit="PATH", shown="a synthetic one")
     frames: int | None = setting(
-        None, "number of distinct frames of the synthetic store", minimum=60, shown=str(SYNTHETIC_FRAMES)
+        None, "number of distinct frames of the synthetic store", 60, shown=str(SYNTHETIC_FRAMES)
     )
     shards: int = setting(
         0,
         "also measure the feeds that read a store on a copy of it in this many shards",
-        minimum=2,
-        maximum=10_000,
+        2,
+        10_000,
         zero="only one file",
     )
     rounds: int = rounds_setting()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from bcclone.dataset.sample_settings import SampleSettings, parse_cameras, parse_correction
+from bcclone.dataset.sample_settings import SampleSettings, parse_correction
 
 
 def test_settings_are_read_from_a_store_and_from_the_model_of_the_lake_which_has_an_older_name():
@@ -52,7 +52,6 @@ def test_both_ends_of_a_range_are_allowed(name, least, most):
 
 
 def test_cameras_and_corrections_are_parsed():
-    assert parse_cameras("left, center") == ("left", "center")
     assert (parse_correction("auto"), parse_correction("0.25")) == ("auto", 0.25)
     with pytest.raises(ValueError, match="'strong', expected a number or auto"):
         parse_correction("strong")

@@ -62,7 +62,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
 
 @pytest.mark.slow
 def test_a_model_gets_the_same_score_in_process_each_time(untrained_model):
-    line = ("evaluate", untrained_model, "--laps", 0.015, "--in-process", "--track", "mountain", "--reverse", "--json")
+    line = ("evaluate", untrained_model, "--laps", 0.015, "--in-process", "--road", "mountain", "--reverse", "--json")
     first, second = (json.loads(run_script(*line).stdout) for _ in range(2))
     assert set(first) == KEYS
     for figures in (first, second):

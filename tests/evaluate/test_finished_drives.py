@@ -79,15 +79,15 @@ def test_a_road_file_that_has_changed_is_driven_again(tmp_path):
 
 @pytest.mark.long
 def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
-    line = ("evaluate", untrained_model, "--suite", "--laps", 0.01, "--jobs", 1, "--json", "--output", tmp_path / "out")
+    line = ("suite", untrained_model, "--laps", 0.01, "--jobs", 1, "--json", "--output", tmp_path / "out")
     run_script(*line, "--rows", "lake-20")
     (first,) = (tmp_path / "out" / "drives").iterdir()
     time = first.stat().st_mtime_ns
-    done = run_script(*line, "--rows", "lake-20", "lake-30")
+    done = run_script(*line, "--rows", "lake-20,lake-30")
     assert "1 of 2 drives are finished already" in done.stderr
     assert first.stat().st_mtime_ns == time
     assert len(list(first.parent.iterdir())) == 2
-    again = run_script(*line, "--rows", "lake-20", "lake-30")
+    again = run_script(*line, "--rows", "lake-20,lake-30")
     assert "2 of 2 drives are finished already" in again.stderr
     assert json.loads(again.stdout) == json.loads(done.stdout)
 

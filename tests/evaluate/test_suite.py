@@ -118,8 +118,8 @@ def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
 
     def make(folder):
         older = write(folder / "older.h5", keras1_config())
-        line = ("evaluate", untrained_model, older, "--preprocess", "nvidia-66x200-yuv", "--suite")
-        rows = ("--rows", "perturbations", "lake-30", "--laps", 0.01, "--recordings", simulated_recording)
+        line = ("suite", untrained_model, older, "--preprocess", "nvidia-66x200-yuv")
+        rows = ("--rows", "perturbations,lake-30", "--laps", 0.01, "--recordings", simulated_recording)
         ways = {
             "processes": ("--jobs", 2, "--output", folder / "out"),
             "cluster": ("--scheduler", "local:1"),
@@ -181,7 +181,7 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
 
 @pytest.mark.long
 def test_a_worker_of_a_cluster_that_is_killed_changes_no_figure(untrained_model, tmp_path):
-    line = ("evaluate", untrained_model, "--suite", "--rows", "lake-30", "lake-20", "fog", "--laps", 0.02, "--json")
+    line = ("suite", untrained_model, "--rows", "lake-30,lake-20,fog", "--laps", 0.02, "--json")
     with dask_cluster(tmp_path, workers=0) as cluster:
         cluster.start_worker("--nthreads", 2, "--name", "two-threads")
         cluster.start_worker("--name", "killed")
@@ -302,31 +302,25 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("--suite", "--rows", "lake-99"), "lake-99; did you mean lake-30 or lake-20 or lake-15?"),
-        (("--suite", "--rows", "all"), "all; choose from lake-15, lake-30"),
-        (("--suite", "--speed", 20), "--speed is for a single drive"),
-        (("--suite", "--camera-pitch", 1), "--camera-pitch is for a single drive"),
-        (("--suite", "--in-process"), "--in-process is for a single drive"),
-        (("--suite", "--jobs", -1), "jobs -1, expected 1 to 256"),
-        (("--suite", "--jobs", 2, "--scheduler", "local:2"), "--scheduler is given; leave --jobs out"),
-        (("--suite", "--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
-        (("--scheduler", "local:2"), "add --suite"),
-        (("--suite", "--laps", 0), "laps 0, expected more than 0"),
-        (("--suite", "--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
-        (("--jobs", 2), "add --suite"),
-        (("none.h5", "--suite"), "none.h5: no such model"),
-        (("none.h5",), "compare several with --suite"),
+        (("--rows", "lake-99"), "lake-99; did you mean lake-30 or lake-20 or lake-15?"),
+        (("--rows", "all"), "all; choose from lake-15, lake-30"),
+        (("--jobs", -1), "jobs -1, expected 1 to 256"),
+        (("--jobs", 2, "--scheduler", "local:2"), "--scheduler is given; leave --jobs out"),
+        (("--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
+        (("--laps", 0), "laps 0, expected more than 0"),
+        (("--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
+        (("none.h5",), "none.h5: no such model"),
     ],
 )
 def test_a_wrong_command_line_is_refused(untrained_model, line, words):
-    assert words in run_script("evaluate", untrained_model, *line, code=1).stderr
+    assert words in run_script("suite", untrained_model, *line, code=1).stderr
 
 
 @pytest.mark.long
 def test_a_model_that_cannot_be_loaded_ends_the_suite_with_its_message(untrained_model, tmp_path):
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(b"nothing")
-    line = ("evaluate", untrained_model, damaged, "--suite", "--rows", "lake-30", "--laps", 0.01, "--jobs", 2)
+    line = ("suite", untrained_model, damaged, "--rows", "lake-30", "--laps", 0.01, "--jobs", 2)
     stderr = run_script(*line, code=1).stderr
     assert "error: " in stderr
     assert "damaged.h5" in stderr
@@ -343,7 +337,7 @@ def workers_of(pid):
     "how", [*(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGTERM)), KILL]
 )
 def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
-    line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
+    line = command("suite", untrained_model, "--rows", "lake-15,mountain", "--jobs", 2)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:
         wait_for(lambda: len(workers_of(suite.pid)) == 2)
         workers = workers_of(suite.pid)
@@ -358,7 +352,7 @@ def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
 
 @pytest.mark.long
 def test_a_worker_that_is_killed_ends_the_suite_with_a_message(untrained_model):
-    line = command("evaluate", untrained_model, "--suite", "--rows", "lake-15", "mountain", "--jobs", 2)
+    line = command("suite", untrained_model, "--rows", "lake-15,mountain", "--jobs", 2)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:
         wait_for(lambda: len(workers_of(suite.pid)) == 2)
         workers = workers_of(suite.pid)

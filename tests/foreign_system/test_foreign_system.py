@@ -108,7 +108,7 @@ def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_pat
     run("evaluate", untrained_model, "--laps", 0.01, "--run", tmp_path / "run1", "--output", drive)
     assert {path.name for path in drive.iterdir()} >= {"figures.json", "map.png"}
     rows = ("--rows", "lake-20", "--laps", 0.01, "--jobs", 2)
-    run("evaluate", untrained_model, "--suite", *rows, "--output", tmp_path / "suite")
+    run("suite", untrained_model, *rows, "--output", tmp_path / "suite")
     run("replay", untrained_model, simulated_recording, "--output", tmp_path / "replay")
     run("export", lap, "--to", "tub", "-o", tmp_path / "tub")
     run("import", tmp_path / "tub", "-o", tmp_path / "back")

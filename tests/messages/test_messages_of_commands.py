@@ -40,6 +40,10 @@ def evaluate(*line):
     return run_command("evaluate", "m.h5", *line)
 
 
+def suite(*line):
+    return run_command("suite", "m.h5", *line)
+
+
 def monitor(model, *line):
     return run_command("monitor", "fit", model, "d.h5", *line)
 
@@ -58,15 +62,14 @@ REFUSALS = [
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "RUN"),
     refusal(lambda: evaluate("--in-process", "--run", "run"), "--run", "--in-process"),
     refusal(lambda: Path("run").mkdir() or evaluate("--run", "run"), "run", "new folder"),
-    refusal(lambda: evaluate("--jobs", 2), "--jobs", "--suite"),
     refusal(lambda: evaluate("--when-uncertain", "slow"), "--when-uncertain slow", "--monitor", "bcclone monitor fit"),
     refusal(lambda: evaluate("--monitor", "m.monitor", "--run", "run"), "--run", "monitor"),
-    refusal(lambda: two_models() or evaluate("n.h5", "--suite", "--monitor", "m.monitor"), "m.monitor", "one model"),
+    refusal(lambda: two_models() or suite("n.h5", "--monitor", "m.monitor"), "m.monitor", "one model"),
     refusal(lambda: run_command("drive", "m.h5", "--when-uncertain", "stop"), "--when-uncertain stop", "--monitor"),
     refusal(lambda: Path("m.monitor").touch() or monitor("m.h5"), "m.monitor", "exists already", "--force"),
     refusal(lambda: monitor("n.h5", "--members", 1), "members 1", "2 to 50"),
     refusal(lambda: monitor("n.h5", "--kind", "dropout", "--members", 3), "--members", "ensemble", "--kind dropout"),
-    refusal(lambda: evaluate("--suite", "testng"), "testng", "standard, testing, roads"),
+    refusal(lambda: suite("--suite", "testng"), "testng", "standard", "testing", "roads", code=2),
     refusal(lambda: run_command("replay", "rec", "--port", 4567, "--monitor", "m.monitor"), "--monitor", "drive.py"),
     refusal(lambda: run_command("export", "m.h5", "--to", "onnx", "--cameras", "left"), "--cameras", "--to onnx"),
     refusal(lambda: run_command("export", "rec", "--to", "csv", "--preprocess", "gray-80x120"), "--preprocess", "csv"),
@@ -78,11 +81,9 @@ REFUSALS = [
     refusal(lambda: evaluate("--road", "random:7:length=600,length=700"), "length=700", "only once"),
     refusal(lambda: monitor("n.h5", "--member", "a.h5"), "--member", "2 or more"),
     refusal(lambda: monitor("n.h5"), "n.h5", "no such model", "bcclone model"),
-    refusal(lambda: evaluate("n.h5"), "one model", "--suite"),
-    refusal(lambda: evaluate("--suite", "--camera-pitch", 1), "--camera-pitch", "suite"),
-    refusal(lambda: evaluate("--suite", "--rows", "lake-99"), "lake-99", "did you mean lake-30"),
-    refusal(lambda: evaluate("--suite"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
-    refusal(lambda: Path("m.h5").touch() or evaluate("m.h5", "--suite"), "m.h5", "twice"),
+    refusal(lambda: suite("--rows", "lake-99"), "lake-99", "did you mean lake-30"),
+    refusal(lambda: suite(), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
+    refusal(lambda: Path("m.h5").touch() or suite("m.h5"), "m.h5", "twice"),
     refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
     refusal(lambda: run_command("plots", "m.h5", "--only", "crop,cat"), "only", "cat", "history, crop"),
     refusal(lambda: run_command("plots", "m.h5", "--seed=-1"), "seed", "-1", "0 or more"),
@@ -91,11 +92,6 @@ REFUSALS = [
     refusal(lambda: run_command("plots", "m.h5", "a.jpg"), "a.jpg", "No such file", "320x160", "IMG"),
     refusal(lambda: explore_a_text("a.jpg", "b.jpg"), "a.jpg", "expected one image"),
     refusal(lambda: explore_a_text("a.jpg", "--only", "crop"), "--only", "image", "leave out"),
-    refusal(
-        lambda: Path("m.h5").touch() or run_command("evaluate", "--suite", "--rows", "light-0.5", "m.h5"),
-        "m.h5 came after --rows",
-        "name models first",
-    ),
     refusal(lambda: run_command("replay", "rec"), "only rec is given", "bcclone replay MODEL RECORDING", "--port"),
     refusal(lambda: run_command("replay", "m.h5", "rec", "--fraction", "half"), "--fraction", "half", "0.8:1", code=2),
     refusal(lambda: demo_beside("steps"), "demo", "other files", "--folder"),

@@ -119,7 +119,7 @@ def remove_outputs(words, place):
 def smaller(words):
     """Return options that make the same command shorter."""
     options = next((SMALLER[name] for name in (" ".join(words[:2]), words[0]) if name in SMALLER), ())
-    return [*options, *(("--rows", "fog") if "--suite" in words and "--rows" not in words else ())]
+    return [*options, *(("--rows", "fog") if words[0] == "suite" and "--rows" not in words else ())]
 
 
 def run(text, place):

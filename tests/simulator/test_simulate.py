@@ -185,7 +185,7 @@ def test_a_server_that_is_killed_ends_the_drive(untrained_model):
 @pytest.mark.slow
 def test_a_drive_reports_what_was_driven(untrained_model):
     with serving(untrained_model) as server:
-        done = run_script("simulate", "drive", "--port", server.port, "--laps", 0.02, "--track", "mountain", "--json")
+        done = run_script("simulate", "drive", "--port", server.port, "--laps", 0.02, "--road", "mountain", "--json")
     words = json.loads(done.stdout)
     assert words["steers"] > 10
     assert words["lost_loops"] == words["manuals"] == 0

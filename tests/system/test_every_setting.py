@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.system.settings import settings_of, type_of
+from bcclone.system.settings import declared_in, settings_of, type_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,12 +34,13 @@ def out_of_range(each, declared):
     values = ["1", True] if kind in (int, float) else []
     if declared.choices:
         values.append("no-such-choice")
-    if declared.minimum is not None:
-        step, low, high = 1 if kind is int else 1e-3, declared.minimum, declared.maximum
-        below = [low, low - step, low - 2 * step][not declared.above_minimum :]
-        values.append(next(value for value in below if not (declared.zero and value == 0)))
+    step = 1 if kind is int else 1e-3
+    low, high = declared.minimum, declared.maximum
+    low, high = declared.above if low is None else low, declared.below if high is None else high
+    if low is not None:
+        values.append(next(value for value in (low, low - step, low - 2 * step) if not declared.allows(value)))
         values += [math.nan] if kind is float else []
-        values += [] if high is None else [high if declared.below_maximum else high + step]
+        values += [] if high is None else [high if not declared.allows(high) else high + step]
     return [(value, value) if "tuple" in str(kind) else value for value in values]
 
 
@@ -54,7 +55,7 @@ def test_there_are_settings_to_check():
 
 @pytest.mark.parametrize("kind", settings_kinds(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_a_value_out_of_its_range_is_refused_with_name_value_and_range(kind):
-    for each, declared in settings_of(kind):
+    for each, declared in declared_in(kind):
         for value in out_of_range(each, declared):
             with pytest.raises(ValueError, match=f"^{each.name} .*, expected ") as refused:
                 make(kind, **{each.name: value})

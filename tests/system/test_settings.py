@@ -5,6 +5,7 @@ import math
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
@@ -14,7 +15,7 @@ from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import SettingError, check_settings, option_words, parse_names, setting
+from bcclone.system.settings import Mph, Names, Setting, SettingError, check_settings, option_words, setting
 from bcclone.train.train_settings import TrainSettings
 
 
@@ -24,17 +25,22 @@ def parse_minutes(text):
     return 60.0 * float(text[:-1])
 
 
+Choice = Annotated[str, Setting(choices=("spawn", "fork"))]
+
+
 @dataclass(frozen=True)
 class Example:
-    speed_mph: float = setting(25.0, "speed to hold, in mph", unit="MPH", minimum=0, maximum=60, option="speed")
-    rate: float = setting(0.5, "a rate", minimum=0, maximum=1, above_minimum=True, below_maximum=True)
-    steps: int = setting(0, "steps between checkpoints", minimum=2, zero="none", group="checkpoints")
+    speed_mph: Mph = setting(25.0, "speed to hold", option="speed")
+    rate: float = setting(0.5, "a rate", above=0, below=1)
+    steps: int = setting(0, "steps between checkpoints", 2, zero="none", group="checkpoints")
     loss: str = setting("mse", "the loss", choices=("mse", "mae"))
     time: float = setting(0.0, "when to end", parse=parse_minutes)
     plots: bool = setting(True, "draw pictures")
     quick: bool = setting(False, "50 % of the work")
-    only: tuple[str, ...] = setting((), "pictures to draw", choices=("map", "chart"), parse=parse_names)
-    method: str = setting("spawn", "not for users", hidden=True)
+    only: Names = setting((), "pictures to draw", choices=("map", "chart"))
+    method: Choice = "spawn"
+    spans: tuple[str, str] = setting((), "two positions", unit="FROM TO")
+    near: tuple[Path, ...] = setting((), "a file")
 
     def __post_init__(self):
         check_settings(self)
@@ -60,6 +66,7 @@ def given(*words):
         ({"steps": 1}, ("steps 1", "2 or more", "0 for none")),
         ({"loss": "mpe"}, ("loss mpe", "mse, mae")),
         ({"only": ("map", "chrt")}, ("only map, chrt", "some of map, chart")),
+        ({"method": "thread"}, ("method thread", "one of spawn, fork")),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, names):
@@ -94,6 +101,8 @@ def test_only_the_options_that_were_given_arrive():
     assert given("--speed", "30", "--steps", "5") == {"speed_mph": 30.0, "steps": 5}
     assert given("--no-plots", "--quick", "--time", "2m") == {"plots": False, "quick": True, "time": 120.0}
     assert given("--only", "map, chart") == {"only": ("map", "chart")}
+    assert given("--spans", "1", "2") == {"spans": ("1", "2")}
+    assert given("--near", "a", "--near", "b") == {"near": (Path("a"), Path("b"))}
 
 
 @pytest.mark.parametrize("words", [("--loss", "other"), ("--time", "2h"), ("--method", "fork"), ("--steps", "x")])
@@ -107,7 +116,7 @@ def test_values_that_cannot_be_parsed_end_with_exit_code_2(words, capsys):
 def test_the_help_names_unit_range_zero_and_default():
     text = " ".join(parser().format_help().split())
     for words in (
-        "--speed MPH speed to hold, in mph (0 to 60; default: 25)",
+        "--speed MPH speed to hold (0 to 60; default: 25)",
         "--steps N steps between checkpoints (2 or more; 0: none; default: 0)",
         "--loss {mse,mae} the loss (default: mse)",
         "--quick 50 % of the work",
@@ -131,4 +140,4 @@ def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
     drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))
     addresses = ["--allow-from", "127.0.0.2", "--allow-from", "127.0.0.3"]
     assert option_words(drive) == [*addresses, "--preprocess", "carnd-128-rgb"]
-    assert option_words(MonitorSettings(nominal=("a", "b"))) == ["--nominal", "a", "b"]
+    assert option_words(MonitorSettings(nominal=("a", "b"))) == ["--nominal", "a", "--nominal", "b"]

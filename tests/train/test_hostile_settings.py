@@ -39,23 +39,6 @@ def test_damaged_settings(tmp_path):
             read_settings_file(path, TrainSettings)
 
 
-def test_a_file_that_is_too_large_is_refused(tmp_path):
-    path = tmp_path / "settings.toml"
-    with path.open("wb") as file:
-        file.truncate(1 << 27)
-    with pytest.raises(UserError, match="larger than"):
-        read_settings_file(path, TrainSettings)
-
-
-@pytest.mark.parametrize("part", ["a", "'a b'", '"a\\"b"', '"\\\\"', " a\t"])
-@pytest.mark.parametrize("line", ["{} = 1", "[{}]", "a = {{ {} = 1 }}"])
-def test_a_key_of_many_parts_is_refused_before_it_is_read(tmp_path, part, line):
-    path = tmp_path / "settings.toml"
-    path.write_text(line.format(".".join([part] * 2000)))
-    with pytest.raises(UserError, match="more than 50 parts"):
-        read_settings_file(path, TrainSettings)
-
-
 @pytest.mark.parametrize(
     "line", ['output = "a\\u0000.h5"', 'runs = "\\u0000"', 'name = "a\\U00000000"', 'from = "\\u0000"']
 )

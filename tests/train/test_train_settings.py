@@ -61,11 +61,11 @@ def resumed(folder, changes):
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
     text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
-    text += 'feed = "memory"\ncheckpoint-minutes = 2\ndeterministic = true\n'
-    values = chosen_settings(parsed("--batch-size", 64, "--no-deterministic", file=tmp_path / "a.toml", text=text))
+    text += 'feed = "memory"\ncheckpoint-minutes = 2\naugment = true\n'
+    values = chosen_settings(parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text))
     settings = TrainSettings(**values)
     assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (3, 0.01, 64, 0)
-    assert not settings.deterministic
+    assert not settings.augment
     assert (settings.feed, settings.checkpoint_minutes) == ("memory", 2)
     assert chosen_settings(parsed()) == {}
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.evaluate.prediction_settings import parse_rows
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.evaluate.prediction_settings import Rows
+from bcclone.system.settings import Degrees, Hertz, Metres, Seconds, SettingError, check_settings, setting
 
 FISHEYE = "fisheye"
 LENSES = ("pinhole", FISHEYE)
@@ -22,48 +22,47 @@ class CalibrateSettings:
     model: Path
     frames: Path
     labels: Path | None = None
-    output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE", short="-o")
+    output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
     force: bool = setting(False, "overwrite an existing model")
-    seconds: float = setting(60.0, "use the first seconds of driving", unit="SECONDS", minimum=5, maximum=100_000)
+    seconds: Seconds = setting(60.0, "use the first seconds of driving", 5, 100_000)
     steering_column: str = setting(
         "", "the column of the labels with the steering", unit="NAME", shown="as of bcclone score"
     )
     left_positive: bool = setting(False, "the labels are positive to the left")
-    rate: float = setting(
-        20.0, "frames a second, where frame_id holds no time", unit="HZ", minimum=0, above_minimum=True, maximum=10_000
-    )
+    rate: Hertz = setting(20.0, "frames a second, where frame_id holds no time")
     framing: Path | None = setting(None, "framing.json to use", unit="FILE", shown="found")
-    rows: tuple[int, int] | None = setting(
-        None, "stretch these rows of a picture, without a lens", unit="FROM:TO", parse=parse_rows, shown="found"
-    )
-    focal_px: float | None = setting(
-        None, "focal length, in pixels of a picture", unit="PX", minimum=1, maximum=1e6, shown="found"
-    )
+    rows: Rows | None = setting(None, "stretch these rows of a picture, without a lens", shown="found")
+    focal_px: float | None = setting(None, "focal length, in pixels of a picture", 1, 1e6, unit="PX", shown="found")
     horizon_row: float | None = setting(
-        None, "row of a picture at which a straight, level road ends", unit="ROW", minimum=-1e5, maximum=1e5,
-        shown="found",
-    )  # fmt: skip
+        None, "row of a picture at which a straight, level road ends", -1e5, 1e5, unit="ROW", shown="found"
+    )
     vanishing_column: float | None = setting(
-        None, "column of a picture at which it ends", unit="COLUMN", minimum=-1e5, maximum=1e5, shown="found"
+        None, "column of a picture at which it ends", -1e5, 1e5, unit="COLUMN", shown="found"
     )
-    roll_degrees: float | None = setting(
-        None, "by which pictures are turned clockwise", unit="DEGREES", minimum=-90, maximum=90, shown="0"
-    )
+    roll_degrees: Degrees | None = setting(None, "by which pictures are turned clockwise", -90, 90, shown="0")
     lens: str | None = setting(None, "kind of lens", choices=LENSES, shown="found")
     gain: float | None = setting(
-        None, "factor from the network's steering to the car's", unit="X", minimum=-1e4, maximum=1e4, shown="fitted"
+        None, "factor from the network's steering to the car's", -1e4, 1e4, unit="X", shown="fitted"
     )
     bias: float | None = setting(
-        None, "steering of the car where the network's is 0", unit="X", minimum=-1e4, maximum=1e4, shown="fitted"
+        None, "steering of the car where the network's is 0", -1e4, 1e4, unit="X", shown="fitted"
     )
-    camera_height_m: float | None = setting(
-        None, "height of the camera above the road, for curvatures in 1/m", unit="M", minimum=0, above_minimum=True,
-        maximum=100, option="camera-height", shown="unknown",
-    )  # fmt: skip
+    camera_height_m: Metres | None = setting(
+        None,
+        "height of the camera above the road, for curvatures in 1/m",
+        maximum=100,
+        above=0,
+        option="camera-height",
+        shown="unknown",
+    )
     steering_ratio: float | None = setting(
-        None, "angle of the steering wheel to that of the wheels, as a note in the model", unit="X", minimum=0,
-        above_minimum=True, maximum=1000, shown="unknown",
-    )  # fmt: skip
+        None,
+        "angle of the steering wheel to that of the wheels, as a note in the model",
+        maximum=1000,
+        above=0,
+        unit="X",
+        shown="unknown",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

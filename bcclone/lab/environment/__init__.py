@@ -16,7 +16,7 @@ from typing import Any
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import require_package
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Metres, Mph, SettingError, check_settings, setting
 
 require_package("gymnasium", "an environment", "bcclone[gym]")
 from gymnasium.envs.registration import register, registry  # noqa: E402
@@ -44,21 +44,16 @@ class EnvironmentSettings:
 
     road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
     reverse: bool = setting(False, "drive the road in the opposite direction")
-    height: int = setting(FRAME_HEIGHT, "height of the pictures", minimum=8, maximum=2048)
-    width: int = setting(FRAME_WIDTH, "width of the pictures", minimum=8, maximum=4096)
-    observations: tuple[str, ...] = setting(("center",), "what is observed", choices=OBSERVATIONS, several=True)
+    height: int = setting(FRAME_HEIGHT, "height of the pictures", 8, 2048)
+    width: int = setting(FRAME_WIDTH, "width of the pictures", 8, 4096)
+    observations: tuple[str, ...] = setting(("center",), "what is observed", choices=OBSERVATIONS)
     action: str = setting("steering", "what is controlled; with steering alone, the speed is held", choices=ACTIONS)
-    speed_mph: float = setting(20.0, "speed that is held", unit="MPH", minimum=1, maximum=TOP_SPEED_MPH)
-    laps: float = setting(1.0, "laps of an episode", minimum=0, above_minimum=True, maximum=1000)
-    limit_m: float = setting(
-        0.0,
-        "distance from the centre line that ends an episode",
-        unit="M",
-        minimum=0,
-        maximum=LOST_M,
-        zero="a wheel off the road",
+    speed_mph: Mph = setting(20.0, "speed that is held", 1, TOP_SPEED_MPH)
+    laps: float = setting(1.0, "laps of an episode", maximum=1000, above=0)
+    limit_m: Metres = setting(
+        0.0, "distance from the centre line that ends an episode", 0, LOST_M, zero="a wheel off the road"
     )
-    time_limit: float = setting(300.0, "longest episode, in simulated seconds", minimum=0.04, maximum=1e6)
+    time_limit: float = setting(300.0, "longest episode, in simulated seconds", 0.04, 1e6)
     random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
     conditions: Conditions = field(default_factory=Conditions)
 

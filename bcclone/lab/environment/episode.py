@@ -20,7 +20,7 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Metres, Mph, check_settings, setting
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
 PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
@@ -37,12 +37,10 @@ Observation = Any  # an array, or a dictionary of arrays
 class Start:
     """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
 
-    start_m: float = setting(0.0, "distance along the lap", unit="M", minimum=0)
-    offset_m: float = setting(
-        0.0, "distance to the right of the centre line", unit="M", minimum=-LOST_M, maximum=LOST_M
-    )
-    turn_degrees: float = setting(0.0, "degrees to the right of the road", minimum=-180, maximum=180)
-    speed_mph: float = setting(0.0, "speed", unit="MPH", minimum=0, maximum=TOP_SPEED_MPH)
+    start_m: Metres = setting(0.0, "distance along the lap")
+    offset_m: Metres = setting(0.0, "distance to the right of the centre line", -LOST_M, LOST_M)
+    turn_degrees: float = setting(0.0, "degrees to the right of the road", -180, 180)
+    speed_mph: Mph = setting(0.0, "speed", 0, TOP_SPEED_MPH)
 
     def __post_init__(self) -> None:
         check_settings(self)

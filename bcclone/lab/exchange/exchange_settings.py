@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import SettingError, check_settings, parse_names, setting, settings_of
+from bcclone.system.settings import Names, SettingError, check_settings, setting, settings_of
 
 CSV, TUB, LEROBOT = EXPORT_FORMATS = ("csv", "tub", "lerobot")
 FRAMES, VIDEO = "frames", "video"
@@ -23,12 +23,11 @@ class ExportSettings:
     """
 
     source: str
-    output: Path = setting(Path("export"), "folder to write; must be new", short="-o")
+    output: Path = setting(Path("export"), "folder to write; must be new")
     to: str = setting(CSV, "format", choices=EXPORT_FORMATS)
-    cameras: tuple[str, ...] = setting(
-        (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", unit="NAMES", shown="all of the source",
-        parse=parse_names, choices=CAMERAS,
-    )  # fmt: skip
+    cameras: Names = setting(
+        (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", shown="all of the source", choices=CAMERAS
+    )
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows cannot be used")
 
     def __post_init__(self) -> None:
@@ -44,7 +43,7 @@ class ImportSettings:
     """
 
     source: Path
-    output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty", short="-o")
+    output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty")
     format: str | None = setting(
         None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"
     )
@@ -55,15 +54,18 @@ class ImportSettings:
         shown="all of a picture is stretched",
     )
     min_throttle: float | None = setting(
-        None, "leave out rows with less throttle, such as 0.05 for a car that stands still", minimum=-1, maximum=1
+        None, "leave out rows with less throttle, such as 0.05 for a car that stands still", -1, 1
     )
     table: Path | None = setting(
         None, "table with the steering of the frames or of the video", shown="the one beside them", group=_TABLE
     )
     steering_column: str | None = setting(
-        None, "column of the steering, its number in a table without names", unit="NAME", shown="by its name",
+        None,
+        "column of the steering, its number in a table without names",
+        unit="NAME",
+        shown="by its name",
         group=_TABLE,
-    )  # fmt: skip
+    )
     unit: str | None = setting(
         None,
         "unit of the steering, where its name does not say it; ratio: -1 to 1",
@@ -73,30 +75,40 @@ class ImportSettings:
     )
     left_positive: bool = setting(False, "the steering is positive to the left", group=_TABLE)
     steering_ratio: float = setting(
-        1.0, "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle of these",
-        minimum=0.1, maximum=100, group=_TABLE,
-    )  # fmt: skip
-    max_degrees: float = setting(
-        25.0, "angle of the front wheels that is a steering of 1", minimum=0.1, maximum=3600, group=_TABLE
-    )
-    image_column: str | None = setting(
-        None, "column of the image names, with or without folder and ending", unit="NAME", shown="by its values",
+        1.0,
+        "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle of these",
+        0.1,
+        100,
         group=_TABLE,
-    )  # fmt: skip
+    )
+    max_degrees: float = setting(25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600, group=_TABLE)
+    image_column: str | None = setting(
+        None,
+        "column of the image names, with or without folder and ending",
+        unit="NAME",
+        shown="by its values",
+        group=_TABLE,
+    )
     time_column: str | None = setting(
-        None, "column of the times; _s, _ms, _us or _ns at its end is their unit", unit="NAME",
-        shown="by its name, or image names", group=_TABLE,
-    )  # fmt: skip
+        None,
+        "column of the times; _s, _ms, _us or _ns at its end is their unit",
+        unit="NAME",
+        shown="by its name, or image names",
+        group=_TABLE,
+    )
     throttle_column: str | None = setting(
         None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name", group=_TABLE
     )
     speed_column: str | None = setting(None, "column of the speed", unit="NAME", shown="by its name", group=_TABLE)
     speed_unit: str | None = setting(
-        None, "unit of the speed, where its name does not say it", choices=tuple(MPH_OF), shown="by its name",
+        None,
+        "unit of the speed, where its name does not say it",
+        choices=tuple(MPH_OF),
+        shown="by its name",
         group=_TABLE,
-    )  # fmt: skip
+    )
     frame_rate: float = setting(
-        20.0, "frames a second where neither table nor image names have times", minimum=0.1, maximum=1000, group=_TABLE
+        20.0, "frames a second where neither table nor image names have times", 0.1, 1000, group=_TABLE
     )
 
     def __post_init__(self) -> None:

@@ -3,15 +3,7 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bcclone.system.settings import (
-    LARGEST_IMAGE,
-    SMALLEST_IMAGE,
-    SettingError,
-    check_settings,
-    parse_size,
-    preprocess_setting,
-    setting,
-)
+from bcclone.system.settings import Mph, Preset, SettingError, Size, check_settings, setting
 
 ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
@@ -33,10 +25,10 @@ class ExportModelSettings:
     model: Path
     to: str = setting(ONNX, "format of the exported model", choices=tuple(FORMATS))
     output: Path | None = setting(
-        None, "the file, or for saved-model the folder, to write", unit="PATH", short="-o", shown="named like the model"
+        None, "the file, or for saved-model the folder, to write", unit="PATH", shown="named like the model"
     )
     force: bool = setting(False, "overwrite an existing export")
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
     quantize: str | None = setting(
         None,
         "store smaller weights, for litert and donkeycar; int8 also computes with whole numbers: float16, int8",
@@ -50,37 +42,29 @@ class ExportModelSettings:
         "is compared with the model on others of them",
         unit="FOLDER",
     )
-    camera: tuple[int, int] = setting(
-        (160, 120),
-        "size of donkeycar's camera pictures, IMAGE_W and IMAGE_H of its configuration",
-        unit="SIZE",
-        parse=parse_size,
-        minimum=SMALLEST_IMAGE,
-        maximum=LARGEST_IMAGE,
-        shown="160x120",
+    camera: Size = setting(
+        (160, 120), "size of donkeycar's camera pictures, IMAGE_W and IMAGE_H of its configuration", shown="160x120"
     )
     throttle: float | None = setting(
         None,
         "throttle for donkeycar",
-        minimum=0,
-        maximum=1,
+        0,
+        1,
         shown=f"as the model predicts it after model.py --predict throttle, else {_THROTTLE:g}",
     )
     throttle_in_bends: float | None = setting(
         None,
         "throttle in the sharpest bends: it falls from --throttle at a tenth of full steering to this at half of it",
-        minimum=0,
-        maximum=1,
+        0,
+        1,
         shown="that of --throttle",
     )
-    throttle_speed_mph: float | None = setting(
+    throttle_speed_mph: Mph | None = setting(
         None,
-        "speed of the car with --throttle, in mph; the throttle then follows the speed that the model predicts, for a "
+        "speed of the car with --throttle; the throttle then follows the speed that the model predicts, for a "
         "model of model.py --predict speed or throttle",
-        unit="MPH",
-        minimum=0,
-        above_minimum=True,
         maximum=200,
+        above=0,
         option="throttle-speed",
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.simulator.world_settings import TRACKS
-from bcclone.system.settings import SettingError, check_settings, jobs_setting, setting
+from bcclone.system.settings import Count, Jobs, Laps, Minutes, Names, Seed, SettingError, check_settings, setting
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
 
 _SCORE = "scoring, before and after"
@@ -24,7 +24,7 @@ class ImproveSettings:
 
     model: Path
     recordings: tuple[str, ...] = ()
-    output: Path = setting(Path("better.h5"), "the improved model to write", short="-o")
+    output: Path = setting(Path("better.h5"), "the improved model to write")
     force: bool = setting(
         False, "overwrite an existing model, and what an earlier improvement has left in the work folder"
     )
@@ -33,63 +33,38 @@ class ImproveSettings:
         None, "folder for recordings, stores, runs and figures on the way", unit="DIR", shown="OUTPUT-improve"
     )
     expert: bool = _expert(
-        False,
-        "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there",
+        False, "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there"
     )
     track: str = _expert("lake", "track on which the expert teaches", choices=TRACKS)
-    rounds: int = _expert(20, "end after this many rounds", minimum=1, maximum=1000)
-    minutes: float = _expert(
-        0.0,
-        "begin no other round after so many minutes",
-        unit="MINUTES",
-        minimum=0,
-        maximum=1e6,
-        zero="no limit",
-    )
-    drives: int = _expert(2, "drives in a round, each in the other direction", minimum=1, maximum=100)
-    drive_laps: float = _expert(
-        1.0, "length of each drive, in laps", unit="LAPS", minimum=0, above_minimum=True, maximum=100
-    )
-    epochs: int = _training(
+    rounds: Count = _expert(20, "end after this many rounds", 1, 1000)
+    minutes: Minutes = _expert(0.0, "begin no other round after so many minutes", zero="no limit")
+    drives: Count = _expert(2, "drives in a round, each in the other direction", 1, 100)
+    drive_laps: Laps = _expert(1.0, "length of each drive", maximum=100)
+    epochs: Count = _training(
         0,
         "number of passes over the training samples, in each round",
-        minimum=1,
-        maximum=10_000,
+        1,
+        10_000,
         zero="4, and with --expert fewer in later rounds",
     )
     learning_rate: float = _training(
-        0.0,
-        "highest learning rate",
-        minimum=0,
-        maximum=1,
-        above_minimum=True,
-        below_maximum=True,
-        zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert",
+        0.0, "highest learning rate", above=0, below=1, zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert"
     )
-    correction_weight: int = _training(
+    correction_weight: Count = _training(
         0,
         "number of times that each training sample of a take-over is seen in an epoch",
-        minimum=1,
-        maximum=MAX_CORRECTION_WEIGHT,
+        1,
+        MAX_CORRECTION_WEIGHT,
         zero="so often that half of the samples are corrections",
     )
-    seed: int = _training(0, "seed of the drives and of the training", minimum=0, maximum=2**32 - 1)
-    rows: tuple[str, ...] = _score(
+    seed: Seed = _training(0, "seed of the drives and of the training")
+    rows: Names = _score(
         (),
         "names of the suite's rows to drive, such as lake-30; see docs/reference/cli.md",
-        unit="NAME",
         shown="all, with --expert all of the track",
-        several=True,
     )
-    laps: float = _score(
-        1.0,
-        "length of each row's drive, in laps",
-        unit="LAPS",
-        minimum=0,
-        above_minimum=True,
-        maximum=1000,
-    )
-    jobs: int = jobs_setting("number of processes that drive in parallel", _SCORE)
+    laps: Laps = _score(1.0, "length of each row's drive")
+    jobs: Jobs = _score(0)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -94,7 +94,7 @@ class SeenRoad:
         if policy.seq_length > 1 or policy.carries_states:
             raise UserError(
                 f"{seen.model.path}: it steers by several frames, expected a network of single ones, whose steering is "
-                "a function of the state; drive it with: bcclone evaluate --suite"
+                "a function of the state; drive it with: bcclone suite"
             )
         self._path, self._speed, self._whole = seen.model.path, seen.speed, seen.whole_frames
         self._preprocessing = policy.preprocessing

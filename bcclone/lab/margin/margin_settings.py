@@ -3,15 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.simulator.world_settings import TOP_SPEED_MPH, reverse_setting, track_setting
-from bcclone.system.settings import (
-    check_one_pool,
-    check_settings,
-    jobs_setting,
-    preprocess_setting,
-    scheduler_setting,
-    setting,
-)
+from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
+from bcclone.system.settings import Count, Jobs, Mph, Preset, Scheduler, Seed, check_one_pool, check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -21,11 +14,9 @@ class MarginSettings:
     kept: folder for the finished parts, so that the same command goes on where it was interrupted.
     """
 
-    track: str = track_setting()
-    reverse: bool = reverse_setting()
-    speed_mph: float = setting(
-        20.0, "speed that the car holds, in mph", unit="MPH", minimum=3, maximum=TOP_SPEED_MPH, option="speed"
-    )
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
+    speed_mph: Mph = setting(20.0, "speed that the car holds", 3, TOP_SPEED_MPH, option="speed")
     fine: bool = setting(
         False, "where cars leave the road, also map each metre, half a metre and 4 degrees: up to ten times as long"
     )
@@ -34,20 +25,17 @@ class MarginSettings:
         "render whole frames and compress them, as a drive does, and not at the size that the network sees: some four "
         "times as long",
     )
-    check: int = setting(
+    check: Count = setting(
         0,
         "then drive so many cars from random states from which they should come back, and count those that leave the "
         "road",
-        unit="CARS",
-        maximum=10_000_000,
-        minimum=1,
         zero="none",
     )
-    seed: int = setting(0, "seed of the random states of --check", minimum=0, maximum=2**32 - 1)
-    preprocess: str | None = preprocess_setting()
-    jobs: int = jobs_setting("number of processes that render and predict")
-    scheduler: str = scheduler_setting("workers that render and predict, which need the models at the same paths")
-    kept: Path | None = setting(None, "folder for the finished parts", hidden=True)
+    seed: Seed = setting(0, "seed of the random states of --check")
+    preprocess: Preset | None = setting(None)
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
+    kept: Path | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)

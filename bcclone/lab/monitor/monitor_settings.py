@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.drive.controller import WHEN_UNCERTAIN
-from bcclone.system.settings import SettingError, check_settings, setting
+from bcclone.system.settings import Count, Fraction, Seed, SettingError, check_settings, setting
 
 KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
@@ -52,33 +52,28 @@ class MonitorSettings:
         "network (dropout), or the distance of its features from the features of the store (features)",
         choices=KINDS,
     )
-    members: int = setting(5, "number of networks of an ensemble", minimum=2, maximum=50)
+    members: int = setting(5, "number of networks of an ensemble", 2, 50)
     member_models: tuple[Path, ...] = setting(
         (),
         "model file that is a member of the ensemble, instead of trained ones; repeatable",
         unit="MODEL",
-        repeatable=True,
         option="member",
     )
-    passes: int = setting(32, "number of random passes of dropout", minimum=2, maximum=1000)
-    epochs: int = setting(5, "epochs of training for each network of an ensemble", minimum=1)
-    false_alarms: float = setting(
+    passes: int = setting(32, "number of random passes of dropout", 2, 1000)
+    epochs: Count = setting(5, "epochs of training for each network of an ensemble")
+    false_alarms: Fraction = setting(
         0.05,
         "fraction of seconds of undisturbed driving in which the monitor may be uncertain, which sets its threshold",
-        unit="FRACTION",
-        minimum=0,
-        above_minimum=True,
-        maximum=1,
-        below_maximum=True,
+        above=0,
+        below=1,
     )
     nominal: tuple[str, ...] = setting(
         (),
         "recordings of the model's own undisturbed drives, such as runs of drive.py, to set the threshold on",
         unit="RECORDING",
-        several=True,
         shown="the validation samples of the store",
     )
-    seed: int = setting(0, "seed of weights and of the order of samples", minimum=0, maximum=1 << 30)
+    seed: Seed = setting(0, "seed of weights and of the order of samples")
     force: bool = setting(False, "replace an existing monitor")
 
     def __post_init__(self) -> None:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 from bcclone.system.settings import (
     PRESET_NAMES,
+    Count,
+    Fraction,
+    Jobs,
+    Metres,
+    Preset,
+    Scheduler,
+    Seed,
     SettingError,
+    Size,
     check_one_pool,
     check_one_size,
     check_settings,
-    jobs_setting,
-    preprocess_setting,
-    scheduler_setting,
     setting,
-    size_setting,
 )
 
 FIRST_ROAD = 100_000  # seeds below are left for roads to score on
@@ -24,49 +28,34 @@ RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=an
 class RoadSamplesSettings:
     """How many roads, how many frames of each, and how these are stored. size: width and height in pixels."""
 
-    output: Path = setting(Path("roads.h5"), "store to write", short="-o")
+    output: Path = setting(Path("roads.h5"), "store to write")
     force: bool = setting(False, "overwrite an existing store")
-    roads: int = setting(300, "number of random roads", minimum=2, maximum=100_000)
-    frames: int = setting(200, "number of frames of each road", minimum=1, maximum=10_000)
-    first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", minimum=0, maximum=900_000_000)
+    roads: int = setting(300, "number of random roads", 2, 100_000)
+    frames: Count = setting(200, "number of frames of each road", 1, 10_000)
+    first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", 0, 900_000_000)
     ranges: str = setting(
         "",
         "what the roads' seeds choose from; values replace the default's of the same name: surface=dirt,hills=0",
         shown=RANGES,
         unit="RANGES",
     )
-    recolored: float = setting(
-        0.5,
-        "fraction of the frames in which road, ground, sky and objects have random colours",
-        unit="FRACTION",
-        minimum=0,
-        maximum=1,
+    recolored: Fraction = setting(
+        0.5, "fraction of the frames in which road, ground, sky and objects have random colours"
     )
-    camera_height_m: float = setting(
-        0.0,
-        "mount the camera higher by up to this, differently in each weather, in metres",
-        unit="M",
-        minimum=0,
-        maximum=3,
-    )
-    any_camera: float = setting(
+    camera_height_m: Metres = setting(0.0, "mount the camera higher by up to this, differently in each weather", 0, 3)
+    any_camera: Fraction = setting(
         0.0,
         "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
         "to a fisheye, low or high, tilted, in any colours",
-        unit="FRACTION",
-        minimum=0,
-        maximum=1,
     )
-    validation: float = setting(
-        0.1, "fraction of the roads that are kept for validation", unit="FRACTION", minimum=0, maximum=0.9
+    validation: Fraction = setting(0.1, "fraction of the roads that are kept for validation", 0, 0.9)
+    size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
+    preprocess: Preset | None = setting(
+        None, "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
     )
-    size: tuple[int, int] | None = size_setting()
-    preprocess: str | None = preprocess_setting(
-        "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
-    )
-    seed: int = setting(0, "seed of places, light and weather", minimum=0, maximum=2**32 - 1)
-    jobs: int = jobs_setting("number of processes that render")
-    scheduler: str = scheduler_setting("workers that render")
+    seed: Seed = setting(0, "seed of places, light and weather")
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import SettingError, check_settings, preprocess_setting, setting
+from bcclone.system.settings import Preset, SettingError, check_settings, setting
 
 MP4, GIF = ".mp4", ".gif"
 _DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
@@ -62,7 +62,7 @@ class ClipSettings:
     """
 
     run: Path
-    output: Path | None = setting(None, "clip to write, .mp4 or .gif", short="-o", shown="RUN.mp4")
+    output: Path | None = setting(None, "clip to write, .mp4 or .gif", shown="RUN.mp4")
     pace: Pace = setting(
         Pace(),
         "N: each frame once, at N frames a second; real: as fast as the run was driven; real:N: the same, at N frames "
@@ -89,7 +89,7 @@ class ClipSettings:
         unit="MODEL",
         shown="none",
     )
-    preprocess: str | None = preprocess_setting()
+    preprocess: Preset | None = setting(None)
     side_by_side: Path | None = setting(
         None,
         "show a second run next to the first, in real time; the shorter run stops at its last frame",
@@ -99,10 +99,10 @@ class ClipSettings:
     )
     width: int = setting(
         0,
-        "width of each run in the clip, in pixels",
+        "width of each run in the clip",
+        _MIN_WIDTH,
+        _MAX_WIDTH,
         unit="PIXELS",
-        minimum=_MIN_WIDTH,
-        maximum=_MAX_WIDTH,
         zero="the default",
         shown="as the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
         group=_LAYOUT,

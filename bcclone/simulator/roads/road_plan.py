@@ -16,7 +16,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
 from bcclone.system.reading import parse_json, read_limited
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Seed, check_settings, setting
 
 NARROWEST_M, WIDEST_M = 4.0, 16.0
 MOST_POINTS, MOST_EXTENT_M, MOST_LENGTH_M = 5000, 3000.0, 20_000.0
@@ -41,21 +41,21 @@ class RoadLook:
     """
 
     surface: str = setting("asphalt", "surface of the road", choices=SURFACES)
-    shade: float = setting(1.0, "brightness of the surface", minimum=0.3, maximum=1.6)
+    shade: float = setting(1.0, "brightness of the surface", 0.3, 1.6)
     lines: str = setting("white", "lines along both edges", choices=LINES)
     middle: str = setting("dashed", "line in the middle", choices=MIDDLES)
     edges: str = setting("grass", "band along each edge of the surface", choices=EDGES)
-    edge_m: float = setting(1.0, "width of that band, in metres", minimum=0, maximum=2)
+    edge_m: float = setting(1.0, "width of that band", 0, 2)
     barriers: str = setting("none", "rails or walls along both sides", choices=BARRIERS)
     surroundings: str = setting("meadow", "land around the road", choices=SURROUNDINGS)
     neighbor_m: float = setting(
         0.0,
         "distance of the middle of another road on its right, negative on its left, where it does not bend sharply",
-        minimum=-REACH_M,
-        maximum=REACH_M,
+        -REACH_M,
+        REACH_M,
         zero="none",
     )
-    seed: int = setting(0, "seed of textures, hills and plants", minimum=0)
+    seed: Seed = setting(0, "seed of textures, hills and plants")
 
     def __post_init__(self) -> None:
         check_settings(self)

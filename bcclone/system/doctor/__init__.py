@@ -22,7 +22,7 @@ from bcclone.system.doctor.machine import (
 )
 from bcclone.system.doctor.packages import check_declared_packages, check_python
 from bcclone.system.hardware import available_memory, find_cards, read_text, usable_cores
-from bcclone.system.settings import SIMULATOR_PORT, check_settings, setting
+from bcclone.system.settings import SIMULATOR_PORT, Port, check_settings, setting
 
 __all__ = ["Check", "DoctorSettings", "Examination", "examine"]
 
@@ -35,7 +35,7 @@ class DoctorSettings:
 
     folder: Path = Path()
     full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
-    port: int = setting(SIMULATOR_PORT, "port that has to be free for drive.py", minimum=0, maximum=65535)
+    port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -60,15 +60,15 @@ def test_noise_scores_above_every_known_frame(fitted, untrained_model, frames):
 @pytest.mark.long
 @pytest.mark.parametrize("fitted", ["features"], indirect=True)
 def test_a_monitor_watches_the_rows_of_a_suite(fitted, untrained_model, tmp_path):
-    rows = ("--suite", "testing", "--rows", "snow", "fog-10", "--laps", 0.01)
-    run_script("evaluate", untrained_model, *rows, "--monitor", fitted, "-o", tmp_path / "out")
+    rows = ("--suite", "testing", "--rows", "snow,fog-10", "--laps", 0.01)
+    run_script("suite", untrained_model, *rows, "--monitor", fitted, "-o", tmp_path / "out")
     figures = json.loads((tmp_path / "out" / "figures.json").read_text())
     for row in figures["rows"]:
         (found,) = row["models"].values()
         with (tmp_path / "out" / "uncertainty" / f"{row['row']}.csv").open() as table:
             assert len(table.readlines()) == found["uncertainty"]["frames"] + 1 > 20
     other = shutil.copy(untrained_model, tmp_path / "other.h5")
-    refused = run_script("evaluate", untrained_model, other, *rows, "--monitor", fitted, code=1)
+    refused = run_script("suite", untrained_model, other, *rows, "--monitor", fitted, code=1)
     assert "belongs to one model" in refused.stderr
 
 
