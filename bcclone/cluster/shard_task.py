@@ -22,10 +22,10 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks
-from bcclone.dataset.store_reader import RecordingInfo, StoreContent, StoreReader
+from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.hdf5_child import Table
+from bcclone.system.hdf5_file import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.reading import parse_json
@@ -124,8 +124,7 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
 
 def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
     """Read what has been written; raises UserError if it is not a complete shard."""
-    with StoreReader() as reader:
-        content, (origin,) = reader.read_with(path, ["origin"])
+    content, (origin,) = read_store(path, ["origin"])
     try:
         (text,) = origin
         return content, from_json(ShardOrigin, parse_json(text))

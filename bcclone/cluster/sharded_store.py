@@ -24,7 +24,7 @@ from bcclone.dataset.store_reader import StoreContent
 from bcclone.dataset.store_writer import ContentHash
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
-from bcclone.system.hdf5_child import Table
+from bcclone.system.hdf5_file import Table
 from bcclone.system.location import Location, reaching
 from bcclone.system.progress import ProgressBar
 from bcclone.system.task_pool import TaskPool

@@ -5,9 +5,12 @@ In: a path or a URL. Out: a `Store`, whose tables are those of all shards.
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """
 
+import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +19,9 @@ from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
 from bcclone.cluster.shard_frames import FarFrames, ShardFrames
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
 from bcclone.dataset.store import Store, missing_store
-from bcclone.dataset.store_reader import StoreContent, StoreReader
+from bcclone.dataset.store_reader import StoreContent, read_store
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.hdf5_child import Parts, Table
+from bcclone.system.hdf5_file import Table
 from bcclone.system.location import (
     Location,
     as_local,
@@ -107,13 +110,12 @@ def read_shards(
 
 def _read_all(
     folder: Location, manifest: Manifest, others: Sequence[str]
-) -> Iterator[tuple[Shard, StoreContent, list[Table]]]:
-    """Yield each shard with what it holds, all of them read by one process."""
-    with StoreReader() as reader:
-        for shard, parts in _far_parts(folder, manifest) if is_url(folder) else _local_shards(folder, manifest):
-            content, tables = reader.read_with(folder / shard.name, others, parts)
-            _check_shard(folder, shard, manifest, content)
-            yield shard, content, tables
+) -> Iterator[tuple[Shard, StoreContent, Sequence[Table]]]:
+    """Yield each shard with what it holds."""
+    for shard, opened in _far_shards(folder, manifest) if is_url(folder) else _local_shards(folder, manifest):
+        content, tables = read_store(folder / shard.name, others, opened)
+        _check_shard(folder, shard, manifest, content)
+        yield shard, content, tables
 
 
 def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
@@ -128,8 +130,8 @@ def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard,
         yield shard, None
 
 
-def _far_parts(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Parts]]:
-    """Yield each shard at a URL with the bytes before its frames and after them, read of several shards at once."""
+def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, tuple[Any, tuple[int, int]]]]:
+    """Yield each shard at a URL, as a file without its frames, with its version; several are read at once."""
     frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
@@ -143,7 +145,40 @@ def _far_parts(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, Pa
         for number, (shard, each) in enumerate(zip(shards, parts, strict=True)):
             if before[number] != after[number]:
                 raise UserError(f"{files[number]}: it was written again while it was read; start again")
-            yield shard, Parts(shard.bytes, {part: next(read) for part in each}, after[number][1])
+            tables = _TablesFile(shard.bytes, [(*part, next(read)) for part in each])
+            yield shard, (tables, (shard.bytes, after[number][1]))
+
+
+class _TablesFile(io.RawIOBase):
+    """A file of `size` bytes, of which only some parts can be read: start, end and content of each."""
+
+    def __init__(self, size: int, parts: Sequence[tuple[int, int, bytes]]) -> None:
+        self._size, self._parts, self._position = size, parts, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        into = memoryview(buffer).cast("B")
+        first, last = self._position, min(self._position + len(into), self._size)
+        if last <= first:
+            return 0
+        for start, end, content in self._parts:
+            if start <= first and last <= end:
+                into[: last - first] = memoryview(content)[first - start : last - start]
+                self._position = last
+                return last - first
+        raise OSError(f"bytes {first} to {last} are not among its tables")
 
 
 def _local_shard(folder: Path, shard: Shard) -> Path:

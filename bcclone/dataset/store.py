@@ -13,7 +13,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, indices_of
-from bcclone.dataset.store_reader import RecordingInfo, StoreContent, StoreReader
+from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, parse_location
@@ -68,8 +68,7 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
         )
     if not path.exists():
         raise missing_store(path)
-    with StoreReader() as reader:
-        content = reader.read(path)
+    content, _ = read_store(path)
     return content, Frames(content.frames, content.preprocessing.shape)
 
 

@@ -1,14 +1,14 @@
 """Read the tables of stores, each in one HDF5 file, and find where their frames lie.
 
-In: a path. Out: a `StoreContent`: all tables, checked against each other, and the place of the frames. The files are
-opened in a process of its own, the program store_tables.py.
+In: a path. Out: a `StoreContent`: all tables, checked against each other, and the place of the frames.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +21,25 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, check_samples
 from bcclone.recording.dialect import Dialect
 from bcclone.system.atomic import file_version
-from bcclone.system.errors import UserError, first_line
-from bcclone.system.hdf5_child import Answer, Hdf5Process, Parts, Table
+from bcclone.system.codec import explained, parse_json
+from bcclone.system.errors import UserError
+from bcclone.system.file_kinds import kind_of
+from bcclone.system.hdf5_file import Place, Table, read_hdf5
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location, as_local
-from bcclone.system.reading import parse_json
 
 SCHEMA_VERSION = 2
-_TABLES = 4  # of every store: samples, rows, extras, recordings
+_SCHEMA = {
+    "@preprocessing": str,
+    "@preprocessing_hash": str,
+    "@sample_settings": str,
+    "@content_hash": str,
+    "frames": Place,
+    "samples": SAMPLE,
+    "rows": None,
+    "extras": str,
+    "recordings": str,
+}
 
 
 @dataclass(frozen=True)
@@ -112,73 +123,58 @@ def _check_numbers(table: str, of: str, numbers: npt.NDArray[Any], count: int) -
         raise ValueError(f"its {table} refer to {of}s up to {last}, expected less than {count}")
 
 
-class StoreReader:
-    """Reads the tables of stores, one store after the other, in a process of its own. A context manager."""
+def read_store(
+    path: Location,
+    others: Sequence[str] = (),
+    opened: tuple[IO[bytes], tuple[int, int]] | None = None,
+) -> tuple[StoreContent, Sequence[Table]]:
+    """Read a store of one file, and other tables of that file.
 
-    def __init__(self) -> None:
-        self._process = Hdf5Process("bcclone.dataset.store_tables")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.__exit__()
-
-    def read(self, path: Location, parts: Parts | None = None) -> StoreContent:
-        """Read a store of one file; raises UserError if it is no store, is truncated, or has another schema.
-
-        parts: of a file at a URL, all but the frames.
-        """
-        return self.read_with(path, (), parts)[0]
-
-    def read_with(
-        self, path: Location, others: Sequence[str], parts: Parts | None = None
-    ) -> tuple[StoreContent, list[Table]]:
-        """Read a store, as read(), and other tables of its file."""
+    others: names of these; opened: an open file with the content of one at a URL, and its version. Raises UserError if
+    it is no store, is truncated, or has another schema.
+    """
+    remedy = "make one with: bcclone preprocess RECORDING... -o data.h5"
+    with explained(path, "a complete store", remedy):
         try:
-            version = (parts.size, parts.state) if parts else file_version(as_local(path))
-            answer = self._process.read(parts or as_local(path), [SCHEMA_VERSION, others])
-            return _content(answer, path, version), list(answer.tables[_TABLES:])
+            if isinstance(path, Path) and kind_of(path) == "model":
+                raise ValueError("it is a model")
+            source, version = opened or (as_local(path), file_version(as_local(path)))
+            (schema_version,) = read_hdf5(source, {"@schema_version": int}).values()
+            if schema_version != SCHEMA_VERSION:
+                raise ValueError(f"schema version {schema_version}, expected {SCHEMA_VERSION}")
+            parts = read_hdf5(source, _SCHEMA | dict.fromkeys(others))
         except PermissionError:
             raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
-        except (OSError, KeyError, ValueError, TypeError, MemoryError) as error:
-            reason = getattr(error, "strerror", None) or first_line(error)
-            raise UserError(
-                f"{path}: not a complete store: {reason}; make one with: bcclone preprocess RECORDING... -o data.h5"
-            ) from None
+        return _content(parts, path, version), [parts[name] for name in others]
 
 
-def _content(answer: Answer, path: Location, file_version: tuple[int, int]) -> StoreContent:
-    head = answer.head
-    preprocessing = Preprocessing.from_json(head["preprocessing"])
-    if head["preprocessing_hash"] != preprocessing.digest:
+def _content(parts: Mapping[str, Any], path: Location, file_version: tuple[int, int]) -> StoreContent:
+    preprocessing = Preprocessing.from_json(parts["@preprocessing"])
+    if parts["@preprocessing_hash"] != preprocessing.digest:
         raise ValueError("the hash of its preprocessing does not match")
-    frames = _frame_file(head["frames"], preprocessing, path, file_version)
-    samples, rows, extras, recordings = answer.tables[:_TABLES]
-    if not isinstance(samples, np.ndarray) or samples.dtype != SAMPLE:
-        found = getattr(samples, "dtype", np.dtype(str))
-        raise ValueError(f"the columns of 'samples' are {found.names or found}, expected {SAMPLE.names}")
     return StoreContent(
         preprocessing=preprocessing,
-        sample_settings=SampleSettings.stored(parse_json(head["sample_settings"])),
-        content_hash=head["content_hash"],
-        samples=samples,
-        rows=np.asarray(rows),
-        extras=list(extras),
-        recordings=[RecordingInfo.from_json(text) for text in recordings],
-        frames=[frames],
+        sample_settings=SampleSettings.stored(parse_json(parts["@sample_settings"])),
+        content_hash=parts["@content_hash"],
+        samples=parts["samples"],
+        rows=np.asarray(parts["rows"]),
+        extras=parts["extras"],
+        recordings=[RecordingInfo.from_json(text) for text in parts["recordings"]],
+        frames=[_frame_file(parts["frames"], preprocessing, path, file_version)],
     )
 
 
-def _frame_file(place: Any, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:
-    """Return where the frames lie; raises ValueError if there are others than expected. place: what the file states."""
-    dtype, (count, *shape), offset = place
-    if dtype != "uint8" or tuple(shape) != preprocessing.shape:
-        raise ValueError(f"its frames are {dtype} of shape {tuple(shape)}, expected uint8 of {preprocessing.shape}")
+def _frame_file(place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:
+    """Return where the frames lie; raises ValueError if there are others than expected."""
+    count, *shape = place.shape or (0,)
+    if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
+        raise ValueError(
+            f"its frames are {place.dtype} of shape {tuple(shape)}, expected uint8 of {preprocessing.shape}"
+        )
     if not count:
         return FrameFile(path, 0, 0, version)
-    if offset is None:
+    if place.offset is None:
         raise ValueError("its frames do not lie one after the other")
-    if offset + count * math.prod(shape) > version[0]:
+    if place.offset + count * math.prod(shape) > version[0]:
         raise ValueError("some of its frames are missing from the file")
-    return FrameFile(path, offset, count, version)
+    return FrameFile(path, place.offset, count, version)

@@ -1,11 +1,11 @@
 """Tell stores, models and other files apart, before one of them is read or overwritten."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bcclone.system import atomic
+from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
-from bcclone.system.reading import open_limited
 
 Kind = Literal["store", "model"]
 
@@ -14,20 +14,16 @@ _ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "mode
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files.
-
-    A process of its own, which is this module run as a program, looks into the file.
-    """
+    """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files."""
     if not _is_hdf5(path):
         return None
-    from bcclone.system.hdf5_child import Hdf5Process, Refused
+    import h5py
 
     try:
-        with Hdf5Process("bcclone.system.file_kinds") as process:
-            found = process.read(path).head
-    except (Refused, OSError):
+        with h5py.File(path, "r") as file:
+            return next((kind for name, kind in _ATTRIBUTES.items() if name in file.attrs), None)
+    except (OSError, RuntimeError):  # a damaged file
         return None
-    return next((kind for name, kind in _ATTRIBUTES.items() if name in found), None)
 
 
 def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMEDY) -> None:
@@ -46,21 +42,7 @@ def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMED
 
 def _is_hdf5(path: Path) -> bool:
     try:
-        with open_limited(path, 1 << 62) as file:
+        with open_file(path, "store") as file:
             return file.read(len(HDF5)) == HDF5
     except OSError:
         return False
-
-
-def _read(path: Path, _: None) -> tuple[list[str], list[Any]]:
-    """Return the attributes that tell the kind of a file."""
-    from bcclone.system.hdf5_file import open_hdf5
-
-    with open_hdf5(path) as file:
-        return [name for name in _ATTRIBUTES if name in file.attrs], []
-
-
-if __name__ == "__main__":
-    from bcclone.system.hdf5_child import serve
-
-    serve(_read)

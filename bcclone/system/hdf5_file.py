@@ -1,35 +1,45 @@
-"""Read what lies in an HDF5 file that somebody else may have made.
+"""Read HDF5 files: read_hdf5() returns the parts that a schema names, each of the type that is expected.
 
-Reading follows no link and reads no other file. Types, shapes and lengths are compared with the size of the file before
+Reading follows no link and reads no other file. Types, shapes and sizes are compared with the size of the file before
 memory is asked for; a compressed array of a few bytes could stand for any number of them. What is refused raises
 UnfitContent.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.system.reading import check_regular
+from bcclone.system.codec import check_regular
 
 Source = Path | IO[bytes]  # a path, or an open file such as one at a URL
+Table: TypeAlias = npt.NDArray[Any] | list[str]
 
 LONGEST_TEXT = 1 << 20  # bytes of an attribute
-MOST_ARRAY = 1 << 32  # bytes of an array in memory
+_MOST_ARRAY = 1 << 32  # bytes of an array in memory
 _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING)
 _MOST_COLUMNS, _MOST_AXES = 1000, 8
 _SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}  # they load no plugin
-_SPARSE = 1 << 20, 1000  # bytes, and times what the disk holds, that an array may have: more is a hole
-_REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])  # of a text, as the file holds it
+_REFERENCE_BYTES = 16  # of a text of any length, in the array itself
 
 
 class UnfitContent(ValueError):
     """Something in a file that is not read; the text is the reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array is in its file. offset: of its first byte, None if it is in pieces."""
+
+    dtype: npt.DTypeLike
+    shape: tuple[int, ...]
+    offset: int | None
 
 
 @contextmanager
@@ -39,6 +49,40 @@ def open_hdf5(source: Source) -> Iterator[h5py.File]:
         check_regular(source)
     with h5py.File(source, "r") as file:
         yield file
+
+
+def read_hdf5(source: Source, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a file by their paths; raises OSError and ValueError, to be used within explained().
+
+    schema: what is expected at each path, or, for a name that begins with @, in an attribute of the file: int for a
+    whole number; str for a text, in a data set for a list of texts; a NumPy type for an array of that type; None for
+    any array or list of texts; list for all arrays of a group, in the order of their names; Place for an array that is
+    not read.
+    """
+    with open_hdf5(source) as file:
+        return {path: _read_part(file, path, kind) for path, kind in schema.items()}
+
+
+def _read_part(file: h5py.File, path: str, kind: Any) -> Any:
+    if path.startswith("@"):
+        return (_integer if kind is int else read_text)(file, path[1:])
+    if kind is list:
+        group = member_of(file, path)
+        if not isinstance(group, h5py.Group):
+            raise UnfitContent(f"{path[:60]!r} is not a group of arrays")
+        return [_array(group, name) for name in sorted(group)]
+    if kind is Place:
+        dataset = dataset_of(file, path)
+        return Place(dataset.dtype, dataset.shape, dataset.id.get_offset())
+    member = member_of(file, path)
+    is_texts = isinstance(member, h5py.Dataset) and _is_text(member.id.get_type(), variable=True)
+    if kind is str or (kind is None and is_texts):
+        return _texts(member, path, is_texts)
+    array = _array(file, path)
+    if kind is not None and array.dtype != np.dtype(kind):
+        found, expected = (one.names or str(one) for one in (array.dtype, np.dtype(kind)))
+        raise UnfitContent(f"the columns of {path[:60]!r} are {found}, expected {expected}")
+    return array
 
 
 def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
@@ -74,47 +118,6 @@ def dataset_of(group: h5py.Group, path: str, compressed: bool = False) -> h5py.D
     return dataset
 
 
-def read_array(group: h5py.Group, path: str, kind: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
-    """Return the numbers or the table at a path. kind: the type that it must have."""
-    dataset = dataset_of(group, path)
-    if kind is not None and dataset.dtype != np.dtype(kind):
-        found, expected = (names or str(one) for one in (dataset.dtype, np.dtype(kind)) for names in [one.names])
-        raise UnfitContent(f"the columns of {path[:60]!r} are {found}, expected {expected}")
-    if _size(dataset) > _room(dataset.file):
-        raise UnfitContent(f"{path[:60]!r} would have {_size(dataset)} bytes, more than the file holds")
-    values = np.asarray(dataset[()])
-    for name in values.dtype.names or ():
-        _check_flags(f"{path}/{name}", values[name])
-    return values
-
-
-def holds_texts(group: h5py.Group, path: str) -> bool:
-    """Return whether a list of texts is at a path."""
-    dataset = member_of(group, path)
-    return isinstance(dataset, h5py.Dataset) and _is_text(dataset.id.get_type(), variable=True)
-
-
-def read_texts(group: h5py.Group, path: str, source: Source) -> list[str]:
-    """Return the texts at a path, one or many. source: what the file was opened from."""
-    dataset = member_of(group, path)
-    if not holds_texts(group, path) or len(dataset.shape or ()) > 1 or dataset.shape is None:
-        raise UnfitContent(f"{path[:60]!r} is not a list of texts")
-    _check_place(path, dataset)
-    count = math.prod(dataset.shape)
-    if not count:
-        return []
-    # many texts may name the same bytes of the file; so their lengths are added up before they are read
-    size, offset = count * _REFERENCE.itemsize, dataset.id.get_offset()
-    room = _room(dataset.file)
-    if offset is None or dataset.id.get_storage_size() != size or size > room:
-        raise UnfitContent(f"the texts of {path[:60]!r} are not all in the file")
-    lengths = np.frombuffer(_read_at(source, offset, size), _REFERENCE)["length"]
-    if int(lengths.sum(dtype=np.uint64)) > room:
-        raise UnfitContent(f"the texts of {path[:60]!r} would have more bytes than the file holds")
-    texts = dataset.asstr()[()]
-    return [texts] if isinstance(texts, str) else list(texts)
-
-
 def read_text(group: h5py.Group, name: str, most: int = LONGEST_TEXT) -> str:
     """Return a text attribute, stored as bytes or text."""
     attribute = _attribute(group, name)
@@ -128,14 +131,6 @@ def read_text(group: h5py.Group, name: str, most: int = LONGEST_TEXT) -> str:
     return text
 
 
-def read_integer(group: h5py.Group, name: str) -> int:
-    """Return an attribute that is a whole number."""
-    attribute = _attribute(group, name)
-    if attribute.get_type().get_class() != h5py.h5t.INTEGER or attribute.shape != ():
-        raise UnfitContent(f"its {name[:40]} is not a whole number")
-    return int(group.attrs[name])
-
-
 def read_names(group: h5py.Group, name: str, most: int) -> list[str]:
     """Return an attribute that is a list of names."""
     attribute = _attribute(group, name)
@@ -144,6 +139,30 @@ def read_names(group: h5py.Group, name: str, most: int) -> list[str]:
     if not _is_text(attribute.get_type()) or len(attribute.shape or ()) != 1 or attribute.shape[0] > most:
         raise UnfitContent(f"the list {name} is not a list of up to {most} names")
     return [one.decode() if isinstance(one, bytes) else one for one in group.attrs[name]]
+
+
+def _integer(group: h5py.Group, name: str) -> int:
+    attribute = _attribute(group, name)
+    if attribute.get_type().get_class() != h5py.h5t.INTEGER or attribute.shape != ():
+        raise UnfitContent(f"its {name[:40]} is not a whole number")
+    return int(group.attrs[name])
+
+
+def _array(group: h5py.Group, path: str) -> npt.NDArray[Any]:
+    dataset = dataset_of(group, path)
+    if _size(dataset) > min(dataset.file.id.get_filesize(), _MOST_ARRAY):
+        raise UnfitContent(f"{path[:60]!r} would have {_size(dataset)} bytes, more than the file holds")
+    return np.asarray(dataset[()])
+
+
+def _texts(dataset: Any, path: str, is_texts: bool) -> list[str]:
+    if not is_texts or dataset.shape is None or len(dataset.shape) > 1:
+        raise UnfitContent(f"{path[:60]!r} is not a list of texts")
+    _check_place(path, dataset)
+    if dataset.id.get_storage_size() != math.prod(dataset.shape) * _REFERENCE_BYTES:
+        raise UnfitContent(f"the texts of {path[:60]!r} are not all in the file")
+    texts = dataset.asstr()[()]
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def _attribute(group: h5py.Group, name: str) -> h5py.h5a.AttrID:
@@ -170,15 +189,13 @@ def _check_type(path: str, kind: h5py.h5t.TypeID) -> None:
 
 
 def _check_place(path: str, dataset: h5py.Dataset) -> None:
+    """Refuse numbers in another file, and those that this file does not hold."""
     if dataset.external or dataset.is_virtual:
         raise UnfitContent(f"the numbers of {path[:60]!r} are in another file, which is not read")
     if dataset.shape is None or len(dataset.shape) > _MOST_AXES:
         raise UnfitContent(f"the numbers of {path[:60]!r} were never written")
-    if (
-        dataset.chunks is None
-        and dataset.id.get_create_plist().get_layout() != h5py.h5d.COMPACT
-        and math.prod(dataset.shape)
-    ):
+    is_compact = dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+    if dataset.chunks is None and not is_compact and math.prod(dataset.shape):
         offset = dataset.id.get_offset()
         if offset is None:
             raise UnfitContent(f"the numbers of {path[:60]!r} were never written")
@@ -186,30 +203,7 @@ def _check_place(path: str, dataset: h5py.Dataset) -> None:
             raise UnfitContent(f"some of the numbers of {path[:60]!r} are missing from the file")
 
 
-def _check_flags(path: str, values: npt.NDArray[Any]) -> None:
-    """Refuse flags other than 0 and 1, which NumPy takes for one of both in one place and for the other in the next."""
-    if values.dtype.kind == "b" and values.view(np.uint8).max(initial=0) > 1:
-        raise UnfitContent(f"{path[:60]!r} has flags that are neither true nor false")
-
-
 def _size(dataset: h5py.Dataset) -> int:
     """Return the size of an array in memory, in bytes."""
     size: int = math.prod(dataset.shape) * dataset.dtype.itemsize
     return size
-
-
-def _room(file: h5py.File) -> int:
-    """Return the most bytes of a file that are read into memory: its size, without most of its holes."""
-    room = [file.id.get_filesize(), MOST_ARRAY]
-    if file.driver == "sec2" and (blocks := getattr(Path(file.filename).stat(), "st_blocks", 0)):
-        room.append(_SPARSE[0] + _SPARSE[1] * 512 * blocks)
-    return int(min(room))
-
-
-def _read_at(source: Source, offset: int, size: int) -> bytes:
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
-    source.seek(offset)
-    return source.read(size)

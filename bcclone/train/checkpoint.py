@@ -19,11 +19,11 @@ from bcclone.dataset.store_reader import common_framing
 from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.hdf5_file import member_of, open_hdf5, read_array, read_texts
+from bcclone.system.hdf5_file import read_hdf5
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
-from bcclone.system.reading import parse_json
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
@@ -88,29 +88,21 @@ def checkpoint_paths(folder: Path) -> list[Path]:
 def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> bytes:
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
-        for name, variable in zip(_names(len(trainer.variables)), trainer.variables, strict=True):
-            file.create_dataset(name, data=keras.ops.convert_to_numpy(variable))
+        for number, variable in enumerate(trainer.variables):
+            file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
         file.create_dataset("totals", data=trainer.totals.read())
         file.create_dataset("progress", data=json_text(state))
     return content.getvalue()
 
 
-def _names(count: int) -> list[str]:
-    """Return the paths of so many variables in a checkpoint."""
-    return [f"variables/{number:04d}" for number in range(count)]
-
-
 def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
     variables = trainer.variables
-    with open_hdf5(source) as file:
-        (progress,) = read_texts(file, "progress", source)
-        state = from_json(TrainingState, parse_json(progress))
-        if (count := len(member_of(file, "variables"))) != len(variables):
-            raise ValueError(f"it has {count} arrays of weights, and the network {len(variables)} of other shapes")
-        values = [read_array(file, name) for name in _names(count)]
-        totals = read_array(file, "totals", np.float64)
-        model = read_array(file, "model", np.uint8)
+    parts = read_hdf5(source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8})
+    values, totals, model = parts["variables"], parts["totals"], parts["model"]
+    state = from_json(TrainingState, parse_json(parts["progress"][0]))
+    if len(values) != len(variables):
+        raise ValueError(f"it has {len(values)} arrays of weights, and the network {len(variables)} of other shapes")
     if totals.shape != trainer.totals.read().shape or model.ndim != 1:
         raise ValueError("its sums or its model have another shape")
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:

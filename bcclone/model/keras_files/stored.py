@@ -14,8 +14,8 @@ from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.hdf5 import NamedArray, Weights, read_archive, read_layers, read_texts
 from bcclone.system.errors import first_line
 from bcclone.system.file_kinds import HDF5
-from bcclone.system.hdf5_child import Ended, Hdf5Process, Refused, Table, serve
-from bcclone.system.hdf5_file import UnfitContent, open_hdf5
+from bcclone.system.hdf5_child import Ended, Refused, read_apart, serve
+from bcclone.system.hdf5_file import Table, UnfitContent, open_hdf5
 from bcclone.system.reading import MOST_MODEL, open_limited
 
 _ZIP = b"PK\x03\x04"  # the first bytes of a .keras file, as many as HDF5 has
@@ -32,14 +32,13 @@ class StoredModel:
 def read_stored(path: Path) -> StoredModel:
     """Return the content of a file; raises UnsupportedModel, also when the process that reads it crashes or hangs."""
     try:
-        with Hdf5Process("bcclone.model.keras_files.stored") as process:
-            answer = process.read(path)
-        arrays = iter(answer.tables)
+        head, tables = read_apart("bcclone.model.keras_files.stored", path)
+        arrays = iter(tables)
         weights = {
             folder: [NamedArray(name, np.asarray(next(arrays), np.float32)) for name in names]
-            for folder, names in answer.head["weights"].items()
+            for folder, names in head["weights"].items()
         }
-        return StoredModel(answer.head["texts"], weights)
+        return StoredModel(head["texts"], weights)
     except Ended as error:
         raise UnsupportedModel(f"{error}; save the model again, or train it again") from None
     except Refused as error:
@@ -55,7 +54,7 @@ def _incomplete(error: Exception) -> str:
 # ---- the process
 
 
-def read(path: Path, _: None) -> tuple[dict[str, Any], Sequence[Table]]:
+def read(path: Path) -> tuple[dict[str, Any], Sequence[Table]]:
     """Return the texts and the names of the arrays, and the arrays, float32; raises Refused."""
     try:
         texts, weights = _read(path)
