@@ -29,7 +29,7 @@ from bcclone.lab.margin.margins import map_margins
 from bcclone.lab.margin.record_next import RecordNext, record_next
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
@@ -124,10 +124,10 @@ class Camera:
 
     def _write(self, recording: Recording, rows: Iterator[TrackedCar], seconds: float) -> None:
         count, folder = round(seconds / BETWEEN_ROWS_SECONDS), self._folder / f"{len(recording.folders)}"
-        with RecordingWriter(folder) as writer:
-            for _ in range(count):
-                tracked = next(rows)
-                writer.write(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
+        writer = CarRecording(folder)
+        for _ in range(count):
+            tracked = next(rows)
+            writer.record(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
         recording.folders.append(folder)
         recording.rows += count
 

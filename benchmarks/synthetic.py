@@ -20,7 +20,7 @@ from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import RecordingWriter
+from bcclone.simulator.record import CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
@@ -51,14 +51,15 @@ def draw_recording(folder: Path, frames: int) -> Path:
     variations = [_variations() for _ in rendered]
     tracked, expert = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0)
     rows = -(-frames // len(MOUNTS))
-    with RecordingWriter(folder) as writer, ProgressBar("rendering", rows, "rows") as progress:
+    writer = CarRecording(folder)
+    with ProgressBar("rendering", rows, "rows") as progress:
         while writer.rows < rows:
             tracked.car.control(*expert.control(tracked.car, tracked.position))
             if tracked.steps % _STEPS_PER_ROW == 0:
                 index = int(tracked.position.along_m / track.length_m * len(rendered)) % len(rendered)
                 shift, brightness = next(variations[index])
                 frames_of_row = {name: _changed(frame, shift, brightness) for name, frame in rendered[index].items()}
-                writer.write(tracked.steps * STEP_SECONDS, tracked.car, frames_of_row)
+                writer.record(tracked.steps * STEP_SECONDS, tracked.car, frames_of_row)
                 progress.advance(1)
             tracked.step()
     return folder

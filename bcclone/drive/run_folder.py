@@ -8,32 +8,22 @@ import datetime
 import itertools
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
-from bcclone.drive.driver import Decision, Uncertainty
+from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import (
-    ANSWERS,
-    UNCERTAINTY,
-    SidecarWriter,
-    answer_row,
-    append_line,
-    remove_incomplete_row,
-    uncertainty_row,
-)
+from bcclone.recording.run_tables import ANSWERS, UNCERTAINTY, answer_row, uncertainty_row
+from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system.errors import UserError
 from bcclone.system.reading import MOST_TABLE, open_limited
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _LONGEST_RUN = datetime.timedelta(days=365)
-_TABLES = (LOG_NAME, DRIVERS.name, ANSWERS.name, UNCERTAINTY.name)
 
 
 @dataclass(frozen=True)
@@ -85,72 +75,42 @@ class _FrameNames:
 
 
 class RunFiles:
-    """The open files of a run folder; raises UserError when the folder cannot be recorded into.
+    """Writes into a run folder; raises UserError when it cannot be recorded into.
 
-    Each frame is complete before its row is written, so a killed run is a valid recording. names: of new frames,
-    always later than the frames in the folder.
+    names: of new frames, always later than the frames in the folder.
     """
 
     def __init__(self, folder: Path, append: bool, names: _FrameNames) -> None:
-        self.folder, self._names = folder, names
-        with ExitStack() as files:
-            try:
-                names.last = max(names.last, check_run_folder(folder, append))
-                folder.mkdir(parents=True, exist_ok=True)
-                remove_incomplete_row(folder / LOG_NAME)
-                self._log: IO[bytes] = files.enter_context((folder / LOG_NAME).open("ab", buffering=0))
-                self._drivers = files.enter_context(SidecarWriter(DRIVERS, folder))
-                self._answers = files.enter_context(SidecarWriter(ANSWERS, folder))
-            except OSError as error:
-                raise _refusal(folder, error) from None
-            self._files = files.pop_all()
-        self._uncertainties: SidecarWriter | None = None  # only a drive with a monitor has this table
+        names.last = max(names.last, check_run_folder(folder, append))
+        self.folder, self._names, self._writer = folder, names, RecordingWriter(folder, images="", prefix="")
 
     def close(self) -> None:
-        """Close the files."""
-        self._files.close()
+        """Do nothing: no file stays open, and a void folder is used again."""
 
     def write(self, row: RunRow) -> None:
         """Write a frame, its row of the log, and its rows of the other tables."""
         name, decision = self._names.name(row.taken), row.decision
-        frame, temporary = self.folder / name, self.folder / f".{name}.partial"
-        try:
-            temporary.write_bytes(decision.telemetry.jpeg)
-            temporary.replace(frame)
-        finally:
-            temporary.unlink(missing_ok=True)
-        try:
-            self._drivers.append(decision.by.row(name))
-            if row.seconds is not None:
-                self._answers.append(answer_row(name, row.seconds))
-            if decision.uncertainty is not None:
-                self._write_uncertainty(name, decision.uncertainty)
-            # the log comes last, so that each of its rows also has its rows in the other tables
-            append_line(self._log, _log_row(name, decision))
-        except OSError:
-            frame.unlink(missing_ok=True)
-            raise
-
-    def _write_uncertainty(self, name: str, uncertainty: Uncertainty) -> None:
-        if self._uncertainties is None:
-            self._uncertainties = self._files.enter_context(SidecarWriter(UNCERTAINTY, self.folder))
-        self._uncertainties.append(uncertainty_row(name, uncertainty.score, uncertainty.average, uncertainty.uncertain))
+        tables = {DRIVERS: decision.by.row(name)}
+        if row.seconds is not None:
+            tables[ANSWERS] = answer_row(name, row.seconds)
+        if found := decision.uncertainty:
+            tables[UNCERTAINTY] = uncertainty_row(name, found.score, found.average, found.uncertain)
+        self._writer.write({name: decision.telemetry.jpeg}, _numbers_of(decision), tables)
 
 
-def _log_row(name: str, decision: Decision) -> str:
-    """Return a row in the simulator's format with one camera, followed by the received steering and throttle."""
+def _numbers_of(decision: Decision) -> Iterator[str]:
+    """Yield the cells of a row as in the simulator's format, then the received steering and throttle."""
     telemetry, control = decision.telemetry, decision.control
     throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
-    numbers = (control.steering, throttle, brake, telemetry.speed_mph)
-    received = (telemetry.steering_degrees, telemetry.throttle)
-    return ",".join([name, "", "", *(f"{number:.6f}" for number in numbers), *(f"{n:.4f}" for n in received)]) + "\n"
+    yield from (f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph))
+    yield from (f"{number:.4f}" for number in (telemetry.steering_degrees, telemetry.throttle))
 
 
 def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
     """Return the time of a run folder's last frame; raises UserError when the folder cannot be recorded into."""
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-        if names and not append and not _is_void(folder, names):
+        if not append and not is_free(folder):
             raise UserError(
                 f"{folder} contains a run, which is never overwritten; record into {_unused(folder)}, or add to it "
                 "with --append"
@@ -169,11 +129,6 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
     return last
 
 
-def _is_void(folder: Path, names: Sequence[str]) -> bool:
-    """Return whether a folder contains only the tables of a run that got no row, as on a full disk."""
-    return set(names) <= set(_TABLES) and (folder / LOG_NAME).is_file() and not (folder / LOG_NAME).stat().st_size
-
-
 def _refusal(folder: Path, error: OSError) -> UserError:
     return UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder")
 
@@ -185,14 +140,8 @@ def _unused(folder: Path) -> Path:
 
 
 def _check_is_run(folder: Path) -> None:
-    """Raise UserError when drive.py did not write the folder's log; it may be a recording of the simulator.
-
-    Nor did it make links, through which rows would go into other files, or pipes.
-    """
-    for name in _TABLES:
-        path = folder / name
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise UserError(f"{path} is a link or no regular file, which no run contains; record into another folder")
+    """Raise UserError when drive.py did not write the folder's log; it may be a recording of the simulator."""
+    refuse_links(folder)
     log = folder / LOG_NAME
     if log.exists():
         with open_limited(log, MOST_TABLE) as file:

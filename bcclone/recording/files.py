@@ -11,15 +11,15 @@ from pathlib import Path
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.row import RowError
-from bcclone.recording.run_tables import ANSWERS, TRACE
+from bcclone.recording.run_tables import ANSWERS, TRACE, UNCERTAINTY
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
 from bcclone.system.reading import MOST_TABLE, open_limited
 
 LOG_NAME = "driving_log.csv"
-_IMAGES = "IMG"
+IMAGES = "IMG"
 _DEFAULT_FOLDERS = ("recordings", "data")
-_SIDECAR_NAMES = {ANSWERS.name, DRIVERS.name, TRACE.name}
+SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY)
 
 
 def find_logs(inputs: Sequence[str]) -> list[Location]:
@@ -102,8 +102,8 @@ class ImageIndex:
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
         images = _images_folder(home)
-        self.folders = [images, home, images / _IMAGES]
-        if home.name.lower() == _IMAGES.lower():
+        self.folders = [images, home, images / IMAGES]
+        if home.name.lower() == IMAGES.lower():
             self.folders.append(home.parent)
         self._folder_of: dict[str, str] = {}  # name of a file -> its folder, which ends with a separator
         for folder in reversed(self.folders):
@@ -134,12 +134,12 @@ class ImageIndex:
 
 def _images_folder(home: Location) -> Location:
     """Return the folder IMG in this one, also if its name has other letters, such as img."""
-    usual = home / _IMAGES
+    usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
     with os.scandir(as_local(home)) as entries:  # there may be 300,000 images beside the log
-        names = [entry.name for entry in entries if entry.name.lower() == _IMAGES.lower() and entry.is_dir()]
-    return home / min(names, default=_IMAGES)
+        names = [entry.name for entry in entries if entry.name.lower() == IMAGES.lower() and entry.is_dir()]
+    return home / min(names, default=IMAGES)
 
 
 def _jpeg_names(folder: Location) -> list[str]:
@@ -190,5 +190,6 @@ def _logs_in_folder(folder: Location) -> list[Location]:
     for candidate in (folder / LOG_NAME, _images_folder(folder) / LOG_NAME):
         if candidate.is_file():
             return [candidate]
-    tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in _SIDECAR_NAMES)
+    others = {table.name for table in SIDECARS}
+    tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in others)
     return sorted((table for table in tables if table.stat().st_size), key=str)

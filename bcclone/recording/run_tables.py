@@ -1,21 +1,18 @@
-"""Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
+"""Read the sidecar tables of a run: CSV files next to its log, with further values for each image.
 
-In: a run folder, and values by image. Out: rows in its tables, and the values when they are read again.
+In: a run folder. Out: the values by image. Also how each value is written as a row.
 
 trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server,
 uncertainty.csv the scores of a monitor.
 """
 
 import csv
-import errno
 import hashlib
 import math
-import os
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
 
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
@@ -91,56 +88,8 @@ class Sidecar:
         return UserError(f"{path}: row {line}: {reason}; correct it, or remove the file to leave out {self.provides}")
 
 
-class SidecarWriter:
-    """Appends complete rows to a sidecar; a context manager. Raises OSError if the file cannot be written."""
-
-    def __init__(self, table: Sidecar, folder: Path) -> None:
-        path = folder / table.name
-        self._file: IO[bytes] = path.open("ab", buffering=0)
-        try:
-            remove_incomplete_row(path)
-            if path.stat().st_size == 0:
-                append_line(self._file, table.header)
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, row: str) -> None:
-        """Add a row, given without its line end."""
-        append_line(self._file, row + "\n")
-
-
-def append_line(file: IO[bytes], line: str) -> None:
-    """Append a line to an unbuffered file, completely or not at all; raises OSError if the disk is full."""
-    data, end = line.encode(), os.fstat(file.fileno()).st_size
-    try:
-        if file.write(data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError:
-        os.ftruncate(file.fileno(), end)
-        raise
-
-
-def remove_incomplete_row(path: Path) -> None:
-    """Remove the incomplete last row that a killed program left, so that the next row starts on its own line."""
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        data = file.read()
-        if data and not data.endswith(b"\n"):
-            file.truncate(data.rfind(b"\n") + 1)
-
-
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
-
-
 UNCERTAINTY = Sidecar("uncertainty.csv", ("score", "average", "uncertain"), "the uncertainty")
 
 

@@ -1,19 +1,19 @@
 """Record an expert's drive: RecordSettings -> driving_log.csv and IMG/ as the simulator writes them, and trace.csv."""
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import MOUNTS, MPH
-from bcclone.recording.files import LOG_NAME
+from bcclone.dataset.vehicle import MPH
+from bcclone.recording.drivers import DRIVERS, DrivenRow
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import TRACE, SidecarWriter
+from bcclone.recording.run_tables import TRACE, TracePoint
+from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
@@ -36,91 +36,55 @@ class Recorded:
     distance_m: float
 
 
-class RecordingWriter:
-    """Writes rows as the simulator does: three images, then their row; a row that fails leaves nothing behind.
-
-    start: the time at which the recording begins. Raises UserError if the folder is not empty or cannot be written to.
-    """
+class CarRecording(RecordingWriter):
+    """Writes rows as the simulator does. start: the time at which the recording begins; raises UserError."""
 
     def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_free(folder):
             raise UserError(f"{folder} is not an empty folder; choose another one to record into")
-        self.log, self._images, self.rows, self._start = folder / LOG_NAME, folder / "IMG", 0, start
-        try:
-            self._images.mkdir(parents=True)
-            self._file: BinaryIO = self.log.open("wb", buffering=0)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+        super().__init__(folder)
+        self._start = start
 
-    def __enter__(self) -> "RecordingWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(
+    def record(
         self,
         seconds: float,
         car: Car,
         frames: Mapping[str, Image],
-        write_tables: Callable[[str], None] = lambda image: None,
+        point: TracePoint | None = None,
+        by: DrivenRow | None = None,
     ) -> None:
-        """Append a row.
+        """Append a row; raises UserError if the disk refuses, and the rows before are complete.
 
-        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); write_tables: called with the name of
-        the centre image just before the row is written, to write rows of the tables next to the log. Raises UserError
-        if the disk refuses; the rows before are complete.
+        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); point: where the car was; by: who
+        drove.
         """
         stamp = image_stamp(self._start + datetime.timedelta(milliseconds=round(seconds * 1000)))
-        paths = {camera: self._images / f"{camera}_{stamp}.jpg" for camera in frames}
-        with self._undone_on_failure(list(paths.values())) as file:
-            for camera, frame in frames.items():
-                paths[camera].write_bytes(encode_jpeg(frame))
-            numbers = (car.steering, car.throttle, car.brake, car.speed / MPH)
-            names = (str(paths[camera].absolute()) for camera in MOUNTS)
-            write_tables(paths["center"].name)
-            _write_all(file, (",".join((*names, *map(_single, numbers))) + "\n").encode())
-        self.rows += 1
-
-    def failed(self, error: OSError) -> UserError:
-        """Return the error for a row that could not be written."""
-        return UserError(
-            f"{self.log.parent}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are complete; "
-            "record the rest into another folder"
-        )
-
-    @contextmanager
-    def _undone_on_failure(self, images: list[Path]) -> Iterator[BinaryIO]:
-        end = self._file.tell()
+        images = {f"{camera}_{stamp}.jpg": encode_jpeg(frame) for camera, frame in frames.items()}
+        numbers = map(_single, (car.steering, car.throttle, car.brake, car.speed / MPH))
+        tables = {table: value.row(f"center_{stamp}.jpg") for table, value in ((TRACE, point), (DRIVERS, by)) if value}
         try:
-            yield self._file
-        except BaseException as error:
-            self._file.truncate(end)
-            for image in images:
-                image.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise self.failed(error) from None
-            raise
+            self.write(images, numbers, tables)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot write: {error.strerror}; the {self.rows} rows recorded so far are complete; "
+                "record the rest into another folder"
+            ) from None
 
 
 def record(folder: Path, settings: RecordSettings) -> Recorded:
     """Record an expert's drive; the same settings and folder give the same bytes. Raises UserError."""
     track = load_track(settings.track, settings.reverse)
     goal = track.goal_m(settings.laps)  # refuses a road or a length before the folder is made
-    with RecordingWriter(folder) as writer, _open_trace(folder, writer) as trace:
-        renderer = Renderer(settings.track, settings.conditions)
-        tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
-
-        def write_place(image: str) -> None:
-            trace.append(tracked.trace_point.row(image))
-
-        with _report_on_interrupt(folder, writer), ProgressBar("recording", round(goal), "m") as progress:
-            for _ in _rows_due(tracked, expert, goal):
-                frames = renderer.frames(tracked.car, tracked.seconds)
-                writer.write(tracked.seconds, tracked.car, frames, write_place)
-                progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
-            progress.advance(goal - progress.done, f"{writer.rows} rows")
-        return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
+    writer = CarRecording(folder)
+    renderer = Renderer(settings.track, settings.conditions)
+    tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
+    with _report_on_interrupt(writer), ProgressBar("recording", round(goal), "m") as progress:
+        for _ in _rows_due(tracked, expert, goal):
+            frames = renderer.frames(tracked.car, tracked.seconds)
+            writer.record(tracked.seconds, tracked.car, frames, tracked.trace_point)
+            progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
+        progress.advance(goal - progress.done, f"{writer.rows} rows")
+    return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
 
 
 def _rows_due(tracked: TrackedCar, expert: Expert, goal_m: float) -> Iterator[None]:
@@ -135,26 +99,12 @@ def _rows_due(tracked: TrackedCar, expert: Expert, goal_m: float) -> Iterator[No
         tracked.step()
 
 
-def _open_trace(folder: Path, writer: RecordingWriter) -> SidecarWriter:
-    """Open the table of the car's places; raises UserError if the disk refuses."""
-    try:
-        return SidecarWriter(TRACE, folder)
-    except OSError as error:
-        raise writer.failed(error) from None
-
-
 @contextmanager
-def _report_on_interrupt(folder: Path, writer: RecordingWriter) -> Iterator[None]:
+def _report_on_interrupt(writer: CarRecording) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    """Write every byte; a nearly full disk takes only some of them at first."""
-    while data:
-        data = data[file.write(data) :]
+        raise KeyboardInterrupt(f"{writer.folder} keeps the {writer.rows} rows recorded so far") from None
 
 
 def _single(value: float) -> str:

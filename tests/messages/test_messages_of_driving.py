@@ -13,7 +13,7 @@ import pytest
 from bcclone.evaluate.replay import replay_policies
 from bcclone.evaluate.rollout import read_reference
 from bcclone.simulator.car import start_on
-from bcclone.simulator.record import RecordingWriter
+from bcclone.simulator.record import CarRecording
 from bcclone.simulator.track import load_track
 from tests.drive.drive_server import Still
 from tests.messages.refusals import refusal
@@ -78,15 +78,14 @@ def asked_to_record_where_nobody_may():
 
 
 def recorded_into(folder):
-    with RecordingWriter(Path(folder)):
-        pass
+    CarRecording(Path(folder))
 
 
 def recorded_where_there_was_a_folder():
-    with RecordingWriter(Path("rec")) as writer:
-        shutil.rmtree("rec/IMG")
-        frame = np.zeros((160, 320, 3), np.uint8)
-        writer.write(0.0, start_on(load_track("lake")), {"center": frame, "left": frame, "right": frame})
+    writer = CarRecording(Path("rec"))
+    shutil.rmtree("rec/IMG")
+    frame = np.zeros((160, 320, 3), np.uint8)
+    writer.record(0.0, start_on(load_track("lake")), {"center": frame, "left": frame, "right": frame})
 
 
 def driven(model, *, dies=False):

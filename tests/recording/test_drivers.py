@@ -5,7 +5,8 @@ from random import Random
 import pytest
 
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow, read_drivers
-from bcclone.recording.run_tables import ANSWERS, TRACE, SidecarWriter, read_answers, read_trace
+from bcclone.recording.run_tables import ANSWERS, TRACE, read_answers, read_trace
+from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from tests.hostile import damaged
 
@@ -13,9 +14,8 @@ ROWS = {"a.jpg": DrivenRow(MODEL), "b.jpg": DrivenRow(HUMAN, 1), "c.jpg": Driven
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):
-    with SidecarWriter(DRIVERS, tmp_path) as writer:
-        for image, row in ROWS.items():
-            writer.append(row.row(image))
+    for image, row in ROWS.items():
+        append_row(tmp_path / DRIVERS.name, row.row(image), DRIVERS.header)
     assert read_drivers(tmp_path) == ROWS
 
 

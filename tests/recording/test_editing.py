@@ -11,7 +11,7 @@ from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import SidecarWriter
+from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from tests.conftest import run_script, shared
 from tests.messages.small_recording import make_recording
@@ -113,9 +113,8 @@ def test_nothing_is_edited_if_the_rows_to_show_do_not_exist(tmp_path):
 
 def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     make_recording(tmp_path, rows=6)
-    with SidecarWriter(DRIVERS, tmp_path) as writer:
-        for row, by in enumerate([BY_MODEL, BY_MODEL, DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), BY_MODEL]):
-            writer.append(by.row(name_of(row * 100)))
+    for row, by in enumerate([BY_MODEL, BY_MODEL, DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), BY_MODEL]):
+        append_row(tmp_path / DRIVERS.name, by.row(name_of(row * 100)), DRIVERS.header)
     spans = do(tmp_path, delete=("4", "5")).spans
     assert [(one.first, one.last, one.kept, one.driver, one.take_over) for one in spans] == [
         (1, 2, True, "model", None),

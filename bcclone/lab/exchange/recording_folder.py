@@ -1,18 +1,17 @@
 """Write the rows of one recording: driving_log.csv, IMG/, and the tables next to the log."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 from bcclone.lab.exchange.rows import ExchangedRow
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
-from bcclone.recording.files import LOG_NAME
+from bcclone.recording.files import IMAGES, LOG_NAME
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
-from bcclone.recording.run_tables import TRACE, SidecarWriter
+from bcclone.recording.run_tables import TRACE
+from bcclone.recording.writer import RecordingWriter
 
 _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
@@ -39,47 +38,41 @@ class RecordedImages:
 
 
 class RecordingFolder:
-    """Writes the rows of one recording into an empty folder; a context manager.
+    """Writes the rows of one recording into a new folder.
 
     rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows = self.deleted = self.converted = 0
-
-    def __enter__(self) -> "RecordingFolder":
-        self._images = self.folder / "IMG"
-        self._images.mkdir(parents=True)
+        self.folder, self._writer = folder, RecordingWriter(folder, prefix=f"{IMAGES}/")
+        self.deleted = self.converted = 0
         self._content: dict[int, int] = {}  # time of a row -> hash of its images
         self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
         self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
-        self._files = ExitStack()
-        self._log: IO[str] = self._files.enter_context((self.folder / LOG_NAME).open("w", encoding="ascii"))
-        self._drivers: SidecarWriter | None = None
-        self._trace: SidecarWriter | None = None
-        return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._files.close()
-        if kind is None and self.deleted:
-            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
+    @property
+    def rows(self) -> int:
+        """Return how many rows were written."""
+        return self._writer.rows
 
     def write(self, recorded: RecordedImages) -> None:
-        """Append a row with its images."""
-        row, images = recorded.row, recorded.images
-        stamp = self._free_stamp(row.time_ms, hash(tuple(images.items())))
-        names = {camera: f"{camera}_{stamp}.jpg" for camera in CAMERAS if camera in images}
-        for camera, name in names.items():
-            (self._images / name).write_bytes(images[camera])
-        self._write_tables(names["center"], row)
-        paths = (f"IMG/{names[camera]}" if camera in names else "" for camera in CAMERAS)
-        self._log.write(",".join((*paths, *map(repr, row.numbers))) + "\n")
-        self._marks.append((names["center"], row.deleted))
-        self.rows += 1
+        """Append a row with its images; raises OSError."""
+        row = recorded.row
+        stamp = self._free_stamp(row.time_ms, hash(tuple(recorded.images.items())))
+        center = f"{CAMERAS[0]}_{stamp}.jpg"
+        images = {f"{camera}_{stamp}.jpg": image for camera, image in recorded.images.items()}
+        of_tables = ((DRIVERS, row.driven), (TRACE, row.point))
+        tables = {table: value.row(center) for table, value in of_tables if value}
+        self._writer.write(images, map(repr, row.numbers), tables)
+        self._marks.append((center, row.deleted))
         self.deleted += row.deleted
         self.converted += recorded.converted
+
+    def finish(self) -> None:
+        """Write which rows are deleted."""
+        if self.deleted:
+            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
 
     def _free_stamp(self, time_ms: int, content: int) -> str:
         """Return the time for the names of a row; other images of the same millisecond get a later one.
@@ -101,14 +94,6 @@ class RecordingFolder:
             time_ms = self._later[time_ms]
         self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
         return time_ms
-
-    def _write_tables(self, image: str, row: ExchangedRow) -> None:
-        if row.driven:
-            self._drivers = self._drivers or self._files.enter_context(SidecarWriter(DRIVERS, self.folder))
-            self._drivers.append(row.driven.row(image))
-        if row.point:
-            self._trace = self._trace or self._files.enter_context(SidecarWriter(TRACE, self.folder))
-            self._trace.append(row.point.row(image))
 
 
 def _spans(marks: Sequence[tuple[str, bool]]) -> list[Span]:

@@ -1,9 +1,8 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
-import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice, repeat
@@ -92,7 +91,6 @@ def write_recordings(
     driving = filter(findings.drives, rows)
     with (
         _one_thread_of_opencv(),
-        ExitStack() as stack,
         prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2) as read,
         prefetch_ordered(partial(_record_all, framing), iter(read.__next__, []), cores, 2 * cores) as results,
     ):
@@ -101,17 +99,16 @@ def write_recordings(
                 kind = EMPTY if any(image == b"" for image in row.images.values()) else ""
                 findings.leave_out(row.place, recorded, kind)
                 continue
-            try:
-                into = opened.get(row.recording) or stack.enter_context(RecordingFolder(folder / str(len(opened) + 1)))
-                opened[row.recording] = into
-                into.write(recorded)
-            except OSError as error:
-                raise _too_many(row, len(opened)) if error.errno == errno.EMFILE else error from None
+            into = opened.get(row.recording) or RecordingFolder(folder / str(len(opened) + 1))
+            opened[row.recording] = into
+            into.write(recorded)
             findings.take(row, recorded.size)
             if recorded.converted and (framing or recorded.size != (FRAME_WIDTH, FRAME_HEIGHT)):
                 framings.setdefault(row.recording, framing or Framing(*recorded.size))
-    for recording, its in framings.items():
-        atomic.write_text(opened[recording].folder / FRAMING_NAME, its.to_json() + "\n")
+    for number, recording in opened.items():
+        recording.finish()
+        if number in framings:
+            atomic.write_text(recording.folder / FRAMING_NAME, framings[number].to_json() + "\n")
     return list(opened.values())
 
 
@@ -137,10 +134,6 @@ def _one_thread_of_opencv() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
-
-
-def _too_many(row: ExchangedRow, recordings: int) -> UserError:
-    return UserError(f"{row.place}: {recordings} recordings are too many to write at once; import them in parts")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.worker_model import InputFile, load_on_one_core
 from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, RecordingWriter
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
@@ -135,18 +135,18 @@ def record_drive(
     pilot = _Pilot(Driver(policy, settings.speed), expert, world)
     clock, next_row = task.number * _BETWEEN_DRIVES_SECONDS, 0.0
     tracked = world.tracked
-    with RecordingWriter(task.folder) as writer:
-        while (state := world.observe()) is not None:
-            telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
-            steering = pilot.drive(telemetry)
-            if tracked.seconds >= next_row:
-                next_row += BETWEEN_ROWS_SECONDS
-                labelled = replace(tracked.car, steering=steering)
-                writer.write(clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds))
-            if right_m := pushes.due(tracked.progress_m, tracked.position):
-                tracked.push(right_m)
-                clock += _BETWEEN_EPISODES_SECONDS
-        return ExpertDrive(writer.rows, pilot.rescues, round(tracked.distance_m, 1))
+    writer = CarRecording(task.folder)
+    while (state := world.observe()) is not None:
+        telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        steering = pilot.drive(telemetry)
+        if tracked.seconds >= next_row:
+            next_row += BETWEEN_ROWS_SECONDS
+            labelled = replace(tracked.car, steering=steering)
+            writer.record(clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds))
+        if right_m := pushes.due(tracked.progress_m, tracked.position):
+            tracked.push(right_m)
+            clock += _BETWEEN_EPISODES_SECONDS
+    return ExpertDrive(writer.rows, pilot.rescues, round(tracked.distance_m, 1))
 
 
 class _Pilot:

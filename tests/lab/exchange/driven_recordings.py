@@ -6,7 +6,8 @@ import numpy as np
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
-from bcclone.recording.run_tables import TRACE, SidecarWriter, TracePoint
+from bcclone.recording.run_tables import TRACE, TracePoint
+from bcclone.recording.writer import append_row
 
 CAMERAS = ("center", "left", "right")
 # as the simulator writes them: single precision, seven digits, sometimes a bit too much
@@ -36,7 +37,6 @@ def make_driven(folder, rows=6, cameras=CAMERAS, seed=0, drivers=True, trace=Tru
     (folder / "driving_log.csv").write_text("".join(lines))
     for table, cells, wanted in ((DRIVERS, by, drivers), (TRACE, points, trace)):
         if wanted:
-            with SidecarWriter(table, folder) as writer:
-                for row in cells:
-                    writer.append(row)
+            for row in cells:
+                append_row(folder / table.name, row, table.header)
     return folder
