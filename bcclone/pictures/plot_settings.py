@@ -1,21 +1,11 @@
-"""The settings of drawing, and its result: names, paths and reasons.
+"""The settings of drawing. Loads neither TensorFlow nor matplotlib, so that --help answers at once."""
 
-Loads neither TensorFlow nor matplotlib, so that --help answers at once.
-"""
-
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bcclone.pictures.plot_list import PICTURE_NAMES
 from bcclone.system.settings import Fraction, Names, Preset, Seed, SettingError, check_settings, setting
 
-# the same as in bcclone.pictures.plots.pictures, which loads matplotlib; a test compares
-PICTURE_NAMES = (
-    "history", "crop", "recovery", "recovery-frames", "steering", "samples", "activations", "saliency", "predictions",
-    "network",
-)  # fmt: skip
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _HISTOGRAM = "histogram of the steering"
 
@@ -67,76 +57,3 @@ class PlotSettings:
 
 def _names_image(name: str) -> bool:
     return Path(name).suffix.lower() in _IMAGE_SUFFIXES
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture by its name: the path of its file, or None and the reason why it was not drawn."""
-
-    name: str
-    path: Path | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class PlotResult:
-    """The pictures in a folder. notes: remarks for the reader of the pictures."""
-
-    folder: Path
-    pictures: tuple[Picture, ...]
-    notes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        drawn = {picture.name: str(picture.path) for picture in self.pictures if picture.path}
-        skipped = {picture.name: picture.reason for picture in self.pictures if not picture.path}
-        return {"output": str(self.folder), "drawn": drawn, "skipped": skipped}
-
-
-@dataclass(frozen=True)
-class SideView:
-    """What a model answers for the view of a side camera: recorded, or else computed by moving the centre camera."""
-
-    steering: float
-    recorded: bool
-
-
-@dataclass(frozen=True)
-class ExploredImage:
-    """The picture of an explored image, and what the model answers for it.
-
-    recorded_steering: of its row, None if no recording lies beside the image; sides: camera -> its view; left_out:
-    part of the picture -> why it was not drawn.
-    """
-
-    path: Path
-    steering: float
-    recorded_steering: float | None
-    sides: Mapping[str, SideView]
-    left_out: Mapping[str, str]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints; null stands for the steering of a network that diverged."""
-        return {
-            "output": str(self.path),
-            "steering": _finite(self.steering),
-            "recorded_steering": self.recorded_steering,
-            "sides": {
-                side: {"steering": _finite(view.steering), "recorded": view.recorded}
-                for side, view in self.sides.items()
-            },
-            "skipped": dict(self.left_out),
-        }
-
-    def as_text(self) -> str:
-        """Return what the command prints."""
-        recorded = "" if self.recorded_steering is None else f" (recorded: {self.recorded_steering:+.3f})"
-        lines = [str(self.path), f"steering      {self.steering:+.3f}{recorded}"]
-        for side, view in self.sides.items():
-            source = "recorded view" if view.recorded else "view computed from the image"
-            lines.append(f"{side:<6}camera  {view.steering:+.3f} ({source})")
-        return "\n".join([*lines, *(f"left out: {part}: {reason}" for part, reason in self.left_out.items())])
-
-
-def _finite(steering: float) -> float | None:
-    return steering if math.isfinite(steering) else None

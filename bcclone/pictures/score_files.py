@@ -10,19 +10,16 @@ from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
-from bcclone.evaluate.replay_result import CONTROLS, Replayed, ReplayFigures
+from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult, suite_table
 from bcclone.evaluate.watched import WatchedFrame, watched_table
-from bcclone.pictures.plots.curves import Curves, plot_curves
+from bcclone.pictures.plots.curves import plot_curves
 from bcclone.pictures.plots.drives import (
-    DriveScore,
-    plot_appearances,
     plot_deviations,
-    plot_drive,
     plot_drives,
+    plot_frames,
     plot_scores,
-    plot_views,
 )
 from bcclone.pictures.report import REPORT_NAME, Report, write_report
 from bcclone.pictures.score_reports import drive_report, prediction_report, replay_report, suite_report
@@ -48,8 +45,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
         f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed.speed_mph:g} mph: "
         f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions"
     )
-    plot_drive(title, (track.edge(-1), track.edge(1)), evaluation, paths[0])
-    plot_views(evaluation.views, paths[1])
+    plot_drives("", (track.edge(-1), track.edge(1)), {title: evaluation}, paths[0])
+    plot_frames([("", view) for view in evaluation.views], paths[1])
     write_text(paths[2], json_text(evaluation.figures(), indent=2))
     write_text(paths[3], event_lines(evaluation.events))
     paths += _write_watched(folder / "uncertainty.csv", evaluation.watched)
@@ -75,7 +72,7 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
         shown, picture = "steering on the recording's own frames", folder / "steering.png"
         steering = {CONTROLS["human"]: np.array(first.reference.steering)}
         steering |= {driver: one.steering for driver, one in replayed.results.items()}
-        plot_curves(f"{name}: {shown}", Curves(seconds, "seconds", steering), picture)
+        plot_curves(f"{name}: {shown}", ("seconds", seconds), steering, picture)
     paths = [picture, folder / "figures.json"]
     write_text(paths[1], json_text(replayed.figures(), indent=2))
     paths += _write_watched(folder / "uncertainty.csv", first.watched)
@@ -91,11 +88,11 @@ def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> l
     paths = [folder / "score.png", folder / "figures.json"]
     shown = [score.shown, FITTED_SMOOTHED if score.fit else SMOOTHED]
     steering = {"labels": matched.labels, **{name.replace("_", ", "): score.steering[name] for name in shown}}
-    times, unit = np.arange(len(matched.labels), dtype=np.float64), "frames"
+    axis = "frames", np.arange(len(matched.labels), dtype=np.float64)
     if matched.seconds is not None:
-        times, unit = matched.seconds, "seconds"
-    curves = Curves(times, unit, steering, score.fit.seconds if score.fit else 0.0)
-    plot_curves(f"{name}: {score.headline}", curves, paths[0])
+        axis = "seconds", matched.seconds
+    fitted = score.fit.seconds if score.fit else 0.0
+    plot_curves(f"{name}: {score.headline}", axis, steering, paths[0], fitted)
     write_text(paths[1], json_text(score.figures(), indent=2))
     return [*paths, _write_report(folder, prediction_report(name, score, paths[0]))]
 
@@ -111,7 +108,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
     write_text(paths[0], "\n".join(suite_table(result)) + "\n")
     write_text(paths[1], json_text(result.figures(), indent=2))
-    plot_appearances(appearances_of(result.scenarios), paths[2])
+    plot_frames(appearances_of(result.scenarios), paths[2])
     scores = {model: _scores(result, model) for model in result.models}
     plot_scores([*result.drives, *result.replays], scores, paths[3])
     lines = [
@@ -165,20 +162,15 @@ def _frame(scenario: Scenario) -> Image:
     return Renderer(settings.track, conditions).frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
 
 
-def _scores(result: SuiteResult, model: str) -> list[DriveScore]:
-    scores = [result.drives[one.name][model].score for one in result.scenarios]
+def _scores(result: SuiteResult, model: str) -> list[tuple[float, float, float]]:
+    """Return autonomy, mean and greatest distance of each drive, and of each replay, NaN for one without speeds."""
+    drives = [drives[model].score for drives in result.drives.values()]
     replays = [replays[model] for replays in result.replays.values()]
+    away = [(its.autonomy_percent, its.rms_cross_track_m) for its in replays]
     return [
-        *(DriveScore(its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in scores),
-        *(_replay_score(its) for its in replays),
+        *((its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in drives),
+        *((math.nan,) * 3 if percent is None or rms is None else (percent, rms, rms) for percent, rms in away),
     ]
-
-
-def _replay_score(its: ReplayFigures) -> DriveScore:
-    """Return the score of a replay; of a recording without speeds it is not drawn."""
-    if its.autonomy_percent is None or its.rms_cross_track_m is None:
-        return DriveScore(math.nan, math.nan, math.nan)
-    return DriveScore(its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m)
 
 
 def _title(drive: Evaluation) -> str:

@@ -37,9 +37,10 @@ def subject(model, data=None):
 
 
 def drawn(name, model, data=None):
-    from bcclone.pictures.plots.pictures import PICTURES
+    from bcclone.pictures.plots.all_pictures import draw_pictures
 
-    return PICTURES[name](subject(model, data), Path("picture.png"))
+    (picture,) = draw_pictures(subject(model, data), Path(), (name,))
+    raise NotDrawn(picture.reason)
 
 
 def predicted(model, data):

@@ -22,8 +22,9 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
-from bcclone.pictures.plots.all_pictures import draw_all
+from bcclone.pictures.plot_list import PICTURE_NAMES
+from bcclone.pictures.plot_settings import PlotSettings
+from bcclone.pictures.plots.all_pictures import draw_all, draw_pictures
 from bcclone.pictures.plots.charts import (
     EDGES,
     balanced_samples,
@@ -36,7 +37,6 @@ from bcclone.pictures.plots.style import DPI, new_figure, save, show_image
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.history import Epoch, history_csv
 from tests.conftest import shared
 from tests.model.random_layers import random_layers
@@ -420,15 +420,15 @@ def test_the_diagram_shows_the_rate_of_dropout_and_the_deviation_of_noise(model_
 
 
 def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):
-    from bcclone.pictures.plots.pictures import PICTURES, draw_pictures
-
     pictures = draw_pictures(subject, tmp_path)
-    assert [picture.name for picture in pictures] == list(PICTURES)
+    assert [picture.name for picture in pictures] == list(PICTURE_NAMES)
     left_out = {picture.name: picture.reason for picture in pictures if not picture.path}
     assert list(left_out) == ["recovery-frames"]
     assert "no recovery" in left_out["recovery-frames"]
     assert "--recoveries" in left_out["recovery-frames"]
-    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in PICTURES if name not in left_out}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.png" for name in PICTURE_NAMES if name not in left_out
+    }
     for path in tmp_path.iterdir():
         assert path.stat().st_size < 500_000
         with PIL.Image.open(path) as picture:
@@ -436,8 +436,6 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
 
 
 def test_without_samples_and_history_only_the_network_is_drawn_and_the_others_have_a_reason(subject, tmp_path):
-    from bcclone.pictures.plots.pictures import draw_pictures
-
     pictures = draw_pictures(replace(subject, data=None, history=()), tmp_path)
     assert [picture.name for picture in pictures if picture.path] == ["network"]
     assert all(picture.reason for picture in pictures if not picture.path)
@@ -448,7 +446,6 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed(subject, store, tmp_p
     from bcclone.feed.feed import open_validation_feed
     from bcclone.feed.selection import select
     from bcclone.model.network import build_network
-    from bcclone.pictures.plots.pictures import draw_pictures
     from bcclone.pictures.plots.predictions import predictions
 
     model = build_network(seq_length=3, network=network)
@@ -533,7 +530,6 @@ def test_shown_windows_are_consecutive_rows_ordered_by_steering(subject, store):
 )
 def test_imported_networks_are_drawn_with_their_own_preprocessing(name, preset, store, tmp_path):
     from bcclone.model.model_file import load_model_file
-    from bcclone.pictures.plots.pictures import draw_pictures
     from bcclone.pictures.plots.subject import Subject
 
     file = load_model_file(shared("legacy_models") / name, preset)
@@ -604,13 +600,6 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
     settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
     result = draw_all(settings)
     assert len(result.notes) == (0 if content_hash == "same" else 1)
-
-
-def test_the_settings_name_all_pictures():
-    load_tensorflow()
-    from bcclone.pictures.plots.pictures import PICTURES
-
-    assert tuple(PICTURES) == PICTURE_NAMES
 
 
 @pytest.mark.parametrize(("option", "value"), [("--only", "nothing"), ("--seed", "-1"), ("--zero-fraction", "1.5")])

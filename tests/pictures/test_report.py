@@ -15,9 +15,9 @@ import pytest
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation, Latency
-from bcclone.pictures.plot_settings import PICTURE_NAMES, Picture
-from bcclone.pictures.plots.drives import DriveScore, plot_drive, plot_scores
-from bcclone.pictures.plots.training_report import CAPTIONS, training_report
+from bcclone.pictures.plot_list import PLOTS
+from bcclone.pictures.plots.drives import plot_drives, plot_scores
+from bcclone.pictures.plots.training_report import training_report
 from bcclone.pictures.report import Report, shown_command, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
@@ -214,30 +214,26 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
 @pytest.mark.parametrize("name", ["a$\\frac$b", "not-utf-8-\udcff"])
 def test_names_of_files_are_drawn_as_they_are(tmp_path, name):
     edges = np.array([[0.0, 0.0], [0.0, 9.0]]), np.array([[9.0, 0.0], [9.0, 9.0]])
-    plot_drive(name, edges, drive(1), tmp_path / "map.png")
-    plot_scores([name], {name: [DriveScore(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
+    plot_drives(name, edges, {name: drive(1)}, tmp_path / "map.png")
+    plot_scores([name], {name: [(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
     assert all((tmp_path / picture).stat().st_size > 1000 for picture in ("map.png", "models.png"))
 
 
 def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     for name in ("history", "saliency"):
         (tmp_path / f"{name}.png").write_bytes(png())
-    pictures = [Picture(name, tmp_path / f"{name}.png") for name in ("saliency", "history")]
+    pictures = {name: tmp_path / f"{name}.png" for name in ("saliency", "history", "network")}
     result = TrainResult(
         model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
         samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0, samples=SampleCounts(4000, 1000), feed="memory",
         ended="all epochs",
     )  # fmt: skip
-    report = training_report(result, ["data.h5"], [*pictures, Picture("crop", None, "no samples")])
-    assert [*report.pictures] == [CAPTIONS["history"], CAPTIONS["saliency"]]
+    report = training_report(result, ["data.h5"], pictures)
+    assert [*report.pictures] == [plot.caption for plot in PLOTS if plot.name in ("history", "saliency")]
     assert len(report.sentences) <= 5
     assert "0.0123" in " ".join(report.sentences)
     assert "1.0 degrees" in " ".join(report.sentences)
-    assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], []).pictures == {}
-
-
-def test_the_captions_are_of_pictures_that_are_drawn():
-    assert set(CAPTIONS) < set(PICTURE_NAMES)
+    assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures == {}
 
 
 @needs_browser

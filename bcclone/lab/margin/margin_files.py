@@ -11,7 +11,7 @@ from bcclone.lab.margin.margin_map import SMALL_M, MarginMap, describe_check, de
 from bcclone.lab.margin.margin_settings import MarginSettings
 from bcclone.lab.margin.record_next import Advice, figures_of
 from bcclone.lab.road_samples.rendering import Place, car_at
-from bcclone.pictures.plots.drives import plot_appearances
+from bcclone.pictures.plots.drives import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
 from bcclone.simulator.car import holding_throttle, nose_up
@@ -38,7 +38,7 @@ def write_margins(
     for number, (name, one) in enumerate(maps.items()):
         if one.narrowest():
             path = folder / f"narrowest-{number + 1}.png"
-            plot_appearances(_frames(one, settings), path)
+            plot_frames(_frames(one, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
     report = folder / REPORT_NAME
     write_report(report, margin_report(maps, advice, settings, models, pictures))

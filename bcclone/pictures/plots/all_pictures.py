@@ -3,9 +3,10 @@
 TensorFlow is loaded before a module imports Keras.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,60 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.pictures.plot_settings import ExploredImage, PlotResult, PlotSettings
+from bcclone.pictures.plot_list import PLOTS
+from bcclone.pictures.plot_settings import PlotSettings
+from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.plots.training_report import training_report
 from bcclone.pictures.report import REPORT_NAME, write_report
 from bcclone.system.atomic import make_folder
-from bcclone.system.errors import first_line
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import Notify
 from bcclone.train.history import START_NAME, read_history
 from bcclone.train.training_state import TrainResult
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
+    from bcclone.pictures.plots.one_image import ExploredImage
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture by its name: the path of its file, or None and the reason why it was not drawn."""
+
+    name: str
+    path: Path | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PlotResult:
+    """The pictures in a folder. notes: remarks for the reader of the pictures."""
+
+    folder: Path
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        drawn = {picture.name: str(picture.path) for picture in self.pictures if picture.path}
+        skipped = {picture.name: picture.reason for picture in self.pictures if not picture.path}
+        return {"output": str(self.folder), "drawn": drawn, "skipped": skipped}
+
+
+def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:
+    """Draw all pictures, or only the named ones, into an existing folder; files of the same names are replaced."""
+    pictures = []
+    for plot in PLOTS:
+        if only and plot.name not in only:
+            continue
+        module, path = import_module(f"bcclone.pictures.plots.{plot.module}"), folder / f"{plot.name}.png"
+        try:
+            getattr(module, f"plot_{plot.name.replace('-', '_')}")(subject, path)
+        except (NotDrawn, UserError) as error:
+            pictures.append(Picture(plot.name, None, str(error)))
+        else:
+            pictures.append(Picture(plot.name, path))
+    return pictures
 
 
 def draw_all(
@@ -38,8 +82,6 @@ def draw_all(
 
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model_file
-    from bcclone.pictures.plots.pictures import draw_pictures
-    from bcclone.pictures.plots.subject import Subject
 
     with open_samples(settings.data, notify, open_if_store) if settings.data else nullcontext() as data:
         file = load_model_file(settings.model, settings.preprocess)
@@ -52,7 +94,7 @@ def draw_all(
         return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
 
 
-def explore_image(settings: PlotSettings) -> ExploredImage:
+def explore_image(settings: PlotSettings) -> "ExploredImage":
     """Draw what a model sees and answers in the image of the settings, into the folder of the pictures.
 
     Raises UserError for a file that is no model, for one that is no camera frame, and for a folder that cannot be
@@ -86,7 +128,10 @@ def draw_training(
     model, report = result.run / "model.h5", result.run / REPORT_NAME
     try:
         drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store)
-        write_report(report, training_report(result, data, drawn.pictures))
+        write_report(
+            report,
+            training_report(result, data, {picture.name: picture.path for picture in drawn.pictures if picture.path}),
+        )
     except Exception as error:
         notify(
             f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from bcclone.dataset.check import RecordingReport, read_center
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.dataset.diagnosis.finding import Finding
-from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, show_image, tidy
+from bcclone.pictures.plots.style import GRAY, draw_steering, new_figure, save, show_image
 from bcclone.system.arrays import IndexArray
 
 _LINES, _ACROSS = 4, 6
@@ -45,13 +45,12 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
 def _draw_curves(axes: Axes, driven: Driven, first: float, last: float) -> None:
     curvature = driven.curvature()
     scale = driven.steering.std() / curvature.std() if curvature.std() > 0 else 0.0
+    turns = np.interp(driven.seconds, driven.middles, scale * curvature)
+    curves = {"recorded steering": driven.steering, "turn of the camera, scaled": turns}
     axes.axhline(0, color=GRAY, linewidth=0.6)
-    axes.plot(driven.seconds, driven.steering, color=BLUE, linewidth=1.2, label="recorded steering")
-    label = "turn of the camera, scaled"
-    axes.plot(driven.middles, scale * curvature, "--", color=RED, linewidth=1.0, label=label)
+    draw_steering(axes, driven.seconds, curves, (first, last))
     most = max(0.1, 1.1 * float(np.abs(driven.steering).max()))
-    axes.set(xlim=(first, last), ylim=(-most, most), ylabel="steering")
-    tidy(axes)
+    axes.set_ylim(-most, most)
 
 
 def _rows_of(finding: Finding, driven: Driven) -> IndexArray:

@@ -1,7 +1,6 @@
 """Draw drives into PNGs: their scores, their lines on the map, their deviations and frames of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 
@@ -21,7 +20,6 @@ from bcclone.pictures.plots.style import (
     drawable,
     new_figure,
     save,
-    save_image,
     show_image,
     tidy,
 )
@@ -39,19 +37,11 @@ _SET_BACK_M = 2.0  # consecutive points of a driven line are nearer than this, u
 _WORST_M = 2.0  # distance from the centre line at which the colour scale ends
 
 
-@dataclass(frozen=True)
-class DriveScore:
-    """The score of one drive: autonomy in percent, mean and greatest distance from the centre line in metres."""
-
-    autonomy_percent: float
-    mean_m: float
-    greatest_m: float
-
-
-def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]], path: Path) -> None:
+def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[tuple[float, float, float]]], path: Path) -> None:
     """Draw the autonomy and the distance from the centre line of several models into a PNG.
 
-    rows: names of the drives; models: name -> the scores of its drives.
+    rows: names of the drives; models: name -> for each drive its autonomy in percent, and its mean and greatest
+    distance from the centre line in metres; NaN is not drawn.
     """
     figure = new_figure(10, 1.6 + _ROW_INCHES * len(rows))
     autonomy, offset = figure.subplots(1, 2, sharey=True)
@@ -60,9 +50,8 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]],
     for number, (model, scores) in enumerate(models.items()):
         heights = middles + apart[number]
         colour, mark = _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
-        shown = [max(score.autonomy_percent, 0.0) for score in scores]
-        autonomy.plot(shown, heights, mark, color=colour, markersize=5, label=model)
-        means, greatest = ([getattr(score, name) for score in scores] for name in ("mean_m", "greatest_m"))
+        percent, means, greatest = np.array(scores, np.float64).T
+        autonomy.plot(np.maximum(percent, 0.0), heights, mark, color=colour, markersize=5, label=model)
         offset.hlines(heights, means, greatest, color=colour, linewidth=1, alpha=0.6)
         offset.plot(means, heights, mark, color=colour, markersize=5)
     autonomy.set(xlabel="autonomy, %\n(values below 0 are drawn at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
@@ -75,30 +64,17 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[DriveScore]],
     save(figure, path)
 
 
-def plot_drive(title: str, edges: tuple[FloatArray, FloatArray], drive: Evaluation, path: Path) -> None:
-    """Draw a driven line on the track's map, coloured by its distance from the centre line, into a PNG.
+def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mapping[str, Evaluation], path: Path) -> None:
+    """Draw driven lines on the track's map, coloured by their distance from the centre line, into a PNG.
 
     edges: x and z of the left and the right side of the road, (points, 2) each, metres; on a closed road, the last
-    point is the first one.
-    """
-    wide_m, high_m = np.ptp(np.vstack(edges), axis=0)
-    figure = new_figure(8, np.clip(6.2 * high_m / wide_m, 3, 8) + 0.8)
-    axes = figure.add_subplot()
-    line = _draw_line(axes, edges, drive)
-    figure.colorbar(line, ax=axes, label=_OFF_CENTRE, extend="max")
-    axes.set(title=title, xlabel="x, m", ylabel="z, m")
-    axes.legend(loc="best")
-    save(figure, path)
-
-
-def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mapping[str, Evaluation], path: Path) -> None:
-    """Draw several drives on one track into a PNG, each on a map of its own. drives: title -> drive.
-
-    edges: as for plot_drive().
+    point is the first one; drives: title -> drive, each on a map of its own.
     """
     across = min(len(drives), _MAPS_ACROSS)
     down = -(-len(drives) // across)
-    figure = new_figure(5 * across + 1, 4.6 * down + 0.4, title)
+    wide_m, high_m = np.ptp(np.vstack(edges), axis=0)
+    wide = 7.0 if len(drives) == 1 else 5.0
+    figure = new_figure(wide * across + 1, (np.clip(wide * high_m / wide_m, 3, 8) + 0.8) * down, title)
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
         line = _draw_line(axes, edges, drive)
@@ -154,24 +130,15 @@ def plot_deviations(title: str, seconds: FloatArray, drives: Mapping[str, Rollou
     save(figure, path)
 
 
-def plot_appearances(frames: Sequence[tuple[str, Image]], path: Path) -> None:
+def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
     across = min(len(frames), _FRAMES_ACROSS)
     down = -(-len(frames) // across)
     titles = [fill(title, _TITLE_LETTERS) for title, _ in frames]
-    most_lines = max(title.count("\n") for title in titles)
-    figure = new_figure(3.3 * across, (2.0 + 0.15 * most_lines) * down)
-    grid = figure.subplots(down, across, squeeze=False).flat
+    lines = max(title.count("\n") + 1 if title else 0 for title in titles)
+    figure = new_figure(3.3 * across, (1.75 + 0.15 * lines) * down)
+    for axes in (grid := figure.subplots(down, across, squeeze=False).flat):
+        axes.set_axis_off()
     for axes, title, (_, image) in zip(grid, titles, frames, strict=False):
         show_image(axes, image, title)
-    for axes in figure.axes[len(frames) :]:
-        axes.set_axis_off()
     save(figure, path)
-
-
-def plot_views(frames: Sequence[Image], path: Path) -> None:
-    """Put frames, RGB uint8 (height, width, 3) of one size, without titles into a PNG, four in a row."""
-    empty = [np.zeros_like(frames[0])] * (-len(frames) % _FRAMES_ACROSS)
-    shown = [*frames, *empty]
-    rows = [np.hstack(shown[start : start + _FRAMES_ACROSS]) for start in range(0, len(shown), _FRAMES_ACROSS)]
-    save_image(np.vstack(rows), path)

@@ -8,10 +8,8 @@ from matplotlib.axes import Axes
 
 from bcclone.dataset.framing import FRACTION, Framing, sampling_of
 from bcclone.dataset.images import Image
-from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image, tidy
+from bcclone.pictures.plots.style import GREEN, ORANGE, draw_steering, new_figure, save, show_image
 from bcclone.system.arrays import FloatArray
-
-_COLORS = (BLUE, RED)
 
 
 def plot_framing(
@@ -20,19 +18,13 @@ def plot_framing(
     """Draw the framing of a picture, RGB uint8 (height, width, 3), and curves of steering over time into a PNG."""
     figure = new_figure(11, 6.5, framing.describe())
     grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1.0))
-    before, after, below = (
-        figure.add_subplot(grid[0, 0]),
-        figure.add_subplot(grid[0, 1]),
-        figure.add_subplot(grid[1, :]),
-    )
+    before, after, below = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
     show_image(before, picture, "a picture, and what the network's frame shows of it")
     _draw_region(before, framing)
     show_image(after, framing.apply(picture), "the frame")
-    for (name, values), color in zip(steering.items(), _COLORS, strict=False):
-        below.plot(seconds, values, color=color, linewidth=1.2, label=name)
-    below.set(xlabel="seconds", ylabel="steering", xlim=(seconds[0], max(seconds[-1], seconds[0] + 1e-9)))
+    draw_steering(below, seconds, steering, (seconds[0], max(seconds[-1], seconds[0] + 1e-9)))
+    below.set_xlabel("seconds")
     below.legend(frameon=False)
-    tidy(below)
     save(figure, path)
 
 

@@ -2,10 +2,12 @@
 steering that the model answers for the frame and for the views of the side cameras.
 """
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +18,6 @@ from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.model.model_file import ModelFile
 from bcclone.model.policy import Policy, window_after
 from bcclone.model.saliency import Saliency
-from bcclone.pictures.plot_settings import ExploredImage, SideView
 from bcclone.pictures.plots.activations import (
     CROP_WIDTHS,
     SHEET_WIDTH,
@@ -35,6 +36,55 @@ from bcclone.system.errors import UserError
 
 _SIDES = ("left", "right")
 _CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
+
+
+@dataclass(frozen=True)
+class SideView:
+    """What a model answers for the view of a side camera: recorded, or else computed by moving the centre camera."""
+
+    steering: float
+    recorded: bool
+
+
+@dataclass(frozen=True)
+class ExploredImage:
+    """The picture of an explored image, and what the model answers for it.
+
+    recorded_steering: of its row, None if no recording lies beside the image; sides: camera -> its view; left_out:
+    part of the picture -> why it was not drawn.
+    """
+
+    path: Path
+    steering: float
+    recorded_steering: float | None
+    sides: Mapping[str, SideView]
+    left_out: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints; null stands for the steering of a network that diverged."""
+        return {
+            "output": str(self.path),
+            "steering": _finite(self.steering),
+            "recorded_steering": self.recorded_steering,
+            "sides": {
+                side: {"steering": _finite(view.steering), "recorded": view.recorded}
+                for side, view in self.sides.items()
+            },
+            "skipped": dict(self.left_out),
+        }
+
+    def as_text(self) -> str:
+        """Return what the command prints."""
+        recorded = "" if self.recorded_steering is None else f" (recorded: {self.recorded_steering:+.3f})"
+        lines = [str(self.path), f"steering      {self.steering:+.3f}{recorded}"]
+        for side, view in self.sides.items():
+            source = "recorded view" if view.recorded else "view computed from the image"
+            lines.append(f"{side:<6}camera  {view.steering:+.3f} ({source})")
+        return "\n".join([*lines, *(f"left out: {part}: {reason}" for part, reason in self.left_out.items())])
+
+
+def _finite(steering: float) -> float | None:
+    return steering if math.isfinite(steering) else None
 
 
 @dataclass(frozen=True)

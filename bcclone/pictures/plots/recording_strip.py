@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
-from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, show_image, tidy
+from bcclone.pictures.plots.style import GRAY, RED, draw_steering, new_figure, save, show_image
 from bcclone.recording.files import ImageIndex
 
 _ACROSS = 8  # pictures
@@ -48,15 +48,14 @@ def _draw_strip(part: SubFigure, rows: pd.DataFrame, images: ImageIndex) -> None
 
 
 def _draw_steering(axes: Axes, rows: pd.DataFrame) -> None:
-    numbers = rows.index.to_numpy() + 1
+    numbers = rows.index.to_numpy(np.float64) + 1
     axes.axhline(0, color=GRAY, linewidth=0.6)
     pauses = np.flatnonzero(rows["episode"].diff().to_numpy() > 0)
-    steering = np.insert(rows["steering"].to_numpy(np.float64), pauses, np.nan)  # the line breaks at a pause
-    axes.plot(np.insert(numbers.astype(np.float64), pauses, np.nan), steering, color=BLUE, linewidth=1)
+    limits = (numbers[0], max(numbers[-1], numbers[0] + 1))
+    draw_steering(axes, numbers, {"": rows["steering"].to_numpy(np.float64)}, limits, pauses)
     deleted = rows["deleted"].to_numpy()
     axes.fill_between(numbers, -1.05, 1.05, where=deleted, step="mid", color=RED, alpha=0.25, linewidth=0)
-    axes.set(xlim=(numbers[0], max(numbers[-1], numbers[0] + 1)), ylim=(-1.05, 1.05), ylabel="steering")
-    tidy(axes)
+    axes.set_ylim(-1.05, 1.05)
 
 
 def _picture(row: Mapping[Hashable, Any], images: ImageIndex) -> Image:

@@ -38,7 +38,10 @@ class ShownSample:
 
 
 def plot_samples(subject: Subject, path: Path) -> None:
-    """Draw the samples of some log rows into a PNG; raises NotDrawn if there are none."""
+    """Draw the samples of some log rows, or windows of frames, into a PNG; raises NotDrawn if there are none."""
+    if subject.file.seq_length > 1:
+        _plot_windows(subject, path)
+        return
     frames = subject.frames
     samples = frames.one_per_row(TRAINING)
     if not len(samples):
@@ -126,7 +129,7 @@ def _draw_sample(axes: Axes, sample: ShownSample, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def plot_windows(subject: Subject, path: Path) -> None:
+def _plot_windows(subject: Subject, path: Path) -> None:
     """Draw windows into a PNG, one in each row: its frames, oldest first, and the change from first to last."""
     frames, windows = subject.frames, spread_windows(subject)
     images = subject.inputs(windows)

@@ -1,6 +1,8 @@
 """Give all pictures the same style, and save them as small PNGs."""
 
 import io
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bcclone.dataset.images import Image
-from bcclone.system.atomic import replacing
+from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.atomic import write_bytes
 
 DPI = 100
 # M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "0.45"
+CURVES = ((BLUE, "-"), (RED, "--"), (ORANGE, "-"), (GREEN, ":"), (GRAY, "-."))
 _PALETTE_FROM_BYTES = 150_000  # a PNG this large holds photographs, which 256 colours make smaller
 
 
@@ -30,6 +34,21 @@ def tidy(axes: Axes) -> None:
     """Hide the upper and right border, and add a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
+
+
+def draw_steering(
+    axes: Axes,
+    times: FloatArray,
+    steering: Mapping[str, FloatArray],
+    limits: tuple[float, float],
+    breaks: Sequence[int] | IndexArray = (),
+) -> None:
+    """Draw the steering of several drivers over time. limits: of the times; breaks: indices where the lines break."""
+    shown = np.insert(times, breaks, np.nan)
+    for (name, values), (color, style) in zip(steering.items(), cycle(CURVES), strict=False):
+        axes.plot(shown, np.insert(values, breaks, np.nan), style, color=color, linewidth=1.2, label=name)
+    axes.set(ylabel="steering", xlim=limits)
+    tidy(axes)
 
 
 def show_image(axes: Axes, image: Image, title: str = "") -> None:
@@ -59,11 +78,4 @@ def save(figure: Figure, path: Path) -> None:
             fewer = picture.convert("RGB").quantize(256)
         content = io.BytesIO()
         fewer.save(content, "png", optimize=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
-
-
-def save_image(image: Image, path: Path) -> None:
-    """Write an RGB image, uint8 (height, width, 3), unchanged."""
-    with replacing(path) as temporary:
-        PIL.Image.fromarray(np.ascontiguousarray(image)).save(temporary)
+    write_bytes(path, content.getvalue())

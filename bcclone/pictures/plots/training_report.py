@@ -4,24 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
-from bcclone.pictures.plot_settings import Picture
+from bcclone.pictures.plot_list import PLOTS
 from bcclone.pictures.report import Report, shown_command
 from bcclone.train.training_state import TrainResult
 
-# of the pictures in a report, in its order; the others say nothing of this training, or little
-CAPTIONS = {
-    "history": "The losses and errors of each epoch",
-    "crop": "What the network sees of a frame",
-    "samples": "Samples as they are fed, before and after augmentation",
-    "predictions": "The network's steering beside the recorded steering and the labels",
-    "saliency": "Where the network looks: the pixels that its steering depends on most",
-    "steering": "The steering of the training samples",
-}
 
-
-def training_report(result: TrainResult, data: Sequence[str], pictures: Sequence[Picture]) -> Report:
-    """Return the report of a training. data: what it was trained on; pictures: those drawn, and those left out."""
-    drawn = {picture.name: picture.path for picture in pictures if picture.path}
+def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]) -> Report:
+    """Return the report of a training. data: what it was trained on; pictures: name -> path of those drawn."""
     samples, seconds = result.samples, f"{result.seconds:,.0f} s"
     sentences = [
         f"The network was trained on {samples.train:,} samples of {' '.join(data)} for {result.epochs} epochs, in "
@@ -41,7 +30,7 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Sequence
         ("speed", f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"),
         ("time", seconds),
     ]
-    shown = {caption: drawn[name] for name, caption in CAPTIONS.items() if name in drawn}
+    shown = {plot.caption: pictures[plot.name] for plot in PLOTS if plot.caption and plot.name in pictures}
     return Report(f"Training of {result.model}", sentences, None, shown, figures, _commands(Path(result.model)))
 
 
