@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.check import check
-from bcclone.dataset.diagnosis.advice import Known
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
@@ -23,7 +22,7 @@ from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
@@ -78,12 +77,6 @@ class Frames:
             figures.add({"center": center} | {camera: self.of[camera][row] for camera in looked_at})
         return figures
 
-    @cached_property
-    def frozen(self) -> BoolArray:
-        """Return which rows repeat the centre frame of the row before, (rows,)."""
-        center = self.of["center"]
-        return np.array([False, *(np.array_equal(*pair) for pair in zip(center, center[1:], strict=False))])
-
 
 @dataclass(frozen=True)
 class Recorded:
@@ -113,7 +106,7 @@ class Recorded:
     def diagnosis(self) -> Diagnosis:
         """Return the diagnosis, as `preprocess.py --check` makes it."""
         center = self.frames.of["center"]
-        return diagnose(self.log, self.frames.figures, self.frames.frozen, lambda row: center[row], Known())
+        return diagnose(self.log, self.frames.figures, lambda row: center[row])
 
 
 def load_recording(path: str, other: str) -> Recorded:

@@ -133,7 +133,7 @@ def _check(inputs: tuple[str, ...], arguments: argparse.Namespace) -> int:
         check_output(arguments.view, force=True)
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
-    advice = advise([one.held for one in diagnoses if one.held])
+    advice = advise([one.coverage for one in diagnoses if one.coverage])
     parts = [report.as_text() for report in reports]
     parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}

@@ -3,15 +3,13 @@
 In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.diagnosis.advice import Known
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
 from bcclone.dataset.images import BadImage, Image, read_frame
@@ -19,7 +17,6 @@ from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import BoolArray
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
@@ -126,38 +123,34 @@ def _deleted_text(log: Log) -> str:
     return f", {len(log.deleted)} deleted by bcclone edit" if len(log.deleted) else ""
 
 
-@dataclass
-class _ImagePass:
-    """What was found so far while the images of a log are read."""
+class _Images:
+    """Reads the images of a log, and counts those that cannot be read."""
 
-    figures: RecordingFigures
-    missing: int = 0
-    reasons: list[str] = field(default_factory=list)
-    checksums: list[int | None] = field(default_factory=list)  # of the centre images, in order
+    def __init__(self, log: Log) -> None:
+        self.index = ImageIndex(log.path)
+        self.named = {name for camera in CAMERAS for name in log.rows[camera] if name}
+        self.missing = 0
+        self.reasons: list[str] = []
 
-    def take(self, path: str | None, row: Mapping[Any, Any], camera: str) -> Image | None:
-        """Return the frame of a row's camera, None if it cannot be read, for a reason that is noted."""
-        if path is None:
-            self.missing += 1
-            self.reasons.append(f"row {row['line']}: image {row[camera]} is missing")
-            return None
-        try:
-            return read_frame(path)
-        except BadImage as error:
-            self.reasons.append(f"row {row['line']}: image {row[camera]}: {error}")
-            return None
+    def frames_of(self, row: Mapping[Any, Any]) -> dict[str, Image | None]:
+        """Return the frames of a row, by camera; None for one that cannot be read, for a reason that is noted."""
+        frames: dict[str, Image | None] = {}
+        for camera in CAMERAS:
+            if row[camera]:
+                path = self.index.find(row[camera])
+                frames[camera], reason = _read_frame(path)
+                if reason:
+                    self.missing += path is None
+                    self.reasons.append(f"row {row['line']}: image {row[camera]}{reason}")
+        return frames
 
-    def add_row(self, frames: Mapping[str, Image | None]) -> None:
-        """Note what a row's frames show."""
-        center = frames.get("center")
-        self.checksums.append(None if center is None else zlib.crc32(center.data))
-        self.figures.add(frames)
 
-    @property
-    def frozen(self) -> BoolArray:
-        """Return which rows have the same centre image as the row before, (rows,)."""
-        pairs = zip(self.checksums, self.checksums[1:], strict=False)
-        return np.array([False, *(before is not None and before == after for before, after in pairs)], np.bool_)
+def _read_frame(path: str | None) -> tuple[Image | None, str]:
+    """Return the frame in a file, or None and why it cannot be read."""
+    try:
+        return (read_frame(path), "") if path else (None, " is missing")
+    except BadImage as error:
+        return None, f": {error}"
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
@@ -170,21 +163,18 @@ def _check_log(path: Location) -> RecordingReport:
         log = read_log(path)
     except ForeignLog as foreign:
         return RecordingReport(path, reason=foreign.reason)
-    index = ImageIndex(log.path)
-    named = {name for camera in CAMERAS for name in log.rows[camera] if name}
-    if not any(index.find(name) for name in named):
-        suspects = tuple(_suspects(log.rows))
-        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((_no_images(len(named)),)))
-    read = _read_images(log, index)
+    suspects, images = tuple(_suspects(log.rows)), _Images(log)
+    if not any(images.index.find(name) for name in images.named):
+        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((_no_images(len(images.named)),)))
+    figures = _read_images(log, images)
     correction = measure_correction(log)
     edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
-    known = Known(edges, _simulated_road(log))
-    diagnosis = diagnose(log, read.figures, read.frozen, lambda row: _center_frame(log, index, row), known)
+    diagnosis = diagnose(log, figures, lambda row: _center_frame(log, images.index, row), edges, _simulated_road(log))
     return RecordingReport(
         path,
         log,
-        images=_image_faults(log, index, read, named),
-        suspects=tuple(_suspects(log.rows)),
+        images=_image_faults(log, images, figures),
+        suspects=suspects,
         correction=correction,
         diagnosis=diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path)),
     )
@@ -207,28 +197,27 @@ def _simulated_road(log: Log) -> str | None:
         return None
 
 
-def _read_images(log: Log, index: ImageIndex) -> _ImagePass:
+def _read_images(log: Log, images: _Images) -> RecordingFigures:
     """Read every image that the log names, once."""
-    read = _ImagePass(RecordingFigures(len(log.rows)))
+    figures = RecordingFigures(len(log.rows))
     with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            frames = {camera: read.take(index.find(row[camera]), row, camera) for camera in CAMERAS if row[camera]}
-            read.add_row(frames)
+            figures.add(images.frames_of(row))
             progress.advance(1)
-    return read
+    return figures
 
 
-def _image_faults(log: Log, index: ImageIndex, read: _ImagePass, named: set[str]) -> ImageFaults:
-    known = named | {name for camera in CAMERAS for name in log.deleted[camera]}
-    readable = [checksum for checksum in read.checksums if checksum is not None]
-    frozen = int(read.frozen.sum())
+def _image_faults(log: Log, images: _Images, figures: RecordingFigures) -> ImageFaults:
+    deleted = {name for camera in CAMERAS for name in log.deleted[camera]}
+    readable = [checksum for checksum in figures.checksums if checksum is not None]
+    frozen = int(figures.frozen.sum())
     return ImageFaults(
-        missing=read.missing,
-        corrupt=len(read.reasons) - read.missing,
-        orphans=len(index.orphans(known)),
+        missing=images.missing,
+        corrupt=len(images.reasons) - images.missing,
+        orphans=len(images.index.orphans(images.named | deleted)),
         frozen=frozen,
         duplicates=len(readable) - len(set(readable)) - frozen,
-        reasons=tuple(read.reasons),
+        reasons=tuple(images.reasons),
     )
 
 
@@ -238,11 +227,7 @@ def read_center(log: Log, row: int) -> Image | None:
 
 
 def _center_frame(log: Log, index: ImageIndex, row: int) -> Image | None:
-    path = index.find(log.rows["center"].iloc[row])
-    try:
-        return read_frame(path) if path else None
-    except BadImage:
-        return None
+    return _read_frame(index.find(log.rows["center"].iloc[row]))[0]
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:

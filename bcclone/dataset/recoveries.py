@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from bcclone.dataset.images import BadImage, read_frame
 from bcclone.dataset.labels import Correction
+from bcclone.dataset.statistics import jackknife_error
 from bcclone.dataset.vehicle import MOUNTS, SIDE_CAMERA_M
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log
@@ -115,10 +116,8 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
 
 def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
     """Return the ratio of two sums, and its standard error by the jackknife."""
-    count = len(above)
-    without = (above.sum() - above) / (below.sum() - below)
-    error = np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum())
-    return float(above.sum() / below.sum()), float(error)
+    error = jackknife_error((above.sum() - above) / (below.sum() - below))
+    return float(above.sum() / below.sum()), error
 
 
 class _Appearances:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.check import check
-from bcclone.dataset.diagnosis.advice import Held, Known, advise
+from bcclone.dataset.diagnosis.advice import Coverage, advise
 from bcclone.dataset.diagnosis.camera_faults import camera_pose
 from bcclone.dataset.diagnosis.finding import spans_of
 from bcclone.dataset.diagnosis.motion import Followed, Heading, focus_of_expansion
@@ -49,7 +49,7 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
     assert abs(diagnosis.figures["heading_column"] - 160) < 12
     assert abs(diagnosis.figures["heading_row"] - 58) < 8
     assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
-    assert any("more of the same" in line for line in advise([diagnosis.held]))
+    assert any("more of the same" in line for line in advise([diagnosis.coverage]))
 
 
 @pytest.mark.parametrize(
@@ -94,21 +94,21 @@ def test_a_turned_camera_is_measured_in_degrees(recorded):
 
 
 def test_the_advice_names_what_is_missing_with_seconds_and_road():
-    lap = Held(Known((6, 1), "lake"), np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0)
+    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, (6, 1), "lake")
     bends, recoveries, light, more = advise([lap])
     assert bends.startswith("10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; ")
     assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
     assert "bcclone play -o more --road lake" in recoveries
     assert light.startswith("60 s: another light")
     assert more.startswith("30 s: more")
-    assert "bcclone" not in "".join(advise([replace(lap, known=Known((6, 1)), usable_seconds=200.0)]))
+    assert "bcclone" not in "".join(advise([replace(lap, road=None, usable_seconds=200.0)]))
 
 
 def test_the_advice_is_for_all_recordings_together():
-    lap = Held(Known((6, 1), "lake"), np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0)
-    back = Held(Known((0, 5), "lake"), lap.bends[::-1], np.full(99, 150.0), 90.0)
+    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, (6, 1), "lake")
+    back = Coverage(lap.bends[::-1], np.full(99, 150.0), 90.0, (0, 5), "lake")
     assert advise([lap, back]) == ()
-    unknown = Held(Known(), np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0)  # radii of another car's lens
+    unknown = Coverage(np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0)  # radii of another car's lens
     (line,) = advise([lap, back, replace(unknown, bends=20 * unknown.bends)])
     assert "s: left bends, of which there are " in line
 
@@ -117,7 +117,7 @@ def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
     driven = recorded.diagnosis.driven
     bends = driven.bends_per_m()
     assert np.corrcoef(bends[driven.turns.usable], driven.steering[:-1][driven.turns.usable])[0, 1] > 0.6
-    held = recorded.diagnosis.held
+    held = recorded.diagnosis.coverage
     assert held.bends.shape == (2, 5)
     assert held.bends.sum() == pytest.approx(np.diff(driven.seconds)[np.abs(bends) > 1 / 150].sum())
     assert replace(driven, three_cameras=False).bends_per_m() is None
@@ -143,7 +143,7 @@ def test_numbers_are_joined_to_spans():
 
 def test_nothing_is_advised_of_nothing_and_of_what_cannot_be_used():
     assert advise([]) == ()
-    assert advise([Held(Known(), np.zeros((2, 1)), np.full(9, 100.0), 0.0)]) == ()
+    assert advise([Coverage(np.zeros((2, 1)), np.full(9, 100.0), 0.0)]) == ()
 
 
 def test_a_level_camera_whose_turns_are_not_clear_is_not_upside_down():

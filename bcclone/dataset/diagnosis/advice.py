@@ -20,37 +20,23 @@ _SHORTEST_SECONDS, _MOST_LINES = 10.0, 5
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of a recording beside its rows and frames.
+class Coverage:
+    """How much a recording covers.
 
-    from_edges: recoveries from the left and from the right edge, None if they cannot be counted; road: of our simulator
-    that was recorded, None for another one.
+    bends: seconds, (2, kinds), to the left and to the right, of each kind that RADII_M parts; or of one kind, where
+    the radii are not known; brightness: of the frames, (frames,), 0 to 255, NaN for one that cannot be read;
+    usable_seconds: of driving; from_edges: recoveries from the left and from the right edge, None if they cannot be
+    counted; road: of our simulator that was recorded, None for another one.
     """
 
+    bends: FloatArray
+    brightness: FloatArray
+    usable_seconds: float
     from_edges: tuple[int, int] | None = None
     road: str | None = None
 
 
-@dataclass(frozen=True)
-class Held:
-    """What a recording holds, and what else is known of it.
-
-    bends: seconds, (2, kinds), to the left and to the right, of each kind that RADII_M parts; or of one kind, where
-    the radii are not known; brightness: of the frames, (frames,), 0 to 255; usable_seconds: of driving.
-    """
-
-    known: Known
-    bends: FloatArray
-    brightness: FloatArray
-    usable_seconds: float
-
-
-def held(driven: Driven, brightness: FloatArray, usable_seconds: float, known: Known) -> Held:
-    """Return what a recording holds. brightness: as in Held, NaN for frames that cannot be read."""
-    return Held(known, _bends(driven), brightness[np.isfinite(brightness)], usable_seconds)
-
-
-def advise(recordings: Sequence[Held]) -> tuple[str, ...]:
+def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     """Return lines of what to record beside the recordings, each with its seconds.
 
     A recording of which nothing can be used does not count: its faults are to be mended first.
@@ -58,7 +44,7 @@ def advise(recordings: Sequence[Held]) -> tuple[str, ...]:
     recordings = [one for one in recordings if one.usable_seconds > 0]
     if not recordings:
         return ()
-    road = next((one.known.road for one in recordings if one.known.road), None)
+    road = next((one.road for one in recordings if one.road), None)
     lines = [*_more_bends(recordings, road), *_more_recoveries(recordings, road), *_more_light(recordings, road)]
     usable_seconds = sum(one.usable_seconds for one in recordings)
     if usable_seconds < _LEAST_SECONDS:
@@ -67,7 +53,7 @@ def advise(recordings: Sequence[Held]) -> tuple[str, ...]:
     return tuple(lines[:_MOST_LINES])
 
 
-def _bends(driven: Driven) -> FloatArray:
+def seconds_of_bends(driven: Driven) -> FloatArray:
     """Return the seconds of bends, (2, kinds)."""
     bends = driven.bends_per_m()
     if bends is None:
@@ -79,7 +65,7 @@ def _bends(driven: Driven) -> FloatArray:
     return np.array(counts)[:, ::-1]
 
 
-def _more_bends(recordings: Sequence[Held], road: str | None) -> Iterator[str]:
+def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
     if len({one.bends.shape for one in recordings}) == 1:
         bends = np.sum([one.bends for one in recordings], axis=0)
     else:
@@ -106,8 +92,8 @@ def _radii(kinds: IndexArray, count: int) -> str:
     return f" of {RADII_M[first - 1]} to {RADII_M[last]} m" if first else f" of up to {RADII_M[last]} m"
 
 
-def _more_recoveries(recordings: Sequence[Held], road: str | None) -> Iterator[str]:
-    counted = [one.known.from_edges for one in recordings if one.known.from_edges]
+def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+    counted = [one.from_edges for one in recordings if one.from_edges]
     if not counted:
         return
     counts = {"left": sum(left for left, _ in counted), "right": sum(right for _, right in counted)}
@@ -120,8 +106,9 @@ def _more_recoveries(recordings: Sequence[Held], road: str | None) -> Iterator[s
         )
 
 
-def _more_light(recordings: Sequence[Held], road: str | None) -> Iterator[str]:
+def _more_light(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
     brightness = np.concatenate([np.zeros(0), *(one.brightness for one in recordings)])
+    brightness = brightness[np.isfinite(brightness)]
     if len(brightness) and np.subtract(*np.quantile(brightness, (0.95, 0.05))) < _ONE_LIGHT:
         how = (
             f": bcclone simulate record other-light --road {shlex.quote(road)} --light 0.6 --sun-elevation 20"

@@ -4,12 +4,13 @@ A network is not asked: that the frames turn as the car is steered shows more, a
 docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json how many of them are found.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.advice import Known, held
+from bcclone.dataset.diagnosis.advice import Coverage, seconds_of_bends
 from bcclone.dataset.diagnosis.camera_faults import camera_pose, exchanged_cameras, is_trusted
 from bcclone.dataset.diagnosis.driven import LEAST_MPH, Driven
 from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
@@ -58,6 +59,7 @@ class RecordingFigures:
         self.looks: list[Look] = []
         self.turns = TurnMeter()
         self.sides: list[tuple[int, Mapping[str, Shift]]] = []
+        self.checksums: list[int | None] = []  # of the centre frames
         self.every = max(1, rows // _MOST_SIDES)
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
@@ -65,19 +67,33 @@ class RecordingFigures:
         center = frames.get("center")
         self.turns.add(center)
         self.looks.append(UNREADABLE if center is None else look_at(center))
+        self.checksums.append(None if center is None else zlib.crc32(center.data))
         if center is not None and len(self.looks) % self.every == 0:
             shifts = {name: side_shift(center, frame) for name, frame in frames.items()
                       if name != "center" and frame is not None}  # fmt: skip
             if len(shifts) == 2:
                 self.sides.append((len(self.looks) - 1, shifts))
 
+    @property
+    def frozen(self) -> BoolArray:
+        """Return which rows have the same centre frame as the row before, (rows,)."""
+        pairs = zip(self.checksums, self.checksums[1:], strict=False)
+        return np.array([False, *(before is not None and before == after for before, after in pairs)], np.bool_)
 
-def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame: ReadFrame, known: Known) -> Diagnosis:
+
+def diagnose(
+    log: Log,
+    figures: RecordingFigures,
+    read_frame: ReadFrame,
+    from_edges: tuple[int, int] | None = None,
+    road: str | None = None,
+) -> Diagnosis:
     """Return the diagnosis of a recording.
 
-    frozen: (rows,), whether a row repeats the picture of the row before; read_frame: the index of a row -> its centre
-    frame, RGB uint8 (160, 320, 3), None if it cannot be read; known: for advice.
+    read_frame: the index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read; from_edges,
+    road: as in Coverage.
     """
+    frozen = figures.frozen
     if len(log.rows) < _FEWEST_ROWS:
         seen = (*_unusable_rows(log), *picture_faults(figures.looks, _numbers_of(log), np.zeros_like(frozen)))
         few = f"{len(log.rows)} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
@@ -104,7 +120,7 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
     usable = _usable_seconds(findings, driven)
     return Diagnosis(
         tuple(findings),
-        tuple(_unknown(agreement, heading, known)),
+        tuple(_unknown(agreement, heading, from_edges)),
         {
             "turn_correlation": agreement.correlation if agreement else None,
             "steering_after_turn_seconds": agreement.lag if agreement else None,
@@ -116,7 +132,7 @@ def diagnose(log: Log, figures: RecordingFigures, frozen: BoolArray, read_frame:
         },
         usable,
         driven,
-        held(driven, np.array([look.mean for look in figures.looks]), usable, known),
+        Coverage(seconds_of_bends(driven), np.array([look.mean for look in figures.looks]), usable, from_edges, road),
     )
 
 
@@ -202,7 +218,7 @@ def _usable_seconds(findings: list[Finding], driven: Driven) -> float:
     return float(steps[good].sum())
 
 
-def _unknown(agreement: Agreement | None, heading: Heading | None, known: Known) -> Iterator[str]:
+def _unknown(agreement: Agreement | None, heading: Heading | None, from_edges: tuple[int, int] | None) -> Iterator[str]:
     if agreement is None:
         yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
     elif not agreement.is_clear and agreement.correlation >= UNRELATED:
@@ -211,5 +227,5 @@ def _unknown(agreement: Agreement | None, heading: Heading | None, known: Known)
         yield f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
     if heading is None or not is_trusted(heading):
         yield "where the camera looks: too little on the ground can be followed while the car drives straight on"
-    if known.from_edges is None:
+    if from_edges is None:
         yield "how many recoveries there are: that takes the frames of three cameras"

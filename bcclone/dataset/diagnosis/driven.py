@@ -64,6 +64,12 @@ class Driven:
         known &= (self.stretch[after - 1] == self.stretch[1:]) & (self.stretch[after] == self.stretch[1:])
         return np.where(known, np.interp(times, self.seconds, smooth), np.nan)
 
+    def paired(self, lag: float, smooth_seconds: float = SMOOTH_SECONDS) -> tuple[IndexArray, FloatArray, FloatArray]:
+        """Return the steps whose turn can be used, and their curvature and the steering `lag` seconds later."""
+        (steering,) = self.steering_after(np.array([lag]), smooth_seconds)
+        steps = np.flatnonzero(self.turns.usable & np.isfinite(steering))
+        return steps, self.curvature(smooth_seconds)[steps], steering[steps]
+
     @property
     def has_speed(self) -> bool:
         """Return whether most rows have a speed."""

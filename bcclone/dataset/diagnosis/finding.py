@@ -1,11 +1,11 @@
-"""What a diagnosis finds: faults of a recording, what it holds, and what could not be judged."""
+"""What a diagnosis finds: faults of a recording, how much it covers, and what could not be judged."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from bcclone.dataset.diagnosis.advice import Held
+from bcclone.dataset.diagnosis.advice import Coverage
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.system.json_values import to_json
 
@@ -44,7 +44,7 @@ class Diagnosis:
     """What a recording shows. findings: its faults; unknown: what could not be judged.
 
     figures: what was measured, by name; usable_seconds: of driving, without the rows that a finding names; driven: what
-    was judged; held: what there is to learn from; None for too few rows.
+    was judged; coverage: what there is to learn from; both None for too few rows.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -52,7 +52,7 @@ class Diagnosis:
     figures: dict[str, float | None] = field(default_factory=dict)
     usable_seconds: float = 0.0
     driven: Driven | None = None
-    held: Held | None = None
+    coverage: Coverage | None = None
 
     @property
     def verdict(self) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.statistics import robust_line
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 
@@ -108,14 +109,10 @@ class Turns:
         right, down = -self.right[good], self.down[good]
         if good.sum() < 100 or right.std() < 0.5:
             return None
-        columns, weights = np.stack([right, np.ones_like(right)], 1), np.ones(len(right))
-        for _ in range(3 * _STEPS):
-            line = np.linalg.lstsq(columns * weights[:, None], down * weights, rcond=None)[0]
-            errors = down - columns @ line
-            weights = _robust(errors, 1.5 * float(np.median(np.abs(errors))) + 1e-3) ** 0.25
+        slope, offset, weights = robust_line(right, down, width=1.5, rounds=24)
         spread = np.sum(weights**2 * (right - right.mean()) ** 2)
-        error = np.sqrt(np.average(errors**2, weights=weights**2) / spread)
-        return -float(np.degrees(np.arctan(line[0]))), float(np.degrees(error))
+        error = np.sqrt(np.average((down - slope * right - offset) ** 2, weights=weights**2) / spread)
+        return -float(np.degrees(np.arctan(slope))), float(np.degrees(error))
 
 
 def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray, FloatArray]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.dataset.diagnosis.finding import Finding, delete_rows, spans_of
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.dataset.statistics import block_jackknife, correlation, robust_line, top_of
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 
 _FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
 _LAGS = np.arange(-_FARTHEST_SECONDS, _FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
@@ -80,10 +81,8 @@ def _sharper_than_steered(driven: Driven, agreement: "Agreement", largest: float
     """Return the turns at the largest steering, as a multiple of those that a line through the others gives there."""
     if not agreement.is_clear or agreement.correlation < 0:
         return None
-    curvature = driven.curvature(_FINE_SECONDS)
-    (steering,) = driven.steering_after(np.array([agreement.lag]), _FINE_SECONDS)
-    known = driven.turns.usable & np.isfinite(steering)
-    top, others = known & (np.abs(steering) > 0.97 * largest), known & (np.abs(steering) < 0.9 * largest)
+    _, curvature, steering = driven.paired(agreement.lag, _FINE_SECONDS)
+    top, others = np.abs(steering) > 0.97 * largest, np.abs(steering) < 0.9 * largest
     if min(top.sum(), (others & (np.abs(steering) > 0.3 * largest)).sum()) < 10:
         return None
     slope, offset = np.polyfit(steering[others], curvature[others], 1)
@@ -117,19 +116,20 @@ def measure_agreement(driven: Driven) -> Agreement | None:
         return None
     if curvature.std() < 1e-6 or driven.steering.std() < 1e-3:
         return None
-    about, correlation = _best_lag(curvature, driven.steering_after(_LAGS), usable)
+    about, r = _best_lag(_correlations(curvature[usable], driven.steering_after(_LAGS)[:, usable]))
     # how many steps a lag leaves in a stretch changes with the lag, and with it what is compared: not so nearby
     near = _LAGS[np.abs(_LAGS - about) <= _NEAR_SECONDS]
     curvature, steering = driven.curvature(_FINE_SECONDS), driven.steering_after(near, _FINE_SECONDS)
     usable = usable & np.isfinite(steering).all(axis=0)
     if usable.sum() < _FEWEST_STEPS:
-        return Agreement(correlation, about, _NEAR_SECONDS)
-    sign, blocks = np.sign(correlation), np.cumsum(usable) * _BLOCKS // (usable.sum() + 1)
-    lag = _top_lag(near, sign * _correlations(curvature, steering, usable))
-    without = [_top_lag(near, sign * _correlations(curvature, steering, usable & (blocks != block)))
-               for block in range(_BLOCKS)]  # fmt: skip
-    error = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * np.sum((np.array(without) - np.mean(without)) ** 2)))
-    return Agreement(correlation, lag, error)
+        return Agreement(r, about, _NEAR_SECONDS)
+    sign = np.sign(r)
+
+    def best(steps: IndexArray) -> float:
+        return _top_lag(near, sign * _correlations(curvature[steps], steering[:, steps]))
+
+    steps = np.flatnonzero(usable)
+    return Agreement(r, best(steps), block_jackknife(steps, _BLOCKS, best))
 
 
 def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding]:
@@ -182,16 +182,15 @@ def _late_or_early(agreement: Agreement) -> Iterator[Finding]:
 
 
 def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
-    (steering,) = driven.steering_after(np.array([lag]))
-    usable = driven.turns.usable & np.isfinite(steering)
-    if usable.sum() < 100:
+    steps, curvature, steering = driven.paired(lag)
+    if len(steps) < 100:
         return
-    curvature = driven.curvature()
-    blocks = np.array_split(np.flatnonzero(usable), _BLOCKS)
-    parts = [np.concatenate(blocks[:k] + blocks[k + 1 :]) for k in range(_BLOCKS)]
-    biases = [_robust_line(curvature[part], steering[part])[1] for part in parts]
-    bias = _robust_line(curvature[usable], steering[usable])[1]
-    error = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * np.sum((np.array(biases) - np.mean(biases)) ** 2)))
+
+    def bias_of(part: IndexArray) -> float:
+        return robust_line(curvature[part], steering[part])[1]
+
+    everything = np.arange(len(steps))
+    bias, error = bias_of(everything), block_jackknife(everything, _BLOCKS, bias_of)
     if abs(bias) > _MOST_BIAS + error:
         side = "right" if bias > 0 else "left"
         yield Finding(
@@ -206,16 +205,6 @@ def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
         )
 
 
-def _robust_line(x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Return slope and intercept of a line that few points do not change."""
-    columns, weights = np.stack([x, np.ones_like(x)], 1), np.ones(len(x))
-    for _ in range(10):
-        slope, intercept = np.linalg.lstsq(columns * weights[:, None], y * weights, rcond=None)[0]
-        errors = y - slope * x - intercept
-        weights = 1 / np.sqrt(1 + (errors / (2 * float(np.median(np.abs(errors))) + 1e-3)) ** 2)
-    return float(slope), float(intercept)
-
-
 def _part_seconds(driven: Driven) -> float:
     """Return how long the parts are that are compared: longer where few rows a second are recorded."""
     return max(_PART_SECONDS, 1.2 * _FEWEST_STEPS * float(np.median(np.diff(driven.seconds))))
@@ -223,20 +212,18 @@ def _part_seconds(driven: Driven) -> float:
 
 def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]]:
     """Yield the spans of rows in which the steering follows the turns much less than elsewhere."""
-    curvature, middles = driven.curvature(), driven.middles
-    (steering,) = driven.steering_after(np.array([lag]))
-    known = driven.turns.usable & np.isfinite(steering)
-    if known.sum() < _FEWEST_STEPS:
+    steps, curvature, steering = driven.paired(lag)
+    if len(steps) < _FEWEST_STEPS:
         return
-    slope, offset = _robust_line(curvature[known], steering[known])
+    slope, offset, _ = robust_line(curvature, steering)
     errors = (steering - slope * curvature - offset) / driven.steering.std()
-    part_seconds = _part_seconds(driven)
+    middles, part_seconds = driven.middles, _part_seconds(driven)
     starts = np.arange(middles[0], middles[-1] - part_seconds / 2, part_seconds / 2)
     follows, wrong = np.full(len(starts), np.nan), np.zeros(len(starts))
     for number, start in enumerate(starts):
-        part = known & (middles >= start) & (middles < start + part_seconds)
+        part = (middles[steps] >= start) & (middles[steps] < start + part_seconds)
         if part.sum() > _FEWEST_STEPS:
-            follows[number] = _correlation(curvature[part], steering[part])
+            follows[number] = correlation(curvature[part], steering[part]) or 0.0
             wrong[number] = np.sqrt(np.mean(errors[part] ** 2))
     if not np.isfinite(follows).any():
         return
@@ -252,37 +239,24 @@ def _beside(wrong: BoolArray, index: int) -> bool:
     return any(bool(wrong[other]) for other in (index - 1, index + 1) if 0 <= other < len(wrong))
 
 
-def _best_lag(curvature: FloatArray, steering: FloatArray, chosen: BoolArray) -> tuple[float, float]:
-    """Return the shift of the steering with the correlation of the greatest size, and that correlation.
+def _best_lag(found: FloatArray) -> tuple[float, float]:
+    """Return the lag of the correlation of the greatest size, and that correlation. found: for each of _LAGS, (lags,).
 
-    steering: for each of _LAGS, (lags, steps), as Driven.steering_after() returns it.
+    Near the usual lag the sign is the car's; a bend in the other direction may follow a second later.
     """
-    found = _correlations(curvature, steering, chosen)
-    # near the usual lag the sign is the car's; a bend in the other direction may follow a second later
-    usual = np.abs(_LAGS) <= 0.6
-    sign = np.sign(found[usual][np.argmax(np.abs(found[usual]))]) or 1.0
+    usual = found[np.abs(_LAGS) <= _NEAR_SECONDS]
+    sign = np.sign(usual[np.argmax(np.abs(usual))]) or 1.0
     return _top_lag(_LAGS, sign * found), float(sign * (sign * found).max())
 
 
 def _top_lag(lags: FloatArray, heights: FloatArray) -> float:
-    """Return the lag of the greatest height, between steps that of the parabola through three heights."""
-    best = int(np.argmax(heights))
-    if not 0 < best < len(lags) - 1:
-        return float(lags[best])
-    before, at, after = heights[best - 1 : best + 2]
-    bend = before - 2 * at + after
-    return float(lags[best] + (_LAG_STEP * 0.5 * (before - after) / bend if bend else 0.0))
+    return float(lags[0] + _LAG_STEP * top_of(heights))
 
 
-def _correlations(curvature: FloatArray, steering: FloatArray, chosen: BoolArray) -> FloatArray:
-    return np.array([_correlation(curvature[chosen], shifted[chosen]) for shifted in steering])
-
-
-def _correlation(first: FloatArray, second: FloatArray) -> float:
-    """Return the correlation of the values that are known, 0 for few of them."""
-    known = np.isfinite(second)
-    if known.sum() < _FEWEST_STEPS:
-        return 0.0
-    first, second = first[known] - first[known].mean(), second[known] - second[known].mean()
-    scale = float(np.sqrt((first @ first) * (second @ second)))
-    return float(first @ second) / scale if scale > 0 else 0.0
+def _correlations(curvature: FloatArray, steering: FloatArray) -> FloatArray:
+    """Return the correlation of each shift of the steering, (lags, steps), where it is known; 0 for few such steps."""
+    known = np.isfinite(steering)
+    return np.array([
+        (correlation(curvature[at], shifted[at]) or 0.0) if at.sum() >= _FEWEST_STEPS else 0.0
+        for at, shifted in zip(known, steering, strict=True)
+    ])  # fmt: skip

@@ -1,0 +1,54 @@
+"""Statistics of curves: correlation, robust lines, the top of a curve, running means, and the jackknife's error."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bcclone.system.arrays import FloatArray, IndexArray
+
+_CONSTANT = 1e-9  # a smaller range is one of rounding
+
+
+def varies(values: FloatArray) -> bool:
+    """Return whether values, (values,), differ by more than rounding."""
+    return len(values) > 1 and float(np.ptp(values)) > _CONSTANT
+
+
+def correlation(one: FloatArray, other: FloatArray) -> float | None:
+    """Return Pearson's correlation of two curves, (values,) each; None if one of them is constant."""
+    return float(np.corrcoef(one, other)[0, 1]) if varies(one) and varies(other) else None
+
+
+def robust_line(x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 10) -> tuple[float, float, FloatArray]:
+    """Return slope and intercept of a line that few points do not change, and the weight of each point, (points,).
+
+    A point that misses the line by `width` times the median error has a weight of 0.7.
+    """
+    columns, weights = np.stack([x, np.ones_like(x)], 1), np.ones(len(x))
+    for _ in range(rounds):
+        slope, intercept = np.linalg.lstsq(columns * weights[:, None], y * weights, rcond=None)[0]
+        errors = y - slope * x - intercept
+        weights = 1 / np.sqrt(1 + (errors / (width * float(np.median(np.abs(errors))) + 1e-3)) ** 2)
+    return float(slope), float(intercept), weights
+
+
+def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
+    """Return the standard error of an estimate, given those without each of the parts of the data."""
+    without = np.asarray(estimates, np.float64)
+    return float(np.sqrt((len(without) - 1) / len(without) * np.sum((without - without.mean()) ** 2)))
+
+
+def block_jackknife(rows: IndexArray, blocks: int, estimate: Callable[[IndexArray], float]) -> float:
+    """Return the standard error of an estimate from rows, in order of time, by leaving out each of so many blocks."""
+    parts = np.array_split(rows, blocks)
+    return jackknife_error([estimate(np.concatenate(parts[:out] + parts[out + 1 :])) for out in range(blocks)])
+
+
+def top_of(curve: FloatArray) -> float:
+    """Return the index of a curve's maximum: between its points, that of the parabola through the three highest."""
+    top = int(np.argmax(curve))
+    if not 0 < top < len(curve) - 1:
+        return float(top)
+    left, middle, right = curve[top - 1 : top + 2].tolist()
+    bend = left - 2 * middle + right
+    return top + (0.5 * (left - right) / bend if bend else 0.0)
