@@ -1,12 +1,12 @@
 """Record what a checkout's commands produce, and compare two checkouts: proof that a refactoring changed nothing.
 
-    python tests/outcomes.py record CHECKOUT SHARED OUT.json [--only stores,weights]
-    python tests/outcomes.py compare BEFORE.json AFTER.json [OLD=NEW ...]
+    python .ci/outcomes.py record CHECKOUT SHARED OUT.json [--only stores,weights]
+    python .ci/outcomes.py compare BEFORE.json AFTER.json [OLD=NEW ...]
 
 SHARED contains `recordings/`, `logs/` and `legacy_models/`. Recorded are digests of stores and weights, evaluations,
-replays, the control messages of a drive, exit codes and JSON keys; times and paths are left out. On one machine
-everything recorded is deterministic. OLD=NEW names what was renamed on purpose, such as lag=frame_offset. Exit code 1:
-there are differences.
+replays, what `--check` finds, the control messages of a drive, exit codes, the messages of mistakes, and JSON keys;
+times and paths are left out. On one machine everything recorded is deterministic. OLD=NEW names what was renamed on
+purpose, such as lag=frame_offset. Exit code 1: there are differences.
 """
 
 import base64
@@ -196,11 +196,11 @@ def weights(checkout):
 
 def evaluate(checkout):
     """Return three rows of the suite with models/lake.h5."""
+    model, rows = checkout.root / "models" / "lake.h5", ["lake-30", "shadows", "latency-200"]
+    older = ["evaluate", model, "--suite", "--rows", *rows]  # where the suite is no command
+    suite = ["suite", model, "--rows", ",".join(rows)] if "\n  suite " in checkout.run("--help")[1] else older
     code, result = checkout.json(
-        "suite",
-        checkout.root / "models" / "lake.h5",
-        "--rows",
-        "lake-30,shadows,latency-200",
+        *suite,
         "--jobs",
         "2",
         "--output",
@@ -218,6 +218,23 @@ def replay(checkout):
         )
         found[name] = {"code": code, "result": without_times(result), "keys": keys_of(result)}
     return found
+
+
+def check(checkout):
+    """Return what --check finds in the recordings, figures to three digits."""
+    found = {}
+    for name in RECORDINGS:
+        code, result = checkout.json("preprocess.py", checkout.shared / "recordings" / name, "--check")
+        found[name] = {"code": code, "result": rounded(without_times(result)), "keys": keys_of(result)}
+    return found
+
+
+def rounded(value):
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def free_port():
@@ -366,7 +383,13 @@ def _exit_codes(checkout, model):
 
     def code(label, *words):
         number, out, err = checkout.run(*words)
-        found[label] = {"code": number, "traceback": "Traceback" in err, "out": bool(out), "err": bool(err)}
+        said = re.sub(r"\S*/(?=[\w.-])", "", err.replace(str(checkout.folder), "").replace(str(checkout.root), ""))
+        found[label] = {
+            "code": number,
+            "traceback": "Traceback" in err,
+            "out": bool(out),
+            "err": said.splitlines()[-4:],
+        }
 
     listed = re.findall(r"^  ([a-z-]+) ", checkout.run("--help")[1], re.MULTILINE)
     for name in (f"{name}.py" if (checkout.root / f"{name}.py").exists() else name for name in listed):
@@ -411,7 +434,7 @@ def bench(checkout):
     return found
 
 
-PARTS = {one.__name__: one for one in (stores, weights, evaluate, replay, control, commands, demo, bench)}
+PARTS = {one.__name__: one for one in (stores, weights, check, evaluate, replay, control, commands, demo, bench)}
 
 
 def differences(before, after, place=""):
