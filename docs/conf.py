@@ -21,11 +21,20 @@ _REPOSITORY = {
 }
 
 
+_LAB_LOG = re.compile(r"\]\(((?:\.\./)+benchmarks/lab-log/[\w-]+\.md)(?:#[\w-]+)?\)")
+
+
 def setup(app: Any) -> None:
-    """Let links to those pages lead to where they are shown here."""
+    """Let links to those pages lead to where they are shown here, and those to the lab log to its file."""
     app.connect("source-read", _lead_here)
+    app.connect("include-read", lambda app, path, parent, source: _lead_to_lab_log(source, "../"))  # a folder deeper
 
 
 def _lead_here(app: Any, name: str, source: list[str]) -> None:
     for path, page in _REPOSITORY.items():
         source[0] = re.sub(rf"\]\((?:\.\./)+{path}\.md(#[\w-]+)?", f"]({page}.md", source[0])
+    _lead_to_lab_log(source)
+
+
+def _lead_to_lab_log(source: list[str], up: str = "") -> None:
+    source[0] = _LAB_LOG.sub(rf"](path:{up}\1)", source[0])

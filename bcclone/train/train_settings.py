@@ -12,7 +12,7 @@ from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, Sampl
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.settings import Count, Fraction, Megabytes, Minutes, Seed, SettingError, check_settings, setting
 
-# a fine-tuning at the first of these forgets what the model knew (docs/lab-log/2026-11.md, 2026-11-23)
+# a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber", "log")

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 ROW = re.compile(
     r"^\| (?P<change>[^|]+?) \| (?P<examples>`[^|]+?`) \| (?P<files>`[^|]+?) \| (?P<most>\d+) \|$", re.MULTILINE
 )
-CHRONICLES = ("CHANGELOG.md", "CONTRIBUTING.md", "docs/lab-log", "docs/results", "docs/decisions")
+CHRONICLES = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/lab-log", "docs/results", "docs/decisions")
 
 
 def rows():

@@ -185,6 +185,7 @@ def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
 
 
 LINKING = [*PAGES, *(page for page in ROOT.glob("*.md") if page not in PAGES), *ROOT.glob("*/README.md")]
+LINKING += (ROOT / "benchmarks" / "lab-log").glob("*.md")
 
 
 @pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))

@@ -16,7 +16,7 @@ from tests.drive.drive_server import Server, serving
 from tests.model.keras_files.old_models import keras1_config, write
 from tests.repository.shown import PAGES, shown_on
 
-RECORDS = {path.name for folder in ("decisions", "lab-log") for path in (ROOT / "docs" / folder).glob("*.md")}
+RECORDS = {path.name for folder in ("docs/decisions", "benchmarks/lab-log") for path in (ROOT / folder).glob("*.md")}
 # without what it works on: a name, and no command
 ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"}
 ONLY_NAMED |= {"bcclone simulate record DIR", "bcclone simulate roads"}

@@ -4,7 +4,7 @@ For a lens, the witness answers the pictures as frames; r is the correlation of 
 A lens has the likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not independent: n is
 a drive's length in units of SAMPLE_SECONDS. With a prior of usual cameras, whose tails are wide, this gives a posterior
 over a grid; the result is its mean and not its best point, because a minute has few bends. A finer grid around it
-follows. docs/lab-log/2026-11.md has the figures that it was chosen by.
+follows. benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
 """
 
 import math

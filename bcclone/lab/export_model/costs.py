@@ -12,7 +12,7 @@ _FREE = {"RESHAPE", "DEQUANTIZE"}  # a view, and a conversion of weights, which 
 # multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on all four (README of
 # google/XNNPACK, 2020), MobileNet v1 with its 569 million in 115 and 75 ms
 _BOARDS = {"Raspberry Pi 3B+": 569e6 / 0.115 / 4, "Raspberry Pi 4": 569e6 / 0.075 / 4}
-# one other operation takes as long as so many multiply-adds; 2.1 on x86, rounded up (docs/lab-log/2026-11.md)
+# one other operation takes as long as so many multiply-adds; 2.1 on x86, rounded up (benchmarks/lab-log/2026-11.md)
 _OTHER_OPERATION = 3
 
 
