@@ -29,7 +29,7 @@ _FIRST_PICTURE = "clip of the recording"
 _TRAIN, _DRIVE, _FIGURES = "train", "drive and score", "figures.json"
 _PAGE_CLIP, _SHORT = "clip for the page", ("--range", "0:20", "--width", 480)
 _FIRST_LAPS = 0.1  # enough for a clip of ten seconds
-# Each lap looks different, so that the model does not learn one look by heart: benchmarks/lab-log/2026-11.md, 2026-11-23.
+# Each lap looks different, so that the model does not learn one look by heart: lab log, 2026-11-23.
 _LOOKS: Mapping[str, tuple[object, ...]] = {
     "forward": ("--seed", 1, "--texture-seed", 1),
     "fog": ("--seed", 2, "--texture-seed", 2, "--light", 1.2, "--fog", 2, "--sun-azimuth", 200),

@@ -4,7 +4,7 @@ pip install 'bcclone[gym]' stable-baselines3
 python examples/ppo.py --steps 100000 --output lake_ppo.zip
 
 The policy sees the picture of the centre camera, 64x64, and controls the steering; the car holds 20 mph. Episodes start
-anywhere on the lap and end off the road or after 20 s. Ctrl-C ends the training early. Curve: benchmarks/lab-log/2026-11.md.
+anywhere on the lap and end off the road or after 20 s. Ctrl-C ends the training early. Curve: benchmarks/lab-log.
 """
 
 import argparse

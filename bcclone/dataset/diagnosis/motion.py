@@ -2,7 +2,7 @@
 
 What is far away moves sideways when a car turns, by the same angle: the upper part of a frame, shifted, is that of the
 frame before. The shift needs no network and no labels, and follows the steering of the car more closely than any
-network's answer (benchmarks/lab-log/2026-11.md). Where a car drives straight on, all that it sees moves away from one point,
+network's answer (benchmarks/lab-log). Where a car drives straight on, all that it sees moves away from one point,
 the focus of expansion, which shows the direction in which the camera looks (J. J. Gibson, "The Perception of the Visual
 World", 1950).
 """
