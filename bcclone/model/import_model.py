@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bcclone.model.keras_files.tree import RebuiltLayer
+from bcclone.model.keras_files.lambda_formula import scaling_of_text
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Preset, check_settings, setting
+from bcclone.system.settings import Preset, SettingError, check_settings, setting
+
+if TYPE_CHECKING:
+    from bcclone.model.keras_files.rebuild import RebuiltLayer
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,21 @@ class ImportSettings:
     output: Path = setting(Path("model.h5"), "the model file to write")
     force: bool = setting(False, "overwrite an existing model")
     preprocess: Preset | None = setting(None)
+    rescale: str | None = setting(
+        None,
+        "what a Lambda layer computes whose code is not recognised, such as 'x / 127.5 - 1'; see the script that "
+        "trained the model",
+        unit="FORMULA",
+        shown="as recognised",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.rescale is not None:
+            try:
+                scaling_of_text(self.rescale)
+            except ValueError as error:
+                raise SettingError("{rescale} {value}", value=error) from None
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class ImportResult:
     notes: tuple[str, ...]
     input_shape: tuple[int, ...]
     weights: int
-    layers: tuple[RebuiltLayer, ...]
+    layers: "tuple[RebuiltLayer, ...]"
     preprocessing: str
 
 
@@ -55,7 +71,7 @@ def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambd
     load_tensorflow()
     from bcclone.model.model_file import ModelFile, named_preprocessing, open_model, save_model
 
-    loaded = open_model(old)
+    loaded = open_model(old, rescale=scaling_of_text(settings.rescale) if settings.rescale else None)
     if isinstance(loaded, ModelFile):
         raise UserError(f"{old} is a bcclone model already; copy the file instead")
     for line in loaded.describe():

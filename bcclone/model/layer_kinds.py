@@ -1,18 +1,16 @@
 """The types of layers that networks and model files may have, each once, and what each of them keeps apart.
 
-A new type is a row of KINDS: loading, saliency, diagrams and drives frame by frame follow, and for a type that draws
-random numbers in training also --dropout, monitors, and trainings on several workers. Saliency follows a type that
-keeps its pixels or has a kernel.
+A new type is a row here: loading, saliency, diagrams and drives frame by frame follow, and for a type that draws random
+numbers in training also --dropout and monitors. Saliency follows a type that keeps its pixels or has a kernel.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
-
-from bcclone.model.keras_files import layers as stored
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 _RATE, _DEVIATION = "rate", "stddev"
@@ -23,115 +21,117 @@ _OLD_NAMES = {
     "SeparableConvolution2D": "SeparableConv2D",
     "BatchNormalizationV1": "BatchNormalization",
 }
+Count = Callable[[Any, int, Sequence[int]], int]
 
 
-def _never(layer: keras.Layer) -> bool:
-    return False
-
-
-def _always(layer: keras.Layer) -> bool:
-    return True
-
-
-def _no_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
-    return 0
-
-
-def _convolution_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
-    return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
-
-
-def _recurrent_weights(layer: keras.Layer, channels: int, extents: Sequence[int]) -> int:
-    return int(4 * layer.units * (channels + layer.units))
+@keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
+def normalize(images: Any) -> Any:
+    """Return uint8 images as float32 in -1..1, as the Lambda layer of our first models does: models/*.h5."""
+    return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
 @dataclass(frozen=True)
 class LayerKind:
     """A type of layer.
 
-    translate: the arguments that a file stores to those of the present class; axes: of its input, with the batch, 0 for
-    any number; channels_first: whether a file may have the channels of its images first; keeps_pixels: whether each
-    pixel of its output depends on the same pixel of its input alone; kernel: of a layer that moves a kernel or a pool
-    over an image by its strides, the argument with the kernel's rows and columns; keeps_frames: returns whether a layer
-    of this type processes each frame of a window independently; random: the argument that says how much a layer that
-    draws random numbers in training changes its input, a rate or a standard deviation; weights: returns about how many
+    arguments: those that a file stores (keras_files.arguments.translate); axes: of its input, with the batch, 0 for any
+    number; channels_first: whether a file may have the channels of its images first; keeps_pixels: whether each pixel
+    of its output depends on the same pixel of its input alone; kernel: of a layer that moves a kernel or a pool over an
+    image by its strides, the argument with the kernel's rows and columns; keeps_frames: returns whether a layer of this
+    type processes each frame of a window independently; random: the argument that says how much a layer that draws
+    random numbers in training changes its input, a rate or a standard deviation; weights: returns about how many
     weights a layer will have, without biases, for the channels of its input and the extents of its output without the
     batch.
     """
 
     type: type[keras.Layer]
-    translate: stored.Translation
+    arguments: str = ""
     axes: int = 0
     channels_first: bool = False
     keeps_pixels: bool = False
     kernel: str = ""
-    keeps_frames: Callable[[keras.Layer], bool] = _never
+    keeps_frames: Callable[[Any], bool] = lambda layer: False
     random: str = ""
-    weights: Callable[[keras.Layer, int, Sequence[int]], int] = _no_weights
+    weights: Count = lambda layer, channels, extents: 0
 
 
-def _elementwise(of: type[keras.Layer], translate: stored.Translation, random: str = "") -> LayerKind:
+def _elementwise(of: type[keras.Layer], arguments: str = "", random: str = "") -> LayerKind:
     """Return a type that computes each number of its output from the same number of its input."""
-    return LayerKind(of, translate, channels_first=True, keeps_pixels=True, keeps_frames=_always, random=random)
+    return LayerKind(of, arguments, 0, True, keeps_pixels=True, keeps_frames=lambda layer: True, random=random)
 
 
+def _image_layer(of: type[keras.Layer], arguments: str, channels_first: bool = True, **values: Any) -> LayerKind:
+    return LayerKind(of, arguments, 4, channels_first, **values)
+
+
+def _pooling_3d(of: type[keras.Layer]) -> LayerKind:
+    keeps_frames = lambda layer: layer.pool_size[0] == layer.strides[0] == 1  # noqa: E731
+    return LayerKind(of, _POOLING, 5, keeps_frames=keeps_frames)
+
+
+def _recurrent(of: type[keras.Layer], arguments: str = "") -> LayerKind:
+    """Return a recurrent type; those that read backwards or are stateful are refused."""
+    common = "units activation use_bias dropout recurrent_dropout return_sequences"
+    count: Count = lambda layer, channels, extents: 4 * layer.units * (channels + layer.units)  # noqa: E731
+    return LayerKind(of, f"{common} {arguments}", 3, weights=count)
+
+
+def _convolution_weights(layer: Any, channels: int, extents: Sequence[int]) -> int:
+    return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
+
+
+_CONVOLUTION = "kernel_size strides padding dilation_rate? activation use_bias"
+_POOLING = "pool_size strides? padding"
 _ALL = (
-    LayerKind(layers.Conv2D, stored.convolution, 4, channels_first=True, kernel=_KERNEL, weights=_convolution_weights),
+    _image_layer(layers.Conv2D, f"filters groups? {_CONVOLUTION}", kernel=_KERNEL, weights=_convolution_weights),
     LayerKind(
         layers.Conv3D,
-        stored.convolution,
+        f"filters groups? {_CONVOLUTION}",
         5,
         keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
         weights=_convolution_weights,
     ),
-    LayerKind(
+    _image_layer(
         layers.SeparableConv2D,
-        stored.separable_convolution,
-        4,
+        f"filters depth_multiplier? {_CONVOLUTION}",
+        channels_first=False,
         kernel=_KERNEL,
         weights=lambda layer, channels, extents: (
             channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
         ),
     ),
-    LayerKind(
+    _image_layer(
         layers.DepthwiseConv2D,
-        stored.depthwise_convolution,
-        4,
+        f"depth_multiplier? {_CONVOLUTION}",
+        channels_first=False,
         kernel=_KERNEL,
         weights=lambda layer, channels, extents: channels * layer.depth_multiplier * math.prod(layer.kernel_size),
     ),
-    LayerKind(layers.MaxPooling2D, stored.pooling, 4, channels_first=True, kernel=_POOL),
-    LayerKind(layers.AveragePooling2D, stored.pooling, 4, channels_first=True, kernel=_POOL),
-    LayerKind(
-        layers.MaxPooling3D, stored.pooling, 5, keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1
-    ),
-    LayerKind(
-        layers.AveragePooling3D,
-        stored.pooling,
-        5,
-        keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1,
-    ),
-    LayerKind(layers.GlobalAveragePooling2D, stored.global_pooling, 4, channels_first=True),
-    LayerKind(layers.GlobalMaxPooling2D, stored.global_pooling, 4, channels_first=True),
-    LayerKind(layers.Cropping2D, stored.cropping, 4, channels_first=True),
-    LayerKind(layers.Cropping3D, stored.cropping, 5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
-    LayerKind(layers.ZeroPadding2D, stored.zero_padding, 4, channels_first=True),
-    LayerKind(layers.UpSampling2D, stored.up_sampling, 4),
-    LayerKind(layers.Resizing, stored.resizing, 4),
+    _image_layer(layers.MaxPooling2D, _POOLING, kernel=_POOL),
+    _image_layer(layers.AveragePooling2D, _POOLING, kernel=_POOL),
+    _pooling_3d(layers.MaxPooling3D),
+    _pooling_3d(layers.AveragePooling3D),
+    _image_layer(layers.GlobalAveragePooling2D, "keepdims?"),
+    _image_layer(layers.GlobalMaxPooling2D, "keepdims?"),
+    _image_layer(layers.Cropping2D, "cropping"),
+    LayerKind(layers.Cropping3D, "cropping", 5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
+    _image_layer(layers.ZeroPadding2D, "padding:edges"),
+    _image_layer(layers.UpSampling2D, "size", channels_first=False),
+    _image_layer(layers.Resizing, "height width interpolation?", channels_first=False),
     LayerKind(
         layers.Dense,
-        stored.dense,
-        keeps_frames=_always,
+        "units activation use_bias",
+        keeps_frames=lambda layer: True,
         weights=lambda layer, channels, extents: channels * layer.units,
     ),
-    LayerKind(layers.Flatten, stored.no_arguments, channels_first=True),
-    LayerKind(layers.Reshape, stored.reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]),
-    LayerKind(layers.Permute, stored.permute, keeps_frames=lambda layer: layer.dims[0] == 1),
-    _elementwise(layers.Lambda, stored.lambda_layer),
-    _elementwise(layers.Rescaling, stored.rescaling),
+    LayerKind(layers.Flatten, channels_first=True),
+    LayerKind(layers.Reshape, "target_shape", keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]),
+    LayerKind(layers.Permute, "dims", keeps_frames=lambda layer: layer.dims[0] == 1),
+    _elementwise(layers.Lambda),  # normalize; others become Rescaling
+    _elementwise(layers.Rescaling, "scale:number offset?"),
     LayerKind(
         layers.BatchNormalization,
-        stored.batch_normalization,
+        "axis? momentum? epsilon center? scale?",
         channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
@@ -139,32 +139,32 @@ _ALL = (
     ),
     LayerKind(  # apart from a mean and a variance of the image, a pixel depends on itself alone
         layers.LayerNormalization,
-        stored.layer_normalization,
+        "axis:several epsilon center? scale?",
         keeps_pixels=True,
         keeps_frames=lambda layer: 1 not in layer.axis,
         weights=lambda layer, channels, extents: (
             (layer.center + layer.scale) * math.prod(extents[axis - 1] for axis in layer.axis)
         ),
     ),
-    _elementwise(layers.Dropout, stored.dropout, _RATE),
-    LayerKind(layers.SpatialDropout2D, stored.dropout, 4, channels_first=True, keeps_pixels=True, random=_RATE),
-    _elementwise(layers.GaussianDropout, stored.dropout, _RATE),
-    _elementwise(layers.AlphaDropout, stored.dropout, _RATE),
-    _elementwise(layers.GaussianNoise, stored.noise, _DEVIATION),
-    _elementwise(layers.Activation, stored.activation),
-    _elementwise(layers.ELU, stored.elu),
-    _elementwise(layers.LeakyReLU, stored.leaky_relu),
-    _elementwise(layers.ReLU, stored.relu),
+    _elementwise(layers.Dropout, _RATE, _RATE),
+    _image_layer(layers.SpatialDropout2D, _RATE, keeps_pixels=True, random=_RATE),
+    _elementwise(layers.GaussianDropout, _RATE, _RATE),
+    _elementwise(layers.AlphaDropout, _RATE, _RATE),
+    _elementwise(layers.GaussianNoise, _DEVIATION, _DEVIATION),
+    _elementwise(layers.Activation, "activation"),
+    _elementwise(layers.ELU, "alpha?"),
+    _elementwise(layers.LeakyReLU, "negative_slope"),
+    _elementwise(layers.ReLU, "max_value? negative_slope? threshold?"),
     LayerKind(
         layers.PReLU,
-        stored.prelu,
+        "shared_axes?",
         keeps_pixels=True,
         weights=lambda layer, channels, extents: math.prod(extents),
     ),
-    LayerKind(layers.Softmax, stored.softmax),
-    LayerKind(layers.GRU, stored.recurrent, 3, weights=_recurrent_weights),
-    LayerKind(layers.LSTM, stored.recurrent, 3, weights=_recurrent_weights),
-    LayerKind(layers.SimpleRNN, stored.recurrent, 3, weights=_recurrent_weights),
+    LayerKind(layers.Softmax, "axis:last?"),
+    _recurrent(layers.GRU, "recurrent_activation? reset_after?"),
+    _recurrent(layers.LSTM, "recurrent_activation?"),
+    _recurrent(layers.SimpleRNN),
 )
 KINDS = {each.type.__name__: each for each in _ALL}
 # the types whose rate --dropout sets
@@ -200,7 +200,7 @@ def _kind_of(layer: keras.Layer) -> LayerKind | None:
     """Return the type of a layer, None for a class or a function of somebody else, which may compute anything."""
     kind = KINDS.get(type(layer).__name__)
     is_ours = kind is not None and type(layer) is kind.type
-    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not stored.normalize) else None
+    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not normalize) else None
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

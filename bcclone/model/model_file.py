@@ -22,7 +22,8 @@ from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.model import RebuiltModel, rebuild_model
+from bcclone.model.keras_files.lambda_formula import Scaling
+from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.atomic import replacing
@@ -209,10 +210,13 @@ def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None 
     return loaded if isinstance(loaded, ModelFile) else loaded.declared(expected)
 
 
-def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFile | ForeignModel:
+def open_model(
+    path: Path | str, given: Preprocessing | None = None, rescale: Scaling | None = None
+) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
 
-    given: an expected preprocessing; raises UserError when the file has another one.
+    given: an expected preprocessing; raises UserError when the file has another one. rescale: what a Lambda layer
+    computes that is not recognised.
     """
     path = Path(path)
     check_keras_path(path)
@@ -221,7 +225,7 @@ def open_model(path: Path | str, given: Preprocessing | None = None) -> ModelFil
         if "model_config" not in stored.texts:
             stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
         own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
-        rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1)
+        rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
         framing = Framing.from_json(stored.texts[_FRAMING]) if _FRAMING in stored.texts else None
         calibration = None

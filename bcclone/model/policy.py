@@ -20,8 +20,7 @@ from bcclone.system.errors import UserError
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
-
-TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
+    from bcclone.model.recurrent import TakeStep
 
 
 class Policy:
@@ -97,7 +96,7 @@ class _Recurrent:
     states, (1, size) each, to the outputs, (1, outputs), and the new states.
     """
 
-    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: TakeStep) -> None:
+    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: "TakeStep") -> None:
         self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
@@ -115,8 +114,7 @@ def _network_of(file: "ModelFile | OnnxModel") -> _Windows | _Recurrent:
         if signature.state_sizes:
             return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
         return _Windows(signature.seq_length, signature.inputs[FRAME], file.predict)
-    from bcclone.model.keras_calls import compile_call, compile_step
-    from bcclone.model.recurrent import steps_of
+    from bcclone.model.recurrent import compile_call, compile_step, steps_of
 
     if steps := steps_of(file.model):
         return _Recurrent(file.seq_length, steps.state_sizes, compile_step(file.model, steps))

@@ -1,4 +1,4 @@
-"""Run a recurrent network frame by frame, and keep its states between frames.
+"""Compile a network of Keras for one frame after the other, as a drive needs it; a recurrent one keeps its states.
 
 Training uses windows of frames, each from states of zero. A drive runs each layer once per frame: the layers before and
 between the recurrent cells on that frame, each cell for one step, and the layers after the last cell on its output. The
@@ -6,14 +6,21 @@ states then depend on all frames of the drive.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import layers
 
+from bcclone.dataset.images import Image
 from bcclone.model.layer_kinds import RECURRENT, keeps_frames
+from bcclone.system.arrays import Float32Array
+
+# an image, (1, height, width, channels), and states, (1, size) each -> the outputs, (1, outputs), and the new states
+TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
 
 @dataclass(frozen=True)
@@ -66,3 +73,41 @@ def steps_of(model: keras.Model) -> Steps | None:
 def _state_sizes(layer: keras.Layer) -> list[int]:
     size = layer.cell.state_size
     return list(size) if isinstance(size, list | tuple) else [size]
+
+
+def compile_call(model: keras.Model, batch: int | None = 1) -> Callable[[Image], Float32Array]:
+    """Return a network as a compiled call for one input, uint8, or for a batch of this size, None for any.
+
+    With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
+    """
+    dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
+    infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False), autograph=False)
+    compiled = infer.get_concrete_function(tf.TensorSpec((batch, *model.input_shape[1:]), tf.uint8))
+    return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
+
+
+def compile_step(model: keras.Model, steps: Steps) -> TakeStep:
+    """Return one step of a recurrent network as a compiled call for one drive."""
+    dtype = model.inputs[0].dtype
+    if keras.backend.backend() != "tensorflow":
+        return lambda images, states: _stepped(steps, keras.ops.cast(images, dtype), states)
+    infer = tf.function(lambda images, states: steps.step(tf.cast(images, dtype), states), autograph=False)
+    image = tf.TensorSpec((1, *model.input_shape[2:]), tf.uint8)
+    compiled = infer.get_concrete_function(image, [tf.TensorSpec((1, size), tf.float32) for size in steps.state_sizes])
+
+    def take_step(images: Image, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        outputs, after = compiled(tf.constant(images), [tf.constant(state) for state in states])
+        return np.asarray(outputs.numpy()), [state.numpy() for state in after]
+
+    return take_step
+
+
+def _stepped(steps: Steps, images: Any, states: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+    outputs, after = steps.step(images, [keras.ops.convert_to_tensor(state) for state in states])
+    return _as_numpy(outputs), [_as_numpy(state) for state in after]
+
+
+def _as_numpy(tensor: Any) -> Float32Array:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float32)

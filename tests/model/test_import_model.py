@@ -61,6 +61,26 @@ def test_an_imported_model_states_its_preprocessing(import_model, model_file, ol
     assert import_model(old, "-o", new, "--preprocess", YUV, "--force")[0] == 0
 
 
+def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, model_file, tmp_path):
+    old, new = tmp_path / "old.h5", tmp_path / "model.h5"
+    config = keras1_config()
+    config["config"][0]["config"] |= {"function": "normalize", "function_type": "function"}
+    write(old, config)
+    code, _, complaint = import_model(old, "-o", new, "--preprocess", YUV)
+    assert code == 1
+    assert "layer 'lambda_1' (Lambda): calls the function 'normalize'" in complaint
+    assert "--rescale 'x / 127.5 - 1'" in complaint
+    code, _, complaint = import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "1 - x")
+    assert code == 1
+    assert "--rescale '1 - x', expected a formula" in complaint
+    assert import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "x / 127.5 - 1")[0] == 0
+    loaded = model_file.load_model_file(new)
+    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    code, _, complaint = import_model(KEPT / "lstm.keras", "--preprocess", YUV, "--rescale", "x")
+    assert code == 1
+    assert "has 0 Lambda layers, expected 1" in complaint
+
+
 def test_the_layers_are_printed_before_the_preprocessing_is_required(import_model, old, tmp_path):
     code, out, printed = import_model(old, "-o", tmp_path / "model.h5")
     assert (code, out) == (1, "")

@@ -57,7 +57,7 @@ def kinds(untrained_model):
 
 
 def example(kinds, name):
-    from bcclone.model.keras_files.layers import normalize
+    from bcclone.model.layer_kinds import normalize
 
     arguments = EXAMPLES[name]
     return kinds.KINDS[name].type(**(arguments | {"function": normalize} if name == "Lambda" else arguments))
@@ -87,9 +87,8 @@ def test_there_is_an_example_of_every_type_and_the_page_names_it(kinds):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_layer_is_rebuilt_from_what_keras_stores(kinds, name):
-    from bcclone.model.keras_files.hdf5 import NamedArray
-    from bcclone.model.keras_files.model import rebuild_model
-    from bcclone.model.keras_files.stored import StoredModel
+    from bcclone.model.keras_files.rebuild import rebuild_model
+    from bcclone.model.keras_files.stored import NamedArray, StoredModel
 
     model = network(kinds, name)
     weights = {

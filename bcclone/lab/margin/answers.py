@@ -158,7 +158,7 @@ def _fills_the_frame(preprocessing: Preprocessing) -> bool:
 
 
 def _in_batches(policy: Policy) -> Steer:
-    from bcclone.model.keras_calls import compile_call
+    from bcclone.model.recurrent import compile_call
 
     call = compile_call(policy.model, batch=None)
     return lambda images: np.array([policy.calibrated(each) for each in call(images)[:, 0].tolist()], np.float32)

@@ -1,8 +1,7 @@
 """Rebuild the network of a Keras model file, of any version, in current layers, without running code in the file.
 
-`stored.read_stored()` reads the file with `hdf5` in a process of its own, which may crash. Then `model.rebuild_model()`
-rebuilds the network: `tree` lists the layers, `layers` translates their arguments (`lambda_code` and
-`marshal_data` for lambda layers), `channel_order` reorders the kernels, and `weights` assigns the weights.
+`stored.read_stored()` reads the file as plain data. `tree` lists its layers, `rebuild.rebuild_model()` makes each of
+them (`arguments` translates what it stores, `lambda_formula` recognises a Lambda), and `weights` assigns the arrays.
 """
 
 

@@ -72,15 +72,6 @@ class Input:
     dtype: str
 
 
-@dataclass(frozen=True)
-class RebuiltLayer:
-    """A layer: its name, its type in the file, and its type now."""
-
-    name: str
-    kind: str
-    now: str
-
-
 def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
     """Return the model's layers and its input; raises UnsupportedModel, LookupError, TypeError and other errors."""
     nest = _nest(config, 0)

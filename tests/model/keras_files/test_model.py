@@ -42,9 +42,8 @@ def load(model_file):
 @pytest.fixture(scope="module")
 def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
-    from bcclone.model.keras_files.hdf5 import NamedArray
-    from bcclone.model.keras_files.model import rebuild_model
-    from bcclone.model.keras_files.stored import StoredModel
+    from bcclone.model.keras_files.rebuild import rebuild_model
+    from bcclone.model.keras_files.stored import NamedArray, StoredModel
 
     def rebuilt(config, weights, **texts):
         named = {name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()}

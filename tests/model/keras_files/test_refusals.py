@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.hdf5 import read_layers
+from bcclone.model.keras_files.stored import read_layers
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import UnfitContent
 from tests.model.keras_files.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
@@ -116,10 +116,10 @@ def mixed():
         (changed(4, output_dim=60_000), "more than 4194304 weights, more than the file"),
         (changed(4, output_dim=60), "shape .60,., expected 1"),
         (changed(4, bias=False), r"'dense_1'.*expected \(3168, 1\)"),
-        (changed(0, function="normalize", function_type="function"), "calls the function|function_type"),
+        (changed(0, function="normalize", function_type="function"), "calls the function 'normalize'.*--rescale"),
         (
             changed(0, function=[NORMALIZE["3.8"], [1.0], None]),
-            "outer values, .*LOAD_FAST.*Rescaling",
+            "outer values, .*--rescale",
         ),
         (changed(0, arguments={"a": 1}), "arguments"),
         (changed(0, input_dtype="uint8"), "input_dtype is 'uint8'"),
@@ -148,7 +148,6 @@ def test_a_lambda_that_would_write_a_file_is_refused_and_not_run(load, tmp_path)
     message = refusal(load, write(tmp_path / "old.h5", changed(0, function=[code, None, None])))
     assert "layer 'lambda_1' (Lambda)" in message
     assert "is not run" in message
-    assert "'open'" in message
     assert not victim.exists()
 
 

@@ -56,10 +56,10 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp
     hostile.write_text(
         "import sys, threading\n"
         "def later():\n"
-        "    import bcclone.model.keras_files.hdf5 as hdf5\n"
+        "    import bcclone.system.hdf5_file as hdf5\n"
         "    def act(*_):\n"
         f"        {ends}\n"
-        "    hdf5.read_texts = act\n"
+        "    hdf5.read_text = act\n"
         "if 'bcclone.model.keras_files.stored' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

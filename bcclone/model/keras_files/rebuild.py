@@ -10,23 +10,34 @@ from typing import Any
 import keras
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import Arguments, Shape, dtype_of
-from bcclone.model.keras_files.channel_order import (
+from bcclone.model.keras_files.arguments import Shape, dtype_of, short, translate
+from bcclone.model.keras_files.lambda_formula import REMEDY, Scaling, scaling_of_code
+from bcclone.model.keras_files.stored import StoredModel
+from bcclone.model.keras_files.tree import Input, Leaf, Nest, read_tree
+from bcclone.model.keras_files.weights import (
+    assign_weights,
     check_mirrored,
     flattens_channels_first,
     has_channels_first,
     is_mirrored,
 )
-from bcclone.model.keras_files.stored import StoredModel
-from bcclone.model.keras_files.tree import Input, Leaf, Nest, RebuiltLayer, read_tree
-from bcclone.model.keras_files.weights import assign_weights
-from bcclone.model.layer_kinds import KINDS, RECURRENT, stored_kind
+from bcclone.model.layer_kinds import KINDS, RECURRENT, normalize, stored_kind
 
-_MOST_WEIGHTS, _LARGEST_OUTPUT, _MOST_PRODUCTS = 1 << 26, 1 << 24, 1 << 35  # numbers; multiplications per frame
+_LARGEST_OUTPUT, _PRODUCTS_AT_MOST = 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
-_MOST_FRAMES = 100  # in a window of a TimeDistributed
+_FRAMES_AT_MOST = 100  # in a window of a TimeDistributed, since each is a part of the graph
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
+_NORMALIZE = keras.saving.get_registered_name(normalize)
+
+
+@dataclass(frozen=True)
+class RebuiltLayer:
+    """A layer: its name, its type in the file, and its type now."""
+
+    name: str
+    kind: str
+    now: str
 
 
 @dataclass(frozen=True)
@@ -40,10 +51,10 @@ class RebuiltModel:
     notes: tuple[str, ...]
 
 
-def rebuild_model(stored: StoredModel, most_outputs: int = 1) -> RebuiltModel:
+def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None) -> RebuiltModel:
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
-    most_outputs: how many numbers it may predict.
+    most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes.
     """
     nest, start = read_tree(json.loads(stored.texts["model_config"]))
     leaves = list(nest.leaves())
@@ -51,8 +62,10 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1) -> RebuiltModel:
     if mirrored:
         for leaf in leaves:
             check_mirrored(leaf)
+    if rescale and (count := sum(leaf.kind == "Lambda" for leaf in leaves)) != 1:
+        raise UnsupportedModel(f"has {count} Lambda layers, expected 1 for --rescale")
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_channels_last(start, first), start.dtype, first, budget)
+    builder = _Builder(_channels_last(start, first), start.dtype, first, budget, rescale)
     for leaf in leaves:
         builder.add(leaf)
     model = builder.finish(nest, most_outputs)
@@ -87,10 +100,10 @@ class _Builder:
     rebuilt: stored layer -> current layer; shape: input of the next layer, that of one frame within TimeDistributed.
     """
 
-    def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int) -> None:
-        """shape, dtype: of the network's input; budget: the most weights that the network may have."""
+    def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int, rescale: Scaling | None) -> None:
+        """shape, dtype: of the network's input; budget: most weights that it may have; rescale: of rebuild_model()."""
         self.start = self.shape = self._frame_shape = shape
-        self.dtype, self.channels_first, self.budget = dtype, channels_first, budget
+        self.dtype, self.channels_first, self.budget, self._rescale = dtype, channels_first, budget, rescale
         self.rebuilt: dict[Leaf, keras.Layer] = {}
         self.notes: list[str] = []
         self._layers: list[keras.Layer] = []
@@ -105,17 +118,14 @@ class _Builder:
                 self._begin_frames(leaf)
             elif self._gathered_name and not leaf.over_time:
                 self._end_frames()
-            if self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4:
-                self._append_order(leaf)
-            name = self._free_name(leaf.name, leaf.kind.lower())
+            moves_channels = self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4
+            if moves_channels and flattens_channels_first(leaf.config):
+                self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{leaf.name}_order", "order")))
             config, after = _without_activation_layer(leaf.config)
-            layer = _rebuild_layer(leaf.kind, config, self.shape, name, self.channels_first)
-            self._append(layer)
+            layer = self._append_layer(leaf.kind, config, self._free_name(leaf.name, leaf.kind.lower()))
             if after is not None:
                 name = self._free_name(f"{leaf.name}_activation", "activation")
-                self._append(
-                    _rebuild_layer(after["class_name"], after["config"], self.shape, name, self.channels_first)
-                )
+                self._append_layer(after["class_name"], after["config"], name)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise UnsupportedModel(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
         self.rebuilt[leaf] = layer
@@ -141,8 +151,8 @@ class _Builder:
             raise UnsupportedModel(
                 f"is applied to each frame of a window, but its input has the shape {self.shape[1:]}"
             )
-        if self.shape[1] > _MOST_FRAMES:  # each is a part of the graph
-            raise UnsupportedModel(f"is applied to {self.shape[1]} frames, expected at most {_MOST_FRAMES}")
+        if self.shape[1] > _FRAMES_AT_MOST:
+            raise UnsupportedModel(f"is applied to {self.shape[1]} frames, expected at most {_FRAMES_AT_MOST}")
         self._gathered_name, self._gathered = self._free_name(leaf.over_time, "each_frame"), []
         self._frame_shape, self._frames = (None, *self.shape[2:]), self.shape[1]
         self.shape = self._frame_shape
@@ -157,16 +167,38 @@ class _Builder:
         self.shape = (None, self._frames, *self.shape[1:])
         self._gathered_name, self._gathered, self._frames = "", [], 1
 
-    def _append_order(self, flatten: Leaf) -> None:
-        """Move the channels to the front before a Flatten that flattened them in this order."""
-        if flattens_channels_first(flatten.config):
-            self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{flatten.name}_order", "order")))
-
     def _free_name(self, name: str, otherwise: str) -> str:
         layers = [*self._layers, *self._gathered]
         taken = {layer.name for layer in layers} | {"frame", self._gathered_name}
         name = name if _NAME.fullmatch(name) else otherwise
         return name if name not in taken else f"{name}_{len(layers)}"
+
+    def _append_layer(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
+        """Append a layer of the class `stored_as`, called `name`; errors are those of add()."""
+        kind = stored_kind(stored_as)
+        if kind is None:
+            raise UnsupportedModel(f"layers of this type are not supported; known are {', '.join(KINDS)}")
+        if self.channels_first and len(self.shape) == 4 and not kind.channels_first:
+            raise UnsupportedModel("has its channels first, which is not supported for this type; expected them last")
+        if kind.axes not in (0, len(self.shape)):
+            raise UnsupportedModel(f"expected an input of {kind.axes} axes with the batch, got {self.shape}")
+        if kind.type is keras.layers.Lambda:
+            layer = self._lambda_layer(config, name)
+        else:
+            layer = kind.type(**translate(kind.arguments, config, self.shape, self.channels_first), name=name)
+        layer.trainable = config.get("trainable", True) is not False
+        self._append(layer)
+        return layer
+
+    def _lambda_layer(self, config: Mapping[str, Any], name: str) -> keras.Layer:
+        """Return the Rescaling that computes the same, or the normalisation of our first models."""
+        scaling = self._rescale
+        if not scaling:
+            scaling = _lambda_scaling(config["function"])
+            translate("", {key: value for key, value in config.items() if key != "function"}, self.shape, False)
+        if not scaling:
+            return keras.layers.Lambda(normalize, output_shape=self.shape[1:], name=name)
+        return keras.layers.Rescaling(scaling.scale, scaling.offset, name=name)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
@@ -178,12 +210,10 @@ class _Builder:
         self._weights += weights
         steps = (self.shape[1] or 1) if isinstance(layer, RECURRENT) else math.prod(extents[:-1])
         self._products += weights * steps * self._frames
-        if self._weights > min(self.budget, _MOST_WEIGHTS):
-            raise UnsupportedModel(
-                f"the network has more than {min(self.budget, _MOST_WEIGHTS)} weights, more than the file"
-            )
-        if self._products > _MOST_PRODUCTS:
-            raise UnsupportedModel(f"the network takes more than {_MOST_PRODUCTS} multiplications per frame")
+        if self._weights > self.budget:
+            raise UnsupportedModel(f"the network has more than {self.budget} weights, more than the file")
+        if self._products > _PRODUCTS_AT_MOST:
+            raise UnsupportedModel(f"the network takes more than {_PRODUCTS_AT_MOST} multiplications per frame")
         (self._gathered if self._gathered_name else self._layers).append(layer)
         self.shape = output
 
@@ -196,25 +226,16 @@ def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, A
     return {**config, "activation": "linear"}, activation
 
 
-def _rebuild_layer(
-    stored_as: str, config: Mapping[str, Any], shape: Shape, name: str, channels_first: bool
-) -> keras.Layer:
-    """Return the layer of class `stored_as`, called `name`, for an input of `shape`, with the batch.
-
-    channels_first: the order of the axes in the file; `shape` and the result have the channels last. Raises
-    UnsupportedModel for other layers, and ValueError, TypeError or LookupError, also from Keras, for invalid values.
-    """
-    kind = stored_kind(stored_as)
-    if kind is None:
-        raise UnsupportedModel(f"layers of this type are not supported; known are {', '.join(KINDS)}")
-    if channels_first and len(shape) == 4 and not kind.channels_first:
-        raise UnsupportedModel("has its channels first, which is not supported for this type; expected channels last")
-    if kind.axes not in (0, len(shape)):
-        raise UnsupportedModel(f"expected an input of {kind.axes} axes with the batch, got {shape}")
-    arguments = Arguments(config, channels_first)
-    keywords = {key: value for key, value in kind.translate(arguments, shape).items() if value is not None}
-    arguments.check_rest()
-    is_affine = kind.type is keras.layers.Lambda and "scale" in keywords
-    layer = (keras.layers.Rescaling if is_affine else kind.type)(**keywords, name=name)
-    layer.trainable = config.get("trainable", True) is not False
-    return layer
+def _lambda_scaling(function: Any) -> Scaling | None:
+    """Return what a stored function computes, None for the normalisation of our first models."""
+    if isinstance(function, dict) and (function.get("class_name"), function.get("config")) == ("function", _NORMALIZE):
+        return None
+    if isinstance(function, dict) and function.get("class_name") == "__lambda__":  # Keras 3
+        stored = function.get("config") or {}
+        function = [stored.get(part) for part in ("code", "defaults", "closure")]
+    if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
+        name = function.get("config") if isinstance(function, dict) else function
+        raise UnsupportedModel(f"calls the function {short(name)}, which the file does not contain; {REMEDY}")
+    if function[1] or function[2]:
+        raise UnsupportedModel(f"its function uses default or outer values, which is not supported; {REMEDY}")
+    return scaling_of_code(function[0])

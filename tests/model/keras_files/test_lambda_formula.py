@@ -1,0 +1,86 @@
+"""The formula of a Lambda layer is recognised in the byte code of every Python, or in a text; code is never run."""
+
+import base64
+from contextlib import suppress
+
+import pytest
+
+from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.lambda_formula import scaling_of_code, scaling_of_text
+from tests.model.keras_files.old_models import NORMALIZE, stored
+
+
+@pytest.mark.parametrize("python", NORMALIZE)
+@pytest.mark.parametrize("as_text", [False, True], ids=["base64", "text"])
+def test_byte_code_of_every_python_is_recognised(python, as_text):
+    data = base64.b64decode(NORMALIZE[python])
+    scaling = scaling_of_code(data.decode("latin-1") if as_text else NORMALIZE[python])
+    assert (scaling.scale, scaling.offset) == (pytest.approx(1 / 127.5), -1)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "x",
+        "x / 255",
+        "x / 255.0 - 0.5",
+        "x / 127.5 - 1.",
+        "(x - 128) / 128",
+        "((x / 255) - .5) * 2",
+        "x * (1 / 255) + 1",
+    ],
+)
+def test_arithmetic_on_the_argument_is_recognised(formula):
+    function = eval(f"lambda x: {formula}")
+    scalings = [scaling_of_code(stored(function))]
+    if "(" not in formula:
+        scalings.append(scaling_of_text(formula))
+    for x in (0.0, 1.0, 200.0):
+        assert [scaling.scale * x + scaling.offset for scaling in scalings] == pytest.approx(
+            [function(x)] * len(scalings)
+        )
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "x * x",
+        "1 - x / 127.5",
+        "x / 0",
+        "abs(x / 2)",
+        "x['steering']",
+        "x / 1e400",
+        "x ** 2",
+        "x // 2",
+        "1 / x",
+        "open('a')",
+    ],
+)
+def test_anything_else_is_refused_with_the_remedy(formula):
+    with pytest.raises(UnsupportedModel, match=r"is not run; .*bcclone import-model --rescale 'x / 127.5 - 1'"):
+        scaling_of_code(stored(eval(f"lambda x: {formula}")))
+    with pytest.raises(ValueError, match=r"expected a formula such as x / 127\.5 - 1|division by 0"):
+        scaling_of_text(formula)
+    for text in ("x + 1 / 255", "x - ", "", "x / nan"):
+        with pytest.raises(ValueError, match="expected a formula"):
+            scaling_of_text(text)
+
+
+def test_truncated_changed_or_hostile_byte_code_is_refused():
+    whole = base64.b64decode(NORMALIZE["3.11"])
+    functions = [lambda x, y: x / y, lambda x, y: x / 2, lambda *x: x / 2]
+    for data in [
+        whole[:40],
+        b"(\x01\0\0\0" * 10_000,
+        b"c" * 5000,
+        b"",
+        *(base64.b64decode(stored(f)) for f in functions),
+    ]:
+        with pytest.raises(UnsupportedModel, match="is not run"):
+            scaling_of_code(base64.b64encode(data).decode())
+    for place in range(len(whole)):
+        for flip in (0x01, 0x80, 0xFF):
+            data = bytearray(whole)
+            data[place] ^= flip
+            with suppress(UnsupportedModel):
+                scaling_of_code(base64.b64encode(data).decode())
