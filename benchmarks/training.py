@@ -106,8 +106,8 @@ def keras_step(images: Image, steering: Float32Array, onednn: str) -> tuple[Step
     load_tensorflow(use_gpus=False, onednn=onednn)
     from bcclone.feed.source import Batch
     from bcclone.model.network import build_network
-    from bcclone.train.loop import Trainer
     from bcclone.train.prepare import make_optimizer
+    from bcclone.train.trainer import Trainer
 
     settings = TrainSettings(learning_rate=LEARNING_RATE)
     model = build_network(images.shape[1:])

@@ -91,9 +91,9 @@ def open_worker(
 
         cluster = find_cluster(chosen(WorkerSettings, arguments), os.environ)
         if cluster or chosen_settings.get("gpus", 1) != 1:
-            from bcclone.cluster import joint_worker
+            from bcclone.cluster import joint_training
 
-            return joint_worker.open_worker(cluster, chosen_settings, notify)
+            return joint_training.open_worker(cluster, chosen_settings, notify)
     from bcclone.train.worker import Worker
 
     return nullcontext(Worker())

@@ -77,7 +77,9 @@ def _gather_from(images: Image, arrays: SampleArrays, on_gpu: bool) -> Callable[
     def samples_at(positions: Any) -> tuple[Any, Any]:
         return flip(frames, tf.gather(frame, positions), tf.gather(flipped, positions)), tf.gather(labels, positions)
 
-    gather: Callable[[Any], tuple[Any, Any]] = tf.function(samples_at, jit_compile=on_gpu, reduce_retracing=True)
+    gather: Callable[[Any], tuple[Any, Any]] = tf.function(
+        samples_at, jit_compile=on_gpu, reduce_retracing=True, autograph=False
+    )
     return gather
 
 

@@ -28,6 +28,7 @@ from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainingState
+from bcclone.train.worker import Worker
 
 _KEPT = 2
 
@@ -130,9 +131,15 @@ class Checkpointing:
         """Return the path of the model so far, which exists once an epoch is complete."""
         return self._folder.model
 
-    def restore(self) -> TrainingState:
-        """Load the newest checkpoint into the trainer, as load_checkpoint() does."""
+    def restore(self, worker: Worker) -> TrainingState:
+        """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get the chief's."""
         self._saved, self.model = load_checkpoint(self._folder.checkpoints, self._trainer, self._notify)
+        if worker.count > 1:
+            shared = worker.share(_content(self._trainer, self._saved, self.model) if worker.writes else b"")
+            if not worker.writes:
+                path = self._folder.path / "shared.h5"
+                write_bytes(path, shared)
+                self._saved, self.model = _load(path, self._trainer)
         self._model_is_written = not self.model  # a killed training may have left a newer one
         return self._saved
 

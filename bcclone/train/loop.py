@@ -2,16 +2,11 @@
 
 import math
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed import Feed, open_feed, open_validation_feed
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch
@@ -21,113 +16,51 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
 from bcclone.train.final_score import score_test_samples
 from bcclone.train.history import Epoch
-from bcclone.train.losses import Totals, errors_of, label_weights, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import Schedule
 from bcclone.train.tensorboard import TensorBoard
-from bcclone.train.train_settings import LearningSettings, TrainSettings
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.trainer import Trainer
 from bcclone.train.training_state import SampleCounts, Trained, TrainingState, TrainResult, epoch_summary
 from bcclone.train.worker import Worker
 
 _VALIDATION_BATCH = 256  # frames
-_STEPS_BETWEEN_FIGURES = 20
+_STEPS_BETWEEN_FIGURES = _STEPS_BETWEEN_DECISIONS = 20
+_LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 
 
-class Trainer:
-    """A network and its optimizer, with the steps of training and of validation compiled for any batch size.
+class Pace:
+    """Tells the time of a training, and whether one of its workers was asked to stop.
 
-    exported: the network that takes the weights to be saved, when the trained one computes in 16 bits or has outputs
-    that only help in training; augmenter: augments each batch as the first part of a step, None when the feed does or
-    samples are not augmented.
+    elapsed: seconds before a resume. Several workers agree every few steps, by the clock of the first one.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        settings: LearningSettings,
-        exported: keras.Model | None = None,
-        augmenter: DeviceAugmenter | None = None,
-    ) -> None:
-        self.model, self.optimizer, self.totals = model, optimizer, Totals()
-        self._loss, self._label_weights = settings.loss, label_weights(model.output_shape[-1])
-        self._exported, self._augmenter = exported, augmenter
-        images_and_labels = (
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
-            tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
-        )
-        self.samples_signature = images_and_labels + (augmenter.input_signature if augmenter else ())
-        step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
-        self._train = tf.function(self._train_step, input_signature=step, jit_compile=settings.jit_compile or None)
-        self._validate = tf.function(self._validate_step, input_signature=images_and_labels)
+    def __init__(self, interrupts: Interrupts, elapsed: float, worker: Worker) -> None:
+        self._interrupts, self._before, self._start = interrupts, elapsed, time.monotonic() - elapsed
+        self._worker, self._agreed = worker, (elapsed, False)
 
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """Return all variables that training changes: weights, dropout generators, the optimizer's moments."""
-        return [*self.model.variables, *self.optimizer.variables]
+    def moment(self, step: int, is_epoch_end: bool = False) -> tuple[float, bool]:
+        """Return the seconds so far, and whether to stop; called after each step, and around each epoch."""
+        elapsed, must_stop = time.monotonic() - self._start, self._interrupts.requested
+        if self._worker.count == 1:
+            return elapsed, must_stop
+        if is_epoch_end or step % _STEPS_BETWEEN_DECISIONS == 0:
+            shared = self._worker.sum(np.array([elapsed if self._worker.writes else 0.0, must_stop]))
+            self._agreed = float(shared[0]), bool(shared[1])
+        return self._agreed
 
-    def train(self, batch: Batch, learning_rate: float) -> None:
-        """Take one step down the gradient of the mean loss and add the batch to the totals."""
-        self._train(samples_of(batch), np.float32(learning_rate))
+    def await_feed(self, feed: Feed, settings: TrainSettings) -> None:
+        """Wait until the processes of an open feed have started, or until this one is asked to stop.
 
-    def evaluate(self, batches: Iterable[Batch]) -> tuple[float, float]:
-        """Return mean loss and mean absolute error over batches, without dropout."""
-        self.totals.reset()
-        for batch in batches:
-            if batch.samples:
-                self._validate(batch.images, batch.labels)
-        return self.totals.means()
-
-    def export(self) -> keras.Model:
-        """Return the network to save, which computes in 32 bits, with the layers and outputs that drive alone."""
-        if self._exported is None:
-            return self.model
-        weights = zip(self.model.get_weights(), self._exported.get_weights(), strict=True)
-        self._exported.set_weights([trained[..., : saved.shape[-1]] for trained, saved in weights])
-        return self._exported
-
-    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
-        """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
-        self.optimizer.learning_rate.assign(learning_rate)
-        gradients, sums = self.gradients(samples, tf.shape(samples[1])[0])
-        self.optimizer.apply(gradients, self.model.trainable_variables)
-        self.totals.add(sums)
-
-    def _validate_step(self, images: Any, labels: Any) -> None:
-        errors = errors_of(self.model, images, labels, training=False)
-        self.totals.add(sums_of(losses_of(self._loss, errors, labels), errors, tf.ones_like(errors[:, :1])))
-
-    def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
-        """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
-
-        size: number of samples in the batch, by which the loss is divided; weights: float32 (samples, 1), 0 or 1, None
-        for 1.
+        Raises UserError when --time is over before, unless it was over already when this training was resumed.
         """
-        images, labels = self._augmented(samples)
-        with tf.GradientTape() as tape:
-            errors = errors_of(self.model, images, labels, training=True)
-            errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
-            each = losses_of(self._loss, errors, labels)
-            loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
-            loss = self.optimizer.scale_loss(loss)
-        return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
-
-    def _augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""
-        images, labels, *others = samples
-        if not self._augmenter:
-            return images, labels
-        images, steering = self._augmenter(images, labels[:, :1], *others)
-        return images, tf.concat([steering, labels[:, 1:]], axis=1)
-
-
-def samples_of(batch: Batch) -> tuple[Any, ...]:
-    """Return what a step takes of a batch: images, labels, and the inputs of the augmentation if the feed adds them."""
-    samples: tuple[Any, ...] = batch.images, batch.labels
-    if batch.augmentation is None:
-        return samples
-    inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
-    return (*samples, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform)
+        while not feed.has_started and not self._interrupts.requested:
+            if self._before < settings.time <= time.monotonic() - self._start:
+                raise UserError(
+                    f"--time {settings.time:g}s was over before the processes of --feed {settings.feed} had started; "
+                    "give more time, or fewer --feed-workers"
+                )
+            time.sleep(_LOOK_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -184,8 +117,8 @@ class _Epochs:
         self._feed, self._validation = feeds
         self._checkpointing, self._board = checkpointing, board
         self._schedule = Schedule(training.settings, len(self._feed), len(self._validation))
-        self.state: TrainingState = checkpointing.restore()
-        self._pace = training.worker.pace(training.trainer, interrupts, self.state.elapsed)
+        self.state: TrainingState = checkpointing.restore(training.worker)
+        self._worker, self._pace = training.worker, Pace(interrupts, self.state.elapsed, training.worker)
         self._must_stop, self._seconds_of_ending = False, 0.0
 
     def run(self) -> str:
@@ -261,7 +194,7 @@ class _Epochs:
         val_loss, val_mae = None, None
         if len(self._validation):
             with self._validation.epoch(1) as batches:
-                val_loss, val_mae = self._trainer.evaluate(batches)
+                val_loss, val_mae = self._trainer.evaluate(batches, self._worker.sum)
         seconds = max(state.seconds, 1e-9)
         return Epoch(
             epoch=state.epoch + 1,
@@ -276,8 +209,8 @@ class _Epochs:
         )
 
     def _take_time(self, is_epoch_end: bool = False) -> None:
-        moment = self._pace.moment(self.state.step, is_epoch_end)
-        self.state, self._must_stop = replace(self.state, elapsed=moment.elapsed), moment.must_stop
+        elapsed, self._must_stop = self._pace.moment(self.state.step, is_epoch_end)
+        self.state = replace(self.state, elapsed=elapsed)
 
     def _is_time_up(self) -> bool:
         return self._schedule.is_time_up(self.state, self._seconds_of_ending)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import keras
 import numpy as np
@@ -26,22 +25,16 @@ from bcclone.model.published_networks import check_images
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.train.loop import Trainer
 from bcclone.train.plan import Plan
 from bcclone.train.train_settings import TrainSettings
+from bcclone.train.trainer import Trainer
+from bcclone.train.worker import Worker
 
-_Trainer = TypeVar("_Trainer", bound=Trainer)
 
-
-def prepare_trainer(
-    plan: Plan, samples: Selection, notify: Notify, make: Callable[[TrainingData, TrainSettings, int], _Trainer]
-) -> tuple[Plan, _Trainer]:
-    """Return the plan with the device that augments decided, and its trainer; report the layers of the network.
-
-    make: make_trainer(), or another function that takes the same.
-    """
+def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Worker) -> tuple[Plan, Trainer]:
+    """Return the plan with the device that augments decided, and its trainer; report the layers of the network."""
     plan = replace(plan, settings=with_augment_device(plan.settings))
-    trainer = make(samples.data, plan.settings, samples.arrays.labels.shape[1])
+    trainer = worker.make_trainer(samples.data, plan.settings, samples.arrays.labels.shape[1])
     _announce_network(trainer.model, samples.data, plan.settings, notify)
     _announce_losses(trainer.model, samples.data, plan.settings.start, notify)
     return plan, trainer

@@ -9,7 +9,7 @@ from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.selection import TrainingData
 from bcclone.system.progress import Notify
 from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
-from bcclone.train.publish import publish, republish
+from bcclone.train.publish import open_folder, publish, republish
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from bcclone.train.training_state import TrainResult
 from bcclone.train.worker import Worker
@@ -66,7 +66,7 @@ def _train(
         from bcclone.train.loop import Training, train_epochs
         from bcclone.train.prepare import prepare_trainer
 
-        plan, trainer = prepare_trainer(plan, samples, notify, worker.make_trainer)
-        with worker.open_folder(plan, device, notify) as folder:
+        plan, trainer = prepare_trainer(plan, samples, notify, worker)
+        with open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
             trained = train_epochs(Training(trainer, samples, validation, plan.settings, folder, notify, worker))
             return publish(plan, folder, trained, notify) if worker.writes else trained.result

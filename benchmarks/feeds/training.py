@@ -40,7 +40,7 @@ from benchmarks.measures import Measure, aligned
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
 if TYPE_CHECKING:
-    from bcclone.train.loop import Trainer
+    from bcclone.train.trainer import Trainer
 
 BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
 _UNAUGMENTED = "-unaugmented"

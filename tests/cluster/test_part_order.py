@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.cluster.part_order import BatchPart, PartOrder
+from bcclone.cluster.part_order import PartOrder
 from bcclone.dataset.store import Store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, Ordering, SamplingSettings
-from bcclone.feed.order import BatchSpan, EpochOrder, allowed_zeros
+from bcclone.feed.order import EpochOrder, allowed_zeros
 from bcclone.feed.selection import select
 
 
@@ -42,7 +42,7 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
 
         start = (len(selection) // 20 - 3) * 20
         whole = batches(EpochOrder, start)
-        parts = [batches(partial(PartOrder, part=BatchPart(index, 3)), start) for index in range(3)]
+        parts = [batches(partial(PartOrder, worker=index, workers=3), start) for index in range(3)]
     assert len(whole) >= 3
     assert [len(one) for one in parts] == [len(whole)] * 3
     for (images, steering, size), *of_workers in zip(whole, *parts, strict=True):
@@ -55,26 +55,17 @@ def test_validation_samples_are_divided_too(simulated_store):
     with Store(simulated_store) as store:
         selection, steering = select(store, "validation"), []
         for index in range(3):
-            make_order = partial(PartOrder, part=BatchPart(index, 3))
+            make_order = partial(PartOrder, worker=index, workers=3)
             with open_validation_feed(selection, 256, make_order) as feed, feed.epoch(1) as batches:
                 steering.append(np.concatenate([batch.labels[: batch.samples] for batch in batches]))
     assert sorted(np.concatenate(steering).ravel()) == sorted(selection.arrays.labels[:, 0])
-
-
-@given(st.integers(0, 200), st.integers(1, 9))
-def test_the_spans_of_all_workers_make_up_a_batch(size, count):
-    spans = [BatchPart(index, count).span(size) for index in range(count)]
-    joined = [first for span in spans for first in range(span.first, span.first + span.samples)]
-    assert joined == list(range(size))
-    assert max(span.samples for span in spans) - min(span.samples for span in spans) <= 1
-    assert {span.size for span in spans} == {size}
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6), st.integers(0, 5))
 def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
     count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
     orders = [
-        PartOrder(size, Ordering("shuffled"), seed=4, batch_size=batch_size, part=BatchPart(index, count))
+        PartOrder(size, Ordering("shuffled"), seed=4, batch_size=batch_size, worker=index, workers=count)
         for index in range(count)
     ]
     whole, given_positions = orders[0].order(2), []
@@ -89,31 +80,12 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
     assert not any(positions for positions, _ in fetched)
 
 
-@pytest.mark.parametrize("index", [-1, 2])
-def test_a_worker_beyond_the_count_is_refused(index):
-    with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
-        BatchPart(index, 2)
-
-
-def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning():
-    assert BatchPart(2, 3).span(2) == BatchSpan(0, 0, 2)
-    spans = PartOrder(5, batch_size=3, part=BatchPart(2, 3)).spans()
-    assert list(spans) == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
-
-
-def test_batches_that_are_too_small_for_the_workers_are_refused():
-    with pytest.raises(ValueError, match=r"batches of 1 for 2 workers, expected a sample for each"):
-        PartOrder(6, batch_size=1, part=BatchPart(0, 2))
-    PartOrder(6, batch_size=2, part=BatchPart(0, 2))
-
-
 def test_a_worker_reads_only_the_shards_of_its_stream():
     shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
     ordering = Ordering("windows", 4, streams=3)
     read = []
     for worker in range(3):
-        part = BatchPart(worker, 3)
-        order = PartOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, part=part, shard=shard)
+        order = PartOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, worker=worker, workers=3, shard=shard)
         read.append(set(shard[order.positions(1)].tolist()))
     shared = sum(map(len, read)) - len(set().union(*read))
     assert len(set().union(*read)) == 90

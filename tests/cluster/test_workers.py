@@ -1,13 +1,15 @@
 """Which workers train together: from --workers and --worker-index, or from TF_CONFIG."""
 
 import json
+import socket
 
 import pytest
 
-from bcclone.cluster.joint_worker import check_batch
+from bcclone.cluster.joint_training import await_others
 from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
+from tests.processes import free_addresses
 
 BOTH = ("one:2345", "two:2345")
 
@@ -72,7 +74,12 @@ def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):
     assert [word for word in words if word not in line] == []
 
 
-def test_a_batch_needs_a_sample_for_each_worker():
-    with pytest.raises(UserError, match="--batch-size 2 for 3 workers, expected a sample for each; .*--workers"):
-        check_batch(2, workers=3)
-    check_batch(2, workers=2)
+def test_a_worker_that_does_not_come_is_named_in_limited_time():
+    both = free_addresses(2)
+    with pytest.raises(UserError, match=rf"worker 1 \({both[1]}\) did not come within 0.5 s.*--worker-index"):
+        await_others(Cluster(tuple(both), 0), seconds=0.5)
+    host, port = Cluster(tuple(both), 1).host_and_port(1)
+    with socket.create_server((host, port)):
+        await_others(Cluster(tuple(both), 0), seconds=5)
+        with pytest.raises(UserError, match="cannot listen at port.*--worker-index of its own"):
+            await_others(Cluster(tuple(both), 1), seconds=0.5)

@@ -77,10 +77,9 @@ def prepared(samples, start=None, **values):
 
 
 def on_gpus(number):
-    from bcclone.cluster.together_trainer import make_together_trainer
-    from bcclone.cluster.worker_group import WorkerGroup
+    from bcclone.cluster.joint_trainer import make_joint_trainer
 
-    return make_together_trainer(None, TrainSettings(gpus=number), 1, WorkerGroup())
+    return make_joint_trainer(None, TrainSettings(gpus=number), 1)
 
 
 def of_no_training_samples():

@@ -22,8 +22,7 @@ from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.source import Augmentation, Batch
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.cluster.together_trainer import make_together_trainer
-from bcclone.cluster.worker_group import WorkerGroup
+from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.train.prepare import make_trainer
 from bcclone.train.train_settings import TrainSettings
 
@@ -33,8 +32,7 @@ def train(strategy, clip_norm, augment_on="cpu"):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
     settings = TrainSettings(seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on)
-    group = WorkerGroup()
-    together = lambda: make_together_trainer(data, settings, 1, group, strategy)
+    together = lambda: make_joint_trainer(data, settings, 1, strategy)
     trainer = together() if strategy else make_trainer(data, settings)
     for layer in trainer.model.layers:  # which draw what one device would not
         if isinstance(layer, keras.layers.Dropout):
@@ -67,17 +65,17 @@ def test_two_devices_train_like_one():
 
 @pytest.mark.parametrize("network", [name for name, each in ARCHITECTURES.items() if each.batch_norm])
 def test_batch_normalization_is_refused_on_several_devices(tools, network):
-    from bcclone.cluster.together_trainer import make_together_trainer
+    from bcclone.cluster.joint_trainer import make_joint_trainer
 
     with pytest.raises(UserError, match=f"{network} trains on one device; use --gpus 1"):
-        make_together_trainer(None, TrainSettings(network=network), 1, None)
+        make_joint_trainer(None, TrainSettings(network=network), 1)
 
 
 def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
-    from bcclone.cluster.together_trainer import make_together_trainer
+    from bcclone.cluster.joint_trainer import make_joint_trainer
 
     with pytest.raises(UserError, match="--jit-compile trains on one device; use --gpus 1"):
-        make_together_trainer(None, TrainSettings(jit_compile=True), 1, None)
+        make_joint_trainer(None, TrainSettings(jit_compile=True), 1)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +86,7 @@ def tools():
     import keras
 
     from bcclone.feed.source import Batch
-    from bcclone.train.loop import Trainer
+    from bcclone.train.trainer import Trainer
 
     return keras, Batch, Trainer
 

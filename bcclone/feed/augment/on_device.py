@@ -39,7 +39,7 @@ class DeviceAugmenter:
         self._cameras = Cameras(preprocessing, self._extent.top)
         if xla is None:
             xla = bool(tf.config.list_logical_devices("GPU"))
-        self._compiled = tf.function(self._augment, jit_compile=xla)
+        self._compiled = tf.function(self._augment, jit_compile=xla, autograph=False)
 
     @property
     def input_signature(self) -> tuple[tf.TensorSpec, ...]:

@@ -1,0 +1,118 @@
+"""A network and its optimizer -> steps of training and of validation, compiled by TensorFlow."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bcclone.feed.augment.on_device import DeviceAugmenter
+from bcclone.feed.source import Batch
+from bcclone.system.arrays import FloatArray
+from bcclone.train.losses import Totals, errors_of, label_weights, losses_of, sums_of
+from bcclone.train.train_settings import LearningSettings
+
+
+class Trainer:
+    """A network and its optimizer, with the steps of training and of validation compiled for any batch size.
+
+    exported: the network that takes the weights to be saved, when the trained one computes in 16 bits or has outputs
+    that only help in training; augmenter: augments each batch as the first part of a step, None when the feed does or
+    samples are not augmented.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        settings: LearningSettings,
+        exported: keras.Model | None = None,
+        augmenter: DeviceAugmenter | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.totals = model, optimizer, Totals()
+        self._loss, self._label_weights = settings.loss, label_weights(model.output_shape[-1])
+        self._exported, self._augmenter = exported, augmenter
+        images_and_labels = (
+            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
+            tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
+        )
+        self.samples_signature = images_and_labels + (augmenter.input_signature if augmenter else ())
+        step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
+        compiled = {"jit_compile": settings.jit_compile or None, "autograph": False}
+        self._train = tf.function(self._train_step, input_signature=step, **compiled)
+        self._validate = tf.function(self._validate_step, input_signature=images_and_labels, autograph=False)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Return all variables that training changes: weights, dropout generators, the optimizer's moments."""
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def train(self, batch: Batch, learning_rate: float) -> None:
+        """Take one step down the gradient of the mean loss and add the batch to the totals."""
+        self._train(samples_of(batch), np.float32(learning_rate))
+
+    def evaluate(
+        self, batches: Iterable[Batch], joined: Callable[[FloatArray], FloatArray] = lambda sums: sums
+    ) -> tuple[float, float]:
+        """Return mean loss and mean absolute error over batches, without dropout.
+
+        joined: sums of the batches of this worker -> of all workers.
+        """
+        self.totals.reset()
+        for batch in batches:
+            if batch.samples:
+                self._validate(batch.images, batch.labels)
+        self.totals.write(joined(self.totals.read()))
+        return self.totals.means()
+
+    def export(self) -> keras.Model:
+        """Return the network to save, which computes in 32 bits, with the layers and outputs that drive alone."""
+        if self._exported is None:
+            return self.model
+        weights = zip(self.model.get_weights(), self._exported.get_weights(), strict=True)
+        self._exported.set_weights([trained[..., : saved.shape[-1]] for trained, saved in weights])
+        return self._exported
+
+    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
+        """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
+        self.optimizer.learning_rate.assign(learning_rate)
+        gradients, sums = self.gradients(samples, tf.shape(samples[1])[0])
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        self.totals.add(sums)
+
+    def _validate_step(self, images: Any, labels: Any) -> None:
+        errors = errors_of(self.model, images, labels, training=False)
+        self.totals.add(sums_of(losses_of(self._loss, errors, labels), errors, tf.ones_like(errors[:, :1])))
+
+    def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
+        """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
+
+        size: number of samples in the batch, by which the loss is divided; weights: float32 (samples, 1), 0 or 1, None
+        for 1.
+        """
+        images, labels = self._augmented(samples)
+        with tf.GradientTape() as tape:
+            errors = errors_of(self.model, images, labels, training=True)
+            errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
+            each = losses_of(self._loss, errors, labels)
+            loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
+            loss = self.optimizer.scale_loss(loss)
+        return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
+
+    def _augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""
+        images, labels, *others = samples
+        if not self._augmenter:
+            return images, labels
+        images, steering = self._augmenter(images, labels[:, :1], *others)
+        return images, tf.concat([steering, labels[:, 1:]], axis=1)
+
+
+def samples_of(batch: Batch) -> tuple[Any, ...]:
+    """Return what a step takes of a batch: images, labels, and the inputs of the augmentation if the feed adds them."""
+    samples: tuple[Any, ...] = batch.images, batch.labels
+    if batch.augmentation is None:
+        return samples
+    inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
+    return (*samples, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform)
