@@ -82,7 +82,7 @@ def compile_call(model: keras.Model, batch: int | None = 1) -> Callable[[Image],
     """
     dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
     if keras.backend.backend() != "tensorflow":
-        return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False), autograph=False)
+        return lambda images: _as_numpy(model(keras.ops.cast(images, dtype), training=False))
     infer = tf.function(lambda images: model(tf.cast(images, dtype), training=False), autograph=False)
     compiled = infer.get_concrete_function(tf.TensorSpec((batch, *model.input_shape[1:]), tf.uint8))
     return lambda images: np.asarray(compiled(tf.constant(images)).numpy())
