@@ -5,7 +5,7 @@ not complete run again. At the end a page shows it all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.pictures.report import Report, shown_command, typed, write_report
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import make_folder
+from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
-from bcclone.system.reading import MOST_JSON, parse_json, read_limited
 from bcclone.system.settings import Count, Laps, Mph, check_settings, setting
 from bcclone.system.step_schedule import Schedule, Step, TimedStep
 from bcclone.train.train_settings import TrainSettings
@@ -125,14 +125,10 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResul
     from bcclone.simulator.score import Score
 
     path = drive.makes / _FIGURES
-    try:
-        figures = parse_json(read_limited(path, MOST_JSON))
-        score = from_json(Score, figures, unknown="ignore")
+    with explained(path, "the figures of a drive", f"remove {drive.makes}, and begin again"):
+        figures = parse_json(read_bytes(path, "json"))
+        score = from_json(Score, {each.name: figures[each.name] for each in fields(Score)})
         answer_ms = float(figures["request_to_steer_ms"]["p50"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not the figures of a drive: {error!r}; remove {drive.makes}, and begin again"
-        ) from None
     timed = tuple(schedule.timed[step.name] for step in steps)
     result = DemoResult(timed, score, figures, answer_ms, settings.folder / "index.html")
     _write_page(settings, result)

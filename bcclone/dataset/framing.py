@@ -18,15 +18,14 @@ import numpy.typing as npt
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
 from bcclone.dataset.view import FOCAL_PX, simulated_camera
 from bcclone.system.arrays import FloatArray
+from bcclone.system.codec import parse_json, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location
 from bcclone.system.opencv import cv2
-from bcclone.system.reading import parse_json, read_limited
 
 FRAMING_NAME = "framing.json"  # beside the log of an imported recording
 FRACTION = 32  # positions in a picture are in whole 32nds of a pixel, as cv2.remap() interpolates
-_MOST_BYTES = 10_000
 _LARGEST = 1 << 14  # width or height of a picture
 _SAME_ASPECT = 0.02
 
@@ -219,13 +218,7 @@ class Framing:
 
 def read_framing(path: Path) -> Framing:
     """Return the framing in a file; raises UserError."""
-    try:
-        return Framing.from_json(read_limited(path, _MOST_BYTES))
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror or type(error).__name__}"
-    except (ValueError, TypeError) as error:
-        reason = str(error)
-    raise UserError(f"{path}: {reason}; expected a {FRAMING_NAME}, such as bcclone calibrate writes")
+    return read_json(path, Framing, "a framing", f"expected a {FRAMING_NAME}, such as bcclone calibrate writes")
 
 
 def framing_of(log: Location) -> Framing | None:

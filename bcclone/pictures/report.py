@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bcclone.system.atomic import write_bytes
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.reading import read_limited
 
 REPORT_NAME = "report.html"
-_MOST_PICTURE = _MOST_CLIP = 1 << 23  # bytes
 _PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 24  # its signature; bytes up to the end of the size
 _MP4 = b"ftyp"  # from the fifth byte on
 _STYLE = """
@@ -139,7 +138,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _figure(caption: str, picture: Path | bytes) -> str:
-    content = picture if isinstance(picture, bytes) else read_limited(picture, _MOST_PICTURE)
+    content = picture if isinstance(picture, bytes) else read_bytes(picture, "image")
     if not content.startswith(_PNG) or len(content) < _PNG_HEADER:
         raise UserError(f"{_name(picture)}: not a PNG, expected a picture in that format")
     width, height = struct.unpack(">II", content[_PNG_HEADER - 8 : _PNG_HEADER])
@@ -149,7 +148,7 @@ def _figure(caption: str, picture: Path | bytes) -> str:
 
 
 def _video(clip: Path, title: str) -> str:
-    content = read_limited(clip, _MOST_CLIP)
+    content = read_bytes(clip, "image")
     if content[4:8] != _MP4:
         raise UserError(f"{clip}: not an MP4, expected a clip that bcclone video has written")
     source = _data("video/mp4", content)

@@ -19,15 +19,13 @@ import numpy.typing as npt
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_text
-from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, is_url, reaching
-from bcclone.system.reading import parse_json, read_limited
+from bcclone.system.codec import explained, parse_json, read_bytes
+from bcclone.system.location import Location, as_local, is_url
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
 MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
 MOST_ADVANCE = 10.0  # seconds
 _VERSION = 1
-_MOST_BYTES = 1 << 22  # of 40,000 spans, which are compared with each row
 _LONGEST_PAUSE_SECONDS = 10.0
 
 Mask = npt.NDArray[np.bool_]
@@ -130,19 +128,13 @@ def read_edits(log: Location) -> Edits:
     """Return the edits of a log, none if there is no such file; raises UserError for one that cannot be read."""
     path = edits_path(log)
     remedy = "restore the file, or remove it to use all rows of the recording"
-    try:
-        with reaching(path):
+    with explained(path, "the edits of a recording", remedy):
+        try:
             if is_url(path) and not path.is_file():
                 return Edits()
-            content = read_limited(path, _MOST_BYTES)
-        return Edits.from_json(content)
-    except FileNotFoundError:
-        return Edits()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise UserError(f"{path}: not the edits of a recording: {reason}; {remedy}") from None
+            return Edits.from_json(read_bytes(path, "settings"))
+        except FileNotFoundError:
+            return Edits()
 
 
 def write_edits(log: Path, edits: Edits) -> None:

@@ -32,10 +32,10 @@ from bcclone.recording.dialect import (
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.arrays import FloatArray
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location, reaching
-from bcclone.system.reading import MOST_TABLE, read_limited
 
 EPISODE_GAP_MS = 1000
 _MOST_LINES = 10_000_000
@@ -157,7 +157,7 @@ def _read_standard_part(numbered: Sequence[tuple[int, str]]) -> tuple[pd.DataFra
 def _read_text(path: Location) -> str:
     try:
         with reaching(path):
-            data = read_limited(path, MOST_TABLE)
+            data = read_bytes(path, "table")
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"

@@ -19,8 +19,8 @@ import numpy as np
 
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 from bcclone.simulator.world_settings import ServerSettings
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.reading import parse_json
 
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0

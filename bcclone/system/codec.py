@@ -24,7 +24,7 @@ from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, names_url, parse_location, reaching
 
-Container = Literal["settings", "json", "image", "onnx", "model", "table", "video", "store"]
+Container = Literal["settings", "json", "image", "model", "table", "video", "store"]
 
 _T = TypeVar("_T")
 
@@ -32,7 +32,6 @@ _MOST_BYTES: Mapping[Container, int] = {
     "settings": 1 << 22,  # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
     "json": 1 << 26,
     "image": 1 << 26,
-    "onnx": 1 << 28,
     "model": 1 << 31,
     "table": 1 << 31,  # ten million rows of 200 bytes
     "video": 1 << 40,
@@ -95,12 +94,10 @@ def _not(what: str, reason: str) -> str:
     return f"not {what}: {reason}" if what else reason
 
 
-def read_json(
-    path: Location, kind: type[_T], what: str, remedy: str, unknown: Literal["refuse", "ignore"] = "refuse"
-) -> _T:
+def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
     """Return the value in a JSON file, as from_json() makes it; raises UserError as explained()."""
     with explained(path, what, remedy):
-        return from_json(kind, parse_json(read_bytes(path, "json")), unknown)
+        return from_json(kind, parse_json(read_bytes(path, "json")))
 
 
 def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json
-from bcclone.system.reading import MOST_TABLE, read_limited
+from bcclone.system.codec import explained, read_table, whole_number
 
 START_NAME = "start.h5"  # beside it in a run folder: the model that the run began with
 
@@ -64,15 +63,10 @@ def history_csv(history: Sequence[Epoch]) -> str:
 def read_history(path: Path) -> list[Epoch]:
     """Read a history.csv; raises UserError if it is not one."""
     epochs: list[Epoch] = []
-    try:
-        for row in csv.DictReader(io.StringIO(read_limited(path, MOST_TABLE).decode(), newline="")):
-            validation = {name: float(row[name]) if row[name] else None for name in ("val_loss", "val_mae")}
-            numbers = {each.name: float(row[each.name]) for each in fields(Epoch) if each.name not in validation}
-            epochs.append(from_json(Epoch, numbers | validation | {"epoch": int(row["epoch"])}))
-    except (csv.Error, KeyError, ValueError, TypeError) as error:
-        reason = f"there is no column {error}" if isinstance(error, KeyError) else "a number is missing or invalid"
-        raise UserError(
-            f"{path}: row {len(epochs) + 2}: {reason}, expected the history of a run; "
-            "remove the file to continue without it"
-        ) from None
+    what, remedy = "the history of a run", "remove the file to continue without it"
+    for line, cells in read_table(path, [each.name for each in fields(Epoch)], what, remedy):
+        with explained(f"{path}: line {line}", "", remedy):
+            validation = {name: float(cells[name]) if cells[name] else None for name in ("val_loss", "val_mae")}
+            numbers: dict[str, Any] = {name: float(cells[name]) for name in cells if name not in (*validation, "epoch")}
+            epochs.append(Epoch(**numbers | validation, epoch=whole_number("epoch", cells["epoch"])))
     return epochs

@@ -13,9 +13,9 @@ from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import file_kinds
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.reading import MOST_MODEL, read_limited
 from bcclone.system.settings import differences
 from bcclone.system.tensorflow_quietly import onednn_for_batches
 from bcclone.train.run_folder import RunFolder, RunIdentity
@@ -185,4 +185,4 @@ def _began_with(folder: RunFolder, start: Path) -> bool:
     """Return whether the run began with this model, even if it has overwritten it since."""
     if folder.start is None:
         return False
-    return read_limited(folder.start, MOST_MODEL) == read_limited(start, MOST_MODEL) or folder.has_published(start)
+    return read_bytes(folder.start, "model") == read_bytes(start, "model") or folder.has_published(start)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.reading import MOST_MODEL, read_limited
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.train.environment import describe_environment
 from bcclone.train.plan import Plan
@@ -63,7 +63,7 @@ def republish(plan: Plan, notify: Notify) -> TrainResult:
         raise ValueError("the plan is of a run that is not complete")
     with folder.locked():
         if not folder.has_published(output):
-            folder.publish(output, read_limited(folder.model, MOST_MODEL))
+            folder.publish(output, read_bytes(folder.model, "model"))
     notify(
         f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in {output}; "
         f"it was ended by {result.ended}: increase that to train on, or train again without --resume"

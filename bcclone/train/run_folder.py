@@ -1,21 +1,20 @@
 """The files of one training in its run folder, runs/NAME/: written by the training, read by a resume."""
 
-import contextlib
 import datetime
 import glob
 import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bcclone.system import atomic
+from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json, to_json
-from bcclone.system.reading import MOST_JSON, MOST_MODEL, parse_json, read_limited
+from bcclone.system.json_values import to_json
 from bcclone.train.history import START_NAME
 from bcclone.train.settings_file import settings_as_text, settings_path
 from bcclone.train.train_settings import TrainSettings, values_of
@@ -44,7 +43,7 @@ def new_path(runs: Path, name: str | None) -> Path:
     started = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
         path = runs / (started if number == 1 else f"{started}~{number}")
-        with contextlib.suppress(FileExistsError):  # another one may begin in the same second
+        with suppress(FileExistsError):  # another one may begin in the same second
             path.mkdir(parents=True)
             return path
     raise AssertionError("there are always more numbers")
@@ -94,7 +93,7 @@ class RunFolder:
         folder = cls(path)
         started = datetime.datetime.now().isoformat()
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
-            atomic.write_bytes(folder._start, read_limited(settings.start, MOST_MODEL))
+            atomic.write_bytes(folder._start, read_bytes(settings.start, "model"))
         folder._write_record(RunRecord(identity, started, settings, settings.force))
         return folder
 
@@ -146,10 +145,9 @@ class RunFolder:
 
     def find_record(self) -> RunRecord | None:
         """Return the content of settings.json; None when the folder is not a run, or the file is damaged."""
-        try:
-            return from_json(RunRecord, parse_json(read_limited(self.path / _SETTINGS, MOST_JSON)))
-        except (OSError, ValueError):
-            return None
+        with suppress(UserError):
+            return read_json(self.path / _SETTINGS, RunRecord, "the settings of a run", "")
+        return None
 
     def _write_record(self, record: RunRecord) -> None:
         content = to_json(record) | {"settings": values_of(record.settings)}  # without its files
@@ -158,11 +156,9 @@ class RunFolder:
     @property
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
-        try:
-            stored = parse_json(read_limited(self.path / _RESULT, MOST_JSON))
-            return replace(from_json(TrainResult, stored), run=self.path)
-        except (OSError, ValueError):  # an older run ends once more, from its last checkpoint
-            return None
+        with suppress(UserError):  # an older run ends once more, from its last checkpoint
+            return replace(read_json(self.path / _RESULT, TrainResult, "the result of a run", ""), run=self.path)
+        return None
 
     def record(self, settings: TrainSettings, environment: Mapping[str, Any]) -> None:
         """Record the settings and the environment that the run is trained with from now on; it is unfinished again.
@@ -173,26 +169,25 @@ class RunFolder:
         self._write_record(replace(self._record, settings=settings))
         atomic.write_text(self.path / _RESOLVED, settings_as_text(settings))
         path, described = self.path / "environment.json", dict(environment)
-        try:
-            earlier = from_json(list[dict[str, Any]], parse_json(read_limited(path, MOST_JSON)))
-        except (OSError, ValueError):
-            earlier = []
+        earlier: list[dict[str, Any]] = []
+        with suppress(UserError):
+            earlier = read_json(path, list[dict[str, Any]], "the environment of a run", "")
         if described | {"command": None} not in [noted | {"command": None} for noted in earlier]:
             atomic.write_text(path, json.dumps([*earlier, described], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""
         atomic.write_bytes(output, model, follow=True)
-        with contextlib.suppress(OSError, UserError):  # the model is written even if the run folder is gone
-            atomic.write_bytes(settings_path(output), read_limited(self.path / _RESOLVED, MOST_JSON))
+        with suppress(OSError, UserError):  # the model is written even if the run folder is gone
+            atomic.write_bytes(settings_path(output), read_bytes(self.path / _RESOLVED, "json"))
             self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
         """Return whether this run wrote `output`, also before it was extended."""
         if not output.is_file():
             return False
-        content = read_limited(output, MOST_MODEL)
-        if self.model.is_file() and content == read_limited(self.model, MOST_MODEL):
+        content = read_bytes(output, "model")
+        if self.model.is_file() and content == read_bytes(self.model, "model"):
             return True  # the run was killed before it recorded the copy
         return hashlib.sha256(content).hexdigest() == self._record.published
 

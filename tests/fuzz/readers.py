@@ -227,8 +227,8 @@ def _make_page(folder):
 def _read_page(folder, out):
     from bcclone.drive.page.page_state import ControlChanges
     from bcclone.drive.wheel import HandInput
+    from bcclone.system.codec import parse_json
     from bcclone.system.errors import UserError
-    from bcclone.system.reading import parse_json
 
     try:
         HandInput.parse(parse_json((folder / "input.json").read_bytes()).get("hands"))

@@ -54,8 +54,8 @@ def test_json_of_another_kind_is_refused_in_one_message(tmp_path, content, reaso
 
 
 def test_json_of_a_kind(tmp_path) -> None:
-    (tmp_path / "laps.json").write_text('\ufeff{"seconds": 3, "speed": 1}')
-    assert read_json(tmp_path / "laps.json", Lap, "laps", "drive", unknown="ignore") == Lap(3.0)
+    (tmp_path / "laps.json").write_text('\ufeff{"seconds": 3}')
+    assert read_json(tmp_path / "laps.json", Lap, "laps", "drive") == Lap(3.0)
 
 
 def test_toml(tmp_path) -> None:

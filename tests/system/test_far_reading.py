@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 
+from bcclone.system.codec import UnfitFile, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
-from bcclone.system.reading import UnfitFile, read_limited
 from tests.s3 import s3_server
 
 MOST = 1000
@@ -84,20 +84,20 @@ def _fill(kind, folder):
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_file_is_read_up_to_its_limit(folder, name):
     if len(CONTENTS[name]) <= MOST:
-        assert read_limited(f"{folder}/{name}", MOST) == CONTENTS[name]
+        assert read_bytes(f"{folder}/{name}", MOST) == CONTENTS[name]
     else:
         with pytest.raises(UnfitFile, match=f"{name}: larger than {MOST} bytes"):
-            read_limited(f"{folder}/{name}", MOST)
+            read_bytes(f"{folder}/{name}", MOST)
 
 
 def test_a_missing_file_is_missing(folder):
     with pytest.raises(FileNotFoundError):
-        read_limited(f"{folder}/404", MOST)
+        read_bytes(f"{folder}/404", MOST)
 
 
 def test_an_answer_without_an_end_is_not_waited_for(server):
     with pytest.raises(UnfitFile, match="larger than"):
-        read_limited(f"http://127.0.0.1:{server.server_port}/endless", MOST)
+        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", MOST)
     assert server.sent < 1 << 26
 
 
@@ -105,5 +105,5 @@ def test_an_answer_without_an_end_is_not_waited_for(server):
 def test_an_answer_that_is_no_content_is_told_in_one_line(server, name):
     url = f"http://127.0.0.1:{server.server_port}/{name}"
     with pytest.raises(UserError, match=f"{url}: cannot be reached") as refused, reaching(url):
-        read_limited(url, MOST)
+        read_bytes(url, MOST)
     assert "\n" not in str(refused.value)

@@ -109,12 +109,6 @@ def test_anything_else_is_refused_with_its_place(change: Mapping[str, Any], mess
             from_json(Drive, stored)
 
 
-def test_unknown_keys_are_ignored_where_that_is_chosen_at_any_depth() -> None:
-    stored = to_json(DRIVE) | {"speed": 3}
-    stored["points"][0]["z_m"] = 1
-    assert from_json(Drive, stored, unknown="ignore") == DRIVE
-
-
 def test_a_value_that_json_does_not_have_is_refused() -> None:
     with pytest.raises(TypeError, match="no JSON value"):
         to_json({"images": np.zeros(2)})

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_image
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
-from bcclone.system.reading import MOST_IMAGE, read_limited
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 # as in recordings, in tables and in tubs
@@ -46,7 +46,7 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> Pictures:
     unreadable = 0
     for index in np.unique(np.linspace(0, len(paths) - 1, min(2 * _PICTURES, len(paths))).astype(int)):
         try:
-            frames.append(_of_size(decode_image(read_limited(paths[index], MOST_IMAGE)), camera))
+            frames.append(_of_size(decode_image(read_bytes(paths[index], "image")), camera))
         except (BadImage, OSError):
             unreadable += 1
     if len(frames) < _FEWEST:

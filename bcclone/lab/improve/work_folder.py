@@ -10,9 +10,8 @@ from typing import Any, Self
 
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.system import atomic, file_kinds
+from bcclone.system.codec import path_inside, read_bytes, read_json
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json
-from bcclone.system.reading import MOST_JSON, MOST_MODEL, parse_json, path_inside, read_limited
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class WorkFolder:
 
     def publish(self, model: Path, output: Path) -> None:
         """Write a model of this folder to the output."""
-        atomic.write_bytes(output, read_limited(model, MOST_MODEL), follow=True)
+        atomic.write_bytes(output, read_bytes(model, "model"), follow=True)
 
     def model_of(self, name: str) -> Path:
         """Return the path of a model that a round names; raises UserError for one outside of this folder."""
@@ -62,9 +61,9 @@ class WorkFolder:
         """Return whether the output is a model of this folder."""
         if not output.is_file():
             return False
-        content = read_limited(output, MOST_MODEL)
+        content = read_bytes(output, "model")
         models = (model for model in (self.start, *self.models.glob("*.h5")) if model.is_file())
-        return any(read_limited(model, MOST_MODEL) == content for model in models)
+        return any(read_bytes(model, "model") == content for model in models)
 
 
 @contextmanager
@@ -98,19 +97,14 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
         if record.exists():
             _check_same(record, options)
         else:
-            atomic.write_bytes(folder.start, read_limited(model, MOST_MODEL))
+            atomic.write_bytes(folder.start, read_bytes(model, "model"))
             atomic.write_text(record, json.dumps(options, indent=1) + "\n")
         yield folder
 
 
 def _check_same(record: Path, options: Mapping[str, Any]) -> None:
     """Raise UserError if this command differs from the first one."""
-    try:
-        stored = from_json(dict[str, Any], parse_json(read_limited(record, MOST_JSON)))
-    except OSError as error:
-        raise UserError(f"{record}: cannot be read: {error.strerror}; name another --work") from None
-    except ValueError as error:
-        raise UserError(f"{record}: not the options of an improvement: {error}; name another --work") from None
+    stored = read_json(record, dict[str, Any], "the options of an improvement", "name another --work")
     differing = [
         f"\n  {name}: {stored.get(name)}, but now {value}"
         for name, value in json.loads(json.dumps(options)).items()

@@ -23,8 +23,8 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.reading import MOST_JSON, read_limited
 from bcclone.system.task_pool import report_progress, source_digest
 
 _BATCH = 64
@@ -50,7 +50,7 @@ class Seen:
     def key(self, *parts: object) -> str:
         """Return a hash of this, of the road's file, of bcclone's sources, and of other parts of a task."""
         own = Path(self.track)
-        content = read_limited(own, MOST_JSON) if own.suffix == ".json" else b""
+        content = read_bytes(own, "json") if own.suffix == ".json" else b""
         whole = source_digest(), self.model.sha256, self.preprocess, self.track, self.reverse, self.speed
         return hashlib.sha256(repr((*whole, self.whole_frames, content, parts)).encode()).hexdigest()[:24]
 

@@ -26,15 +26,14 @@ from bcclone.lab.monitor.scorer import Arrays, Kind
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes
+from bcclone.system.codec import parse_json, read_bytes
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json, to_json
-from bcclone.system.reading import parse_json, read_limited
 
 # name of a kind -> its module
 KINDS = {"ensemble": cast(Kind, ensemble), "dropout": cast(Kind, dropout), "features": cast(Kind, features)}
 _VERSION = 1
 _TEXT, _ARRAYS = "monitor", "arrays/"
-_MOST_BYTES = 1 << 28
 _LONGEST_TEXT = 1 << 16
 _ZIP = b"PK"  # the first bytes of a monitor's file
 _FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
@@ -150,7 +149,7 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     """Read what a monitor file states, and the arrays of its kind; raises UserError."""
     if not path.is_file():
         raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
-    content = read_limited(path, _MOST_BYTES)
+    content = read_bytes(path, "model")
     if not content.startswith(_ZIP):
         raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
     try:

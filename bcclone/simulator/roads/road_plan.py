@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.system.arrays import FloatArray
+from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
-from bcclone.system.reading import parse_json, read_limited
 from bcclone.system.settings import Seed, check_settings, setting
 
 NARROWEST_M, WIDEST_M = 4.0, 16.0
@@ -27,7 +27,6 @@ EDGES = ("grass", "sand", "gravel", "kerb", "none")
 BARRIERS = ("none", "rail", "wall")
 REACH_M = 16.0  # largest distance from the middle of a road at which a scene shows roads
 SURROUNDINGS = ("meadow", "forest", "desert", "rock", "water", "town")
-_MOST_BYTES = 1 << 20  # of a file of 5,000 points
 _STEEPEST = 0.6  # between two points
 _EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
 
@@ -129,16 +128,9 @@ class _StoredRoad:
 
 def read_points(path: Path) -> RoadPlan:
     """Return the plan in a file. Raises UserError if it is not a road."""
-    try:
-        stored = parse_json(read_limited(path, _MOST_BYTES))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the road: {error.strerror}; name another file") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}; {_EXPECTED}") from None
-    try:
+    with explained(path, "a road", _EXPECTED):
+        stored = parse_json(read_bytes(path, "settings"))
         road = from_json(_StoredRoad, {"points": stored} if isinstance(stored, list) else stored)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; {_EXPECTED}") from None
     points = tuple(ControlPoint(x, height[0] if height else 0.0, z, width) for x, z, width, *height in road.points)
     _check_slopes(path, points, road.closed)
     return RoadPlan(str(path), points, road.closed, road.look)

@@ -18,7 +18,7 @@ from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.track import LEVEL_M, Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
-from bcclone.system.reading import MOST_JSON, read_limited
+from bcclone.system.codec import read_bytes
 
 _BETWEEN_SEEDS = 1009  # of two random roads
 _TREE_M = 1.3  # distance of the car's middle from a trunk at which they touch
@@ -42,7 +42,7 @@ class Scene:
 def build_scene(track_name: str, conditions: Conditions) -> Scene:
     """Return the scene of a track; it is cached by track, sun and texture seed."""
     sun = (conditions.sun_elevation, conditions.sun_azimuth)
-    content = read_limited(Path(track_name), MOST_JSON) if track_name.endswith(".json") else b""
+    content = read_bytes(Path(track_name), "json") if track_name.endswith(".json") else b""
     return _build(track_name, *sun, conditions.texture_seed, content)
 
 
