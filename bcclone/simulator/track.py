@@ -38,11 +38,6 @@ class Road:
     style: int = 2
     look: RoadLook = field(default_factory=RoadLook)
 
-    def __post_init__(self) -> None:
-        if self.width_m <= 2 * _HALF_CAR_M or self.bridge[0] > self.bridge[1]:
-            expected = f"expected more than {2 * _HALF_CAR_M:g} m, and a bridge that begins before it ends"
-            raise ValueError(f"{self.name}: {self.width_m} m wide, bridge {self.bridge}, {expected}")
-
     def on_bridge(self, along_m: float) -> bool:
         """Return whether a position along the track is on its bridge."""
         return self.bridge[0] <= along_m <= self.bridge[1]

@@ -25,7 +25,8 @@ from bcclone.system.errors import UserError
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0
 _HANDSHAKE_SECONDS = 90.0  # a server that loads its model answers late; the Unity program waits as long
-_MOST_WAITING = 64  # messages of the server, which sends one for each telemetry
+# A message and when it arrived, by the performance counter; or the error that ended the connection
+_Arrival = tuple[str, float] | Exception
 
 
 @dataclass(frozen=True)
@@ -136,14 +137,14 @@ class UnityClient:
             ) from None
         return self.report
 
-    def _exchange(self, inbox: "queue.Queue[_Arrival]") -> None:
+    def _exchange(self, inbox: "queue.SimpleQueue[_Arrival]") -> None:
         pinged = answered = time.monotonic()
         while not self._ended:
             with suppress(queue.Empty):
                 arrival = inbox.get(timeout=0.5)
-                if arrival.error is not None:
-                    raise arrival.error
-                if self._handle(arrival):
+                if isinstance(arrival, Exception):
+                    raise arrival
+                if self._handle(*arrival):
                     answered = time.monotonic()
             now = time.monotonic()
             if now - answered > self._patience_seconds and not self._ended:
@@ -157,9 +158,8 @@ class UnityClient:
         for farewell in ("41", "1"):  # fact 12
             self._connection.send_text(farewell)
 
-    def _handle(self, arrival: "_Arrival") -> bool:
+    def _handle(self, message: str, arrived: float) -> bool:
         """Handle a message; return whether it answers a telemetry."""
-        message = arrival.text
         if message.startswith("0"):
             _parsed(message, message[1:], dict)  # fact 3: only the sid matters
             if self._loops > 1:
@@ -169,7 +169,7 @@ class UnityClient:
         elif message == "3":
             self._counts["pong"] += 1
         elif message.startswith("42"):
-            return self._handle_event(_parsed(message, message[2:], list), arrival.seconds)
+            return self._handle_event(_parsed(message, message[2:], list), arrived)
         return False
 
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
@@ -234,36 +234,21 @@ class UnityClient:
         return float(text.replace(group, "").replace(mark, "."))
 
 
-@dataclass(frozen=True)
-class _Arrival:
-    """A message and when it arrived, by the performance counter; or the error that ended the connection."""
-
-    text: str
-    seconds: float
-    error: Exception | None = None
-
-
 @contextmanager
-def _listening(connection: UnitySocket) -> "Iterator[queue.Queue[_Arrival]]":
+def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]]":
     """Yield a queue of the server's messages, which a thread timestamps however busy the world is."""
-    inbox: queue.Queue[_Arrival] = queue.Queue(_MOST_WAITING)
+    inbox: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
     ended = threading.Event()
-
-    def put(arrival: _Arrival) -> None:
-        while not ended.is_set():
-            with suppress(queue.Full):
-                inbox.put(arrival, timeout=0.2)
-                return
 
     def listen() -> None:
         while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
             except (OSError, ValueError) as error:  # ServerGone is an OSError
-                put(_Arrival("", time.perf_counter(), error))
+                inbox.put(error)
                 return
             if text is not None:
-                put(_Arrival(text, time.perf_counter()))
+                inbox.put((text, time.perf_counter()))
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
@@ -304,8 +289,8 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
 def _parsed(message: str, text: str, kind: type) -> Any:
     """Return the JSON value of a packet; raises ServerGone if it is not of that kind."""
     try:
-        value = parse_json(text)
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, kind):
         raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")

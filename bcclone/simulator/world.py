@@ -85,15 +85,6 @@ def open_world(track: Track, settings: WorldSettings, conditions: Conditions) ->
         yield SimulatedWorld(renderer, track, settings, progress.advance)
 
 
-@dataclass(frozen=True)
-class _PendingControl:
-    """Controls that take effect at a time, in simulated seconds."""
-
-    at: float
-    steering: float
-    throttle: float
-
-
 class SimulatedWorld:
     """A car on a track whose time advances from frame to frame, or with the wall clock.
 
@@ -117,7 +108,7 @@ class SimulatedWorld:
         self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m)
         self.ended = ""
         self._still_seconds, self._reported_m = 0.0, 0.0
-        self._pending: deque[_PendingControl] = deque()
+        self._pending: deque[tuple[float, float, float]] = deque()  # when they take effect, steering, throttle
         self._last_frame_at = 0.0
         self._caught_up: float | None = None
         self.views: list[Image] = []
@@ -154,7 +145,7 @@ class SimulatedWorld:
             self._catch_up()  # the time before this control came was driven without it
         self.scorer.add_steering(steering)
         at = self.tracked.seconds + self._settings.latency_ms / 1000
-        self._pending.append(_PendingControl(at, steering, throttle))
+        self._pending.append((at, steering, throttle))
 
     def advance(self, seconds: float) -> None:
         """Advance the simulated time."""
@@ -167,9 +158,9 @@ class SimulatedWorld:
 
     def _step(self) -> None:
         tracked, car = self.tracked, self.tracked.car
-        while self._pending and self._pending[0].at <= tracked.seconds + 1e-9:
-            pending = self._pending.popleft()
-            car.control(pending.steering, pending.throttle)
+        while self._pending and self._pending[0][0] <= tracked.seconds + 1e-9:
+            _, *controls = self._pending.popleft()
+            car.control(*controls)
         if right_m := self._perturbations.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
         tracked.step()

@@ -76,12 +76,6 @@ def test_guesses_on_many_connections_share_one_delay():
     assert access.accepts(TOKEN)
 
 
-def test_a_simulator_without_a_token_does_not_keep_others_out():
-    access = Access("0.0.0.0", TOKEN, clock=Clock())
-    assert not any(access.accepts("") for _ in range(100))
-    assert access.accepts(TOKEN)
-
-
 @pytest.mark.parametrize("path", ["/", "/socket", "/room", "/state", "/socket.io/"])
 @pytest.mark.parametrize(
     "headers",
@@ -137,18 +131,6 @@ def test_a_host_for_other_machines_needs_a_token_that_nobody_guesses(host, setti
 def test_a_loopback_host_needs_no_token(host):
     assert is_this_machine(host)
     assert DriveSettings(host=host).token == ""
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"allow_from": ("x",)},
-        {"append": True},
-    ],
-)
-def test_invalid_settings_are_refused_with_what_is_expected(values):
-    with pytest.raises(ValueError, match=r"expected|name its folder"):
-        DriveSettings(**values)
 
 
 @pytest.mark.parametrize("host", ["\udcff", "é" * 70, "a..b", "x" * 64])

@@ -80,18 +80,6 @@ def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
     assert SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering)) == 25.0
 
 
-def test_the_default_minimum_in_corners_is_10_mph():
-    assert SpeedController(SpeedSettings(25.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 10.0
-
-
-def test_the_throttle_is_lower_in_a_corner_than_on_a_straight_road():
-    straight, corner = (
-        SpeedController(SpeedSettings(25.0, slow_in_corners=True)).throttle(20.0, Answer(steering))
-        for steering in (0, 0.5)
-    )
-    assert straight > 0 > corner
-
-
 def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
     assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 5.0
 
@@ -127,28 +115,6 @@ def test_a_car_uncertain_stops_and_drives_on_afterwards():
     assert hold(controller, 60)[-1] == pytest.approx(20.0, abs=0.5)
 
 
-def test_a_car_that_stops_does_not_push_forwards_and_begins_anew():
-    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
-    controller.throttle(5.0, STRAIGHT)
-    controller.uncertain = True
-    assert controller.throttle(-1.0, STRAIGHT) == 0.0  # rolling backwards
-    controller.uncertain = False
-    assert controller.throttle(19.0, STRAIGHT) == SpeedController(SpeedSettings(20.0)).throttle(19.0, STRAIGHT)
-
-
-def test_uncertainty_that_is_ignored_changes_nothing():
-    controller, other = SpeedController(SpeedSettings(20.0)), SpeedController(SpeedSettings(20.0))
-    controller.uncertain = True
-    assert hold(controller, 10) == hold(other, 10)
-
-
-def test_another_car_is_not_uncertain():
-    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
-    controller.uncertain = True
-    controller.forget()
-    assert controller.target_mph(STRAIGHT) == 20.0
-
-
 @pytest.mark.parametrize(("rule", "target"), [("ignore", 10.0), ("slow", 4.0), ("stop", 0.0)])
 def test_in_a_corner_the_car_uncertain_is_slower_still(rule, target):
     controller = SpeedController(SpeedSettings(20.0, min_speed_mph=10.0, slow_in_corners=True, when_uncertain=rule))
@@ -162,12 +128,6 @@ def test_in_a_corner_the_car_uncertain_is_slower_still(rule, target):
 def test_a_predicted_speed_is_held_between_the_lowest_and_the_set_one(predicted, held):
     controller = SpeedController(SpeedSettings(30.0, min_speed_mph=10.0, predicted_speed=True))
     assert controller.target_mph(Answer(0.9, predicted)) == held
-
-
-def test_uncertain_a_predicted_speed_is_reduced_too():
-    controller = SpeedController(SpeedSettings(30.0, predicted_speed=True, when_uncertain="slow"))
-    controller.uncertain = True
-    assert controller.target_mph(Answer(0.0, 25.0)) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(

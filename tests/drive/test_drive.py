@@ -4,28 +4,22 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
-from bcclone.drive.server import serve
+from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import read_answers
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
-from tests.benchmarks.running import run_benchmark
 from tests.conftest import command, run_script
 from tests.drive.drive_server import (
     FRAME,
@@ -79,18 +73,6 @@ class Slow:
 
 
 @pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_on_a_slow_machine_the_frames_of_the_two_loops_do_not_wait_for_each_other(mode):
-    policy = Slow()
-    with serving_in_a_thread(policy, async_mode=mode) as server:
-        report = drive(server.port, Still(40))
-        warnings = state_of(server.port)["warnings"]
-    assert report.lost_loops == 0
-    assert report.steers in (38, 39)  # the simulator quits with one on its way
-    assert 16 < policy.seen < 36
-    assert "too slow" in warnings[0]["text"]
-
-
-@pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode):
     policy = Slow()
     with serving_in_a_thread(policy, async_mode=mode) as server, raw(server.port) as connection:
@@ -108,17 +90,6 @@ def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode)
         assert [answered(1) for _ in range(3)] == [1, 1, 1]
         assert answered(6) == 1  # the others had arrived when it was done
         assert answered(1) == 1
-
-
-@pytest.mark.slow
-def test_other_machines_need_a_token(untrained_model):
-    refused = run_script("drive.py", untrained_model, "--host", "0.0.0.0", "--port", 0, code=1)
-    assert "--token" in refused.stderr
-    with serving_in_a_thread(untrained_model, host="0.0.0.0", token="let me in, please") as server:
-        assert "unencrypted" in "\n".join(server.lines)
-        assert drive(server.port, Still(5)).steers == 4  # the simulator of this machine
-        assert requests.get(f"http://127.0.0.1:{server.port}/state", timeout=5).status_code == 401
-    assert server.result.faults == 0
 
 
 @pytest.mark.long
@@ -145,16 +116,6 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(untrained_model)
         for connection in (one, other):
             connection.send_text(telemetry_text())
             assert "steer" in events_until(connection, "steer")
-
-
-@pytest.mark.long
-def test_two_minutes_of_driving_need_no_more_memory(tmp_path):
-    """The hour of benchmark "soak", shortened; a busy machine may miss its target for times, but not for memory."""
-    benchmark = run_benchmark("soak", "--minutes", 2, "--json", code=None)
-    measures = {measure["name"]: measure for measure in json.loads(benchmark.stdout)["measures"]}
-    assert measures["answers lost"]["value"] == 0
-    assert measures["frames answered"]["value"] == pytest.approx(3600, rel=0.01)  # 30 a second, by the clock
-    assert measures["memory at the end to after warming up"]["reached"], benchmark.stdout
 
 
 @pytest.mark.slow
@@ -200,33 +161,6 @@ time.sleep(0.2)
     assert (process.returncode, process.stderr) == (0, "")
     assert "the car has left" in process.stdout
     assert process.stdout.endswith("left\nended\n")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ASYNC_MODES)
-def test_a_program_serves_in_a_thread_and_stops_it_by_an_event(untrained_model, tmp_path, mode):
-    lines, listening, stop, results = [], threading.Event(), threading.Event(), []
-
-    def notify(line):
-        lines.append(line)
-        if line.startswith("listening"):
-            listening.set()
-
-    settings = DriveSettings(untrained_model, tmp_path / "run1", port=0, async_mode=mode)
-    thread = threading.Thread(target=lambda: results.append(serve(settings, notify, stop)))
-    thread.start()
-    assert listening.wait(60), lines
-    port = int(re.search(r"listening on \S+:(\d+);", "\n".join(lines))[1])
-    assert drive(port, Still(10)).steers == 9
-    stop.set()
-    thread.join(20)
-    assert not thread.is_alive()
-    (result,) = results
-    assert (result.faults, result.folder, result.dropped, result.failure) == (0, tmp_path / "run1", 0, "")
-    assert result.answered >= result.recorded >= 9
-    latencies = read_answers(tmp_path / "run1")
-    assert len(latencies) >= 9
-    assert set(latencies) <= {path.name for path in (tmp_path / "run1").glob("*.jpg")}
 
 
 @pytest.mark.slow
@@ -291,36 +225,6 @@ def test_json_is_the_only_standard_output(untrained_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_quiet_drive_prints_nothing(untrained_model):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    line = command("drive.py", untrained_model, "--port", port, "--quiet")
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        with connected("127.0.0.1", port, patience_seconds=60) as connection:
-            UnityClient(connection, Still(5)).drive()
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == ("", "")
-    assert process.returncode == 0
-
-
-@pytest.mark.slow
-def test_a_closed_standard_output_costs_no_answer(untrained_model):
-    with serving(untrained_model) as server:
-        server.process.stdout.close()
-        assert drive(server.port, Still(10)).steers == 9
-        server.process.send_signal(signal.SIGINT)
-        server.process.wait(20)
-
-
-def test_a_port_in_use_is_reported_and_leaves_no_run_folder(untrained_model, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is in use"):
-            serve(DriveSettings(untrained_model, tmp_path / "run1", port=port))
-    assert not (tmp_path / "run1").exists()
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets")
 def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input(untrained_model):
     with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
@@ -350,14 +254,3 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
         assert "Traceback" not in output
     rows = len(read_log(tmp_path / "run1" / "driving_log.csv").rows)
     assert len(world.controls) <= rows <= len(world.controls) + 2
-
-
-def test_a_model_of_unknown_preprocessing_is_refused(untrained_model, tmp_path):
-    import h5py
-
-    path = tmp_path / "model.h5"
-    path.write_bytes(untrained_model.read_bytes())
-    with h5py.File(path, "r+") as file:
-        file.attrs["bcclone_preprocessing"] = file.attrs["bcclone_preprocessing"].replace("RGB", "HSV")
-    with pytest.raises(UserError, match="HSV.*RGB"):
-        serve(DriveSettings(path, port=0))

@@ -17,7 +17,7 @@ from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
-from tests.pages import FakePage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.pages import chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
@@ -219,41 +219,21 @@ def test_the_car_holds_the_set_speed(page, port, way):
         wait_for(lambda: world.throttles[-1] > 0)
 
 
-@pytest.mark.parametrize("way", ["button", "key"])
-def test_the_car_is_handed_over_and_the_model_drives_again(page, port, way):
-    toggle = page.element("autonomous").click if way == "button" else lambda: page.press("m")
+def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
     with driving(port) as (_, client):
         page.shows("the model drives")
         assert client.report.manuals == 0
-        toggle()
+        page.element("autonomous").click()
         page.shows("handed over: drive with the keys")
         assert page.pressed("autonomous")
         wait_for(lambda: client.report.manuals > 10)
         steers, manuals = client.report.steers, client.report.manuals
         wait_for(lambda: client.report.manuals > manuals + 10)
         assert client.report.steers == steers
-        toggle()
+        page.press("m")
         page.shows("the model drives")
         wait_for(lambda: client.report.steers > steers + 10)
         assert client.report.lost_loops == 0
-
-
-def test_recording_is_turned_on_and_off(page, port, folder):
-    before = set(folder.iterdir())
-    with driving(port):
-        page.shows("the model drives")
-        page.element("recording").click()
-        wait_for(lambda: page.pressed("recording"))
-        (run,) = wait_for(lambda: set(folder.iterdir()) - before)
-        wait_for(lambda: len(list(run.glob("*.jpg"))) > 5)
-        wait_for(lambda: page.text("recording-text").startswith(f"{run.name}: "))
-        page.press("r")
-        wait_for(lambda: not page.pressed("recording"))
-        time.sleep(0.3)  # what was queued is written
-        recorded = len(list(run.glob("*.jpg")))
-        time.sleep(0.3)
-        assert len(list(run.glob("*.jpg"))) == recorded
-    wait_for(lambda: len(read_log(run / "driving_log.csv").rows) == recorded)
 
 
 def test_the_saliency_overlay_is_shown_and_hidden(page, port):
@@ -383,33 +363,3 @@ def test_a_key_at_the_page_takes_over_and_gives_back(page, port, folder):
     assert len(hand_overs) == 2
     assert np.abs(np.diff(steering))[hand_overs].max() < 0.0501
     assert steering[taken].max() == 1.0
-
-
-def test_one_of_two_pages_steers(page, port):
-    with driving(port) as (world, _):
-        wait_for(lambda: len(world.steerings) > 5)
-        with held_at(port, steering_key=-1):
-            wait_for(lambda: page.text("connection-text").startswith("a person steers"))
-            webdriver.ActionChains(page.browser).key_down(Keys.ARROW_RIGHT).perform()
-            wait_for(lambda: "Another page steers" in page.text("wheel-text"))
-            wait_for(lambda: world.steerings[-1] == -1.0)
-        wait_for(lambda: world.steerings[-1] == 1.0)
-        webdriver.ActionChains(page.browser).key_up(Keys.ARROW_RIGHT).perform()
-
-
-@contextmanager
-def held_at(port, **hands):
-    """Hold controls of another page within the block, which then falls silent."""
-    over = threading.Event()
-
-    def hold():
-        with FakePage(port) as other:
-            other.until(lambda _: over.is_set(), frames=1000, **hands)
-
-    thread = threading.Thread(target=hold, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(10)

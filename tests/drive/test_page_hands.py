@@ -58,11 +58,6 @@ def test_keys_take_over_and_give_back_in_small_steps(hands, clock):
     assert {each.control.throttle for each in frames} == {MODEL_STEERS.throttle}
 
 
-def test_the_pedals_of_the_person_count_while_they_are_used(hands, clock):
-    (frame,) = steer(hands, clock, 1, hold=HandInput(throttle=-1.0))
-    assert (frame.control.throttle, frame.by) == (-1.0, BY_MODEL)
-
-
 def test_a_page_that_falls_silent_lets_go(hands, clock):
     hands.move("a", RIGHT)
     assert steer(hands, clock, 1)[0].by.driver == HUMAN
@@ -97,10 +92,6 @@ def play(clock):
     return play
 
 
-def test_the_first_page_drives_and_the_others_watch(play):
-    assert [play.view(page).drives for page in ("first", "second", "third")] == [True, False, False]
-
-
 def test_the_oldest_page_drives_when_the_driver_leaves(play):
     play.leave("first")
     assert play.driver == "second"
@@ -117,12 +108,6 @@ def test_the_driver_gives_or_keeps_the_wheel(play, give, driver):
     play.answer("first", give)
     assert play.driver == driver
     assert not any(play.view(page).asked or play.view(page).asking for page in ("first", "third"))
-
-
-def test_nobody_else_gives_the_wheel_away(play):
-    play.ask("third")
-    play.answer("second", give=True)
-    assert play.driver == "first"
 
 
 def test_a_driver_that_does_not_answer_loses_the_wheel(play, clock):

@@ -14,7 +14,6 @@ from bcclone.drive.protocol import (
     SocketIOConnection,
     Telemetry,
     TelemetryEvent,
-    event_text,
     format_steer,
     holds_telemetry,
     parse_telemetry,
@@ -32,23 +31,9 @@ def telemetry(**changes):
     return json.loads(text.replace("IMAGE", IMAGE)) | changes
 
 
-def test_a_telemetry_has_finite_numbers():
-    with pytest.raises(ProtocolError, match="nan, expected finite"):
-        Telemetry(0.0, 0.0, float("nan"), JPEG)
-
-
-def test_telemetry_with_decimal_points_is_read():
-    assert parse_telemetry(telemetry()) == TELEMETRY
-
-
 def test_telemetry_with_decimal_commas_is_read():
     parsed = parse_telemetry(telemetry(steering_angle="-3,7500", throttle="0,3000", speed="12,5000"))
     assert parsed == Telemetry(-3.75, 0.3, 12.5, JPEG, decimal_comma=True)
-
-
-@pytest.mark.parametrize("nothing", [None, {}])
-def test_an_empty_telemetry_means_driving_by_hand(nothing):
-    assert parse_telemetry(nothing) is None
 
 
 @pytest.mark.parametrize(
@@ -76,11 +61,6 @@ def test_an_empty_telemetry_means_driving_by_hand(nothing):
 def test_numbers_with_decimal_points_and_commas_are_read(written, speed, comma):
     parsed = parse_telemetry(telemetry(speed=written))
     assert (parsed.speed_mph, parsed.decimal_comma) == (speed, comma)
-
-
-@pytest.mark.parametrize("name", ["steering_angle", "throttle", "speed"])
-def test_one_number_with_a_decimal_comma_is_enough(name):
-    assert parse_telemetry(telemetry(**{name: "0,5000"})).decimal_comma
 
 
 BAD = {
@@ -137,14 +117,6 @@ def test_a_steer_event_has_no_exponent():
     assert format_steer(Control(1e-9, -1e-9), False) == {"steering_angle": "0.000000", "throttle": "-0.000000"}
 
 
-@pytest.mark.parametrize("value", [-1.0, 1.0])
-def test_full_lock_and_full_throttle_are_in_range(value):
-    assert format_steer(Control(value, value), False) == {
-        "steering_angle": f"{value}00000",
-        "throttle": f"{value}00000",
-    }
-
-
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])
 def test_a_control_out_of_range_cannot_be_made(value):
     with pytest.raises(ValueError, match="expected -1 to 1"):
@@ -192,10 +164,6 @@ def test_unreadable_telemetry_is_acknowledged():
 
 OPEN = '0{"sid":"abc","upgrades":[],"pingTimeout":60000,"pingInterval":25000,"maxPayload":1000000}'
 JOINED = r'40\{"sid":"[\w-]{20}"\}'
-
-
-def test_a_sent_event_has_compact_json_in_the_default_namespace():
-    assert event_text("steer", {"steering_angle": "0.1"}) == '42["steer",{"steering_angle":"0.1"}]'
 
 
 def test_the_simulator_joins_with_its_first_event():
@@ -273,7 +241,3 @@ NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text
 def test_a_text_that_is_no_packet_is_refused(text, reason):
     with pytest.raises(RefusedPacket, match=reason):
         SocketIOConnection().receive(text)
-
-
-def test_a_ping_is_answered_with_its_own_text():
-    assert SocketIOConnection().receive("2probe") == Reaction(("3probe",))

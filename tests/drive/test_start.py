@@ -127,13 +127,6 @@ def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_mode
     assert lines == []
 
 
-def test_a_damaged_model_leaves_no_run_folder(tmp_path):
-    (tmp_path / "damaged.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(UserError, match=r"damaged\.h5"):
-        serve(DriveSettings(tmp_path / "damaged.h5", tmp_path / "run1", port=0), lambda line: None)
-    assert not (tmp_path / "run1").exists()
-
-
 @pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_ctrl_c_ends_it_while_it_loads(untrained_model, mode):
     line = command("drive.py", untrained_model, "--port", 0, "--async-mode", mode)

@@ -113,18 +113,6 @@ def test_slow_answers_are_counted_and_shown_as_a_warning():
     assert warning["count"] == 2
 
 
-def test_the_history_has_ten_points_a_second_for_sixty_seconds():
-    clock = Clock()
-    stats = make_stats(clock=clock)
-    for _ in range(30 * 90):
-        clock.seconds += 1 / 30
-        stats.answered("a", decided(), 0.004)
-    points = stats.history()
-    assert 590 <= len(points) <= 601
-    assert points[-1].seconds - points[0].seconds == pytest.approx(60, abs=0.2)
-    assert points[0].latency_ms == pytest.approx(4)
-
-
 def test_frames_per_second_are_those_of_the_last_seconds():
     clock = Clock()
     stats = make_stats(clock=clock)
@@ -134,19 +122,6 @@ def test_frames_per_second_are_those_of_the_last_seconds():
     assert stats.figures()["frames_per_second"] == pytest.approx(30, abs=1)
     clock.seconds += 5
     assert stats.figures()["frames_per_second"] == 0
-
-
-def test_a_fault_is_a_warning_and_repetitions_are_counted():
-    clock = Clock()
-    stats = make_stats(clock=clock)
-    for _ in range(3):
-        clock.seconds += 1
-        stats.answered("a", decided(steering=None, fault="bad camera frame"), None)
-    (warning,) = stats.figures()["warnings"]
-    assert (warning["count"], warning["seconds"]) == (3, 3.0)
-    assert "bad camera frame" in warning["text"]
-    assert "throttle is closed" in warning["text"]
-    assert stats.figures()["steering_model"] is None
 
 
 def test_only_the_newest_warnings_are_kept():

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from bcclone.drive.protocol import MESSAGE_BYTES
-from bcclone.drive.wire.websocket import MESSAGES_AHEAD, BadHandshake, Websocket
+from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
 KEY = b64encode(b"0123456789abcdef").decode()
 HEADERS = [
@@ -192,10 +192,3 @@ def test_a_close_frame_waits_until_the_messages_before_it_have_been_returned():
         assert [websocket.wait(), websocket.wait(), websocket.wait()] == ["one", "two", None]
         assert close_code(client.recv(100)) == 1000
         assert websocket.look_ahead() == ([], False)
-
-
-def test_only_a_few_messages_are_read_ahead():
-    with connected() as (websocket, client, _):
-        client.sendall(frame(1, b"x") * 200)
-        assert websocket.look_ahead() == (["x"] * MESSAGES_AHEAD, False)
-        assert [websocket.wait() for _ in range(200)] == ["x"] * 200

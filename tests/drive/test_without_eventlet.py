@@ -8,8 +8,7 @@ import pytest
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
-from tests.conftest import run_process, run_script
-from tests.test_chain import run_chain
+from tests.conftest import run_process
 
 IMPORT_ALL = """
 import pkgutil
@@ -38,13 +37,6 @@ def without_eventlet(tmp_path_factory, monkeypatch):
     monkeypatch.delitem(sys.modules, "bcclone.drive.wire.eventlet_host", raising=False)
 
 
-@pytest.mark.long
-def test_the_four_commands_run(simulated_recording, tmp_path):
-    options = ("--block-seconds", 2, "--frame-offsets", 0)
-    _, trained, report, clip, _ = run_chain([simulated_recording], tmp_path, options, ("--epochs", 1), frames=0)
-    assert (trained["epochs"], report.steers, clip["frames"]) == (1, 119, 120)
-
-
 @pytest.mark.slow
 def test_one_module_imports_it(tmp_path):
     script = tmp_path / "import_all.py"
@@ -57,10 +49,3 @@ def test_the_mode_is_refused_with_advice(untrained_model, tmp_path):
     with pytest.raises(UserError, match="pip install eventlet"):
         serve(DriveSettings(untrained_model, tmp_path / "run1", port=0, async_mode="eventlet"), lambda line: None)
     assert not (tmp_path / "run1").exists()
-
-
-@pytest.mark.slow
-def test_the_command_refuses_the_mode(untrained_model, tmp_path):
-    done = run_script("drive.py", untrained_model, "--port", 0, "--async-mode", "eventlet", code=1)
-    assert "pip install eventlet" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@ import pytest
 
 from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
-from tests.pages import FakePage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.pages import FakePage, chromium, errors_of, needs_browser, window_of
 from tests.play.play_server import playing
 from tests.processes import wait_for
 
@@ -76,19 +76,6 @@ def page(browser, server):
     page.until("state.mode === 'driving' && state.driver === 'model'")
     yield page
     page.check_console()
-
-
-@pytest.mark.parametrize(("key", "side"), [(Keys.ARROW_LEFT, -1), ("d", 1)])
-def test_a_held_key_takes_over_and_letting_go_gives_back(page, key, side):
-    page.until("state.driver === 'model'")
-    page.hold(key)
-    state = page.until(f"state.steering_sent * {side} > .5")
-    assert state["driver"] == "human"
-    assert wait_for(lambda: page.text("connection-text") == "you drive")
-    page.let_go(key)
-    page.until("state.driver === 'model'")
-    assert wait_for(lambda: page.text("connection-text") == "the model drives")
-    assert float(page.text("key-to-picture")) > 0
 
 
 def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
@@ -196,12 +183,6 @@ def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server,
         state = other.until(lambda state: not state["wheel"]["asking"])
         assert state["wheel"]["drives"] == drives
     page.until("state.wheel.drives")
-
-
-def test_every_control_has_a_name_and_a_role(page):
-    buttons = ("Record", "Pause", "Back to the road", "Drive yourself", "Show saliency overlay")
-    slider = ("slider", "Speed that the model holds")
-    assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}
 
 
 @pytest.mark.parametrize("width", [320, 360, 800, 1320])

@@ -69,34 +69,6 @@ def test_each_recording_gets_a_new_folder(world, renderer, tmp_path):
     assert list((tmp_path / "run-2").iterdir()) == [tmp_path / "run-2" / "mine"]
 
 
-def test_recordings_without_a_row_leave_nothing_behind(world, renderer, tmp_path):
-    (tmp_path / "run").mkdir()
-    with play_recorder(renderer, tmp_path / "run") as recorder:
-        for _ in range(100):
-            recorder.turn(True)
-            recorder.turn(False)
-    assert recorder.folders == ()
-    assert list(tmp_path.iterdir()) == [tmp_path / "run"]  # which was there before
-    assert list((tmp_path / "run").iterdir()) == []
-
-
-@pytest.mark.slow
-def test_rows_are_dropped_while_the_disk_is_slow_for_long_and_the_rest_is_whole(world, renderer, tmp_path):
-    with play_recorder(renderer, tmp_path / "run") as recorder:
-        recorder.turn(True)
-        one = row(world)
-        for _ in range(75):  # all at once, which no disk can follow
-            recorder.record(one)
-        since = time.monotonic()
-        recorder.turn(False)
-        assert time.monotonic() - since < 0.1  # the car does not wait for the disk
-        assert not recorder.on
-    assert recorder.dropped > 0
-    assert recorder.recorded + recorder.dropped == 75
-    lines = (tmp_path / "run" / "driving_log.csv").read_text().splitlines()
-    assert len(lines) == recorder.recorded >= 60
-
-
 def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
     reasons = []
     with play_recorder(renderer, tmp_path / "run", reasons.append) as recorder:

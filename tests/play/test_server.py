@@ -1,7 +1,6 @@
 """bcclone play serves pages: hands move the car, one page drives, slow and sleeping pages harm nobody."""
 
 import signal
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -48,26 +47,6 @@ def test_keys_move_the_car_and_frames_show_the_input(page):
     assert (state["driver"], state["take_over"]) == (HUMAN, None)
 
 
-def test_the_car_of_a_silent_page_rolls_to_a_stop_on_the_road(page):
-    page.until(lambda state: state["speed_mph"] > 10, **FASTER)
-    state = page.until(lambda state: state["mode"] == "asleep")
-    assert state["speed_mph"] > 5
-    assert any("silent" in warning["text"] for warning in state["warnings"])
-    state = page.until(lambda state: state["speed_mph"] == 0)
-    assert not state["off_road"]
-    assert page.until(lambda state: state["mode"] == "driving", **FASTER)["warnings"] == []
-
-
-def test_a_paused_world_stands_still_and_goes_on(page):
-    page.until(lambda state: state["speed_mph"] > 5, **FASTER)
-    page.send(set={"paused": True})
-    paused = page.until(lambda state: state["mode"] == "paused", **FASTER)
-    later, _ = page.receive(), time.sleep(0.3)
-    assert later[0]["seconds"] == paused["seconds"]
-    page.send(set={"paused": False})
-    page.until(lambda state: state["seconds"] > paused["seconds"], **FASTER)
-
-
 def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_newest(page, server):
     with FakePage(server.port, acknowledges=False) as slow:
         numbers = [slow.receive()[0]["frame"] for _ in range(2)]
@@ -78,42 +57,6 @@ def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_new
         slow.socket.settimeout(10)
         slow.send(drawn=2)
         assert slow.receive()[0]["frame"] > numbers[-1] + 15  # those between were dropped
-
-
-def test_a_second_page_watches_and_gets_the_wheel_when_it_is_given(page, server):
-    with FakePage(server.port) as second:
-        assert not second.receive()[0]["wheel"]["drives"]
-        second.hands(**FASTER)
-        refusal = second.until_refused()
-        assert "only watches" in refusal
-        second.send(wheel="ask")
-        assert page.until(lambda state: state["wheel"]["asked"], **FASTER)
-        page.send(wheel="give")
-        second.until(lambda state: state["wheel"]["drives"])
-        page.until(lambda state: not state["wheel"]["drives"])
-        second.until(lambda state: state["steering_sent"] <= -0.2, **LEFT)
-    page.until(lambda state: state["wheel"]["drives"])
-
-
-def test_messages_that_cannot_be_read_are_refused_and_the_page_lives_on(page):
-    for text in ("nonsense", '{"set": {"paused": 3}}', "[1]"):
-        page.socket.send(text)
-        assert "expected" in page.until_refused()
-    page.until(lambda state: state["speed_mph"] > 1, **FASTER)
-
-
-def test_other_sites_and_ninth_pages_have_no_access(server):
-    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-        FakePage(server.port, origin="http://elsewhere.example")
-    assert refused.value.status_code == 403
-    pages = []
-    try:
-        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-            pages.extend(FakePage(server.port) for _ in range(9))
-        assert refused.value.status_code == 503
-    finally:
-        for one in pages:
-            one.socket.close()
 
 
 def test_other_machines_need_the_token():

@@ -105,14 +105,6 @@ def test_the_person_brakes_while_the_model_steers(renderer):
     assert (state.driver, state.take_over) == (MODEL, None)
 
 
-def test_a_lost_car_is_put_back(renderer):
-    play = Played(renderer)
-    play.until(lambda state: state.speed_mph > 1, HandInput(throttle_key=1))
-    play.session.world.tracked.push(20.0)
-    state = play.until(lambda state: abs(state.cross_track_m) < 1)
-    assert state.mode == "driving"
-
-
 def test_the_car_of_a_silent_page_rolls_for_a_second_and_then_brakes(renderer):
     play = Played(renderer)
     play.until(lambda state: state.speed_mph > 10, HandInput(throttle_key=1))

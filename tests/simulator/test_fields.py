@@ -13,10 +13,6 @@ def test_resizing_agrees_with_opencv(height, width):
     np.testing.assert_allclose(resize(FIELD, height, width), expected, atol=1e-5)
 
 
-def test_only_the_first_rows_and_columns_are_computed_if_only_these_are_kept():
-    np.testing.assert_array_equal(resize(FIELD, 92, 124, kept=(40, 33)), resize(FIELD, 92, 124)[:40, :33])
-
-
 @pytest.mark.parametrize("taps", [3, 5])
 def test_blurring_agrees_with_opencv(taps):
     np.testing.assert_allclose(blur(FIELD, taps), cv2.GaussianBlur(FIELD, (taps, taps), 0), atol=1e-5)
@@ -25,9 +21,3 @@ def test_blurring_agrees_with_opencv(taps):
 def test_blurring_can_leave_rows_apart():
     expected = cv2.GaussianBlur(FIELD, (1, 9), 0)
     np.testing.assert_allclose(blur(FIELD, 9, across=False), expected, atol=0.02)
-
-
-def test_fields_are_contiguous():
-    for field in (resize(FIELD, 40, 30), blur(FIELD, 5)):
-        assert field.flags.c_contiguous
-        assert field.dtype == np.float32

@@ -35,9 +35,3 @@ def test_the_shadow_falls_away_from_the_sun():
     assert not east[:, 90:].any()
     assert west[:, 90:].any()
     assert not west[:, :79].any()
-
-
-def test_level_ground_has_no_shadow():
-    lit = np.ones((SIDE, SIDE), np.float32)
-    hide_from_sun(np.zeros((SIDE, SIDE), np.float32), np.array([0.9, 0.1, 0.42]), lit)
-    assert (lit == 1.0).all()

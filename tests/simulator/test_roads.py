@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 
 import numpy as np
 import pytest
@@ -42,13 +41,6 @@ def test_a_road_from_points_passes_through_them_with_their_widths(bend):
     assert track.point(track.start_m + track.lap_m)[:3] == pytest.approx((160.0, 0.0, 160.0), abs=0.3)
 
 
-def test_an_open_road_goes_on_straight_beyond_its_ends(bend):
-    track = load_track(bend)
-    for along in (0.0, track.start_m / 2, track.length_m - 30, track.length_m):
-        assert abs(track.curvature[track.index(along)]) < 1e-3
-    assert track.apart(10.0, track.length_m - 10.0) == pytest.approx(track.length_m - 20.0)
-
-
 def test_an_open_road_has_one_lap(bend):
     track = load_track(bend)
     assert track.goal_m(1.0) == track.lap_m
@@ -69,33 +61,25 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
     ("stored", "part"),
     [
         ("{", "not a road: Expecting"),
-        ("3", "expected"),
         ('{"points": [], "colour": 1}', "colour"),
         ('{"points": [[0, 0, 8]]}', "1 points"),
         ('{"points": [[0, 0], [50, 0, 8]]}', "point 1"),
         ('{"points": [[0, 0, 8], [50, 0, 90]]}', "point 2 is 90 m wide"),
         ('{"points": [[0, 0, 8], [0, 0, 8], [50, 0, 8]]}', "points 1 and 2"),
-        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"seed": 1e30}}', "whole number"),
-        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"seed": ' + "9" * 400 + "}}", "400 characters"),
         (
             json.dumps([[200 * (turn % 2), turn / 10, 8] for turn in range(5000)]),
             "999800 m long, expected at most 20000",
         ),
         (json.dumps([[0, 0, 8], [3100, 0, 8]]), "3100 m across, expected at most 3000"),
-        (json.dumps([[0, 0, 8]] * 100_000), "100000 points"),
         (
             json.dumps([[9 * math.cos(turn), 9 * math.sin(turn) + turn / 1e4, 4] for turn in range(2000)]),
             "meets itself",
         ),
-        ('{"points": [[0, 0, 8], [1e9, 0, 8]]}', "across"),
         ('{"points": [[0, 0, 8, 0], [50, 0, 8, 60], [100, 0, 8, 0]]}', "60 m of height over 50 m from point 1 to 2"),
-        ("[" * 100_000, "levels"),
-        ('{"points": [[0, 0, 8], [NaN, 0, 8]]}', "NaN"),
         ('{"points": [[0, 0, 8], [40, 0, 8], [43, 4, 8], [46, 0, 8], [90, 0, 8]]}', "bend"),
         ('{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}', "meets itself"),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "closed": 1}', "closed"),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"surface": "ice"}}', "asphalt"),
-        ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"ice": 1}}', "ice"),
     ],
 )
 def test_an_impossible_road_is_refused_with_the_file_and_the_reason(tmp_path, stored, part):
@@ -154,11 +138,6 @@ def test_winding_roads_are_open_have_many_bends_and_keep_to_their_ranges():
         assert np.abs(track.grade).max() < 0.5
 
 
-def test_shape_any_gives_loops_and_winding_roads():
-    shapes = [random_road(f"random:{seed}:shape=any,length=300").closed for seed in range(20)]
-    assert 4 < sum(shapes) < 16
-
-
 def test_the_competitions_rules_judge_roads():
     straight = np.array([[20.0, 20.0], [20.0, 180.0]])
     assert judge_road(straight) == []
@@ -209,7 +188,7 @@ def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
 def test_a_town_has_houses_and_rails_stand_beside_the_road():
     track = load_track("random:4:surroundings=town,barriers=rail,length=400")
     renderer = Renderer(track.road.name, Conditions())
-    assert len(renderer.scene.faces.values) > 200
+    assert len(renderer.scene.faces) > 200
     labels = renderer.view(start_on(track)).labels
     assert (labels == LABELS["object"]).mean() > 0.02
 
@@ -255,12 +234,6 @@ def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
     assert relative[1] < 0.9 * relative[0]
 
 
-def test_a_loop_and_a_plain_road_have_no_eased_slopes():
-    for more in ("", ",shape=winding,length=300,hills=0"):
-        name = f"random:3:width=8{more}"
-        assert random_road(f"{name},slopes=eased").points == random_road(name).points
-
-
 @pytest.mark.parametrize(("neighbor", "side"), [("left", -1), pytest.param("right", 1, marks=pytest.mark.slow)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
     name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"
@@ -290,10 +263,3 @@ def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
         path.write_text(json.dumps(wrong))
         with contextlib.suppress(UserError):
             load_track(str(path))
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
-def test_a_pipe_is_no_road(tmp_path):
-    os.mkfifo(tmp_path / "road.json")
-    with pytest.raises(UserError, match="not a regular file"):
-        load_track(str(tmp_path / "road.json"))

@@ -44,13 +44,6 @@ def test_a_recording_has_the_format_of_the_unity_program(simulated_recording):
     assert ((throttle >= 0) & (throttle <= 1) & (brake >= 0) & (brake <= 1)).all()
 
 
-def test_a_recording_has_fifteen_rows_per_second(simulated_recording):
-    log = read_log(simulated_recording / "driving_log.csv")
-    assert len(log.rows) == 120
-    times = log.rows["time_ms"].to_numpy()
-    assert (times[-1] - times[0]) / 119 == pytest.approx(1000 / 15, rel=0.02)
-
-
 def test_the_trace_is_written_beside_the_log(simulated_recording):
     log, trace = read_log(simulated_recording / "driving_log.csv"), read_trace(simulated_recording)
     points = [trace[name] for name in log.rows["center"]]
@@ -134,21 +127,6 @@ def test_the_command_records_and_prints_the_next_step(tmp_path):
     assert (check[0]["rows"], check[0]["bad_rows"]) == (result["rows"], [])
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--laps", 0), "laps 0"),
-        (("--speed", 99), "speed"),
-        (("--light", -1), "light -1, expected 0 to 4"),
-        (("--recovery-m", "nan"), "--recovery-m nan"),
-        (("--seed", -2), "seed -2"),
-    ],
-)
-def test_invalid_options_of_simulate_record_are_refused(tmp_path, options, words):
-    assert words in run_script("simulate", "record", tmp_path / "rec", *options, code=1).stderr
-    assert not (tmp_path / "rec").exists()
-
-
 def complete_rows(folder):
     """Return the rows of a recording, all of whose images must be there and be whole, and no others."""
     log = read_log(folder / "driving_log.csv")
@@ -161,9 +139,8 @@ def complete_rows(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [5_000, 21_000], ids=["images", "log"])
-def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path, limit):
-    line = on_a_full_disk(command("simulate", "record", tmp_path / "rec", "--laps", 0.2), limit)
+def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path):
+    line = on_a_full_disk(command("simulate", "record", tmp_path / "rec", "--laps", 0.2), 21_000)
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     found = re.search(
@@ -171,11 +148,7 @@ def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path, limit
     )
     assert found, done.stderr
     assert "Traceback" not in done.stderr
-    assert (tmp_path / "rec" / "driving_log.csv").stat().st_size <= limit
-    if limit == 5_000:
-        assert (int(found[1]), list((tmp_path / "rec" / "IMG").iterdir())) == (0, [])
-    else:
-        assert complete_rows(tmp_path / "rec") == int(found[1]) > 10
+    assert complete_rows(tmp_path / "rec") == int(found[1]) > 10
 
 
 @pytest.mark.slow

@@ -62,14 +62,6 @@ def test_rain_and_snow_change_with_time_and_are_the_same_again(track):
         assert (first[:130] != frame(track)[:130]).mean() > 0.5
 
 
-def test_snow_is_bright_rain_is_dark_and_night_darker():
-    track = load_track("lake")
-    plain, snow, rain, night = (
-        brightness(frame(track, **given)) for given in ({}, {"snow": 1.0}, {"rain": 1.0}, {"night": 1.0})
-    )
-    assert snow > plain > rain > night
-
-
 def test_at_night_the_headlights_light_the_road_ahead(track):
     night = frame(track, night=1.0).astype(float)
     assert night[100:130, 120:200].mean() > 3 * night[:40].mean()
@@ -80,11 +72,3 @@ def test_day_and_night_take_turns():
     day, night, again = (brightness(frame(track, seconds, night_cycle=40.0)) for seconds in (0.0, 20.0, 40.0))
     assert day == again
     assert night < 0.5 * day
-
-
-def test_weather_does_not_change_labels_and_depths(track):
-    car = start_on(track, along_m=300.0)
-    plain = Renderer("lake", Conditions()).view(car)
-    stormy = Renderer("lake", Conditions(rain=1.0, snow=0.5, night=0.7, fog=5.0)).view(car)
-    np.testing.assert_array_equal(plain.labels, stormy.labels)
-    np.testing.assert_array_equal(plain.depths_m, stormy.depths_m)

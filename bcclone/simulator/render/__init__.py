@@ -46,18 +46,6 @@ class View:
     labels: npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class _Bonnet:
-    """The pixels that show the car's own bonnet.
-
-    pixels: flat indices; paint: their colours, RGB uint8 (pixels, 3); bottoms: the bonnet's first row in each column.
-    """
-
-    pixels: npt.NDArray[np.intp]
-    paint: Image
-    bottoms: npt.NDArray[np.int64]
-
-
 class Renderer:
     """Draws what a car's cameras see of a track. The very first frame is slow: Numba compiles, and caches, the code.
 
@@ -94,14 +82,14 @@ class Renderer:
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
         conditions, (height, width) = self.conditions, self._size
         pose = pose_of(car, camera, conditions)
-        canvas, own = blank_canvas(height, width), self._bonnets[camera]
+        canvas, (pixels, paint, bottoms) = blank_canvas(height, width), self._bonnets[camera]
         across_px, up_px = FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT
-        eye = Eye(pose.position, pose.axes, across_px, up_px, own.bottoms)
+        eye = Eye(pose.position, pose.axes, across_px, up_px, bottoms)
         air = air_of(conditions, seconds) if conditions.night_cycle else self._air
         cast(eye, self._surface, air, canvas)
-        draw_faces(eye, self.scene.faces.values, self._surface, air, canvas)
+        draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
-        canvas.picture.reshape(-1, 3)[own.pixels] = own.paint
+        canvas.picture.reshape(-1, 3)[pixels] = paint
         if self._coloring is not None:
             color(canvas.picture, canvas.labels, self._coloring)
         if conditions.rain or conditions.snow:
@@ -110,11 +98,14 @@ class Renderer:
         return canvas
 
 
-def _bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _Bonnet:
+def _bonnet(
+    camera: str, conditions: Conditions, size: tuple[int, int]
+) -> tuple[npt.NDArray[np.intp], Image, npt.NDArray[np.int64]]:
+    """Return the flat indices of the bonnet's pixels, their colours, and the bonnet's first row in each column."""
     hidden, paint = bonnet(camera, conditions, size)
     lit = np.minimum(paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255).astype(np.uint8)
     bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
-    return _Bonnet(np.flatnonzero(hidden), lit, bottoms)
+    return np.flatnonzero(hidden), lit, bottoms
 
 
 def draw_coloring(seed: int) -> Float32Array:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
-from bcclone.simulator.roads.road_plan import REACH_M
+from bcclone.simulator.roads.road_plan import REACH_M, RoadLook
 from bcclone.simulator.scene import Scene
-from bcclone.simulator.scene.bands import RoadBands, bands_of
 from bcclone.simulator.scene.roadmap import CELL_M
+from bcclone.simulator.scene.textures import ASPHALT, COBBLE
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import cosine, exponentials
@@ -23,6 +23,25 @@ _ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (88.0, 116.0, 166.0), (206.0, 220.0, 23
 _RAIN_FOG, _SNOW_FOG, _RAIN_DARK, _SNOW_DARK = 1.5, 3.0, 0.3, 0.1
 _MOONLIGHT, _HEADLIGHTS = 0.06, 0.9
 _ROADSIDE_M = 9.0  # largest distance of a road's shoulders from its centre line
+
+
+Color = tuple[float, float, float]
+
+# RGB under full light: chosen to look like the materials in daylight photographs
+_SURFACES: dict[str, tuple[Color, int, float]] = {  # colour, texture, contrast of its grain
+    "asphalt": ((118.0, 117.0, 112.0), ASPHALT, 0.18),
+    "dirt": ((176.0, 132.0, 92.0), ASPHALT, 0.08),
+    "paving": ((160.0, 142.0, 130.0), COBBLE, 0.19),
+}
+_LINES: dict[str, Color] = {"white": (214.0, 212.0, 202.0), "yellow": (206.0, 184.0, 78.0), "none": (0.0, 0.0, 0.0)}
+_EDGES: dict[str, Color] = {
+    "grass": (110.0, 138.0, 62.0),
+    "sand": (212.0, 190.0, 140.0),
+    "gravel": (150.0, 144.0, 134.0),
+    "kerb": (226.0, 218.0, 210.0),
+    "none": (0.0, 0.0, 0.0),
+}
+_LINE_M, _DASH_M, _STRIPE_M = 0.14, 3.0, 0.6
 
 
 class Eye(NamedTuple):
@@ -58,6 +77,27 @@ def blank_canvas(height: int, width: int) -> Canvas:
     return Canvas(
         np.empty((*shape, 3), np.uint8), np.zeros(shape, np.float32), np.full(shape, CAR, np.uint8), np.empty((8, 4))
     )
+
+
+class RoadBands(NamedTuple):
+    """Colours are RGB, 0 to 255; lengths are metres.
+
+    surface, texture, grain: of the road, its texture's number and contrast; line: of the lines along both edges, line_m
+    wide; middle: of the line in the middle; middle_dash_m: length of a dash and of a gap, 0 for a solid line; shoulder:
+    the band along each edge; stripe_m: length of a kerb's stripes, 0 for none.
+    """
+
+    surface: Color
+    texture: int
+    grain: float
+    line: Color
+    line_m: float
+    middle: Color
+    middle_m: float
+    middle_dash_m: float
+    shoulder: Color
+    shoulder_m: float
+    stripe_m: float
 
 
 class Paint(NamedTuple):
@@ -137,7 +177,7 @@ def surface_of(scene: Scene) -> Surface:
             half_widths_m=scene.track.half_widths_m,
             neighbor_m=ground.road.neighbor_m,
             roadside_m=REACH_M if road.look.neighbor_m else _ROADSIDE_M,
-            bands=bands_of(road.look),
+            bands=_bands_of(road.look),
         ),
         x=float(ground.grid.x),
         z=float(ground.grid.z),
@@ -146,6 +186,27 @@ def surface_of(scene: Scene) -> Surface:
         top=float(ground.heights_m.max()) + 0.1,
         tops=_tops(ground.heights_m, ground.water_m),
         blocks_a_metre=1 / (CELL_M * _BLOCK),
+    )
+
+
+def _bands_of(look: RoadLook) -> RoadBands:
+    """Return the bands of a road."""
+    color, texture, grain = _SURFACES[look.surface]
+    red, green, blue = (channel * look.shade for channel in color)
+    lined = look.lines != "none"
+    middle = "white" if look.lines == "none" else look.lines
+    return RoadBands(
+        surface=(red, green, blue),
+        texture=texture,
+        grain=grain,
+        line=_LINES[look.lines],
+        line_m=_LINE_M if lined else 0.0,
+        middle=_LINES[middle],
+        middle_m=_LINE_M if look.middle != "none" else 0.0,
+        middle_dash_m=_DASH_M if look.middle == "dashed" else 0.0,
+        shoulder=_EDGES[look.edges],
+        shoulder_m=look.edge_m if look.edges != "none" else 0.0,
+        stripe_m=_STRIPE_M if look.edges == "kerb" else 0.0,
     )
 
 

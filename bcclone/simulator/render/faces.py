@@ -191,7 +191,7 @@ def _make_draw_faces(sources: int) -> Any:
     def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
         """Draw all faces that are nearer than the canvas's depths, and update these.
 
-        faces: float64 (faces, 12), as in Faces.
+        faces: as of build_structures().
         """
         if not sources:
             return

@@ -20,11 +20,6 @@ class RoadLine:
     widths_m: FloatArray
     length_m: float
 
-    def __post_init__(self) -> None:
-        if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.widths_m) != len(self.points):
-            shapes = f"points {self.points.shape} and widths {self.widths_m.shape}"
-            raise ValueError(f"{shapes}, expected x, y, z and a width for each point")
-
 
 def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     """Return the cubic spline through points, resampled by its length.

@@ -13,11 +13,11 @@ from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.light import add_tree_shadows, bake_light, towards_sun
 from bcclone.simulator.scene.plants import Cards, Pictures, draw_cards, place_cards
 from bcclone.simulator.scene.roadmap import Shoulders, make_shoulders
-from bcclone.simulator.scene.structures import Faces, build_structures, walls_at
+from bcclone.simulator.scene.structures import build_structures, walls_at
 from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.track import LEVEL_M, Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.codec import read_bytes
 
 _BETWEEN_SEEDS = 1009  # of two random roads
@@ -27,7 +27,8 @@ _HALF_CAR_M = 0.9
 
 @dataclass(frozen=True)
 class Scene:
-    """A track and its surroundings. light: sunlight on every cell, relative to level ground, (side, side)."""
+    """A track and its surroundings. light: sunlight on every cell, relative to level ground, (side, side); faces: as of
+    build_structures(); textures: as of make_textures()."""
 
     track: Track
     ground: Ground
@@ -35,7 +36,7 @@ class Scene:
     shoulders: Shoulders
     cards: Cards
     pictures: Pictures
-    faces: Faces
+    faces: FloatArray
     textures: Float32Array
 
 

@@ -84,16 +84,7 @@ def _weighted(field: npt.NDArray[np.floating], weights: tuple[float, ...]) -> Fl
     """Return the weighted sum of neighbouring rows; the field is mirrored at its edges."""
     half = len(weights) // 2
     padded = np.pad(field, ((half, half), (0, 0)), mode="reflect")
-    result = np.empty(field.shape)
-    _add_weighted(padded, np.array(weights, field.dtype), result)
+    result = np.zeros(field.shape)
+    for tap, weight in enumerate(np.array(weights, field.dtype)):
+        result += weight * padded[tap : tap + len(field)]
     return result
-
-
-@compiled(cache=True)
-def _add_weighted(padded: npt.NDArray[np.floating], weights: npt.NDArray[np.floating], result: FloatArray) -> None:
-    for row in range(result.shape[0]):
-        for column in range(result.shape[1]):
-            result[row, column] = 0.0
-        for tap in range(weights.size):
-            for column in range(result.shape[1]):
-                result[row, column] += weights[tap] * padded[row + tap, column]

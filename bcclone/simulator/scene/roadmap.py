@@ -50,10 +50,6 @@ class Grid:
     z: float
     side: int
 
-    def __post_init__(self) -> None:
-        if self.side < 1:
-            raise ValueError(f"a side of {self.side} cells, expected 1 or more")
-
     def centres(self) -> tuple[Float32Array, Float32Array]:
         """Return x and z of the centre of every cell, float32 (side, side), rows along z."""
         steps = (np.arange(self.side, dtype=np.float32) + 0.5) * CELL_M
@@ -79,12 +75,6 @@ class RoadMap:
     road_height_m: Float32Array
     distance_m: Float32Array
     neighbor_m: Float32Array
-
-    def __post_init__(self) -> None:
-        maps = self.along_m, self.cross_track_m, self.road_height_m, self.distance_m
-        shapes = {each.shape for each in maps}
-        if len(shapes) > 1:
-            raise ValueError(f"maps of the shapes {sorted(shapes)}, expected the same for all")
 
 
 def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> RoadMap:
@@ -126,10 +116,6 @@ class Shoulders:
 
     kinds: npt.NDArray[np.int64]
     border_light: Float32Array
-
-    def __post_init__(self) -> None:
-        if self.kinds.shape != self.border_light.shape:
-            raise ValueError(f"kinds {self.kinds.shape} and light {self.border_light.shape}, expected the same shape")
 
 
 def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:

@@ -3,7 +3,6 @@
 Everything consists of parallelograms, so that one short loop can draw it.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -28,16 +27,12 @@ class Material(IntEnum):
     BLACK_WALL, STONE, DECK, DARK, RAIL, BRICK = range(6)
 
 
-@dataclass(frozen=True)
-class Faces:
-    """float64 (faces, 12): corner, first edge, second edge (x, y, z each), material, and the texture
-    coordinates of the corner, in metres."""
+def build_structures(track: Track, ground: Ground) -> FloatArray:
+    """Return everything that is built along the track, as parallelograms, float64 (faces, 12).
 
-    values: FloatArray
-
-
-def build_structures(track: Track, ground: Ground) -> Faces:
-    """Return everything that is built along the track."""
+    Of each: corner, first edge, second edge (x, y, z each), material, and the texture coordinates of the corner, in
+    metres.
+    """
     start, end = track.road.bridge
     if track.road.style == DESIGNED_STYLE:
         rows = _barriers(track) + _houses(track)
@@ -51,7 +46,7 @@ def build_structures(track: Track, ground: Ground) -> Faces:
         ]
     else:
         rows = _deck(track, start - _OVERLAP_M, end + _OVERLAP_M) + _guard_walls(track, ground)
-    return Faces(np.array(rows, np.float64).reshape(-1, 12))
+    return np.array(rows, np.float64).reshape(-1, 12)
 
 
 def _barriers(track: Track) -> list[FloatArray]:
