@@ -31,7 +31,15 @@ FINITE = {"nnan", "ninf", "nsz"}
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache that a full disk does not stop."""
+    """A cache that neither a full disk stops, nor what an older version of bcclone, with other modules, left there."""
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        try:
+            return super().load_overload(signature, target)
+        except Exception:  # its index cannot be unpickled: compile anew
+            with suppress(OSError):
+                self.flush()
+            return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
         with suppress(OSError):

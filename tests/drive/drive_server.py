@@ -71,10 +71,10 @@ class ThreadServer:
 
 
 @contextmanager
-def serving_in_a_thread(model, run_folder=None, **settings):
+def serving_in_a_thread(model, run_folder=None, port=0, **settings):
     """Serve a model's file, or a policy that is open already."""
     is_file = isinstance(model, Path)
-    settings = DriveSettings(model if is_file else Path("model.h5"), run_folder, port=0, **settings)
+    settings = DriveSettings(model if is_file else Path("model.h5"), run_folder, port=port, **settings)
     call = (serve, settings) if is_file else (serve_policy, model, settings)
     lines, listening, stop = [], threading.Event(), threading.Event()
 

@@ -47,3 +47,26 @@ def test_a_function_that_the_disk_has_no_room_for_is_compiled_and_not_cached(tmp
         assert done.stderr == ""
     assert shown == [["42", "0"], ["42", "0"], ["42", "1"]]
     assert not list(cache.rglob("*tmp*"))
+
+
+def test_what_a_version_with_other_modules_has_cached_is_compiled_anew(tmp_path):
+    program, cache = tmp_path / "program.py", tmp_path / "cache"
+    program.write_text(
+        "from bcclone.system.compiled import compiled\nfrom kinds import Pair\n\n"
+        "@compiled(cache=True)\ndef total(pair):\n    return pair.one + pair.other\n\nprint(total(Pair(20, 22)))\n"
+    )
+    for module in ("earlier", "later"):
+        (tmp_path / f"{module}.py").write_text(
+            "from typing import NamedTuple\n\nclass Pair(NamedTuple):\n    one: int\n    other: int\n"
+        )
+        (tmp_path / "kinds.py").write_text(f"from {module} import Pair")
+        done = subprocess.run(
+            [sys.executable, str(program)],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("42\n", "")
+        (tmp_path / f"{module}.py").unlink()
+    assert list(cache.rglob("*.nbi"))
