@@ -19,7 +19,6 @@ import numpy as np
 
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 from bcclone.simulator.world_settings import ServerSettings
-from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 
 _PING_SECONDS = 25.0
