@@ -3,6 +3,7 @@
 import argparse
 import errno
 import io
+import json
 import logging
 import os
 import sys
@@ -13,13 +14,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from bcclone import __version__
-from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, declare, list_of, local_path, settings_as_typed
+from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
+from bcclone.commands.options import (
+    Browser,
+    Command,
+    Common,
+    Given,
+    Output,
+    Result,
+    describe_unchanged,
+    list_of,
+    make_parser,
+    notify,
+)
+from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import Interrupts
+from bcclone.system.json_values import to_json
+from bcclone.system.settings import SettingError
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
@@ -38,24 +52,26 @@ _REMEDIES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `bcclone SUBCOMMAND ...`; return the exit code."""
+    """Run `bcclone COMMAND ...`; return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in COMMANDS:
-        return run(arguments[0], f"bcclone {arguments[0]}", arguments[1:])
+    name, words = split_line(arguments)
+    if name:
+        return run(name, f"bcclone {name}", words)
+    family = arguments[0] if arguments and arguments[0] in FAMILIES else ""
+    commands = {name: text for name, text in COMMANDS.items() if name.startswith(family)}
     parser = argparse.ArgumentParser(
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + textwrap.indent(list_of(COMMANDS), "  "),
+        epilog="commands:\n" + textwrap.indent(list_of(commands), "  "),
     )
     parser.add_argument("--version", action="version", version=f"bcclone {__version__}")
-    parser.add_argument(
-        "command", choices=COMMANDS, metavar="COMMAND", help="one of those below; each has its own --help"
-    )
+    parser.add_argument("command", choices=commands, metavar="COMMAND", help="one of those below; each has its --help")
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
-    parser.parse_args(arguments)
+    asks = family and arguments[1:2] in (["-h"], ["--help"])
+    parser.parse_args(arguments[1:] if asks else [" ".join(arguments[:2])] if family else arguments)
     return 2
 
 
@@ -66,36 +82,92 @@ def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
 
 def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run the module of a command and return its exit code; an error becomes one message on standard error."""
-    parser = make_parser(command, prog)
-    arguments = parser.parse_args(argv)
+    given = Given(make_parser(command, prog), argv)
+    common = given.make(Common)
     _prepare_process()
     interrupts = Interrupts()
     try:
-        with interrupts.raising(), _only_errors() if arguments.quiet else nullcontext(), settings_as_typed(parser):
-            code: int = command.run(arguments)
+        with interrupts.raising(), _only_errors() if common.quiet else nullcontext():
+            code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        return _interrupted(str(interrupt) or _left_behind(command, arguments))
+        return _interrupted(str(interrupt) or left_behind(command, given))
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if interrupts.requested:  # in the middle of a package that turned the interrupt into an error of its own
-            return _interrupted(command.interrupted(arguments))
-        if arguments.debug:
+            return _interrupted(left_behind(command, given))
+        if common.debug:
             traceback.print_exc()
         text, code = _describe(error)
         print(f"error: {printable(text)}", file=sys.stderr)
     return code
 
 
-def _left_behind(command: ModuleType, arguments: argparse.Namespace) -> str:
-    """Return what an interrupted command has left, as the command says."""
+def perform(command: ModuleType, given: Given) -> int:
+    """Run a command and print its result; return the exit code. Raises what the command raises."""
+    common, has_folder = given.make(Common), Output in command.COMMAND.settings
+    with settings_as_typed(given.parser), _results_folder(given.make(Output).output if has_folder else None):
+        result: Result = command.run(given)
+        if common.json:
+            print(json.dumps(to_json(result.value), allow_nan=False))
+        elif result.text is not None:
+            print(printable(result.text))
+        for path in result.wrote:
+            notify(f"wrote {path}")
+        if result.then and not common.json:
+            notify(result.then)
+        if result.report and given.make(Browser).browser and not (common.json or common.quiet) and sys.stdout.isatty():
+            from bcclone.system.browser import open_in_browser
+
+            open_in_browser(result.report)
+    return result.code
+
+
+@contextmanager
+def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
+    """Turn a SettingError of a command into a UserError, which names each setting as the user types it."""
     try:
-        left: str = command.interrupted(arguments)
-    except (ImportError, AttributeError):  # it was importing what it needs to say it, before it did anything
+        yield
+    except SettingError as error:
+        typed = {action.dest: _typed(action) for action in parser._actions}
+        raise UserError(error.naming(lambda name: typed.get(name, name))) from None
+
+
+def _typed(action: argparse.Action) -> str:
+    """Return the option in full, or a positional argument as --help names it."""
+    options = [option for option in action.option_strings if not option.startswith("--no-")]
+    return options[-1] if options else str(action.metavar or action.dest)
+
+
+@contextmanager
+def _results_folder(folder: Path | None) -> Iterator[None]:
+    """Make the folder for the results before any work is done; one that was new and stays empty is removed again."""
+    if folder is None:
+        yield
+        return
+    is_new = not folder.exists()
+    make_folder(folder)
+    try:
+        yield
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def left_behind(command: ModuleType, given: Given) -> str:
+    """Return what an interrupted command has left: as it says, or else its output."""
+    try:
+        if hasattr(command, "interrupted"):
+            return str(command.interrupted(given))
+        declared: Command = command.COMMAND
+        for kind in () if declared.left else declared.settings:
+            if kind is not Output and (output := given.of(kind).get("output", getattr(kind, "output", None))):
+                return describe_unchanged(output)
+    except (ImportError, AttributeError, ValueError, UserError):  # it had not imported or checked what it needs for it
         return "nothing was written"
-    return left
+    return declared.left or "nothing was written"
 
 
 def _prepare_process() -> None:
@@ -116,26 +188,6 @@ def _only_errors() -> Iterator[None]:
     logging.getLogger().setLevel(logging.ERROR)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         yield
-
-
-def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
-    """Return the parser of a command module: its docstring is the description."""
-    parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, formatter_class=_HelpFormatter)
-    declare(command, parser)
-    type_names: dict[object, str] = {int: "N", float: "X", local_path: "PATH"}
-    for action in actions_of(parser):  # --help names the type of a value instead of repeating the option's name
-        if action.option_strings and action.nargs is None and not (action.metavar or action.choices):
-            action.metavar = type_names.get(action.type)
-    return parser
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
-
-    def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
-        named = [action for action in actions if not action.option_strings]
-        text = super()._format_usage(usage, named, [], prefix)
-        return text.replace(self._prog, f"{self._prog} [options]", 1) if len(named) < len(actions) - 1 else text
 
 
 def _describe(error: Exception) -> tuple[str, int]:

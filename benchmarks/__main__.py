@@ -11,12 +11,14 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
 from bcclone.cli import run_module
-from bcclone.commands.options import add_settings, chosen, list_of, notify, print_json
+from bcclone.commands.options import Command, Given, Result, list_of, notify
 from bcclone.system.hardware import find_cards, visible_cards
+from bcclone.system.settings import setting
 
 BENCHMARKS = {  # name: (its module, what it measures)
     "drive": ("drive", "latency of the drive server: both async modes, open dashboards, a busy core"),
@@ -40,6 +42,13 @@ BENCHMARKS = {  # name: (its module, what it measures)
 }
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Whether missed bars are an error."""
+
+    check_bars: bool = setting(False, "end with exit code 1 when a bar is missed")
+
+
 class Benchmark(ModuleType):
     """A benchmark as bcclone.cli runs a command.
 
@@ -51,28 +60,18 @@ class Benchmark(ModuleType):
         module, text = BENCHMARKS[name]
         super().__init__(name, f"Measure {text}.")
         self._module = import_module(f"benchmarks.{module}")
+        self.COMMAND = Command(text, (self._module.Settings, Bars), left="nothing was kept of the measurement")
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the options."""
-        add_settings(parser, self._module.Settings)
-        parser.add_argument("--check-bars", action="store_true", help="end with exit code 1 when a bar is missed")
-
-    def run(self, arguments: argparse.Namespace) -> int:
-        """Measure; return the exit code: 1 when something failed, or with --check-bars when a bar was missed."""
-        settings = chosen(self._module.Settings, arguments)
+    def run(self, given: Given) -> Result:
+        """Measure; the exit code is 1 when something failed, or with --check-bars when a bar was missed."""
+        settings = given.make(self._module.Settings)
         gpus = [card.describe() for card in visible_cards(find_cards())]
         for gpu in gpus:
             notify(f"GPU of this machine: {gpu}")
         report = self._module.measure(settings, notify)
-        if arguments.json:
-            print_json({"gpus": gpus} | report.as_json())
-        else:
-            print("\n".join(report.to_rows()))
-        return int(bool(report.failed) or (arguments.check_bars and not report.is_good))
-
-    def interrupted(self, arguments: argparse.Namespace) -> str:
-        """Return what is left after Ctrl-C."""
-        return "nothing was kept of the measurement"
+        missed = given.make(Bars).check_bars and not report.is_good
+        value = {"gpus": gpus} | report.as_json()
+        return Result(value, "\n".join(report.to_rows()), code=int(bool(report.failed) or missed))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

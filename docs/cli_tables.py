@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from bcclone.cli import make_parser
 from bcclone.commands import COMMANDS, load_command
+from bcclone.commands.options import make_parser
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug"}
@@ -32,7 +32,7 @@ def with_tables(page: str) -> str:
 
 
 def table_of(what: str) -> str:
-    """Return the table of a command, a subcommand, a group of options, SEVERAL or OVERVIEW.
+    """Return the table of a command, a group of options, SEVERAL or OVERVIEW.
 
     Raises ValueError when there are no such options.
     """
@@ -41,7 +41,7 @@ def table_of(what: str) -> str:
     if what == SEVERAL:
         return _table(list(_rows_of_several()))
     command, _, group = what.partition(" / ")
-    groups = parser_of(*command.split())._action_groups
+    groups = parser_of(command)._action_groups
     chosen = [one for one in groups if (one.title == group if group else one.title not in SHARED)]
     rows = {_row(action): action for one in chosen for action in _documented(one)}
     if not rows:
@@ -60,7 +60,8 @@ def _overview() -> str:
 
 
 def _anchor(command: str) -> str:
-    return f"{command}py" if (PAGE.parents[2] / f"{command}.py").exists() else f"bcclone-{command}"
+    is_script = (PAGE.parents[2] / f"{command}.py").exists()
+    return f"{command}py" if is_script else f"bcclone-{command.replace(' ', '-')}"
 
 
 def _table(rows: list[str]) -> str:
@@ -80,21 +81,13 @@ def _rows_of_several() -> dict[str, int]:
 
 
 def _parsers() -> Iterator[argparse.ArgumentParser]:
-    """Yield the parser of each command, or of each of its subcommands."""
-    for name in COMMANDS:
-        parser = parser_of(name)
-        uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-        yield from uses[0].choices.values() if uses else [parser]
+    """Yield the parser of each command."""
+    return map(parser_of, COMMANDS)
 
 
-def parser_of(name: str, use: str = "") -> argparse.ArgumentParser:
-    """Return the parser of a command, or of a subcommand."""
-    parser = make_parser(load_command(name), f"bcclone {name}")
-    if not use:
-        return parser
-    (uses,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    found: argparse.ArgumentParser = uses.choices[use]
-    return found
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a command."""
+    return make_parser(load_command(name), f"bcclone {name}")
 
 
 def _row(action: argparse.Action) -> str:

@@ -1,6 +1,5 @@
 """The scripts and `bcclone` behave alike, start quickly, and report mistakes without a traceback."""
 
-import argparse
 import contextlib
 import os
 import signal
@@ -11,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import INTERNAL_ERROR, make_parser
+from bcclone.cli import INTERNAL_ERROR, left_behind
 from bcclone.commands import COMMANDS, load_command
+from bcclone.commands.options import Given, make_parser
 from tests.conftest import ROOT, command, run_process, run_script
 from tests.processes import imported_by
 
@@ -127,9 +127,10 @@ def test_debug_adds_the_traceback_and_changes_nothing_else(line):
 BROKEN = """
 import sys, types
 from bcclone import cli
+from bcclone.commands.options import Command
 broken = types.ModuleType("bcclone.commands.broken", "A command with a fault.")
-broken.add_arguments = lambda parser: None
-broken.run = lambda arguments: {}["missing"]
+broken.COMMAND = Command("", ())
+broken.run = lambda given: {}["missing"]
 sys.modules[broken.__name__] = broken
 sys.exit(cli.run("broken", "bcclone broken", sys.argv[1:]))
 """
@@ -178,10 +179,7 @@ def required_words(parser):
     """A short command line that a parser accepts: a word for each argument, and each option that it requires."""
     words = []
     for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            name, inner = next(iter(action.choices.items()))
-            words += [name, *required_words(inner)]
-        elif action.required or not action.option_strings:
+        if action.required or not action.option_strings:
             words += [*action.option_strings[:1], next(iter(action.choices or ["run1"]))]
     return words
 
@@ -192,12 +190,12 @@ def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypa
     module = load_command(name)
     parser = make_parser(module, name)
     line = required_words(parser)
-    assert module.interrupted(parser.parse_args(line))
+    assert left_behind(module, Given(parser, line))
     if name in ("preprocess", "model", "video", "import-model"):
-        arguments = parser.parse_args([*line, "-o", "made.gif"])
-        assert "not written" in module.interrupted(arguments)
+        given = Given(parser, [*line, "-o", "made.gif"])
+        assert "not written" in left_behind(module, given)
         Path("made.gif").touch()
-        assert "unchanged" in module.interrupted(arguments)
+        assert "unchanged" in left_behind(module, given)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process")

@@ -7,42 +7,19 @@ recorded one; then its gain and bias are fitted. All are written into a copy of 
 --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as an option.
 """
 
-import argparse
 import shlex
 from pathlib import Path
 
-from bcclone.commands.options import (
-    add_settings,
-    chosen,
-    describe_unchanged,
-    local_path,
-    notify,
-    number_of,
-    print_result,
-)
+from bcclone.commands.options import Command, Given, Result, notify, number_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.system.atomic import check_output
 
-SUMMARY = "fit a model to a car's camera and steering"
+COMMAND = Command("fit a model to a car's camera and steering", (CalibrateSettings,))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments and options."""
-    parser.add_argument("model", type=local_path, metavar="MODEL", help="a model file, such as models/any-road.h5")
-    parser.add_argument("frames", type=local_path, metavar="FRAMES", help="a tub, a recording, or a folder of pictures")
-    parser.add_argument(
-        "labels",
-        type=local_path,
-        nargs="?",
-        metavar="LABELS",
-        help="a table of their steering (default: that of FRAMES)",
-    )
-    add_settings(parser, CalibrateSettings)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Calibrate; return the exit code."""
-    settings = chosen(CalibrateSettings, arguments)
+def run(given: Given) -> Result:
+    """Calibrate."""
+    settings = given.make(CalibrateSettings)
     import numpy as np
 
     from bcclone.lab.calibrate.calibration import calibrate, framing_file_of
@@ -74,8 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         radius = f"{1 / abs(result.curvature):.3g} {'m' if result.unit == '1/m' else 'camera heights'}"
         lines.append(f"a steering of 1 of the car is a bend with a radius of about {radius}")
     lines += [f"look at {picture}", f"next: {_next(settings, result.framing_file)}"]
-    print_result(arguments, result, "\n".join(lines))
-    return 0
+    return Result(result, "\n".join(lines))
 
 
 def _next(settings: CalibrateSettings, framing: Path) -> str:
@@ -92,8 +68,3 @@ def _next(settings: CalibrateSettings, framing: Path) -> str:
         words += ["--left-positive"] if settings.left_positive else []
         words += ["--frame-rate", f"{settings.rate:g}"] if settings.rate != CalibrateSettings.rate else []
     return shlex.join(words)
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what Ctrl-C leaves behind."""
-    return describe_unchanged(arguments.output or CalibrateSettings.output)

@@ -6,30 +6,30 @@ tcsh: bcclone completion tcsh > FILE, where ~/.tcshrc sources FILE
 """
 
 import argparse
+from dataclasses import dataclass
 
-from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import actions_of, declare, local_path, print_result
-
-SUMMARY = "print a completion script for a shell"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that reads the script")
+from bcclone.commands import COMMANDS, FAMILIES, load_command
+from bcclone.commands.options import Command, Given, Result, declare
+from bcclone.system.settings import argument
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Print the shell's script; return the exit code."""
+@dataclass(frozen=True)
+class Shell:
+    """A shell."""
+
+    shell: str = argument("the shell that reads the script", choices=("bash", "zsh", "tcsh"))
+
+
+COMMAND = Command("print a completion script for a shell", (Shell,))
+
+
+def run(given: Given) -> Result:
+    """Return the shell's script."""
     import shtab
 
-    script = shtab.complete(_full_parser(), arguments.shell)
-    print_result(arguments, {"shell": arguments.shell, "script": script}, script)
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "nothing was written"
+    shell = given.make(Shell).shell
+    script = shtab.complete(_full_parser(), shell)
+    return Result({"shell": shell, "script": script}, script)
 
 
 def _full_parser() -> argparse.ArgumentParser:
@@ -39,11 +39,14 @@ def _full_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bcclone")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command")
+    families = {
+        name: commands.add_parser(name, help=f"commands: {name} ...").add_subparsers(dest="use") for name in FAMILIES
+    }
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text)
+        family, _, use = name.rpartition(" ")
+        command = families.get(family, commands).add_parser(use, help=text)
         declare(load_command(name), command)
-        for action in actions_of(command):
-            is_argument = not action.option_strings and not action.choices
-            if action.type is local_path or is_argument:
+        for action in command._actions:
+            if getattr(action.type, "__name__", "") == "path" or not (action.option_strings or action.choices):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     return parser

@@ -3,29 +3,18 @@
 Steps that are complete in the folder are skipped; remove the folder to start again.
 """
 
-import argparse
-
-from bcclone.commands.options import add_browser, add_settings, chosen, notify, print_result, show_report
+from bcclone.commands.options import Browser, Command, Given, Result, notify
 from bcclone.demo import DemoSettings, run_demo, show_result
 
-SUMMARY = "record, train and drive, without the simulator"
+COMMAND = Command(
+    "record, train and drive, without the simulator",
+    (DemoSettings, Browser),
+    left="completed steps are kept; the same command continues with the next one",
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_settings(parser, DemoSettings)
-    add_browser(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; return exit code 1 when the car needed an intervention."""
-    settings = chosen(DemoSettings, arguments)
-    result = run_demo(settings, notify)
-    print_result(arguments, result.as_json(), "\n" + "\n".join(show_result(result)))
-    show_report(arguments, result.page)
-    return int(not result.on_the_road)
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "completed steps are kept; the same command continues with the next one"
+def run(given: Given) -> Result:
+    """Run the demo; the exit code is 1 when the car needed an intervention."""
+    result = run_demo(given.make(DemoSettings), notify)
+    text = "\n" + "\n".join(show_result(result))
+    return Result(result.as_json(), text, report=result.page, code=int(not result.on_the_road))

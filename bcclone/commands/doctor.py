@@ -3,29 +3,16 @@
 The command changes and downloads nothing. The exit code is 1 if a check failed; a warning is not a failure.
 """
 
-import argparse
-
-from bcclone.commands.options import add_settings, chosen, number_of, print_result
+from bcclone.commands.options import Command, Given, Result, number_of
 from bcclone.system.doctor import DoctorSettings, Examination, examine
 
-SUMMARY = "check this machine"
+COMMAND = Command("check this machine", (DoctorSettings,), left="nothing was changed")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_settings(parser, DoctorSettings)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Check the machine; return the exit code."""
-    examination = examine(chosen(DoctorSettings, arguments))
-    print_result(arguments, examination.as_json(), _table(examination))
-    return int(not examination.ok)
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "nothing was changed"
+def run(given: Given) -> Result:
+    """Check the machine."""
+    examination = examine(given.make(DoctorSettings))
+    return Result(examination.as_json(), _table(examination), code=int(not examination.ok))
 
 
 def _table(examination: Examination) -> str:

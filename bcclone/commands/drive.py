@@ -4,69 +4,36 @@ With RUN, frames and controls are recorded into that folder. Without it, nothing
 the web page, which records into a new folder run-DATE_TIME in the current folder.
 """
 
-import argparse
-import sys
 import time
 from functools import partial
 
-from bcclone.commands import wings
-from bcclone.commands.options import add_settings, chosen, local_path, notify, print_json
-from bcclone.drive.controller import SpeedSettings
+from bcclone.commands.options import Command, Given, Result, Standing, find_watch, notify
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
-from bcclone.system.errors import printable
+from bcclone.lab.monitor.monitor_settings import WatchSettings
 
-SUMMARY = "drive the simulator's car with a model"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "model",
-        nargs="?",
-        type=local_path,
-        metavar="MODEL",
-        help=f"model file of model.py, or a .h5 or .keras file of Keras (default: {DriveSettings.model})",
-    )
-    parser.add_argument(
-        "run_folder", nargs="?", type=local_path, metavar="RUN", help="folder to record the drive into (default: none)"
-    )
-    add_settings(parser, DriveSettings)
-    add_settings(parser, SpeedSettings)
-    wings.add_monitor(parser)
-    parser.add_argument(
-        "--end-with-stdin",
-        action="store_true",
-        help="exit when standard input is closed, for programs that start the server",
-    )
+COMMAND = Command("drive the simulator's car with a model", (DriveSettings, WatchSettings, Standing))
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    watch = wings.find_watch(arguments)
-    settings = chosen(DriveSettings, arguments, speed=chosen(SpeedSettings, arguments))
+def run(given: Given) -> Result:
+    """Serve until Ctrl-C."""
+    watch, settings = find_watch(given), given.make(DriveSettings)
     from bcclone.drive.server import serve
 
-    if arguments.end_with_stdin:
+    if given.make(Standing).end_with_stdin:
         end_with_stdin()
-    stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
-    result = serve(
-        settings,
-        lambda text: print(printable(text), file=stream, flush=True),
-        open_watch=partial(watch.opener([settings.model]), time.monotonic) if watch else None,
-    )
+    opener = partial(watch.opener([settings.model]), time.monotonic) if watch else None
+    result = serve(settings, given.say, open_watch=opener)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         dropped = f", {result.dropped} dropped" if result.dropped else ""
         notify(f"{result.folder}: {result.recorded} frames recorded{dropped}")
         if result.recorded:
             notify(f"next: bcclone video {result.folder}")
-    if arguments.json:
-        print_json(result)
-    return 0
+    return Result(result, None)
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
+def interrupted(given: Given) -> str:
     """Return what is left after Ctrl-C."""
-    folder = arguments.run_folder
+    folder = given.of(DriveSettings).get("run_folder")
     return f"{folder} keeps what was recorded" if folder and folder.exists() else "nothing was recorded"

@@ -5,28 +5,25 @@ to the log, driving_log.edits.json, which is removed when the last one is undone
 edit, the recording is only listed.
 """
 
-import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import add_settings, chosen, number_of, print_result
+from bcclone.commands.options import Command, Given, Result, number_of
 from bcclone.recording.edit_settings import EditSettings
 
 if TYPE_CHECKING:
     from bcclone.recording.editing import EditResult, RowSpan
 
-SUMMARY = "list, delete and restore rows of a recording; correct its steering"
+COMMAND = Command(
+    "list, delete and restore rows of a recording; correct its steering",
+    (EditSettings,),
+    left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("recording", metavar="RECORDING", help="folder with a driving_log.csv, or a CSV file")
-    add_settings(parser, EditSettings)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Edit the recording; return the exit code."""
-    settings = chosen(EditSettings, arguments)
+def run(given: Given) -> Result:
+    """Edit the recording."""
+    settings = given.make(EditSettings)
     from bcclone.recording.editing import edit, rows_to_show
 
     result = edit(settings)
@@ -35,13 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         plot_recording(result.log, rows_to_show(settings), settings.view)
         result = replace(result, view=settings.view)
-    print_result(arguments, result, _listed(result, undone=settings.undo))
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING"
+    return Result(result, _listed(result, undone=settings.undo))
 
 
 def _listed(result: "EditResult", undone: bool) -> str:

@@ -6,102 +6,82 @@ takes whole camera frames; the file is written only if it gives the same answers
 nothing.
 """
 
-import argparse
 from collections.abc import Iterator
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import (
-    add_settings,
-    chosen,
-    describe_unchanged,
-    local_path,
-    notify,
-    number_of,
-    print_result,
-    refuse,
-)
+from bcclone.commands.options import Command, Given, Result, describe_unchanged, notify, number_of
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.lab.export_model.export_settings import DONKEYCAR, FORMATS, ExportModelSettings
 from bcclone.system.errors import UserError
+from bcclone.system.settings import argument, setting
 
 if TYPE_CHECKING:
     from bcclone.lab.export_model.model_export import ExportModelResult
 
-SUMMARY = "write recordings and models in other programs' formats"
 _SHOWN_SKIPS = 10
-_OF_ROWS = ("cameras", "allow_skips")
-_OF_MODELS = (
-    "force", "preprocess", "quantize", "calibrate", "camera", "throttle", "throttle_in_bends", "throttle_speed_mph",
-)  # fmt: skip
 _MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "source", metavar="SOURCE", help="folder with recordings, a CSV file, a pattern, a store, or a model"
-    )
-    parser.add_argument(
-        "--to",
-        required=True,
+@dataclass(frozen=True)
+class Exported:
+    """What is exported, and where to."""
+
+    source: str = argument("folder with recordings, a CSV file, a pattern, a store, or a model")
+    to: str = setting(
+        MISSING,
+        f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for models",
         choices=(*EXPORT_FORMATS, *FORMATS),
-        help=f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for models",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=local_path,
-        metavar="PATH",
-        help=f"file or folder to write (default: {ExportSettings.output}, or named like the model)",
+    output: Path | None = setting(
+        None, "file or folder to write", shown=f"{ExportSettings.output}, or named like the model"
     )
-    add_settings(parser, ExportSettings, only=_OF_ROWS)
-    add_settings(parser, ExportModelSettings, only=_OF_MODELS)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Export; return the exit code."""
+COMMAND = Command(
+    "write recordings and models in other programs' formats", (Exported, ExportSettings, ExportModelSettings)
+)
+
+
+def run(given: Given) -> Result:
+    """Export."""
     from bcclone.system.file_kinds import kind_of
 
-    is_model = arguments.to in FORMATS
-    other_settings, names = (ExportSettings, _OF_ROWS) if is_model else (ExportModelSettings, _OF_MODELS)
-    refuse(arguments, other_settings, f"has no effect with --to {arguments.to}; leave it out", names)
-    source = Path(arguments.source)
+    chosen = given.make(Exported)
+    is_model, source = chosen.to in FORMATS, Path(chosen.source)
+    given.refuse(
+        ExportSettings if is_model else ExportModelSettings, f"has no effect with --to {chosen.to}; leave it out"
+    )
     if is_model and source.is_dir():
-        raise UserError(f"{arguments.source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
+        raise UserError(f"{source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
     if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
-        raise UserError(
-            f"{arguments.source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
-        )
-    return _export_model(arguments) if is_model else _export_rows(arguments)
+        raise UserError(f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}")
+    return _export_model(_model_settings(given)) if is_model else _export_rows(given.make(ExportSettings))
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
+def interrupted(given: Given) -> str:
     """Return what Ctrl-C leaves behind."""
-    if arguments.to in FORMATS:
-        return describe_unchanged(_model_settings(arguments).path)
-    return describe_unchanged(arguments.output or ExportSettings.output)
+    chosen = given.make(Exported)
+    is_model = chosen.to in FORMATS
+    return describe_unchanged(_model_settings(given).path if is_model else chosen.output or ExportSettings.output)
 
 
-def _export_rows(arguments: argparse.Namespace) -> int:
-    settings = chosen(ExportSettings, arguments)
+def _export_rows(settings: ExportSettings) -> Result:
     from bcclone.lab.exchange.recording_export import export
 
     result = export(settings)
     for line in result.skipped[:_SHOWN_SKIPS]:
         notify(f"left out: {line}")
-    print_result(
-        arguments,
+    return Result(
         result,
         f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
         f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
         f"{len(result.skipped)} left out, {result.seconds:.1f} s",
     )
-    return 0
 
 
-def _export_model(arguments: argparse.Namespace) -> int:
-    settings = _model_settings(arguments)
+def _export_model(settings: ExportModelSettings) -> Result:
     from bcclone.lab.export_model.model_export import export_model
 
     result = export_model(settings, notify)
@@ -111,11 +91,9 @@ def _export_model(arguments: argparse.Namespace) -> int:
     ]
     lines += [f"throttle: {result.throttle}"] if result.throttle else []
     lines += _describe_costs(result)
-    print_result(arguments, result, "\n".join(lines))
-    if result.to == DONKEYCAR and not arguments.json:
-        name = Path(result.output).name
-        notify(f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear")
-    return 0
+    name = Path(result.output).name
+    then = f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear"
+    return Result(result, "\n".join(lines), then=then if result.to == DONKEYCAR else "")
 
 
 def _describe_costs(result: "ExportModelResult") -> Iterator[str]:
@@ -141,5 +119,5 @@ def _describe_costs(result: "ExportModelResult") -> Iterator[str]:
         yield f"oldest runtime by its operations: TensorFlow Lite {costs.oldest_runtime or 'unknown'}"
 
 
-def _model_settings(arguments: argparse.Namespace) -> ExportModelSettings:
-    return chosen(ExportModelSettings, arguments, model=Path(arguments.source))
+def _model_settings(given: Given) -> ExportModelSettings:
+    return given.make(ExportModelSettings, model=Path(given.make(Exported).source))

@@ -5,39 +5,22 @@ a folder of frames with a table, a video with a table, or our own table.csv. Row
 left out. Steering is -1 (left) to 1 (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
 """
 
-import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import (
-    add_settings,
-    chosen,
-    describe_unchanged,
-    local_path,
-    notify,
-    number_of,
-    print_result,
-)
+from bcclone.commands.options import Command, Given, Result, notify, number_of
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 
 if TYPE_CHECKING:
     from bcclone.lab.exchange.findings import Summary
 
-SUMMARY = "read recordings of other programs"
+COMMAND = Command("read recordings of other programs", (ImportSettings,))
 _COLUMNS = 20  # shown
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "source", type=local_path, metavar="SOURCE", help="folder of a tub, a data set or frames, a video, or a table"
-    )
-    add_settings(parser, ImportSettings)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Import; return the exit code."""
-    settings = chosen(ImportSettings, arguments)
+def run(given: Given) -> Result:
+    """Import."""
+    settings = given.make(ImportSettings)
     from bcclone.lab.exchange.recording_import import import_recording
 
     result = import_recording(settings)
@@ -49,15 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
             f"to change that: bcclone edit {result.output}"
         )
-    print_result(
-        arguments,
-        result,
+    lines = [
         f"{result.output}: {number_of(result.recordings, 'recording')} from {result.format}, "
-        f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s\n"
-        + "".join(f"{line}\n" for line in _describe(result.seen))
-        + f"next: bcclone preprocess {result.output} --check",
-    )
-    return 0
+        f"{number_of(result.rows, 'row')}, {result.seconds:.1f} s",
+        *_describe(result.seen),
+        f"next: bcclone preprocess {result.output} --check",
+    ]
+    return Result(result, "\n".join(lines))
 
 
 def _describe(seen: "Summary") -> Iterator[str]:
@@ -82,8 +63,3 @@ def _describe(seen: "Summary") -> Iterator[str]:
         yield f"{number_of(seen.standing, 'row')} standing still; --min-throttle leaves out rows without throttle"
     if seen.columns_left_out:
         yield f"not read: {', '.join(seen.columns_left_out[:_COLUMNS])}"
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what Ctrl-C leaves behind."""
-    return describe_unchanged(arguments.output or ImportSettings.output)

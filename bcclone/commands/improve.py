@@ -7,34 +7,22 @@ expert would have steered in the states that it got into (DAgger), until it driv
 intervention.
 """
 
-import argparse
-
-from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result
+from bcclone.commands.options import Command, Given, Result, notify
 from bcclone.lab.improve.improve_settings import ImproveSettings
 
-SUMMARY = "train a model on where it goes wrong"
+COMMAND = Command("train a model on where it goes wrong", (ImproveSettings,))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("model", type=local_path, metavar="MODEL", help="the model to improve")
-    parser.add_argument(
-        "recordings", nargs="*", metavar="RECORDING", help="folder, CSV file or pattern, as for preprocess.py"
-    )
-    add_settings(parser, ImproveSettings)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Improve the model; return the exit code."""
-    settings = chosen(ImproveSettings, arguments)
+def run(given: Given) -> Result:
+    """Improve the model."""
+    settings = given.make(ImproveSettings)
     from bcclone.lab.improve.improvement import improve
 
     result = improve(settings, notify)
-    print_result(arguments, result.figures(), "\n".join(result.as_text()))
-    return 0
+    return Result(result.figures(), "\n".join(result.as_text()))
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
+def interrupted(given: Given) -> str:
     """Return what is left after Ctrl-C."""
-    settings = chosen(ImproveSettings, arguments)
-    return f"{settings.folder} keeps what was done so far; continue with the same command and --resume"
+    folder = given.make(ImproveSettings).folder
+    return f"{folder} keeps what was done so far; continue with the same command and --resume"

@@ -6,65 +6,45 @@ to the right of the middle the car comes back, where this is least, and what to 
 has its map, side by side.
 """
 
-import argparse
+from contextlib import nullcontext
 
-from bcclone.commands import wings
-from bcclone.commands.options import (
-    add_browser,
-    add_settings,
-    chosen,
-    local_path,
-    notify,
-    print_result,
-    results_folder,
-    show_report,
-)
+from bcclone.commands.options import Browser, Command, Given, Models, Output, Result, notify
 from bcclone.lab.margin.margin_settings import MarginSettings
 
-SUMMARY = "map where a model comes back to the middle of the road, and where it leaves it"
 _KEPT = "parts"  # folder of the finished parts, in the folder of the results
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("models", type=local_path, nargs="+", metavar="MODEL", help="a model file, or several")
-    add_settings(parser, MarginSettings)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=local_path,
-        metavar="DIR",
-        help="folder to write a report, pictures and figures into; it also keeps the finished parts, so that the same "
-        "command goes on where it was interrupted (default: none)",
-    )
-    add_browser(parser)
+COMMAND = Command(
+    "map where a model comes back to the middle of the road, and where it leaves it",
+    (Models, MarginSettings, Output, Browser),
+)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Map the margins; return the exit code."""
-    with results_folder(arguments.output):
-        settings = chosen(MarginSettings, arguments, kept=arguments.output / _KEPT if arguments.output else None)
-        from bcclone.lab.margin.margin_map import margin_table
-        from bcclone.lab.margin.margins import map_margins
-        from bcclone.lab.margin.record_next import advice_lines, figures_of, record_next
+def run(given: Given) -> Result:
+    """Map the margins."""
+    models, output = given.make(Models).models, given.make(Output).output
+    settings = given.make(MarginSettings, kept=output / _KEPT if output else None)
+    from bcclone.cluster.dask_workers import open_pool
+    from bcclone.lab.margin.margin_map import margin_table
+    from bcclone.lab.margin.margins import map_margins
+    from bcclone.lab.margin.record_next import advice_lines, figures_of, record_next
 
-        with wings.open_pool(settings.scheduler, notify) as pool:
-            maps = map_margins(arguments.models, settings, notify, pool)
-        advice = {name: record_next(one) for name, one in maps.items()}
-        lines = [*margin_table(maps), *advice_lines(advice, settings.track, settings.reverse)]
-        print_result(arguments, figures_of(maps, advice), "\n".join(lines))
-        if arguments.output is not None:
-            from bcclone.lab.margin.margin_files import write_margins
+    with open_pool(settings.scheduler, notify=notify) if settings.scheduler else nullcontext() as pool:
+        maps = map_margins(models, settings, notify, pool)
+    advice = {name: record_next(one) for name, one in maps.items()}
+    text = "\n".join([*margin_table(maps), *advice_lines(advice, settings.track, settings.reverse)])
+    figures = figures_of(maps, advice)
+    if output is None:
+        return Result(figures, text)
+    from bcclone.lab.margin.margin_files import write_margins
 
-            paths = write_margins(arguments.output, maps, advice, settings, arguments.models)
-            for path in paths:
-                notify(f"wrote {path}")
-            show_report(arguments, paths[-1])
-    return 0
+    wrote = write_margins(output, maps, advice, settings, models)
+    return Result(figures, text, wrote, report=wrote[-1])
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
+def interrupted(given: Given) -> str:
     """Return what is left after Ctrl-C."""
-    if arguments.output and (kept := arguments.output / _KEPT).exists():
+    output = given.of(Output).get("output")
+    if output and (kept := output / _KEPT).exists():
         return f"{kept} keeps the finished parts; the same command computes the others"
     return "nothing was written"

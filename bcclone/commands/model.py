@@ -4,91 +4,82 @@ Each training writes settings, history, checkpoints, model, pictures and a repor
 At the end the model is copied to the output.
 """
 
-import argparse
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from bcclone.commands import wings
-from bcclone.commands.options import (
-    add_browser,
-    add_settings,
-    add_settings_file,
-    chosen,
-    describe_unchanged,
-    given_for,
-    list_of,
-    notify,
-    print_result,
-    show_report,
-)
+from bcclone.cluster.workers import WorkerSettings, find_cluster
+from bcclone.commands.options import Browser, Command, Given, Result, SettingsFile, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
+from bcclone.system.settings import setting
 from bcclone.train.settings_file import read_settings
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 
-SUMMARY = "train a network on a store"
-_TITLES = {
-    "network": list_of(NETWORKS),
-    "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
-    "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
-    + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
-}
+if TYPE_CHECKING:
+    from bcclone.train.worker import Worker
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "data",
-        nargs="*",
-        metavar="STORE",
-        default=["data.h5"],
-        help="store that preprocess.py wrote, or recordings (folders or logs), which --feed files reads (default: "
-        "data.h5)",
-    )
-    parser.add_argument("--resume", action="store_true", help="continue the newest run with this store and output")
-    add_settings_file(parser)
-    parser.add_argument("--no-plots", action="store_true", help="draw no pictures and write no report at the end")
-    add_browser(parser)
-    add_settings(parser, TrainSettings, titles=_TITLES)
-    wings.add_workers(parser)
+@dataclass(frozen=True)
+class Course:
+    """Whether a run is resumed, and what is drawn at its end."""
+
+    resume: bool = setting(False, "continue the newest run with this store and output")
+    no_plots: bool = setting(False, "draw no pictures and write no report at the end")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Train, or resume a training; return the exit code."""
-    values = chosen_settings(arguments)
-    settings = None if arguments.resume else TrainSettings(**given_for(RunFiles, arguments), **values)
-    with wings.open_worker(arguments, values, notify) as worker:
+COMMAND = Command(
+    "train a network on a store",
+    (Course, SettingsFile, Browser, TrainSettings, WorkerSettings),
+    titles={
+        "network": list_of(NETWORKS),
+        "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
+        "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
+        + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
+    },
+)
+
+
+def run(given: Given) -> Result:
+    """Train, or resume a training."""
+    values, course, files = chosen_settings(given), given.make(Course), given.make(RunFiles)
+    settings = None if course.resume else TrainSettings(**given.of(RunFiles), **values)
+    from bcclone.cluster.shards import open_if_store
+
+    with _open_worker(given, values) as worker:
         from bcclone.train import run as training
 
         if settings:
-            result = training.run(settings, notify, wings.open_if_store, worker)
+            result = training.run(settings, notify, open_if_store, worker)
         else:
-            result = training.resume(chosen(RunFiles, arguments), values, notify, wings.open_if_store, worker)
+            result = training.resume(files, values, notify, open_if_store, worker)
     if not worker.writes:
-        return 0
+        return Result(None, None)
     report = None
-    if not (arguments.no_plots or result.was_complete):
+    if not (course.no_plots or result.was_complete):
         from bcclone.pictures.plots.all_pictures import draw_training
 
-        report = draw_training(result, arguments.data, notify, wings.open_if_store)
-    if arguments.json or not result.was_complete:  # else a notice has described it
-        print_result(arguments, result.as_json(), result.as_text())
-    if report:
-        notify(f"wrote {report}")
-        show_report(arguments, report)
-    return 0
+        report = draw_training(result, files.data, notify, open_if_store)
+    # a notice has described the result of a run that was complete
+    text = None if result.was_complete else result.as_text()
+    return Result(result.as_json(), text, wrote=[report] if report else [], report=report)
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what Ctrl-C leaves behind."""
-    return describe_unchanged(_output(arguments))
-
-
-def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def chosen_settings(given: Given) -> dict[str, Any]:
     """Return the settings that the options and the settings file choose, by name; raises UserError."""
-    values = read_settings(arguments.settings, _output(arguments)) if arguments.settings else {}
-    options = given_for(TrainSettings, arguments)
+    file, options = given.make(SettingsFile).settings, given.of(TrainSettings)
+    values = read_settings(file, given.make(RunFiles).output) if file else {}
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-def _output(arguments: argparse.Namespace) -> Path:
-    return arguments.output or RunFiles.output
+def _open_worker(given: Given, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
+    """Give the worker of a training: alone on one device, or connected with the machines that the options name."""
+    cluster = find_cluster(given.make(WorkerSettings), os.environ)
+    if cluster or values.get("gpus", 1) != 1:
+        from bcclone.cluster import joint_training
+
+        return joint_training.open_worker(cluster, values, notify)
+    from bcclone.train.worker import Worker
+
+    return nullcontext(Worker())

@@ -1,105 +1,216 @@
-"""Declare options from settings dataclasses, build settings from the options given, and print results."""
+"""What a command is: its settings, which make the parser; what the user gave; and the result, which cli prints."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
-from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
-from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, reaching
-from bcclone.system.settings import Setting, SettingError, option_of, settings_of, type_of
+from bcclone.system.settings import Setting, argument, option_of, setting, settings_of, type_of
+
+if TYPE_CHECKING:
+    from bcclone.evaluate.watched import WatchFile
 
 Settings = TypeVar("Settings")
-
-
-def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Yield the actions of a parser and of its subcommands."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for use in action.choices.values():
-                yield from actions_of(use)
-        else:
-            yield action
-
-
 _TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
-def add_settings(
-    parser: argparse.ArgumentParser,
-    kind: Any,
-    only: Sequence[str] = (),
-    titles: Mapping[str, str] | None = None,
-    shown: Mapping[str, str] | None = None,
-) -> None:
-    """Add an option for each setting of a dataclass, or an argument; its group, help and default come from the field.
+@dataclass(frozen=True)
+class Command:
+    """What the module of a command declares beside its docstring, which is the description in --help.
 
-    An option that the user leaves out is None, so that given_for() returns those that were given. only: names of the
-    fields, all by default; titles: group -> a description that --help shows below the group's heading; shown: name of a
-    field -> the default to show, where that of a command differs.
+    summary: its line in the list of commands; settings: the dataclasses whose fields are its arguments and options,
+    with those of the dataclasses in them; without: fields that have no option here; titles: group of options -> text
+    below its heading; left: what Ctrl-C leaves behind, where that is not its output.
+    """
+
+    summary: str
+    settings: Sequence[type]
+    without: Collection[str] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    left: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command prints: a value with --json, else the text.
+
+    wrote: files, which are named on standard error; report: a page to open in a browser; then: a last hint; code: the
+    exit code.
+    """
+
+    value: Any
+    text: str | None
+    wrote: Sequence[Path] = ()
+    report: Path | None = None
+    then: str = ""
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder for the results of a command."""
+
+    output: Path | None = setting(None, "folder to write a report, pictures and figures into", unit="DIR", shown="none")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of a command."""
+
+    models: tuple[Path, ...] = argument("a model file, or several", unit="MODEL")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Whether a report is opened."""
+
+    browser: bool = setting(True, "at a terminal, open the report in a browser, where this machine has one")
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """A file of settings."""
+
+    settings: Path | None = setting(
+        None, "read settings from this TOML file; options override them", unit="FILE", shown="none"
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a server ends."""
+
+    end_with_stdin: bool = setting(False, "exit when standard input is closed, for programs that start the server")
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command can do."""
+
+    json: bool = setting(False, "print one JSON value on standard output, and nothing else there", group="output")
+    quiet: bool = setting(False, "print only the result and errors, no progress", group="output")
+    debug: bool = setting(False, "print the traceback of an error, too", group="output")
+
+
+class Given:
+    """What the user gave to a command.
+
+    parser: of the command; argv: the words after its name, by default those of this process. Exits with code 2, as
+    argparse does, for words that the parser does not accept.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> None:
+        self.parser = parser
+        self._values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in vars(parser.parse_args(argv)).items()
+            if value not in (None, [])
+        }
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """Return the fields of a settings dataclass that the user gave."""
+        return {each.name: self._values[each.name] for each in fields(kind) if each.name in self._values}
+
+    def make(self, kind: Callable[..., Settings], **others: Any) -> Settings:
+        """Return the settings of this kind that the user chose. others: fields without an option."""
+        parts = {name: replace(part, **self.of(part)) for name, part in _parts(kind)}
+        return kind(**(parts | self.of(kind) | others))
+
+    def refuse(self, kind: Any, why: str, names: Collection[str] = ()) -> None:
+        """Raise UserError if the user gave an option that has no effect here.
+
+        kind: the settings dataclass that declares it; why: the rest of the sentence, with the remedy; names: of the
+        fields, all by default.
+        """
+        for each, _ in settings_of(kind):
+            if each.name in self._values and (not names or each.name in names):
+                raise UserError(f"{option_of(kind, each.name)} {why}")
+
+    def say(self, text: str) -> None:
+        """Print a line of a server on standard output; on standard error with --json and --quiet."""
+        common = self.make(Common)
+        print(printable(text), file=sys.stderr if common.json or common.quiet else sys.stdout, flush=True)
+
+
+def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield name and default of the settings dataclasses in a settings dataclass."""
+    for each in fields(kind):
+        if is_dataclass(each.type) and not each.metadata:
+            made: Any = each.default_factory
+            yield each.name, made() if each.default is MISSING else each.default
+
+
+def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a command's module."""
+    parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, formatter_class=_HelpFormatter)
+    declare(command, parser)
+    return parser
+
+
+def declare(command: ModuleType, parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments and options of a command's module."""
+    declared: Command = command.COMMAND
+    for kind in (*declared.settings, Common):
+        add_settings(parser, kind, declared)
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: Any, command: Command | None = None) -> None:
+    """Add the options and arguments of a settings dataclass, or of its value, whose fields are the defaults then.
+
+    One that the user leaves out is None; Given tells which were given.
     """
     for each, declared in settings_of(kind):
-        if shown and each.name in shown:
-            declared = replace(declared, shown=shown[each.name])
-        if only and each.name not in only:
-            continue
-        _add(_group(parser, declared.group, titles or {}), each, declared, option_of(kind, each.name))
+        if command is None or each.name not in command.without:
+            default = each.default if isinstance(kind, type) else getattr(kind, each.name)
+            group = _group(parser, declared.group, command.titles if command else {})
+            names = [option_of(kind, each.name)] if not declared.positional else [each.name]
+            how = _how(type_of(each), declared, each.name, default)
+            how |= {} if declared.positional else {"dest": each.name}
+            group.add_argument(*["-o"] * (names == ["--output"]), *names, help=_help(declared, default), **how)
+    for _, part in _parts(kind):
+        add_settings(parser, part, command)
 
 
-def _add(group: argparse._ActionsContainer, each: Any, declared: Setting, name: str) -> None:
-    kind, text = type_of(each), _help(each, declared)
+def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any]:
+    """Return how argparse reads the values of an option or argument. kind: their type."""
     if kind is bool:
-        action = argparse.BooleanOptionalAction if each.default else "store_true"
-        group.add_argument(name, dest=each.name, action=action, default=None, help=text)
-        return
-    names, values = [*(["-o"] if name == "--output" else []), name], {"dest": each.name}
+        return {"action": argparse.BooleanOptionalAction if default else "store_true", "default": None}
     is_list = get_origin(kind) is tuple and declared.parse is None
     is_open = is_list and Ellipsis in get_args(kind)
-    number: Any = None
+    member = get_args(kind)[0] if is_list else kind
+    how: dict[str, Any] = {
+        "type": _converter(member, declared.parse),
+        "choices": None if declared.parse else declared.choices or None,
+        "metavar": _metavar(member, declared, name),
+    }
     if declared.positional:
-        names, values = [each.name], {}
-        if each.default is not MISSING:
-            number = "*" if is_open else "?"
-        elif is_open:
-            number = "+"
-    elif is_open:
-        values["action"] = "append"
-    elif is_list:
-        number = len(get_args(kind))
-    group.add_argument(
-        *names,
-        **values,
-        nargs=number,
-        type=_parser_of(get_args(kind)[0] if is_list else kind, declared.parse),
-        choices=None if declared.parse else declared.choices or None,
-        metavar=_metavar(kind, declared, number),
-        help=text,
-    )
+        has_default = default is not MISSING
+        return how | {"nargs": ("*" if has_default else "+") if is_open else "?" if has_default else None}
+    how |= {"required": True} if default is MISSING else {}
+    if is_list and not is_open:
+        return how | {"nargs": len(get_args(kind)), "metavar": tuple(declared.unit.split())}
+    return how | ({"action": "append"} if is_open else {})
 
 
 def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str]) -> argparse._ActionsContainer:
     """Return the parser's group of this title, made when it is first asked for."""
     if not title:
         return parser
-    for group in parser._action_groups:
-        if group.title == title:
-            return group
-    return parser.add_argument_group(title, titles.get(title))
+    found = [group for group in parser._action_groups if group.title == title]
+    return found[0] if found else parser.add_argument_group(title, titles.get(title))
 
 
-def _help(each: Any, declared: Setting) -> str:
+def _help(declared: Setting, default: Any) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
     notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
     notes += [f"0: {declared.zero}"] if declared.zero else []
-    if declared.shown or not (each.default is False or each.default is None or each.default is MISSING):
-        notes += [f"default: {declared.shown or _shown(each.default)}"]
+    if declared.shown or not (default is False or default is None or default is MISSING):
+        notes += [f"default: {declared.shown or _shown(default)}"]
     shown = "; ".join(note for note in notes if note)
     return (f"{declared.help} ({shown})" if shown else declared.help).replace("%", "%%")
 
@@ -112,14 +223,14 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
-def _metavar(kind: Any, declared: Setting, number: Any) -> str | tuple[str, ...] | None:
-    """Return what --help shows for the value; None for choices, which argparse shows itself."""
-    if isinstance(number, int):
-        return tuple(declared.unit.split())
-    return declared.unit or (None if declared.choices else _TYPES.get(kind, "TEXT"))
+def _metavar(kind: Any, declared: Setting, name: str) -> str | None:
+    """Return what --help shows for a value; None for the choices of an option, which argparse shows itself."""
+    if declared.unit or (declared.choices and not declared.positional):
+        return declared.unit or None
+    return name.upper() if declared.positional else _TYPES.get(kind, "TEXT")
 
 
-def _parser_of(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
+def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
     """Return the function that converts the option's text to a value; argparse shows why it refuses one."""
     parse = parse or (as_local if kind is Path else kind)
 
@@ -129,83 +240,18 @@ def _parser_of(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str],
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
+    if kind is Path:
+        convert.__name__ = "path"
     return kind if parse in (int, float, str) else convert
 
 
-def local_path(text: str) -> Path:
-    """Return a path for argparse, which shows why a URL is refused."""
-    try:
-        return as_local(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
 
-
-def declare(command: ModuleType, parser: argparse.ArgumentParser) -> None:
-    """Declare the options of a command's module, and those that every command has; cli.run() reads the last two."""
-    command.add_arguments(parser)
-    uses = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    for each in uses[0].choices.values() if uses else [parser]:
-        _add_output_options(each)
-
-
-def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--json", action="store_true", help="print one JSON value on standard output, and nothing else there"
-    )
-    group.add_argument("--quiet", action="store_true", help="print only the result and errors, no progress")
-    group.add_argument("--debug", action="store_true", help="print the traceback of an error, too")
-
-
-def given_for(kind: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields of a settings dataclass that the user gave by options; several values are a tuple."""
-    values = {each.name: getattr(arguments, each.name, None) for each in fields(kind)}
-    given = {name: value for name, value in values.items() if value is not None}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-
-
-def refuse(
-    arguments: argparse.Namespace, kind: Any, why: str, names: Collection[str] = (), but: Collection[str] = ()
-) -> None:
-    """Raise UserError if the user gave an option that has no effect here.
-
-    kind: the settings dataclass that declares it; why: the rest of the sentence, with the remedy; names: of the fields,
-    all by default; but: fields that are allowed.
-    """
-    for name in given_for(kind, arguments):
-        if name not in but and (not names or name in names):
-            raise UserError(f"{option_of(kind, name)} {why}")
-
-
-def chosen(kind: Callable[..., Settings], arguments: argparse.Namespace, **others: Any) -> Settings:
-    """Return the settings of this kind that the options choose. others: fields without an option."""
-    return kind(**(given_for(kind, arguments) | others))
-
-
-def add_settings_file(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a TOML file with settings."""
-    parser.add_argument(
-        "--settings",
-        type=local_path,
-        metavar="FILE",
-        help="read settings from this TOML file; options override them (default: none)",
-    )
-
-
-@contextmanager
-def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """Turn a SettingError of a command into a UserError, which names each setting as the user types it."""
-    try:
-        yield
-    except SettingError as error:
-        typed = {action.dest: _typed(action) for action in actions_of(parser)}
-        raise UserError(error.naming(lambda name: typed.get(name, name))) from None
-
-
-def _typed(action: argparse.Action) -> str:
-    """Return the option in full, or a positional argument as --help names it."""
-    options = [option for option in action.option_strings if not option.startswith("--no-")]
-    return options[-1] if options else str(action.metavar or action.dest)
+    def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
+        named = [action for action in actions if not action.option_strings]
+        text = super()._format_usage(usage, named, [], prefix)
+        return text.replace(self._prog, f"{self._prog} [options]", 1) if len(named) < len(actions) - 1 else text
 
 
 def list_of(texts: Mapping[str, str]) -> str:
@@ -214,55 +260,9 @@ def list_of(texts: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
 
 
-def add_browser(parser: argparse.ArgumentParser) -> None:
-    """Add the option that keeps show_report() from opening a browser."""
-    parser.add_argument(
-        "--browser",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="at a terminal, open the report in a browser, where this machine has one (default: on)",
-    )
-
-
-def show_report(arguments: argparse.Namespace, report: Path) -> None:
-    """Open a report in a browser for a person at a terminal; not with --no-browser, --json and --quiet."""
-    if arguments.browser and not (arguments.json or arguments.quiet) and sys.stdout.isatty():
-        from bcclone.system.browser import open_in_browser
-
-        open_in_browser(report)
-
-
 def number_of(number: int, noun: str) -> str:
     """Return a number and a noun, such as "1 recording" or "2 recordings"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-@contextmanager
-def results_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder for the results before any work is done; one that was new and stays empty is removed again."""
-    if folder is None:
-        yield
-        return
-    is_new = not folder.exists()
-    make_folder(folder)
-    try:
-        yield
-    finally:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def print_json(value: Any) -> None:
-    """Print the result of --json: JSON values, or a dataclass of them."""
-    print(json.dumps(to_json(value), allow_nan=False))
-
-
-def print_result(arguments: argparse.Namespace, value: Any, text: str) -> None:
-    """Print the result of a command: the value with --json, else the text."""
-    if arguments.json:
-        print_json(value)
-    else:
-        print(printable(text))
 
 
 def notify(text: str) -> None:
@@ -274,3 +274,16 @@ def describe_unchanged(path: Location) -> str:
     """Return that an interrupted command did not change its output."""
     with reaching(path):
         return f"{path} is unchanged" if path.exists() else f"{path} was not written"
+
+
+def find_watch(given: Given) -> "WatchFile | None":
+    """Return the monitor that the options name, which is not opened yet; None without one."""
+    from bcclone.lab.monitor.monitor_settings import WatchSettings
+
+    monitor = given.make(WatchSettings).monitor
+    if monitor is None:
+        return None
+    from bcclone.evaluate.watched import WatchFile
+    from bcclone.lab.monitor.monitor_watch import open_watch
+
+    return WatchFile(monitor, open_watch)

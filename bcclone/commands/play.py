@@ -3,52 +3,23 @@
 With --model, a model drives, and you take over whenever you steer. R records in the simulator's format.
 """
 
-import argparse
-import sys
-from dataclasses import replace
-
-from bcclone.commands.options import add_settings, chosen, given_for, notify, number_of, print_json
-from bcclone.drive.controller import SpeedSettings
+from bcclone.commands.options import Command, Given, Result, Standing, notify, number_of
 from bcclone.drive.process import end_with_stdin
-from bcclone.play.play_settings import PLAY_SPEED_MPH, PlayResult, PlaySettings
-from bcclone.simulator.world_settings import Conditions
-from bcclone.system.errors import printable
+from bcclone.play.play_settings import PlayResult, PlaySettings
 
-SUMMARY = "drive the built-in simulator yourself"
+COMMAND = Command("drive the built-in simulator yourself", (PlaySettings, Standing), left="nothing was recorded")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_settings(parser, PlaySettings)
-    add_settings(parser, SpeedSettings, shown={"speed_mph": f"{PLAY_SPEED_MPH:g}"})
-    add_settings(parser, Conditions)
-    parser.add_argument(
-        "--end-with-stdin",
-        action="store_true",
-        help="exit when standard input is closed, for programs that start the server",
-    )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C; return the exit code. Raises UserError."""
-    conditions = chosen(Conditions, arguments)
-    speed = replace(PlaySettings.speed, **given_for(SpeedSettings, arguments))
-    settings = chosen(PlaySettings, arguments, conditions=conditions, speed=speed)
+def run(given: Given) -> Result:
+    """Serve until Ctrl-C."""
+    settings = given.make(PlaySettings)
     from bcclone.play.play_server import play
 
-    if arguments.end_with_stdin:
+    if given.make(Standing).end_with_stdin:
         end_with_stdin()
-    stream = sys.stderr if arguments.json or arguments.quiet else sys.stdout
-    result = play(settings, lambda text: print(printable(text), file=stream, flush=True))
+    result = play(settings, given.say)
     notify(_summary(result))
-    if arguments.json:
-        print_json(result)
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "nothing was recorded"
+    return Result(result, None)
 
 
 def _summary(result: PlayResult) -> str:

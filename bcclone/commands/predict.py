@@ -6,50 +6,20 @@ Otherwise, those of another size than 320x160 pixels are stretched to it; --rows
 score` compares the table with labels.
 """
 
-import argparse
-
-from bcclone.commands.options import (
-    add_settings,
-    chosen,
-    describe_unchanged,
-    local_path,
-    notify,
-    number_of,
-    print_result,
-)
+from bcclone.commands.options import Command, Given, Result, notify, number_of
 from bcclone.evaluate.prediction_settings import PredictSettings
 
-SUMMARY = "predict the steering of frames"
+COMMAND = Command("predict the steering of frames", (PredictSettings,))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("model", type=local_path, metavar="MODEL", help="a model file of bcclone, Keras or ONNX")
-    parser.add_argument(
-        "frames",
-        type=local_path,
-        metavar="FRAMES",
-        help="a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub",
-    )
-    add_settings(parser, PredictSettings)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Predict; return the exit code."""
-    settings = chosen(PredictSettings, arguments)
+def run(given: Given) -> Result:
+    """Predict."""
+    settings = given.make(PredictSettings)
     from bcclone.evaluate.predict import notes_of, predict
 
     result = predict(settings)
     for note in notes_of(result, settings.rows):
         notify(f"note: {note}")
-    print_result(
-        arguments,
-        result,
-        f"{result.output}: {number_of(result.frames, 'frame')}\nnext: bcclone score {result.output} LABELS",
+    return Result(
+        result, f"{result.output}: {number_of(result.frames, 'frame')}\nnext: bcclone score {result.output} LABELS"
     )
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what Ctrl-C leaves behind."""
-    return describe_unchanged(arguments.output or PredictSettings.output)

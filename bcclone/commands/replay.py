@@ -9,58 +9,48 @@ fails, only the steering is compared. With --port, a drive server is scored over
 is 0 whatever the scores are.
 """
 
-import argparse
+from dataclasses import dataclass
+from pathlib import Path
 
-from bcclone.commands import wings
-from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result, results_folder
+from bcclone.commands.options import Command, Given, Output, Result, find_watch, notify
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.simulator.world_settings import ServerSettings
+from bcclone.lab.monitor.monitor_settings import WatchSettings
+from bcclone.simulator.world_settings import SERVER, ServerSettings
+from bcclone.system.settings import argument
 
-SUMMARY = "score models on a recording"
 
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """The models to score, and the recording."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "models", nargs="*", type=local_path, metavar="MODEL", help="model files to score; leave them out with --port"
+    models: tuple[Path, ...] = argument(
+        "model files to score; leave them out with --port", (), unit="MODEL", shown="none"
     )
-    parser.add_argument(
-        "recording",
-        metavar="RECORDING",
-        help="folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing",
-    )
-    add_settings(parser, ReplaySettings)
-    wings.add_monitor(parser, only=("monitor",))
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=local_path,
-        metavar="DIR",
-        help="folder to write a picture and the figures into (default: none)",
-    )
-    add_settings(parser, ServerSettings, shown={"port": "none, which scores models"})
+    recording: str = argument("folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Replay and score; return the exit code."""
-    watch = wings.find_watch(arguments)
-    settings = chosen(ReplaySettings, arguments)
-    server = None if arguments.port is None else chosen(ServerSettings, arguments)
+COMMAND = Command(
+    "score models on a recording",
+    (Replayed, ReplaySettings, WatchSettings, Output, ServerSettings),
+    without=("when_uncertain",),
+    titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
+)
+
+
+def run(given: Given) -> Result:
+    """Replay and score."""
+    watch, settings, output = find_watch(given), given.make(ReplaySettings), given.make(Output).output
+    server, replayed = given.make(ServerSettings), given.make(Replayed)
     from bcclone.evaluate.replay import replay
 
-    with results_folder(arguments.output):
-        replayed = replay(arguments.models, arguments.recording, settings, watch, server)
-        for notice in replayed.notices:
-            notify(notice)
-        print_result(arguments, replayed.figures(), replayed.as_text())
-        if arguments.output is not None:
-            from bcclone.pictures.score_files import write_replay
+    result = replay(
+        replayed.models, replayed.recording, settings, watch, server if "port" in given.of(ServerSettings) else None
+    )
+    for notice in result.notices:
+        notify(notice)
+    wrote = []
+    if output is not None:
+        from bcclone.pictures.score_files import write_replay
 
-            for path in write_replay(arguments.output, arguments.recording, replayed):
-                notify(f"wrote {path}")
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "nothing was written"
+        wrote = write_replay(output, replayed.recording, result)
+    return Result(result.figures(), result.as_text(), wrote)

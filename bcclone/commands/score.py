@@ -5,50 +5,38 @@ by frame_id. For comparison, zero and constant steering are scored, too: the mea
 fitted part. Labels with a column public, as those of Udacity's challenge 2, are also scored in their two parts.
 """
 
-import argparse
+from dataclasses import dataclass
+from pathlib import Path
 
-from bcclone.commands.options import add_settings, chosen, local_path, notify, print_result, results_folder
+from bcclone.commands.options import Command, Given, Output, Result, notify
 from bcclone.evaluate.prediction_settings import ScoreSettings
-
-SUMMARY = "score predictions against labels"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "predictions", type=local_path, metavar="PREDICTIONS", help="a table, such as one of bcclone predict"
-    )
-    parser.add_argument("labels", type=local_path, metavar="LABELS", help="a table, or a recording")
-    add_settings(parser, ScoreSettings)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=local_path,
-        metavar="DIR",
-        help="folder to write a picture of both curves, the figures and a report into (default: none)",
-    )
+from bcclone.system.settings import argument
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Score; return the exit code."""
-    settings = chosen(ScoreSettings, arguments)
+@dataclass(frozen=True)
+class Compared:
+    """Two tables."""
+
+    predictions: Path = argument("a table, such as one of bcclone predict")
+    labels: Path = argument("a table, or a recording")
+
+
+COMMAND = Command("score predictions against labels", (Compared, ScoreSettings, Output))
+
+
+def run(given: Given) -> Result:
+    """Score."""
+    settings, tables, output = given.make(ScoreSettings), given.make(Compared), given.make(Output).output
     from bcclone.evaluate.prediction_score import score_predictions
     from bcclone.evaluate.steering_tables import read_labels, read_table
 
-    with results_folder(arguments.output):
-        predictions = read_table(arguments.predictions)
-        score = score_predictions(predictions, read_labels(arguments.labels, settings.steering_column), settings)
-        for notice in score.notices:
-            notify(f"note: {notice}")
-        print_result(arguments, score.figures(), score.as_text())
-        if arguments.output is not None:
-            from bcclone.pictures.score_files import write_prediction_score
+    predictions = read_table(tables.predictions)
+    score = score_predictions(predictions, read_labels(tables.labels, settings.steering_column), settings)
+    for notice in score.notices:
+        notify(f"note: {notice}")
+    wrote = []
+    if output is not None:
+        from bcclone.pictures.score_files import write_prediction_score
 
-            for path in write_prediction_score(arguments.output, arguments.predictions.name, score):
-                notify(f"wrote {path}")
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "nothing was written"
+        wrote = write_prediction_score(output, tables.predictions.name, score)
+    return Result(score.figures(), score.as_text(), wrote)

@@ -5,64 +5,41 @@ rain and snow from 10 to 100 %, day and night. The suite roads drives 30 random 
 mountain in both directions. The drives run in parallel on all cores.
 """
 
-import argparse
+from contextlib import nullcontext
 
-from bcclone.commands import wings
-from bcclone.commands.options import (
-    add_browser,
-    add_settings,
-    chosen,
-    local_path,
-    notify,
-    print_result,
-    results_folder,
-    show_report,
-)
+from bcclone.commands.options import Browser, Command, Given, Models, Output, Result, find_watch, notify
 from bcclone.evaluate.evaluate_settings import SuiteSettings
+from bcclone.lab.monitor.monitor_settings import WatchSettings
 
-SUMMARY = "score models by many simulated drives"
 _KEPT = "drives"  # folder of the finished drives, in the folder of the results
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument("models", type=local_path, nargs="+", metavar="MODEL", help="a model file, or several")
-    add_settings(parser, SuiteSettings)
-    wings.add_monitor(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=local_path,
-        metavar="DIR",
-        help="folder to write a report, pictures and figures into; it also keeps the finished drives, so that the same "
-        "command goes on where it was interrupted (default: none)",
-    )
-    add_browser(parser)
+COMMAND = Command("score models by many simulated drives", (Models, SuiteSettings, WatchSettings, Output, Browser))
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Drive and score; return the exit code."""
-    with results_folder(arguments.output):
-        settings = chosen(SuiteSettings, arguments, kept=arguments.output / _KEPT if arguments.output else None)
-        watch = wings.find_watch(arguments)
-        from bcclone.evaluate.suite import evaluate_suite
-        from bcclone.evaluate.suite_result import suite_table
+def run(given: Given) -> Result:
+    """Drive and score."""
+    output = given.make(Output).output
+    settings = given.make(SuiteSettings, kept=output / _KEPT if output else None)
+    watch = find_watch(given)
+    from bcclone.cluster.dask_workers import open_pool
+    from bcclone.evaluate.suite import evaluate_suite
+    from bcclone.evaluate.suite_result import suite_table
 
-        with wings.open_pool(settings.scheduler, notify) as pool:
-            result = evaluate_suite(arguments.models, settings, notify, pool, watch)
-        print_result(arguments, result.figures(), "\n".join(suite_table(result)))
-        if arguments.output is not None:
-            from bcclone.pictures.score_files import write_suite
+    with open_pool(settings.scheduler, notify=notify) if settings.scheduler else nullcontext() as pool:
+        result = evaluate_suite(given.make(Models).models, settings, notify, pool, watch)
+    figures, text = result.figures(), "\n".join(suite_table(result))
+    if output is None:
+        return Result(figures, text)
+    from bcclone.pictures.score_files import write_suite
 
-            paths = write_suite(arguments.output, result)
-            for path in paths:
-                notify(f"wrote {path}")
-            show_report(arguments, paths[-1])
-    return 0
+    wrote = write_suite(output, result)
+    return Result(figures, text, wrote, report=wrote[-1])
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
+def interrupted(given: Given) -> str:
     """Return what is left after Ctrl-C."""
-    if arguments.output and (kept := arguments.output / _KEPT).exists():
+    output = given.of(Output).get("output")
+    if output and (kept := output / _KEPT).exists():
         return f"{kept} keeps the finished drives; the same command drives the others"
     return "nothing was written"

@@ -3,35 +3,30 @@
 A clone contains them, in models/. After an installation by name, this command writes them there.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import local_path, print_result
+from bcclone.commands.options import Command, Given, Result
 from bcclone.model.trained_models import copy_trained_models
-
-SUMMARY = "copy the trained models that come with bcclone"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=local_path,
-        default=Path("models"),
-        metavar="DIR",
-        help="folder to copy them into (default: models)",
-    )
+from bcclone.system.settings import argument
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Copy the models; return the exit code."""
-    result = copy_trained_models(arguments.folder)
+@dataclass(frozen=True)
+class Copies:
+    """Where the models are copied to."""
+
+    folder: Path = argument("folder to copy them into", Path("models"), unit="DIR")
+
+
+COMMAND = Command(
+    "copy the trained models that come with bcclone",
+    (Copies,),
+    left="each model was copied completely, or not at all",
+)
+
+
+def run(given: Given) -> Result:
+    """Copy the models."""
+    result = copy_trained_models(given.make(Copies).folder)
     lines = [f"{path}: {'written' if path in result.written else 'there already'}" for path in result.models]
-    print_result(arguments, result, "\n".join([*lines, f"next: bcclone evaluate {result.models[-1]}"]))
-    return 0
-
-
-def interrupted(arguments: argparse.Namespace) -> str:
-    """Return what is left after Ctrl-C."""
-    return "each model was copied completely, or not at all"
+    return Result(result, "\n".join([*lines, f"next: bcclone evaluate {result.models[-1]}"]))

@@ -4,50 +4,48 @@
 With --model it also draws the steering of that model and a saliency overlay: the pixels that decide the steering.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import add_settings, chosen, describe_unchanged, local_path, notify, print_result
+from bcclone.commands.options import Command, Given, Result, describe_unchanged, notify
 from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.system.errors import UserError
+from bcclone.system.settings import argument
 
-SUMMARY = "make a clip of a run"
 _SHOWN_RUNS = 5
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
-        "run", type=local_path, nargs="?", metavar="RUN", help="folder that drive.py recorded, or a recording"
-    )
-    add_settings(parser, ClipSettings)
+@dataclass(frozen=True)
+class Run:
+    """The run to show."""
+
+    run: Path | None = argument("folder that drive.py recorded, or a recording", None)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Make the clip; return the exit code. Raises UserError."""
-    settings = _settings(arguments)
+COMMAND = Command("make a clip of a run", (Run, ClipSettings))
+
+
+def run(given: Given) -> Result:
+    """Make the clip."""
+    settings = _settings(given)
     from bcclone.pictures.video.clip import make_clip
 
     clip = make_clip(settings)
     for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
         notify(note)
     text = f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped"
-    print_result(arguments, clip.as_json(), text)
-    return 0
+    return Result(clip.as_json(), text)
 
 
-def interrupted(arguments: argparse.Namespace) -> str:
+def interrupted(given: Given) -> str:
     """Return what is left after Ctrl-C."""
-    try:
-        return describe_unchanged(arguments.output or _settings(arguments).path)
-    except UserError:  # interrupted before the options were checked
-        return "nothing was written"
+    return describe_unchanged(given.of(ClipSettings).get("output") or _settings(given).path)
 
 
-def _settings(arguments: argparse.Namespace) -> ClipSettings:
-    if arguments.run is None:
+def _settings(given: Given) -> ClipSettings:
+    if not given.of(Run):
         raise _no_run_named()
-    return chosen(ClipSettings, arguments)
+    return given.make(ClipSettings)
 
 
 def _no_run_named() -> UserError:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
-from bcclone.system.settings import SIMULATOR_PORT, Milliseconds, Port, Preset, SettingError, check_settings, setting
+from bcclone.system.settings import (
+    SIMULATOR_PORT,
+    Milliseconds,
+    Port,
+    Preset,
+    SettingError,
+    argument,
+    check_settings,
+    setting,
+)
 
 ASYNC_MODES = ("threading", "eventlet")
 _SERVER = "server"
@@ -21,8 +30,8 @@ class DriveSettings:
     speed.when_uncertain: takes effect where serve() gets a watch.
     """
 
-    model: Path = Path("model.h5")
-    run_folder: Path | None = None
+    model: Path = argument("model file of model.py, or a .h5 or .keras file of Keras", Path("model.h5"))
+    run_folder: Path | None = argument("folder to record the drive into", None, unit="RUN", shown="none")
     append: bool = setting(False, "add to a run folder that already contains a run")
     speed: SpeedSettings = SpeedSettings()
     max_latency_ms: Milliseconds = setting(

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from bcclone.system.settings import Hertz, Preset, Seconds, Setting, SettingError, check_settings, setting, span_parser
+from bcclone.system.settings import (
+    Hertz,
+    Preset,
+    Seconds,
+    Setting,
+    SettingError,
+    argument,
+    check_settings,
+    setting,
+    span_parser,
+)
 
 _MOST_ROW = 100_000
 MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
@@ -25,8 +35,8 @@ def check_unused(settings: Any, labels: Path, *names: str) -> None:
 class PredictSettings:
     """Which model predicts the steering of which frames. frames: a recording, or a folder of images."""
 
-    model: Path
-    frames: Path
+    model: Path = argument("a model file of bcclone, Keras or ONNX")
+    frames: Path = argument("a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub")
     output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
     rows: Rows | None = setting(
         None,

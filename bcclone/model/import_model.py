@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bcclone.model.keras_files.lambda_formula import scaling_of_text
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Preset, SettingError, check_settings, setting
+from bcclone.system.settings import Preset, SettingError, argument, check_settings, setting
 
 if TYPE_CHECKING:
     from bcclone.model.keras_files.rebuild import RebuiltLayer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ImportSettings:
     """Which model to import. old: a .h5 or .keras file."""
 
-    old: Path
+    old: Path = argument("a Keras .h5 or .keras file of another program")
     output: Path = setting(Path("model.h5"), "the model file to write")
     force: bool = setting(False, "overwrite an existing model")
     preprocess: Preset | None = setting(None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.pictures.plot_list import PICTURE_NAMES
-from bcclone.system.settings import Fraction, Names, Preset, Seed, SettingError, check_settings, setting
+from bcclone.system.settings import Fraction, Names, Preset, Seed, SettingError, argument, check_settings, setting
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _HISTOGRAM = "histogram of the steering"
@@ -18,8 +18,14 @@ class PlotSettings:
     which is explored instead.
     """
 
-    model: Path
-    data: tuple[str, ...] = ()
+    model: Path = argument("a model file")
+    data: tuple[str, ...] = argument(
+        "what the model was trained on: a store, or recordings as folders or logs; or one image to explore, a camera "
+        "frame of the simulator",
+        (),
+        unit="STORE",
+        shown="data.h5, if it exists",
+    )
     output: Path | None = setting(
         None,
         "folder to draw into",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.edits import MOST_ADVANCE
-from bcclone.system.settings import Seconds, Setting, SettingError, check_settings, setting
+from bcclone.system.settings import Seconds, Setting, SettingError, argument, check_settings, setting
 
 START, END = "start", "end"
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
@@ -24,7 +24,7 @@ class EditSettings:
     seconds since the first row, such as "8.5s", where a pause counts 10 s at most; or "start" or "end".
     """
 
-    recording: str
+    recording: str = argument("folder with a driving_log.csv, or a CSV file")
     delete: Positions = setting(
         (),
         "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end",

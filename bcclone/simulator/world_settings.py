@@ -30,7 +30,7 @@ TOP_SPEED_MPH = 30.0
 LOST_M = 15.0  # a drive ends when the car is farther from the centre line
 DISTURBANCES = "disturbances"
 _APPEARANCE, _EXPERT = "appearance of the world", "the expert driver"
-_SERVER = "connection to the drive server"
+SERVER = "connection to the drive server"
 
 
 Track = Annotated[
@@ -181,11 +181,11 @@ class SimulationSettings:
 class ServerSettings:
     """Where the drive server listens, and how the simulator's machine writes numbers."""
 
-    host: str = setting("127.0.0.1", "address of the drive server", unit="HOST", group=_SERVER)
-    port: Port = setting(SIMULATOR_PORT, "port of the drive server", 1, group=_SERVER)
-    wait: Seconds = setting(0.0, "time to wait for the server to start", group=_SERVER)
+    host: str = setting("127.0.0.1", "address of the drive server", unit="HOST", group=SERVER)
+    port: Port = setting(SIMULATOR_PORT, "port of the drive server", 1, group=SERVER)
+    wait: Seconds = setting(0.0, "time to wait for the server to start", group=SERVER)
     decimal_comma: bool = setting(
-        False, "send numbers with a decimal comma, as the simulator does in many countries", group=_SERVER
+        False, "send numbers with a decimal comma, as the simulator does in many countries", group=SERVER
     )
 
     def __post_init__(self) -> None:

@@ -10,7 +10,17 @@ from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.system.settings import Count, Fraction, Megabytes, Minutes, Seed, SettingError, check_settings, setting
+from bcclone.system.settings import (
+    Count,
+    Fraction,
+    Megabytes,
+    Minutes,
+    Seed,
+    SettingError,
+    argument,
+    check_settings,
+    setting,
+)
 
 # a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
@@ -51,7 +61,11 @@ def parse_gpus(text: str) -> int:
 class RunFiles:
     """Which files a training reads and writes. data: one store, or recordings (folders or logs)."""
 
-    data: tuple[str, ...] = ("data.h5",)
+    data: tuple[str, ...] = argument(
+        "store that preprocess.py wrote, or recordings (folders or logs), which --feed files reads",
+        ("data.h5",),
+        unit="STORE",
+    )
     output: Path = setting(Path("model.h5"), "the model file to write")
     start: Path | None = setting(
         None,

@@ -2,15 +2,16 @@
 
 import pytest
 
-from bcclone.cli import make_parser
+from bcclone.cli import left_behind
+from bcclone.commands.options import Given, make_parser
 from benchmarks.__main__ import BENCHMARKS, Benchmark, main
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_has_the_common_options_and_reports_an_interrupt(name):
     benchmark = Benchmark(name)
-    arguments = make_parser(benchmark, name).parse_args(["--json", "--quiet", "--check-bars"])
-    assert benchmark.interrupted(arguments)
+    given = Given(make_parser(benchmark, name), ["--json", "--quiet", "--check-bars"])
+    assert "nothing was kept" in left_behind(benchmark, given)
     assert benchmark.__doc__ in make_parser(benchmark, name).format_help()
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bcclone.cli import make_parser
+from bcclone.cli import perform
 from bcclone.commands import load_command
-from bcclone.commands.options import settings_as_typed
+from bcclone.commands.options import Given, make_parser
 from bcclone.system.errors import UserError
 
 
@@ -61,8 +61,7 @@ def run_command(name: str, *line: object) -> int:
     command = load_command(name)
     parser = make_parser(command, f"bcclone {name}")
     try:
-        with settings_as_typed(parser):
-            code: int = command.run(parser.parse_args([str(word) for word in line]))
+        code = perform(command, Given(parser, [str(word) for word in line]))
     except UserError:
         raise
     except Exception as error:

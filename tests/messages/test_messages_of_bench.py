@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.cli import make_parser
-from bcclone.commands.options import settings_as_typed
+from bcclone.cli import perform
+from bcclone.commands.options import Given, make_parser
 from benchmarks import preprocess
 from benchmarks.__main__ import Benchmark as Command
 from benchmarks.cluster.steps import measure_steps
@@ -23,9 +23,7 @@ def run(text, *line):
     """Run a benchmark in this process. text: its name and options; line: more of them."""
     name, *words = text.split()
     command = Command(name)
-    parser = make_parser(command, name)
-    with settings_as_typed(parser):
-        return command.run(parser.parse_args([*words, *map(str, line)]))
+    return perform(command, Given(make_parser(command, name), [*words, *map(str, line)]))
 
 
 def take_part(name, *, moved=False):

@@ -45,7 +45,7 @@ def suite(*line):
 
 
 def monitor(model, *line):
-    return run_command("monitor", "fit", model, "d.h5", *line)
+    return run_command("monitor fit", model, "d.h5", *line)
 
 
 def two_models():

@@ -93,9 +93,9 @@ def record_beside(name):
 
 
 REFUSALS = [
-    refusal(lambda: run_command("simulate", "drive", "--port", 99999), "99999", "1 to 65535"),
+    refusal(lambda: run_command("simulate drive", "--port", 99999), "99999", "1 to 65535"),
     refusal(
-        lambda: run_command("simulate", "drive", "--port", 1),
+        lambda: run_command("simulate drive", "--port", 1),
         "127.0.0.1:1",
         "Connection refused",
         "bcclone drive model.h5",

@@ -1,6 +1,5 @@
 """The numbers behind the pictures, and which pictures can be drawn of a model and its samples."""
 
-import argparse
 import json
 import math
 import shutil
@@ -12,8 +11,9 @@ import PIL.Image
 import pytest
 
 from bcclone import cli
+from bcclone.cli import perform
 from bcclone.commands import plots as command
-from bcclone.commands.options import declare
+from bcclone.commands.options import Given, make_parser
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
@@ -547,10 +547,8 @@ def test_a_picture_with_photographs_has_256_colours(tmp_path):
         assert picture.size == (8 * DPI, 4 * DPI)
 
 
-def command_line(*arguments):
-    parser = argparse.ArgumentParser()
-    declare(command, parser)
-    return parser.parse_args([str(argument) for argument in arguments])
+def plot(*arguments):
+    return perform(command, Given(make_parser(command, "plots"), [str(argument) for argument in arguments]))
 
 
 @pytest.fixture
@@ -563,8 +561,7 @@ def run_folder(untrained_model, tmp_path):
 
 
 def test_pictures_go_into_the_run_folder_of_the_model(untrained_model, run_folder, capsys):
-    arguments = command_line(untrained_model, "--runs", run_folder.parent, "--only", "history,network", "--json")
-    assert command.run(arguments) == 0
+    assert plot(untrained_model, "--runs", run_folder.parent, "--only", "history,network", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["skipped"] == {}
     assert {Path(path) for path in result["drawn"].values()} == set((run_folder / "plots").iterdir())
@@ -573,21 +570,21 @@ def test_pictures_go_into_the_run_folder_of_the_model(untrained_model, run_folde
 def test_the_run_folder_is_found_whatever_its_model_is_called(untrained_model, run_folder, capsys):
     renamed = (run_folder / "model.h5").rename(run_folder / "best.h5")
     for model in (renamed, untrained_model):
-        assert command.run(command_line(model, "--runs", run_folder.parent, "--only", "history", "--json")) == 0
+        assert plot(model, "--runs", run_folder.parent, "--only", "history", "--json") == 0
         assert json.loads(capsys.readouterr().out)["drawn"] == {"history": str(run_folder / "plots" / "history.png")}
 
 
 def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
     only = ("--only", "history,steering", "--zero-fraction", 0, "--runs", tmp_path)
-    assert command.run(command_line(model, simulated_store, *only)) == 0
+    assert plot(model, simulated_store, *only) == 0
     assert "left out: there is no history" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
 
 
 def test_an_output_folder_that_is_a_file_is_refused(untrained_model):
     with pytest.raises(UserError, match="--output"):
-        command.run(command_line(untrained_model, "--output", untrained_model, "--only", "network"))
+        plot(untrained_model, "--output", untrained_model, "--only", "network")
 
 
 @pytest.mark.parametrize("content_hash", ["same", "another"])
@@ -613,7 +610,7 @@ def test_wrong_options_are_refused_by_name(option, value, capsys):
 def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path, monkeypatch, capsys):
     shutil.copy(simulated_store, tmp_path / "data.h5")
     monkeypatch.chdir(tmp_path)
-    assert command.run(command_line(untrained_model, "--output", "pictures", "--only", "steering,history")) == 0
+    assert plot(untrained_model, "--output", "pictures", "--only", "steering,history") == 0
     shown = capsys.readouterr()
     assert "those of data.h5 in this folder" in shown.err
     assert [line.split()[0] for line in shown.out.splitlines()] == ["history", "steering"]
@@ -621,7 +618,7 @@ def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_stor
 
 
 def explored(model, image, folder, capsys):
-    assert command.run(command_line(model, image, "--output", folder, "--runs", folder, "--json")) == 0
+    assert plot(model, image, "--output", folder, "--runs", folder, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     with PIL.Image.open(result["output"]) as picture:
         assert picture.width >= 10 * DPI

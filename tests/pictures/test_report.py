@@ -298,10 +298,11 @@ def test_a_browser_shows_hostile_texts_and_would_run_and_load_nothing_that_is_pu
 )
 def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, terminal, display, option, opened):
     program = (
-        "import argparse; from pathlib import Path; from bcclone.commands import evaluate;"
-        "from bcclone.commands.options import declare, show_report;"
-        "parser = argparse.ArgumentParser(); declare(evaluate, parser);"
-        f"show_report(parser.parse_args(['model.h5', *{option.split()}]), Path('a report.html'))"
+        "import types; from pathlib import Path; from bcclone.cli import perform;"
+        "from bcclone.commands.options import Browser, Command, Given, Result, make_parser;"
+        "command = types.SimpleNamespace(__doc__='', COMMAND=Command('', (Browser,)),"
+        "run=lambda given: Result(1, None, report=Path('a report.html')));"
+        f"perform(command, Given(make_parser(command, 'one'), {option.split()}))"
     )
     browser = tmp_path / "browser"
     browser.write_text('#!/bin/sh\necho "$1" > opened\n')

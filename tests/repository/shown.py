@@ -5,8 +5,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.cli import make_parser
-from bcclone.commands import load_command
+from bcclone.commands import FAMILIES, load_command, split_line
+from bcclone.commands.options import make_parser
 from benchmarks.__main__ import Benchmark
 from tests.conftest import ROOT
 
@@ -45,10 +45,9 @@ def parse(text):
     """Parse a shown command, script or benchmark; raise KeyError or SystemExit if it is not accepted."""
     words = [word for word in shlex.split(text) if word not in ("python", "bcclone")]
     is_benchmark = words[:2] == ["-m", "benchmarks"]
-    name, *options = words[2:] if is_benchmark else words
-    if name == "--version":  # an option of bcclone itself
+    name, options = (words[2], words[3:]) if is_benchmark else split_line([words[0].removesuffix(".py"), *words[1:]])
+    if not name and words[0] in ("--version", *FAMILIES):  # an option of bcclone itself, or all commands of a family
         return
-    name = name.removesuffix(".py")
     command = Benchmark(name) if is_benchmark else load_command(name)
     if options:  # otherwise the command is only mentioned
         make_parser(command, name).parse_args([word.replace("RECORDING...", "RECORDING") for word in options])

@@ -3,8 +3,8 @@
 import json
 import re
 
-from bcclone.cli import make_parser
 from bcclone.commands import drive
+from bcclone.commands.options import make_parser
 from tests.conftest import ROOT
 
 FILE = (ROOT / "Containerfile").read_text()

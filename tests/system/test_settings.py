@@ -9,7 +9,8 @@ from typing import Annotated
 
 import pytest
 
-from bcclone.commands.options import add_settings, given_for, settings_as_typed
+from bcclone.cli import settings_as_typed
+from bcclone.commands.options import Given, add_settings
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
@@ -53,7 +54,7 @@ def parser():
 
 
 def given(*words):
-    return given_for(Example, parser().parse_args(words))
+    return Given(parser(), words).of(Example)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Settings of a training from options, settings files and run folders; the schedule."""
 
-import argparse
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.commands.model import add_arguments, chosen_settings
+from bcclone.commands import model
+from bcclone.commands.model import chosen_settings
+from bcclone.commands.options import Given, make_parser
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.train.history import Epoch
@@ -29,12 +30,10 @@ def data(stored_seq_length=1):
 
 
 def parsed(*options, file=None, text=""):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     if file:
         file.write_text(text)
         options = (*options, "--settings", str(file))
-    return parser.parse_args([str(option) for option in options])
+    return Given(make_parser(model, "model"), [str(option) for option in options])
 
 
 def new(*options, stored_seq_length=1, **file):

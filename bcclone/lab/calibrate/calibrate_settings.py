@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.evaluate.prediction_settings import Rows
-from bcclone.system.settings import Degrees, Hertz, Metres, Seconds, SettingError, check_settings, setting
+from bcclone.system.settings import Degrees, Hertz, Metres, Seconds, SettingError, argument, check_settings, setting
 
 FISHEYE = "fisheye"
 LENSES = ("pinhole", FISHEYE)
@@ -19,9 +19,9 @@ class CalibrateSettings:
     a tub and a recording, which hold it. Whatever is None is found.
     """
 
-    model: Path
-    frames: Path
-    labels: Path | None = None
+    model: Path = argument("a model file, such as models/any-road.h5")
+    frames: Path = argument("a tub, a recording, or a folder of pictures")
+    labels: Path | None = argument("a table of their steering", None, shown="that of FRAMES")
     output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
     force: bool = setting(False, "overwrite an existing model")
     seconds: Seconds = setting(60.0, "use the first seconds of driving", 5, 100_000)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import Names, SettingError, check_settings, setting, settings_of
+from bcclone.system.settings import Names, Setting, SettingError, argument, check_settings, setting, settings_of
 
 CSV, TUB, LEROBOT = EXPORT_FORMATS = ("csv", "tub", "lerobot")
 FRAMES, VIDEO = "frames", "video"
@@ -15,6 +16,9 @@ _TABLE = "tables of others, and LeRobot"
 _OF_TABLES, _OF_FRAMES = (FRAMES, VIDEO, LEROBOT), (FRAMES, VIDEO)
 
 
+ExportFormat = Annotated[str, Setting(choices=EXPORT_FORMATS)]
+
+
 @dataclass(frozen=True)
 class ExportSettings:
     """What to export, and how.
@@ -23,8 +27,8 @@ class ExportSettings:
     """
 
     source: str
-    output: Path = setting(Path("export"), "folder to write; must be new")
-    to: str = setting(CSV, "format", choices=EXPORT_FORMATS)
+    output: Path = Path("export")
+    to: ExportFormat = CSV
     cameras: Names = setting(
         (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", shown="all of the source", choices=CAMERAS
     )
@@ -42,7 +46,7 @@ class ImportSettings:
     is max_degrees of the front wheels; a table's is divided by steering_ratio first.
     """
 
-    source: Path
+    source: Path = argument("folder of a tub, a data set or frames, a video, or a table")
     output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty")
     format: str | None = setting(
         None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"

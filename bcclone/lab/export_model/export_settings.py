@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
-from bcclone.system.settings import Mph, Preset, SettingError, Size, check_settings, setting
+from bcclone.system.settings import Mph, Preset, Setting, SettingError, Size, check_settings, setting
 
 ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
@@ -18,15 +19,16 @@ FLOAT16, INT8 = "float16", "int8"
 _OF_TFLITE, _OF_CAR = ("quantize", "calibrate"), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
 
 
+ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
+
+
 @dataclass(frozen=True)
 class ExportModelSettings:
     """Which model to export, and how. model: a .h5 or .keras file; output: None for its name with another ending."""
 
     model: Path
-    to: str = setting(ONNX, "format of the exported model", choices=tuple(FORMATS))
-    output: Path | None = setting(
-        None, "the file, or for saved-model the folder, to write", unit="PATH", shown="named like the model"
-    )
+    to: ModelFormat = ONNX
+    output: Path | None = None
     force: bool = setting(False, "overwrite an existing export")
     preprocess: Preset | None = setting(None)
     quantize: str | None = setting(

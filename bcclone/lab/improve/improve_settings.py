@@ -6,7 +6,18 @@ from pathlib import Path
 
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.simulator.world_settings import TRACKS
-from bcclone.system.settings import Count, Jobs, Laps, Minutes, Names, Seed, SettingError, check_settings, setting
+from bcclone.system.settings import (
+    Count,
+    Jobs,
+    Laps,
+    Minutes,
+    Names,
+    Seed,
+    SettingError,
+    argument,
+    check_settings,
+    setting,
+)
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
 
 _SCORE = "scoring, before and after"
@@ -22,8 +33,10 @@ class ImproveSettings:
     recordings: folders, CSV files or patterns, see recording.find_logs(); with expert, rehearsed in each round.
     """
 
-    model: Path
-    recordings: tuple[str, ...] = ()
+    model: Path = argument("the model to improve")
+    recordings: tuple[str, ...] = argument(
+        "folder, CSV file or pattern, as for preprocess.py", (), unit="RECORDING", shown="none"
+    )
     output: Path = setting(Path("better.h5"), "the improved model to write")
     force: bool = setting(
         False, "overwrite an existing model, and what an earlier improvement has left in the work folder"

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.cli import make_parser
 from bcclone.commands import load_command
+from bcclone.commands.options import make_parser
 from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.calibration import calibrate, fit_steering
