@@ -1,7 +1,7 @@
 """Answer the frames of many states in workers: places, offsets and turns -> the model's steering in each, kept.
 
-Frames are rendered at the size that the network sees, or whole and compressed, as a drive does. The network gets them
-in batches; TensorFlow rounds these differently from the batches of one that a drive uses, by up to 3e-7.
+Frames are rendered at the size that the network sees, or whole and compressed where that crops them. The network gets
+them in batches; TensorFlow rounds these differently from the batches of one that a drive uses, by up to 3e-7.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
 from bcclone.lab.road_samples.rendering import Place, car_at
 from bcclone.model.policy import Policy
@@ -35,9 +34,9 @@ Steer = Callable[[Image], Float32Array]  # images, uint8 (batch, height, width, 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the model is shown: which road, in which direction, at which speed (m/s), and how its frames are rendered.
+    """What the model is shown: which road, in which direction, at which speed (m/s).
 
-    preprocess: for a model that does not store its own; whole_frames: as in MarginSettings.
+    preprocess: for a model that does not store its own.
     """
 
     model: InputFile
@@ -45,14 +44,13 @@ class Seen:
     track: str
     reverse: bool
     speed: float
-    whole_frames: bool
 
     def key(self, *parts: object) -> str:
         """Return a hash of this, of the road's file, of bcclone's sources, and of other parts of a task."""
         own = Path(self.track)
         content = read_bytes(own, "json") if own.suffix == ".json" else b""
         whole = source_digest(), self.model.sha256, self.preprocess, self.track, self.reverse, self.speed
-        return hashlib.sha256(repr((*whole, self.whole_frames, content, parts)).encode()).hexdigest()[:24]
+        return hashlib.sha256(repr((*whole, content, parts)).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,9 @@ class SeenRoad:
                 f"{seen.model.path}: it steers by several frames, expected a network of single ones, whose steering is "
                 "a function of the state; drive it with: bcclone suite"
             )
-        self._path, self._speed, self._whole = seen.model.path, seen.speed, seen.whole_frames
-        self._preprocessing = policy.preprocessing
-        self._whole |= not _fills_the_frame(policy.preprocessing)
+        self._path, self._speed, self._preprocessing = seen.model.path, seen.speed, policy.preprocessing
+        # only an image of the whole frame can be rendered at its own size
+        self._whole = policy.preprocessing.crop_top != 0 or policy.preprocessing.crop_bottom is not None
         size = () if self._whole else (policy.preprocessing.height, policy.preprocessing.width)
         self._renderer = Renderer(seen.track, Conditions(), *size)
         self._steer = _in_batches(policy) if policy.model else _one_by_one(policy)
@@ -150,11 +148,6 @@ def answer_states(task: StatesTask) -> Answers:
             steering += road.steering(cars).tolist()
             report_progress(len(cars))
         return Answers(tuple(steering))
-
-
-def _fills_the_frame(preprocessing: Preprocessing) -> bool:
-    """Return whether a prepared image shows the whole frame, so that it can be rendered at its own size."""
-    return preprocessing.crop_top == 0 and preprocessing.crop_bottom is None
 
 
 def _in_batches(policy: Policy) -> Steer:

@@ -9,7 +9,7 @@ from bcclone.system.settings import Count, Jobs, Mph, Preset, Scheduler, Seed, c
 
 @dataclass(frozen=True)
 class MarginSettings:
-    """Which road is mapped at which speed, how finely, and how many cars are driven to check the map.
+    """Which road is mapped at which speed, and how many cars are driven to check the map.
 
     kept: folder for the finished parts, so that the same command goes on where it was interrupted.
     """
@@ -17,14 +17,6 @@ class MarginSettings:
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     speed_mph: Mph = setting(20.0, "speed that the car holds", 3, TOP_SPEED_MPH, option="speed")
-    fine: bool = setting(
-        False, "where cars leave the road, also map each metre, half a metre and 4 degrees: up to ten times as long"
-    )
-    whole_frames: bool = setting(
-        False,
-        "render whole frames and compress them, as a drive does, and not at the size that the network sees: some four "
-        "times as long",
-    )
     check: Count = setting(
         0,
         "then drive so many cars from random states from which they should come back, and count those that leave the "

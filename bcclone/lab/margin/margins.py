@@ -17,19 +17,7 @@ from bcclone.lab.margin.answers import Answers, RunKept, Seen, StatesTask, answe
 from bcclone.lab.margin.driven_states import check_by_driving
 from bcclone.lab.margin.margin_map import MarginMap
 from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.motion import (
-    COARSE,
-    COARSE_STARTS,
-    FINE,
-    FINE_STARTS,
-    StateGrid,
-    SteeringTable,
-    cars_at,
-    interpolate,
-    shape_of,
-    state_grid,
-    table_of,
-)
+from bcclone.lab.margin.motion import RENDERED, STARTS, StateGrid, shape_of, state_grid, table_of
 from bcclone.lab.margin.returning import returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import Float32Array
@@ -38,8 +26,6 @@ from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.task_pool import Shown, TaskPool, open_pool, run_kept
 
 _PLACES_A_TASK = 12
-_FEW = 0.05  # of the states of a place: more of them lost make it one that cars leave the road from
-_BEHIND_M = 25.0  # beyond such a place, how far the steering decides about these cars
 
 AnswerPlaces = Callable[[StateGrid, npt.NDArray[np.int_]], Float32Array]
 
@@ -68,44 +54,23 @@ def map_margins(
 
         for name, path in named.items():
             model = InputFile.of(path)
-            seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed, settings.whole_frames)
-            maps[name] = map_by_answers(track, speed, settings.fine, partial(_answer, seen, run))
+            seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed)
+            maps[name] = map_by_answers(track, speed, partial(_answer, seen, run))
             if settings.check:
                 check = check_by_driving(seen, maps[name].returning, settings.check, settings.seed, run)
                 maps[name] = replace(maps[name], check=check)
     return maps
 
 
-def map_by_answers(track: Track, speed: float, fine: bool, answer: AnswerPlaces) -> MarginMap:
+def map_by_answers(track: Track, speed: float, answer: AnswerPlaces) -> MarginMap:
     """Return the map of whatever steers. speed: m/s.
 
     answer: a grid and the indices of some of its places -> the steering there, float32 (places, offsets, turns).
     """
-    grid, road = state_grid(track, COARSE), shape_of(track)
+    grid = state_grid(track, RENDERED)
     table = table_of(grid, answer(grid, np.arange(len(grid.places_m))))
-    returning = returning_set(state_grid(track, COARSE_STARTS), road, table, speed)
-    coarse = MarginMap(table.steering.size, track, table, returning)
-    if not fine:
-        return coarse
-    table, frames = _refined(coarse, answer)
-    returning = returning_set(state_grid(track, FINE_STARTS), road, table, speed)
-    return MarginMap(coarse.frames + frames, track, table, returning)
-
-
-def _refined(coarse: MarginMap, answer: AnswerPlaces) -> tuple[SteeringTable, int]:
-    """Return a finer table, answered where cars leave the road, else interpolated, and the number of answers."""
-    track, grid = coarse.track, state_grid(coarse.track, FINE)
-    steering = interpolate(coarse.table, cars_at(grid)).reshape(grid.shape)
-    lost = (coarse.box & ~coarse.returning.returns).sum(axis=(1, 2))
-    leaves = lost > _FEW * coarse.box.sum(axis=(1, 2))
-    begins = coarse.returning.grid.places_m[leaves]
-    beyond = [[track.apart(float(begin), place) for begin in begins.tolist()] for place in grid.places_m.tolist()]
-    step_m = coarse.returning.grid.step_m
-    matters = [any(-step_m <= metres <= _BEHIND_M for metres in row) for row in beyond]
-    places = np.flatnonzero(matters)
-    if len(places):
-        steering[places] = answer(grid, places)
-    return table_of(grid, steering), len(places) * len(grid.offsets_m) * len(grid.turns)
+    returning = returning_set(state_grid(track, STARTS), shape_of(track), table, speed)
+    return MarginMap(table.steering.size, track, table, returning)
 
 
 def _answer(seen: Seen, run: RunKept, grid: StateGrid, places: npt.NDArray[np.int_]) -> Float32Array:

@@ -33,10 +33,9 @@ class GridStep:
 
 
 # Between the states whose frames are rendered. The steering is so smooth that it is interpolated between them: its
-# error at random states is 0.017 of full lock coarsely, 0.012 finely, of which the road's texture alone makes 0.010.
-COARSE, FINE = GridStep(4.0, 0.95, 8.0), GridStep(1.0, 0.47, 4.0)
-# between the states from which cars start on the map
-COARSE_STARTS, FINE_STARTS = GridStep(COARSE.along_m, 0.1, 2.0), GridStep(FINE.along_m, 0.05, 1.0)
+# error at random states is 0.017 of full lock, of which the road's texture alone makes 0.010.
+RENDERED = GridStep(4.0, 0.95, 8.0)
+STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which cars start on the map
 
 
 @dataclass(frozen=True)
@@ -148,13 +147,6 @@ def cars_at(grid: StateGrid) -> Cars:
     return Cars(along_m, offset_m, turn, np.abs(offset_m))
 
 
-def interpolate(table: SteeringTable, cars: Cars) -> Float32Array:
-    """Return the steering of a table at the states of cars, float32 (cars,)."""
-    results = np.empty(len(cars.along_m), np.float32)
-    _interpolate(table, cars, results)
-    return results
-
-
 def follow(road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float) -> Cars:
     """Return the cars a stretch of road farther on; each starts with the yaw rate of the road's bend there.
 
@@ -202,12 +194,6 @@ def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> fl
         far = values[place_index, left + 1, first] * (1 - around) + values[place_index, left + 1, first + 1] * around
         total += by_place * (near * (1 - across) + far * across)
     return min(max(total, -1.0), 1.0)
-
-
-@compiled(cache=True)
-def _interpolate(table: Any, cars: Any, results: Any) -> None:
-    for number in range(len(results)):
-        results[number] = _steering_at(table, cars.along_m[number], cars.offset_m[number], cars.turn[number])
 
 
 @compiled(inline="always")

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.dataset.vehicle import MPH, steering_of
 from bcclone.lab.margin.margins import map_by_answers
-from bcclone.lab.margin.motion import FINE, Cars, follow, shape_of, state_grid, table_of
+from bcclone.lab.margin.motion import RENDERED, Cars, GridStep, follow, shape_of, state_grid, table_of
 from bcclone.lab.margin.record_next import record_next
 from bcclone.lab.margin.returning import ReturningSet
 from bcclone.simulator.car import TrackedCar, holding_throttle
@@ -51,8 +52,8 @@ def towards_the_middle_from_nearby(offset_m, turn):
     return np.where(np.abs(offset_m) < FARTHEST_M, -0.08 * offset_m - 0.8 * turn, np.sign(offset_m))
 
 
-def mapped(track, law, fine=False):
-    return map_by_answers(track, SPEED, fine, answers(law))
+def mapped(track, law):
+    return map_by_answers(track, SPEED, answers(law))
 
 
 def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight_road(straight):
@@ -88,13 +89,12 @@ def test_who_steers_to_one_side_leaves_everywhere(straight):
     assert {line.bend for line in record_next(found)} == {"straights"}
 
 
-@pytest.mark.parametrize("fine", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_the_margin_is_where_the_law_turns_round(straight, fine):
-    found = mapped(straight, towards_the_middle_from_nearby, fine)
+def test_the_margin_is_where_the_law_turns_round(straight):
+    found = mapped(straight, towards_the_middle_from_nearby)
     grid = found.returning.grid
     margins = found.returning.margins_m[straight.start_m + straight.lap_m - grid.places_m > 60]
-    cell = FINE.offset_m if fine else 0.95  # the law is interpolated between two states so far apart
-    assert (np.abs(margins - FARTHEST_M) < cell).all()
+    cell_m = RENDERED.offset_m  # the law is interpolated between two states so far apart
+    assert (np.abs(margins - FARTHEST_M) < cell_m).all()
     assert margins[:, 0].tolist() == margins[:, 1].tolist()
 
 
@@ -113,7 +113,7 @@ def test_a_mirrored_road_has_mirrored_margins():
 
 def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     track = load_track("lake")
-    grid, random = state_grid(track, FINE), np.random.default_rng(0)
+    grid, random = state_grid(track, GridStep(1.0, 0.47, 4.0)), np.random.default_rng(0)
     bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
     offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
     steering = steering_of(bends)[:, None, None] + 0.3 * towards_the_middle(offsets, turns)
@@ -122,15 +122,21 @@ def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
     after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
     assert np.isfinite(after.offset_m).all()
-    apart = [abs(driven(track, table, start) - offset) for start, offset in zip(starts, after.offset_m, strict=True)]
+    steer = interpolator(grid, steering)
+    apart = [abs(driven(track, steer, start) - offset) for start, offset in zip(starts, after.offset_m, strict=True)]
     assert max(apart) < 0.08
     assert np.mean(apart) < 0.02
 
 
-def driven(track, table, start):
-    """Drive the simulator's car for 20 m by a table; return its distance from the middle."""
-    from bcclone.lab.margin.motion import interpolate
+def interpolator(grid, steering):
+    """The steering between the states of a closed road's grid, by SciPy."""
+    places = np.append(grid.places_m, grid.places_m[-1] + grid.step_m)
+    closed = np.concatenate([steering, steering[:1]])
+    return RegularGridInterpolator((places, grid.offsets_m, grid.turns), closed, bounds_error=False, fill_value=None)
 
+
+def driven(track, steer, start):
+    """Drive the simulator's car for 20 m by a law of steering; return its distance from the middle."""
     along_m, offset_m, turn = start.tolist()
     tracked = TrackedCar(track, offset_m, along_m)
     car = tracked.car
@@ -139,8 +145,8 @@ def driven(track, table, start):
     while True:
         position = tracked.position
         turned = math.remainder(car.heading - position.heading, 2 * math.pi)
-        state = Cars(*(np.array([each]) for each in (position.along_m, position.cross_track_m, turned, 0.0)))
-        car.steering = float(interpolate(table, state)[0])
+        along_m = track.start_m + (position.along_m - track.start_m) % track.lap_m
+        car.steering = float(steer([[along_m, position.cross_track_m, turned]])[0])
         for _ in range(2):
             before = tracked.progress_m, tracked.position.cross_track_m
             car.speed = SPEED
@@ -151,7 +157,7 @@ def driven(track, table, start):
 
 
 def test_a_set_of_another_grid_is_refused(straight):
-    grid = state_grid(straight, FINE)
+    grid = state_grid(straight, RENDERED)
     with pytest.raises(ValueError, match="expected "):
         ReturningSet(grid, np.ones(grid.shape, bool), np.ones((2, 2, 2), bool))
 
