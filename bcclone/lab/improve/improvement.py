@@ -58,8 +58,8 @@ class Improvement:
         }
 
     def as_text(self) -> list[str]:
-        """Return the lines of the tables: the rounds, and each row before and after; then what was written."""
-        return [*rounds_table(self.rounds), "", *comparison_table(self.rows), self._outcome()]
+        """Return the tables: the rounds, and each row before and after; then what was written."""
+        return [rounds_table(self.rounds), "", comparison_table(self.rows), self._outcome()]
 
     def _outcome(self) -> str:
         rounds, chosen = self.rounds, chosen_round(self.rounds)
@@ -94,5 +94,5 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
         improvement = TrainingRounds(settings, folder, StartModel.read(folder.start), pool, notify)
         rounds = learn_from_expert(improvement) if settings.expert else learn_from_corrections(improvement)
         plot_rounds(rounds, folder.picture)
-        folder.publish(folder.model_of(chosen_round(rounds).model), settings.output)
+        folder.publish(folder.path / chosen_round(rounds).model, settings.output)
         return Improvement(rounds, settings.model, settings.output, folder.path)

@@ -96,7 +96,7 @@ def _has_ended(improvement: TrainingRounds, rounds: Rounds) -> bool:
 
 
 def _round(improvement: TrainingRounds, last: Round) -> Round:
-    number, model, settings = last.number + 1, improvement.folder.model_of(last.model), improvement.settings
+    number, model, settings = last.number + 1, improvement.folder.path / last.model, improvement.settings
     tasks = _tasks(improvement, number, model)
     kept = FinishedSteps(improvement.folder.recordings, ExpertDrive)
     drives = run_kept(improvement.pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))

@@ -1,6 +1,5 @@
 """The rounds in which a model is improved: figures, rows of the suite before and after, tables and a chart."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,10 @@ from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
 from bcclone.system.json_values import to_json
+from bcclone.system.table import Column, Table
 
 _DESCRIPTIONS = {one.name: one.description for one in SCENARIOS}
+_VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}  # as they are printed
 _ROW_INCHES, _ROUND_INCHES = 0.24, 0.42
 _MOST_TICKS = 30
 _MOST_SHOWN = 3  # interventions at which the colour scale ends
@@ -40,13 +41,6 @@ class Round:
     seconds: float = 0.0
     model: str
     scores: Mapping[str, Score] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("number", "rows", "all_rows", "rescues", "distance_m", "epochs", "seconds"):
-            if not 0 <= getattr(self, name) < math.inf:  # NaN fails, too
-                raise ValueError(f"{name} {getattr(self, name)} of a round, expected 0 or more")
-        if self.val_loss is not None and not math.isfinite(self.val_loss):
-            raise ValueError(f"val_loss {self.val_loss} of round {self.number}, expected a finite number or None")
 
     @property
     def row_interventions(self) -> dict[str, int]:
@@ -79,17 +73,24 @@ def chosen_round(rounds: Sequence[Round]) -> Round:
     return min(reversed(complete), key=lambda one: one.interventions)
 
 
-def rounds_table(rounds: Sequence[Round]) -> list[str]:
-    """Return the lines of a table with a line for each round."""
-    head = f"{'round':>5}{'rows':>8}{'all rows':>10}{'rescues':>9}{'epochs':>8}{'val_loss':>10}{'minutes':>9}  suite"
+def rounds_table(rounds: Sequence[Round]) -> str:
+    """Return a table with a line for each round."""
+    columns = (
+        Column("round"), Column("rows"), Column("all rows"), Column("rescues"), Column("epochs"),
+        Column("val_loss", "{:.4f}".format), Column("minutes", "{:.1f}".format), Column("suite"),
+    )  # fmt: skip
+    rows = [
+        (one.number, one.rows, one.all_rows, one.rescues, one.epochs, one.val_loss, one.seconds / 60, _suite(one))
+        for one in rounds
+    ]
     legend = "rows: of the round; all rows: trained on so far; rescues: how often the expert took the car back"
-    return [legend, head, *map(_round_cells, rounds)]
+    return f"{legend}\n{Table(columns, rows)}"
 
 
 def describe_round(one: Round) -> str:
     """Return a line on a round, for the progress of a command."""
     after = f", after {one.all_rows} rows" if one.number else ""
-    return f"round {one.number}{after}: {_describe_scores(one)}; {one.seconds / 60:.1f} minutes"
+    return f"round {one.number}{after}: {_suite(one)}; {one.seconds / 60:.1f} minutes"
 
 
 @dataclass(frozen=True)
@@ -122,22 +123,25 @@ def compare_rows(before: Mapping[str, Score], after: Mapping[str, Score]) -> tup
     return tuple(RowComparison(row, score, after[row]) for row, score in before.items())
 
 
-def comparison_table(rows: Sequence[RowComparison]) -> list[str]:
-    """Return the lines of a table with a line for each row, and what follows from it."""
-    name, text = max(len(one.row) for one in rows), max(len(one.description) for one in rows)
-    heads = "".join(f"{when:>8}: off  mean   most" for when in ("before", "after"))
-    lines = [
-        "off: interventions; mean, most: distance from the centre line, m",
-        " " * (name + 2 + text) + heads,
-    ]
-    for one in rows:
-        cells = "".join(
-            f"{score.interventions:>13}{score.mean_abs_cross_track_m:>6.2f}{score.max_abs_cross_track_m:>7.2f}"
-            for score in (one.before, one.after)
+def comparison_table(rows: Sequence[RowComparison]) -> str:
+    """Return a table with a line for each row, and what follows from it."""
+    scores = [
+        Column(f"{key} {when}", words, heading)
+        for when in ("before", "after")
+        for key, words, heading in (
+            ("interventions", str, f"{when}: off"), ("mean", "{:.2f}".format, "mean"), ("most", "{:.2f}".format, "most")
         )
-        verdict = {"same": "", "better": "better", "worse": "WORSE"}[one.verdict]
-        lines.append(f"{one.row:<{name}}  {one.description:<{text}}{cells}  {verdict}".rstrip())
-    return [*lines, "", _describe_comparison(rows)]
+    ]  # fmt: skip
+    columns = (Column("row", heading=""), Column("description", heading=""), *scores, Column("verdict", heading=""))
+    values = [
+        (one.row, one.description, *_cells(one.before), *_cells(one.after), _VERDICTS[one.verdict]) for one in rows
+    ]
+    legend = "off: interventions; mean, most: distance from the centre line, m"
+    return f"{legend}\n{Table(columns, values)}\n\n{_describe_comparison(rows)}"
+
+
+def _cells(score: Score) -> tuple[float, ...]:
+    return score.interventions, score.mean_abs_cross_track_m, score.max_abs_cross_track_m
 
 
 def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
@@ -181,11 +185,5 @@ def _row_figures(row: str, score: Score) -> dict[str, Any]:
     return {"row": row, "description": _DESCRIPTIONS[row], **to_json(score)}
 
 
-def _round_cells(one: Round) -> str:
-    val_loss = "" if one.val_loss is None else f"{one.val_loss:.4f}"
-    cells = f"{one.number:>5}{one.rows:>8}{one.all_rows:>10}{one.rescues:>9}{one.epochs:>8}{val_loss:>10}"
-    return f"{cells}{one.seconds / 60:>9.1f}  {_describe_scores(one)}"
-
-
-def _describe_scores(one: Round) -> str:
+def _suite(one: Round) -> str:
     return f"{one.interventions} interventions, {one.clean_rows} of {len(one.scores)} driven rows without"

@@ -157,7 +157,7 @@ class TrainingRounds:
 
         first: rows to drive before the others, which are left out if one of these needs an intervention.
         """
-        model, scores = self.folder.model_of(one.model), dict(one.scores)
+        model, scores = self.folder.path / one.model, dict(one.scores)
         for some in (first, self.rows):
             left = [name for name in some if name not in scores]
             scores |= self._drive(model, left) if left else {}

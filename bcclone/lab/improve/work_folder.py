@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.system import atomic, file_kinds
-from bcclone.system.codec import path_inside, read_bytes, read_json
+from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 
 
@@ -50,20 +50,13 @@ class WorkFolder:
         """Write a model of this folder to the output."""
         atomic.write_bytes(output, read_bytes(model, "model"), follow=True)
 
-    def model_of(self, name: str) -> Path:
-        """Return the path of a model that a round names; raises UserError for one outside of this folder."""
-        try:
-            return path_inside(self.path, name)
-        except ValueError as error:
-            raise UserError(f"{self.rounds}: a round's model {error}; begin anew with --force") from None
-
     def has_published(self, output: Path) -> bool:
         """Return whether the output is a model of this folder."""
         if not output.is_file():
             return False
-        content = read_bytes(output, "model")
+        digest = atomic.sha256_of(output)
         models = (model for model in (self.start, *self.models.glob("*.h5")) if model.is_file())
-        return any(read_bytes(model, "model") == content for model in models)
+        return any(atomic.sha256_of(model) == digest for model in models)
 
 
 @contextmanager

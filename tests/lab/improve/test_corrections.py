@@ -49,8 +49,8 @@ def test_rows_that_became_worse_are_named():
     after = {"lake-15": score(0), "fog": score(1), "lake-30": score(1), "no-lines": score(1, "the car stood still")}
     rows = compare_rows(before, after)
     assert [row.verdict for row in rows] == ["better", "worse", "same", "worse"]
-    assert comparison_table(rows)[-1] == "3 interventions before, 3 after; WORSE than before on fog, no-lines"
-    assert "no row became worse" in comparison_table(compare_rows(before, before))[-1]
+    assert comparison_table(rows).endswith("3 interventions before, 3 after; WORSE than before on fog, no-lines")
+    assert "no row became worse" in comparison_table(compare_rows(before, before))
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,3 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording
     assert [one["number"] for one in result["rounds"]] == [0, 1]
     assert result["rounds"][1]["all_rows"] == 45
     assert (tmp_path / "better.h5").read_bytes() != untrained_model.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "values", [{"number": -1}, {"rows": -1}, {"rescues": -2}, {"distance_m": float("nan")}, {"val_loss": float("nan")}]
-)
-def test_a_round_that_cannot_have_been_is_refused(values):
-    (name,) = values
-    with pytest.raises(ValueError, match=f"{name} .*of (a )?round.*expected"):
-        Round(**{"number": 1, "model": "models/1.h5"} | values)
