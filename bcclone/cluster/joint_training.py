@@ -17,14 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bcclone.cluster.part_order import PartOrder
 from bcclone.cluster.workers import Cluster
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
@@ -101,7 +99,6 @@ class JointWorker(Worker):
         self._cluster, self._strategy, self._chosen, self._scratch = cluster, strategy, chosen, scratch
         if cluster:
             self.count, self.index = len(cluster), cluster.index
-            self.make_order = partial(PartOrder, worker=self.index, workers=self.count)
             self._sum_words = _summing_words(strategy)
 
     def share(self, content: bytes) -> bytes:

@@ -15,7 +15,6 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -38,12 +37,11 @@ _POLL_SECONDS = 0.2
 class ShardCache:
     """Local copies of shards, at most `limit` bytes of them, but for those in use; the oldest are deleted.
 
-    A context manager that several feeds may enter: the first opens the folder, and the last that leaves stops the
-    threads. wanted: the folder, None for a temporary one, which is then deleted.
+    A context manager that several feeds may enter: the first opens the folder. wanted: the folder, None for a temporary
+    one, which is then deleted.
     """
 
     folder: Path
-    _pool: ThreadPoolExecutor
 
     def __init__(self, wanted: Path | None, limit: int) -> None:
         self._wanted, self.limit = wanted, limit
@@ -73,8 +71,6 @@ class ShardCache:
                 self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="bcclone-shards-")))
             make_folder(self.folder, "another --cache")
             _check_private(self.folder)
-            self._pool = ThreadPoolExecutor(_REQUESTS, "bcclone-download")
-            opening.callback(self._pool.shutdown, cancel_futures=True)
             self._opened = opening.pop_all()
 
     def holds(self, file: FrameFile) -> bool:
@@ -155,7 +151,7 @@ class ShardCache:
 
         with (
             partial.open("r+b") as target,
-            prefetch_ordered(read, range(0, size, _BLOCK), self._pool, _REQUESTS) as blocks,
+            prefetch_ordered(read, range(0, size, _BLOCK), _REQUESTS, _REQUESTS) as blocks,
         ):
             for block in blocks:
                 if stop.is_set():

@@ -1,10 +1,10 @@
 """The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
 
-In: positions. Out: batches of tensors.
+In: the positions of each batch. Out: batches of tensors.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -19,53 +19,42 @@ from bcclone.feed.source import Batch, FrameSource, SampleArrays
 from bcclone.system.errors import UserError
 
 
-def device(selection: Selection, epoch_order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
+def device(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
     """Keep the frames of these samples on the GPU, or in TensorFlow's memory if there is none."""
-    return DeviceFetcher(selection.memory_source(), epoch_order.batch_samples, str(selection.data.path))
+    return DeviceFetcher(selection.memory_source(), order.batch_size, str(selection.data.path))
 
 
 class DeviceFetcher(Fetcher):
-    """Gather each batch on the device when it is asked for; only positions are sent there.
+    """Gather each batch on the device; only positions are sent there.
 
     The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
     name: of the samples, for messages.
     """
 
-    _source: FrameSource
-    _device: str  # TensorFlow's name for it, for example "GPU:0"
+    source: FrameSource
 
     def __init__(self, source: FrameSource, batch_size: int, name: str) -> None:
-        super().__init__(source, batch_size)
+        super().__init__(source, batch_size, ahead=1, threads=1)
         self._name = name
-        self._on_device: list[Callable[[Any], tuple[Any, Any]]] = []  # the function that gathers, with its tensors
 
-    def _open(self) -> None:
-        super()._open()
+    def _open(self, opened: ExitStack) -> None:
+        super()._open(opened)
         self._device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-        frames = self._source.frames
+        frames = self.source.frames
         try:
             with tf.device(self._device):
-                gather = _gather_from(np.asarray(frames), self._source.arrays, "GPU" in self._device)
+                self._gather = _gather_from(np.asarray(frames), self.source.arrays, "GPU" in self._device)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
                 f"{self._name}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
                 "hdf5-shuffle"
             ) from None
-        self._on_device.append(gather)
-        self._opened.callback(self._on_device.clear)
+        opened.callback(self.__dict__.pop, "_gather")
 
-    @contextmanager
-    def fetch(self, order: Order) -> Iterator[Iterator[Batch]]:
-        """Give the batches of these positions."""
+    def load(self, positions: Order) -> Batch:
+        """Return the samples at these positions, as tensors."""
         with tf.device(self._device):
-            positions = tf.constant(order.astype("int64"))
-        yield self._batches(positions, len(order))
-
-    def _batches(self, positions: Any, size: int) -> Iterator[Batch]:
-        for start in range(0, size, self._batch_size):
-            with tf.device(self._device):
-                batch = Batch(*self._on_device[0](positions[start : start + self._batch_size]))
-            yield batch  # outside of tf.device, so that the network trains on its own device
+            return Batch(*self._gather(tf.constant(positions.astype("int64"))))
 
 
 def _gather_from(images: Image, arrays: SampleArrays, on_gpu: bool) -> Callable[[Any], tuple[Any, Any]]:

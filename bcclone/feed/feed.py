@@ -2,25 +2,29 @@
 
 In: a `Selection` and settings. Out: a `Feed`, whose epochs give batches.
 
-A strategy is a function from samples, their order and the settings to a fetcher, which has threads or processes. Its
-module, which may load TensorFlow, is imported when it is used.
+A strategy is a function from samples, their order and the settings to a fetcher. Its module, which may load TensorFlow,
+is imported when it is used.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
+from threading import Event
 from typing import Any, Self
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augmented import BatchAugmenter, make_augmenter
+from bcclone.feed import augmented
+from bcclone.feed.augmented import Augment
 from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
 from bcclone.feed.fetcher import Fetcher
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.order import ALL, Batches, BatchPart, BatchSpan, EpochOrder, Order
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
+from bcclone.system.prefetch import prefetch_ordered
 
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 
@@ -28,17 +32,20 @@ _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some
 class Feed:
     """The batches of one side of the split, epoch by epoch. A context manager, which opens and closes its fetcher.
 
-    epoch_order: decides alone which sample comes next, so that every fetcher gives the same batches; augmenter:
-    augments them, None for unchanged samples.
+    order: decides alone which sample comes next, so that every fetcher gives the same batches; augment: of each batch,
+    None for unchanged samples; its draws depend on (seed, epoch, first sample of the batch over all workers), so that a
+    resume is exact; threads: that load and augment, 0 for the one that asks for a batch.
     """
 
-    def __init__(self, epoch_order: EpochOrder, fetcher: Fetcher, augmenter: BatchAugmenter | None = None) -> None:
-        self._epoch_order, self._fetcher, self._augmenter = epoch_order, fetcher, augmenter
-        self._opened = ExitStack()
+    def __init__(
+        self, order: EpochOrder, fetcher: Fetcher, augment: Augment | None = None, threads: int | None = None
+    ) -> None:
+        self._order, self._fetcher, self._augment = order, fetcher, augment
+        self._threads = fetcher.threads if threads is None else threads
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
-        return len(self._epoch_order)
+        return len(self._order)
 
     @property
     def has_started(self) -> bool:
@@ -52,45 +59,52 @@ class Feed:
         The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
         a worker is raised when the batch is asked for.
         """
-        positions = self._epoch_order.positions(number, start)
-        with ExitStack() as fetching:
-            batches = fetching.enter_context(self._fetcher.fetch(positions))
-            if spans := self._epoch_order.spans(start):
-                batches = map(Batch.with_span, batches, spans)
-            if self._augmenter:
-                batches = fetching.enter_context(self._augmenter.augmented(batches, positions, number, start))
-            yield batches
+        batches, stop = self._order.batches(number, start), Event()
+
+        def load(piece: Any, positions: Order, span: BatchSpan, first: int) -> Batch:
+            batch = self._fetcher.load(piece)
+            if batches.part.count > 1:
+                batch = replace(batch, span=span)
+            return self._augment(batch, positions, number, first) if self._augment else batch
+
+        ahead = max(self._fetcher.ahead, 2 * self._threads)
+        with (
+            self._fetcher.pieces(batches, stop) as pieces,
+            prefetch_ordered(lambda item: load(*item), _tasks(pieces, batches, start), self._threads, ahead) as loaded,
+        ):
+            try:
+                yield loaded
+            finally:
+                stop.set()  # first, since a thread may wait for a window of samples
 
     def __enter__(self) -> Self:
-        with ExitStack() as opening:
-            opening.enter_context(self._fetcher)
-            if self._augmenter:
-                opening.enter_context(self._augmenter)
-            self._opened = opening.pop_all()
+        self._fetcher.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._opened.__exit__(*error)
+        self._fetcher.__exit__(*error)
 
 
-def open_feed(
-    selection: Selection,
-    settings: FeedSettings,
-    sampling: SamplingSettings,
-    make_order: Callable[..., EpochOrder] = EpochOrder,
-) -> Feed:
+def _tasks(pieces: Iterator[Any], batches: Batches, start: int) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
+    """Return, for each batch, its piece, its positions, the part of the whole batch, and the batch's first sample."""
+    firsts = range(start, start + len(batches.order), batches.size)
+    # zip() would refer to the last piece, and so to its memory
+    return map(lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts)
+
+
+def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = ALL) -> Feed:
     """Return the feed of the training samples, to be used in a `with` block.
 
     Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
     Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
-    rows that the network sees, on the processor or on the device. make_order: makes the order, of the fields of
-    EpochOrder. Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
+    rows that the network sees, on the processor or on the device. part: of each batch that this worker trains on.
+    Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
     """
     data = selection.data
     if settings.feed == AUTO:
         settings = replace(settings, feed=choose_feed(data)[0])
     check_feed(data, settings)
-    epoch_order = make_order(
+    order = EpochOrder(
         size=len(selection),
         ordering=settings.ordering,
         seed=sampling.seed,
@@ -98,28 +112,35 @@ def open_feed(
         zero_fraction=sampling.zero_fraction,
         batch_size=sampling.batch_size,
         shard=selection.shard if settings.ordering.kind == WINDOWS else None,
+        part=part,
     )
-    if sampling.zero_fraction < 1 and not len(epoch_order):
+    if sampling.zero_fraction < 1 and not len(order):
         raise UserError(
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
         )
-    augmenter = make_augmenter(selection, epoch_order, settings, sampling)
-    return Feed(epoch_order, _strategy(STRATEGIES[settings.feed].makes)(selection, epoch_order, settings), augmenter)
+    strategy = STRATEGIES[settings.feed]
+    fetcher = _make_fetcher(strategy.makes, selection, order, settings)
+    if not sampling.augmentation.augment:
+        return Feed(order, fetcher)
+    if sampling.augmentation.augment_on == "device":
+        return Feed(order, fetcher, augmented.on_device(selection, sampling))
+    # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
+    threads = settings.feed_workers or (fetcher.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1))
+    kept = max(fetcher.ahead, 2 * threads) + threads + 2
+    return Feed(order, fetcher, augmented.on_cpu(selection, sampling, kept), threads)
 
 
-def open_validation_feed(
-    selection: Selection, batch_size: int, make_order: Callable[..., EpochOrder] = EpochOrder
-) -> Feed:
+def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = ALL) -> Feed:
     """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
-    make_order: as for open_feed().
+    part: of each batch that this worker evaluates.
     """
-    data, epoch_order = selection.data, make_order(size=len(selection), batch_size=batch_size)
+    data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
     if not isinstance(data, Store):
-        makes = "threads.files"
+        makes = "fetcher.files"
     else:
-        makes = "read_ahead.windows" if data.frames.is_far else "threads.hdf5"
-    return Feed(epoch_order, _strategy(makes)(selection, epoch_order, FeedSettings()))
+        makes = "fetcher.windows" if data.frames.is_far else "fetcher.hdf5_shuffle"
+    return Feed(order, _make_fetcher(makes, selection, order, FeedSettings()))
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -170,9 +191,8 @@ def _check_memory(store: Store, copies: int) -> None:
         )
 
 
-def _strategy(makes: str) -> Callable[[Selection, EpochOrder, FeedSettings], Fetcher]:
-    """Return a function of bcclone.feed that makes a fetcher, by the names of its module and its own."""
+def _make_fetcher(makes: str, selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
+    """Return the fetcher that a function of bcclone.feed makes, given as MODULE.FUNCTION."""
     module, function = makes.split(".")
-    make_fetcher: Callable[[Selection, EpochOrder, FeedSettings], Fetcher]
-    make_fetcher = getattr(import_module(f"bcclone.feed.{module}"), function)
-    return make_fetcher
+    fetcher: Fetcher = getattr(import_module(f"bcclone.feed.{module}"), function)(selection, order, settings)
+    return fetcher

@@ -31,39 +31,33 @@ class Strategy:
     of_files: bool = False
     at_url: bool = False
 
-    def __post_init__(self) -> None:
-        if self.order not in ORDERS or self.copies < 0:
-            raise ValueError(f"order {self.order!r}, {self.copies} copies, expected one of ORDERS, and 0 or more")
-
 
 STRATEGIES = {
     "files": Strategy(
-        "decodes the images of a recording for each batch; needs no store", "threads.files", of_files=True
+        "decodes the images of a recording for each batch; needs no store", "fetcher.files", of_files=True
     ),
-    "memory": Strategy("loads all frames into memory first; shuffled", "threads.memory", copies=1),
-    "hdf5": Strategy("reads the store in its order; not shuffled", "threads.hdf5", IN_ORDER),
+    "memory": Strategy("loads all frames into memory first; shuffled", "fetcher.memory", copies=1),
     "hdf5-chunks": Strategy(
         "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
-        "read_ahead.hdf5_chunks",
+        "fetcher.hdf5_chunks",
         CHUNKS,
     ),
     "shards": Strategy(
         "reads windows of a store's shards ahead, in random order, shuffled within; for stores at a URL, too",
-        "read_ahead.shards",
+        "fetcher.shards",
         WINDOWS,
         at_url=True,
     ),
-    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "threads.hdf5"),
+    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "fetcher.hdf5_shuffle"),
     "queue": Strategy(
-        "loader processes send chunks of the store, each shuffled, batch by batch through a bounded queue",
-        "processes.queue",
+        "a loader process reads chunks of the store, each shuffled, into a bounded queue",
+        "loader_processes.queue",
         CHUNKS,
     ),
-    "workers": Strategy("loader processes write into shared memory; shuffled", "processes.workers"),
+    "workers": Strategy("loader processes write into shared memory; shuffled", "loader_processes.workers"),
     "sequence": Strategy(
         "a Keras PyDataset with its workers; shuffled at the end of each epoch", "keras_sequence.sequence"
     ),
-    "tf-data": Strategy("a tf.data pipeline; shuffled", "tf_data.tf_data"),
     "device": Strategy(  # TensorFlow copies the frames that it is given
         "keeps all frames on the device that trains, and gathers batches there; shuffled", "device.device", copies=2
     ),
@@ -127,7 +121,7 @@ class FeedSettings:
     )
     feed_workers: Count = setting(
         0,
-        "number of threads that augment on the CPU; for the feeds files, queue, workers, sequence and tf-data also the "
+        "number of threads that augment on the CPU; for the feeds files, queue, workers and sequence also the "
         "number of processes or threads that load samples",
         1,
         _MOST_WORKERS,

@@ -1,94 +1,157 @@
-"""The form of all fetchers, which get batches of samples, and the reader that fills a batch.
+"""Load batches from a source, in threads: the feeds "hdf5-shuffle", "memory", "files", "hdf5-chunks" and "shards".
 
-Worker processes of a pool import this module, so it loads neither Keras nor TensorFlow.
+In: the positions of each batch. Out: `Batch`.
+
+`Feed` calls prefetch_ordered() with the pieces and load() of a fetcher, so that a batch goes from one thread to another
+only once.
 """
 
-import threading
-import weakref
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
-from bcclone.feed.order import Order
-from bcclone.feed.source import Batch, Buffers, Source
+from bcclone.feed.feed_settings import FeedSettings
+from bcclone.feed.order import Batches, EpochOrder, Order, split_into_windows
+from bcclone.feed.selection import Selection
+from bcclone.feed.source import Batch, Buffers, FrameSource, Source
+from bcclone.system.prefetch import prefetch_ordered
+
+_AHEAD = 4  # batches
+_THREADS = 2  # one alone copies half of what a core can, since it also flips, looks up labels and hands over
 
 
-class Fetcher(ABC):
-    """Fetches the samples of a source, batch by batch, in a given order. A context manager.
+class Fetcher:
+    """Loads the batches of an order from a source; a context manager, which opens and closes what it needs.
 
-    A new fetcher has started nothing. The block starts its processes and threads; leaving it, or an error on the way,
-    ends them and closes the source.
+    threads: how many load at once, 0 for the thread that asks for a batch; ahead: number of batches that they load
+    before these are asked for.
     """
 
-    def __init__(self, source: Source, batch_size: int) -> None:
-        self._source, self._batch_size = source, batch_size
-        self._opened = ExitStack()  # holds no reference to the fetcher, so that a forgotten fetcher is closed, too
-        weakref.finalize(self, self._opened.close)
+    def __init__(self, source: Source, batch_size: int, ahead: int = 0, threads: int = _THREADS) -> None:
+        self.source, self.ahead = source, ahead or _AHEAD
+        self.threads = min(threads, self.ahead)
+        self._buffers = Buffers(batch_size, source.shape, kept=self.ahead + 2)
+        self._opened = ExitStack()
 
     def __enter__(self) -> Self:
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as opening:
+            self._open(opening)
+            self._opened = opening.pop_all()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._opened.__exit__(*error)  # an error, or Ctrl-C, ends processes at once
+        self._opened.__exit__(*error)
+
+    def _open(self, opened: ExitStack) -> None:
+        opened.enter_context(self.source)
 
     @property
     def has_started(self) -> bool:
-        """Return whether the processes of the block have started, which takes seconds; until then fetch() waits."""
+        """Return whether the processes that load have started; until then, for seconds, the first batch waits."""
         return True
 
-    def close(self) -> None:
-        """Close what the block has opened, and the source; a second call does nothing."""
-        self._opened.close()
+    def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
+        """Give what load() makes each batch of; one thread at a time asks for the next. stop: do not wait any more."""
+        return nullcontext(iter(batches))
 
-    def _open(self) -> None:
-        """Open what fetch() needs; a subclass adds each part to `_opened` as soon as it is open."""
-        self._opened.enter_context(self._source)
-
-    @abstractmethod
-    def fetch(self, order: Order) -> AbstractContextManager[Iterator[Batch]]:
-        """Return the batches of these positions, in this order; leaving the block stops fetching.
-
-        An error of a thread or a process is raised when the batch is asked for.
-        """
+    def load(self, piece: Any) -> Batch:
+        """Return the batch of a piece; several threads may load at once."""
+        return self.source.read(piece, self._buffers)
 
 
-class Reader:
-    """Reads batches of a source, from any number of threads; a pickled copy has buffers of its own.
+def hdf5_shuffle(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
+    """Read the memory-mapped store. Shuffling costs nothing while the file fits into memory."""
+    return Fetcher(selection.mapped_source(), order.batch_size, settings.max_queue_size, min(_THREADS, _cores()))
 
-    kept: number of batches that are usually alive at a time.
+
+def memory(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
+    """Read all frames into memory first."""
+    return Fetcher(selection.memory_source(), order.batch_size, settings.max_queue_size, min(_THREADS, _cores()))
+
+
+def files(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
+    """Read and decode the images of a recording for each batch, in a thread per core."""
+    threads = settings.feed_workers or _cores()
+    ahead = settings.max_queue_size or max(_AHEAD, threads)
+    return Fetcher(selection.file_source(), order.batch_size, ahead, threads)
+
+
+def hdf5_chunks(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "WindowFetcher":
+    """Read chunks of the store ahead."""
+
+    def split(order: Order) -> list[slice]:
+        return [slice(start, start + settings.chunk_size) for start in range(0, len(order), settings.chunk_size)]
+
+    return WindowFetcher(selection.mapped_source(), order.batch_size, settings.max_queue_size, split)
+
+
+def shards(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "WindowFetcher":
+    """Read windows of a store's files ahead; raises UserError when the copies of far ones do not fit into the cache."""
+    frames, limit = selection.store.frames, settings.cache_bytes
+    frames.check_cache(limit, settings.window_shards * order.streams)
+    frames.set_cache(Path(settings.cache) if settings.cache else None, limit)
+    return windows(selection, order, settings)
+
+
+def windows(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "WindowFetcher":
+    """Read the next files of an order ahead."""
+
+    def split(order: Order) -> list[slice]:
+        return split_into_windows(selection.shard[order])
+
+    return WindowFetcher(selection.mapped_source(), order.batch_size, settings.max_queue_size, split)
+
+
+class WindowFetcher(Fetcher):
+    """Fill batches from windows of samples, of which a thread brings the next one near; for stores larger than memory.
+
+    A window is a chunk of the store, or some of its files, which may be far away. split: divides an order into windows.
     """
 
-    def __init__(self, source: Source, batch_size: int, kept: int) -> None:
-        self.source, self._batch_size, self._kept = source, batch_size, kept
-        self._buffers = Buffers(batch_size, source.shape, kept)
+    source: FrameSource
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.source, self._batch_size, self._kept)
+    def __init__(self, source: FrameSource, batch_size: int, ahead: int, split: Callable[[Order], list[slice]]) -> None:
+        super().__init__(source, batch_size, ahead, threads=1)
+        self._split = split
 
-    def read(self, positions: Order, parts: Iterable[slice] = (slice(None),)) -> Batch:
-        """Return the samples at these positions. parts: slices of them, which are read one after the other."""
-        images = self._buffers.take(len(positions))
-        for part in parts:
-            self.source.fill(positions[part], images[part])
-        return Batch(images, self.source.arrays.labels[positions])
+    @contextmanager
+    def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
+        """Give the batches, which one thread fills: a window is given up as soon as its samples are used."""
+        frames, frame, order = self.source.frames, self.source.arrays.frame, batches.positions
+        loaded: deque[Any] = deque()  # of each window that is near, what is to be unloaded
+        left = 0  # samples of the current window that are not used yet
+
+        def load(window: slice) -> int:
+            loaded.append(frames.load(frame[order[window]], stop))
+            return len(order[window])
+
+        def parts(samples: int) -> Iterator[slice]:
+            nonlocal left
+            start = 0
+            while start < samples:
+                left = left or next(sizes)
+                end = min(start + left, samples)
+                yield slice(start, end)
+                left -= end - start
+                start = end
+                if not left:
+                    frames.unload(loaded.popleft())
+
+        try:
+            with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
+                yield (self.source.read(positions, self._buffers, parts(len(positions))) for positions in batches)
+        finally:
+            for window in loaded:
+                frames.unload(window)
+
+    def load(self, piece: Batch) -> Batch:
+        """Return the batch, which is filled already."""
+        return piece
 
 
-_this_worker = threading.local()  # in a worker process of a pool: its reader, which is sent only once
-
-
-def begin_worker(reader: Reader) -> None:
-    """Open the source of a reader in a worker process, until the process ends."""
-    reader.source.__enter__()
-    _this_worker.reader = reader
-
-
-def read_in_worker(positions: Order) -> Batch:
-    """Return the samples at these positions, in a worker process."""
-    batch: Batch = _this_worker.reader.read(positions)
-    return batch
+def _cores() -> int:
+    return os.cpu_count() or 1

@@ -26,18 +26,75 @@ class BatchSpan:
     samples: int
     size: int
 
+
+@dataclass(frozen=True)
+class BatchPart:
+    """The part of each batch that one worker trains on. index: of the worker, from 0; count: number of workers.
+
+    The parts of all workers make up the batch, in the order of their indices; their lengths differ by at most one.
+    """
+
+    index: int = 0
+    count: int = 1
+
     def __post_init__(self) -> None:
-        if not 0 <= self.first <= self.first + self.samples <= self.size:
-            raise ValueError(f"{self.samples} samples from {self.first} on, expected a part of {self.size} samples")
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"worker {self.index} of {self.count}, expected 0 to {self.count - 1}")
+
+    def span(self, size: int) -> BatchSpan:
+        """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
+        samples, longer = divmod(size, self.count)
+        first = self.index * samples + min(self.index, longer)
+        samples += self.index < longer
+        return BatchSpan(first if samples else 0, samples, size)
+
+
+ALL = BatchPart()
+
+
+@dataclass(frozen=True)
+class Batches:
+    """An order, cut into batches: the positions of each batch, or of one worker's part of it.
+
+    A worker without a sample in the last batch fetches the first one, so that it takes part in the step; there the
+    sample has no weight.
+    """
+
+    order: Order
+    size: int
+    part: BatchPart = ALL
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.size)
+
+    def __iter__(self) -> Iterator[Order]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Order:
+        batch = self._whole(number)
+        span = self.part.span(len(batch))
+        return batch[span.first : span.first + max(span.samples, 1)]
+
+    def span(self, number: int) -> BatchSpan:
+        """Return which part of the batch the positions are."""
+        return self.part.span(len(self._whole(number)))
+
+    @property
+    def positions(self) -> Order:
+        """Return the positions of all batches, one after the other."""
+        return self.order if self.part.count == 1 else np.concatenate([self.order[:0], *self])
+
+    def _whole(self, number: int) -> Order:
+        return self.order[number * self.size : (number + 1) * self.size]
 
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The order of the samples in every epoch. A subclass may fetch a part of each batch only.
+    """The order of the samples in every epoch.
 
     size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None to use all of them;
     zero_fraction: the largest fraction of an epoch that may have zero steering; batch_size: samples of a batch;
-    shard: uint32 (samples,), the shard of each sample, for windows.
+    shard: uint32 (samples,), the shard of each sample, for windows; part: of each batch that this worker fetches.
     """
 
     size: int
@@ -45,26 +102,20 @@ class EpochOrder:
     seed: int = 0
     zero_steering: npt.NDArray[np.bool_] | None = None
     zero_fraction: float = 1.0
-    batch_size: int = 0
+    batch_size: int = 1
     shard: Order | None = None
+    part: BatchPart = ALL
 
     def __post_init__(self) -> None:
-        if self.zero_steering is not None and len(self.zero_steering) != self.size:
-            raise ValueError(f"the steering of {len(self.zero_steering)} samples, expected {self.size}")
-        if not 0 <= self.zero_fraction <= 1:
-            raise ValueError(f"zero fraction {self.zero_fraction}, expected 0 to 1")
         if self.ordering.kind == WINDOWS and (self.shard is None or len(self.shard) != self.size):
             raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
-
-    @property
-    def batch_samples(self) -> int:
-        """Return the number of samples to fetch for a full batch."""
-        return self.batch_size
+        if self.batch_size < self.part.count:
+            raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
 
     @property
     def streams(self) -> int:
-        """Return from how many streams of windows the batches are fetched."""
-        return self.ordering.streams
+        """Return from how many streams of windows this worker fetches its batches."""
+        return -(-self.ordering.streams // self.part.count)
 
     def __len__(self) -> int:
         """Return the number of samples in an epoch."""
@@ -72,6 +123,10 @@ class EpochOrder:
             return self.size
         zeros = int(self.zero_steering.sum())
         return self.size - zeros + allowed_zeros(self.size - zeros, zeros, self.zero_fraction)
+
+    def batches(self, epoch: int, start: int = 0) -> Batches:
+        """Return the batches of an epoch. start: sample of the epoch to begin at, the first of a batch."""
+        return Batches(self.order(epoch)[start:], self.batch_size, self.part)
 
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
@@ -90,14 +145,6 @@ class EpochOrder:
         if self.zero_steering is None:
             return order
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
-
-    def positions(self, epoch: int, start: int = 0) -> Order:
-        """Return the positions to fetch in an epoch. start: sample to begin at, the first of a batch."""
-        return self.order(epoch)[start:]
-
-    def spans(self, start: int = 0) -> Iterator[BatchSpan] | None:
-        """Return which part of each batch the positions are; None where they are all of it. start: as above."""
-        return None
 
     def _windowed(self, shard: Order, epoch: int) -> Order:
         streams = min(self.ordering.streams, len(np.unique(shard)))
@@ -193,12 +240,6 @@ def split_into_windows(shard: Order) -> list[slice]:
     ended = np.searchsorted(np.sort(last[used]), begins)  # how many shards have ended before each begins
     cuts = begins[1:][np.diff(ended) > 0].tolist()
     return [slice(start, end) for start, end in itertools.pairwise([0, *cuts, len(shard)]) if end > start]
-
-
-def batches(order: Order, batch_size: int) -> Iterator[Order]:
-    """Yield consecutive slices of batch_size positions; the last may be shorter."""
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
 
 
 def has_zero_steering(row: npt.NDArray[np.uint32], rows: RowTable) -> npt.NDArray[np.bool_]:

@@ -70,11 +70,11 @@ class Selection:
         """Return the samples with frames that are read into memory."""
         return MemorySource(self.arrays, self.store.frames.reopened())
 
-    def file_source(self, threads: int = 0) -> FileSource:
-        """Return the samples with the image files of a recording. threads: that decode, 0 for one per core."""
+    def file_source(self) -> FileSource:
+        """Return the samples with the image files of a recording."""
         if isinstance(self.data, Store):
             raise TypeError(f"{self.data.path} is a store, expected a recording")
-        return FileSource(self.arrays, self.data.files, self.data.preprocessing, threads)
+        return FileSource(self.arrays, self.data.files, self.data.preprocessing)
 
     @cached_property
     def zero_steering(self) -> npt.NDArray[np.bool_]:

@@ -6,13 +6,10 @@ The memory of a batch is reused as soon as no array or tensor refers to it.
 """
 
 import math
-import os
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
@@ -73,23 +70,23 @@ class Source(ABC):
         self.arrays = arrays
         self.shape = *arrays.frame.shape[1:], *frame_shape
 
-    def __len__(self) -> int:
-        return len(self.arrays.frame)
-
-    @abstractmethod
     def __enter__(self) -> Self:
         """Open what fill() needs; raises UserError, and then leaves nothing open."""
+        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:  # noqa: B027 a source of files has nothing to close
+        """Release files and memory."""
 
     @abstractmethod
     def fill(self, positions: Order, images: Image) -> None:
         """Write the images at these positions, flips applied, into a contiguous uint8 (positions, *shape)."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Release files, memory and threads."""
+    def read(self, positions: Order, buffers: "Buffers", parts: Iterable[slice] = (slice(None),)) -> "Batch":
+        """Return the samples at these positions. parts: slices of them, which are read one after the other."""
+        images = buffers.take(len(positions))
+        for part in parts:
+            self.fill(positions[part], images[part])
+        return Batch(images, self.arrays.labels[positions])
 
 
 class FrameSource(Source):
@@ -102,6 +99,9 @@ class FrameSource(Source):
     def __enter__(self) -> Self:
         self.frames.__enter__()
         return self
+
+    def __exit__(self, *_: object) -> None:
+        self.frames.close()
 
     def fill(self, positions: Order, images: Image) -> None:
         """Copy several frames in one call, and flip them in place while they are in the processor's cache.
@@ -117,10 +117,6 @@ class FrameSource(Source):
             for index in np.flatnonzero(flipped[start : start + count]).tolist():
                 cv2.flip(block[index], 1, dst=block[index])
 
-    def close(self) -> None:
-        """Release the frames."""
-        self.frames.close()
-
 
 class MemorySource(FrameSource):
     """A source of frames that its block first reads into memory."""
@@ -134,44 +130,24 @@ class MemorySource(FrameSource):
 
 
 class FileSource(Source):
-    """A source that decodes image files. files: a path for each frame; threads: that decode, 0 for one per core."""
+    """A source that decodes image files. files: a path for each frame."""
 
-    _pool: ThreadPoolExecutor
-
-    def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing, threads: int) -> None:
+    def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing) -> None:
         super().__init__(arrays, preprocessing.shape)
-        self.files, self.preprocessing, self._threads = files, preprocessing, threads
-        self._opened = ExitStack()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.arrays, self.files, self.preprocessing, self._threads)
-
-    def __enter__(self) -> Self:
-        self._pool = ThreadPoolExecutor(self._threads or os.cpu_count() or 1, "bcclone-decode")
-        self._opened.callback(self._pool.shutdown, cancel_futures=True)
-        return self
+        self.files, self.preprocessing = files, preprocessing
 
     def fill(self, positions: Order, images: Image) -> None:
         """Decode, preprocess and flip into uint8 (positions, *shape); raises UserError for an unusable file."""
-        frame, flipped = self.arrays.images_at(positions)
-        sources = zip(frame.tolist(), flipped.tolist(), strict=True)
-        for _ in self._pool.map(self._decode, sources, images.reshape(-1, *self.shape[-3:])):
-            pass
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self._opened.close()
-
-    def _decode(self, source: tuple[int, bool], image: Image) -> None:
-        frame, flipped = source
-        try:
-            prepared = self.preprocessing.apply(read_frame(self.files[frame]))
-        except BadImage as error:
-            raise UserError(
-                f"{self.files[frame]}: the image cannot be used: {error}; preprocess.py makes a store without such "
-                "images"
-            ) from None
-        image[:] = cv2.flip(prepared, 1) if flipped else prepared
+        frames, flips = self.arrays.images_at(positions)
+        for frame, flipped, image in zip(frames, flips, images.reshape(-1, *self.shape[-3:]), strict=True):
+            try:
+                prepared = self.preprocessing.apply(read_frame(self.files[frame]))
+            except BadImage as error:
+                raise UserError(
+                    f"{self.files[frame]}: the image cannot be used: {error}; preprocess.py makes a store without such "
+                    "images"
+                ) from None
+            image[:] = cv2.flip(prepared, 1) if flipped else prepared
 
 
 def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
@@ -198,19 +174,23 @@ def to_middle_of_page(memory: memoryview) -> int:
 class Buffers:
     """A pool of buffers; more than `kept` exist only while all of them are in use.
 
-    The system would zero new memory for each batch page by page, which takes as long as the copy.
+    The system would zero new memory for each batch page by page, which takes as long as the copy. A pickled
+    copy is empty.
     """
 
     def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
-        self._shape, self._size = shape, batch_size * math.prod(shape)
+        self._batch_size, self._shape, self._kept = batch_size, shape, kept
         self._free: deque[memoryview] = deque(maxlen=kept)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._batch_size, self._shape, self._kept)
 
     def take(self, count: int) -> Image:
         """Return an uninitialised array for `count` samples, uint8 (count, *shape)."""
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = np.empty(self._size + PAGE, np.uint8).data
+            memory = np.empty(self._batch_size * math.prod(self._shape) + PAGE, np.uint8).data
             memory = memory[to_middle_of_page(memory) :]
         return lend(memory, (count, *self._shape), lambda: self._free.append(memory))
 
@@ -259,7 +239,3 @@ class Batch:
     def global_size(self) -> int:
         """Return the number of samples over all workers."""
         return len(self) if self.span is None else self.span.size
-
-    def with_span(self, span: BatchSpan) -> "Batch":
-        """Return these samples as a worker's part of a batch."""
-        return replace(self, span=span)

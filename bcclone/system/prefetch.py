@@ -1,76 +1,100 @@
-"""Compute results ahead of time in worker threads or processes, and give them in the order of their inputs."""
+"""Compute results ahead of time in threads, and give them in the order of their inputs.
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import TypeVar
+concurrent.futures does the same, and costs a fifth more with small batches: its futures wait on condition variables.
+"""
 
-from bcclone.system.child_process import interrupts_kept_from_children
+import contextlib
+import queue
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@contextmanager
+@contextlib.contextmanager
 def prefetch_ordered(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    workers: int | Executor,
-    ahead: int,
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
 ) -> Iterator[Iterator[Result]]:
     """Give the results of function(item), in the order of the items.
 
-    Items are taken one by one in the calling thread. At most `ahead` of them are computed, or wait to be collected,
-    beyond the result that the caller holds; the next one is submitted when the caller asks for the next result. An
-    error, of the function or of the items, is raised when its result is asked for, after all results before it.
-    Leaving the block cancels the calls that have not begun and waits for the others.
+    The threads take the items one by one, each when it is idle. At most `ahead` results are computed, or wait to be
+    collected, beyond the one that the caller has. An error, of the function or of the items, is raised when its result
+    is asked for, after all results before it. The threads end with the block or the process, and finish the calls that
+    have begun.
 
-    workers: how many threads, which end with the block, or an executor, which stays open; ahead: 1 or more.
+    threads: 0 to call the function in the caller's thread, when a result is asked for; ahead: 1 or more.
     """
-    executor = ThreadPoolExecutor(workers, "bcclone-prefetch") if isinstance(workers, int) else workers
-    pending: deque[Future[Result]] = deque()
+    if not threads:
+        yield map(function, items)
+        return
+    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # to take one more item; False: to end
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()  # in the order of the items: a queue for each
+    for _ in range(ahead):
+        permits.put(True)
+    work = (function, iter(items), threading.Lock(), permits, results)
+    workers = [threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True) for _ in range(threads)]
+    # a daemon thread inside OpenCV when Python shuts down would abort the process
+    end = weakref.finalize(workers[0], _end, workers, permits)
     try:
-        yield _results(function, iter(items), executor, ahead, pending)
+        for worker in workers:
+            worker.start()
+        yield _Collected(permits, results)
     finally:
-        wait([future for future in pending if not future.cancel()])
-        if isinstance(workers, int):
-            executor.shutdown()
+        end()
 
 
-def _results(
+class _Failed(NamedTuple):
+    error: Exception
+
+
+def _work(
     function: Callable[[Item], Result],
     items: Iterator[Item],
-    executor: Executor,
-    ahead: int,
-    pending: deque[Future[Result]],
-) -> Iterator[Result]:
-    submitted_all = False
-    while True:
-        while len(pending) < ahead and not submitted_all:
-            future = _submit_next(function, items, executor)
-            if future is None:
-                submitted_all = True
-            else:
-                pending.append(future)
-                submitted_all = future.done() and future.exception() is not None
-                del future  # its result's memory is used again as soon as the caller drops it
-        if not pending:
-            return
-        yield pending.popleft().result()
+    taking: threading.Lock,
+    permits: "queue.SimpleQueue[bool]",
+    results: "queue.SimpleQueue[Any]",
+) -> None:
+    while permits.get():
+        result: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        try:
+            with taking:
+                results.put(result)
+                item = next(items)
+            result.put(function(item))
+            del item  # so that its memory can be used again
+        except Exception as error:  # raised where the result is asked for; StopIteration after the last item
+            result.put(_Failed(error))
 
 
-def _submit_next(
-    function: Callable[[Item], Result], items: Iterator[Item], executor: Executor
-) -> "Future[Result] | None":
-    """Submit the next item, None when there is none; an error of the items or the executor becomes a failed future."""
-    try:
-        item = next(items)
-        with interrupts_kept_from_children():  # an executor may start a process with a task
-            return executor.submit(function, item)
-    except StopIteration:
-        return None
-    except Exception as error:
-        failed: Future[Result] = Future()
-        failed.set_exception(error)
-        return failed
+class _Collected:
+    """The results in order; after an error, or the last one, there are no more."""
+
+    def __init__(self, permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]") -> None:
+        self._permits, self._results = permits, results
+        self._error: Exception | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._error is None:
+            result = self._results.get().get()
+            if not isinstance(result, _Failed):
+                self._permits.put(True)
+                return result
+            self._error = result.error
+        raise self._error
+
+
+def _end(workers: Sequence[threading.Thread], permits: "queue.SimpleQueue[bool]") -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            permits.get_nowait()
+    for _ in workers:
+        permits.put(False)
+    for worker in workers:
+        if worker.ident is not None:
+            worker.join()

@@ -86,9 +86,9 @@ def train_epochs(training: Training) -> Trained:
     settings, folder, notify, worker = training.settings, training.folder, training.notify, training.worker
     with ExitStack() as opened:
         board = opened.enter_context(TensorBoard(folder.tensorboard, notify)) if settings.tensorboard else None
-        feed = open_feed(training.samples, settings, settings.sampling, worker.make_order)
+        feed = open_feed(training.samples, settings, settings.sampling, worker.part)
         size = max(_VALIDATION_BATCH // settings.seq_length, worker.count)
-        validation = open_validation_feed(training.validation, size, worker.make_order)
+        validation = open_validation_feed(training.validation, size, worker.part)
         if not len(validation):
             notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
         checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
 from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -17,13 +17,16 @@ if TYPE_CHECKING:  # it loads Keras
 class Worker:
     """A process that trains alone; a subclass trains together with others, of which the first one writes.
 
-    count: number of workers; index: of this one; make_order: makes the order in which this one fetches its samples, of
-    the fields of EpochOrder.
+    count: number of workers; index: of this one.
     """
 
     count: int = 1
     index: int = 0
-    make_order: Callable[..., EpochOrder] = EpochOrder
+
+    @property
+    def part(self) -> BatchPart:
+        """Return the part of each batch that this worker trains on."""
+        return BatchPart(self.index, self.count)
 
     @property
     def writes(self) -> bool:

@@ -22,7 +22,7 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds import rooflines
 from benchmarks.feeds.jpeg import open_recordings
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
-from benchmarks.feeds.other_loaders import OTHER_LOADERS
+from benchmarks.feeds.other_loaders import JPEG_LOADERS, OTHER_LOADERS
 from benchmarks.measures import Measure, aligned
 from benchmarks.rounds import Rounds, Unavailable, median_ratio
 
@@ -32,7 +32,7 @@ FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
 AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
 ROOFLINES: dict[str, Loader] = {"gather": rooflines.gather, "decode": rooflines.decode}
 # feeds that read a store, on a folder of shards: name -> feed
-SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "hdf5", "workers", "shards")}
+SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "workers", "shards")}
 GROUPS = {
     "strategies": (*STRATEGIES, AUGMENTED),
     "sharded": tuple(SHARDED),
@@ -98,7 +98,7 @@ def loader_measures(results: Results) -> Iterator[Measure]:
     if FASTEST in rates and "gather" in rates:
         percent = 100 * median_ratio(rates[FASTEST], rates["gather"])
         yield Measure(f"{FASTEST} to one thread's gather", percent, "%", _OF_GATHER_PERCENT)
-    others = [name for name in GROUPS["alternatives"] if name in rates]
+    others = [name for name in JPEG_LOADERS if name in rates]
     if FASTEST in rates and others:
         best = max(others, key=lambda name: median(rates[name]))
         yield Measure(f"{FASTEST} to {best}", median_ratio(rates[FASTEST], rates[best]), "x", _TIMES_OTHERS)

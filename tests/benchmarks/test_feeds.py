@@ -66,10 +66,10 @@ def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
 
 
 def test_a_feed_on_shards_is_compared_with_itself_on_one_file():
-    benchmark = results(hdf5_shuffle=[40_000.0], hdf5_shuffle_sharded=[38_000.0], hdf5_sharded=[50_000.0])
+    benchmark = results(hdf5_shuffle=[40_000.0], hdf5_shuffle_sharded=[38_000.0], hdf5_chunks_sharded=[50_000.0])
     (measure,) = loader_measures(benchmark)
     assert (measure.name, measure.value, measure.bar) == ("hdf5-shuffle-sharded to hdf5-shuffle", 0.95, 0.9)
-    assert set(results_as_json(benchmark)["sharded"]) == {"hdf5-shuffle-sharded", "hdf5-sharded"}
+    assert set(results_as_json(benchmark)["sharded"]) == {"hdf5-shuffle-sharded", "hdf5-chunks-sharded"}
 
 
 def test_a_skipped_loader_has_no_measures_and_no_figures():

@@ -32,7 +32,7 @@ def stores(simulated_recording, tmp_path_factory):
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name in STARTED)) for name in FEEDS])
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_the_batches_are_those_of_one_file(stores, name, seq_length):
-    if name in ("device", "tf-data", "sequence"):
+    if name in ("device", "sequence"):
         load_tensorflow()
     settings, sampling = FeedSettings(feed=name, chunk_size=100), SamplingSettings(16, seed=3)
     one, shards = (open_feed(select(store, seq_length=seq_length), settings, sampling) for store in stores)

@@ -46,7 +46,7 @@ def form(request):
 
 @pytest.fixture(scope="module")
 def feed(form, store, files):
-    if form in ("device", "tf-data"):
+    if form == "device":
         load_tensorflow()
     settings = FORMS[form]
     selection = select(files if settings.feed == "files" else store)
@@ -172,7 +172,7 @@ def plain_windows(store, validation):
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(name, store, files):
-    if name in ("device", "tf-data"):
+    if name == "device":
         load_tensorflow()
     images, steering = plain_windows(store, validation=False)
     selection = select(files if name == "files" else store, seq_length=SEQ_LENGTH)

@@ -21,19 +21,20 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import Feed, open_feed, open_validation_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.fetcher import Reader
-from bcclone.feed.loader_process import LoaderError
-from bcclone.feed.order import EpochOrder, batches
-from bcclone.feed.processes import PipeFetcher, SharedMemoryFetcher
-from bcclone.feed.read_ahead import ReadAheadFetcher
+from bcclone.feed.fetcher import Fetcher, WindowFetcher
+from bcclone.feed.loader_processes import LoaderError, ProcessFetcher
+from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
-from bcclone.feed.source import Batch, Buffers, FrameSource, SampleArrays
-from bcclone.feed.threads import PrefetchThread, ThreadFetcher
+from bcclone.feed.source import Buffers, FrameSource, SampleArrays
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command, run_script
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
+
+
+class Unspeakable(Exception):
+    """An error that cannot be pickled."""
 
 
 class Faulty(FrameSource):
@@ -57,56 +58,32 @@ class Faulty(FrameSource):
         super().fill(positions, images)
 
 
-class Slow(FrameSource):
-    """A source whose first batch takes longer than the others; each image holds its own number."""
-
-    def __init__(self):
-        frames = np.arange(20, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis].repeat(3, axis=3)
-        arrays = SampleArrays(np.arange(20, dtype=np.uint32), np.zeros(20, bool), np.zeros((20, 1), np.float32))
-        super().__init__(arrays, FramesInMemory(frames))
-        self.filled = []
-
-    def fill(self, positions, images):
-        self.filled.append(int(positions[0]))
-        if positions[0] == 0:
-            time.sleep(0.1)
-        super().fill(positions, images)
+def window_fetcher(source):
+    return WindowFetcher(source, 10, 4, lambda order: [slice(first, first + 40) for first in range(0, len(order), 40)])
 
 
-class Unspeakable(Exception):
-    """An error that cannot be pickled."""
+def sequence_fetcher(source):
+    from bcclone.feed.keras_sequence import SampleDataset, SequenceFetcher
+
+    order = EpochOrder(len(source.arrays.frame), batch_size=10)
+    return SequenceFetcher(SampleDataset(source, order, workers=2, max_queue_size=4))
 
 
-def fetchers():
-    return {
-        "read ahead": lambda source: ReadAheadFetcher(source, 10, 4, lambda order: list(batches(order, 40))),
-        "threads": lambda source: ThreadFetcher(source, 10),
-        "one thread": lambda source: ThreadFetcher(source, 10, threads=1),
-        "pipe": lambda source: PipeFetcher(source, 10, 1, 4),
-        "pipes": lambda source: PipeFetcher(source, 10, 2, 4),
-        "shared memory": lambda source: SharedMemoryFetcher(source, 10, 2, 8),
-        "tf-data": tf_data_fetcher,
-    }
+FETCHERS = {
+    "windows": window_fetcher,
+    "threads": lambda source: Fetcher(source, 10),
+    "one thread": lambda source: Fetcher(source, 10, threads=1),
+    "sequence": sequence_fetcher,
+    "process": lambda source: ProcessFetcher(source, 10, 1, 4),
+    "processes": lambda source: ProcessFetcher(source, 10, 2, 8),
+}
+PROCESSES = ["process", "processes"]
 
 
-def tf_data_fetcher(source):
-    from bcclone.feed.tf_data import PipelineFetcher
-
-    return PipelineFetcher(source, 10, FeedSettings("tf-data"))
-
-
-def dataset_feed(source, processes):
-    from bcclone.feed.keras_sequence import DatasetFetcher, SampleDataset
-
-    reader = Reader(source, 10, kept=4)
-    dataset = SampleDataset(
-        reader, EpochOrder(len(source)).positions, 10, workers=2, use_multiprocessing=processes, max_queue_size=4
-    )
-    return feed_of(source, DatasetFetcher(dataset))
-
-
-def feed_of(source, fetcher):
-    return Feed(EpochOrder(len(source)), fetcher)
+def feed_of(source, kind="processes", threads=None):
+    """Return the feed of a source. threads: that take its batches, where the feed has none of its own."""
+    fetcher = FETCHERS[kind](source) if isinstance(kind, str) else kind
+    return Feed(EpochOrder(len(source.arrays.frame), batch_size=10), fetcher, threads=threads)
 
 
 def count_epoch(feed, seconds=SECONDS_TO_END):
@@ -163,16 +140,10 @@ def nothing_is_left():
     assert shared_memory() <= before
 
 
-@pytest.mark.parametrize(
-    "kind", ["read ahead", "threads", "one thread", "pipe", "shared memory", "tf-data", "dataset", "dataset, processes"]
-)
-def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind):
-    source = Faulty("error")
-    if kind.startswith("dataset"):
-        opened = dataset_feed(source, "processes" in kind)
-    else:
-        opened = feed_of(source, fetchers()[kind](source))
-    with opened as feed:
+@pytest.mark.parametrize("kind", FETCHERS)
+@pytest.mark.parametrize("threads", [None, 2])
+def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, threads):
+    with feed_of(Faulty("error"), kind, threads) as feed:
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
@@ -181,25 +152,32 @@ def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed
 class FaultyFrames(FramesInMemory):
     """Frames of which number 150 cannot be brought near, as a far file that is gone."""
 
+    loaded = 0
+
     def load(self, indices, stop=None):
         if 150 in indices:
             raise UserError("frame 150 is gone")
-        return super().load(indices, stop)
+        self.loaded += 1
+        return indices
+
+    def unload(self, loaded):
+        self.loaded -= 1
 
 
-def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window():
+def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window_and_no_window_stays_near():
     source = Faulty("none")
     source.frames = FaultyFrames(np.zeros((200, *SHAPE), np.uint8))
-    fetcher = ReadAheadFetcher(source, 10, 4, lambda order: list(batches(order, 40)))
-    with feed_of(source, fetcher) as feed:
+    with feed_of(source, "windows") as feed:
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, str(error)) == (120, "frame 150 is gone")
+            with feed.epoch(1) as batches:
+                next(batches)
+            assert source.frames.loaded == 0
 
 
 def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
-    source = Faulty("unspeakable")
-    with feed_of(source, SharedMemoryFetcher(source, 10, 1, 4)) as feed:
+    with feed_of(Faulty("unspeakable")) as feed:
         count, error = count_epoch(feed)
     assert (count, type(error)) == (150, RuntimeError)
     assert "Unspeakable" in str(error)
@@ -219,30 +197,17 @@ class Unsendable(Faulty):
         return self.__dict__
 
 
-@pytest.mark.parametrize(("kind", "sent"), [("pipe", 0), ("shared memory", 0), ("shared memory", 1)])
-def test_a_feed_whose_processes_do_not_all_start_leaves_none_behind(kind, sent):
-    source = Unsendable(sent)
-    with pytest.raises(ValueError, match="cannot be sent"), feed_of(source, fetchers()[kind](source)):
+@pytest.mark.parametrize("sent", [0, 1])
+def test_a_feed_whose_processes_do_not_all_start_leaves_none_behind(sent):
+    with pytest.raises(ValueError, match="cannot be sent"), feed_of(Unsendable(sent)):
         raise AssertionError("a source that cannot be sent was sent")
-    assert not loaders()  # while the fetcher is still referred to
-
-
-@pytest.mark.parametrize("kind", ["pipe", "shared memory"])
-def test_a_fetcher_starts_no_process_before_its_block_and_a_forgotten_one_ends_them(kind):
-    source = Faulty("none")
-    fetcher = fetchers()[kind](source)
-    assert not loaders()
-    fetcher.__enter__()
-    assert loaders()
-    del fetcher
-    gc.collect()
     assert not loaders()
 
 
-@pytest.mark.parametrize("kind", ["pipe", "shared memory"])
-def test_a_worker_that_dies_ends_the_feed_with_a_message(kind):
-    source = Faulty("death")
-    with feed_of(source, fetchers()[kind](source)) as feed:
+@pytest.mark.parametrize("kind", PROCESSES)
+@pytest.mark.parametrize("threads", [None, 2])
+def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, threads):
+    with feed_of(Faulty("death"), kind, threads) as feed:
         count, error = count_epoch(feed)
     assert (count, type(error)) == (150, LoaderError)
     assert "killed by signal 9" in str(error)
@@ -251,8 +216,7 @@ def test_a_worker_that_dies_ends_the_feed_with_a_message(kind):
 
 def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
     source = Faulty("stuck")  # the second process has batch 15 to load, and sleeps
-    fetcher = SharedMemoryFetcher(source, 10, 2, 32)
-    with feed_of(source, fetcher) as feed:
+    with feed_of(source, ProcessFetcher(source, 10, 2, 32)) as feed:
         idle = min(loaders(), key=lambda process: process.pid)  # the first that was started
 
         def train():
@@ -265,75 +229,12 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
             train()
 
 
-def test_a_killed_process_of_the_sequence_ends_it_with_a_message(simulated_store):
-    settings = FeedSettings("sequence", feed_workers=2, multiprocessing=True)
-    with Store(simulated_store) as store, open_feed(select(store), settings, SamplingSettings(16)) as feed:
-        assert count_epoch(feed)[1] is None
-        loaders()[0].kill()
-        error = None
-        while error is None:
-            _, error = count_epoch(feed)
-    assert type(error) is LoaderError
-    assert "was killed" in str(error)
-
-
-@pytest.mark.parametrize("left_early", [True, False])
-def test_no_iterator_of_tensorflow_outlives_its_epoch(left_early):
-    """Collected as garbage in a thread of its own pipeline, it would wait for itself for ever."""
-    from tensorflow.python.data.ops.iterator_ops import OwnedIterator
-
-    gc.collect()
-    gc.disable()
-    try:
-        source = Faulty("error")
-        with feed_of(source, tf_data_fetcher(source)) as feed:
-            if left_early:
-                with feed.epoch(1) as batches:
-                    next(batches)
-            else:
-                _, error = count_epoch(feed)
-                assert str(error) == "frame 150 is spoilt"
-            assert not [one for one in gc.get_objects() if isinstance(one, OwnedIterator)]
-    finally:
-        gc.enable()
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_leaving_early_ends_the_threads(threads):
-    source = Faulty("error")
-    with feed_of(source, ThreadFetcher(source, 1, threads=threads)) as feed, feed.epoch(1) as batches:
+@pytest.mark.parametrize("kind", ["one thread", "threads"])
+def test_leaving_early_ends_the_threads(kind):
+    with feed_of(Faulty("error"), kind) as feed, feed.epoch(1) as batches:
         next(batches)
-        assert len(feed_threads()) == threads
+        assert len(feed_threads()) == (1 if kind == "one thread" else 2)
     assert not feed_threads()
-
-
-@pytest.mark.parametrize(("ahead", "threads"), [(1, 2), (2, 2), (5, 2), (4, 1)])
-def test_threads_that_take_turns_keep_the_order_and_the_bound(ahead, threads):
-    source = Slow()
-    with ThreadFetcher(source, 3, ahead, threads).fetch(np.arange(20)) as batches:
-        first = next(batches)
-        time.sleep(0.2)
-        assert len(source.filled) <= ahead + 1
-        given = [first.images[:, 0, 0, 0].tolist(), *(batch.images[:, 0, 0, 0].tolist() for batch in batches)]
-    assert given == [list(range(start, min(start + 3, 20))) for start in range(0, 20, 3)]
-
-
-def test_fetching_ahead_is_bounded():
-    fetched = []
-
-    def batches():
-        for number in range(100):
-            fetched.append(number)
-            yield Batch(np.zeros((1, *SHAPE), np.uint8), np.zeros((1, 1), np.float32))
-
-    with PrefetchThread(batches(), ahead=3) as feed:
-        next(feed)
-        until = time.monotonic() + 10
-        while len(fetched) < 4:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        time.sleep(0.2)
-        assert len(fetched) <= 5
 
 
 def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
@@ -351,17 +252,17 @@ def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
 def test_keeping_all_batches_of_shared_memory_gives_copies_and_no_deadlock():
     source = Faulty("error")
     np.asarray(source.frames)[:] = np.arange(200, dtype=np.uint8)[:, None, None, None]
-    with feed_of(source, SharedMemoryFetcher(source, 10, 2, 6)) as feed, feed.epoch(1) as batches:
+    with feed_of(source) as feed, feed.epoch(1) as batches:
         kept = [next(batches) for _ in range(15)]
         assert [batch.images[0, 0, 0, 0] for batch in kept] == list(range(0, 150, 10))
 
 
 def test_any_number_of_slots_may_wait_without_filling_a_pipe():
     """An answer takes a small message, of which a socket holds some hundred."""
-    size = 2000
+    size = 20_000
     arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32))
     source = FrameSource(arrays, FramesInMemory(np.zeros((1, *SHAPE), np.uint8)))
-    with feed_of(source, SharedMemoryFetcher(source, 1, 1, 1500)) as feed:
+    with feed_of(source, ProcessFetcher(source, 10, 1, 1500)) as feed:
         assert count_epoch(feed) == (size, None)
 
 
@@ -376,36 +277,18 @@ def test_a_rewritten_store_is_not_read_by_a_loader(simulated_store, tmp_path):
     assert isinstance(error, UserError)
 
 
-def test_a_feed_whose_block_is_never_left_ends_with_the_process():
-    """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
-    script = """
-import cv2, numpy as np, time
-from bcclone.feed.threads import PrefetchThread
-image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
-feed = PrefetchThread((cv2.flip(image, 1, dst=flipped) for _ in range(10**6)), ahead=10**7)
-feed.__enter__()
-time.sleep(0.05)
-raise SystemExit(3)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (3, "")
-
-
 KILLED = """
-import sys, time, multiprocessing
+import sys, time
 from pathlib import Path
 from bcclone.feed.feed import open_feed
 from bcclone.feed.selection import select
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.store import Store
 if __name__ == "__main__":
-    name = sys.argv[2]
-    settings = FeedSettings(name, feed_workers=2, multiprocessing=True)
-    sampling = SamplingSettings(16)
+    settings = FeedSettings(sys.argv[2], feed_workers=2, multiprocessing=True)
     with (
         Store(Path(sys.argv[1])) as store,
-        open_feed(select(store), settings, sampling) as feed,
+        open_feed(select(store), settings, SamplingSettings(16)) as feed,
         feed.epoch(1) as batches,
     ):
         next(batches)
@@ -453,10 +336,7 @@ def training(store, folder, *options, **popen):
                 ("--feed", "queue"),
                 ("--feed", "sequence", "--multiprocessing", "--feed-workers", 2),
                 ("--feed", "sequence"),
-                ("--feed", "memory"),
-                ("--feed", "hdf5"),
                 ("--feed", "hdf5-chunks"),
-                ("--feed", "tf-data"),
                 ("--feed", "device"),
             )
         ),
@@ -506,14 +386,6 @@ def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recordi
         feed.epoch(1) as batches,
     ):
         list(batches)
-
-
-def test_the_error_of_a_feed_names_the_input_that_it_needs(simulated_store, simulated_recording, tmp_path):
-    refused = run_script("model.py", simulated_store, "--feed", "files", "-o", tmp_path / "m.h5", code=1)
-    assert "the recording that the store was made of" in refused.stderr
-    refused = run_script("model.py", simulated_recording, "--feed", "workers", "-o", tmp_path / "m.h5", code=1)
-    assert "bcclone preprocess" in refused.stderr
-    assert not (tmp_path / "m.h5").exists()
 
 
 @pytest.mark.slow

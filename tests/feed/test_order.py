@@ -1,15 +1,19 @@
 """The order of the samples depends on size, seed and epoch alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.feed.feed_settings import ORDERS, FeedSettings, Ordering
+from bcclone.feed.feed_settings import ORDERS, Ordering
 from bcclone.feed.order import (
+    Batches,
+    BatchPart,
     BatchSpan,
     EpochOrder,
-    batches,
+    allowed_zeros,
     chunked,
     interleaved,
     sequential,
@@ -102,17 +106,12 @@ def test_an_order_is_split_where_a_shard_begins_after_others_have_ended():
 
 
 def test_batches_cover_the_order_and_the_last_may_be_short():
-    assert [batch.tolist() for batch in batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(batches(sequential(0), 3)) == []
+    assert [batch.tolist() for batch in Batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(Batches(sequential(0), 3)) == []
 
 
 def test_an_order_costs_four_bytes_a_sample():
     assert shuffled(1000, 0, 1).nbytes == chunked(1000, 64, 0, 1).nbytes == 4000
-
-
-@pytest.mark.parametrize("order", [sequential(5), shuffled(5, 0, 1)])
-def test_the_batches_of_the_rest_of_an_order_cover_it(order):
-    assert np.concatenate(list(batches(order[3:], 2))).tolist() == order.tolist()[3:]
 
 
 @given(shards_of_samples.filter(len), st.integers(1, 5), st.integers(1, 4), st.integers(4, 40), st.integers(0, 1000))
@@ -176,13 +175,6 @@ def test_an_epoch_is_ordered_as_its_feed_asks():
     assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
 
 
-def test_an_order_of_a_feed_has_its_ordering_and_the_shards():
-    shard = np.arange(6, dtype=np.uint32) // 2
-    order = EpochOrder(6, FeedSettings("shards", window_shards=1).ordering, seed=4, shard=shard)
-    assert order.order(1).tolist() == windowed(shard, 1, seed=4, epoch=1).tolist()
-    assert EpochOrder(6, shard=shard).order(1).tolist() == list(range(6))  # only windows need them
-
-
 @pytest.mark.parametrize("shard", [None, np.zeros(5, np.uint32)])
 def test_windows_without_the_shard_of_each_sample_are_refused(shard):
     with pytest.raises(ValueError, match=r"expected the shard of each of 6 samples"):
@@ -195,18 +187,59 @@ def test_an_impossible_ordering_is_refused(values):
         Ordering(*values)
 
 
-@pytest.mark.parametrize("values", [{"zero_steering": np.zeros(5, np.bool_)}, {"zero_fraction": 1.1}])
-def test_an_impossible_balance_of_zero_steering_is_refused(values):
-    with pytest.raises(ValueError, match="expected"):
-        EpochOrder(6, **values)
-
-
 def test_all_samples_of_zero_steering_can_be_left_out():
     zeros = np.array([True, False, True, False])
     assert sorted(EpochOrder(4, zero_steering=zeros, zero_fraction=0).order(1).tolist()) == [1, 3]
 
 
-@pytest.mark.parametrize("values", [(-1, 2, 4), (3, 2, 4), (0, -1, 4)])
-def test_a_part_that_reaches_beyond_its_batch_is_refused(values):
-    with pytest.raises(ValueError, match="expected a part of 4 samples"):
-        BatchSpan(*values)
+@given(st.integers(0, 200), st.integers(1, 9))
+def test_the_spans_of_all_workers_make_up_a_batch(size, count):
+    spans = [BatchPart(index, count).span(size) for index in range(count)]
+    joined = [first for span in spans for first in range(span.first, span.first + span.samples)]
+    assert joined == list(range(size))
+    assert max(span.samples for span in spans) - min(span.samples for span in spans) <= 1
+    assert {span.size for span in spans} == {size}
+
+
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6), st.integers(0, 5))
+def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
+    count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
+    parts = [
+        EpochOrder(size, Ordering("shuffled"), 4, batch_size=batch_size, part=BatchPart(index, count)).batches(2, start)
+        for index in range(count)
+    ]
+    whole = EpochOrder(size, Ordering("shuffled"), 4, batch_size=batch_size).batches(2, start)
+    assert {len(part) for part in parts} == {len(whole)}
+    for number, batch in enumerate(whole):
+        given_positions = [part[number][: part.span(number).samples].tolist() for part in parts]
+        assert sum(given_positions, []) == batch.tolist()
+    assert [part.positions.tolist() for part in parts] == [sum((one.tolist() for one in part), []) for part in parts]
+
+
+def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_one_sample():
+    assert BatchPart(2, 3).span(2) == BatchSpan(0, 0, 2)
+    batches = EpochOrder(5, batch_size=3, part=BatchPart(2, 3)).batches(1)
+    assert [batches.span(number) for number in range(2)] == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
+    assert [batch.tolist() for batch in batches] == [[2], [3]]
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_a_worker_beyond_the_count_is_refused(index):
+    with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
+        BatchPart(index, 2)
+
+
+def test_batches_that_are_too_small_for_the_workers_are_refused():
+    with pytest.raises(ValueError, match=r"batches of 1 for 2 workers, expected a sample for each"):
+        EpochOrder(6, batch_size=1, part=BatchPart(0, 2))
+
+
+def test_a_worker_reads_only_the_shards_of_its_stream():
+    shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
+    ordering = Ordering("windows", 4, streams=3)
+    whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard=shard)
+    read = [set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist()) for worker in range(3)]
+    assert len(set().union(*read)) == 90
+    assert sum(map(len, read)) - 90 <= 6  # of the last batches
+    order = whole.order(1)
+    assert len(set(order.tolist())) == len(order) == 6000 + allowed_zeros(6000, 3000, 0.1)

@@ -14,15 +14,13 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.augment.kind import AugmentationInputs
-from bcclone.feed.feed import Feed, check_feed, open_feed
+from bcclone.feed.feed import check_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-from bcclone.feed.fetcher import Reader
-from bcclone.feed.keras_sequence import DatasetFetcher, SampleDataset
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.source import SampleArrays
 from tests.dataset.test_store import some_frames, write_store
-from tests.feed.test_feed_workers import Faulty, feed_of, fetchers
+from tests.feed.test_feed_workers import Faulty, feed_of
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import IMAGE, make_recording
 
@@ -71,7 +69,7 @@ def written_anew():
 
 def of_a_bad_image():
     samples = files(image=b"")
-    with select(samples).file_source(threads=1) as source:
+    with select(samples).file_source() as source:
         source.fill(np.arange(1), np.empty((1, *source.shape), np.uint8))
 
 
@@ -81,23 +79,16 @@ def all_for_training():
 
 
 def fed(source):
-    with feed_of(source, fetchers()["pipe"](source)) as feed, feed.epoch(1) as batches:
-        list(batches)
-
-
-def pooled():
-    reader = Reader(Faulty("death"), 10, 4)
-    dataset = SampleDataset(reader, EpochOrder(200).positions, 10, workers=1, use_multiprocessing=True)
-    with Feed(EpochOrder(200), DatasetFetcher(dataset)) as feed, feed.epoch(1) as batches:
+    with feed_of(source, "process") as feed, feed.epoch(1) as batches:
         list(batches)
 
 
 REFUSALS = [
     refusal(lambda: check_feed(store(), FeedSettings("files")), "data.h5", "--feed files", "recording"),
     refusal(
-        lambda: check_feed(files(), FeedSettings("hdf5")),
+        lambda: check_feed(files(), FeedSettings("memory")),
         "rec",
-        "--feed hdf5",
+        "--feed memory",
         "bcclone preprocess rec -o data.h5",
         "--feed files",
     ),
@@ -132,7 +123,6 @@ REFUSALS = [
     refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),
     refusal(lambda: SampleDataset.from_store(PLACE, batch_size=0), "batch_size 0", "1 or more", by=(ValueError,)),
     refusal(all_for_training, "data.h5", "validation", "bcclone preprocess RECORDING... -o data.h5 --validation 0.2"),
-    refusal(pooled, "killed", "memory", "--feed-workers", "--resume"),
 ]
 
 

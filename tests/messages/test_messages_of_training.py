@@ -168,7 +168,7 @@ REFUSALS = [
     refusal(lambda: settings(b'epochs = "3"'), "mine.toml", "epochs", "'3'", "whole number"),
     refusal(lambda: model("--time", "soon"), "--time", "soon", "1h30m", code=2),
     refusal(lambda: model("--gpus", "some"), "--gpus", "some", "all", code=2),
-    refusal(lambda: resumed("--feed", "hdf5"), "runs/one", "--feed hdf5-shuffle", "--feed hdf5 ", "--resume"),
+    refusal(lambda: resumed("--feed", "queue"), "runs/one", "--feed hdf5-shuffle", "--feed queue ", "--resume"),
     refusal(lambda: resumed("--batch-size", 5), "runs/one", "batch size", "32", "5", "--resume"),
     refusal(lambda: model("--name", "../one"), "--name", "'../one'", "runs"),
     refusal(without_room, "runs/one", "Not a directory", "--runs"),

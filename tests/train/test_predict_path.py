@@ -32,7 +32,7 @@ def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
             assert (plain == -mirrored).all()
 
 
-@pytest.mark.parametrize("feed", ["memory", "workers", "tf-data", "device"])
+@pytest.mark.parametrize("feed", ["memory", "workers", "device"])
 def test_feeds_give_the_path(simulated_store, feed):
     with Store(simulated_store) as store:
         selection = select(store, predict="path")

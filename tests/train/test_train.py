@@ -253,7 +253,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     folder, result, notices = trained
     assert "feed: hdf5-shuffle" in notices
     assert result["feed"] == "hdf5-shuffle"
-    refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5", code=1)
+    refused = train(simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5-chunks", code=1)
     assert "orders the samples differently" in refused.stderr
     assert "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
 

@@ -1,7 +1,6 @@
 """Augmentation on the processor: how images and steering change, and that the result depends on the seed alone."""
 
 import math
-import threading
 from dataclasses import replace
 
 import cv2
@@ -19,12 +18,9 @@ from bcclone.feed.augment.kind import AugmentationInputs, Extent
 from bcclone.feed.augment.kinds import columns_of, draw, numbers_of
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change
-from bcclone.feed.augmented import BatchAugmenter, draw_for_device
-from bcclone.feed.feed import Feed, open_feed
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
-from bcclone.feed.threads import ThreadFetcher
 from tests.feed.augment.strengths import APPEARANCE, EVERYTHING, NOTHING, alone
 
 OURS = Preprocessing()
@@ -263,20 +259,6 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
         first = appearances(first_epoch)
         assert not np.array_equal(first, appearances(batches_of(store, epoch=2)))
         assert not np.array_equal(first, appearances(batches_of(store, seed=4)))
-
-
-def test_an_error_of_the_inner_feed_is_raised_and_its_threads_end(simulated_store):
-    with Store(simulated_store) as store:
-        selection = select(store)
-        fetcher = ThreadFetcher(selection.mapped_source(), 16)
-        augmenter = BatchAugmenter(selection.augmentation_inputs, 0, draw_for_device, threads=2)
-        with (
-            Feed(EpochOrder(10**6), fetcher, augmenter) as feed,  # beyond its end
-            pytest.raises(Exception, match="out of bounds|index"),
-            feed.epoch(1) as batches,
-        ):
-            list(batches)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-augment")]
 
 
 def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as_they_are():
