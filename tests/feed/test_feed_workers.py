@@ -77,7 +77,6 @@ FETCHERS = {
     "process": lambda source: ProcessFetcher(source, 10, 1, 4),
     "processes": lambda source: ProcessFetcher(source, 10, 2, 8),
 }
-PROCESSES = ["process", "processes"]
 
 
 def feed_of(source, kind="processes", threads=None):
@@ -140,8 +139,9 @@ def nothing_is_left():
     assert shared_memory() <= before
 
 
-@pytest.mark.parametrize("kind", FETCHERS)
-@pytest.mark.parametrize("threads", [None, 2])
+@pytest.mark.parametrize(
+    ("kind", "threads"), [*((kind, None) for kind in FETCHERS if kind != "processes"), ("windows", 2), ("processes", 2)]
+)
 def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, threads):
     with feed_of(Faulty("error"), kind, threads) as feed:
         for _ in range(2):
@@ -204,8 +204,7 @@ def test_a_feed_whose_processes_do_not_all_start_leaves_none_behind(sent):
     assert not loaders()
 
 
-@pytest.mark.parametrize("kind", PROCESSES)
-@pytest.mark.parametrize("threads", [None, 2])
+@pytest.mark.parametrize(("kind", "threads"), [("process", None), ("processes", 2)])
 def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, threads):
     with feed_of(Faulty("death"), kind, threads) as feed:
         count, error = count_epoch(feed)
