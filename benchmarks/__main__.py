@@ -22,9 +22,7 @@ from bcclone.system.settings import setting
 
 BENCHMARKS = {  # name: (its module, what it measures)
     "drive": ("drive", "latency of the drive server: both async modes, open dashboards, a busy core"),
-    "soak": ("soak", "latency, memory and lost answers of the drive server in a long, disturbed drive"),
     "preprocess": ("preprocess", "images per second of preprocess.py, compared with decoding alone"),
-    "importing": ("importing", "frames per second of bcclone import of a video, compared with decoding it in PyAV"),
     "simulator": ("simulator", "frames per second of the built-in simulator, and the speed of its drives"),
     "env": ("env", "steps per second of the Gymnasium environment, compared with another"),
     "feeds": ("feeds.run", "samples per second of every feed, of other loaders, and the limits of the machine"),

@@ -52,7 +52,7 @@ _WATCHED = f"{_PAGES} pages"
 _ROUNDS = 10
 _PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much longer
 _LEAST = "the least server"
-_PREDICTING, _LEAST_SERVER = ("-m", "benchmarks.predicting"), ("-m", "benchmarks.least_server")
+_PREDICTING, _LEAST_SERVER = (("-m", "benchmarks.other_servers", kind) for kind in ("predict", "least"))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 The latency is the time from each telemetry message to its answer, over the simulator's protocol.
 """
 
-import argparse
 import base64
 import itertools
 import json
@@ -48,15 +47,6 @@ while True:
     if number == 1:
         print("watching", flush=True)
 """
-
-
-def server_arguments(description: str | None) -> argparse.Namespace:
-    """Return the arguments of a program that server_process() starts: model, port and end_with_stdin."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--end-with-stdin", action="store_true")
-    return parser.parse_args()
 
 
 def model_setting() -> Any:
@@ -108,27 +98,17 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
 class RoundTrips:
     """How a car asks: so many telemetries, with an answer each.
 
-    loops: telemetries under way at a time; the simulator has 2. rate: round trips per second, 0 for no limit; cut: at
-    the end one telemetry more is sent, and the connection closed at once.
+    loops: telemetries under way at a time; the simulator has 2. rate: round trips per second, 0 for no limit.
     """
 
     count: int
     loops: int = 1
     rate: float = 0.0
-    cut: bool = False
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.loops < 1 or self.rate < 0:
-            raise ValueError(f"{self}, expected 1 or more telemetries and loops, and no negative rate")
 
 
 def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:
     """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer."""
-    return list(round_trips(port, texts, trips))
-
-
-def round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> Iterator[float]:
-    """Yield what measure_round_trips() returns, as it is measured."""
+    milliseconds = []
     with connected("127.0.0.1", port) as connection, _connection_errors():
         telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
         asked: deque[float] = deque()
@@ -139,11 +119,10 @@ def round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> Iterator[
             asked.append(time.perf_counter())
             connection.send_frames(next(telemetry))
             _await_steer(connection)
-            yield (time.perf_counter() - asked.popleft()) * 1000
+            milliseconds.append((time.perf_counter() - asked.popleft()) * 1000)
         for _ in range(trips.loops - 1):
             _await_steer(connection)
-        if trips.cut:
-            connection.send_frames(next(telemetry))
+    return milliseconds
 
 
 @contextmanager

@@ -1,47 +1,22 @@
 """Measure the environment: its steps a second, in one process and in two, and CarRacing's of Gymnasium -> a Report."""
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import time
 from dataclasses import dataclass
-from typing import IO
+from functools import cache
+from typing import Any, NamedTuple
 
-from bcclone.system.errors import UserError
+import numpy as np
+
+from bcclone.system.child_process import process_pool
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import Count, check_settings, setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import rounds_setting
 
 _LARGE, _SMALL, _RACING = "bcclone, 160x320", "bcclone, 64x64", "CarRacing-v3, 96x96 from above"
 _VECTOR_CARS = 4
-_STEPS = """
-import json, sys, time
-import gymnasium, numpy as np
-name, values, module, cars, steps = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:])
-__import__(module)
-if cars > 1:
-    env = gymnasium.make_vec(name, cars, "vector_entry_point", **values)
-else:
-    env = gymnasium.make(name, **values)
-env.reset(seed=0)
-action = np.zeros(env.action_space.shape, np.float32)
-for _ in range(10):
-    env.step(action)
-print("ready", flush=True)
-sys.stdin.readline()
-since = time.perf_counter()
-for _ in range(steps // cars):
-    _, _, terminated, truncated, _ = env.step(action)
-    if cars == 1 and (terminated or truncated):
-        env.reset()
-print(json.dumps(steps // cars * cars / (time.perf_counter() - since)))
-env.close()
-"""
+_WARM_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -49,11 +24,20 @@ class Settings:
     """How many steps a second the environment makes."""
 
     road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
-    steps: int = setting(300, "number of steps of each measurement", 10)
+    steps: Count = setting(300, "number of steps of each measurement", 10)
     rounds: int = rounds_setting(figures="the best of them")
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+class Program(NamedTuple):
+    """The steps of an environment. size: height and width of its images, () for CarRacing, which has its own."""
+
+    road: str
+    size: tuple[int, ...]
+    steps: int
+    cars: int = 1
 
 
 def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
@@ -61,15 +45,14 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
 
     CarRacing is left out, with a note, if Box2D is not installed.
     """
-    road, steps = {"road": settings.road}, settings.steps
-    several = f"bcclone, {_VECTOR_CARS} cars in one process, 160x320"
+    road, steps = settings.road, settings.steps
     programs = {
-        _LARGE: _program("bcclone/Road-v0", road | {"height": 160, "width": 320}, steps),
-        _SMALL: _program("bcclone/Road-v0", road | {"height": 64, "width": 64}, 4 * steps),
-        several: _program("bcclone/Road-v0", road | {"height": 160, "width": 320}, steps, _VECTOR_CARS),
+        _LARGE: Program(road, (160, 320), steps),
+        _SMALL: Program(road, (64, 64), 4 * steps),
+        f"bcclone, {_VECTOR_CARS} cars in one process, 160x320": Program(road, (160, 320), steps, _VECTOR_CARS),
     }
     if importlib.util.find_spec("Box2D"):
-        programs[_RACING] = _program("CarRacing-v3", {}, steps)
+        programs[_RACING] = Program(road, (), steps)
     else:
         notify(f"note: {_RACING} is left out: the package Box2D is not installed")
     rates, pair = dict.fromkeys(programs, 0.0), 0.0
@@ -85,48 +68,40 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
     return Report(measures)
 
 
-def _program(name: str, values: dict[str, object], steps: int, cars: int = 1) -> list[str]:
-    module = "bcclone.lab.environment" if name.startswith("bcclone/") else "gymnasium"
-    return [_STEPS, name, json.dumps(values), module, str(cars), str(steps)]
+def steps_a_second(program: Program, processes: int = 1) -> list[float]:
+    """Return the rates of processes that drive at the same time; each has made its first steps before."""
+    with process_pool(processes) as pool:
+        list(pool.map(_rate, [program._replace(steps=program.cars)] * processes))
+        return list(pool.map(_rate, [program] * processes))
 
 
-def steps_a_second(program: list[str], processes: int = 1) -> list[float]:
-    """Return the rates of processes that begin at the same time; raises UserError with the last line of one that fails.
-
-    program: of `python -c`; prints "ready", waits for a line, and prints its rate.
-    """
-    with ExitStack() as stack:
-        errors = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
-        started = [stack.enter_context(_running(program, error)) for error in errors]
-        for process, error in zip(started, errors, strict=True):
-            if not any(line.strip() == "ready" for line in process.stdout or ()):
-                raise _failure(error)
-        for process in started:
-            _start(process)
-        printed = [process.communicate()[0].splitlines() for process in started]
-        for lines, error in zip(printed, errors, strict=True):
-            if not lines:
-                raise _failure(error)
-        return [float(lines[-1]) for lines in printed]
+def _rate(program: Program) -> float:
+    env = _environment(program.road, program.size, program.cars)
+    action, steps = np.zeros(env.action_space.shape, np.float32), program.steps // program.cars
+    since = time.perf_counter()
+    for _ in range(steps):
+        _, _, terminated, truncated, _ = env.step(action)
+        if program.cars == 1 and (terminated or truncated):
+            env.reset()
+    return steps * program.cars / (time.perf_counter() - since)
 
 
-@contextmanager
-def _running(program: list[str], error: IO[str]) -> Iterator[subprocess.Popen[str]]:
-    line = [sys.executable, "-c", *program]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=error, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+@cache
+def _environment(road: str, size: tuple[int, ...], cars: int) -> Any:
+    """Return an environment of this process, which has made some steps."""
+    import gymnasium
 
+    if not size:
+        env: Any = gymnasium.make("CarRacing-v3")
+    else:
+        import bcclone.lab.environment  # noqa: F401 registers it
 
-def _start(process: subprocess.Popen[str]) -> None:
-    """Let a process that is ready begin; one that has failed since has written its error."""
-    with suppress(BrokenPipeError):
-        if process.stdin:
-            os.write(process.stdin.fileno(), b"go\n")
-
-
-def _failure(error: IO[str]) -> UserError:
-    error.seek(0)
-    return UserError(f"an environment did not run: {(error.read().splitlines() or ['no message'])[-1][:200]}")
+        values: dict[str, Any] = {"road": road, "height": size[0], "width": size[1]}
+        if cars > 1:
+            env = gymnasium.make_vec("bcclone/Road-v0", cars, "vector_entry_point", **values)
+        else:
+            env = gymnasium.make("bcclone/Road-v0", **values)
+    env.reset(seed=0)
+    for _ in range(_WARM_STEPS):
+        env.step(np.zeros(env.action_space.shape, np.float32))
+    return env

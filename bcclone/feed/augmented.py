@@ -15,7 +15,7 @@ from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import SamplingSettings
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Augmentation, Batch, Buffers
+from bcclone.feed.source import Batch, Buffers
 
 # batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch -> the batch
 Augment = Callable[[Batch, Order, int, int], Batch]
@@ -26,8 +26,8 @@ def on_device(selection: Selection, sampling: SamplingSettings) -> Augment:
     inputs = selection.augmentation_inputs
 
     def add_draws(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
-        draws = _draws(batch, sampling.seed, epoch, first)
-        return replace(batch, augmentation=Augmentation(inputs.at(positions), draws))
+        own, draws = inputs.at(positions), _draws(batch, sampling.seed, epoch, first)
+        return replace(batch, augmentation=(own.flipped, own.lookahead_m, draws.normal, draws.uniform))
 
     return add_draws
 

@@ -43,10 +43,6 @@ class Selection:
     paired: int = 0
     incomplete: int = 0
 
-    def __post_init__(self) -> None:
-        if len(self.row) != len(self.arrays.frame):
-            raise ValueError(f"{len(self.row)} rows for {len(self.arrays.frame)} frames, expected one for each sample")
-
     def __len__(self) -> int:
         return len(self.row)
 

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from bcclone.dataset.frames import Frames, FramesInMemory
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.feed.augment.kind import AugmentationInputs, Draws
 from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
@@ -48,10 +47,6 @@ class SampleArrays:
         if not len(self.frame) == len(self.flipped) == len(self.labels):
             lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.labels)} labels"
             raise ValueError(f"{lengths}, expected one of each for a sample")
-        kinds = [f"{array.dtype} of {array.ndim} axes" for array in (self.frame, self.flipped, self.labels)]
-        if kinds[1:] != ["bool of 1 axes", "float32 of 2 axes"] or self.frame.ndim > 2 or self.frame.dtype != np.uint32:
-            expected = "uint32 of 1 or 2, bool of 1, float32 of 2"
-            raise ValueError(f"frame, flipped and labels are {', '.join(kinds)}, expected {expected}")
 
     def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
@@ -196,26 +191,18 @@ class Buffers:
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """The inputs and random numbers that determine how the samples of a batch are augmented."""
-
-    inputs: AugmentationInputs
-    draws: Draws
-
-
-@dataclass(frozen=True)
 class Batch:
     """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the frames.
 
     images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width, channels), oldest
     frame first; labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that
-    the training step augments; span: of one worker's part of a batch, which has at least one sample; it does not count
-    if the part is empty.
+    the training step augments, the fields of AugmentationInputs and of Draws; span: of one worker's part of a batch,
+    which has at least one sample; it does not count if the part is empty.
     """
 
     images: Image | Tensor
     labels: Float32Array | Tensor
-    augmentation: Augmentation | None = None
+    augmentation: tuple[Any, ...] = ()
     span: BatchSpan | None = None
 
     def __post_init__(self) -> None:

@@ -111,8 +111,4 @@ class Trainer:
 
 def samples_of(batch: Batch) -> tuple[Any, ...]:
     """Return what a step takes of a batch: images, labels, and the inputs of the augmentation if the feed adds them."""
-    samples: tuple[Any, ...] = batch.images, batch.labels
-    if batch.augmentation is None:
-        return samples
-    inputs, draws = batch.augmentation.inputs, batch.augmentation.draws
-    return (*samples, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform)
+    return batch.images, batch.labels, *batch.augmentation

@@ -15,7 +15,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import assign_validation
 from bcclone.system.task_pool import TaskPool
-from benchmarks.feeds.meter import busy_seconds, cpu_seconds
+from benchmarks.feeds.meter import Use
 from benchmarks.measures import Measure
 from benchmarks.rounds import measure_in_rounds, median_ratio
 
@@ -108,7 +108,8 @@ def do_nothing(number: int) -> int:
 
 
 def _timed(work: Callable[[TaskPool], object], pool: TaskPool) -> Run:
-    since, busy, own = time.perf_counter(), busy_seconds(), cpu_seconds()
+    begin = Use.now()
     work(pool)
-    seconds, own = time.perf_counter() - since, cpu_seconds() - own
-    return Run(seconds, max(busy_seconds() - busy - own, 0.0) / seconds)
+    end = Use.now()
+    seconds = end.at - begin.at
+    return Run(seconds, max(end.all_cpu - begin.all_cpu - (end.cpu - begin.cpu), 0.0) / seconds)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
@@ -50,17 +51,30 @@ class GpuWatch:
     """Samples the card while its block runs. samples: of the block, after it; empty without a card."""
 
     def __init__(self, every_ms: int = 200) -> None:
-        self._every_ms = every_ms
-        self.samples = GpuSamples()
+        self._every_ms, self.samples = every_ms, GpuSamples()
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._since = datetime.now()
-        self._process = _start_sampling(self._every_ms)
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
+        if program := find_nvidia_smi():
+            query = [f"--id={first}", f"--query-gpu={','.join(_FIELDS)}", CSV_FORMAT, f"--loop-ms={self._every_ms}"]
+            with suppress(OSError):  # it cannot be started
+                self._process = subprocess.Popen(
+                    [program, *query], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self.samples = parse_samples(_end(self._process), self._since)
+    def __exit__(self, *error: object) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            output, _ = self._process.communicate(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            output, _ = self._process.communicate()
+        self.samples = parse_samples(output.decode(errors="replace"), self._since)
 
 
 def parse_samples(text: str, since: datetime) -> GpuSamples:
@@ -70,36 +84,9 @@ def parse_samples(text: str, since: datetime) -> GpuSamples:
     """
     samples = []
     for line in text.rpartition("\n")[0].splitlines():  # the last line may be incomplete
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != len(_FIELDS):
-            continue
-        try:
-            at = datetime.strptime(cells[0], "%Y/%m/%d %H:%M:%S.%f")
-        except ValueError:
-            continue
-        percent = parse_number(cells[1])
-        busy = None if percent is None else percent / 100
-        samples.append(GpuSample((at - since).total_seconds(), busy, parse_megabytes(cells[2])))
+        with suppress(ValueError):
+            time, busy, memory = (cell.strip() for cell in line.split(","))
+            at, percent = datetime.strptime(time, "%Y/%m/%d %H:%M:%S.%f"), parse_number(busy)
+            share = None if percent is None else percent / 100
+            samples.append(GpuSample((at - since).total_seconds(), share, parse_megabytes(memory)))
     return GpuSamples(tuple(samples))
-
-
-def _start_sampling(every_ms: int) -> "subprocess.Popen[bytes] | None":
-    if (program := find_nvidia_smi()) is None:
-        return None
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
-    line = [program, f"--id={first}", f"--query-gpu={','.join(_FIELDS)}", CSV_FORMAT, f"--loop-ms={every_ms}"]
-    try:
-        return subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError:  # it cannot be started
-        return None
-
-
-def _end(process: "subprocess.Popen[bytes]") -> str:
-    """End nvidia-smi and return its output."""
-    process.terminate()
-    try:
-        output, _ = process.communicate(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        output, _ = process.communicate()
-    return output.decode(errors="replace")

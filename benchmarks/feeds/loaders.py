@@ -2,11 +2,12 @@
 
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,18 +20,14 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSetting
 from bcclone.feed.selection import TrainingData, select
 from bcclone.feed.source import Batch
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from benchmarks.feeds import rooflines
-from benchmarks.feeds.jpeg import open_recordings
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
-from benchmarks.feeds.other_loaders import JPEG_LOADERS, OTHER_LOADERS
+from benchmarks.feeds.other_loaders import JPEG_LOADERS, OTHER_LOADERS, ROOFLINES, Loader, open_recordings
 from benchmarks.measures import Measure, aligned
 from benchmarks.rounds import Rounds, Unavailable, median_ratio
 
-Loader = Callable[[Benchmark, OnBatch], None]
 Results = Rounds[LoaderFigures]
 FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
 AUGMENTED = "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
-ROOFLINES: dict[str, Loader] = {"gather": rooflines.gather, "decode": rooflines.decode}
 # feeds that read a store, on a folder of shards: name -> feed
 SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "workers", "shards")}
 GROUPS = {
@@ -39,9 +36,7 @@ GROUPS = {
     "alternatives": tuple(OTHER_LOADERS),
     "rooflines": tuple(ROOFLINES),
 }
-_PACKAGES = {"torch-jpeg": ("torch", "torchvision")}
 _OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
-_PROCESSES = {"workers": 2}  # the other feeds choose for themselves
 _PLAIN = AugmentSettings(augment=False)
 # bars
 _OF_GATHER_PERCENT, _TIMES_OTHERS, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 70.0, 20.0, 1.0, 0.08
@@ -56,7 +51,13 @@ def results_as_json(results: Results) -> dict[str, Any]:
     medians = _medians(results)
     limits = medians.pop("rooflines")
     return {
-        **{group: {name: _values(one) for name, one in loaders.items()} for group, loaders in medians.items()},
+        **{
+            group: {
+                name: {key: round(value, 4) for key, value in vars(one).items() if value is not None}
+                for name, one in loaders.items()
+            }
+            for group, loaders in medians.items()
+        },
         "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in limits.items()},
         "rounds": {
             name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
@@ -79,17 +80,12 @@ def result_rows(results: Results) -> list[str]:
 
 def _medians(results: Results) -> dict[str, dict[str, LoaderFigures]]:
     """Return the medians over the rounds of the measured loaders, by the names in GROUPS."""
-    measured = {name: _median(rounds) for name, rounds in results.results.items()}
+    measured = {}
+    for name, (first, *others) in results.results.items():
+        keys = [key for key, value in vars(first).items() if value is not None]
+        medians = {key: median(getattr(figures, key) for figures in (first, *others)) for key in keys}
+        measured[name] = replace(first, **medians)
     return {group: {name: measured[name] for name in names if name in measured} for group, names in GROUPS.items()}
-
-
-def _median(rounds: Sequence[LoaderFigures]) -> LoaderFigures:
-    measured = [key for key, value in vars(rounds[0]).items() if value is not None]
-    return replace(rounds[0], **{key: median(getattr(figures, key) for figures in rounds) for key in measured})
-
-
-def _values(figures: LoaderFigures) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in vars(figures).items() if value is not None}
 
 
 def loader_measures(results: Results) -> Iterator[Measure]:
@@ -128,6 +124,10 @@ def names_in_order(sharded: bool = False) -> list[str]:
 
 def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFigures:
     """Run a loader in this process and return its figures; raises Unavailable."""
+    if name in SHARDED:
+        if benchmark.shards is None:
+            raise Unavailable("there are no shards to measure; make some with --shards")
+        name, benchmark = SHARDED[name], replace(benchmark, store=benchmark.shards)
     loader = _loader(name)
     meter = Meter(timing)
     loader(benchmark, meter.take)
@@ -138,34 +138,25 @@ def _loader(name: str) -> Loader:
     """Return the function of a loader, with its packages loaded; raises Unavailable."""
     if name in _OF_TENSORFLOW:
         load_tensorflow()
-    if name in ROOFLINES:
-        return ROOFLINES[name]
-    if name in SHARDED:
-        return partial(_deliver_from_shards, _loader(SHARDED[name]))
     if name == AUGMENTED:
         settings = FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1)
         return partial(deliver, settings, augment=AugmentSettings())
     if name in STRATEGIES:
-        return partial(deliver, FeedSettings(feed=name, feed_workers=_PROCESSES.get(name, 0)))
-    for package in _PACKAGES.get(name, ()):
+        return partial(deliver, FeedSettings(feed=name))
+    if name == "torch-jpeg":
         try:
-            import_module(package)
+            for package in ("torch", "torchvision"):
+                import_module(package)
         except ImportError as error:
             raise Unavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
-    return OTHER_LOADERS[name]
-
-
-def _deliver_from_shards(loader: Loader, benchmark: Benchmark, on_batch: OnBatch) -> None:
-    if benchmark.shards is None:
-        raise Unavailable("there are no shards to measure; make some with --shards")
-    loader(replace(benchmark, store=benchmark.shards), on_batch)
+    return ROOFLINES.get(name) or OTHER_LOADERS[name]
 
 
 def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, augment: AugmentSettings = _PLAIN) -> None:
     """Load batches by a feed, epoch after epoch, until there are enough."""
     sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augmentation=augment)
     with (
-        open_data(settings, benchmark) as data,
+        open_data(settings, benchmark.store) as data,
         open_feed(select(data), settings, sampling) as feed,
         closing(endless_batches(feed)) as batches,
     ):
@@ -177,12 +168,12 @@ def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, aug
 
 
 @contextmanager
-def open_data(settings: FeedSettings, benchmark: Benchmark) -> Iterator[TrainingData]:
+def open_data(settings: FeedSettings, path: Path) -> Iterator[TrainingData]:
     """Open the store or, for the feed `files`, the recordings that it was made of; raises Unavailable."""
     if settings.feed == "files":
-        yield open_recordings(benchmark.store)
+        yield open_recordings(path)
         return
-    with open_store(benchmark.store) as store:
+    with open_store(path) as store:
         yield store
 
 

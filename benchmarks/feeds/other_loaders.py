@@ -1,24 +1,77 @@
-"""Other loaders of a store or of the JPEG files that it was made of, each used as its documentation recommends.
+"""Other loaders of a store, or of the JPEG files that it was made of, each used as its documentation recommends.
 
 Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch, and returns when
 `on_batch` returns False. It raises ImportError if its package is missing.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.images import Image
+from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import Image, decode_jpeg, read_frame
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.store import ImageSamples
 from bcclone.feed.feed import open_validation_feed
-from bcclone.feed.order import shuffled
+from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers
-from benchmarks.feeds.jpeg import JpegSamples, jpeg_samples
+from bcclone.system.errors import UserError
+from bcclone.system.prefetch import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
+from benchmarks.rounds import Unavailable
 
+Loader = Callable[[Benchmark, OnBatch], None]
 _ENDLESS = 1_000_000
+_MOST_FILES = 4096
+
+
+@dataclass(frozen=True)
+class JpegSamples:
+    """Training samples as JPEG files. files: paths; steering: float32; flipped: bool, (samples,) each."""
+
+    files: npt.NDArray[np.object_]
+    steering: npt.NDArray[np.float32]
+    flipped: npt.NDArray[np.bool_]
+    preprocessing: Preprocessing
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def image(self, index: int) -> Image:
+        """Return a sample's image as the network's input, by the fastest decoder."""
+        prepared = self.preprocessing.apply(read_frame(self.files[index]))
+        return np.asarray(cv2.flip(prepared, 1), np.uint8) if self.flipped[index] else prepared
+
+    def batch(self, indices: Iterable[int]) -> tuple[Image, npt.NDArray[np.float32]]:
+        """Return images, uint8 (batch, height, width, 3), and steering, float32 (batch, 1)."""
+        some = list(indices)
+        return np.array([self.image(index) for index in some]), self.steering[some][:, np.newaxis]
+
+
+def open_recordings(path: Path) -> ImageSamples:
+    """Open the recordings that a store was made of; raises Unavailable."""
+    with open_store(path) as store:
+        logs = tuple(str(recording.path) for recording in store.recordings)
+        try:
+            return open_in_place(logs, store.preprocessing, store.sample_settings)
+        except UserError as error:
+            raise Unavailable(f"the recording that {path} was made of cannot be used: {error}") from None
+
+
+def jpeg_samples(path: Path) -> JpegSamples:
+    """Return a store's training samples by their files; raises Unavailable."""
+    data = open_recordings(path)
+    samples = data.samples[data.split_indices("training")]
+    files = np.array(data.files, object)[samples["frame"]]
+    return JpegSamples(files, samples["steering"].copy(), samples["flipped"].copy(), data.preprocessing)
 
 
 def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -27,15 +80,10 @@ def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
     _deliver(lambda: (images for images, _ in batches), on_batch)
 
 
-def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield images, uint8 (batch, height, width, 3), and steering, float32 (batch, 1), epoch after epoch."""
-    random = np.random.default_rng(seed)
-    while True:
-        order = random.permutation(len(samples))
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            images = [samples.image(index) for index in indices]
-            yield np.array(images), samples.steering[indices][:, np.newaxis]
+def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
+    """Yield images and steering of batches, epoch after epoch."""
+    for epoch in itertools.count(1):
+        yield from map(samples.batch, Batches(shuffled(len(samples), seed, epoch), batch_size))
 
 
 def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -52,19 +100,18 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
         def __init__(self, samples: JpegSamples, **workers: Any) -> None:
             super().__init__(**workers)
-            self._samples, self._random = samples, np.random.default_rng(benchmark.seed)
-            self._order = self._random.permutation(len(samples))
+            self._samples, self._epoch = samples, 0
+            self.on_epoch_end()
 
         def __len__(self) -> int:
-            return -(-len(self._samples) // benchmark.batch_size)
+            return len(self._batches)
 
-        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            indices = self._order[index * benchmark.batch_size : (index + 1) * benchmark.batch_size]
-            images = np.array([self._samples.image(one) for one in indices])
-            return images, self._samples.steering[indices][:, np.newaxis]
+        def __getitem__(self, index: int) -> tuple[Image, npt.NDArray[np.float32]]:
+            return self._samples.batch(self._batches[index])
 
         def on_epoch_end(self) -> None:
-            self._order = self._random.permutation(len(self._samples))
+            self._epoch += 1
+            self._batches = Batches(shuffled(len(self._samples), benchmark.seed, self._epoch), benchmark.batch_size)
 
     class Idle(keras.Model):  # type: ignore[misc]
         """A model that takes its batches and learns nothing."""
@@ -77,9 +124,9 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
             if not on_batch(int((logs or {})["size"])):
                 self.model.stop_training = True
 
-    batches = JpegBatches(jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10)
     model = Idle()
     model.compile()
+    batches = JpegBatches(jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10)
     model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
 
 
@@ -127,28 +174,19 @@ class TorchImages:
     """
 
     def __init__(self, samples: JpegSamples) -> None:
-        self._files, self._flipped = samples.files.tolist(), samples.flipped.tolist()
-        self._steering = samples.steering.tolist()
+        self._samples = list(zip(samples.files, samples.flipped.tolist(), samples.steering.tolist(), strict=True))
         self._size = [samples.preprocessing.height, samples.preprocessing.width]
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._samples)
 
     def __getitem__(self, index: int) -> tuple[Any, float]:
         from torchvision.io import ImageReadMode, decode_jpeg, read_file
         from torchvision.transforms.v2 import functional
 
-        frame = decode_jpeg(read_file(self._files[index]), ImageReadMode.RGB)
-        image = functional.resize(frame, self._size, antialias=False)
-        return functional.horizontal_flip(image) if self._flipped[index] else image, self._steering[index]
-
-
-def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
-    """Pass on the sizes of the batches, epoch after epoch, until there are enough."""
-    while True:
-        for images in epoch():
-            if not on_batch(len(images)):
-                return
+        file, flipped, steering = self._samples[index]
+        image = functional.resize(decode_jpeg(read_file(file), ImageReadMode.RGB), self._size, antialias=False)
+        return functional.horizontal_flip(image) if flipped else image, steering
 
 
 def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -173,29 +211,68 @@ def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
     with open_store(benchmark.store) as store, select(store).mapped_source() as source:
         buffers = Buffers(benchmark.batch_size, source.shape, kept=16)
-
-        def read(positions: Any) -> Any:
-            return source.read(positions, buffers).images
-
         options = tf.data.Options()
         options.autotune.enabled = False
 
-        def epoch() -> Any:
-            order = shuffled(len(source.arrays.frame), benchmark.seed, epoch=1)
-            with tf.device("CPU:0"):
-                positions = tf.data.Dataset.from_tensor_slices(order).batch(benchmark.batch_size)
-                batches = positions.map(
-                    lambda some: tf.numpy_function(read, [some], tf.uint8), num_parallel_calls=benchmark.workers
-                )
-                return batches.prefetch(4).with_options(options)
+        def read(positions: Any) -> Any:
+            return tf.numpy_function(lambda some: source.read(some, buffers).images, [positions], tf.uint8)
+
+        with tf.device("CPU:0"):
+            order = tf.data.Dataset.from_tensor_slices(shuffled(len(source.arrays.frame), benchmark.seed, 1))
+            batches = order.batch(benchmark.batch_size).map(read, num_parallel_calls=benchmark.workers).prefetch(4)
+        _deliver(lambda: batches.with_options(options), on_batch)
+
+
+def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Copy mapped frames in random order into one batch, again and again, by one thread.
+
+    Without flips, new memory and tables, it is the upper limit of any loader that copies frames by one thread.
+    """
+    with open_store(benchmark.store) as store:
+        frames = store.frames
+        size = min(benchmark.batch_size, len(frames))
+        batch = Buffers(size, frames.frame_shape, kept=1).take(size)  # aligned as the feeds' batches
+
+        def epoch() -> Iterator[Image]:
+            order = np.random.default_rng(benchmark.seed).permutation(len(frames))
+            for start in range(0, len(order) - size + 1, size):
+                frames.take(order[start : start + size], batch)
+                yield batch
 
         _deliver(epoch, on_batch)
 
 
-JPEG_LOADERS: dict[str, Callable[[Benchmark, OnBatch], None]] = {
+def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Decode and resize JPEG files that are in memory, with a thread per core; nothing is kept."""
+    samples = jpeg_samples(benchmark.store)
+    files = np.random.default_rng(benchmark.seed).permutation(samples.files)[:_MOST_FILES]
+    contents = [Path(file).read_bytes() for file in files]
+    cv2.setNumThreads(1)
+
+    def decode_some(start: int) -> range:
+        batch = contents[start : start + benchmark.batch_size]
+        for content in batch:
+            samples.preprocessing.apply(decode_jpeg(content))
+        return range(len(batch))
+
+    starts = itertools.cycle(range(0, len(contents), benchmark.batch_size))
+    with prefetch_ordered(decode_some, starts, benchmark.workers, 2 * benchmark.workers) as batches:
+        _deliver(lambda: batches, on_batch)
+
+
+def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
+    """Pass on the sizes of the batches, epoch after epoch, until there are enough."""
+    while True:
+        for images in epoch():
+            if not on_batch(len(images)):
+                return
+
+
+JPEG_LOADERS: dict[str, Loader] = {
     "python-generator": python_generator,
     "pydataset-jpeg": pydataset_jpeg,
     "tf-data-jpeg": tf_data_jpeg,
     "torch-jpeg": torch_jpeg,
 }
 OTHER_LOADERS = {"hdf5": hdf5, "tf-data": tf_data} | JPEG_LOADERS
+ROOFLINES: dict[str, Loader] = {"gather": gather, "decode": decode}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
@@ -27,20 +27,15 @@ from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import find_cards, visible_cards
-from bcclone.system.json_values import to_json
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
-from benchmarks.feeds.jpeg import jpeg_samples
 from benchmarks.feeds.loaders import endless_batches, open_data
-from benchmarks.feeds.meter import Benchmark, cpu_seconds
-from benchmarks.feeds.other_loaders import generate
+from benchmarks.feeds.meter import Use
+from benchmarks.feeds.other_loaders import generate, jpeg_samples
 from benchmarks.measures import Measure, aligned
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
-
-if TYPE_CHECKING:
-    from bcclone.train.trainer import Trainer
 
 BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
 _UNAUGMENTED = "-unaugmented"
@@ -84,17 +79,16 @@ def device_of(loads: Loads) -> str:
     return next((rounds[0].device for rounds in loads.results.values()), "unknown")
 
 
-def has_gpu(loads: Loads) -> bool:
-    """Return whether TensorFlow trained on a GPU."""
-    return device_of(loads).startswith("GPU")
-
-
 def loads_as_json(loads: Loads, batch_size: int, seconds: float) -> dict[str, Any]:
     """Return a round of trainings as JSON values; gpu_series: [seconds, busy, MB] of each sample."""
-    feeds = {name: _rounded(to_json(rounds[0])) for name, rounds in loads.results.items()}
-    for load in feeds.values():
-        del load["device"]
-        load["gpu_series"] = [list(sample.values()) for sample in load["gpu_series"]]
+
+    def rounded(value: Any) -> Any:
+        return round(value, 4) if isinstance(value, float) else value
+
+    feeds = {}
+    for name, (load, *_) in loads.results.items():
+        feeds[name] = {key: rounded(value) for key, value in vars(load).items() if key != "device"}
+        feeds[name]["gpu_series"] = [list(map(rounded, vars(sample).values())) for sample in load.gpu_series]
     return {
         "device": device_of(loads),
         "batch_size": batch_size,
@@ -105,15 +99,6 @@ def loads_as_json(loads: Loads, batch_size: int, seconds: float) -> dict[str, An
     }
 
 
-def _rounded(value: Any) -> Any:
-    """Return JSON values with four digits after the point."""
-    if isinstance(value, dict):
-        return {name: _rounded(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_rounded(member) for member in value]
-    return round(value, 4) if isinstance(value, float) else value
-
-
 def load_rows(loads: Loads, batch_size: int) -> list[str]:
     """Return the table of a round, a line for each feed."""
     rows = [["", "samples/s", "waiting for data", "CPU", "GPU busy", "GPU memory, MB"]]
@@ -122,7 +107,10 @@ def load_rows(loads: Loads, batch_size: int) -> list[str]:
         memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
         fractions = [f"{load.data_wait_share:.1%}", f"{load.cpu_share:.0%}", gpu]
         rows.append([name, f"{load.samples_per_second:,.0f}", *fractions, memory])
-    head = [f"training on {device_of(loads)}, batches of {batch_size}", *([] if has_gpu(loads) else [_NO_GPU])]
+    head = [
+        f"training on {device_of(loads)}, batches of {batch_size}",
+        *([] if device_of(loads).startswith("GPU") else [_NO_GPU]),
+    ]
     return [*head, *aligned(rows), *(f"skipped: {name}: {reason}" for name, reason in loads.skipped.items())]
 
 
@@ -176,29 +164,28 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
     settings = with_augment_device(usual)
     with open_store(store) as data:
-        step, wait = _keras_step(data) if name == REPEATED else _step(make_trainer(data, settings))
+        if name == REPEATED:
+            step, wait = _keras_step(data)
+        else:
+            trainer = make_trainer(data, settings)
+            step, wait = partial(trainer.train, learning_rate=LEARNING_RATE), trainer.totals.means
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
         _train(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)  # nvidia-smi needs a second to start, too
-        since, cpu = time.perf_counter(), cpu_seconds()
+        begin = Use.now()
         rate, waited = _train(step, wait, batches, seconds)
-        elapsed, cpu = time.perf_counter() - since, cpu_seconds() - cpu
-    samples = watch.samples.since(since - entered)
+        end = Use.now()
+    samples = watch.samples.since(begin.at - entered)
     return TrainingLoad(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
         samples_per_second=rate,
         data_wait_share=waited,
-        cpu_share=cpu / elapsed / (psutil.cpu_count() or 1),
+        cpu_share=(end.cpu - begin.cpu) / (end.at - begin.at) / (psutil.cpu_count() or 1),
         gpu_share=samples.busy if gpus else None,
         gpu_memory_mb=samples.memory_mb if gpus else None,
         gpu_series=samples.samples if gpus else (),
     )
-
-
-def _step(trainer: "Trainer") -> tuple[Step, Wait]:
-    """Return a step of model.py, and how to wait for the device."""
-    return lambda batch: trainer.train(batch, LEARNING_RATE), trainer.totals.means
 
 
 def _keras_step(data: Store) -> tuple[Step, Wait]:
@@ -240,14 +227,14 @@ def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Ite
         return
     feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
     with (
-        open_data(FeedSettings(feed), Benchmark(store, workers=1)) as data,
+        open_data(FeedSettings(feed), store) as data,
         open_feed(select(data), FeedSettings(feed), settings.sampling) as opened,
         closing(endless_batches(opened)) as batches,
     ):
-        yield batches if name != REPEATED else itertools.repeat(_on_device(next(batches)))
+        if name != REPEATED:
+            yield batches
+            return
+        import tensorflow as tf
 
-
-def _on_device(batch: Batch) -> Batch:
-    import tensorflow as tf
-
-    return Batch(tf.constant(np.array(batch.images)), tf.constant(np.array(batch.labels)))
+        first = next(batches)
+        yield itertools.repeat(Batch(tf.constant(np.array(first.images)), tf.constant(np.array(first.labels))))

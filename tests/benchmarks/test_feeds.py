@@ -13,9 +13,9 @@ import pytest
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.system.errors import UserError
-from benchmarks.feeds.jpeg import jpeg_samples
 from benchmarks.feeds.loaders import SHARDED, loader_measures, measure_loader, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing
+from benchmarks.feeds.other_loaders import jpeg_samples
 from benchmarks.feeds.run import Settings, measure
 from benchmarks.measures import Report
 from benchmarks.rounds import Rounds, Unavailable, in_fresh_process, median_ratio, run_rounds
@@ -228,10 +228,3 @@ def test_the_command_gives_strategies_alternatives_and_rooflines(synthetic):
     assert set(notices["rooflines"]) == {"gather"}
     assert notices["measures"][0]["bar"] == 70.0
     assert done.returncode == int(not all(measure["reached"] for measure in notices["measures"]))
-
-
-def test_impossible_values_of_a_measurement_are_refused(synthetic):
-    with pytest.raises(ValueError, match="negative"):
-        Timing(warm_samples=-1)
-    with pytest.raises(ValueError, match="one of each"):
-        replace(jpeg_samples(synthetic), steering=np.zeros(1, np.float32))

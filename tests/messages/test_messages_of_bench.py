@@ -58,7 +58,6 @@ def of_no_image():
 
 REFUSALS = [
     refusal(lambda: run("drive", "--rounds", 9), "rounds 9", "10 or more"),
-    refusal(lambda: run("soak", "--minutes", 0), "minutes 0", "more than 0"),
     refusal(lambda: run("preprocess", "--frames", 2), "frames 2", "3 or more"),
     refusal(lambda: run("simulator", "--frames", 0), "frames 0", "1 or more"),
     refusal(

@@ -4,7 +4,6 @@ tests/system/test_every_setting.py tests the range of each setting; here are a f
 """
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,6 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.protocol import Control
 from bcclone.evaluate.rollout import Rollout
 from bcclone.train.train_settings import TrainSettings, parse_duration
-from benchmarks.feeds.meter import Benchmark
 from tests.messages.refusals import refusal, run_command
 
 
@@ -48,7 +46,6 @@ REFUSALS = [
     value(Control, {"steering": math.nan, "throttle": 0}, "steering", "nan", "-1 to 1"),
     command("replay m.h5 rec --fraction 1:0", "--fraction 1:0", "0.8:1"),
     value(Rollout, {"reference": None, "limit_m": 0}, "limit", "0", "more than 0"),
-    value(Benchmark, {"store": Path("data.h5"), "workers": 0}, "workers", "0", "1 or more"),
     command("video run --range 40:10", "--range 40:10", "A:B"),
     command("video run -o clip.avi", "--output clip.avi", ".mp4", ".gif"),
     command("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),

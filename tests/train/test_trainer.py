@@ -18,9 +18,8 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.augment.kinds import draw
-from bcclone.feed.source import Augmentation, Batch
+from bcclone.feed.source import Batch
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.train.prepare import make_trainer
@@ -40,10 +39,10 @@ def train(strategy, clip_norm, augment_on="cpu"):
     random = np.random.default_rng(0)
     for size in (8, 7, 1):
         images = random.integers(0, 256, (size, 112, 64, 3), dtype=np.uint8)
-        augmentation = None
+        augmentation = ()
         if augment_on == "device":
-            inputs = AugmentationInputs(random.random(size) < 0.5, np.full(size, 12, np.float32))
-            augmentation = Augmentation(inputs, draw(size, (size,)))
+            draws = draw(size, (size,))
+            augmentation = (random.random(size) < 0.5, np.full(size, 12, np.float32), draws.normal, draws.uniform)
         trainer.train(Batch(images, random.random((size, 1), np.float32), augmentation), 0.001)
     moments = [np.array(variable) for variable in trainer.optimizer.variables if "momentum" in variable.path]
     return np.concatenate([moment.ravel() for moment in moments]), trainer.totals.means()

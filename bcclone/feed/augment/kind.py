@@ -39,11 +39,6 @@ class AugmentationInputs:
     flipped: Any
     lookahead_m: Any
 
-    def __post_init__(self) -> None:
-        flips, lookaheads = self.flipped.shape[0], self.lookahead_m.shape[0]
-        if flips != lookaheads:
-            raise ValueError(f"{flips} flips for {lookaheads} lookaheads, expected equal numbers")
-
     def at(self, positions: npt.NDArray[np.uint32]) -> "AugmentationInputs":
         """Return the inputs of the samples at these positions, uint32 (positions,)."""
         return AugmentationInputs(self.flipped[positions], self.lookahead_m[positions])
@@ -57,10 +52,6 @@ class Extent:
     rows: int
     width: int
     height: int
-
-    def __post_init__(self) -> None:
-        if not (self.top >= 0 and 0 < self.rows <= self.height - self.top):
-            raise ValueError(f"{self.rows} rows from row {self.top} on, expected rows of {self.height}")
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, rows: slice) -> "Extent":

@@ -3,7 +3,7 @@
 In: number of samples and seed. Out: `Draws`, and each kind's part of them by name.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 
 import numpy as np
@@ -17,26 +17,26 @@ LENS: tuple[Kind, ...] = tuple(import_module(f"{__package__}.{name}").KIND for n
 _DRAWN_TOGETHER = ("blur", "patches", "noise")  # in one table with viewpoint, light and shadows, as they always were
 
 
-def columns_of(names: Iterable[Mapping[str, int]], others: Collection[str] = ()) -> dict[str, slice]:
-    """Return the columns of each name; raises ValueError for a name that is there already: its numbers would be shared.
+def columns_of(names: Iterable[Mapping[str, int]]) -> dict[str, slice]:
+    """Return the columns of each name; raises ValueError for a name that comes twice: its numbers would be shared.
 
-    names: how many numbers a sample has of each name, kind by kind; others: names in another table.
+    names: how many numbers a sample has of each name, kind by kind.
     """
-    widths: dict[str, int] = {}
-    for kind in names:
-        if shared := kind.keys() & {*widths, *others}:
-            raise ValueError(f"two kinds draw {', '.join(sorted(shared))}; give the numbers of a kind their own names")
-        widths |= kind
-    ends = np.cumsum(list(widths.values())).tolist()
-    return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
+    columns: dict[str, slice] = {}
+    end = 0
+    for name, width in (pair for kind in names for pair in kind.items()):
+        if name in columns:
+            raise ValueError(f"two kinds draw {name}; give the numbers of a kind their own names")
+        columns[name] = slice(end, end := end + width)
+    return columns
 
 
 _NORMAL = columns_of([viewpoint.NORMALS, light.NORMALS])
-_TOGETHER = tuple(kind for kind in LENS if kind.setting in _DRAWN_TOGETHER)
 _ALONE = tuple(kind for kind in LENS if kind.setting not in _DRAWN_TOGETHER)
-_FIRST = [viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS, *(kind.uniforms for kind in _TOGETHER)]
+_FIRST: list[Mapping[str, int]] = [viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS]
+_FIRST += [kind.uniforms for kind in LENS if kind.setting in _DRAWN_TOGETHER]
 _FIRST_NUMBERS = sum(width for names in _FIRST for width in names.values())
-_UNIFORM = columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)], others=_NORMAL)
+_UNIFORM = columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)])
 NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
 
 
