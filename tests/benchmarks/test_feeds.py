@@ -16,7 +16,6 @@ from bcclone.system.errors import UserError
 from benchmarks.feeds.loaders import SHARDED, loader_measures, measure_loader, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing
 from benchmarks.feeds.other_loaders import jpeg_samples
-from benchmarks.feeds.run import Settings, measure
 from benchmarks.measures import Report
 from benchmarks.rounds import Rounds, Unavailable, in_fresh_process, median_ratio, run_rounds
 from benchmarks.synthetic import draw_recording, make_synthetic_store, number_of_shards, sharded_copy
@@ -66,10 +65,10 @@ def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
 
 
 def test_a_feed_on_shards_is_compared_with_itself_on_one_file():
-    benchmark = results(hdf5_shuffle=[40_000.0], hdf5_shuffle_sharded=[38_000.0], hdf5_chunks_sharded=[50_000.0])
+    benchmark = results(hdf5_shuffle=[40_000.0], hdf5_shuffle_sharded=[38_000.0], workers_sharded=[50_000.0])
     (measure,) = loader_measures(benchmark)
     assert (measure.name, measure.value, measure.bar) == ("hdf5-shuffle-sharded to hdf5-shuffle", 0.95, 0.9)
-    assert set(results_as_json(benchmark)["sharded"]) == {"hdf5-shuffle-sharded", "hdf5-chunks-sharded"}
+    assert set(results_as_json(benchmark)["sharded"]) == {"hdf5-shuffle-sharded", "workers-sharded"}
 
 
 def test_a_skipped_loader_has_no_measures_and_no_figures():
@@ -132,25 +131,6 @@ def test_a_sample_read_from_its_file_equals_the_stored_one(synthetic):
         assert (by_file.image(len(by_file) - 1) == expected).all()
 
 
-def test_loaders_of_files_are_unavailable_without_the_recording(synthetic, tmp_path):
-    few = tmp_path / "moved.h5"
-    few.write_bytes(synthetic.read_bytes())
-    recording = synthetic.parent / "recording"
-    recording.rename(tmp_path / "recording")
-    try:
-        for name in ("python-generator", "files"):
-            with pytest.raises(Unavailable, match="the recording"):
-                measure_loader(name, Benchmark(few, workers=1), SHORT)
-    finally:
-        (tmp_path / "recording").rename(recording)
-
-
-def test_a_missing_package_is_reported_with_how_to_install_it(synthetic, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(Unavailable, match=r"torch is not installed; pip install '.\[bench\]'"):
-        measure_loader("torch-jpeg", Benchmark(synthetic, workers=1), SHORT)
-
-
 def test_a_fresh_process_returns_the_result_or_raises_the_error_or_reports_its_death():
     assert in_fresh_process(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
@@ -192,16 +172,6 @@ def test_feeds_deliver_from_shards(synthetic, shards, name):
     assert measure_loader(name, Benchmark(synthetic, workers=1, shards=shards), SHORT).samples_per_second > 0
     with pytest.raises(Unavailable, match="--shards"):
         measure_loader(name, Benchmark(synthetic, workers=1), SHORT)
-
-
-def test_a_store_and_a_number_of_frames_to_make_one_of_are_refused():
-    with pytest.raises(ValueError, match="leave one out"):
-        Settings(store=Path("data.h5"), frames=60)
-
-
-def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="hdf6.*hdf5-shuffle"):
-        measure(Settings(only=("hdf6",)))
 
 
 @pytest.mark.long

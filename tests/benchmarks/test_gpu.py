@@ -6,9 +6,7 @@ from functools import partial
 
 import pytest
 
-from bcclone.feed.feed_settings import STRATEGIES
 from benchmarks.feeds.gpu_watch import GpuSample
-from benchmarks.feeds.run import Settings
 from benchmarks.feeds.training import (
     AFTER,
     BEFORE,
@@ -34,11 +32,6 @@ ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9)
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn")
     return make_synthetic_store(draw_recording(folder / "recording", 90), folder / "data.h5")
-
-
-def test_all_strategies_and_the_disk_generator_are_trained_on():
-    assert {*STRATEGIES, "python-generator"} <= set(FEEDS)
-    assert len(set(FEEDS)) == len(FEEDS)
 
 
 def test_the_json_has_the_series_and_null_where_nothing_was_measured():
@@ -72,11 +65,6 @@ def test_trainings_are_compared_round_by_round():
     assert measures["waiting for data"].reached
 
 
-def test_a_batch_size_of_zero_is_refused():
-    with pytest.raises(ValueError, match="batch_size 0"):
-        Settings(batch_size=0)
-
-
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
 def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_path, monkeypatch):
@@ -91,20 +79,6 @@ def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_
     assert 0 <= load.data_wait_share <= 1
     assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
     assert load.device == "CPU"
-
-
-@pytest.mark.long
-def test_a_feed_whose_images_are_gone_is_skipped_and_the_others_train(store, tmp_path):
-    moved = tmp_path / "moved.h5"
-    moved.write_bytes(store.read_bytes())
-    recording = store.parent / "recording"
-    recording.rename(tmp_path / "recording")
-    try:
-        loads = run_rounds(["files", AFTER], partial(train_watched, store=moved, seconds=0.1, batch_size=8), 1)
-    finally:
-        (tmp_path / "recording").rename(recording)
-    assert set(loads.skipped) == {"files"}
-    assert set(loads.results) == {AFTER}
 
 
 @pytest.mark.long

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from benchmarks.networks import NETWORKS, Settings, parameters_in
 from tests.benchmarks.running import run_benchmark
 
 
@@ -26,16 +25,6 @@ def test_variants_differ_from_the_default_network_in_their_convolutions_only(nam
     assert maps[-1] == last_maps
     others = [layer.name for layer in variant.layers if not layer.name.startswith("conv")]
     assert others == [layer.name for layer in plain.layers if not layer.name.startswith("conv")]
-
-
-def test_the_parameters_are_read_from_the_table_of_layers():
-    assert parameters_in("conv1  Conv2D  1 x 2  1,234\ntotal  269,969\nepoch 1\n") == 269_969
-
-
-def test_an_unknown_network_is_refused_with_the_names():
-    with pytest.raises(ValueError, match="cnn-padded.*fewer-strides"):
-        Settings(only=("cnn-padded",))
-    assert {"single", "gru3", "epoch"} <= set(NETWORKS)
 
 
 @pytest.mark.long

@@ -1,7 +1,5 @@
 """The contract of all feeds."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,6 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSetting
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
 from bcclone.feed.source import Batch
-from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 BATCH, SEED, CHUNK = 64, 3, 100
@@ -223,21 +220,6 @@ def test_the_samples_that_windows_leave_out_are_counted(store):
     assert f"{(store.samples['frame_offset'] > 0).sum()} are left out because they pair" in summary
 
 
-def test_windows_longer_than_the_blocks_of_the_split_are_refused(store):
-    with pytest.raises(UserError, match="100 consecutive rows"):
-        describe_windows(select(store, "training", 100), select(store, "validation", 100))
-
-
-def test_arrays_that_are_not_of_the_same_samples_are_refused(files):
-    arrays = select(files).arrays
-    with pytest.raises(ValueError, match="expected one of each"):
-        replace(arrays, labels=arrays.labels[1:])
-    with pytest.raises(ValueError, match="labels are .* float64 of 2 axes, expected"):
-        replace(arrays, labels=arrays.labels.astype(np.float64))
-    with pytest.raises(ValueError, match="expected one of"):
-        replace(files, files=files.files[:2])
-
-
 IMAGES, LABELS = np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 1), np.float32)
 
 
@@ -254,14 +236,3 @@ IMAGES, LABELS = np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 1), np.float32)
 def test_a_batch_has_images_and_labels_of_the_stated_form(images, labels, words):
     with pytest.raises(ValueError, match=words):
         Batch(images, labels)
-
-
-@pytest.mark.parametrize("values", [{"batch_size": 0}, {"batch_size": 1, "zero_fraction": 1.5}])
-def test_impossible_sampling_is_refused(values):
-    with pytest.raises(ValueError, match="expected"):
-        SamplingSettings(**values)
-
-
-def test_a_selection_has_a_row_for_each_sample(store):
-    with pytest.raises(ValueError, match="one for each sample"):
-        replace(select(store), row=np.zeros(1, np.uint32))

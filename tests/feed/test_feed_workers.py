@@ -265,17 +265,6 @@ def test_any_number_of_slots_may_wait_without_filling_a_pipe():
         assert count_epoch(feed) == (size, None)
 
 
-def test_a_rewritten_store_is_not_read_by_a_loader(simulated_store, tmp_path):
-    path = tmp_path / "data.h5"
-    shutil.copy(simulated_store, path)
-    with Store(path) as store:
-        os.utime(path, ns=(1, 1))
-        settings = FeedSettings("workers", feed_workers=1)
-        with open_feed(select(store), settings, SamplingSettings(16)) as feed:
-            _, error = count_epoch(feed, seconds=60)  # a process has to start before it can refuse
-    assert isinstance(error, UserError)
-
-
 KILLED = """
 import sys, time
 from pathlib import Path

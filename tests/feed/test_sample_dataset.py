@@ -172,8 +172,3 @@ def test_a_rewritten_store_is_an_error_when_a_batch_is_read(simulated_store, tmp
     copied = pickle.loads(sent)
     with pytest.raises(UserError, match=r"data\.h5.*rewritten.*train again"):
         copied[0]
-
-
-def test_opening_a_feed_loads_no_keras():
-    code = "import sys, bcclone.feed.feed; assert 'keras' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)

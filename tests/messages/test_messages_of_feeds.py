@@ -13,7 +13,6 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed import check_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.keras_sequence import SampleDataset
@@ -117,7 +116,6 @@ REFUSALS = [
         by=(ValueError,),
     ),
     refusal(lambda: replace(files(), files=()), "2", "expected one of 0", by=(ValueError,)),
-    refusal(lambda: AugmentationInputs(np.zeros(3, np.bool_), np.ones(2)), "3 flips", "2", by=(ValueError,)),
     refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--feed-workers", "--feed"),
     refusal(lambda: fed(Faulty("death")), "signal 9", "--resume"),
     refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),

@@ -14,8 +14,8 @@ from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, W
 from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment import blur
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import AugmentationInputs, Extent
-from bcclone.feed.augment.kinds import columns_of, draw, numbers_of
+from bcclone.feed.augment.kind import AugmentationInputs
+from bcclone.feed.augment.kinds import draw, numbers_of
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.feed.feed import open_feed
@@ -62,10 +62,6 @@ def view_of(preprocessing, image, flipped=False, **moved):
 def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(offset_m, yaw_rad):
     assert change_of(offset_m, yaw_rad) < 0
     assert change_of(-offset_m, -yaw_rad) == pytest.approx(-change_of(offset_m, yaw_rad))
-
-
-def test_pitch_changes_no_steering():
-    assert change_of(pitch_rad=0.1) == 0
 
 
 def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
@@ -269,20 +265,3 @@ def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as
     np.testing.assert_array_equal(one.uniform[:, :width], before.uniform)
     np.testing.assert_array_equal(both.uniform[:, : width + 2], one.uniform)
     assert not np.isin(both.uniform[:, width + 2 :], one.uniform).any()
-
-
-@pytest.mark.parametrize("others", [(), ("fog",)])
-def test_two_kinds_that_would_share_their_random_numbers_are_refused(others):
-    with pytest.raises(ValueError, match="two kinds draw fog"):
-        columns_of([{"fog": 1}, {"rain": 2}] if others else [{"fog": 1}, {"fog": 2}], others)
-
-
-def test_inputs_that_are_not_of_the_same_samples_are_refused():
-    with pytest.raises(ValueError, match="2 flips for 3 lookaheads"):
-        AugmentationInputs(np.zeros(2, np.bool_), np.zeros(3, np.float32))
-
-
-@pytest.mark.parametrize(("top", "rows"), [(-1, 10), (0, 0), (120, 9)])
-def test_an_extent_outside_the_image_is_refused(top, rows):
-    with pytest.raises(ValueError, match="rows of 128"):
-        Extent(top, rows, width=128, height=128)
