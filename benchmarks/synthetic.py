@@ -16,7 +16,9 @@ from bcclone.cluster.manifest import Manifest
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
+from bcclone.dataset import conversion
 from bcclone.dataset.images import Image
+from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
@@ -67,7 +69,7 @@ def draw_recording(folder: Path, frames: int) -> Path:
 
 def make_synthetic_store(recording: Path, path: Path) -> Path:
     """Convert the recording to a store with two samples per frame, one of them mirrored."""
-    convert(ShardingSettings((str(recording),), path))
+    conversion.convert(PreprocessSettings((str(recording),), path))
     return path
 
 

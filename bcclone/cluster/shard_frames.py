@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -55,14 +54,6 @@ class ShardFrames(Frames):
         self._origins = self._origins[:0]
 
 
-@dataclass(frozen=True)
-class LoadedFrames:
-    """Frames that load() has brought near: numbers of the files of which there are copies, and single frames."""
-
-    files: tuple[int, ...]
-    single: tuple[int, ...]
-
-
 class FarFrames(ShardFrames):
     """Frames in files at a URL. cache: its copies of the files that are loaded, within the block of these frames.
 
@@ -78,9 +69,7 @@ class FarFrames(ShardFrames):
         self._chosen_cache = cache
         self._cache: ShardCache | None = None  # while it is open
         self._opened = ExitStack()
-        self._single: dict[int, Image] = {}  # index -> frame
         self._loads: Counter[int] = Counter()  # number of a file -> how many loads use its copy
-        self._single_loads: Counter[int] = Counter()
         self._lock = threading.Lock()
 
     def check_cache(self, limit: int, window: int) -> None:
@@ -106,40 +95,41 @@ class FarFrames(ShardFrames):
             self._cache = self._opened.enter_context(self._chosen_cache)
         return self
 
-    def load(self, indices: Indices, stop: threading.Event) -> LoadedFrames:
-        """Bring the frames at these indices near, until unload(). Raises UserError, also when `stop` is set."""
-        numbers = np.unique(indices)
-        file = self.file_of(numbers)
-        files, counts = np.unique(file, return_counts=True)
-        pays = [self._pays(*each) for each in zip(files.tolist(), counts.tolist(), strict=True)]
-        copied = files[pays].tolist()
-        single = numbers[~np.isin(file, copied)].tolist()
-        loaded = LoadedFrames(tuple(copied), tuple(single))
+    def load(self, indices: Indices, stop: threading.Event) -> list[int]:
+        """Copy and map the files that hold many of these frames, until unload(); return their numbers.
+
+        Raises UserError, also when `stop` is set.
+        """
+        if self._cache is None:
+            return []
+        numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
+        pays = [
+            count >= self.files[number].count * _FRACTION_OF_COPIES or self._cache.has_copy(self.files[number])
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
+        ]
+        loaded: list[int] = numbers[pays].tolist()
         with self._lock:  # from now on nobody unloads them
-            self._loads.update(copied)
-            self._single_loads.update(single)
+            self._loads.update(loaded)
         try:
-            for number in copied:
-                self._map_copy(number, stop)
-            self._single |= self._read([index for index in single if index not in self._single])
+            for number in [each for each in loaded if each not in self._maps]:
+                frames = self._cache.map(self.files[number], self.frame_shape, stop)
+                with self._lock:
+                    self._maps[number] = frames
+                    self._point_to(number, frames)
         except BaseException:
             self.unload(loaded)
             raise
         return loaded
 
-    def unload(self, loaded: LoadedFrames) -> None:
-        """Give up what a load() has brought near."""
+    def unload(self, loaded: Sequence[int]) -> None:
+        """Give up what a load() has returned."""
         with self._lock:
-            self._loads.subtract(loaded.files)
-            self._single_loads.subtract(loaded.single)
-            for number in loaded.files:
-                if not self._loads[number] and number in self._maps:
+            self._loads.subtract(loaded)
+            for number in loaded:
+                if not self._loads[number] and number in self._maps and self._cache:
                     self._origins[number] = 0
                     del self._maps[number]
-                    self._cache_in_use().release(self.files[number])
-            for index in loaded.single:
-                if not self._single_loads[index]:
-                    self._single.pop(index, None)
+                    self._cache.release(self.files[number])
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
@@ -152,39 +142,18 @@ class FarFrames(ShardFrames):
         while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
             missing.append(done)
             done += 1
-        needed = [int(index) for index in indices[missing]]
-        read = self._read(sorted({index for index in needed if index not in self._single}))
-        for place, index in zip(missing, needed, strict=True):
-            into[place] = read[index] if index in read else self._single[index]
+        read = self._read(np.unique(indices[missing]))
+        for place in missing:
+            into[place] = read[int(indices[place])]
 
-    def _cache_in_use(self) -> ShardCache:
-        if self._cache is None:
-            raise RuntimeError("there are no copies without a cache")
-        return self._cache
-
-    def _pays(self, number: int, count: int) -> bool:
-        """Return whether a copy of the whole file pays for so many of its frames."""
-        if self._cache is None:
-            return False
-        file = self.files[number]
-        return count >= file.count * _FRACTION_OF_COPIES or self._cache.holds(file)
-
-    def _map_copy(self, number: int, stop: threading.Event) -> None:
-        if number in self._maps:
-            return
-        frames = self._cache_in_use().map(self.files[number], self.frame_shape, stop)
-        with self._lock:
-            self._maps[number] = frames
-            self._point_to(number, frames)
-
-    def _read(self, indices: Sequence[int]) -> dict[int, Image]:
+    def _read(self, indices: Indices) -> dict[int, Image]:
         """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""
-        if not indices:
+        if not len(indices):
             return {}
         ranges: list[tuple[Location, int, int]] = []
         read: list[int] = []
-        touched = [self.files[number] for number in np.unique(self.file_of(np.array(indices)))]
-        for first, last in runs(np.array(indices), _GAP_FRAMES):
+        touched = [self.files[number] for number in np.unique(self.file_of(indices))]
+        for first, last in runs(indices, _GAP_FRAMES):
             read.extend(range(first, last + 1))
             stretches = self.stretches(first, last)
             ranges += [(file.path, start, start + size) for file, start, size in stretches if size]
@@ -198,6 +167,5 @@ class FarFrames(ShardFrames):
     def close(self) -> None:
         """Unmap the copies, and leave the cache."""
         super().close()
-        self._single.clear()
         self._cache = None
         self._opened.close()

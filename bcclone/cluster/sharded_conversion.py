@@ -1,6 +1,6 @@
-"""Convert recordings into a folder of shards, which workers write side by side, or into one file.
+"""Convert recordings into a folder of shards, which workers write side by side.
 
-In: `ShardingSettings`. Out: a store and a `Conversion` that counts it.
+In: `ShardingSettings`. Out: a folder of shards and a `Conversion` that counts it.
 """
 
 import time
@@ -21,7 +21,6 @@ from bcclone.cluster.sharded_store import (
 )
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.dataset import conversion
 from bcclone.dataset.conversion import Written, chosen_settings, describe_conversion, refuse_rows_of_roads
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, make_plan, refuse_many_skips
 from bcclone.dataset.preprocess_settings import Conversion
@@ -35,13 +34,11 @@ from bcclone.system.task_pool import TaskPool
 
 
 def convert(settings: ShardingSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
-    """Convert recordings to a store: a folder of shards, which its manifest completes, or one file.
+    """Convert recordings to a folder of shards, which its manifest completes.
 
     notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
     UserError for all other problems that the user can fix.
     """
-    if not settings.is_sharded:
-        return conversion.convert(settings, notify)
     started = time.monotonic()
     with ExitStack() as opened:
         old = opened.enter_context(open_store(settings.output)) if settings.adding else None

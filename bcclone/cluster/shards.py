@@ -5,11 +5,8 @@ In: a path or a URL. Out: a `Store`, whose tables are those of all shards.
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """
 
-import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +28,6 @@ from bcclone.system.location import (
     read_ranges,
     versions_of,
 )
-from bcclone.system.reading import path_inside
 
 _FILES_AT_ONCE = 32
 _HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
@@ -119,14 +115,10 @@ def _read_all(
 
 
 def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
-    """Yield the shards, each of which is a file of its own in the folder."""
-    seen = set[tuple[int, int]]()
+    """Yield the shards in a folder of this machine."""
     for shard in manifest.shards:
-        file = _local_shard(as_local(folder), shard)
-        status = file.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            raise UserError(f"{file}: the same file as another shard; {_remedy(folder)}")
-        seen.add((status.st_dev, status.st_ino))
+        if not as_local(folder / shard.name).is_file():
+            raise UserError(f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}")
         yield shard, None
 
 
@@ -145,52 +137,10 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, t
         for number, (shard, each) in enumerate(zip(shards, parts, strict=True)):
             if before[number] != after[number]:
                 raise UserError(f"{files[number]}: it was written again while it was read; start again")
-            tables = _TablesFile(shard.bytes, [(*part, next(read)) for part in each])
+            known = {part: next(read) for part in each}
+            file: Any = files[number]
+            tables = file.fs.open(file.path, cache_type="parts", cache_options={"data": known, "strict": True})
             yield shard, (tables, (shard.bytes, after[number][1]))
-
-
-class _TablesFile(io.RawIOBase):
-    """A file of `size` bytes, of which only some parts can be read: start, end and content of each."""
-
-    def __init__(self, size: int, parts: Sequence[tuple[int, int, bytes]]) -> None:
-        self._size, self._parts, self._position = size, parts, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        into = memoryview(buffer).cast("B")
-        first, last = self._position, min(self._position + len(into), self._size)
-        if last <= first:
-            return 0
-        for start, end, content in self._parts:
-            if start <= first and last <= end:
-                into[: last - first] = memoryview(content)[first - start : last - start]
-                self._position = last
-                return last - first
-        raise OSError(f"bytes {first} to {last} are not among its tables")
-
-
-def _local_shard(folder: Path, shard: Shard) -> Path:
-    """Return the path of a shard; raises UserError if it is not a file in the folder."""
-    path = folder / shard.name
-    try:
-        path_inside(folder, shard.name)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; {_remedy(folder)}") from None
-    if not path.is_file():
-        raise UserError(f"{path}: this shard of the store is missing; {_remedy(folder)}")
-    return path
 
 
 def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ RECORDING is a folder with a driving_log.csv or other CSV logs, a CSV file, or a
 Without it, the command reads driving_log.csv of the current folder, or else the recordings in ./recordings/ or ./data/.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,8 +78,6 @@ def _default_inputs() -> tuple[str, ...]:
 
 
 def _convert(given: Given) -> Result:
-    from bcclone.cluster.sharded_conversion import convert
-
     file, inputs = given.make(SettingsFile).settings, given.make(Recordings).recordings
     in_file = read_settings_file(file, ShardingSettings, SampleSettings) if file else {}
     of_samples = {name: in_file.pop(name) for name in SampleSettings.__dataclass_fields__ if name in in_file}
@@ -93,6 +91,17 @@ def _convert(given: Given) -> Result:
     for skip in result.skips:
         notify(f"skipped: {skip}")
     return Result(result.as_json(), _summary(result))
+
+
+def convert(settings: ShardingSettings, notify: Callable[[str], None]) -> Conversion:
+    """Convert recordings to a store: one file, or a folder of shards by the cluster."""
+    if settings.is_sharded:
+        from bcclone.cluster.sharded_conversion import convert as convert_into_shards
+
+        return convert_into_shards(settings, notify)
+    from bcclone.dataset.conversion import convert as convert_into_file
+
+    return convert_into_file(settings, notify)
 
 
 def _summary(result: Conversion) -> str:

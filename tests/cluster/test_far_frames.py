@@ -63,7 +63,7 @@ def test_any_frames_can_be_taken_whatever_is_loaded(frames, loaded, indices):
 def test_without_a_cache_frames_are_read_by_themselves(files):
     frames = FarFrames(files, SHAPE)
     near = frames.load(np.arange(20), NEVER)
-    assert near.files == ()
+    assert near == []
     assert (taken(frames, range(20)) == FRAMES).all()
     frames.unload(near)
     assert (frames[np.array([[0, 19], [7, 3]])] == FRAMES[np.array([[0, 19], [7, 3]])]).all()
@@ -72,19 +72,18 @@ def test_without_a_cache_frames_are_read_by_themselves(files):
 def test_a_file_of_which_few_frames_are_needed_is_not_copied(files):
     with FarFrames(files, SHAPE, ShardCache(None, 10_000)) as frames:
         near = frames.load(np.array([0, 1, 2, 3, 4, 5, 6, 7]), NEVER)
-        assert near.files == (0,)
-        assert near.single == (7,)
+        assert near == [0]
         frames.unload(near)
 
 
 def test_what_two_windows_share_stays_until_both_are_done():
     files = write_files("memory://shared")
     with FarFrames(files, SHAPE, ShardCache(None, 10_000)) as frames:
-        first, second = (frames.load(np.array(wanted), NEVER) for wanted in ([0, 1, 2, 8], [3, 4, 5, 8]))
+        first, second = (frames.load(np.array(wanted), NEVER) for wanted in ([0, 1, 2], [3, 4, 5]))
         frames.unload(first)
         for file in files:
             file.path.unlink()
-        assert (taken(frames, [3, 8]) == FRAMES[[3, 8]]).all()
+        assert (taken(frames, [3, 6]) == FRAMES[[3, 6]]).all()
         frames.unload(second)
 
 

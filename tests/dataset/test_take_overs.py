@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
+from bcclone.commands.preprocess import convert
 from bcclone.dataset.samples import windows
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
@@ -39,7 +39,7 @@ def make(recording, output, size=8, **samples):
     settings = ShardingSettings(
         (str(recording),), output, size=(size, size), jobs=0 if output.suffix else 1, samples=values
     )
-    return convert(settings)
+    return convert(settings, print)
 
 
 def lines_in(path):
@@ -131,7 +131,7 @@ def test_a_folder_of_shards_has_the_content_of_one_file(driven, tmp_path):
 
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
     make(simulated_recording, tmp_path / "data.h5", rows="corrections", correction_weight=2)
-    convert(ShardingSettings((str(driven),), tmp_path / "data.h5", add=True))
+    convert(ShardingSettings((str(driven),), tmp_path / "data.h5", add=True), print)
     with open_store(tmp_path / "data.h5") as store:
         assert len(store.rows) == 120 + len(FIRST) + len(SECOND)
         assert store.sample_settings.rows == "corrections"

@@ -1,0 +1,84 @@
+"""A manifest or shard with any wrong value is refused with a reason in one line, or read as it is."""
+
+import json
+import shutil
+import socket
+from itertools import islice
+
+import h5py
+import numpy as np
+import pytest
+
+from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.cluster.shard_task import first_checksums
+from bcclone.cluster.shards import open_store
+from bcclone.dataset.store_reader import read_store
+from bcclone.system.errors import UserError
+from tests.hostile import with_wrong_values
+
+
+@pytest.fixture
+def folder(sharded_store, tmp_path):
+    """A store that a test may change."""
+    return shutil.copytree(sharded_store, tmp_path / "store")
+
+
+def outcome(folder, manifest):
+    """Return the reason why a manifest is refused, "" if it is not; any other error fails the test."""
+    text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+    (folder / MANIFEST_NAME).write_text(text, errors="surrogatepass")
+    try:
+        with open_store(folder) as store:
+            assert len(store.rows) >= 0
+    except UserError as error:
+        reason = str(error)
+        return reason if str(folder) in reason else pytest.fail(reason)
+    return ""
+
+
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_manifest_with_any_wrong_value_is_refused_or_read(folder, every):
+    wrong = islice(with_wrong_values(json.loads((folder / MANIFEST_NAME).read_text())), 0, None, every)
+    refused = [bool(outcome(folder, manifest)) for manifest in wrong]
+    assert sum(refused) > 0.6 * len(refused)  # the others are other values of a field
+
+
+@pytest.mark.parametrize("text", ["", "x", '{"a": ', "[" * 5000 + "]" * 5000])
+def test_text_that_is_no_json_is_refused(folder, text):
+    assert "not the manifest" in outcome(folder, text)
+
+
+@pytest.mark.parametrize("field", ["rows", "samples", "frames"])
+def test_a_count_that_the_file_cannot_hold_asks_for_no_memory(folder, field):
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    manifest["shards"][0][field] += 1
+    assert "not the shard that the manifest describes" in outcome(folder, manifest)
+
+
+def test_a_store_that_names_a_server_connects_to_none(folder):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        manifest = json.loads((folder / MANIFEST_NAME).read_text())
+        manifest["recordings"][0]["path"] = f"ftp://127.0.0.1:{server.getsockname()[1]}/driving_log.csv"
+        assert outcome(folder, manifest) == ""
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize(("frame", "words"), [(10**6, "rows refer to frames"), (-2, "a frame_center outside")])
+def test_a_frame_that_a_row_cannot_have_is_refused(folder, frame, words):
+    with h5py.File(folder / "00000.h5", "r+") as file:
+        rows = file["rows"][()]
+        rows["frame_center"][0] = frame
+        file["rows"][...] = rows
+    assert words in outcome(folder, (folder / MANIFEST_NAME).read_text())
+
+
+@pytest.mark.parametrize("table", [None, ["text"] * 4, np.zeros(3, np.uint32), np.zeros(1000), np.zeros((9, 2), "u4")])
+def test_a_shard_without_its_checksums_is_refused(folder, table):
+    with h5py.File(folder / "00000.h5", "r+") as file:
+        del file["checksums"]
+        if table is not None:
+            file["checksums"] = table
+    with pytest.raises((UserError, ValueError), match="has no '?checksums"):
+        first_checksums(*read_store(folder / "00000.h5", ["checksums"])[1], 4)
