@@ -54,7 +54,7 @@ def run(given: Given) -> Result:
         ExportSettings if is_model else ExportModelSettings, f"has no effect with --to {chosen.to}; leave it out"
     )
     if is_model and source.is_dir():
-        raise UserError(f"{source}: a folder, expected a model file; recordings go --to {EXPORT_FORMATS[0]}")
+        raise UserError(f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}")
     if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
         raise UserError(f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}")
     return _export_model(_model_settings(given)) if is_model else _export_rows(given.make(ExportSettings))

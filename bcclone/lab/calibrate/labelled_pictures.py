@@ -16,10 +16,10 @@ from bcclone.evaluate.predict import frame_files
 from bcclone.evaluate.prediction_settings import check_unused
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
-from bcclone.lab.exchange.exchange_settings import FRAMES, ImportSettings
+from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.recording_import import READERS, format_of
-from bcclone.lab.exchange.rows import ExchangedRow
+from bcclone.lab.exchange.recording_import import format_of
+from bcclone.lab.exchange.rows import ExchangedRow, format_named
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
@@ -114,7 +114,7 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
     source = settings.frames
     if not recorded and settings.labels is None:
         check_unused(settings, source, "steering_column", "left_positive", "rate")
-        rows = READERS[_format_of(source)](ImportSettings(source), Findings(None))
+        rows = format_named(_format_of(source)).read(ImportSettings(source), Findings(None))
         exchanged = (row for row in rows if not row.deleted)
         return (_Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in exchanged)
     files = frame_files(source)
@@ -148,7 +148,7 @@ def _format_of(source: Path) -> str:
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     with suppress(UserError):
-        if (found := format_of(source)) != FRAMES:
+        if (found := format_of(source)) != "frames":
             return found
     raise UserError(
         f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "

@@ -1,104 +1,151 @@
-"""Find the steering, throttle, brake and speed of each row of a table, in the units of a recording."""
+"""Find the steering, throttle, brake and speed in a source of another program, and convert them to a recording's."""
 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.foreign_table import ForeignTable, number_of_cell, plain
-from bcclone.lab.exchange.foreign_units import (
-    SteeringScale,
-    Times,
-    check_scale,
-    speed_factor,
-    steering_scale,
-    times_of,
-    without_unit,
-)
-from bcclone.recording.row import RANGES, ROUNDING, RowError
+from bcclone.lab.exchange.findings import Findings
+from bcclone.lab.exchange.foreign_table import ForeignTable, is_steering, no_column, number_of_cell, plain
+from bcclone.lab.exchange.foreign_units import SteeringScale, Times, check_scale, speed_factor, steering_scale, times_of
+from bcclone.recording.row import RANGES, ROUNDING
+from bcclone.system.codec import number
 from bcclone.system.errors import UserError
 
-_NO_STEERING = re.compile(r"torque|velocity|speed|(^|_)rate(_|$)|accel|driver|override")
-_ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
-_THROTTLES = re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)")
-_BRAKES = re.compile(r"^brake(_|$)")
-_SPEEDS = re.compile(r"^(vehicle_)?speed(_|$)")
+_FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whether a column with a plain name holds it
+    "steering": is_steering,
+    "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
+    "brake": re.compile(r"^brake(_|$)").search,
+    "speed_mph": re.compile(r"^(vehicle_)?speed(_|$)").search,
+}
 _TIMES = re.compile(r"^(timestamp|time|t|date)(_(s|sec|seconds|ms|us|ns))?$|^seconds$")
 
 
-def is_steering(name: str) -> bool:
-    """Return whether a column with this plain name holds the steering."""
-    return ("steer" in name or name in _ANGLES) and not _NO_STEERING.search(name)
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers. name: by which it is found; feature, place: the list that holds it, and where in it."""
 
+    name: str
+    feature: str = ""
+    place: int = 0
 
-def other_numbers(settings: ImportSettings) -> Sequence[tuple[str, str | None, Callable[[str], object]]]:
-    """Return name, column that was asked for, and what finds a plain name that fits, of the other numbers."""
-    return (
-        ("throttle", settings.throttle_column, _THROTTLES.search),
-        ("brake", None, _BRAKES.search),
-        ("speed_mph", settings.speed_column, _SPEEDS.search),
-    )
+    @property
+    def full(self) -> str:
+        """Return the name with that of its feature, which may be that of one number."""
+        return self.name if self.feature in ("", self.name) else f"{self.feature}.{self.name}"
 
 
 @dataclass(frozen=True)
 class Driving:
-    """The numbers of each row of a table, as a recording holds them, and what was read.
+    """Which columns hold the driving, by the names of NUMBERS, and how their values become those of a recording."""
 
-    steering, others: of each row; columns: that were read; notes: lines for people.
-    """
-
+    columns: Mapping[str, Column]
     scale: SteeringScale
-    steering: Sequence[float]
-    others: Mapping[str, Sequence[float]]
-    columns: tuple[str, ...]
-    notes: tuple[str, ...]
+    speed_factor: float = 1.0
 
-    def numbers(self, index: int) -> tuple[float, float, float, float]:
-        """Return steering, throttle, brake and speed in mph of a row; raises RowError."""
-        if math.isnan(self.steering[index]):
-            raise RowError("its steering is no number")
-        numbers = {"throttle": 0.0, "brake": 0.0, "speed_mph": 0.0}
-        for name, values in self.others.items():
-            if not math.isfinite(values[index]):
-                raise RowError(f"its {name} is no number")
-            numbers[name] = values[index]
-        steering = self.scale.convert(self.steering[index])
-        return steering, numbers["throttle"], numbers["brake"], numbers["speed_mph"]
+    def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Return the numbers of a row, given those of the source by the names of NUMBERS; raises ValueError."""
+        numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
+        numbers["steering"] = self.scale.convert(numbers["steering"])
+        if "speed_mph" in numbers:
+            numbers["speed_mph"] *= self.speed_factor
+        return numbers
 
 
-def find_driving(table: ForeignTable, settings: ImportSettings) -> Driving:
-    """Return the driving of a table's rows.
+def find_driving(
+    path: Path,
+    columns: Sequence[Column],
+    settings: ImportSettings,
+    findings: Findings,
+    preferred: Mapping[str, Sequence[str]] | None = None,
+) -> Driving:
+    """Return which columns hold the driving.
 
-    Raises UserError for a steering that cannot be found or has no unit, and for a named column that does not fit.
+    columns: that may be found by their names; a setting may name others, too. preferred: number -> features of which
+    the first with one column that fits is taken. Raises UserError for a steering that cannot be found or has no unit,
+    and for a column that was asked for and does not exist, or several times.
     """
-    column = table.choose(settings.steering_column, is_steering, "the steering", "--steering-column")
-    if column is None:
-        raise table.no_column("the steering", "--steering-column", table.numeric(), "no column is called so")
-    scale = steering_scale(settings, column)
-    steering = _numbers(table, column)
-    check_scale(scale, [value for value in steering if math.isfinite(value)], str(table.path), settings)
-    notes, columns = [scale.words], [column]
-    others: dict[str, Sequence[float]] = {}
-    for name, asked, fits in other_numbers(settings):
-        option = f"--{name.removesuffix('_mph')}-column"
-        if (found := _optional(table, asked, fits, name, option)) is None:
-            continue
-        factor = speed_factor(found, settings.speed_unit) if name == "speed_mph" else 1.0
-        values = _numbers(table, found)
-        if factor is None:
-            notes.append(without_unit(found))
-        elif name in RANGES and (beyond := _beyond(name, values)):
-            low, high = RANGES[name]
-            words = f"{found} has {beyond:g}, expected {low:g} to {high:g}"
-            if asked:
+    asked_for = {
+        "steering": settings.steering_column,
+        "throttle": settings.throttle_column,
+        "speed_mph": settings.speed_column,
+    }
+    found: dict[str, Column] = {}
+    for name, fits in _FITS.items():
+        asked = asked_for.get(name)
+        fitting = [each for each in columns if (asked in (each.name, each.full) if asked else fits(plain(each.name)))]
+        for feature in (preferred or {}).get(name, ()):
+            of_feature = [each for each in fitting if each.feature == feature]
+            fitting = of_feature if len(of_feature) == 1 else fitting
+        if len(fitting) == 1:
+            found[name] = fitting[0]
+        elif asked or name == "steering":
+            short = name.removesuffix("_mph")
+            reason = f"no column {asked[:60]!r}" if asked else "no column is called so"
+            raise no_column(
+                path,
+                f"the {short}",
+                f"--{short}-column",
+                [each.full for each in fitting or columns],
+                "several columns may be it" if fitting else reason,
+            )
+    scale = steering_scale(settings, found["steering"].name)
+    findings.notes.append(scale.words)
+    factor = 1.0
+    if speed := found.get("speed_mph"):
+        factor = speed_factor(speed.name, settings.speed_unit) or 0.0
+        if not factor:
+            findings.notes.append(
+                f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
+            )
+            del found["speed_mph"]
+    return Driving(found, scale, factor)
+
+
+@dataclass(frozen=True)
+class DrivenTable:
+    """A table with its driving. values: of the rows, by the names of NUMBERS: numbers, or a cell that is none."""
+
+    table: ForeignTable
+    driving: Driving
+    values: Mapping[str, Sequence[Any]]
+
+    def numbers(self, index: int) -> dict[str, float]:
+        """Return the numbers of a row as a recording has them; raises ValueError."""
+        return self.driving.converted({name: values[index] for name, values in self.values.items()})
+
+
+def find_driven(table: ForeignTable, settings: ImportSettings, findings: Findings) -> DrivenTable:
+    """Return a table with its driving; columns that are no throttle or brake by their values are left out.
+
+    Raises UserError as find_driving(), and for a wrong unit.
+    """
+    asked = {settings.steering_column, settings.throttle_column, settings.speed_column}
+    columns = [Column(name) for name in table.names if name in asked or table.is_numeric(name)]
+    driving = find_driving(table.path, columns, settings, findings)
+    values: dict[str, Sequence[Any]] = {}
+    for name, column in driving.columns.items():
+        cells = table.cells(column.name)
+        numbers = [number_of_cell(cell) for cell in cells]
+        low, high = RANGES.get(name, (-math.inf, math.inf))
+        beyond = [value for value in numbers if not low - ROUNDING <= value <= high + ROUNDING and value == value]
+        if name == "steering":
+            check_scale(driving.scale, list(filter(math.isfinite, numbers)), str(table.path), settings)
+        elif beyond:
+            words = f"{column.name} has {beyond[0]:g}, expected {low:g} to {high:g}"
+            if column.name in asked:
                 raise UserError(f"{table.path}: {name}: column {words}; name another column", exit_code=2)
-            notes.append(f"{name}: {words}; it is left out")
+            findings.notes.append(f"{name}: {words}; it is left out")
+            continue
         else:
-            others[name] = [value * factor for value in values]
-            columns.append(found)
-            notes.append(f"{name.removesuffix('_mph')}: {found}")
-    return Driving(scale, steering, others, tuple(columns), tuple(notes))
+            findings.notes.append(f"{name.removesuffix('_mph')}: {column.name}")
+        pairs = zip(numbers, cells, strict=True)
+        values[name] = [value if math.isfinite(value) else cell for value, cell in pairs]
+    table.count_broken(findings)
+    return DrivenTable(table, driving, values)
 
 
 def find_times(table: ForeignTable, settings: ImportSettings) -> tuple[str, Times] | None:
@@ -106,11 +153,8 @@ def find_times(table: ForeignTable, settings: ImportSettings) -> tuple[str, Time
 
     Raises UserError for a named column without times.
     """
-    asked = settings.time_column
-    if asked is not None and asked not in table.names:
-        table.choose(asked, lambda name: True, "the times", "--time-column")
-    names = [asked] if asked else [name for name in table.names if _TIMES.search(plain(name))]
-    for name in names:
+    asked = settings.time_column and table.named(settings.time_column, "the times", "--time-column")
+    for name in [asked] if asked else [name for name in table.names if _TIMES.search(plain(name))]:
         if times := times_of(table.cells(name), name):
             return name, times
     if asked:
@@ -119,23 +163,3 @@ def find_times(table: ForeignTable, settings: ImportSettings) -> tuple[str, Time
             exit_code=2,
         )
     return None
-
-
-def _optional(
-    table: ForeignTable, asked: str | None, fits: Callable[[str], object], name: str, option: str
-) -> str | None:
-    """Return a column that may be missing; of several that fit none is taken unless it is asked for."""
-    if asked is not None:
-        return table.choose(asked, fits, f"the {name}", option)
-    candidates = [each for each in table.numeric() if fits(plain(each))]
-    return candidates[0] if len(candidates) == 1 else None
-
-
-def _numbers(table: ForeignTable, column: str) -> list[float]:
-    return [value if math.isfinite(value := number_of_cell(cell)) else math.nan for cell in table.cells(column)]
-
-
-def _beyond(name: str, values: Sequence[float]) -> float:
-    """Return the first value that is out of the range of a number of the log, 0 for none."""
-    low, high = RANGES[name]
-    return next((value for value in values if not low - ROUNDING <= value <= high + ROUNDING and value == value), 0.0)

@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import Names, Setting, SettingError, argument, check_settings, setting, settings_of
+from bcclone.system.settings import Names, Setting, argument, check_settings, setting
 
-CSV, TUB, LEROBOT = EXPORT_FORMATS = ("csv", "tub", "lerobot")
-FRAMES, VIDEO = "frames", "video"
-IMPORT_FORMATS = (*EXPORT_FORMATS, FRAMES, VIDEO)
+EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub", "lerobot": "lerobot_set"}  # name -> module that defines FORMAT
+IMPORT_FORMATS = {**EXPORT_FORMATS, "video": "labelled_video", "frames": "frame_folder"}  # detected in this order
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
 MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936}  # unit of a speed -> mph
 _TABLE = "tables of others, and LeRobot"
-_OF_TABLES, _OF_FRAMES = (FRAMES, VIDEO, LEROBOT), (FRAMES, VIDEO)
+OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
+    ("steering_column", "unit", "left_positive", "steering_ratio", "max_degrees", "throttle_column", "speed_column",
+     "speed_unit")
+)  # fmt: skip
 
 
-ExportFormat = Annotated[str, Setting(choices=EXPORT_FORMATS)]
+ExportFormat = Annotated[str, Setting(choices=tuple(EXPORT_FORMATS))]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ExportSettings:
 
     source: str
     output: Path = Path("export")
-    to: ExportFormat = CSV
+    to: ExportFormat = "csv"
     cameras: Names = setting(
         (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", shown="all of the source", choices=CAMERAS
     )
@@ -49,7 +51,7 @@ class ImportSettings:
     source: Path = argument("folder of a tub, a data set or frames, a video, or a table")
     output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty")
     format: str | None = setting(
-        None, "format of the source", option="from", choices=IMPORT_FORMATS, shown="detected by its files"
+        None, "format of the source", option="from", choices=tuple(IMPORT_FORMATS), shown="detected by its files"
     )
     framing: Path | None = setting(
         None,
@@ -117,14 +119,3 @@ class ImportSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-
-    def check_format(self, format: str) -> None:
-        """Raise SettingError for a setting that the format has no use for."""
-        only = {"table": _OF_FRAMES, "image_column": (FRAMES,), "time_column": _OF_FRAMES, "frame_rate": (FRAMES,)}
-        for each, declared in settings_of(type(self)):
-            formats = only.get(each.name, _OF_TABLES)
-            if declared.group == _TABLE and format not in formats and getattr(self, each.name) != each.default:
-                raise SettingError(
-                    f"{{{each.name}}} is only for {', '.join(formats)}, but {{source}} is {{format}}; leave it out",
-                    source=self.source, format=format,
-                )  # fmt: skip

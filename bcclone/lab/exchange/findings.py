@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.lab.exchange.rows import ExchangedRow, ImageMissing, ImageUnusable
-from bcclone.recording.row import RowError
 from bcclone.system.errors import UserError
 
 EMPTY, UNREADABLE, MISSING, BROKEN = "empty_images", "unreadable_images", "records_without_image", "broken_lines"
@@ -78,16 +77,10 @@ class Findings:
     _numbers: list[tuple[float, float, float]] = field(default_factory=list)
     _times: dict[int, list[int]] = field(default_factory=dict)
 
-    def leave_out(self, place: str, error: RowError | str, kind: str = "") -> None:
+    def leave_out(self, place: str, error: ValueError | str, kind: str = "") -> None:
         """Count a row that cannot be used. kind: one of KINDS, "" for that of the error."""
-        if not kind:
-            kind = (
-                UNREADABLE
-                if isinstance(error, ImageUnusable)
-                else MISSING
-                if isinstance(error, ImageMissing)
-                else BROKEN
-            )
+        of_error: dict[type, str] = {ImageUnusable: UNREADABLE, ImageMissing: MISSING}
+        kind = kind or of_error.get(type(error), BROKEN)
         with self._lock:  # a thread reads, another one writes
             self.left_out[kind] += 1
             if self.left_out[kind] <= _EXAMPLES:

@@ -35,7 +35,9 @@ class SteeringScale:
     words: str
 
     def convert(self, value: float) -> float:
-        """Return the steering; raises RowError for one that is beyond full steering."""
+        """Return the steering, to the last bit if it has the unit; raises RowError for one beyond full steering."""
+        if self.factor == 1:
+            return value
         steering = value * self.factor
         most = RANGES["steering"][1]
         if not abs(steering) <= most + ROUNDING:
@@ -96,11 +98,6 @@ def speed_factor(column: str, unit: str | None) -> float | None:
     """Return the factor to mph for a column of speeds; None where nothing says the unit."""
     known = unit or _ending(plain(column), _SPEED_ENDINGS)
     return MPH_OF[known] if known else None
-
-
-def without_unit(column: str) -> str:
-    """Return the note for a column of speeds that is not read."""
-    return f"speed: {column} is left out, since nothing says its unit; say it with --speed-unit"
 
 
 def _ending(name: str, endings: dict[str, str]) -> str | None:

@@ -1,22 +1,16 @@
 """Export recordings or a store in another format, whole or not at all."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bcclone.lab.exchange import csv_table, lerobot, tub
-from bcclone.lab.exchange.exchange_settings import CSV, LEROBOT, TUB, ExportSettings
-from bcclone.lab.exchange.rows import ExchangedRow, Source
-from bcclone.lab.exchange.source import open_source
+from bcclone.lab.exchange.exchange_settings import ExportSettings
+from bcclone.lab.exchange.row_source import open_source
+from bcclone.lab.exchange.rows import ExchangedRow, format_named
 from bcclone.system import atomic
+from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
-
-_WRITERS: dict[str, Callable[[Source, Path], None]] = {
-    CSV: csv_table.write,
-    TUB: tub.write,
-    LEROBOT: lerobot.write,
-}
 
 
 @dataclass(frozen=True)
@@ -42,10 +36,11 @@ def export(settings: ExportSettings) -> ExportResult:
 
     Raises UserError for a source that cannot be read, a target that exists, a missing package, and a disk that refuses.
     """
-    start = time.monotonic()
+    start, format = time.monotonic(), format_named(settings.to)
+    if format.write is None:
+        raise UserError(f"{settings.to}: recordings are not exported in this format")
     atomic.check_new_folder(settings.output)
-    if settings.to == LEROBOT:
-        lerobot.load_pyarrow()
+    format.check_package()
     episodes: set[int] = set()
     recordings: set[int] = set()
     with open_source(settings) as source, ProgressBar(f"writing {settings.output.name}", source.rows, "rows") as bar:
@@ -58,7 +53,7 @@ def export(settings: ExportSettings) -> ExportResult:
                 bar.advance(1)
 
         with atomic.replacing_folder(settings.output, new=True) as folder:
-            _WRITERS[settings.to](replace(source, read=counted), folder)
+            format.write(replace(source, read=counted), folder)
     return ExportResult(
         output=settings.output,
         format=settings.to,

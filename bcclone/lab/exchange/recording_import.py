@@ -1,7 +1,7 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,22 +9,12 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
-from bcclone.dataset.images import (
-    FRAME_HEIGHT,
-    FRAME_WIDTH,
-    BadImage,
-    decode_image,
-    decode_jpeg,
-    encode_jpeg,
-)
-from bcclone.lab.exchange import csv_table, frames_reader, lerobot, lerobot_reader, tub, video_reader
-from bcclone.lab.exchange.exchange_settings import CSV, FRAMES, IMPORT_FORMATS, LEROBOT, TUB, VIDEO, ImportSettings
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
+from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
 from bcclone.lab.exchange.recording_folder import RecordedImages, RecordingFolder, check_time
-from bcclone.lab.exchange.rows import IMAGE_ENDINGS, ExchangedRow, ImageMissing, ImageUnusable
-from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, VideoFrame
-from bcclone.lab.exchange.video_pictures import recorded_frame
+from bcclone.lab.exchange.rows import ExchangedRow, Format, ImageMissing, ImageUnusable, format_named
+from bcclone.lab.exchange.video_frames import VideoFrame
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import RowError
 from bcclone.system import atomic
@@ -32,16 +22,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.settings import SettingError, settings_of
 
-# each yields the rows that can be read, and counts the others
-READERS: dict[str, Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]] = {
-    CSV: csv_table.read,
-    TUB: tub.read,
-    LEROBOT: lerobot_reader.read,
-    FRAMES: frames_reader.read,
-    VIDEO: video_reader.read,
-}
-_FILES = {CSV: csv_table.TABLE, TUB: tub.MANIFEST, LEROBOT: lerobot.INFO}  # each shows the format of its folder
 _TOGETHER = 8  # rows that a thread reads or converts at once
 
 
@@ -67,7 +49,7 @@ def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[by
     """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size that it had."""
     if isinstance(image, VideoFrame):
         if framing is None:
-            return recorded_frame(image)
+            return image.recorded(), image.size
         picture = image.pixels()
     else:
         with suppress(BadImage):
@@ -162,19 +144,20 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
-    format = settings.format or format_of(source, settings.table)
-    settings.check_format(format)
+    format = format_named(settings.format or format_of(source, settings.table))
+    _check_options(settings, format)
+    format.check_package()
     findings = Findings(settings.min_throttle)
     framing = read_framing(settings.framing) if settings.framing else None
     with _parents_of(output):
         atomic.check_new_folder(output)
         with atomic.replacing_folder(output, new=True) as folder:
-            written = write_recordings(READERS[format](settings, findings), folder, findings, framing)
+            written = write_recordings(format.read(settings, findings), folder, findings, framing)
             findings.check(source)
             _move_up_single(folder, written)
     return ImportResult(
         output=output,
-        format=format,
+        format=format.name,
         recordings=len(written),
         rows=sum(each.rows for each in written),
         deleted=sum(each.deleted for each in written),
@@ -207,32 +190,28 @@ def _parents_of(path: Path) -> Iterator[None]:
         raise
 
 
+def _check_options(settings: ImportSettings, format: Format) -> None:
+    """Raise SettingError for a setting of tables that the format has no use for."""
+    for each, declared in settings_of(ImportSettings):
+        if declared.group and each.name not in format.options and getattr(settings, each.name) != each.default:
+            formats = ", ".join(name for name in IMPORT_FORMATS if each.name in format_named(name).options)
+            raise SettingError(
+                f"{{{each.name}}} is only for {formats}, but {{source}} is {{format}}; leave it out",
+                source=settings.source,
+                format=format.name,
+            )
+
+
 def format_of(source: Path, table: Path | None = None) -> str:
     """Return the format of a source by its files; raises UserError for an unknown one. table: that was named."""
-    if source.is_file():
-        if source.suffix.lower() in VIDEO_ENDINGS:
-            return VIDEO
-        if source.suffix.lower() in TABLE_ENDINGS:
-            return CSV if csv_table.is_own(source) else VIDEO if _has_a_video(source.parent) else FRAMES
-    for format, name in _FILES.items():
-        if (source / name).is_file() and (format != CSV or csv_table.is_own(source)):
-            return format
-    if source.is_dir():
-        names = [path.name.lower() for path in source.iterdir()]
-        if LOG_NAME in names:
-            raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
-        if _has_a_video(source):
-            return VIDEO
-        if table or any(name.endswith(TABLE_ENDINGS + IMAGE_ENDINGS) for name in names):
-            return FRAMES
+    formats = [format_named(name) for name in IMPORT_FORMATS]
+    found = next((each for each in formats if each.detect(source)), None)
+    if found is None and table and source.is_dir():
+        found = format_named("frames")
+    if found and "table" in found.options and (source / LOG_NAME).is_file():
+        raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
+    if found:
+        return found.name
     what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
-    expected = ", ".join(f"{name} ({format})" for format, name in _FILES.items())
-    raise UserError(
-        f"{source}: {what}; expected a folder with {expected}, or with a table ({', '.join(TABLE_ENDINGS)}) beside "
-        f"frames or a video ({', '.join(VIDEO_ENDINGS)})",
-        exit_code=2,
-    )
-
-
-def _has_a_video(folder: Path) -> bool:
-    return sum(path.name.lower().endswith(VIDEO_ENDINGS) for path in folder.iterdir()) == 1
+    expected = ", ".join(f"{each.expected} ({each.name})" for each in formats)
+    raise UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)

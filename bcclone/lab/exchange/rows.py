@@ -1,26 +1,24 @@
-"""A row of a recording on its way to another format or from one: its images as file content, and its numbers."""
+"""A row of a recording on its way to another format or from one, and what describes a format."""
 
-import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bcclone.dataset.images import Image
-from bcclone.lab.exchange.video_frames import VideoFrame
+from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import TracePoint
-from bcclone.system.opencv import cv2
-from bcclone.system.reading import MOST_IMAGE, UnfitFile, path_inside, read_limited
+from bcclone.system.codec import UnfitFile, number, one_line, path_inside, read_bytes, whole_number
+from bcclone.system.errors import UserError, require_package
 
-ACTIONS = NUMBERS[:3]
+if TYPE_CHECKING:
+    from bcclone.lab.exchange.findings import Findings
+
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
-_PNG = b"\x89PNG"
-_MOST = 1 << 63  # of a whole number
+POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # a TracePoint without its track
+FIELDS = ("recording", "episode", "time_ms", *NUMBERS, "driver", "take_over", "track", *POINT)  # of row_of()
 
 
 class ImageMissing(RowError):
@@ -39,7 +37,7 @@ class ExchangedRow:
     the recorder's clock; images: camera -> content of a JPEG or PNG file, or of an imported video a VideoFrame;
     steering, throttle -1..1, brake 0..1, speed in mph, the values of the log to the last bit; driven: who drove; point:
     where a simulated car was; deleted: whether the source marks the row as deleted; place: file and row of an imported
-    row, for messages. Raises RowError for values of other types or out of range.
+    row, for messages. Raises RowError for numbers out of range.
     """
 
     recording: int
@@ -56,43 +54,53 @@ class ExchangedRow:
     place: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("recording", "episode", "time_ms"):
-            if not -_MOST <= whole_number(name, getattr(self, name)) < _MOST:
-                raise RowError(f"{name} is {str(getattr(self, name))[:40]}, expected a number of 64 bits")
         if min(self.recording, self.episode) < 0:
             raise RowError(f"recording {self.recording}, episode {self.episode}, expected 0 or more of each")
-        check_numbers(*(number(name, value) for name, value in zip(NUMBERS, self.numbers, strict=True)))
-        for camera, image in self.images.items():
-            if not isinstance(image, (bytes, VideoFrame)):
-                raise RowError(f"the image of the {camera} camera is {_shown(image)}, expected a JPEG or PNG")
+        check_numbers(*self.numbers)
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:
         """Return steering, throttle, brake and speed in mph."""
         return self.steering, self.throttle, self.brake, self.speed_mph
 
-    @property
-    def driver(self) -> str:
-        """Return who drove, "" if unknown."""
-        return self.driven.driver if self.driven else ""
+    def values(self) -> dict[str, Any]:
+        """Return the values under the names of FIELDS; who drove and the point only where they are known."""
+        values = {name: getattr(self, name) for name in (*FIELDS[:3], *NUMBERS)}
+        if self.driven:
+            values |= {"driver": self.driven.driver, "take_over": self.driven.take_over}
+        if self.point:
+            place = self.point.seconds, self.point.x_m, self.point.z_m, self.point.cross_track_m
+            values |= {"track": self.point.track, **dict(zip(POINT, place, strict=True))}
+        return values
 
-    @property
-    def take_over(self) -> int:
-        """Return the number of the take-over that the row belongs to, 0 for none."""
-        return (self.driven and self.driven.take_over) or 0
 
-    @property
-    def track(self) -> str:
-        """Return the name of the simulated track, "" if unknown."""
-        return self.point.track if self.point else ""
+def row_of(
+    values: Mapping[str, Any],
+    images: Mapping[str, Any],
+    place: str,
+    deleted: bool = False,
+    called: Mapping[str, str] | None = None,
+) -> ExchangedRow:
+    """Return the checked row of a record, whose values have the names of FIELDS; raises ValueError for wrong ones.
 
-    @property
-    def position(self) -> tuple[float, float, float, float]:
-        """Return seconds, x and z in metres, and metres from the centre line; NaN if unknown."""
-        point = self.point
-        if point is None:
-            return math.nan, math.nan, math.nan, math.nan
-        return point.seconds, point.x_m, point.z_m, point.cross_track_m
+    Only time_ms and steering are needed. called: what the source calls a value, for messages.
+    """
+    names = {name: (called or {}).get(name, name) for name in FIELDS}
+    filled = {name: value for name, value in values.items() if value not in (None, "")}
+    if missing := [names[name] for name in ("time_ms", "steering") if name not in filled]:
+        raise RowError(f"no {missing[0]!r}")
+    recording, episode, time_ms = (whole_number(names[name], filled.get(name, 0)) for name in FIELDS[:3])
+    numbers = {name: number(names[name], filled.get(name, 0.0)) for name in NUMBERS}
+    driven, point = None, None
+    if driver := filled.get("driver"):
+        take_over = whole_number(names["take_over"], filled.get("take_over", 0))
+        driven = DrivenRow(driver, take_over or None)
+    if track := filled.get("track"):
+        seconds, *metres = (number(names[name], filled.get(name)) for name in POINT)
+        point = TracePoint(seconds, one_line(names["track"], track), *metres)
+    return ExchangedRow(
+        recording, episode, time_ms, images, **numbers, driven=driven, point=point, deleted=deleted, place=place
+    )
 
 
 @dataclass(frozen=True)
@@ -116,61 +124,71 @@ class Source:
     def __iter__(self) -> Iterator[ExchangedRow]:
         return self.read()
 
-    def episodes(self) -> Iterator[tuple[int, Iterator[ExchangedRow]]]:
-        """Yield the number of each episode, from 0 without a gap, and its rows, which are read once."""
-        for number, (_, rows) in enumerate(itertools.groupby(self, key=lambda row: row.episode)):
-            yield number, rows
+
+@dataclass(frozen=True)
+class Format:
+    """A format, which one module defines as FORMAT.
+
+    name: as in exchange_settings; detect: says whether a path is a source of it; read: yields the rows that can be used
+    and counts the others; write: writes rows into an empty folder, None where the format is only imported; needs: a
+    package and the extra that installs it; options: the settings of tables that it reads; expected: in a folder of it,
+    for messages.
+    """
+
+    name: str
+    detect: Callable[[Path], bool]
+    read: Callable[[ImportSettings, "Findings"], Iterator[ExchangedRow]]
+    write: Callable[[Source, Path], None] | None = None
+    needs: tuple[str, str] | None = None
+    options: frozenset[str] = frozenset()
+    expected: str = ""
+
+    def check_package(self) -> None:
+        """Raise UserError if the package that it needs is missing."""
+        if self.needs:
+            require_package(self.needs[0], f"the format {self.name}", self.needs[1])
 
 
-def number(name: str, value: Any) -> float:
-    """Return a number of a record; raises RowError for a value of another type."""
-    if type(value) not in (int, float) or (type(value) is int and abs(value) >= _MOST):
-        raise RowError(f"{name} is {_shown(value)}, expected a number")
-    return float(value)
-
-
-def whole_number(name: str, value: Any) -> int:
-    """Return a whole number of a record; raises RowError for any other value."""
-    if type(value) not in (int, float) or value != value // 1:
-        raise RowError(f"{name} is {_shown(value)}, expected a whole number")
-    return int(value)
-
-
-def text(name: str, value: Any) -> str:
-    """Return a text of a record; raises RowError for another value and for control characters."""
-    if not isinstance(value, str) or not value.isprintable():
-        raise RowError(f"{name} is {_shown(value)}, expected a text of one line")
-    return value
-
-
-def _shown(value: Any) -> str:
-    return repr(str(value)[:40])
+def format_named(name: str) -> Format:
+    """Return a format by its name."""
+    found: Format = import_module(f"bcclone.lab.exchange.{IMPORT_FORMATS[name]}").FORMAT
+    return found
 
 
 def read_image(folder: Path, name: str) -> bytes:
     """Return the content of an image that a row names; raises RowError, also for one outside the folder."""
     try:
-        return read_inside(folder, name, MOST_IMAGE)
+        return read_inside(folder, name, "image")
     except OSError as error:
         kind = ImageMissing if isinstance(error, FileNotFoundError) else ImageUnusable
         raise kind(f"image {name[:200]!r} cannot be read: {error.strerror}") from None
 
 
-def read_inside(folder: Path, name: str, most: int) -> bytes:
+def read_inside(folder: Path, name: str, container: Any) -> bytes:
     """Return the content of a file that a source names; raises OSError, also for one outside the folder."""
     try:
         path = path_inside(folder, name)
     except ValueError as error:
         raise UnfitFile(folder / name, str(error)) from None
-    return read_limited(path, most)
+    return read_bytes(path, container)
+
+
+def files_inside(folder: Path, endings: tuple[str, ...], remedy: str) -> list[Path]:
+    """Return a folder's files with one of the endings; raises UserError for a link out of the folder.
+
+    remedy: how to name one of them.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(endings))
+        for path in paths:
+            path_inside(folder, path.name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}; name the folder of the source") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; name the one to read with {remedy}", exit_code=2) from None
+    return paths
 
 
 def suffix_of(image: bytes) -> str:
     """Return the ending of an image file with this content."""
-    return ".png" if image.startswith(_PNG) else ".jpg"
-
-
-def encode_png(frame: Image) -> bytes:
-    """Return an RGB frame, uint8 (height, width, 3), as the content of a PNG file."""
-    _, content = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2BGR))
-    return bytes(content.tobytes())
+    return ".png" if image.startswith(b"\x89PNG") else ".jpg"

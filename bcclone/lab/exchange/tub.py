@@ -17,43 +17,40 @@ from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.rows import (
     IMAGE_ENDINGS,
+    POINT,
     ExchangedRow,
+    Format,
     Source,
-    number,
     read_image,
     read_inside,
+    row_of,
     suffix_of,
-    text,
-    whole_number,
 )
-from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
+from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.recording.row import RowError
-from bcclone.recording.run_tables import TracePoint
+from bcclone.system.codec import one_line, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.reading import MOST_JSON, parse_json, path_inside
 
-MANIFEST = "manifest.json"
-_IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
+_MANIFEST, _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "manifest.json", "images", 1000, "\r\n"
 _IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
-_NUMBER_INPUTS = ("user/angle", "user/throttle", "bcclone/brake", "bcclone/speed_mph")
-_MODE_OF = {HUMAN: "user", MODEL: "local"}
+_INPUTS = {  # name of a value -> input of a tub
+    "time_ms": "_timestamp_ms", "steering": "user/angle", "throttle": "user/throttle",
+    **{name: f"bcclone/{name}" for name in ("recording", "brake", "speed_mph", "take_over", "track", *POINT)},
+}  # fmt: skip
+_TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
+_MODE, _MODE_OF = "user/mode", {HUMAN: "user", MODEL: "local"}
 _PILOT_INPUTS = {  # mode -> what drives instead of an input
-    "local_angle": {"user/angle": "pilot/angle"},
-    "local": {"user/angle": "pilot/angle", "user/throttle": "pilot/throttle"},
+    "local_angle": {"steering": "pilot/angle"},
+    "local": {"steering": "pilot/angle", "throttle": "pilot/throttle"},
 }
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
-_TAKE_OVER, _RECORDING, _TRACK = "bcclone/take_over", "bcclone/recording", "bcclone/track"
-_POINT_INPUTS = ("bcclone/trace_seconds", "bcclone/x_m", "bcclone/z_m", "bcclone/cross_track_m")
 _READ = {
-    "_index", "_session_id", "_timestamp_ms", "user/mode", *_IMAGE_INPUT.values(), *_NUMBER_INPUTS,
-    *_PILOT_INPUTS["local"].values(), _TAKE_OVER, _RECORDING, _TRACK, *_POINT_INPUTS,
+    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_PILOT_INPUTS["local"].values(),
 }  # fmt: skip
-_LONGEST_REASON = 100  # characters
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
-def write(source: Source, folder: Path) -> None:
-    """Write the rows into an empty folder."""
+def _write(source: Source, folder: Path) -> None:
     (folder / _IMAGES).mkdir()
     catalogs: list[str] = []
     records: list[dict[str, Any]] = []
@@ -72,16 +69,13 @@ def write(source: Source, folder: Path) -> None:
 def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
     """Write the images of a row; return its record."""
     day = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000))
+    values = row.values()
     record: dict[str, Any] = {
-        "_index": index, "_session_id": f"{day}_{row.episode}", "_timestamp_ms": row.time_ms,
-        _RECORDING: row.recording,
-        "user/mode": _MODE_OF[row.driver or HUMAN],
-    }  # fmt: skip
-    record |= dict(zip(_NUMBER_INPUTS, row.numbers, strict=True))
-    if row.take_over:
-        record[_TAKE_OVER] = row.take_over
-    if row.point:
-        record |= {_TRACK: row.track} | dict(zip(_POINT_INPUTS, row.position, strict=True))
+        "_index": index,
+        "_session_id": f"{day}_{row.episode}",
+        _MODE: _MODE_OF[values.get("driver", HUMAN)],
+    }
+    record |= {key: values[name] for name, key in _INPUTS.items() if values.get(name) is not None}
     for camera, image in row.images.items():
         key = _IMAGE_INPUT[camera]
         record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"
@@ -104,12 +98,10 @@ def _write_catalog(folder: Path, number: int, records: Sequence[Mapping[str, Any
 
 
 def _write_manifest(folder: Path, source: Source, catalogs: Sequence[str], sessions: Sequence[str]) -> None:
-    inputs = {_IMAGE_INPUT[camera]: "image_array" for camera in source.cameras}
-    inputs |= dict.fromkeys(_NUMBER_INPUTS, "float") | {"user/mode": "str", _RECORDING: "int"}
-    if source.has_drivers:
-        inputs[_TAKE_OVER] = "int"
-    if source.has_trace:
-        inputs |= {_TRACK: "str"} | dict.fromkeys(_POINT_INPUTS, "float")
+    left_out = {"time_ms"} | (set() if source.has_drivers else {"take_over"})
+    left_out |= set() if source.has_trace else {"track", *POINT}
+    inputs = {_IMAGE_INPUT[camera]: "image_array" for camera in source.cameras} | {_MODE: "str"}
+    inputs |= {key: _TYPES.get(name, "float") for name, key in _INPUTS.items() if name not in left_out}
     metadata = {"bcclone/drivers": source.has_drivers}
     last = sessions[-1]
     session = {"last_id": len(sessions) - 1, "last_full_id": last, "all_full_ids": list(sessions)}
@@ -118,22 +110,22 @@ def _write_manifest(folder: Path, source: Source, catalogs: Sequence[str], sessi
     }  # fmt: skip
     lines = (list(inputs), list(inputs.values()), metadata, {"created_at": time.time(), "sessions": session}, paths)
     content = "".join(json.dumps(line) + _LINE_END for line in lines)
-    (folder / MANIFEST).write_text(content, encoding="ascii", newline="")
+    (folder / _MANIFEST).write_text(content, encoding="ascii", newline="")
 
 
-def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the records of a tub, those marked as deleted included; others that cannot be read are counted.
 
     Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
     """
     folder = settings.source
-    manifest = folder / MANIFEST
+    manifest = folder / _MANIFEST
     try:
-        lines = [parse_json(line) for line in read_inside(folder, MANIFEST, MOST_JSON).splitlines()]
+        lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
         metadata, catalogs, deleted = lines[2], lines[-1]["paths"], set(lines[-1]["deleted_indexes"])
         if len(set(catalogs)) < len(catalogs):
             raise UserError(f"{manifest}: it names a catalog twice; remove one of the names")
-        catalogs = [text("a catalog", name) for name in catalogs]
+        catalogs = [one_line("a catalog", name) for name in catalogs]
     except OSError as error:
         raise UserError(f"{manifest}: cannot be read: {error.strerror}; name the folder of a tub") from None
     except (ValueError, KeyError, TypeError, IndexError):
@@ -149,7 +141,7 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
             place = f"{folder / catalog}: record {index}"
             try:
                 yield tub.row(place, line)
-            except RowError as error:
+            except ValueError as error:
                 findings.leave_out(place, error)
     findings.images_without_record = len(_images_in(folder) - tub.images)
     findings.columns_left_out = tuple(sorted(tub.inputs - _READ))
@@ -157,12 +149,10 @@ def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]
 
 def _read_catalog(folder: Path, name: str) -> bytes:
     try:
-        return read_inside(folder, name, MOST_JSON)
+        return read_inside(folder, name, "json")
     except OSError as error:
-        path, manifest = folder / name, folder / MANIFEST
-        raise UserError(
-            f"{path}: cannot be read: {error.strerror}; {manifest} names it; copy the whole tub again"
-        ) from None
+        named_by = f"{folder / _MANIFEST} names it; copy the whole tub again"
+        raise UserError(f"{folder / name}: cannot be read: {error.strerror}; {named_by}") from None
 
 
 def _images_in(folder: Path) -> set[str]:
@@ -186,55 +176,31 @@ class _Tub:
         self.inputs: set[str] = set()
 
     def row(self, place: str, line: bytes) -> ExchangedRow:
-        """Return the row of a record; raises RowError."""
+        """Return the row of a record; raises ValueError."""
         try:
             record = parse_json(line)
         except ValueError as error:
-            reason = first_line(error)[:_LONGEST_REASON] if line.strip(b"\0 ") else f"{len(line)} bytes of nothing"
+            reason = first_line(error)[:100] if line.strip(b"\0 ") else f"{len(line)} bytes of nothing"
             raise RowError(f"not a record: {reason}") from None
         if not isinstance(record, dict):
             raise RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")
         self.inputs |= record.keys()
-        try:
-            return self._row(place, record)
-        except KeyError as error:
-            raise RowError(f"no {error}") from None
-        except RowError:
-            raise
-        except ValueError as error:
-            raise RowError(str(error)) from None
-
-    def _row(self, place: str, record: Mapping[str, Any]) -> ExchangedRow:
-        names = {camera: text(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
+        names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
         self.images.update(names.values())
-        mode = text("user/mode", record.get("user/mode", "user"))
-        drives = {name: pilot for name, pilot in _PILOT_INPUTS.get(mode, {}).items() if record.get(pilot) is not None}
-        names_read = (drives.get(name, name) for name in _NUMBER_INPUTS)
-        steering, throttle, brake, speed_mph = (number(name, record.get(name, 0.0)) for name in names_read)
-        steering = 0.0 if abs(steering) < _AT_REST else steering
+        mode = one_line(_MODE, record.get(_MODE, "user"))
+        pilot = {name: key for name, key in _PILOT_INPUTS.get(mode, {}).items() if record.get(key) is not None}
+        called = _INPUTS | pilot
+        values = {"steering": 0.0} | {name: record[key] for name, key in called.items() if key in record}
+        if isinstance(values["steering"], float) and abs(values["steering"]) < _AT_REST:
+            values["steering"] = 0.0
         session = str(record.get("_session_id", "0")).rpartition("_")[2]
-        return ExchangedRow(
-            recording=whole_number(_RECORDING, record.get(_RECORDING, 0)),
-            episode=int(session) if session.isdecimal() else 0,
-            time_ms=whole_number("_timestamp_ms", record["_timestamp_ms"]),
-            images={camera: read_image(self._folder, f"{_IMAGES}/{name}") for camera, name in names.items()},
-            steering=steering,
-            throttle=throttle,
-            brake=brake,
-            speed_mph=speed_mph,
-            driven=_driven(record, mode) if self._has_drivers else None,
-            point=_point(record),
-            deleted=whole_number("_index", record.get("_index", -1)) in self._deleted,
-            place=place,
-        )
+        values["episode"] = session if session.isdecimal() else 0
+        if self._has_drivers:
+            values["driver"] = HUMAN if mode == "user" else MODEL
+            values["take_over"] = record.get(_INPUTS["take_over"]) if mode == "user" else None
+        images = {camera: read_image(self._folder, f"{_IMAGES}/{name}") for camera, name in names.items()}
+        is_deleted = whole_number("_index", record.get("_index", -1)) in self._deleted
+        return row_of(values, images, place, is_deleted, called)
 
 
-def _driven(record: Mapping[str, Any], mode: str) -> DrivenRow:
-    return DrivenRow(HUMAN, record.get(_TAKE_OVER)) if mode == "user" else DrivenRow(MODEL)
-
-
-def _point(record: Mapping[str, Any]) -> TracePoint | None:
-    if _TRACK not in record:
-        return None
-    seconds, x_m, z_m, cross_track_m = (number(name, record[name]) for name in _POINT_INPUTS)
-    return TracePoint(seconds, record[_TRACK], x_m, z_m, cross_track_m)
+FORMAT = Format("tub", lambda path: (path / _MANIFEST).is_file(), _read, _write, expected=_MANIFEST)

@@ -5,28 +5,25 @@ cannot make FFmpeg open further files.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simplejpeg
 
-from bcclone.dataset.images import MOST_PIXELS, BadImage, Image
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
+from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, first_line, require_package
-from bcclone.system.reading import open_limited
 
 _CONTAINERS = {
     ".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi",
 }  # fmt: skip
 VIDEO_ENDINGS = tuple(_CONTAINERS)
 _CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
-_MOST_VIDEO = 1 << 38  # bytes
-_FULL_RANGE = "yuvj420p"
-_PLANAR = ("yuv420p", _FULL_RANGE)
-_BT709, _RANGE_JPEG = 1, 2  # of FFmpeg's AVColorSpace and AVColorRange
-_MOST_BROKEN = 1000  # packets in a row that cannot be decoded
+_BROKEN = 1000  # packets in a row that cannot be decoded, at most
 
 
 @dataclass(frozen=True)
@@ -36,45 +33,42 @@ class VideoFrame:
     seconds: float
     decoded: Any
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the width and height of the frame turned upright."""
+        width, height = self.decoded.width, self.decoded.height
+        return (height, width) if self._turns % 2 else (width, height)
+
     def pixels(self) -> Image:
         """Return the frame in RGB, uint8 (height, width, 3), turned upright; raises BadImage."""
-        self._check_size()
+        return np.rot90(self._converted(lambda frame: frame.to_ndarray(format="rgb24")), self._turns)
+
+    def recorded(self) -> bytes:
+        """Return a JPEG of 320x160 of the frame, stretched; raises BadImage.
+
+        FFmpeg fits the planes in which a video is decoded, which takes a third of the time of fitting RGB.
+        """
+        size = (FRAME_HEIGHT, FRAME_WIDTH) if self._turns % 2 else (FRAME_WIDTH, FRAME_HEIGHT)
+        fitted = self._converted(lambda frame: frame.reformat(*size, format="yuvj420p", interpolation="AREA"))
+        planes = (
+            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+            for plane in fitted.planes
+        )
+        turned = (np.ascontiguousarray(np.rot90(plane, self._turns)) for plane in planes)
+        return bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=75))
+
+    def _converted(self, convert: Callable[[Any], Any]) -> Any:
+        if self.decoded.width * self.decoded.height > MOST_PIXELS:
+            raise BadImage(f"{self.decoded.width}x{self.decoded.height} pixels, expected at most {MOST_PIXELS} in all")
         try:
-            pixels = self.decoded.to_ndarray(format="rgb24")
+            return convert(self.decoded)
         except _error() as error:
             raise BadImage(f"its frame cannot be converted: {first_line(error)}") from None
-        turns = self._turns
-        return np.asarray(np.rot90(pixels, turns) if turns else pixels, np.uint8)
-
-    def planes(self) -> tuple[Image, Image, Image] | None:
-        """Return luma, (height, width), and both chromas of half the size, in the usual range of videos or as JPEGs.
-
-        None where the frame has no such planes in the colours of BT.601, or is to be turned; raises BadImage.
-        """
-        self._check_size()
-        frame = self.decoded
-        if frame.format.name not in _PLANAR or frame.colorspace == _BT709 or self._turns:
-            return None
-        y, u, v = (
-            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-            for plane in frame.planes
-        )
-        return y, u, v
-
-    @property
-    def has_full_range(self) -> bool:
-        """Return whether the planes use 0 to 255, as those of a JPEG, not 16 to 235."""
-        return bool(self.decoded.format.name == _FULL_RANGE or self.decoded.color_range == _RANGE_JPEG)
 
     @property
     def _turns(self) -> int:
         """Return by how many quarters, counterclockwise, the frame is to be turned."""
         return round((self.decoded.rotation or 0) / 90) % 4
-
-    def _check_size(self) -> None:
-        width, height = self.decoded.width, self.decoded.height
-        if width * height > MOST_PIXELS:
-            raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
 
 
 class Video:
@@ -102,7 +96,7 @@ class Video:
             except _error():
                 self.broken += 1
                 in_a_row += 1
-                if in_a_row == _MOST_BROKEN:
+                if in_a_row == _BROKEN:
                     return
                 continue
             for frame in decoded:
@@ -141,7 +135,7 @@ def open_video(path: Path) -> Iterator[Video]:
 
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(open_limited(path, _MOST_VIDEO))
+            file = stack.enter_context(open_file(path, "video"))
             container = stack.enter_context(av.open(file, format=_CONTAINERS[path.suffix.lower()]))
             reason = _unfit(container)
         except KeyError:
@@ -161,8 +155,9 @@ def _unfit(container: Any) -> str:
     if not container.streams.video:
         return "it has no video, only other streams"
     context = container.streams.video[0].codec_context
-    if context.name not in _CODECS:
-        return f"its codec is {context.name[:40]}, expected one of {', '.join(sorted(_CODECS))}"
+    name = context.name[:40] if context else "unknown"
+    if name not in _CODECS:
+        return f"its codec is {name}, expected one of {', '.join(sorted(_CODECS))}"
     if context.width * context.height > MOST_PIXELS:
         return f"{context.width}x{context.height} pixels, expected at most {MOST_PIXELS} in all"
     return ""

@@ -14,7 +14,6 @@ from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings, ImportSettings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_import import import_recording
-from bcclone.lab.exchange.rows import encode_png
 from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -122,7 +121,7 @@ def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="
     pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
     from pyarrow import parquet
 
-    picture = encode_png(np.full((48, 96, 3), (200, 10, 10), np.uint8))
+    picture = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()
     frames = [
         {"observation.images.front": {"bytes": picture, "path": None}, "action": [steps * frame, 0.5],
          "frame_index": frame, "episode_index": episode} | {name: [0.1] * len(of) for name, of in others.items()}
@@ -157,9 +156,7 @@ def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
 
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     folder = make_lerobot(tmp_path / "set", names=("shoulder", "elbow"))
-    with pytest.raises(
-        UserError, match="which feature is the steering. .*--steering-column; there are: action.shoulder, action.elb"
-    ):
+    with pytest.raises(UserError, match="the steering: .*--steering-column; there are: action.shoulder, action.elb"):
         imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     result = imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
@@ -171,7 +168,7 @@ def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     ("file", "content", "words"),
     [
         ("meta/info.json", "{}", "not the description of a LeRobot data set, expected `features` and `fps`"),
-        ("data/chunk-000/episode_000001.parquet", "none", r"episode_000001\.parquet: cannot be read: .*download"),
+        ("data/chunk-000/episode_000001.parquet", "none", r"episode_000001\.parquet: .*download"),
     ],
 )
 def test_a_broken_data_set_is_refused_by_file(tmp_path, file, content, words):
@@ -216,7 +213,7 @@ def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
     assert rows_of(tmp_path / "out")["speed_mph"].tolist() == [0.0] * 6
     imported(folder, tmp_path / "out2", speed_column="velocity", speed_unit="m/s")
     assert rows_of(tmp_path / "out2")["speed_mph"].tolist() == pytest.approx([0.2237] * 6, abs=1e-4)
-    with pytest.raises(UserError, match="which feature is the speed. .*--speed-column; there are: action.steering"):
+    with pytest.raises(UserError, match="the speed: no column 'speed'; .*--speed-column; there are: action.steering"):
         imported(folder, tmp_path / "out3", speed_column="speed")
 
 
@@ -255,7 +252,7 @@ def test_a_tub_without_manifest_or_catalog_is_refused(tmp_path, old, new, words)
         ('{"_index": 2', "\0" * 50, "broken_lines", "record 3: not a record"),
         ("3_cam", "9_cam", "records_without_image", "record 4: .*9_cam_image_array_.jpg.* No such file"),
         ("cam/image_array", "cam/depth", "records_without_image", "record 1: it has no image of the center camera"),
-        (": 1767225600000", ": 1e20", "broken_lines", "record 1: time_ms is 1000000000000.*expected"),
+        (": 1767225600000", ": 1e20", "broken_lines", "record 1: _timestamp_ms is '1e.20', expected a number from"),
         (": 1767225600000", ": -1", "broken_lines", "record 1: its time is -1 ms, expected millisec"),
     ],
 )
@@ -311,7 +308,7 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
         (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in the first line"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         ("1.0000001", "nan", "steering is 'nan', expected a number"),
-        ("1.0000001", "", "'steering' is empty"),
+        ("1.0000001", "", "no 'steering'"),
         ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1"),
         ("\n0,0,", "\n0,-1,", "line 2: recording 0, episode -1, expected 0 or more of each"),
         (",human,1,", ",robot,1,", "line 4: driver 'robot', expected model or human"),
@@ -338,7 +335,7 @@ def test_a_table_of_ours_without_times_is_refused(tmp_path):
 
 def test_what_is_of_no_known_format_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"none of the formats csv, tub, lerobot, frames, video; expected a folder"):
+    with pytest.raises(UserError, match=r"none of the formats csv, tub, lerobot, video, frames; expected a folder"):
         imported(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(UserError, match="no such file or folder"):
         imported(tmp_path / "nowhere", tmp_path / "out")

@@ -239,13 +239,13 @@ def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
     seen = result.seen
     assert (result.rows, seen.broken_lines, seen.records_without_image, seen.empty_images) == (5, 2, 1, 1)
     assert seen.images_without_record == 2  # 3.jpg and deeper/90.jpg
-    assert any(re.search(r"labels\.csv: line 3: its steering is no number", line) for line in seen.left_out)
+    assert any(re.search(r"labels\.csv: line 3: steering is 'left', expected a number", line) for line in seen.left_out)
 
 
 def test_options_of_tables_are_refused_for_a_tub(tmp_path):
     folder = make_car(tmp_path / "car")
     line = ("import", folder, "-o", tmp_path / "out", "--unit", "rad")
-    assert "--unit is only for frames, video, lerobot" in run_script(*line, "--from", "tub", code=1).stderr
+    assert "--unit is only for lerobot, video, frames" in run_script(*line, "--from", "tub", code=1).stderr
     (folder / "labels.csv").unlink()
     (folder / "manifest.json").write_text("{}")
     assert "is tub; leave it out" in run_script(*line, code=1).stderr

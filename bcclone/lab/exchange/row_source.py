@@ -3,25 +3,26 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, read_file
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.prepared_files import decode_files
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
-from bcclone.lab.exchange.rows import ExchangedRow, Source, encode_png
+from bcclone.lab.exchange.rows import ExchangedRow, Source
 from bcclone.recording.drivers import BY_MODEL, DrivenRow, read_drivers
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location
+from bcclone.system.opencv import cv2
 from bcclone.system.progress import ProgressBar
 
 _MOST_SKIPPED = 0.05
@@ -31,7 +32,7 @@ _WHOLE_FRAME = PRESETS["carnd-160x320-rgb"]
 Row = Mapping[Any, Any]  # a row of a log's table, or of a store's
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Recording:
     """A log with its tables. rows: at first all, then the usable ones; cameras: in the log."""
 
@@ -43,14 +44,18 @@ class _Recording:
     trace: Mapping[str, TracePoint]
     cameras: tuple[str, ...]
 
-    def exchanged(self, row: Row, number: int, episodes: int, cameras: Sequence[str]) -> ExchangedRow:
-        """Return a row with its images. number: of the recording; episodes: in the recordings before it."""
-        images = {camera: read_file(str(self.index.find(row[camera]))) for camera in cameras}
-        return replace(
-            _exchanged(row, number, images),
-            episode=episodes + int(row["episode"]),
-            driven=self.drivers.get(row["center"], BY_MODEL) if self.drivers else None,
-            point=self.trace.get(row["center"]),
+    @classmethod
+    def read(cls, path: Location) -> Self:
+        """Return a log with all of its rows; raises UserError."""
+        log = read_log(path)
+        return cls(
+            log=path,
+            index=ImageIndex(path),
+            rows=log.rows.to_dict("records"),
+            episodes=log.episodes,
+            drivers=read_drivers(path.parent),
+            trace={} if is_url(path) else read_trace(as_local(path.parent)),
+            cameras=log.dialect.cameras,
         )
 
 
@@ -72,12 +77,13 @@ def _is_store(location: Location) -> bool:
 
 
 def _recorded_rows(settings: ExportSettings) -> Source:
-    recordings = [_read(path) for path in find_logs([settings.source])]
+    recordings = [_Recording.read(path) for path in find_logs([settings.source])]
     named = {camera for recording in recordings for camera in recording.cameras}
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
-    read = sum(len(recording.rows) for recording in recordings)
-    skipped = [line for recording in recordings for line in _leave_out_unusable(recording, cameras)]
-    kept = read - len(skipped)
+    skipped: list[str] = []
+    usable = [_without_unusable(recording, cameras, skipped) for recording in recordings]
+    kept = sum(len(recording.rows) for recording in usable)
+    read = kept + len(skipped)
     if not kept or (len(skipped) / read > _MOST_SKIPPED and not settings.allow_skips):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
         more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
@@ -91,9 +97,12 @@ def _recorded_rows(settings: ExportSettings) -> Source:
 
     def rows() -> Iterator[ExchangedRow]:
         episodes = 0
-        for number, recording in enumerate(recordings):
+        for number, recording in enumerate(usable):
             for row in recording.rows:
-                yield recording.exchanged(row, number, episodes, cameras)
+                images = {camera: read_file(str(recording.index.find(row[camera]))) for camera in cameras}
+                driven = recording.drivers.get(row["center"], BY_MODEL) if recording.drivers else None
+                point = recording.trace.get(row["center"])
+                yield _exchanged(row, number, images, episode=episodes, driven=driven, point=point)
             episodes += recording.episodes
 
     return Source(
@@ -101,10 +110,10 @@ def _recorded_rows(settings: ExportSettings) -> Source:
         size=(FRAME_HEIGHT, FRAME_WIDTH),
         rows=kept,
         skipped=tuple(skipped),
-        rows_per_second=_rate([[row["time_ms"] for row in recording.rows] for recording in recordings]),
+        rows_per_second=_rate([[row["time_ms"] for row in recording.rows] for recording in usable]),
         read=rows,
-        has_drivers=any(recording.drivers for recording in recordings),
-        has_trace=any(recording.trace for recording in recordings),
+        has_drivers=any(recording.drivers for recording in usable),
+        has_trace=any(recording.trace for recording in usable),
     )
 
 
@@ -114,24 +123,10 @@ def _rate(times_ms: Iterable[Sequence[int]]) -> int:
     return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1
 
 
-def _read(path: Location) -> _Recording:
-    log = read_log(path)
-    return _Recording(
-        log=path,
-        index=ImageIndex(path),
-        rows=log.rows.to_dict("records"),
-        episodes=log.episodes,
-        drivers=read_drivers(path.parent),
-        trace={} if is_url(path) else read_trace(as_local(path.parent)),
-        cameras=log.dialect.cameras,
-    )
-
-
-def _leave_out_unusable(recording: _Recording, cameras: Sequence[str]) -> list[str]:
-    """Keep the rows whose images can all be decoded; return a line for each of the others."""
-    files: dict[str, str] = {}  # path -> why it cannot be used, or ""
-    for row in recording.rows:
-        files.update((path, "") for camera in cameras if (path := recording.index.find(row[camera])))
+def _without_unusable(recording: _Recording, cameras: Sequence[str], skipped: list[str]) -> _Recording:
+    """Return the rows whose images can all be decoded; a line for each of the others is appended to skipped."""
+    found = (recording.index.find(row[camera]) for row in recording.rows for camera in cameras)
+    files: dict[str, str] = dict.fromkeys(filter(None, found), "")  # path -> why it cannot be used, or ""
     paths, checked = list(files), 0
     with ProgressBar(f"checking {recording.log.name}", len(paths), "images") as progress:
         for decoded in decode_files(paths, _WHOLE_FRAME):
@@ -139,14 +134,13 @@ def _leave_out_unusable(recording: _Recording, cameras: Sequence[str]) -> list[s
             files.update((paths[checked + index], reason) for index, reason in decoded.errors.items())
             checked += count
             progress.advance(count)
-    usable, lines = [], []
+    usable = []
     for row in recording.rows:
         if reason := _why_not(row, recording.index, cameras, files):
-            lines.append(f"{recording.log}: row {row['line']}: {reason}")
+            skipped.append(f"{recording.log}: row {row['line']}: {reason}")
         else:
             usable.append(row)
-    recording.rows = usable
-    return lines
+    return replace(recording, rows=usable)
 
 
 def _why_not(row: Row, index: ImageIndex, cameras: Sequence[str], files: Mapping[str, str]) -> str:
@@ -182,7 +176,7 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
     def rows() -> Iterator[ExchangedRow]:
         for index in usable:
             row = store.rows[index]
-            images = {camera: encode_png(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras}
+            images = {camera: _png_of(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras}
             yield _exchanged(row, int(row["recording"]), images)
 
     return Source(
@@ -195,15 +189,13 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
     )
 
 
-def _exchanged(row: Any, recording: int, images: Mapping[str, bytes]) -> ExchangedRow:
-    """Return a row of a log or of a store."""
-    return ExchangedRow(
-        recording=recording,
-        episode=int(row["episode"]),
-        time_ms=int(row["time_ms"]),
-        images=images,
-        steering=float(row["steering"]),
-        throttle=float(row["throttle"]),
-        brake=float(row["brake"]),
-        speed_mph=float(row["speed_mph"]),
-    )
+def _exchanged(row: Any, recording: int, images: Mapping[str, bytes], episode: int = 0, **tables: Any) -> ExchangedRow:
+    """Return a row of a log or of a store. episode: the number of its first one; tables: driven and point."""
+    numbers: Any = [float(row[name]) for name in NUMBERS]
+    return ExchangedRow(recording, episode + int(row["episode"]), int(row["time_ms"]), images, *numbers, **tables)
+
+
+def _png_of(frame: Image) -> bytes:
+    """Return an RGB frame, uint8 (height, width, 3), as the content of a PNG file."""
+    _, content = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2BGR))
+    return bytes(content.tobytes())

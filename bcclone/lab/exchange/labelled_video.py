@@ -1,4 +1,4 @@
-"""Read the format video: a video, and a table with a row for each frame, or with times.
+"""The format video: a video, and a table with a row for each frame, or with times.
 
 Without times, row 1 belongs to frame 1. With times, each frame gets the values between those of the rows around it;
 times since 1970 begin with the first frame, others count from it. Where these are far apart, it gets none.
@@ -9,55 +9,44 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.lab.exchange.driven_columns import Driving, find_driving, find_times
-from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.driven_columns import DrivenTable, find_driven, find_times
+from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import MISSING, UNREADABLE, Findings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, read_foreign
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, find_table, read_foreign
 from bcclone.lab.exchange.foreign_units import Times
-from bcclone.lab.exchange.frames_reader import find_table, found_inside
-from bcclone.lab.exchange.rows import ExchangedRow
-from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, VideoFrame, open_video
+from bcclone.lab.exchange.rows import ExchangedRow, Format, files_inside, row_of
+from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, open_video
 from bcclone.recording.row import RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 _LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times, and in a gap of it
 _GAP_SECONDS = 1.5  # that rows of one a second do not have
-_Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed in mph
 
 
-def read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield a row for each frame that the table knows; the others are counted, and so are rows without a frame.
 
     Raises UserError for a video or a table that cannot be read.
     """
     path = _video_of(settings.source)
     table = read_foreign(find_table(settings))
-    driving = find_driving(table, settings)
+    driven = find_driven(table, settings, findings)
     found = find_times(table, settings)
-    findings.notes.extend(driving.notes)
-    findings.columns_left_out = tuple(
-        name for name in table.names if name not in (*driving.columns, found and found[0])
-    )
-    for line in table.broken:
-        findings.leave_out(table.place(line), f"not {len(table.names)} cells, as in the first line")
+    read = {*(driven.driving.columns[name].name for name in driven.values), found and found[0]}
+    findings.columns_left_out = tuple(name for name in table.names if name not in read)
     with open_video(path) as video:
         if found:
-            findings.notes.append(
-                f"times: {found[0]}, in {found[1].unit}; the first frame is at " + _start_words(found[1])
-            )
-            yield from _rows_by_time(video, _TimedRows(table, driving, found[1], findings), findings)
+            start = "the first row's time" if found[1].is_since_1970 else "0"
+            findings.notes.append(f"times: {found[0]}, in {found[1].unit}; the first frame is at {start}")
+            yield from _rows_by_time(video, _TimedRows(driven, found[1], findings), findings)
         else:
             findings.notes.append("times: of the video; a row of the table for each frame")
-            yield from _rows_by_number(video, table, driving, findings)
+            yield from _rows_by_number(video, driven, findings)
         findings.images_without_record += video.count_others()
         findings.frames_are_rows = True
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
-
-
-def _start_words(times: Times) -> str:
-    return "the first row's time" if times.is_since_1970 else "0"
 
 
 def _video_of(source: Path) -> Path:
@@ -65,26 +54,27 @@ def _video_of(source: Path) -> Path:
     folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
     if not folder.is_dir():
         return source
-    paths = found_inside(folder, VIDEO_ENDINGS, "its path as the source")
+    paths = files_inside(folder, VIDEO_ENDINGS, "its path as the source")
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2)
     return paths[0]
 
 
-def _rows_by_number(video: Video, table: ForeignTable, driving: Driving, findings: Findings) -> Iterator[ExchangedRow]:
+def _rows_by_number(video: Video, driven: DrivenTable, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield row N of the table with frame N; a packet that cannot be decoded is a frame, too."""
-    count = len(table.lines)
+    table = driven.table
     index = 0
     for number, frame in enumerate(video.frames()):
         index = number + video.broken
-        if index >= count:
+        if index >= len(table.lines):
             findings.images_without_record += 1
             return  # video.count_others() counts the next ones
         place = table.place(table.lines[index][0])
         try:
-            yield _row(frame, driving.numbers(index), round(1000 * frame.seconds), place)
-        except RowError as error:
+            values = driven.numbers(index) | {"time_ms": round(1000 * frame.seconds)}
+            yield row_of(values, {"center": frame}, place)
+        except ValueError as error:
             findings.leave_out(place, error)
     for line, _ in table.lines[index + 1 :]:
         findings.leave_out(table.place(line), "the video has ended before it", MISSING)
@@ -93,33 +83,31 @@ def _rows_by_number(video: Video, table: ForeignTable, driving: Driving, finding
 class _TimedRows:
     """The rows of a table in the order of their times. start_ms: the time of the first frame."""
 
-    def __init__(self, table: ForeignTable, driving: Driving, times: Times, findings: Findings) -> None:
-        usable: list[tuple[int, int, _Numbers]] = []
-        for index, time_ms in enumerate(times.milliseconds):
-            line = table.lines[index][0]
+    def __init__(self, driven: DrivenTable, times: Times, findings: Findings) -> None:
+        self.table, usable = driven.table, []
+        for index, (time_ms, (line, _)) in enumerate(zip(times.milliseconds, self.table.lines, strict=True)):
             try:
                 if time_ms is None:
                     raise RowError("it has no time")
-                usable.append((time_ms, line, driving.numbers(index)))
-            except RowError as error:
-                findings.leave_out(table.place(line), error)
+                usable.append((time_ms, line, driven.numbers(index)))
+            except ValueError as error:
+                findings.leave_out(self.table.place(line), error)
         if not usable:
-            raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
+            raise UserError(f"{self.table.path}: no row has a time and a steering; correct the table")
         usable.sort(key=lambda row: row[:2])
-        self.table, self.lines = table, [line for _, line, _ in usable]
+        self.lines = [line for _, line, _ in usable]
         self.start_ms = usable[0][0] if times.is_since_1970 else 0
         self.seconds: FloatArray = np.array([time_ms - self.start_ms for time_ms, _, _ in usable]) / 1000
-        self._values = np.array([numbers for *_, numbers in usable]).T
+        self._values = {name: np.array([numbers[name] for *_, numbers in usable]) for name in driven.values}
 
-    def numbers_at(self, seconds: float) -> _Numbers | None:
+    def numbers_at(self, seconds: float) -> dict[str, float] | None:
         """Return the values at a time; None before the first row, after the last one, and in a gap between two."""
         after = int(np.searchsorted(self.seconds, seconds))
         around = self.seconds[max(after - 1, 0) : after + 1]
         is_between = len(around) > 1 and np.ptp(around) <= _GAP_SECONDS
         if not is_between and np.abs(around - seconds).min() > _LATEST_SECONDS:
             return None
-        steering, throttle, brake, speed_mph = (float(np.interp(seconds, self.seconds, each)) for each in self._values)
-        return steering, throttle, brake, speed_mph
+        return {name: float(np.interp(seconds, self.seconds, each)) for name, each in self._values.items()}
 
     def outside(self, last: float) -> Sequence[int]:
         """Return the lines of the rows before the first frame, and after the last one, which is at these seconds."""
@@ -139,13 +127,26 @@ def _rows_by_time(video: Video, rows: _TimedRows, findings: Findings) -> Iterato
             continue
         place = f"{video.path}: {frame.seconds:.3f} s"
         try:
-            yield _row(frame, numbers, rows.start_ms + round(1000 * frame.seconds), place)
-        except RowError as error:
+            time_ms = rows.start_ms + round(1000 * frame.seconds)
+            yield row_of(numbers | {"time_ms": time_ms}, {"center": frame}, place)
+        except ValueError as error:
             findings.leave_out(place, error)
     for line in rows.outside(last):
         findings.leave_out(rows.table.place(line), "the video has no frame at its time", MISSING)
 
 
-def _row(frame: VideoFrame, numbers: _Numbers, time_ms: int, place: str) -> ExchangedRow:
-    """Return a row with a frame of a video; raises RowError."""
-    return ExchangedRow(0, 0, time_ms, {"center": frame}, *numbers, place=place)
+def _has_a_video(path: Path) -> bool:
+    """Return whether a path is a video, or one is in the folder or beside the table."""
+    folder = path.parent if path.suffix.lower() in TABLE_ENDINGS and path.is_file() else path
+    names = [each.name for each in folder.iterdir()] if folder.is_dir() else [path.name] * path.is_file()
+    return sum(name.lower().endswith(VIDEO_ENDINGS) for name in names) == 1
+
+
+FORMAT = Format(
+    "video",
+    _has_a_video,
+    _read,
+    needs=("av", "bcclone[video]"),
+    options=OF_TABLES | {"table", "time_column"},
+    expected=f"a table beside a video ({', '.join(VIDEO_ENDINGS)})",
+)

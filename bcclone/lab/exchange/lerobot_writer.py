@@ -1,4 +1,4 @@
-"""Write the format lerobot: a LeRobot data set, version 3.0, with image files, not videos, so that it keeps the JPEGs.
+"""Write a LeRobot data set, version 3.0, with image files, not videos, so that it keeps the JPEGs.
 
 meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
 images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. LeRobot's
@@ -8,15 +8,17 @@ Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.exchange.lerobot_statistics import Statistics
-from bcclone.lab.exchange.rows import ACTIONS, ExchangedRow, Source, suffix_of
+import numpy as np
+
+from bcclone.dataset.images import decode_image
+from bcclone.lab.exchange.rows import POINT, ExchangedRow, Source, suffix_of
 from bcclone.recording.row import NUMBERS
-from bcclone.system.errors import require_package
 
 INFO = "meta/info.json"
 _DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -29,29 +31,23 @@ _FILE_MB, _FILES_PER_CHUNK = 100, 1000
 _TASK = "Drive along the road."
 ACTION, STATE, RECORDED = "action", "observation.state", "recorded"  # columns of numbers
 _IMAGE = "observation.images."
-_POSITION = ("seconds", "x_m", "z_m", "cross_track_m")
+_QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
+_IMAGES_READ, _EVERY_PIXEL = 100, 4  # of each camera, about; every fourth pixel in a row and a column
 _ROWS_AT_ONCE = 256
-
-
-def load_pyarrow() -> tuple[Any, Any]:
-    """Return the modules pyarrow and pyarrow.parquet; raises UserError if pyarrow is not installed."""
-    require_package("pyarrow", "LeRobot's format", "bcclone[export]")
-    import pyarrow
-    import pyarrow.parquet
-
-    return pyarrow, pyarrow.parquet
 
 
 def write(source: Source, folder: Path) -> None:
     """Write the rows into an empty folder."""
     features = _features(source)
-    statistics = Statistics(features, source.rows)
+    statistics = _Statistics(features, source.rows)
     with _DataFiles(folder, features) as files:
         episodes = [
             _write_episode(files, _records(rows, number, source.rows_per_second), statistics)
-            for number, rows in source.episodes()
+            for number, (_, rows) in enumerate(itertools.groupby(source, key=lambda row: row.episode))
         ]
-    pyarrow, parquet = load_pyarrow()
+    import pyarrow
+    from pyarrow import parquet
+
     _make_parent(folder / _EPISODES_PATH)
     with (folder / _EPISODES_PATH).open("wb") as file:  # pyarrow refuses paths that are not UTF-8
         parquet.write_table(pyarrow.Table.from_pylist(episodes), file)
@@ -67,7 +63,7 @@ def _features(source: Source) -> dict[str, dict[str, Any]]:
     features = {f"{_IMAGE}{camera}": image for camera in source.cameras}
     features |= {
         STATE: _feature("float32", NUMBERS[3:]),
-        ACTION: _feature("float32", ACTIONS),
+        ACTION: _feature("float32", NUMBERS[:3]),
         RECORDED: _feature("float64", NUMBERS),
         "time_ms": _feature("int64"),
         "recording": _feature("int64"),
@@ -75,7 +71,7 @@ def _features(source: Source) -> dict[str, dict[str, Any]]:
     if source.has_drivers:
         features |= {"driver": _feature("string"), "take_over": _feature("int64")}
     if source.has_trace:
-        features |= {"track": _feature("string"), "position": _feature("float64", _POSITION)}
+        features |= {"track": _feature("string"), "position": _feature("float64", POINT)}
     features["timestamp"] = _feature("float32")
     return features | {name: _feature("int64") for name in ("frame_index", "episode_index", "index", "task_index")}
 
@@ -90,8 +86,11 @@ class _DataFiles:
     def __init__(self, folder: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
         self._folder, self._written = folder, 0
         self._writer, self._file = None, ExitStack()
-        self._pyarrow, self._parquet = load_pyarrow()
-        self._schema = self._pyarrow.schema([(name, self._type(each)) for name, each in features.items()])
+        import pyarrow
+        from pyarrow import parquet
+
+        self._pyarrow, self._parquet = pyarrow, parquet
+        self._schema = pyarrow.schema([(name, self._type(each)) for name, each in features.items()])
         self.number, self.frames = -1, 0
 
     def __enter__(self) -> "_DataFiles":
@@ -134,7 +133,49 @@ class _DataFiles:
         return one if count == 1 else pa.list_(one, count)
 
 
-def _write_episode(files: _DataFiles, records: Iterator[dict[str, Any]], statistics: Statistics) -> dict[str, Any]:
+class _Statistics:
+    """Collects the numbers of all frames, and the colours of some. features: as in info.json; rows: how many follow."""
+
+    def __init__(self, features: Mapping[str, Mapping[str, Any]], rows: int) -> None:
+        self._values: dict[str, list[Any]] = {
+            name: [] for name, each in features.items() if each["dtype"] not in ("image", "string")
+        }
+        self._colors: dict[str, list[Any]] = {name: [] for name, each in features.items() if each["dtype"] == "image"}
+        self._between, self._count = max(rows // _IMAGES_READ, 1), 0
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add a frame."""
+        for name, values in self._values.items():
+            values.append(np.atleast_1d(record[name]))
+        if self._count % self._between == 0:
+            for name, colors in self._colors.items():
+                colors.append(decode_image(record[name]["bytes"])[::_EVERY_PIXEL, ::_EVERY_PIXEL].reshape(-1, 3) / 255)
+        self._count += 1
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """Return the content of stats.json: numbers have the shape of the feature, colours (3, 1, 1), 0 to 1."""
+        content: dict[str, dict[str, Any]] = {
+            name: _statistics(np.array(values, np.float64)) for name, values in self._values.items()
+        }
+        for name, colors in self._colors.items():
+            of_pixels = _statistics(np.concatenate(colors))
+            shaped: dict[str, Any] = {key: [[[one]] for one in value] for key, value in of_pixels.items()}
+            content[name] = shaped | {"count": [len(colors)]}
+        return content
+
+
+def _statistics(values: Any) -> dict[str, list[float]]:
+    """Return the statistics of each column, ignoring NaN."""
+    columns = np.where(np.isnan(values).all(axis=0), 0.0, values)
+    statistics = {
+        "min": np.nanmin(columns, axis=0), "max": np.nanmax(columns, axis=0),
+        "mean": np.nanmean(columns, axis=0), "std": np.nanstd(columns, axis=0),
+    }  # fmt: skip
+    statistics |= {name: np.nanquantile(columns, share, axis=0) for name, share in _QUANTILES.items()}
+    return {name: each.tolist() for name, each in statistics.items()} | {"count": [len(values)]}
+
+
+def _write_episode(files: _DataFiles, records: Iterator[dict[str, Any]], statistics: _Statistics) -> dict[str, Any]:
     """Write the frames of an episode; return its row of meta/episodes."""
     files.begin_episode()
     first = files.frames
@@ -155,6 +196,7 @@ def _write_episode(files: _DataFiles, records: Iterator[dict[str, Any]], statist
 def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -> Iterator[dict[str, Any]]:
     """Yield the frames of an episode as LeRobot names their values, without `index`."""
     for frame, row in enumerate(rows):
+        values = row.values()
         yield {
             **{
                 f"{_IMAGE}{camera}": {"bytes": image, "path": f"{camera}-{row.time_ms}{suffix_of(image)}"}
@@ -165,10 +207,10 @@ def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -
             RECORDED: row.numbers,
             "time_ms": row.time_ms,
             "recording": row.recording,
-            "driver": row.driver,
-            "take_over": row.take_over,
-            "track": row.track,
-            "position": row.position,
+            "driver": values.get("driver", ""),
+            "take_over": values.get("take_over") or 0,
+            "track": values.get("track", ""),
+            "position": [values.get(name, math.nan) for name in POINT],
             "timestamp": frame / rows_per_second,
             "frame_index": frame,
             "episode_index": episode,
