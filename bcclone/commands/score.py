@@ -28,9 +28,9 @@ def run(given: Given) -> Result:
     """Score."""
     settings, tables, output = given.make(ScoreSettings), given.make(Compared), given.make(Output).output
     from bcclone.evaluate.prediction_score import score_predictions
-    from bcclone.evaluate.steering_tables import read_labels, read_table
+    from bcclone.evaluate.steering_tables import read_labels, read_steering
 
-    predictions = read_table(tables.predictions)
+    predictions = read_steering(tables.predictions)
     score = score_predictions(predictions, read_labels(tables.labels, settings.steering_column), settings)
     for notice in score.notices:
         notify(f"note: {notice}")

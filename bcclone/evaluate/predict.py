@@ -28,7 +28,7 @@ _PAUSE_SECONDS = 1.0  # a longer one begins another drive, as in a recording
 
 
 @dataclass(frozen=True)
-class FrameFile:
+class NamedFrame:
     """The file of a frame. begins: whether it is the first of a drive, so that the model forgets those before."""
 
     frame_id: str
@@ -86,8 +86,9 @@ def predict(settings: PredictSettings) -> Predicted:
             if isinstance(frame, str):
                 unreadable.append(f"{file.path}: {frame}")
             else:
-                sizes[frame.size] += 1
-                steering[file.frame_id] = policy.answer(frame.pixels).steering
+                pixels, size = frame
+                sizes[size] += 1
+                steering[file.frame_id] = policy.answer(pixels).steering
                 _check_finite(settings.model, file, steering[file.frame_id])
             progress.advance(1)
     if not steering:
@@ -96,7 +97,7 @@ def predict(settings: PredictSettings) -> Predicted:
     return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
 
 
-def frame_files(source: Path) -> tuple[FrameFile, ...]:
+def frame_files(source: Path) -> tuple[NamedFrame, ...]:
     """Return the frames of a recording, by its folder or log, in order of time, or those of a folder by their names.
 
     Of a folder without images, those in its subfolders are taken. Raises UserError if there are none, or two of one
@@ -121,17 +122,17 @@ def frame_files(source: Path) -> tuple[FrameFile, ...]:
     seconds = seconds_of(list(by_id))
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
     begins = [index == 0 or bool(pause > _PAUSE_SECONDS) for index, pause in enumerate(pauses)]
-    return tuple(FrameFile(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
+    return tuple(NamedFrame(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
 
 
-def _recorded(log: Path) -> tuple[FrameFile, ...]:
+def _recorded(log: Path) -> tuple[NamedFrame, ...]:
     reference = read_reference(log)
-    files: dict[str, FrameFile] = {}
+    files: dict[str, NamedFrame] = {}
     begins = True
     for images, ends in zip(reference.images, reference.ends, strict=True):
         if path := images.get("center"):
             frame_id = Path(path).stem
-            files.setdefault(frame_id, FrameFile(frame_id, path, begins))
+            files.setdefault(frame_id, NamedFrame(frame_id, path, begins))
             begins = False
         begins = begins or ends
     return tuple(files.values())
@@ -149,26 +150,18 @@ def _part(text: str) -> tuple[int, str]:
     return (len(number), number) if text.isdecimal() else (0, text)
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """A frame for the network, RGB uint8 (160, 320, 3). size: as it was, "WIDTHxHEIGHT"."""
-
-    pixels: Image
-    size: str
-
-
-def _read(rows: tuple[int, int] | None, framing: Framing | None, file: FrameFile) -> _Frame | str:
-    """Return a frame, or why it cannot be read."""
+def _read(rows: tuple[int, int] | None, framing: Framing | None, file: NamedFrame) -> tuple[Image, str] | str:
+    """Return a frame for the network, RGB uint8 (160, 320, 3), and its size as it was; or why it cannot be read."""
     try:
         pixels = decode_image(read_file(file.path))
-        return _Frame((framing or Framing.of(pixels, rows)).apply(pixels), f"{pixels.shape[1]}x{pixels.shape[0]}")
+        return (framing or Framing.of(pixels, rows)).apply(pixels), f"{pixels.shape[1]}x{pixels.shape[0]}"
     except BadImage as error:
         return str(error)
     except OSError as error:
         return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
-def _check_finite(model: Path, file: FrameFile, steering: float) -> None:
+def _check_finite(model: Path, file: NamedFrame, steering: float) -> None:
     if not np.isfinite(steering):
         raise UserError(
             f"{model}: its steering at {file.path} is not finite, expected a number from -1 to 1; use a model that is "

@@ -13,7 +13,7 @@ import pytest
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.evaluate.predict import frame_files
-from bcclone.evaluate.steering_tables import read_labels, read_table
+from bcclone.evaluate.steering_tables import read_labels, read_steering
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
@@ -41,7 +41,7 @@ def frames(tmp_path):
 
 def predicted(model, frames, output, *words):
     done = run_script("predict", model, frames, "-o", output, "--json", *words)
-    return json.loads(done.stdout), read_table(output).steering
+    return json.loads(done.stdout), read_steering(output).steering
 
 
 def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(frames, untrained_model, tmp_path):

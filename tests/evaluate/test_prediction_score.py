@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.evaluate.prediction_score import score_predictions
 from bcclone.evaluate.prediction_settings import ScoreSettings
-from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_table, seconds_of, write_steering
+from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_steering, seconds_of, write_steering
 from bcclone.pictures.plots.curves import plot_curves
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
@@ -162,13 +162,13 @@ def test_times_are_read_from_names(names, unit):
 def test_the_column_of_the_steering_is_named_or_found(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("frame_id,speed,torque,angle\n7,1,2,0.25\n")
-    assert read_table(path).steering == {"7": 0.25}
+    assert read_steering(path).steering == {"7": 0.25}
     assert read_labels(path, "torque").steering == {"7": 2}
     path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
-    assert read_table(path).steering == {"7": 0.5}
+    assert read_steering(path).steering == {"7": 0.5}
     path.write_text("frame_id,speed,torque\n7,1,2\n")
     with pytest.raises(UserError, match="its columns are frame_id,speed,torque.*--steering-column"):
-        read_table(path)
+        read_steering(path)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_the_column_of_the_steering_is_named_or_found(tmp_path):
     [
         (b"", "its first line is ''"),
         (b"frame_id,steering_angle\n", "no rows"),
-        (b"id,steering_angle\n1,2\n", "with frame_id"),
-        (b"frame_id,frame_id\n1,2\n", "each once"),
+        (b"id,steering_angle\n1,2\n", "its first line is 'id,steering_angle', expected names of columns with frame_id"),
+        (b"frame_id,frame_id\n1,2\n", "its first line is 'frame_id,frame_id'"),
         (b"frame_id,steering_angle\n1,0.5\n1,0.6\n", "line 3: frame_id '1' stands there twice"),
         (b"frame_id,steering_angle\n1,0.5\n2,left\n", "line 3: steering_angle is 'left', expected a number"),
         (b"frame_id,steering_angle\n1,nan\n", "line 2: steering_angle is 'nan'"),
@@ -185,10 +185,10 @@ def test_the_column_of_the_steering_is_named_or_found(tmp_path):
         (b"frame_id,steering_angle\n1\n", "line 2: 1 cells, expected 2"),
         (b"frame_id,steering_angle\n,1\n", "line 2: frame_id is ''"),
         (b"frame_id,steering_angle,public\n1,0.5,2\n", "line 2: public is '2', expected 0 or 1"),
-        (b"frame_id,steering_angle\n\xff,1\n", "it is not text"),
-        (b'frame_id,steering_angle\n"1,0.5\n', "cannot be read"),
+        (b"frame_id,steering_angle\n\xff,1\n", "no UTF-8 text"),
+        (b'frame_id,steering_angle\n"1,0.5\n', "not a table of frame_id"),
         (b"frame_id,steering_angle\n" + b"1" * 20_000, "a line of more than"),
-        (b"\x89HDF\r\n\x1a\n\0\0", "it is not text"),
+        (b"\x89HDF\r\n\x1a\n\0\0", "no UTF-8 text"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
