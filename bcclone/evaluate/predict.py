@@ -59,7 +59,6 @@ def predict(settings: PredictSettings) -> Predicted:
     frames forgets those before a pause of more than a second, if the names are times. Raises UserError.
     """
     check_output(settings.output, settings.force)
-    given = read_framing(settings.framing) if settings.framing else None
     files = frame_files(settings.frames)
     if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -68,11 +67,7 @@ def predict(settings: PredictSettings) -> Predicted:
     from bcclone.model.policy import load_policy
 
     policy = load_policy(settings.model, settings.preprocess)
-    framing = None if settings.rows else given or policy.framing
-    if is_recording(settings.frames):
-        log = find_log(str(settings.frames))
-        check_framed(log, str(settings.framing or settings.model), framing)
-        framing = None if framing_of(log) else framing
+    framing = _framing(settings, policy.framing)
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
@@ -159,6 +154,18 @@ def _read(rows: tuple[int, int] | None, framing: Framing | None, file: NamedFram
         return str(error)
     except OSError as error:
         return f"cannot be read: {error.strerror or type(error).__name__}"
+
+
+def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | None:
+    """Return by what the pictures become frames; None to stretch them, and for a recording that is framed already."""
+    if settings.rows:
+        return None
+    framing = read_framing(settings.framing) if settings.framing else of_model
+    if not is_recording(settings.frames):
+        return framing
+    log = find_log(str(settings.frames))
+    check_framed(log, str(settings.framing or settings.model), framing)
+    return None if framing_of(log) else framing
 
 
 def _check_finite(model: Path, file: NamedFrame, steering: float) -> None:
