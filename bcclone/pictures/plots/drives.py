@@ -17,10 +17,11 @@ from bcclone.pictures.plots.style import (
     GREEN,
     ORANGE,
     RED,
+    Shown,
     drawable,
     new_figure,
     save,
-    show_image,
+    save_images,
     tidy,
 )
 from bcclone.system.arrays import FloatArray
@@ -132,13 +133,7 @@ def plot_deviations(title: str, seconds: FloatArray, drives: Mapping[str, Rollou
 
 def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
-    across = min(len(frames), _FRAMES_ACROSS)
-    down = -(-len(frames) // across)
-    titles = [fill(title, _TITLE_LETTERS) for title, _ in frames]
-    lines = max(title.count("\n") + 1 if title else 0 for title in titles)
-    figure = new_figure(3.3 * across, (1.75 + 0.15 * lines) * down)
-    for axes in (grid := figure.subplots(down, across, squeeze=False).flat):
-        axes.set_axis_off()
-    for axes, title, (_, image) in zip(grid, titles, frames, strict=False):
-        show_image(axes, image, title)
-    save(figure, path)
+    shown = [Shown(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
+    lines = max(one.title.count("\n") + 1 if one.title else 0 for one in shown)
+    rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
+    save_images(path, rows, (3.3, 1.75 + 0.15 * lines))

@@ -27,9 +27,9 @@ from bcclone.pictures.plots.activations import (
     draw_sheets,
     sheets_of,
 )
-from bcclone.pictures.plots.predictions import draw_saliency
 from bcclone.pictures.plots.style import new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn
+from bcclone.pictures.video.draw import saliency_overlay
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -176,7 +176,8 @@ def _sheets(file: ModelFile, frame: Image) -> tuple[list[Sheet], dict[str, str]]
 def _draw_decision(axes: Axes, file: ModelFile, frame: Image) -> dict[str, str]:
     """Draw the saliency over the frame; return the reason by the picture's name if there is none."""
     try:
-        draw_saliency(axes, frame, Saliency(file.model, file.preprocessing).mask(frame), "saliency (VisualBackProp)")
+        lit = saliency_overlay(frame, Saliency(file.model, file.preprocessing).mask(frame))
+        show_image(axes, lit, "saliency (VisualBackProp)")
     except UserError as error:
         show_image(axes, frame, "no saliency of this network")
         return {"saliency": str(error)}

@@ -1,5 +1,6 @@
 """Draw predictions: a Subject -> PNGs of predicted and recorded steering over time, and of what decided it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.sample_settings import VALIDATION
-from bcclone.model.saliency import Mask, Saliency
-from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, RED, new_figure, save, show_image, tidy
+from bcclone.model.saliency import Saliency
+from bcclone.pictures.plots.style import BLUE, GRAY, Shown, draw_steering, new_figure, save, save_images, tidy
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
+from bcclone.pictures.video.draw import saliency_overlay
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.train.history import best_epoch
 
@@ -63,16 +65,22 @@ class Predictions:
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted and recorded steering and the labels over time, and predictions against labels, into a PNG."""
     figures = predictions(subject)
-    lines = lines_of_stretches(figures.seconds)
-    shown = sum(len(stretch) for line in lines for _, stretch in line)
     part = subject.frames.scored_part
-    figure = new_figure(11, max(3.8, 1.7 * len(lines) + 0.6), "\n".join(describe_errors(subject, figures)))
+    pauses = [stretch[0] for stretch in stretches(figures.seconds)[1:]]
+    steps = np.diff(figures.seconds, prepend=figures.seconds[:1])
+    steps[pauses] = _GAP_SECONDS
+    seconds = np.cumsum(steps)
+    lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _LINES)
+    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
+    curves = {"recorded": figures.recorded, "network": figures.network}
+    curves |= {"label": figures.label} if figures.has_labels else {}
+    figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), "\n".join(describe_errors(subject, figures)))
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
-    column = left.subplots(len(lines), 1, sharey=True, squeeze=False)[:, 0]
-    for axes, line in zip(column, lines, strict=True):
-        _draw_line(axes, line, figures)
+    column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
+    for line, axes in enumerate(column):
+        draw_steering(axes, seconds, curves, (line * _LINE_SECONDS, (line + 1) * _LINE_SECONDS), pauses)
     column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False)
-    first = "" if shown == len(figures.recorded) else f", the first {shown:,} samples"
+    first = "" if shown == len(seconds) else f", the first {shown:,} samples"
     column[-1].set_xlabel(f"seconds of {part} driving{first}; gaps: training blocks and pauses between")
     _draw_scatter(right.subplots(), figures)
     save(figure, path)
@@ -150,36 +158,6 @@ def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
     return np.concatenate([parts[number] for number in np.linspace(0, len(parts) - 1, count).round().astype(int)])
 
 
-def lines_of_stretches(seconds: FloatArray) -> list[list[tuple[float, IndexArray]]]:
-    """Arrange the stretches of times, (times,), in the lines of the picture: (seconds from the left, indices) each.
-
-    Stretches that do not fit into the last line are left out.
-    """
-    lines: list[list[tuple[float, IndexArray]]] = [[]]
-    filled = 0.0
-    for stretch in stretches(seconds):
-        duration = float(seconds[stretch[-1]] - seconds[stretch[0]])
-        if lines[-1] and filled + duration > _LINE_SECONDS:
-            lines.append([])
-            filled = 0.0
-        lines[-1].append((filled, stretch))
-        filled += duration + _GAP_SECONDS
-    return lines[:_LINES]
-
-
-def _draw_line(axes: Axes, line: list[tuple[float, IndexArray]], figures: Predictions) -> None:
-    for number, (begin, stretch) in enumerate(line):
-        seconds = begin + figures.seconds[stretch] - figures.seconds[stretch[0]]
-        mark = "." if len(stretch) == 1 else ""
-        recorded, label, network = ("recorded", "label", "network") if number == 0 else ("", "", "")
-        axes.plot(seconds, figures.recorded[stretch], color=BLUE, marker=mark, linewidth=1.5, label=recorded)
-        if figures.has_labels:
-            axes.plot(seconds, figures.label[stretch], ":", color=GREEN, marker=mark, linewidth=1.5, label=label)
-        axes.plot(seconds, figures.network[stretch], "--", color=RED, marker=mark, linewidth=1.3, label=network)
-    axes.set(ylabel="steering", xlim=(-0.3, _LINE_SECONDS + 0.3))
-    tidy(axes)
-
-
 def _draw_scatter(axes: Axes, figures: Predictions) -> None:
     most = max(float(np.abs([figures.label, figures.network]).max()), 0.05) * 1.05
     axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
@@ -201,21 +179,13 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     chosen = strip_of(frames, windows[:, -1])
     predicted = predict(file.model, subject.inputs(windows[np.isin(windows[:, -1], chosen)]))
     seconds = frames.seconds(chosen) - frames.seconds(chosen[:1])
-    figure = new_figure(2.3 * len(chosen), 3.3, "Frames, and what in them decided the steering (VisualBackProp)")
-    axes = figure.subplots(2, len(chosen), squeeze=False)
-    for column, index in enumerate(chosen.tolist()):
-        frame = frames.frame(index)
-        show_image(axes[0, column], frame, f"{seconds[column]:.1f} s")
-        draw_saliency(axes[1, column], frame, saliency.mask(frame))
-        recorded = float(frames.table["steering"][index])
-        axes[1, column].set_xlabel(f"network {predicted[column]:+.3f}\nrecorded {recorded:+.3f}", fontsize=9)
-    save(figure, path)
-
-
-def draw_saliency(axes: Axes, frame: Image, mask: Mask, title: str = "") -> None:
-    """Draw a frame below its saliency, both of the same size."""
-    show_image(axes, frame, title)
-    axes.imshow(mask, cmap="inferno", alpha=np.sqrt(mask), vmin=0, vmax=1)
+    above, below = [], []
+    for index, second, steering in zip(chosen.tolist(), seconds, predicted, strict=True):
+        frame, recorded = frames.frame(index), float(frames.table["steering"][index])
+        above.append(Shown(frame, f"{second:.1f} s"))
+        texts = f"network {steering:+.3f}\nrecorded {recorded:+.3f}"
+        below.append(Shown(saliency_overlay(frame, saliency.mask(frame)), below=texts))
+    save_images(path, [above, below], (2.3, 1.5), "Frames, and what in them decided the steering (VisualBackProp)")
 
 
 def strip_of(frames: SampleFrames, samples: IndexArray) -> IndexArray:

@@ -1,11 +1,11 @@
 """Draw training samples: a Subject -> PNGs of all samples of a log row, of windows of frames, and of a recovery."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib import colormaps
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import seen_rows
@@ -15,8 +15,9 @@ from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.selection import augmentation_inputs_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.plots.predictions import predict, stretches
-from bcclone.pictures.plots.style import BLUE, GRAY, new_figure, save, show_image
+from bcclone.pictures.plots.style import Shown, save_images
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
+from bcclone.pictures.video.draw import SKY
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system.arrays import FloatArray, IndexArray
@@ -47,7 +48,8 @@ def plot_samples(subject: Subject, path: Path) -> None:
     if not len(samples):
         raise NotDrawn("there are no training samples; make the store with a smaller --validation")
     chosen = spread_by_steering(frames, samples)
-    plot_sample_grid([samples_of_row(frames, index) + augmented_samples(subject, index) for index in chosen], path)
+    rows = _grid([samples_of_row(frames, index) + augmented_samples(subject, index) for index in chosen])
+    save_images(path, list(rows), (1.6, 2.1), "Samples of one log row in each row, with their steering")
 
 
 def spread_by_steering(frames: SampleFrames, samples: IndexArray) -> list[int]:
@@ -101,32 +103,25 @@ def _earlier(frame_offset: int) -> str:
     return "1 frame earlier" if frame_offset == 1 else f"{frame_offset} frames earlier"
 
 
-def plot_sample_grid(grid: Sequence[Sequence[ShownSample]], path: Path) -> None:
-    """Draw rows of samples into a PNG, with the steering below each as a bar and a number."""
-    across = max(len(row) for row in grid)
-    figure = new_figure(1.6 * across, 2.1 * len(grid) + 0.4, "Samples of one log row in each row, with their steering")
-    all_axes = figure.subplots(len(grid), across, squeeze=False)
+def _grid(grid: Sequence[Sequence[ShownSample]]) -> Iterator[list[Shown]]:
+    """Yield rows of images, with the steering below each as a bar and a number; the same titles stand only once."""
     above: list[str] = []
-    for row, axes_of_row in zip(grid, all_axes, strict=True):
-        for axes in axes_of_row[len(row) :]:
-            axes.set_axis_off()
+    for row in grid:
         titles = [sample.title for sample in row]
-        for sample, axes in zip(row, axes_of_row, strict=False):
-            _draw_sample(axes, sample, sample.title if titles != above else "")
+        yield [
+            Shown(_with_bar(sample), "" if titles == above else sample.title, f"{sample.steering + 0.0:+.3f}")
+            for sample in row
+        ]
         above = titles
-    save(figure, path)
 
 
-def _draw_sample(axes: Axes, sample: ShownSample, title: str) -> None:
+def _with_bar(sample: ShownSample) -> Image:
+    """Return the image of a sample with a bar below it, from the middle to the side of the steering."""
     height, width = sample.image.shape[:2]
-    show_image(axes, sample.image, title)
-    below = 1.08 * height
-    axes.plot([0, width], [below, below], color=GRAY, linewidth=0.8)
-    axes.plot([width / 2] * 2, [1.04 * height, 1.12 * height], color=GRAY, linewidth=0.8)
-    axes.barh([below], [sample.steering * width / 2], left=width / 2, height=0.06 * height, color=BLUE)
-    axes.set_xlabel(f"{sample.steering + 0.0:+.3f}", fontsize=9)
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(1.15 * height, -0.5))
-    axes.spines[:].set_visible(False)
+    bar, middle = np.full((height // 10, *sample.image.shape[1:]), 255, np.uint8), width // 2
+    left, right = sorted((middle, middle + round(sample.steering * middle)))
+    bar[2:-2, left : right + 1] = SKY[: bar.shape[2]]
+    return np.vstack([sample.image, bar])
 
 
 def _plot_windows(subject: Subject, path: Path) -> None:
@@ -135,17 +130,18 @@ def _plot_windows(subject: Subject, path: Path) -> None:
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
     shown = shown_frames(subject.file.seq_length)
-    title = "Windows: each row is one input of the network"
-    figure = new_figure(1.9 * (len(shown) + 1), 2.3 * len(windows) + 0.4, title)
-    all_axes = figure.subplots(len(windows), len(shown) + 1, squeeze=False)
-    for axes, window, of_window, steering in zip(all_axes, windows, images, predicted, strict=True):
-        _draw_window(axes, [of_window[number] for number in shown])
+    headings = [f"{subject.file.seq_length - 1 - number} before" for number in shown[:-1]]
+    headings += ["newest frame", "change, first to last"]
+    rows = []
+    for window, of_window, steering in zip(windows, images, predicted, strict=True):
         sample = float(frames.table["steering"][window[-1]])
-        axes[-2].set_xlabel(f"sample {sample:+.3f}\nnetwork {steering:+.3f}", fontsize=9)
-    earlier = [f"{subject.file.seq_length - 1 - number} before" for number in shown[:-1]]
-    for axes, heading in zip(all_axes[0], [*earlier, "newest frame", "change, first to last"], strict=True):
-        axes.set_title(heading, fontsize=9)
-    save(figure, path)
+        texts = [*[""] * (len(shown) - 1), f"sample {sample:+.3f}\nnetwork {steering:+.3f}", ""]
+        change = np.abs(of_window[-1].astype(np.int16) - of_window[0]).mean(axis=2)
+        heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
+        pictures = [*(of_window[number] for number in shown), heat]
+        rows.append([Shown(*each) for each in zip(pictures, headings, texts, strict=True)])
+        headings = [""] * len(headings)
+    save_images(path, rows, (1.9, 2.3), "Windows: each row is one input of the network")
 
 
 def spread_windows(subject: Subject) -> IndexArray:
@@ -158,13 +154,6 @@ def shown_frames(seq_length: int) -> list[int]:
     """Return which frames of a window are drawn: all, or six spread evenly, including the first and the last."""
     spread = np.linspace(0, seq_length - 1, min(seq_length, _MOST_FRAMES))
     return [int(number) for number in spread.round()]
-
-
-def _draw_window(all_axes: Sequence[Axes], frames: Sequence[Image]) -> None:
-    for axes, frame in zip(all_axes, [*frames, frames[-1]], strict=True):
-        show_image(axes, frame)
-    change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
-    all_axes[-1].imshow(change, cmap="inferno", vmin=0)
 
 
 @dataclass(frozen=True)
@@ -237,14 +226,19 @@ def plot_recovery_frames(subject: Subject, path: Path) -> None:
         )
     row = subject.frames.table["row"][located.indices]
     steering = subject.frames.data.rows["steering"][row]
+    rows = [
+        [
+            Shown(
+                subject.frames.frame(int(located.indices[number])),
+                f"{located.seconds[number] - located.seconds[recovery[0]]:.1f} s",
+                f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}",
+            )
+            for number in recovery.tolist()
+        ]
+        for recovery in chosen
+    ]
     title = "Recoveries: the recording begins when the car is off the middle, on its way back"
-    figure = new_figure(10, 2.3 * len(chosen) + 0.2, title)
-    for recovery, all_axes in zip(chosen, figure.subplots(len(chosen), 3, squeeze=False), strict=True):
-        for axes, number in zip(all_axes, recovery.tolist(), strict=True):
-            after = located.seconds[number] - located.seconds[recovery[0]]
-            show_image(axes, subject.frames.frame(int(located.indices[number])), f"{after:.1f} s")
-            axes.set_xlabel(f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}", fontsize=9)
-    save(figure, path)
+    save_images(path, rows, (3.3, 2.3), title)
 
 
 def _describe(offset_m: float) -> str:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
@@ -57,6 +58,28 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=9)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image in a picture, RGB or grey, uint8 (height, width, 3 or 1), with its title and a text below it."""
+
+    image: Image
+    title: str = ""
+    below: str = ""
+
+
+def save_images(path: Path, rows: Sequence[Sequence[Shown]], inches: tuple[float, float], title: str = "") -> None:
+    """Write rows of images as a PNG. inches: width and height of each with its texts."""
+    across = max(map(len, rows))
+    figure = new_figure(inches[0] * across, inches[1] * len(rows) + 0.4 * bool(title), title)
+    for of_row, row in zip(figure.subplots(len(rows), across, squeeze=False), rows, strict=True):
+        for axes, shown in zip(of_row, row, strict=False):
+            show_image(axes, shown.image, shown.title)
+            axes.set_xlabel(shown.below, fontsize=9)
+        for axes in of_row[len(row) :]:
+            axes.set_axis_off()
+    save(figure, path)
 
 
 def drawable(text: str) -> str:
