@@ -129,6 +129,11 @@ REFUSALS = [
         "trace.csv",
         by=(NotDrawn,),
     ),
+    refusal(
+        lambda untrained_model: drawn("recovery", untrained_model, store("--cameras", "center")),
+        "all samples are of the centre camera",
+        by=(NotDrawn,),
+    ),
     refusal(recovery_of_none, "recovery", "1 m", by=(NotDrawn,)),
     refusal(
         lambda untrained_model: drawn("steering", untrained_model, store(validation=True)),

@@ -75,7 +75,7 @@ def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mappin
     down = -(-len(drives) // across)
     wide_m, high_m = np.ptp(np.vstack(edges), axis=0)
     wide = 7.0 if len(drives) == 1 else 5.0
-    figure = new_figure(wide * across + 1, (np.clip(wide * high_m / wide_m, 3, 8) + 0.8) * down, title)
+    figure = new_figure(wide * across + 1, (np.clip(0.89 * wide * high_m / wide_m, 3, 8) + 0.8) * down, title)
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
         line = _draw_line(axes, edges, drive)

@@ -176,7 +176,7 @@ def _sheets(file: ModelFile, frame: Image) -> tuple[list[Sheet], dict[str, str]]
 def _draw_decision(axes: Axes, file: ModelFile, frame: Image) -> dict[str, str]:
     """Draw the saliency over the frame; return the reason by the picture's name if there is none."""
     try:
-        lit = saliency_overlay(frame, Saliency(file.model, file.preprocessing).mask(frame))
+        lit = saliency_overlay(frame, np.sqrt(Saliency(file.model, file.preprocessing).mask(frame)))
         show_image(axes, lit, "saliency (VisualBackProp)")
     except UserError as error:
         show_image(axes, frame, "no saliency of this network")

@@ -184,7 +184,7 @@ def plot_saliency(subject: Subject, path: Path) -> None:
         frame, recorded = frames.frame(index), float(frames.table["steering"][index])
         above.append(Shown(frame, f"{second:.1f} s"))
         texts = f"network {steering:+.3f}\nrecorded {recorded:+.3f}"
-        below.append(Shown(saliency_overlay(frame, saliency.mask(frame)), below=texts))
+        below.append(Shown(saliency_overlay(frame, np.sqrt(saliency.mask(frame))), below=texts))
     save_images(path, [above, below], (2.3, 1.5), "Frames, and what in them decided the steering (VisualBackProp)")
 
 
