@@ -178,15 +178,6 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
         assert result["mean_abs_cross_track_m"] < 0.8
 
 
-@pytest.mark.slow
-def test_a_trained_model_is_lost_when_the_road_is_painted_over():
-    name, preset = list(LEGACY.items())[-1]
-    model = shared("legacy_models") / name
-    line = ("evaluate", model, "--preprocess", preset, "--speed", 20, "--laps", 0.13, "--in-process", "--json")
-    result = json.loads(run_script(*line, "--road-visibility", 0).stdout)
-    assert result["first_off_road_m"] < 150
-
-
 class UncertainMonitor:
     """A monitor that is uncertain from the 31st frame on."""
 

@@ -12,7 +12,8 @@ import pytest
 
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluate.predict import frame_files
+from bcclone.evaluate.predict import frame_files, predict
+from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.steering_tables import read_labels, read_steering
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import is_recording
@@ -98,16 +99,19 @@ def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, 
     shutil.copytree(frames, tmp_path / "again")
     with pytest.raises(UserError, match="have one name"):
         frame_files(tmp_path)
+    for name, message in {
+        "nowhere": "no such folder",
+        "frames/3_cam.jpg": "a single image; name its folder",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            frame_files(tmp_path / name)
 
 
-def test_an_existing_table_is_kept_unless_forced(frames, untrained_model, tmp_path):
-    labels = tmp_path / "labels.csv"
-    labels.write_text("frame_id,steering_angle\n1,0.5\n")
+def test_an_existing_table_is_kept_unless_forced(untrained_model, frames, tmp_path):
+    (tmp_path / "labels.csv").write_text("mine")
     with pytest.raises(UserError, match="exists already.*--force"):
-        run_command("predict", untrained_model, frames, "-o", labels)
-    assert labels.read_text() == "frame_id,steering_angle\n1,0.5\n"
-    run_command("predict", untrained_model, frames, "-o", labels, "--force")
-    assert "10_cam" in labels.read_text()
+        predict(PredictSettings(untrained_model, frames, tmp_path / "labels.csv"))
+    assert (tmp_path / "labels.csv").read_text() == "mine"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
@@ -124,22 +128,6 @@ def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_mod
     (frames / "9\n.jpg").touch()
     with pytest.raises(UserError, match=r"the name '9\\n.jpg' cannot be written into a table"):
         frame_files(frames)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("nowhere",), "no such folder"),
-        (("empty",), "no images in it"),
-        (("frames/1_cam.png",), "a single image; name its folder"),
-        (("frames", "--rows", "9:2"), "--rows 9:2, expected two rows"),
-    ],
-)
-def test_a_mistake_is_named(words, message, frames, untrained_model, tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=message):
-        run_command("predict", untrained_model, tmp_path / words[0], "-o", tmp_path / "p.csv", *words[1:])
-    assert not (tmp_path / "p.csv").exists()
 
 
 def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untrained_model, tmp_path):

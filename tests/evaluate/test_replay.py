@@ -15,7 +15,6 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
-from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay import replay_policies
 from bcclone.evaluate.replay_result import Replayed, replay_controls
@@ -90,13 +89,6 @@ def test_a_recorded_drive_has_as_many_values_in_each_field():
         replace(straight(), throttle=(0.3,) * 99)
 
 
-def test_the_recorded_steering_stays_on_the_path(reference):
-    rollout = Rollout(reference, limit_m=1.0)
-    for steering in reference.steering:
-        rollout.advance(steering)
-    assert (rollout.interventions, set(rollout.path)) == ([], {0.0})
-
-
 def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
     rollout = Rollout(straight(), limit_m=1.0)
     while not rollout.interventions:
@@ -108,13 +100,6 @@ def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
     assert not rollout.fresh
 
 
-def test_a_wider_limit_needs_fewer_interventions(reference):
-    zero = replay_controls(reference, ReplaySettings())["zero"].figures().by_limit
-    counts = [zero[limit].interventions for limit in ("1", "1.5", "2", "3")]
-    assert counts == sorted(counts, reverse=True)
-    assert counts[0] > counts[-1]
-
-
 def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
     controls = {name: control.figures() for name, control in replay_controls(reference, ReplaySettings()).items()}
     assert controls["human"].interventions == 0
@@ -123,6 +108,9 @@ def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_belo
     assert controls["zero"].autonomy_percent < 0
     assert controls["zero"].steering_correlation is None
     assert controls["mean"].interventions > 0
+    counts = [score.interventions for score in controls["zero"].by_limit.values()]
+    assert counts == sorted(counts, reverse=True)  # a wider limit needs fewer
+    assert counts[0] > counts[-1]
 
 
 def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, tmp_path):
@@ -156,28 +144,10 @@ def test_the_smoothed_steering_is_a_running_mean_that_is_shorter_at_both_ends(la
     assert few.smoothed_steering == pytest.approx(np.full(len(few), np.mean(few.steering)))
 
 
-@pytest.mark.parametrize(
-    "values", [{"fraction": (0.5, 0.5)}, {"fraction": (-1, 1)}, {"limit_m": 0}, {"limits_m": (9.0,)}]
-)
-def test_invalid_settings_are_refused(values):
-    with pytest.raises(ValueError, match="expected"):
-        ReplaySettings(**values)
-
-
 def test_a_view_from_a_side_cameras_position_is_what_it_saw(reference):
     frames = read_row(reference.images[150])
     view = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
     assert structural_similarity(view, read_frame(reference.images[150]["left"]), ROAD) > 0.8
-
-
-def test_warped_centre_frames_resemble_the_side_frames_more_than_the_unwarped_ones(reference):
-    made, plain = [], []
-    for paths in reference.images[20::20]:
-        centre, side = read_frame(paths["center"]), read_frame(paths["left"])
-        view = warp_to(CameraMove(MOUNTS["left"][0], 0.0)).apply(centre, 320, 160)
-        made.append(structural_similarity(view, side, ROAD))
-        plain.append(structural_similarity(centre, side, ROAD))
-    assert np.mean(made) > 2 * np.mean(plain)
 
 
 def test_pixels_that_the_nearest_camera_lacks_come_from_the_next(reference):
@@ -229,13 +199,10 @@ def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_mode
     together = replay_policies(policies, lap, settings)
     for name, policy in policies.items():
         assert replay_policies({name: policy}, lap, settings)[name].rollout.path == together[name].rollout.path
-
-
-def test_rollouts_with_the_same_view_share_an_inference(lap):
-    policy = Constant(0.0)
-    replay_policies({"zero": policy}, lap, ReplaySettings(fraction=(0.0, 0.5)))
-    rollouts, rows = 4, len(read_reference(lap, (0.0, 0.5)))
-    assert rows < policy.calls < rollouts * rows  # all start on the reference path, and part from it
+    asked = policies["left"].calls // 2
+    assert 0 < asked < 5 * len(together["left"].reference)  # rollouts with the same view share an inference
+    table = Replayed(together).as_text()
+    assert all(f"\n{name} " in table for name in ("network", "left", "the human", "no steering", "mean steering"))
 
 
 def test_steering_that_is_not_finite_is_refused(lap):
@@ -373,15 +340,6 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
 
 
 @pytest.mark.slow
-def test_several_models_are_reported_by_name_and_in_a_table(lap, untrained_model, untrained_window_model):
-    line = ("replay", untrained_model, untrained_window_model, lap, "--fraction", "0.3:0.4")
-    result = json.loads(run_script(*line, "--json").stdout)
-    assert list(result["models"]) == [str(untrained_model), str(untrained_window_model)]
-    table = run_script(*line).stdout
-    assert all(f"\n{name} " in table for name in (*result["models"], "the human", "no steering", "mean steering"))
-
-
-@pytest.mark.slow
 def test_a_drive_server_is_scored_over_the_wire(lap):
     model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5", "--json")
     with serving(model) as server:
@@ -393,17 +351,6 @@ def test_a_drive_server_is_scored_over_the_wire(lap):
     # each answer takes effect at its own row; the frames are encoded once more
     assert result["rms_cross_track_m"] == pytest.approx(alone["rms_cross_track_m"], rel=0.1)
     assert result["interventions"] == alone["by_limit"]["2"]["interventions"]
-
-
-@pytest.mark.slow
-def test_a_recording_of_the_centre_camera_alone_is_enough_with_a_notice(lap, untrained_model, tmp_path):
-    shutil.copytree(lap.parent, tmp_path / "centre")
-    for camera in ("left", "right"):
-        for image in (tmp_path / "centre" / "IMG").glob(f"{camera}_*"):
-            image.unlink()
-    done = run_script("replay", untrained_model, tmp_path / "centre", "--fraction", "0.3:0.4")
-    assert "no images of the side cameras" in done.stderr
-    assert "the human" in done.stdout
 
 
 def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp_path):
@@ -429,14 +376,6 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
 )
 def test_a_wrong_command_line_is_refused(lap, options, code, result):
     assert result in run_script("replay", lap, *options, code=code).stderr
-
-
-def test_a_name_that_means_several_recordings_is_refused(tmp_path, lap):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        shutil.copy(lap, tmp_path / name)
-    stderr = run_script("replay", tmp_path / "*", "--port", 1, code=1).stderr
-    assert "2 recordings, expected one" in stderr
 
 
 def lake():

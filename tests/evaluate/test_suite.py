@@ -1,34 +1,29 @@
 """The suite: its scenarios, the same results for any number of processes, its tables and pictures."""
 
 import json
-import os
-import signal
-import subprocess
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
 import pytest
-from distributed import Client
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, name_recordings, run_task
 from bcclone.evaluate.suite_result import SuiteResult, best_of, suite_table
+from bcclone.evaluate.watched import WatchedFrame
 from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
 from bcclone.pictures.score_files import appearances_of, write_suite
-from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError
+from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.task_pool import open_pool
-from tests.conftest import ROOT, command, made_once, run_script
-from tests.dask_cluster import dask_cluster, kill
+from tests.conftest import ROOT, made_once, run_script
 from tests.evaluate.blind import Blind
 from tests.model.keras_files.old_models import keras1_config, write
-from tests.processes import KILL, children_of, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
 
@@ -64,9 +59,10 @@ def test_the_suite_roads_drives_roads_that_no_samples_are_made_of():
 
 
 def test_the_suites_rows_are_driven_on_another_road():
-    rows = select_scenarios(SuiteSettings(track="random:7"))
+    rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
     assert len(rows) == 18
-    assert {row.settings.track for row in rows} == {"random:7"}
+    changed = {(row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed) for row in rows}
+    assert changed == {("random:7", 0.5, 3)}
     assert rows[0].description == "random:7, 15 mph"
 
 
@@ -97,19 +93,6 @@ def test_a_scenario_differs_from_lake_20_in_one_setting(name, world, conditions)
     plain = scenario("lake-20").settings
     changed = replace(plain, world=WorldSettings(**world), conditions=Conditions(**conditions))
     assert scenario(name).settings == changed
-
-
-def test_a_row_describes_its_direction_and_speed():
-    settings = scenario("mountain-reverse").settings
-    assert (settings.track, settings.reverse) == ("mountain", True)
-    assert scenario("lake-reverse-30").description == "lake in reverse, 30 mph"
-    for one in SCENARIOS:
-        assert f"{one.settings.speed.speed_mph:g} mph" in one.description
-
-
-def test_laps_and_seed_go_to_every_row():
-    for one in select_scenarios(SuiteSettings(laps=0.5, texture_seed=3)):
-        assert (one.settings.world.laps, one.settings.conditions.texture_seed) == (0.5, 3)
 
 
 @pytest.fixture(scope="module")
@@ -179,32 +162,6 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     assert "a recording, " in table
 
 
-@pytest.mark.long
-def test_a_worker_of_a_cluster_that_is_killed_changes_no_figure(untrained_model, tmp_path):
-    line = ("suite", untrained_model, "--rows", "lake-30,lake-20,fog", "--laps", 0.02, "--json")
-    with dask_cluster(tmp_path, workers=0) as cluster:
-        cluster.start_worker("--nthreads", 2, "--name", "two-threads")
-        cluster.start_worker("--name", "killed")
-        killed = threading.Thread(target=kill_while_it_drives, args=(cluster, "killed"), daemon=True)
-        killed.start()
-        on_cluster = run_script(*line, "--scheduler", cluster.address)
-        killed.join(30)
-        assert cluster.workers[1].returncode == -signal.SIGKILL
-    assert on_cluster.stdout == run_script(*line, "--jobs", 2).stdout
-    assert "dashboard: http://127.0.0.1:" in on_cluster.stderr
-
-
-def kill_while_it_drives(cluster, name):
-    with Client(cluster.address, set_as_default=False) as client:
-
-        def drives():
-            workers = client.scheduler_info()["workers"]
-            return any(client.processing()[address] for address, worker in workers.items() if worker["name"] == name)
-
-        wait_for(drives)
-    kill(cluster.workers[1])
-
-
 @pytest.mark.parametrize("found", ["missing", "other"])
 def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, found):
     model = tmp_path / "model.h5"
@@ -256,16 +213,16 @@ def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_
     assert best_of(compared.drives["lake-20"]) == best
     (line,) = [line for line in suite_table(compared) if line.startswith("lake-20")]
     assert line.count("*") == len(best)
-
-
-def test_a_single_model_is_not_marked_as_the_best():
     lines = suite_table(result(single=drive(interventions=2, autonomy_percent=91.3)))
-    assert not any("*" in line for line in lines)
+    assert not any("*" in line for line in lines)  # of a single model
     assert "  91.3 %    2  0.30   1.00" in next(line for line in lines if line.startswith("lake-20"))
     assert "0 of 1 rows, 2" in "\n".join(lines)
 
 
-def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
+def test_models_and_recordings_of_the_same_name_are_named_with_their_folders(tmp_path):
+    logs = [Path("a/driving_log.csv"), Path("b/driving_log.csv"), Path("c/b/driving_log.csv")]
+    assert list(name_recordings(logs[:2])) == ["a", "b"]
+    assert list(name_recordings(logs[1:])) == ["b/driving_log.csv", "c/b/driving_log.csv"]
     paths = [tmp_path / name for name in ("a.h5", "b.h5", "b.keras", "x/b.h5")]
     paths[3].parent.mkdir()
     for path in paths:
@@ -275,12 +232,6 @@ def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
     assert list(name_models([paths[1], paths[3]])) == [str(paths[1]), str(paths[3])]
     with pytest.raises(UserError, match="a.h5.*twice"):
         name_models([paths[0], tmp_path / "x" / ".." / "a.h5"])
-
-
-def test_recordings_are_named_by_their_folders():
-    logs = [Path("a/driving_log.csv"), Path("b/driving_log.csv"), Path("c/b/driving_log.csv")]
-    assert list(name_recordings(logs[:2])) == ["a", "b"]
-    assert list(name_recordings(logs[1:])) == ["b/driving_log.csv", "c/b/driving_log.csv"]
 
 
 def test_rows_with_the_same_appearance_share_a_picture():
@@ -326,42 +277,62 @@ def test_a_model_that_cannot_be_loaded_ends_the_suite_with_its_message(untrained
     assert "damaged.h5" in stderr
 
 
-def workers_of(pid):
-    """Return the worker processes among the children of a process."""
-    lines = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children_of(pid)}
-    return [child for child, line in lines.items() if b"spawn_main" in line]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "how", [*(pytest.param(how, marks=pytest.mark.long) for how in (signal.SIGINT, signal.SIGTERM)), KILL]
+SCORE = Score(97.5, 1, 120.5, 1140.0, 0.3, 1.0, 19.0, 0.2, 130.0, {"2.2": 1, "3": 0}, 0.98, "laps driven")
+DRIVE = Evaluation(
+    SCORE,
+    None,
+    (LinePoint(0.1, 2.0, -0.3),),
+    (Intervention(1.0, 2.0, 3.0),),
+    (DriveEvent(1.5, 1.0, 2.0, 3.0, 2.4, "off the road"),),
+    (WatchedFrame(0.5, 0.1, 0.2, True),),
 )
-def test_a_suite_that_is_ended_leaves_no_process_behind(untrained_model, how):
-    line = command("suite", untrained_model, "--rows", "lake-15,mountain", "--jobs", 2)
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:
-        wait_for(lambda: len(workers_of(suite.pid)) == 2)
-        workers = workers_of(suite.pid)
-        assert "driving" in suite.stderr.readline()
-        suite.send_signal(how)
-        stderr = suite.communicate(timeout=40)[1]
-    assert suite.returncode == (-9 if how == KILL else 130)
-    assert "Traceback" not in stderr
-    for worker in workers:
-        wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
+
+
+def task(row="lake-20", sha256="1" * 64, when_uncertain="ignore", **values):
+    (scenario,) = select_scenarios(SuiteSettings((row,), when_uncertain=when_uncertain))
+    return SuiteTask(InputFile(Path("model.h5"), sha256), None, scenario, **values)
+
+
+def test_a_drive_is_read_as_it_was_kept(tmp_path):
+    kept = FinishedSteps(tmp_path / "drives", Evaluation)
+    assert kept.find(task().key) is None
+    kept.keep(task().key, DRIVE)
+    assert FinishedSteps(tmp_path / "drives", Evaluation).find(task().key) == DRIVE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        task(sha256="2" * 64),
+        task("lake-30"),
+        task(when_uncertain="stop"),
+        task(inputs=(InputFile(Path("m.monitor"), "3" * 64),)),
+        replace(task(), preprocess="nvidia-66x200-yuv"),
+    ],
+    ids=["another model", "another row", "when uncertain", "a monitor", "a preprocessing"],
+)
+def test_a_drive_of_anything_else_is_not_taken(other):
+    assert task().key == task().key
+    assert other.key != task().key
+
+
+def test_a_road_file_that_has_changed_is_driven_again(tmp_path):
+    road = tmp_path / "road.json"
+    on_road = replace(task(), row=replace(task().row, settings=replace(task().row.settings, track=str(road))))
+    keys = [on_road.key for text in ("{}", "{ }", "{}") if road.write_text(text)]
+    assert keys[0] == keys[2] != keys[1]
 
 
 @pytest.mark.long
-def test_a_worker_that_is_killed_ends_the_suite_with_a_message(untrained_model):
-    line = command("suite", untrained_model, "--rows", "lake-15,mountain", "--jobs", 2)
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as suite:
-        wait_for(lambda: len(workers_of(suite.pid)) == 2)
-        workers = workers_of(suite.pid)
-        assert "driving" in suite.stderr.readline()
-        os.kill(workers[0], KILL)
-        stderr = suite.communicate(timeout=40)[1]
-    assert suite.returncode == 1
-    assert "a worker process" in stderr
-    assert "--jobs" in stderr
-    assert "Traceback" not in stderr
-    for worker in workers:
-        wait_for(lambda worker=worker: not Path(f"/proc/{worker}/exe").exists())
+def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
+    line = ("suite", untrained_model, "--laps", 0.01, "--jobs", 1, "--json", "--output", tmp_path / "out")
+    run_script(*line, "--rows", "lake-20")
+    (first,) = (tmp_path / "out" / "drives").iterdir()
+    time = first.stat().st_mtime_ns
+    done = run_script(*line, "--rows", "lake-20,lake-30")
+    assert "1 of 2 drives are finished already" in done.stderr
+    assert first.stat().st_mtime_ns == time
+    assert len(list(first.parent.iterdir())) == 2
+    again = run_script(*line, "--rows", "lake-20,lake-30")
+    assert "2 of 2 drives are finished already" in again.stderr
+    assert json.loads(again.stdout) == json.loads(done.stdout)

@@ -91,7 +91,7 @@ def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line(
     seconds = np.concatenate([np.arange(3) * 0.1, 5 + np.arange(5) * 0.5, 20 + np.arange(3) * 0.1])
     parts = stretches(seconds)
     assert [len(part) for part in parts] == [3, 5, 3]
-    assert np.array_equal(spread_evenly(parts, 7), np.concatenate([parts[0], parts[2]]))
+    assert np.array_equal(spread_evenly(parts, 8), np.concatenate([parts[0], parts[2]]))
     (found,) = find_recoveries(seconds, offset_m)
     assert offset_m[found].tolist() == [-2.0, -0.9, -0.1]
     assert find_recoveries(seconds * 3, offset_m) == []  # it takes too long
