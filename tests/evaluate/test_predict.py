@@ -168,7 +168,7 @@ def test_a_recording_of_another_framing_is_refused(recording, untrained_model, t
         with pytest.raises(UserError, match="rows 40 to 120.*import the recording again"):
             run_command(*words)
     (copy / "framing.json").write_text("{}")
-    with pytest.raises(UserError, match="framing.json: width is missing; expected"):
+    with pytest.raises(UserError, match="framing.json: .*width is missing"):
         run_command("preprocess", copy, "-o", tmp_path / "data.h5")
 
 
