@@ -5,28 +5,22 @@ python examples/drive_with_a_model.py models/lake.h5 random:7
 
 import sys
 
-import gymnasium
 import numpy as np
 
-import bcclone.lab.environment  # noqa: F401  (registers the environments)
-from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
+import bcclone
 
 
 def main(model: str, road: str) -> None:
     """Drive one episode."""
-    load_tensorflow()  # without its notices
-    from bcclone.model.policy import load_policy
-
-    policy = load_policy(model)
-    env = gymnasium.make("bcclone/Road-v0", road=road, speed_mph=15.0)
+    policy = bcclone.load_policy(model)
+    env = bcclone.Simulator(road=road, speed_mph=15.0)
     frame, info = env.reset(seed=0)
     ended = False
     while not ended:
         frame, _, terminated, truncated, info = env.step(np.array([policy.answer(frame).steering], np.float32))
         ended = terminated or truncated
     env.close()
-    lap_m = env.unwrapped.episode.track.lap_m
+    lap_m = env.episode.track.lap_m
     print(f"{road}: {info['cause']} after {info['progress']:.0f} of {lap_m:.0f} m and {info['sim_time']:.0f} s")
 
 
@@ -35,5 +29,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         main(sys.argv[1], sys.argv[2])
-    except UserError as error:
+    except bcclone.UserError as error:
         sys.exit(f"error: {error}")

@@ -18,9 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.feed.keras_sequence import NEXT_FRAME, SampleDataset
+from bcclone import PreprocessSettings, SampleDataset, convert
 
 HEIGHT, WIDTH = 160, 320  # of a camera frame
 WINDOW, SEQUENCE = 20, 30  # frames
@@ -99,8 +97,8 @@ def main(folder: Path, sequences: int, epochs: int) -> tuple[float, float]:
     store, network = make_store(folder, sequences), build_network()
     network.compile(optimizer=keras.optimizers.Adam(0.002), loss="mae")
     with (
-        SampleDataset.from_store(store, 16, seq_length=WINDOW, targets=NEXT_FRAME) as training,
-        SampleDataset.from_store(store, 64, part="validation", seq_length=WINDOW, targets=NEXT_FRAME) as validation,
+        SampleDataset.from_store(store, 16, seq_length=WINDOW, targets="next frame") as training,
+        SampleDataset.from_store(store, 64, part="validation", seq_length=WINDOW, targets="next frame") as validation,
     ):
         network.fit(training, validation_data=validation, epochs=epochs, verbose=2)
         error = float(network.evaluate(validation, verbose=0))

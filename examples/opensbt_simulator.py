@@ -16,10 +16,7 @@ from typing import Any
 import numpy as np
 from road_drive import RoadDrive, act_of, drive_road
 
-from bcclone.dataset.vehicle import MPH
-from bcclone.drive.driver import SteeringPolicy
-from bcclone.model.policy import load_policy
-from bcclone.simulator.world import FRAME_SECONDS
+from bcclone import SteeringPolicy, load_policy
 
 try:
     from opensbt.simulation.simulator import SimulationOutput, Simulator
@@ -29,6 +26,8 @@ except ImportError:
     Simulator = object
 
 PIECE_M = 25.0
+MPH = 0.44704  # metres per second
+FRAME_SECONDS = 0.04  # simulated time of a step
 
 
 def road_points(angles: Sequence[float]) -> list[tuple[float, float]]:

@@ -17,9 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from road_drive import drive, drive_road
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.drive.driver import SteeringPolicy
-from bcclone.model.policy import load_policy
+from bcclone import SteeringPolicy, load_policy
 
 try:
     from perturbationdrive import ADS, PerturbationSimulator, ScenarioOutcome
@@ -39,7 +37,7 @@ class LaneKeeping(ADS):
 
     def action(self, input: npt.NDArray[np.uint8]) -> list[list[float]]:  # noqa: A002  (their name)
         """Return steering, -1 to 1, and throttle for an RGB image of any size."""
-        return [[self._policy.answer(cv2.resize(input, (FRAME_WIDTH, FRAME_HEIGHT))).steering, 0.0]]
+        return [[self._policy.answer(cv2.resize(input, (320, 160))).steering, 0.0]]
 
     def name(self) -> str:
         """Return the name in reports."""

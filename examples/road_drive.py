@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import bcclone.lab.environment  # noqa: F401  (registers the environments)
-from bcclone.drive.driver import SteeringPolicy
+from bcclone import SteeringPolicy
 
 ROAD_WIDTH_M = 8.0
 

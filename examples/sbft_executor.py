@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from road_drive import ROAD_WIDTH_M, RoadDrive, act_of, drive_road
 
-from bcclone.dataset.vehicle import MPH
-from bcclone.drive.driver import SteeringPolicy
-from bcclone.model.policy import load_policy
+from bcclone import SteeringPolicy, load_policy
 from bcclone.simulator.roads.rules import RoadRules, judge_road
 
+MPH = 0.44704  # metres per second
 CAR_WIDTH_M = 2.0  # from wheel to wheel
 TOLERANCE = 0.95  # a test fails when this part of the car is off the road, as in the competitions
 _LIMIT_M = ROAD_WIDTH_M / 2 + (TOLERANCE - 0.5) * CAR_WIDTH_M

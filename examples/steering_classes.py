@@ -13,24 +13,20 @@ bin, https://docs.donkeycar.com/parts/keras/, so that its steering has 15 values
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from bcclone.dataset.rows import RowTable
-from bcclone.dataset.samples import SampleTable
-from bcclone.dataset.store import Store
-from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.model.model_file import save_model
-from bcclone.system.errors import UserError
+from bcclone import SampleDataset, Store, UserError, save_model
 
 BINS = 15
 MIDDLES = np.linspace(-1, 1, BINS, dtype=np.float32)  # of the bins
 
 
-def bin_of(samples: SampleTable, rows: RowTable) -> npt.NDArray[np.int64]:
+def bin_of(samples: Any, rows: Any) -> npt.NDArray[np.int64]:
     """Return the bin of each sample's steering, (samples,): that whose middle is nearest."""
     return np.abs(samples["steering"][:, np.newaxis] - MIDDLES).argmin(axis=1)
 

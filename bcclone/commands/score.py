@@ -27,16 +27,14 @@ COMMAND = Command("score predictions against labels", (Compared, ScoreSettings, 
 def run(given: Given) -> Result:
     """Score."""
     settings, tables, output = given.make(ScoreSettings), given.make(Compared), given.make(Output).output
-    from bcclone.evaluate.prediction_score import score_predictions
-    from bcclone.evaluate.steering_tables import read_labels, read_steering
+    from bcclone.evaluate.prediction_score import score
 
-    predictions = read_steering(tables.predictions)
-    score = score_predictions(predictions, read_labels(tables.labels, settings.steering_column), settings)
-    for notice in score.notices:
+    result = score(tables.predictions, tables.labels, settings)
+    for notice in result.notices:
         notify(f"note: {notice}")
     wrote = []
     if output is not None:
         from bcclone.pictures.score_files import write_prediction_score
 
-        wrote = write_prediction_score(output, tables.predictions.name, score)
-    return Result(score.figures(), score.as_text(), wrote)
+        wrote = write_prediction_score(output, tables.predictions.name, result)
+    return Result(result.figures(), result.as_text(), wrote)

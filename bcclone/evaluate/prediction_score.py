@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bcclone.evaluate.prediction_settings import ScoreSettings, check_unused
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, correlation, running_mean, varies
-from bcclone.evaluate.steering_tables import FrameSteering, seconds_of
+from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_steering, seconds_of
 from bcclone.recording.files import is_recording
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError
@@ -186,6 +187,13 @@ class PredictionScore:
         """Return the table with its explanations."""
         lag = ["", f"best lag: the predictions are {self.lag}"] if self.lag else []
         return "\n".join([*self.explanations(), "", str(self.table()), *lag])
+
+
+def score(predictions: Path | str, labels: Path | str, settings: ScoreSettings | None = None) -> PredictionScore:
+    """Read a table of predictions, and a table or recording of labels, and score them; raises UserError."""
+    settings = settings or ScoreSettings()
+    found = read_steering(Path(predictions))
+    return score_predictions(found, read_labels(Path(labels), settings.steering_column), settings)
 
 
 def score_predictions(

@@ -1,0 +1,80 @@
+"""`import bcclone`: the names that programs use, their parameters, and what importing them loads."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+import bcclone
+from bcclone.system.settings import declared_in
+from tests.conftest import ROOT
+
+PARAMETERS = {
+    "check": "inputs",
+    "convert": "settings notify",
+    "evaluate": "model settings watch",
+    "evaluate_policy": "policy settings open_watch name",
+    "load_model": "path preprocessing",
+    "load_policy": "path preprocessing",
+    "make_clip": "settings",
+    "play": "settings notify stop",
+    "plot": "settings notify open_if_store",
+    "predict": "settings",
+    "record": "folder settings",
+    "replay": "models recording settings watch server",
+    "resume": "files changes notify open_if_store worker",
+    "save_model": "path model preprocessing training framing",
+    "score": "predictions labels settings",
+    "serve": "settings notify stop open_watch",
+    "suite": "models settings notify pool watch",
+    "train": "settings notify open_if_store worker",
+}
+CLASSES = {"Answer", "Preprocessing", "SampleDataset", "Simulator", "SteeringPolicy", "Store", "UserError"}
+SETTINGS = {
+    "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings", "ExpertSettings", "Pace",
+    "PlaySettings", "PlotSettings", "PredictSettings", "PreprocessSettings", "RecordSettings", "ReplaySettings",
+    "RunFiles", "SampleSettings", "ScoreSettings", "ServerSettings", "ShardingSettings", "SpeedSettings",
+    "SuiteSettings", "TrainSettings", "WorldSettings",
+}  # fmt: skip
+
+
+def test_the_names_are_these():
+    assert set(dir(bcclone)) == {"__version__", *PARAMETERS, *CLASSES, *SETTINGS}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_function_has_these_parameters(name):
+    assert list(inspect.signature(getattr(bcclone, name)).parameters) == PARAMETERS[name].split()
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_settings_are_frozen_dataclasses_whose_fields_are_described(name):
+    kind = getattr(bcclone, name)
+    assert is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen
+    assert [each for each, _ in declared_in(kind)] == list(fields(kind))
+
+
+def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
+    code = (
+        "import sys, time; start = time.process_time(); import bcclone; spent = time.process_time() - start;"
+        "light = {'numpy', 'argparse'} & set(sys.modules);"
+        f"[getattr(bcclone, name) for name in {sorted(SETTINGS - {'EnvironmentSettings'})}];"
+        "heavy = {'tensorflow', 'keras', 'cv2', 'pandas', 'h5py', 'matplotlib'} & set(sys.modules);"
+        "print(spent < 0.05, light, heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True set() set()\n"
+
+
+def test_a_function_stays_when_the_room_of_its_name_is_imported():
+    code = "import bcclone as b, bcclone.train.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "run play\n"
+
+
+def test_each_name_is_in_the_reference():
+    page = (ROOT / "docs" / "how-to" / "as-a-library.md").read_text()
+    assert [name for name in dir(bcclone) if f"`{name}`" not in page] == []
