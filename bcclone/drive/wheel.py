@@ -41,7 +41,8 @@ class HandInput:
     def __post_init__(self) -> None:
         for name in ("steering", "throttle"):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and -1.0 <= value <= 1.0):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and -1.0 <= value <= 1.0):
                 raise ValueError(f"{name} {value!r}, expected -1 to 1, or null")
         for name in ("steering_key", "throttle_key"):
             value = getattr(self, name)
@@ -102,10 +103,6 @@ def _released(value: float, step: float) -> float:
     return math.copysign(round(max(abs(value) - step, 0.0), 6), value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 class Wheel:
     """Chooses between a model's steering and a person's, and hands the wheel over without a jerk.
 
@@ -157,16 +154,18 @@ class PageHands:
     In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers, until it lets go.
     In a play the first page drives, until it leaves or hands over: one that is asked for the wheel gives it, keeps it,
     or loses it when it does not answer within 10 s, so that a page that nobody looks at does not hold it for ever.
-    A page is any object. wheel: all steering of the car goes through it, once a frame.
+    A page is any object. wheel: all steering of the car goes through it, once a frame; input: what the hands did last,
+    after the number of that input.
     """
 
     def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self._shared, self._clock, self._lock = shared, clock, threading.Lock()
-        self._pages: list[object] = []
+        self.pages: list[object] = []
         self._asking: object | None = None
         self._asked_at = 0.0
         self._mover: object | None = None  # the page that moved its hands last
-        self._input, self._moved = (0, RELEASED), -math.inf
+        self.input: tuple[int, HandInput] = (0, RELEASED)
+        self._moved = -math.inf
         self.wheel, self._steered = Wheel(), clock()
 
     @property
@@ -175,21 +174,11 @@ class PageHands:
         return self.wheel.by
 
     @property
-    def pages(self) -> int:
-        """Return the number of open pages."""
-        return len(self._pages)
-
-    @property
     def driver(self) -> object | None:
         """Return the page that drives; in a drive, the page whose hands are on the wheel."""
         if self._shared:
             return None if self._in_use() == RELEASED else self._mover
-        return self._pages[0] if self._pages else None
-
-    @property
-    def input(self) -> tuple[int, HandInput]:
-        """Return what the hands did last, and the number of that input."""
-        return self._input
+        return self.pages[0] if self.pages else None
 
     @property
     def silent_seconds(self) -> float:
@@ -211,7 +200,7 @@ class PageHands:
         with self._lock:
             if not self._may_steer(page):
                 raise ValueError("another page steers; this one only watches")
-            self._mover, self._input, self._moved = page, (number, hands), self._clock()
+            self._mover, self.input, self._moved = page, (number, hands), self._clock()
 
     def control(self, model: Control) -> Control:
         """Return the control of the next frame of a drive; `by` says who steers. model: the model's control."""
@@ -229,26 +218,26 @@ class PageHands:
     def join(self, page: object) -> None:
         """Add a page."""
         with self._lock:
-            self._pages.append(page)
+            self.pages.append(page)
 
     def leave(self, page: object) -> None:
         """Remove a page that has closed; if it drove, the page that asks, or else the oldest one, drives."""
         with self._lock:
             drove = page is self.driver
-            if page in self._pages:
-                self._pages.remove(page)
+            if page in self.pages:
+                self.pages.remove(page)
             if page is self._asking:
                 self._asking = None
             elif drove and self._asking is not None:
                 self._hand_over()
             if drove:
-                self._input = (0, RELEASED)
+                self.input = (0, RELEASED)
 
     def ask(self, page: object) -> None:
         """Let a watching page ask for the wheel, if no other one asks."""
         with self._lock:
             watches = not (self._shared or page is self.driver)
-            if watches and page in self._pages and self._asking is None:
+            if watches and page in self.pages and self._asking is None:
                 self._asking, self._asked_at = page, self._clock()
 
     def answer(self, page: object, give: bool) -> None:
@@ -271,10 +260,10 @@ class PageHands:
         return page is self.driver or (self._shared and self.driver is None)
 
     def _in_use(self) -> HandInput:
-        return self._input[1] if self.silent_seconds < SILENT_SECONDS else RELEASED
+        return self.input[1] if self.silent_seconds < SILENT_SECONDS else RELEASED
 
     def _hand_over(self) -> None:
         """Let the page that asks drive; the one before takes its hands off the wheel."""
-        self._pages.remove(self._asking)
-        self._pages.insert(0, self._asking)
-        self._asking, self._input = None, (0, RELEASED)
+        self.pages.remove(self._asking)
+        self.pages.insert(0, self._asking)
+        self._asking, self.input = None, (0, RELEASED)

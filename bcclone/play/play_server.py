@@ -6,7 +6,7 @@ Settings go in, a PlayResult comes out; each part of a play is built here, and o
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,23 +102,15 @@ def _driven(session: PlaySession, policy: ModelPolicy | None, server: WebServer)
             server.stop()
 
     thread = threading.Thread(target=drive, name="bcclone-world", daemon=True)
-    with _saliency(session, policy):
+    with ExitStack() as stack:
+        if policy is not None:
+            session.saliency = stack.enter_context(make_saliency_thread(policy, lambda: session.jpeg))
         thread.start()
         try:
             yield session
         finally:
             session.end()
             thread.join()
-
-
-@contextmanager
-def _saliency(session: PlaySession, policy: ModelPolicy | None) -> Iterator[None]:
-    """Compute the saliency overlays of a model within the block."""
-    if policy is None:
-        yield
-        return
-    with make_saliency_thread(policy, lambda: session.jpeg) as session.saliency:
-        yield
 
 
 def _result(session: PlaySession) -> PlayResult:

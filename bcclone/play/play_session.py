@@ -3,6 +3,7 @@
 Hands and controls of the pages go in; frames with their state come out for the pages, and rows for the recorder.
 """
 
+import copy
 import threading
 import time
 from collections.abc import Callable
@@ -159,7 +160,8 @@ class PlaySession(PageSession):
             self._next_row_at = now + _ROW_SECONDS
         if self.recorder.on:
             world = self.world
-            self.recorder.record(PlayedRow(world.snapshot(), self._image, world.trace_point(), self.hands.by, now))
+            car, point = copy.copy(world.car), world.tracked.trace_point
+            self.recorder.record(PlayedRow(car, self._image, point, self.hands.by, now))
 
     def _show(self, mode: str, number: int) -> None:
         self.frames += 1

@@ -3,7 +3,6 @@
 WorldPace tells how many steps of 0.02 s are due; the caller gives the clock.
 """
 
-import copy
 import math
 import time
 from collections import deque
@@ -12,7 +11,6 @@ from typing import Any
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import steering_to_line
-from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track
@@ -79,14 +77,6 @@ class PlayedWorld:
         """Return the number of the lap, from 1, its seconds so far, and those of the last and of the best lap."""
         seconds = self.tracked.seconds - self._lap_began
         return {"lap": self._laps_done + 1, "seconds": seconds, "last": self._last, "best": self.best_lap_seconds}
-
-    def trace_point(self) -> TracePoint:
-        """Return where the car is, as a row of trace.csv."""
-        return self.tracked.trace_point
-
-    def snapshot(self) -> Car:
-        """Return a copy of the car as it is now."""
-        return copy.copy(self.car)
 
     def _count_laps(self) -> None:
         """Take the time of a lap when the car passes the start again."""

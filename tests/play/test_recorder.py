@@ -1,5 +1,6 @@
 """A play is recorded in the simulator's format with whole rows, also on a disk that fills."""
 
+import copy
 import datetime
 import time
 from contextlib import suppress
@@ -30,7 +31,7 @@ def world(renderer):
 
 def row(world, by=DrivenRow(HUMAN)):  # noqa: B008
     world.drive(0.1, 1.0, 3)
-    return PlayedRow(world.snapshot(), world.frame(), world.trace_point(), by, time.monotonic())
+    return PlayedRow(copy.copy(world.car), world.frame(), world.tracked.trace_point, by, time.monotonic())
 
 
 def record(recorder, world, count, by=DrivenRow(HUMAN)):  # noqa: B008

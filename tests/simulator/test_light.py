@@ -15,9 +15,7 @@ def light_behind_a_wall(elevation, azimuth):
     heights[:, 80:90] = 10.0
     up, around = math.radians(elevation), math.radians(azimuth)
     sun = np.array([math.cos(up) * math.sin(around), math.sin(up), math.cos(up) * math.cos(around)])
-    lit = np.ones_like(heights)
-    hide_from_sun(heights, sun, lit)
-    return lit
+    return hide_from_sun(heights, sun)
 
 
 @pytest.mark.parametrize("elevation", [20.0, 30.0, 45.0])

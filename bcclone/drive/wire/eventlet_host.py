@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.drive.wire.access import WSGIApp
-from bcclone.drive.wire.websocket import REQUEST_SECONDS, without_upgraded
+from bcclone.drive.wire.websocket import REQUEST_SECONDS
 from bcclone.system.interrupts import StopSocket
 
 with warnings.catch_warnings():  # that eventlet is in maintenance mode; the decision explains why it is offered
@@ -33,6 +33,12 @@ def socket_of(environ: dict[str, Any]) -> Any:
     return environ["eventlet.input"].get_socket()
 
 
+def end_upgraded() -> list[bytes]:
+    """End a request whose socket became a websocket."""
+    eventlet.wsgi.WSGI_LOCAL.already_handled = True
+    return []
+
+
 def start(function: Callable[..., Any], *arguments: Any) -> None:
     """Run a function in parallel to the requests, in a greenlet of its own."""
     eventlet.spawn(function, *arguments)
@@ -45,7 +51,7 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
         server = eventlet.spawn(
             eventlet.wsgi.server,
             eventlet.greenio.GreenSocket(listener),
-            without_upgraded(app, _end_response),
+            app,
             protocol=_Protocol,
             custom_pool=requests,
             log_output=False,
@@ -61,11 +67,6 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
             request.kill()  # the server waits for all requests, and websockets do not end
         with contextlib.suppress(GreenletExit):
             server.wait()  # raises the error that ended the server, if any
-
-
-def _end_response() -> list[bytes]:
-    eventlet.wsgi.WSGI_LOCAL.already_handled = True
-    return []
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from bcclone.drive.wire.access import WSGIApp
-from bcclone.drive.wire.websocket import REQUEST_SECONDS, without_upgraded
+from bcclone.drive.wire.websocket import REQUEST_SECONDS
 from bcclone.system.interrupts import StopSocket
 
 _SOCKET = "bcclone.socket"
@@ -27,6 +27,11 @@ sleep, make_lock, make_event = time.sleep, threading.Lock, threading.Event
 def socket_of(environ: dict[str, Any]) -> Any:
     """Return the socket of a request."""
     return environ[_SOCKET]
+
+
+def end_upgraded() -> list[bytes]:
+    """End a request whose socket became a websocket: the server treats this like a client that has gone."""
+    raise ConnectionAbortedError
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
@@ -80,7 +85,7 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
         self._connections: set[socket.socket] = set()
         self.server_name, self.server_port = map(str, listener.getsockname()[:2])  # type: ignore[assignment]
         self.setup_environ()
-        self.set_app(without_upgraded(app, _end_response))
+        self.set_app(app)
 
     def get_request(self) -> tuple[Any, Any]:
         connection, address = super().get_request()
@@ -99,7 +104,3 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing about a client that has gone, is too slow or does not speak HTTP."""
-
-
-def _end_response() -> list[bytes]:
-    raise ConnectionAbortedError  # the server treats this like a client that has gone

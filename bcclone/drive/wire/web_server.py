@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Protocol, Self, cast
 
 from bcclone.drive.wire.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access, WSGIApp
-from bcclone.drive.wire.websocket import UPGRADED, Websocket
+from bcclone.drive.wire.websocket import Websocket
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import StopSocket
 from bcclone.system.settings import SIMULATOR_PORT
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _CHECK_SECONDS = 0.5
+_UPGRADED = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
 _ENDING_SECONDS = 10.0  # Ctrl-C amid an import may leave its lock taken, which the server's thread then waits for
 _LOADING_SECONDS = 0.05  # between two looks for the app
 _LOADING = b"""<!doctype html>
@@ -42,6 +43,9 @@ class Host(Protocol):
 
     def make_event(self) -> Any:
         """Return an event like threading.Event, whose wait() blocks only the current request."""
+
+    def end_upgraded(self) -> list[bytes]:
+        """End a request whose socket became a websocket, without a response."""
 
     def sleep(self, seconds: float) -> Any:
         """Pause only the current request."""
@@ -183,7 +187,7 @@ class WebServer:
         """Return the websocket that a request opens; raises BadHandshake or OSError."""
         headers = [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
         websocket = Websocket(self.host.socket_of(environ), headers, self.host.make_lock())
-        environ[UPGRADED] = True
+        environ[_UPGRADED] = True
         return websocket
 
     def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -196,7 +200,8 @@ class WebServer:
                 start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
                 return [f"{reason}\n".encode()]
             if app := self._loaded(environ):
-                return app(environ, start_response)
+                response = app(environ, start_response)
+                return self.host.end_upgraded() if _UPGRADED in environ else response
             headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
             start_response("503 Service Unavailable", headers)
             return [_LOADING]

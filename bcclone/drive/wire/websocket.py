@@ -5,7 +5,6 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
@@ -16,22 +15,11 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.drive.protocol import MESSAGE_BYTES
 
-UPGRADED = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
 REQUEST_SECONDS = 10.0  # without data of a request
 MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting
 _SILENT_SECONDS = 85.0  # without data on a websocket; its pings come every 25 s
 _CLOSING_SECONDS = 0.05  # for the close frame of a client that does not read
 _READ_BYTES = 65_536
-
-
-def without_upgraded(app: Callable[..., Any], end_response: Callable[[], list[bytes]]) -> Callable[..., Any]:
-    """Return the WSGI app; end_response() replaces the response when the request's socket became a websocket."""
-
-    def without_response(environ: dict[str, Any], start_response: Any) -> Any:
-        response = app(environ, start_response)
-        return end_response() if UPGRADED in environ else response
-
-    return without_response
 
 
 class BadHandshake(Exception):

@@ -5,6 +5,7 @@ surface=dirt.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -84,46 +85,40 @@ def parse_name(name: str) -> RoadName:
     seed, _, rest = name.removeprefix(RANDOM_PREFIX).partition(":")
     if not seed.isdecimal() or len(seed) > 9:
         raise ValueError(f"the seed is {seed!r}, expected a whole number of up to nine digits, as in random:7")
-    ranges, chosen, stated = asdict(RoadRanges()), dict[str, str](), set[str]()
-    kinds = {kind: choices[0] for kind, choices in KINDS.items()}
+    ranges, stated = asdict(RoadRanges()), dict[str, str]()
     for part in filter(None, map(str.strip, rest.split(","))):
         key, equals, value = map(str.strip, part.partition("="))
         if not equals:
             raise ValueError(f"{part!r}, expected a name and a value, such as surface=dirt")
-        _expect(key, value, key not in stated, "each only once")
-        stated.add(key)
-        if key in CHOICES:
-            _expect(key, value, value in CHOICES[key], f"one of {', '.join(CHOICES[key])}")
-            chosen[key] = value
-        elif key in KINDS:
-            _expect(key, value, value in KINDS[key], f"one of {', '.join(KINDS[key])}")
-            kinds[key] = value
-        elif key in _LIMITS:
-            low, high = _LIMITS[key]
-            span = _span(value.split("-"))
-            fits = span is not None and low <= span[0] <= span[1] <= high
-            expected = f"a number, or a range from the smaller to the larger, of {low:g}-{high:g} metres"
-            _expect(key, value, fits, expected)
-            ranges[key] = span
-        else:
+        if key in stated:
+            raise ValueError(f"{part}, expected each only once")
+        stated[key] = value
+        if key in _LIMITS:
+            ranges[key] = _span(key, value)
+        elif (choices := (CHOICES | KINDS).get(key)) is None:
             names = (*_LIMITS, *KINDS, *CHOICES)
-            if hint := did_you_mean(key, names):
-                raise ValueError(f"{key}={value}: {hint}")
-            _expect(key, value, False, ", ".join(names))
-    return RoadName(int(seed), RoadRanges(**ranges), kinds, chosen)
+            raise ValueError(f"{key}={value}{_instead(key, names)}")
+        elif value not in choices:
+            raise ValueError(f"{key}={value}, expected one of {', '.join(choices)}")
+    kinds = {kind: stated.get(kind, choices[0]) for kind, choices in KINDS.items()}
+    return RoadName(int(seed), RoadRanges(**ranges), kinds, {key: stated[key] for key in CHOICES if key in stated})
 
 
-def _span(texts: Sequence[str]) -> tuple[float, float] | None:
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        return None
-    return (numbers[0], numbers[-1]) if 1 <= len(numbers) <= 2 else None
+def _instead(key: str, names: Sequence[str]) -> str:
+    hint = did_you_mean(key, names)
+    return f": {hint}" if hint else f", expected {', '.join(names)}"
 
 
-def _expect(key: str, value: str, fits: bool, expected: str) -> None:
-    if not fits:
-        raise ValueError(f"{key}={value}, expected {expected}")
+def _span(key: str, value: str) -> tuple[float, float]:
+    low, high = _LIMITS[key]
+    with suppress(ValueError):
+        first, *more = map(float, value.split("-"))
+        last = more[0] if more else first
+        if len(more) < 2 and low <= first <= last <= high:
+            return first, last
+    raise ValueError(
+        f"{key}={value}, expected a number, or a range from the smaller to the larger, of {low:g}-{high:g} metres"
+    )
 
 
 def random_road(name: str) -> RoadPlan:

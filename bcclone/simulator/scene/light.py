@@ -41,7 +41,7 @@ def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
     light = np.clip(facing / sun[1], 0, _MOST_LIGHT).astype(np.float32)
     light[on_road] = 1.0
-    return np.asarray(light * _hill_shadow(heights_m, sun), np.float32)
+    return np.asarray(light * blur(hide_from_sun(heights_m, sun), 5), np.float32)
 
 
 def add_tree_shadows(
@@ -65,25 +65,19 @@ def add_tree_shadows(
     return np.asarray(light * blur(shade, 3), np.float32)
 
 
-def _hill_shadow(heights_m: Float32Array, sun: npt.NDArray[np.float64]) -> Float32Array:
-    """Return the fraction of sunlight that hills let through, 1 where none is in the way, with soft edges."""
-    lit = np.ones_like(heights_m)
-    if length(sun[0], sun[2]) < 0.05:  # overhead
-        return lit
-    hide_from_sun(heights_m, sun, lit)
-    return blur(lit, 5)
+def hide_from_sun(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
+    """Return the sunlight that hills let through, float32 (side, side): IN_SHADOW behind them, 1 elsewhere.
 
-
-def hide_from_sun(heights_m: Float32Array, sun: FloatArray, lit: Float32Array) -> None:
-    """Set the light of cells behind hills to IN_SHADOW.
-
-    heights_m, lit: float32 (side, side); sun: unit vector towards the sun, (3,), not overhead.
+    heights_m: float32 (side, side); sun: unit vector towards the sun, (3,).
     """
-    horizontal = length(float(sun[0]), float(sun[2]))
+    lit, horizontal = np.ones_like(heights_m), length(float(sun[0]), float(sun[2]))
+    if horizontal < 0.05:  # overhead
+        return lit
     highest = float(heights_m.max()) + 0.01  # more than rounding adds to a height between cells
     for reach in np.arange(_STEP_M, _REACH_M, _STEP_M):
         right, up = sun[0] / horizontal * reach / CELL_M, sun[2] / horizontal * reach / CELL_M
         _hide(heights_m, (right, up, reach * sun[1] / horizontal), highest, lit)
+    return lit
 
 
 @compiled(cache=True, error_model="numpy")
