@@ -142,3 +142,19 @@ def test_a_predicted_speed_is_held_between_the_lowest_and_the_set_one(predicted,
 def test_invalid_speeds_are_refused_with_what_is_expected(values):
     with pytest.raises(ValueError, match=r"^[a-z_]+ .*(expected|leave out [a-z_]+$)"):
         SpeedSettings(**values)
+
+
+def test_a_car_that_stops_does_not_push_forwards_and_begins_anew():
+    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
+    controller.throttle(5.0, STRAIGHT)
+    controller.uncertain = True
+    assert controller.throttle(-1.0, STRAIGHT) == 0.0  # rolling backwards
+    controller.uncertain = False
+    assert controller.throttle(19.0, STRAIGHT) == SpeedController(SpeedSettings(20.0)).throttle(19.0, STRAIGHT)
+
+
+def test_another_car_is_not_uncertain():
+    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
+    controller.uncertain = True
+    controller.forget()
+    assert controller.target_mph(STRAIGHT) == 20.0

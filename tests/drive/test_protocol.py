@@ -241,3 +241,26 @@ NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text
 def test_a_text_that_is_no_packet_is_refused(text, reason):
     with pytest.raises(RefusedPacket, match=reason):
         SocketIOConnection().receive(text)
+
+
+def test_a_telemetry_has_finite_numbers():
+    with pytest.raises(ProtocolError, match="nan, expected finite"):
+        Telemetry(0.0, 0.0, float("nan"), JPEG)
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_an_empty_telemetry_means_driving_by_hand(nothing):
+    assert parse_telemetry(nothing) is None
+
+
+@pytest.mark.parametrize("name", ["steering_angle", "throttle", "speed"])
+def test_one_number_with_a_decimal_comma_is_enough(name):
+    assert parse_telemetry(telemetry(**{name: "0,5000"})).decimal_comma
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_full_lock_and_full_throttle_are_in_range(value):
+    assert format_steer(Control(value, value), False) == {
+        "steering_angle": f"{value}00000",
+        "throttle": f"{value}00000",
+    }
