@@ -53,10 +53,6 @@ class Dialect:
     cameras: tuple[str, ...]
     extra_columns: int
 
-    def __post_init__(self) -> None:
-        if set(self.cameras) - set(CAMERAS) or self.extra_columns < 0:
-            raise ValueError(f"a dialect of the cameras {self.cameras} and {self.extra_columns} further columns")
-
 
 @dataclass(frozen=True, slots=True)
 class Fields:

@@ -6,15 +6,16 @@ A person who takes over from a model begins a take-over, which ends when the mod
 written with its row of the log, so a killed program leaves both complete.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bcclone.recording.run_tables import Sidecar
+from bcclone.system.codec import whole_number
 from bcclone.system.location import Location
 
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 MODEL, HUMAN = "model", "human"
-_MOST_TAKE_OVERS = 1_000_000
+_TAKE_OVERS = 1_000_000  # at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,10 @@ class DrivenRow:
     def __post_init__(self) -> None:
         if self.driver not in (MODEL, HUMAN):
             raise ValueError(f"driver {str(self.driver)[:40]!r}, expected {MODEL} or {HUMAN}")
-        number = self.take_over
-        is_right = type(number) is int and 1 <= number <= _MOST_TAKE_OVERS and self.driver == HUMAN
-        if number is not None and not is_right:
-            expected = f"expected 1 to {_MOST_TAKE_OVERS}, of {HUMAN}"
-            raise ValueError(f"take_over {repr(number)[:40]} of driver {self.driver}, {expected}")
+        if self.take_over is not None:
+            whole_number("take_over", self.take_over, 1, _TAKE_OVERS)
+            if self.driver == MODEL:
+                raise ValueError(f"take_over {self.take_over} of a {MODEL}, expected nothing")
 
     def row(self, image: str) -> str:
         """Return the row of drivers.csv for an image's base name."""
@@ -46,12 +46,8 @@ def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
 
     Raises UserError for a row that is not as above.
     """
-    rows = {}
-    for line, image, (driver, number) in DRIVERS.rows(folder):
-        if number and not number.isdecimal():
-            raise DRIVERS.error(folder, line, f"take_over is {number!r}, expected a whole number or nothing")
-        try:
-            rows[image] = DrivenRow(driver, int(number) if number else None)
-        except ValueError as error:
-            raise DRIVERS.error(folder, line, str(error)) from None
-    return rows
+
+    def driven(cells: Sequence[str]) -> DrivenRow:
+        return DrivenRow(cells[0], whole_number("take_over", cells[1], 1, _TAKE_OVERS) if cells[1] else None)
+
+    return DRIVERS.read(folder, driven)

@@ -12,9 +12,9 @@ from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import ANSWERS, TRACE, UNCERTAINTY
+from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
-from bcclone.system.reading import MOST_TABLE, open_limited
 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
@@ -65,7 +65,7 @@ def is_recording(source: Path) -> bool:
 
 def _begins_as_log(path: Path) -> bool:
     try:
-        with open_limited(path, MOST_TABLE) as file:
+        with open_file(path, "table") as file:
             begin = file.read(LONGEST_LINE)
         text = begin.replace(b"\0", b"").decode(errors="replace").lstrip("\ufeff\ufffd \r\n")  # UTF-16, too
         first, _, _ = text.replace("\r", "\n").partition("\n")

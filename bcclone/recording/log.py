@@ -8,7 +8,7 @@ Standard logs are parsed by one regular expression; the others line by line, whi
 import codecs
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from itertools import islice
 
 import numpy as np
@@ -32,13 +32,13 @@ from bcclone.recording.dialect import (
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.arrays import FloatArray
-from bcclone.system.codec import read_bytes
+from bcclone.system.codec import explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.file_kinds import HDF5
-from bcclone.system.location import Location, reaching
+from bcclone.system.location import Location
 
 EPISODE_GAP_MS = 1000
-_MOST_LINES = 10_000_000
+_LINES = 10_000_000  # at most
 _LINES_AT_ONCE = 100_000
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
@@ -155,13 +155,8 @@ def _read_standard_part(numbered: Sequence[tuple[int, str]]) -> tuple[pd.DataFra
 
 
 def _read_text(path: Location) -> str:
-    try:
-        with reaching(path):
-            data = read_bytes(path, "table")
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read: {error.strerror}; check the file and its permissions, or name another"
-        ) from None
+    with explained(path, "", "check the file and its permissions, or name another"):
+        data = read_bytes(path, "table")
     if data.startswith(HDF5):
         raise ForeignLog(
             path,
@@ -171,8 +166,8 @@ def _read_text(path: Location) -> str:
     if data.startswith(b"version https://git-lfs"):
         raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
-    if (count := text.count("\n")) > _MOST_LINES:
-        raise UserError(f"{path}: {count} lines, expected at most {_MOST_LINES}; divide it into several recordings")
+    if (count := text.count("\n")) > _LINES:
+        raise UserError(f"{path}: {count} lines, expected at most {_LINES}; divide it into several recordings")
     if not text.strip():
         raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     return text
@@ -215,53 +210,44 @@ def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     return np.concatenate([np.interp(at + 1000 * edits.advance_seconds, at, values) for at, values in stretches])
 
 
-@dataclass
-class _SplitLog:
-    """The lines of a log, each split into fields; bad collects the rows that cannot be used."""
-
-    header: bool
-    fields: list[Fields] = field(default_factory=list)
-    bad: list[BadRow] = field(default_factory=list)
-
-
 def _read_line_by_line(path: Location, lines: list[str]) -> tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]:
-    split = _split_lines(path, lines)
-    bare_commas = _has_bare_decimal_commas(split.fields)
-    decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split.fields for n in f.numbers[:4])
+    first = next(index for index, text in enumerate(lines) if text.strip())
+    header = not names_an_image(lines[first])
+    if header and (error := header_error(lines[first])):
+        raise ForeignLog(path, f"its header has {error}")
+    bad: list[BadRow] = []
+    split = list(_split_lines(lines, first + header, bad))
+    if not split:
+        raise ForeignLog(path, _why_no_rows(bad, lines[first]), empty=header and not bad)
+    bare_commas = _has_bare_decimal_commas(split)
+    decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split for n in f.numbers[:4])
     dialect = Dialect(
-        spaced=sum(f.spaced for f in split.fields) * 2 > len(split.fields),
+        spaced=sum(f.spaced for f in split) * 2 > len(split),
         decimal_comma=decimal_comma,
-        header=split.header,
-        cameras=tuple(c for index, c in enumerate(CAMERAS) if any(f.images[index] for f in split.fields)),
-        extra_columns=0 if bare_commas else max(len(f.numbers) for f in split.fields) - 4,
+        header=header,
+        cameras=tuple(c for index, c in enumerate(CAMERAS) if any(f.images[index] for f in split)),
+        extra_columns=0 if bare_commas else max(len(f.numbers) for f in split) - 4,
     )
-    rows = list(_checked_rows(split, bare_commas))
-    bad = tuple(sorted(split.bad, key=lambda one: one.row))
+    rows = list(_checked_rows(split, bare_commas, bad))
+    bad.sort(key=lambda one: one.row)
     if not rows:
         raise ForeignLog(path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}")
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
-    return dialect, table, bad
+    return dialect, table, tuple(bad)
 
 
-def _split_lines(path: Location, lines: list[str]) -> _SplitLog:
-    first = next(index for index, text in enumerate(lines) if text.strip())
-    split = _SplitLog(header=not names_an_image(lines[first]))
-    if split.header and (error := header_error(lines[first])):
-        raise ForeignLog(path, f"its header has {error}")
-    for number, text in enumerate(lines[first + split.header :], start=first + split.header + 1):
+def _split_lines(lines: list[str], first: int, bad: list[BadRow]) -> Iterator[Fields]:
+    """Yield the fields of each line from an index on; those that cannot be split are added to bad."""
+    for number, text in enumerate(lines[first:], start=first + 1):
         if not text.strip():
             continue
         try:
             if len(text) > LONGEST_LINE:
                 raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
-            split.fields.append(split_line(number, text))
+            yield split_line(number, text)
         except RowError as error:
-            if not names_an_image(text) and is_known_header(text):
-                continue  # joined logs repeat the header
-            split.bad.append(BadRow(number, str(error)))
-    if not split.fields:
-        raise ForeignLog(path, _why_no_rows(split.bad, lines[first]), empty=split.header and not split.bad)
-    return split
+            if names_an_image(text) or not is_known_header(text):  # joined logs repeat the header
+                bad.append(BadRow(number, str(error)))
 
 
 def _why_no_rows(bad: list[BadRow], first: str) -> str:
@@ -277,10 +263,15 @@ def _has_bare_decimal_commas(split: list[Fields]) -> bool:
     )
 
 
-def _checked_rows(split: _SplitLog, bare_commas: bool) -> Iterator[LogRow]:
-    """Yield the usable rows in order of time; the others are added to split.bad."""
-    speed = 0.0
-    for time_ms, logged in _by_time(split):
+def _checked_rows(split: list[Fields], bare_commas: bool, bad: list[BadRow]) -> Iterator[LogRow]:
+    """Yield the usable rows in order of time, because a log may be shuffled; the others are added to bad."""
+    timed, speed = [], 0.0
+    for logged in split:
+        try:
+            timed.append((time_of(logged.images[0]), logged))
+        except RowError as error:
+            bad.append(BadRow(logged.line, str(error)))
+    for time_ms, logged in sorted(timed, key=lambda pair: pair[0]):
         try:
             if bare_commas:
                 numbers, extras = resolve_decimal_commas(logged.numbers, speed), ""
@@ -288,21 +279,10 @@ def _checked_rows(split: _SplitLog, bare_commas: bool) -> Iterator[LogRow]:
                 numbers, extras = _numbers(logged.numbers), ",".join(logged.numbers[4:])
             row = LogRow(logged.line, time_ms, *logged.images, *numbers, extras)
         except RowError as error:
-            split.bad.append(BadRow(logged.line, str(error)))
+            bad.append(BadRow(logged.line, str(error)))
             continue
         speed = row.speed_mph
         yield row
-
-
-def _by_time(split: _SplitLog) -> list[tuple[int, Fields]]:
-    """Return the lines in order of time, because the lines of a log may be shuffled."""
-    timed = []
-    for logged in split.fields:
-        try:
-            timed.append((time_of(logged.images[0]), logged))
-        except RowError as error:
-            split.bad.append(BadRow(logged.line, str(error)))
-    return sorted(timed, key=lambda pair: pair[0])
 
 
 def _numbers(written: tuple[str, ...]) -> Numbers:

@@ -8,20 +8,20 @@ uncertainty.csv the scores of a monitor.
 
 import csv
 import hashlib
-import math
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bcclone.system.atomic import write_text
-from bcclone.system.errors import UserError
-from bcclone.system.location import Location, is_url, reaching
-from bcclone.system.reading import MOST_IMAGE, MOST_TABLE, read_limited
+from bcclone.system.codec import explained, number, one_line, read_bytes
+from bcclone.system.location import Location, is_url
 
-_LONGEST_NAME = 4096  # characters of a track's name
-_MOST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
-_LONGEST_LINE = 20_000  # the csv module refuses fields of more than 131,072 characters
+_FARTHEST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
+_PLACES = {"seconds": 0, "x_m": 2, "z_m": 3, "cross_track_m": 4}  # in a row of trace.csv, after the image
+_LONG = 20_000  # characters of a row; the csv module refuses fields of more than 131,072
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,52 +40,36 @@ class Sidecar:
         """Return the file's first line."""
         return ",".join(("image", *self.columns)) + "\n"
 
-    def rows(self, folder: Location) -> Iterator[tuple[int, str, list[str]]]:
-        """Yield line number, image and the other cells of each row; nothing if there is no such file.
+    def read(self, folder: Location, value_of: Callable[[Sequence[str]], T]) -> dict[str, T]:
+        """Return value_of() the cells of each row by the base name of its image; {} if there is no such file.
 
         An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a table of another
-        form.
+        form, and where value_of() raises ValueError.
         """
         path = folder / self.name
-        with reaching(path):
-            if is_url(path) and not path.is_file():
-                return
-        try:
-            with reaching(path):
-                text = read_limited(path, MOST_TABLE).decode()
-        except FileNotFoundError:
-            return
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise UserError(f"{path}: cannot be read: {reason}; remove it to leave out {self.provides}") from None
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        if lines and lines[0] + "\n" != self.header:
-            raise self.error(folder, 1, f"it is {lines[0][:60]!r}, expected {self.header.strip()!r}")
-        for number, line in enumerate(lines[1:], start=2):
-            if len(line) > _LONGEST_LINE:
-                raise self.error(folder, number, f"{len(line)} characters, expected at most {_LONGEST_LINE}")
-            cells = next(csv.reader([line]), [])
-            if len(cells) != len(self.columns) + 1:
-                raise self.error(folder, number, f"{len(cells)} cells, expected {len(self.columns) + 1}")
-            yield number, cells[0], cells[1:]
-
-    def numbers(self, folder: Location, line: int, columns: Sequence[str], cells: Sequence[str]) -> list[float]:
-        """Return cells as finite numbers; raises UserError that names file, row and column."""
-        values = []
-        for column, cell in zip(columns, cells, strict=True):
+        with explained(path, "", f"correct it, or remove the file to leave out {self.provides}"):
             try:
-                value = float(cell)
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                raise self.error(folder, line, f"{column} is {cell!r}, expected a number")
-            values.append(value)
-        return values
+                text = "" if is_url(path) and not path.is_file() else read_bytes(path, "table").decode()
+            except FileNotFoundError:
+                return {}
+            lines = text[: text.rfind("\n") + 1].splitlines()
+            rows = [self._cells(number, line) for number, line in enumerate(lines, start=1)]
+            return {cells[0]: self._value(number, cells, value_of) for number, cells in enumerate(rows[1:], start=2)}
 
-    def error(self, folder: Location, line: int, reason: str) -> UserError:
-        """Return the error for a wrong row, with file, row, reason and remedy."""
-        path = folder / self.name
-        return UserError(f"{path}: row {line}: {reason}; correct it, or remove the file to leave out {self.provides}")
+    def _cells(self, number: int, line: str) -> list[str]:
+        if len(line) > _LONG:
+            raise ValueError(f"row {number}: {len(line)} characters, expected at most {_LONG}")
+        cells = next(csv.reader([line]), [])
+        if len(cells) != len(self.columns) + 1 or (number == 1 and f"{line}\n" != self.header):
+            expected = f"{len(self.columns) + 1}: {self.header.strip()}"
+            raise ValueError(f"row {number}: {len(cells)} cells, {line[:60]!r}, expected {expected}")
+        return cells
+
+    def _value(self, number: int, cells: Sequence[str], value_of: Callable[[Sequence[str]], T]) -> T:
+        try:
+            return value_of(cells[1:])
+        except ValueError as error:
+            raise ValueError(f"row {number}: {error}") from None
 
 
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
@@ -108,12 +92,9 @@ class TracePoint:
     cross_track_m: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.track, str) or not self.track.isprintable() or len(self.track) > _LONGEST_NAME:
-            raise ValueError(f"track {str(self.track)[:40]!r}, expected a name of at most {_LONGEST_NAME} characters")
-        for name, most in _MOST.items():
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not abs(value) <= most:
-                raise ValueError(f"{name} is {str(value)[:40]!r}, expected a number up to {most:.0e}")
+        one_line("track", self.track, 4096)
+        for name, farthest in _FARTHEST.items():
+            number(name, getattr(self, name), -farthest, farthest)
 
     def row(self, image: str) -> str:
         """Return the row for an image's base name."""
@@ -125,14 +106,12 @@ class TracePoint:
 
 def read_trace(folder: Path) -> dict[str, TracePoint]:
     """Return the points of trace.csv by the base name of their image; none if there is no such file."""
-    points = {}
-    for line, image, (seconds, track, *position) in TRACE.rows(folder):
-        numbers = TRACE.numbers(folder, line, ("seconds", "x_m", "z_m", "cross_track_m"), (seconds, *position))
-        try:
-            points[image] = TracePoint(numbers[0], track, *numbers[1:])
-        except ValueError as error:
-            raise TRACE.error(folder, line, str(error)) from None
-    return points
+
+    def point_of(cells: Sequence[str]) -> TracePoint:
+        seconds, x_m, z_m, cross_track_m = (number(name, cells[place]) for name, place in _PLACES.items())
+        return TracePoint(seconds, cells[1], x_m, z_m, cross_track_m)
+
+    return TRACE.read(folder, point_of)
 
 
 def answer_row(image: str, seconds: float) -> str:
@@ -152,9 +131,7 @@ def uncertainty_cells(score: float, average: float, uncertain: bool) -> str:
 
 def read_answers(folder: Path) -> dict[str, float]:
     """Return the milliseconds from request to answer by the base name of the image; none if there is no such file."""
-    return {
-        image: ANSWERS.numbers(folder, line, ANSWERS.columns, cells)[0] for line, image, cells in ANSWERS.rows(folder)
-    }
+    return ANSWERS.read(folder, lambda cells: number(ANSWERS.columns[0], cells[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +167,7 @@ def _matched(folder: Path, shown: Sequence[ShownFrame]) -> Iterator[tuple[str, T
         indices[frame.digest].append(index)
     latest = -1
     for path in sorted(folder.glob("*.jpg")):
-        candidates = indices[digest_of(read_limited(path, MOST_IMAGE))]
+        candidates = indices[digest_of(read_bytes(path, "image"))]
         while candidates and candidates[0] <= latest:
             candidates.popleft()
         if candidates:

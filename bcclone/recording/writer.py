@@ -80,7 +80,7 @@ def is_free(folder: Path) -> bool:
     names, log, images = {path.name for path in folder.iterdir()}, folder / LOG_NAME, folder / IMAGES
     if not names <= {*_FILES, IMAGES} or (images.is_dir() and any(images.iterdir())):
         return False
-    return not log.stat().st_size if log.is_file() else names <= {IMAGES}
+    return not log.read_bytes() if log.is_file() else names <= {IMAGES}
 
 
 def refuse_links(folder: Path) -> None:
@@ -93,7 +93,7 @@ def refuse_links(folder: Path) -> None:
 def append_row(path: Path, row: str, header: str = "") -> None:
     """Append a row to a table, completely or not at all; a new table begins with the header. Raises OSError."""
     with path.open("ab", buffering=0) as file:
-        end = os.fstat(file.fileno()).st_size
+        end = file.seek(0, os.SEEK_END)
         content = f"{row}\n" if end else f"{header}{row}\n"
         try:
             if file.write(data := content.encode()) != len(data):

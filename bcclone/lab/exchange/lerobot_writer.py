@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,12 +22,9 @@ from bcclone.recording.row import NUMBERS
 
 INFO = "meta/info.json"
 _DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-_EPISODES_PATH, _TASKS_PATH, _STATS_PATH = (
-    "meta/episodes/chunk-000/file-000.parquet",
-    "meta/tasks.parquet",
-    "meta/stats.json",
-)
-_FILE_MB, _FILES_PER_CHUNK = 100, 1000
+_EPISODES_PATH, _TASKS_PATH = "meta/episodes/chunk-000/file-000.parquet", "meta/tasks.parquet"
+_STATS_PATH = "meta/stats.json"
+_FILE_BYTES, _FILES_PER_CHUNK = 100_000_000, 1000
 _TASK = "Drive along the road."
 ACTION, STATE, RECORDED = "action", "observation.state", "recorded"  # columns of numbers
 _IMAGE = "observation.images."
@@ -38,23 +35,52 @@ _ROWS_AT_ONCE = 256
 
 def write(source: Source, folder: Path) -> None:
     """Write the rows into an empty folder."""
-    features = _features(source)
-    statistics = _Statistics(features, source.rows)
-    with _DataFiles(folder, features) as files:
-        episodes = [
-            _write_episode(files, _records(rows, number, source.rows_per_second), statistics)
-            for number, (_, rows) in enumerate(itertools.groupby(source, key=lambda row: row.episode))
-        ]
+    import pandas as pd
     import pyarrow
     from pyarrow import parquet
 
-    _make_parent(folder / _EPISODES_PATH)
-    with (folder / _EPISODES_PATH).open("wb") as file:  # pyarrow refuses paths that are not UTF-8
-        parquet.write_table(pyarrow.Table.from_pylist(episodes), file)
-    _write_tasks(folder / _TASKS_PATH)
+    features = _features(source)
+    statistics = _Statistics(features, source.rows)
+    episodes = list(_write_episodes(source, folder, features, statistics))
+    tasks = pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task"))  # as pandas writes an index
+    tables = {_EPISODES_PATH: pyarrow.Table.from_pylist(episodes), _TASKS_PATH: pyarrow.Table.from_pandas(tasks)}
+    for path, table in tables.items():
+        with _open_new(folder / path) as file:
+            parquet.write_table(table, file)
     info = _info(features, episodes, source.rows_per_second)
     for path, content in ((INFO, info), (_STATS_PATH, statistics.as_json())):
         (folder / path).write_text(json.dumps(content, indent=4), encoding="utf-8")
+
+
+def _write_episodes(
+    source: Source, folder: Path, features: Mapping[str, Any], statistics: "_Statistics"
+) -> Iterator[dict[str, Any]]:
+    """Write the frames to Parquet files of about 100 MB, an episode in one of them; yield the rows of meta/episodes."""
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = pyarrow.schema([(name, _type_of(each)) for name, each in features.items()])
+    files, frames, written = 0, 0, 0.0
+    with ExitStack() as stack:
+        for number, (_, rows) in enumerate(itertools.groupby(source, key=lambda row: row.episode)):
+            if not files or written >= _FILE_BYTES:
+                stack.close()
+                chunk, index = divmod(files, _FILES_PER_CHUNK)
+                file = stack.enter_context(_open_new(folder / _DATA_PATH.format(chunk_index=chunk, file_index=index)))
+                writer = stack.enter_context(parquet.ParquetWriter(file, schema, compression="snappy"))
+                files, written = files + 1, 0.0
+            first, records = frames, _records(rows, number, source.rows_per_second, frames)
+            while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
+                statistics.add(batch)
+                table = pyarrow.Table.from_pylist(batch, schema)
+                writer.write_table(table)
+                frames, written = frames + len(batch), written + table.nbytes
+            yield {
+                "episode_index": number, "tasks": [_TASK], "length": frames - first,
+                "dataset_from_index": first, "dataset_to_index": frames,
+                "data/chunk_index": chunk, "data/file_index": index,
+                "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
+            }  # fmt: skip
 
 
 def _features(source: Source) -> dict[str, dict[str, Any]]:
@@ -80,57 +106,14 @@ def _feature(dtype: str, names: Sequence[str] = ()) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [len(names) or 1], "names": list(names) or None}
 
 
-class _DataFiles:
-    """Writes the frames to Parquet files of at most about 100 MB each, an episode in one of them; a context manager."""
+def _type_of(feature: Mapping[str, Any]) -> Any:
+    """Return a column's type as the library `datasets` writes it."""
+    import pyarrow as pa
 
-    def __init__(self, folder: Path, features: Mapping[str, Mapping[str, Any]]) -> None:
-        self._folder, self._written = folder, 0
-        self._writer, self._file = None, ExitStack()
-        import pyarrow
-        from pyarrow import parquet
-
-        self._pyarrow, self._parquet = pyarrow, parquet
-        self._schema = pyarrow.schema([(name, self._type(each)) for name, each in features.items()])
-        self.number, self.frames = -1, 0
-
-    def __enter__(self) -> "_DataFiles":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Return the numbers of the chunk and of the file in it that are written to."""
-        return divmod(self.number, _FILES_PER_CHUNK)
-
-    def begin_episode(self) -> None:
-        """Open the next file, if there is none or it is full."""
-        if self._writer is not None and self._written < _FILE_MB * 1e6:
-            return
-        self._file.close()
-        self.number, self._written = self.number + 1, 0
-        chunk, number = self.place
-        path = self._folder / _DATA_PATH.format(chunk_index=chunk, file_index=number)
-        _make_parent(path)
-        file = self._file.enter_context(path.open("wb"))
-        self._writer = self._file.enter_context(self._parquet.ParquetWriter(file, self._schema, compression="snappy"))
-
-    def append(self, records: list[dict[str, Any]]) -> None:
-        """Write some frames of the episode."""
-        table = self._pyarrow.Table.from_pylist(records, self._schema)
-        self._writer.write_table(table)  # type: ignore[attr-defined]
-        self._written += table.nbytes
-        self.frames += len(records)
-
-    def _type(self, feature: Mapping[str, Any]) -> Any:
-        """Return the column's type as the library `datasets` writes it."""
-        pa = self._pyarrow
-        if feature["dtype"] == "image":
-            return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        value = {"string": pa.string(), "int64": pa.int64(), "float32": pa.float32(), "float64": pa.float64()}
-        one, count = value[feature["dtype"]], feature["shape"][0]
-        return one if count == 1 else pa.list_(one, count)
+    if feature["dtype"] == "image":
+        return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    one, count = getattr(pa, feature["dtype"])(), feature["shape"][0]
+    return one if count == 1 else pa.list_(one, count)
 
 
 class _Statistics:
@@ -143,14 +126,15 @@ class _Statistics:
         self._colors: dict[str, list[Any]] = {name: [] for name, each in features.items() if each["dtype"] == "image"}
         self._between, self._count = max(rows // _IMAGES_READ, 1), 0
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Add a frame."""
+    def add(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add frames."""
         for name, values in self._values.items():
-            values.append(np.atleast_1d(record[name]))
-        if self._count % self._between == 0:
-            for name, colors in self._colors.items():
-                colors.append(decode_image(record[name]["bytes"])[::_EVERY_PIXEL, ::_EVERY_PIXEL].reshape(-1, 3) / 255)
-        self._count += 1
+            values.extend(np.atleast_1d(record[name]) for record in records)
+        some = [record for number, record in enumerate(records, self._count) if number % self._between == 0]
+        for name, colors in self._colors.items():
+            pictures = (decode_image(record[name]["bytes"]) for record in some)
+            colors.extend(picture[::_EVERY_PIXEL, ::_EVERY_PIXEL].reshape(-1, 3) / 255 for picture in pictures)
+        self._count += len(records)
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """Return the content of stats.json: numbers have the shape of the feature, colours (3, 1, 1), 0 to 1."""
@@ -175,26 +159,8 @@ def _statistics(values: Any) -> dict[str, list[float]]:
     return {name: each.tolist() for name, each in statistics.items()} | {"count": [len(values)]}
 
 
-def _write_episode(files: _DataFiles, records: Iterator[dict[str, Any]], statistics: _Statistics) -> dict[str, Any]:
-    """Write the frames of an episode; return its row of meta/episodes."""
-    files.begin_episode()
-    first = files.frames
-    while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
-        for record in batch:
-            record["index"] = first + record["frame_index"]
-            statistics.add(record)
-        files.append(batch)
-    chunk, file = files.place
-    return {
-        "episode_index": record["episode_index"], "tasks": [_TASK], "length": files.frames - first,
-        "dataset_from_index": first, "dataset_to_index": files.frames,
-        "data/chunk_index": chunk, "data/file_index": file,
-        "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
-    }  # fmt: skip
-
-
-def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -> Iterator[dict[str, Any]]:
-    """Yield the frames of an episode as LeRobot names their values, without `index`."""
+def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int, first: int) -> Iterator[dict[str, Any]]:
+    """Yield the frames of an episode as LeRobot names their values. first: index of the first one."""
     for frame, row in enumerate(rows):
         values = row.values()
         yield {
@@ -213,6 +179,7 @@ def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int) -
             "position": [values.get(name, math.nan) for name in POINT],
             "timestamp": frame / rows_per_second,
             "frame_index": frame,
+            "index": first + frame,
             "episode_index": episode,
             "task_index": 0,
         }
@@ -226,8 +193,8 @@ def _info(features: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]], ro
         "total_frames": episodes[-1]["dataset_to_index"],
         "total_tasks": 1,
         "chunks_size": _FILES_PER_CHUNK,
-        "data_files_size_in_mb": _FILE_MB,
-        "video_files_size_in_mb": 2 * _FILE_MB,
+        "data_files_size_in_mb": _FILE_BYTES // 1_000_000,
+        "video_files_size_in_mb": 2 * _FILE_BYTES // 1_000_000,
         "fps": rows_per_second,
         "splits": {"train": f"0:{len(episodes)}"},
         "data_path": _DATA_PATH,
@@ -236,14 +203,7 @@ def _info(features: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]], ro
     }
 
 
-def _write_tasks(path: Path) -> None:
-    """Write the one task, as pandas would a table whose index is the task."""
-    import pandas as pd
-
-    _make_parent(path)
-    with path.open("wb") as file:
-        pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task")).to_parquet(file, engine="pyarrow")
-
-
-def _make_parent(path: Path) -> None:
+def _open_new(path: Path) -> IO[bytes]:
+    """Open a file to write, also under a name that is not UTF-8, which pyarrow refuses."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")

@@ -46,7 +46,6 @@ class RecordingFolder:
     def __init__(self, folder: Path) -> None:
         self.folder, self._writer = folder, RecordingWriter(folder, prefix=f"{IMAGES}/")
         self.deleted = self.converted = 0
-        self._content: dict[int, int] = {}  # time of a row -> hash of its images
         self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
         self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
@@ -79,12 +78,9 @@ class RecordingFolder:
 
         content: hash of its images.
         """
-        if self._content.get(time_ms) != content:
-            asked_ms, time_ms = time_ms, self._times.setdefault((time_ms, content), -1)
-            if time_ms < 0:
-                time_ms = self._times[asked_ms, content] = self._next_free(asked_ms)
-                self._content[time_ms] = content
-        return image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
+        if (key := (time_ms, content)) not in self._times:
+            self._times[key] = self._next_free(time_ms)
+        return image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
 
     def _next_free(self, time_ms: int) -> int:
         """Return the next time that no row has, and take it; a run of taken times is skipped at once."""

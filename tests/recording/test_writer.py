@@ -1,0 +1,88 @@
+"""A recording is whole after each row, whatever the disk does, and one without a row is in nobody's way."""
+
+import pytest
+
+from bcclone.recording.drivers import DRIVERS, HUMAN, DrivenRow, read_drivers
+from bcclone.recording.log import read_log
+from bcclone.recording.writer import RecordingWriter, is_free
+from bcclone.system.errors import UserError
+from tests.processes import full_disk
+
+NUMBERS = ("0.5", "0.3", "0", "20")
+BY_HAND = DrivenRow(HUMAN, 1)
+
+
+def write(writer, number=0, image=b"x" * 100):
+    name = f"center_2026_01_01_00_00_00_{number:03d}.jpg"
+    writer.write({name: image}, NUMBERS, {DRIVERS: BY_HAND.row(name)})
+    return name
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_row_has_its_images_and_its_rows_in_the_tables(tmp_path):
+    writer = RecordingWriter(tmp_path / "new" / "run", prefix="IMG/")
+    names = [write(writer, number) for number in range(3)]
+    log = read_log(writer.log)
+    assert log.rows["center"].tolist() == names
+    assert writer.log.read_text().startswith(f"IMG/{names[0]},,,0.5,0.3,0,20\n")
+    assert read_drivers(writer.folder) == dict.fromkeys(names, BY_HAND)
+    assert [path.name for path in sorted((writer.folder / "IMG").iterdir())] == names
+
+
+@pytest.mark.parametrize("size", [0, 50, 90, 130])  # within the image, the table and the log
+def test_a_row_that_does_not_fit_the_disk_leaves_nothing(tmp_path, size):
+    writer = RecordingWriter(tmp_path, prefix="x" * 90 + "/")
+    write(writer)
+    before = content(tmp_path)
+    with full_disk(size), pytest.raises(OSError, match="too large|space"):
+        write(writer, 1, b"x" * (size + 20 if size == 50 else 20))
+    assert content(tmp_path).keys() <= before.keys()
+    assert writer.log.read_bytes() == before[writer.log.relative_to(tmp_path)]
+    write(writer, 2)
+    assert (writer.rows, len(read_log(writer.log).rows)) == (2, 2)
+
+
+def test_what_a_killed_program_left_is_taken_up(tmp_path):
+    name = write(RecordingWriter(tmp_path))
+    for table in ("driving_log.csv", DRIVERS.name):
+        with (tmp_path / table).open("a") as file:
+            file.write("center_2026")
+    later = write(RecordingWriter(tmp_path), 1)
+    assert read_log(tmp_path / "driving_log.csv").rows["center"].tolist() == [name, later]
+    assert list(read_drivers(tmp_path)) == [name, later]
+
+
+def test_links_are_replaced_or_refused(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    writer = RecordingWriter(tmp_path / "run")
+    (tmp_path / "run" / "IMG" / "center_2026_01_01_00_00_00_000.jpg").symlink_to(tmp_path / "theirs")
+    assert not (tmp_path / "run" / "IMG" / write(writer)).is_symlink()
+    writer.log.unlink()
+    writer.log.symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match="driving_log.csv is a link"):
+        RecordingWriter(tmp_path / "run")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+def test_a_recording_without_a_row_is_in_nobodys_way(tmp_path):
+    folder = tmp_path / "run"
+    assert is_free(folder)
+    writer = RecordingWriter(folder)
+    assert is_free(folder)
+    writer.remove_if_void()
+    assert not folder.exists()
+    folder.mkdir()
+    RecordingWriter(folder).remove_if_void()
+    assert not list(folder.iterdir())  # a folder that was there stays
+    writer = RecordingWriter(folder)
+    write(writer)
+    writer.remove_if_void()
+    assert not is_free(folder)
+    assert writer.log.is_file()
+    (tmp_path / "file").touch()
+    assert not is_free(tmp_path / "file")
+    with pytest.raises(UserError, match="cannot record there: .*choose another folder"):
+        RecordingWriter(tmp_path / "file" / "run")
