@@ -3,10 +3,9 @@
 In: `ShardingSettings`. Out: a folder of shards and a `Conversion` that counts it.
 """
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.manifest import MANIFEST_NAME, Manifest
@@ -21,11 +20,14 @@ from bcclone.cluster.sharded_store import (
 )
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.conversion import Written, chosen_settings, describe_conversion, refuse_rows_of_roads
-from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, make_plan, refuse_many_skips
+from bcclone.dataset import conversion
+from bcclone.dataset.conversion import Written
+from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, refuse_many_skips
 from bcclone.dataset.preprocess_settings import Conversion
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_frame
-from bcclone.dataset.samples import assign_validation
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import assign_validation, count_samples
 from bcclone.dataset.store import Store
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
@@ -39,21 +41,32 @@ def convert(settings: ShardingSettings, notify: Callable[[str], None] = lambda l
     notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
     UserError for all other problems that the user can fix.
     """
-    started = time.monotonic()
-    with ExitStack() as opened:
-        old = opened.enter_context(open_store(settings.output)) if settings.adding else None
-        preprocessing, samples = chosen_settings(settings, old)
-        _check_folder(settings)
-        # a cluster that does not answer is found before hours of reading logs
-        cluster = opened.enter_context(open_pool(settings.scheduler, notify=notify)) if settings.scheduler else None
-        plan = make_plan(settings.inputs, samples, old, notify, settings.held_back)
-        refuse_rows_of_roads(settings, plan, old)
-        if old and plan.rows.empty:
-            written = Written.unchanged(old)
-        else:
-            shard_settings = ShardSettings(preprocessing, samples, settings.shard_mb * 10**6, settings.resume)
-            written = _write_folder(settings, shard_settings, plan, old, cluster)
-    return describe_conversion(settings, plan, written, samples, time.monotonic() - started)
+    return conversion.convert(settings, notify, _Shards(settings, notify))
+
+
+@dataclass
+class _Shards:
+    """A folder of shards. cluster: the workers, None for processes of this machine."""
+
+    settings: ShardingSettings
+    notify: Callable[[str], None]
+    cluster: TaskPool | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Store | None]:
+        settings = self.settings
+        with open_store(settings.output) if settings.adding else nullcontext() as old:
+            _check_folder(settings)
+            # a cluster that does not answer is found before hours of reading logs
+            with open_pool(settings.scheduler, notify=self.notify) if settings.scheduler else nullcontext() as pool:
+                self.cluster = pool
+                yield old
+
+    def write(
+        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
+    ) -> Written:
+        shards = ShardSettings(preprocessing, samples, self.settings.shard_mb * 10**6, self.settings.resume)
+        return _write_folder(self.settings, shards, plan, old, self.cluster)
 
 
 def _check_folder(settings: ShardingSettings) -> None:
@@ -111,7 +124,12 @@ def _write_folder(
         content = complete(shards, written, frames, manifest)
     kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
     return replace(
-        Written.of(content.rows, content.samples, sum(file.count for file in content.frames), skips),
+        Written(
+            content.rows,
+            count_samples(content.samples, content.rows),
+            sum(file.count for file in content.frames),
+            skips,
+        ),
         notices=(kept,) if settings.resume else (),
     )
 

@@ -6,10 +6,10 @@ In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `Im
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,12 @@ from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import RowTable, join_rows, row_frame, row_table
-from bcclone.dataset.sample_settings import PARTS, SampleSettings
+from bcclone.dataset.sample_settings import PARTS, TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.samples import (
     SAMPLE,
     SampleTable,
     assign_validation,
-    count_copies,
-    count_parts,
+    count_samples,
     count_split_pairs,
     sample_chunks,
 )
@@ -49,89 +48,81 @@ _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
 
 @dataclass(frozen=True)
 class Written:
-    """What a store holds after a conversion: all its rows, and counts.
+    """What a store holds after a conversion.
 
-    copies: number of training samples that repeat another one; skips: images that could not be decoded; notices: for
-    the user.
+    rows: all of them; counts: of its samples, see count_samples(); frames: their number; skips: images that could not
+    be decoded; notices: for the user.
     """
 
     rows: RowTable
+    counts: Mapping[str, int]
     frames: int
-    train: int
-    validation: int
-    test: int = 0
-    copies: int = 0
     skips: tuple[Skip, ...] = ()
     notices: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if min(self.frames, self.train, self.validation, self.test, self.copies) < 0 or self.copies > self.train:
-            samples = f"{self.train} + {self.validation} + {self.test} samples"
-            counts = f"{self.frames} frames, {samples}, {self.copies} copies"
-            raise ValueError(f"{counts}, expected 0 or more of each, and no more copies than samples for training")
-
-    @classmethod
-    def of(cls, rows: RowTable, samples: SampleTable, frames: int, skips: tuple[Skip, ...] = ()) -> Self:
-        """Return what a store with these tables holds. frames: their number."""
-        counts = count_parts(samples, rows)
-        train, validation, test = (counts[part] for part in PARTS)
-        return cls(rows, frames, train, validation, test, count_copies(samples), skips)
 
     @classmethod
     def unchanged(cls, old: Store) -> Self:
         """Return what a store holds to which nothing is added."""
-        return cls.of(old.rows, old.samples, len(old.frames))
+        return cls(old.rows, count_samples(old.samples, old.rows), len(old.frames))
 
 
-def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
-    """Convert recordings to a store of one file, which is written under a temporary name until it is complete.
+class Target(Protocol):
+    """Where a conversion writes to: one file, or what bcclone.cluster has for folders of shards."""
+
+    def opened(self) -> AbstractContextManager[Store | None]:
+        """Open the store to add to, if any; raises UserError if the output may not be written."""
+
+    def write(
+        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
+    ) -> Written:
+        """Write the store, with what the old one holds; raises UserError for many skips."""
+
+
+def convert(
+    settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None, target: Target | None = None
+) -> Conversion:
+    """Convert recordings to a store, by default of one file, which has a temporary name until it is complete.
 
     notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
     UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
-    with Store(settings.output) if settings.adding else nullcontext() as old:
-        preprocessing, samples = chosen_settings(settings, old)
-        _check_output(settings)
+    target = target or _OneFile(settings)
+    with target.opened() as old:
+        preprocessing, samples = _chosen_settings(settings, old)
         plan = make_plan(settings.inputs, samples, old, notify, settings.held_back)
-        refuse_rows_of_roads(settings, plan, old)
-        if old and plan.rows.empty:
+        if plan.rows.empty and old:
             written = Written.unchanged(old)
         else:
-            written = _write_store(settings, preprocessing, samples, plan, old)
-    return describe_conversion(settings, plan, written, samples, time.monotonic() - started)
-
-
-def refuse_rows_of_roads(settings: PreprocessSettings, plan: ConversionPlan, old: Store | None) -> None:
-    """Raise UserError if the rows of a plan would be added to a store of `simulate roads`."""
-    if old and not plan.rows.empty and knows_road(old.rows) and not settings.force:
-        raise UserError(
-            f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
-            "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
-            "recording alone, with another -o, or add it all the same with --force"
-        )
-
-
-def describe_conversion(
-    settings: PreprocessSettings, plan: ConversionPlan, written: Written, samples: SampleSettings, seconds: float
-) -> Conversion:
-    """Return the result of a conversion."""
+            _refuse_rows_of_roads(settings, old)
+            written = target.write(preprocessing, samples, plan, old)
     split_pairs = count_split_pairs(written.rows, samples)
+    train, validation, test = (written.counts[part] for part in PARTS)
     return Conversion(
         recordings=len(np.unique(written.rows["recording"])),
         rows=len(written.rows),
         episodes=len(np.unique(written.rows["episode"])),
         frames=written.frames,
-        train=written.train,
-        validation=written.validation,
-        test=written.test,
+        train=train,
+        validation=validation,
+        test=test,
         split_pairs=split_pairs,
         skips=(*plan.skips, *written.skips),
         notices=(*plan.notices, *written.notices, *_split_notices(written, split_pairs, samples)),
         logs=plan.logs_read,
-        seconds=seconds,
+        seconds=time.monotonic() - started,
         output=settings.output,
     )
+
+
+def _refuse_rows_of_roads(settings: PreprocessSettings, old: Store | None) -> None:
+    """Raise UserError if rows would be added to a store of `simulate roads`."""
+    if old and knows_road(old.rows) and not settings.force:
+        raise UserError(
+            f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
+            "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
+            "recording alone, with another -o, or add it all the same with --force"
+        )
 
 
 @contextmanager
@@ -172,7 +163,7 @@ def open_in_place(
     return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest(), plan.recordings)
 
 
-def chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
+def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
     """Return how images and samples are made: as chosen, else as in the old store, else by default.
 
     Raises UserError if they are made otherwise in the old store.
@@ -201,28 +192,35 @@ def _check_output(settings: PreprocessSettings) -> None:
     file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
 
 
-def _write_store(
-    settings: PreprocessSettings,
-    preprocessing: Preprocessing,
-    samples: SampleSettings,
-    plan: ConversionPlan,
-    old: Store | None,
-) -> Written:
-    """Write the rows, frames and samples of the old store, if any, and of the plan; raises UserError for many skips."""
-    with (
-        atomic.replacing(as_local(settings.output), follow=True) as temporary,
-        StoreWriter(temporary, preprocessing, *_capacity(plan, old, samples)) as writer,
-    ):
-        if old:
-            writer.append_from(old)
-            old.close()  # Windows cannot replace a file that is mapped
-        first = writer.count
-        unusable = _decode_files(plan, writer)
-        skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
-        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
-        new = with_stored_frames(plan.rows, frame_numbers(len(plan.files), unusable, first))
-        new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
-        return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
+@dataclass(frozen=True)
+class _OneFile:
+    """A store of one file."""
+
+    settings: PreprocessSettings
+
+    @contextmanager
+    def opened(self) -> Iterator[Store | None]:
+        _check_output(self.settings)
+        with Store(self.settings.output) if self.settings.adding else nullcontext() as old:
+            yield old
+
+    def write(
+        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
+    ) -> Written:
+        with (
+            atomic.replacing(as_local(self.settings.output), follow=True) as temporary,
+            StoreWriter(temporary, preprocessing, *_capacity(plan, old, samples)) as writer,
+        ):
+            if old:
+                writer.append_from(old)
+                old.close()  # Windows cannot replace a file that is mapped
+            first = writer.count
+            unusable = _decode_files(plan, writer)
+            skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
+            refuse_many_skips(plan, (*plan.skips, *skips), self.settings.allow_skips)
+            new = with_stored_frames(plan.rows, frame_numbers(len(plan.files), unusable, first))
+            new["validation"] = assign_validation(new, samples, row_frame(old.rows) if old else None)
+            return replace(_write_tables(writer, plan, new, old, samples), skips=skips)
 
 
 def _capacity(plan: ConversionPlan, old: Store | None, settings: SampleSettings) -> tuple[int, int]:
@@ -259,12 +257,11 @@ def _write_tables(
 
     def samples() -> Iterator[SampleTable]:
         for chunk in _all_samples(new, old, settings):
-            counts.update(count_parts(chunk, rows), copies=count_copies(chunk))
+            counts.update(count_samples(chunk, rows))
             yield chunk
 
     writer.finish(samples(), rows, extras if any(extras) else [], recordings, settings)
-    train, validation, test = (counts[part] for part in PARTS)
-    return Written(rows, writer.count, train, validation, test, counts["copies"])
+    return Written(rows, counts, writer.count)
 
 
 def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
@@ -278,11 +275,12 @@ def _all_samples(rows: pd.DataFrame, old: Store | None, settings: SampleSettings
 
 def _split_notices(written: Written, split_pairs: int, settings: SampleSettings) -> Iterator[str]:
     """Yield a notice if validation is far from what was asked for, and if the split costs many samples."""
-    total = written.train + written.validation - written.copies
+    validation = written.counts[VALIDATION]
+    total = written.counts[TRAINING] + validation - written.counts["copies"]
     wanted = settings.validation * total
-    if wanted and not wanted / 2 <= written.validation <= 2 * wanted:
+    if wanted and not wanted / 2 <= validation <= 2 * wanted:
         yield (
-            f"{written.validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
+            f"{validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
             f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, choose a smaller "
             "--block-seconds, or train on all of it with --validation 0"
         )

@@ -6,6 +6,7 @@ A sample is a frame and its steering. Each frame is stored once, and samples ref
 with the frames that the same camera took in the rows just before.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,9 +60,14 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
     return np.flatnonzero(held_back & (tested if part == TEST else ~tested))
 
 
-def count_parts(samples: SampleTable, rows: RowTable) -> dict[str, int]:
-    """Return the number of samples of each of PARTS."""
-    return {part: len(indices_of(samples, rows, part)) for part in PARTS}
+def count_samples(samples: SampleTable, rows: RowTable) -> Counter[str]:
+    """Return the number of samples of each of PARTS, and of `copies`, which are seen more often in an epoch.
+
+    A copy repeats the sample before it.
+    """
+    counts = Counter({part: len(indices_of(samples, rows, part)) for part in PARTS})
+    counts["copies"] = int((samples[1:] == samples[:-1]).sum())
+    return counts
 
 
 def assign_validation(
@@ -170,11 +176,6 @@ def _with_copies(samples: SampleTable, rows: pd.DataFrame, weight: int) -> Sampl
         return samples
     corrects = rows["take_over"].to_numpy(np.bool_)[samples["row"]] & ~samples["validation"]
     return np.repeat(samples, np.where(corrects, weight, 1))
-
-
-def count_copies(samples: SampleTable) -> int:
-    """Count the samples that repeat the one before them, to be seen more often in an epoch."""
-    return int((samples[1:] == samples[:-1]).sum())
 
 
 def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offset: int) -> SampleTable:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bcclone.dataset.conversion import Written
 from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import frame_numbers
 from bcclone.dataset.images import read_frame
@@ -545,9 +544,3 @@ def test_the_sequence_length_is_stored(recording, tmp_path):
     refused = run_script("preprocess.py", recording, "-o", store, "--add", "--seq-length", 3, code=1)
     assert "made with other options" in refused.stderr
     run_script("preprocess.py", recording, "-o", store, "--add")
-
-
-@pytest.mark.parametrize("counts", [(-1, 2, 1, 0, 0), (3, 2, -1, 0, 0), (3, 2, 1, -1, 0), (3, 2, 1, 0, 3)])
-def test_counts_that_no_store_has_are_refused(counts, simulated_store):
-    with Store(simulated_store) as store, pytest.raises(ValueError, match="copies, expected 0 or more of each"):
-        Written(store.rows, *counts)

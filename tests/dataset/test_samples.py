@@ -13,7 +13,7 @@ from bcclone.dataset.samples import (
     SAMPLE,
     Windows,
     assign_validation,
-    count_copies,
+    count_samples,
     count_split_pairs,
     sample_chunks,
     windows,
@@ -65,7 +65,7 @@ def test_a_training_sample_of_a_take_over_is_in_the_table_as_often_as_it_weighs(
     samples = build_samples(rows, SampleSettings(correction_weight=weight))
     weighs = np.isin(plain["row"], [1, 4])
     assert (samples == np.repeat(plain, np.where(weighs, weight, 1))).all()
-    assert count_copies(samples) == weighs.sum() * (weight - 1)
+    assert count_samples(samples, row_table(rows))["copies"] == weighs.sum() * (weight - 1)
 
 
 def test_the_correction_steers_side_cameras_back_to_the_line_and_is_clipped():
