@@ -9,7 +9,6 @@ import io
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
 
 import h5py
 import keras
@@ -27,26 +26,14 @@ from bcclone.system.progress import Notify
 from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
+from bcclone.train.trainer import Trainer
 from bcclone.train.training_state import TrainingState
 from bcclone.train.worker import Worker
 
 _KEPT = 2
 
 
-class TrainedNetwork(Protocol):
-    """What a checkpoint keeps of a network in training. totals: the sums of the epoch's losses."""
-
-    totals: Any
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        """Return all variables that training changes."""
-
-    def export(self) -> keras.Model:
-        """Return the network to save."""
-
-
-def save_checkpoint(folder: Path, trainer: TrainedNetwork, state: TrainingState, model: bytes) -> None:
+def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model: bytes) -> None:
     """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
 
     model: the model file so far, empty before the first epoch is complete.
@@ -60,7 +47,7 @@ def save_checkpoint(folder: Path, trainer: TrainedNetwork, state: TrainingState,
         path.unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path, trainer: TrainedNetwork, notify: Notify) -> tuple[TrainingState, bytes]:
+def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
     """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
 
     Raises UserError when there are checkpoints, but none is intact and of this network.
@@ -86,7 +73,7 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
-def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> bytes:
+def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
@@ -97,7 +84,7 @@ def _content(trainer: TrainedNetwork, state: TrainingState, model: bytes) -> byt
     return content.getvalue()
 
 
-def _load(source: Path, trainer: TrainedNetwork) -> tuple[TrainingState, bytes]:
+def _load(source: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
     variables = trainer.variables
     parts = read_hdf5(source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8})
     values, totals, model = parts["variables"], parts["totals"], parts["model"]
@@ -121,7 +108,7 @@ class Checkpointing:
     """
 
     def __init__(
-        self, trainer: TrainedNetwork, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
+        self, trainer: Trainer, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
     ) -> None:
         self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings
         self._notify, self._saved, self.model, self._model_is_written = notify, TrainingState(), b"", True

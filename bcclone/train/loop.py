@@ -4,24 +4,30 @@ import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import tensorflow as tf
 
+from bcclone.dataset.sample_settings import TEST
 from bcclone.feed.feed import Feed, open_feed, open_validation_feed
-from bcclone.feed.selection import Selection
+from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
+from bcclone.model.model_file import load_model_file
+from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
-from bcclone.train.final_score import score_test_samples
 from bcclone.train.history import Epoch
+from bcclone.train.losses import Totals, errors_of, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import Schedule
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.trainer import Trainer
-from bcclone.train.training_state import SampleCounts, Trained, TrainingState, TrainResult, epoch_summary
+from bcclone.train.training_state import SampleCounts, TrainingState, TrainResult, epoch_summary
 from bcclone.train.worker import Worker
 
 _VALIDATION_BATCH = 256  # frames
@@ -76,7 +82,7 @@ class Training:
     worker: Worker
 
 
-def train_epochs(training: Training) -> Trained:
+def train_epochs(training: Training) -> tuple[TrainResult, bytes]:
     """Train, or continue, the run in the folder; return its result and the model file.
 
     Raises UserError when the loss is not finite, a loader process has died, or --time is over before the loaders have
@@ -96,10 +102,27 @@ def train_epochs(training: Training) -> Trained:
         epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)  # the time of --time runs
         with feed, validation, interrupts.listening():
             limit = epochs.run()
-    test = score_test_samples(checkpointing.model, training.samples.data, settings, size)
-    counts = SampleCounts(len(feed), len(validation), test.samples)
+    test = select(training.samples.data, TEST, settings.seq_length)
+    counts = SampleCounts(len(feed), len(validation), len(test))
     result = TrainResult.of(epochs.state, settings, counts, limit, folder.path)
-    return Trained(replace(result, test_loss=test.loss, test_mae=test.mae), checkpointing.model)
+    if len(test):
+        loss, mae = _score(checkpointing.model, open_validation_feed(test, size), settings.loss)
+        result = replace(result, test_loss=loss, test_mae=mae)
+    return result, checkpointing.model
+
+
+def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
+    """Return mean loss and mean absolute error of the steering by a model, the content of its file, on samples."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        write_bytes(path, model)
+        network = load_model_file(path).model
+    totals = Totals()
+    with feed, feed.epoch(1) as batches:
+        for batch in batches:
+            errors = errors_of(network, batch.images, batch.labels, training=False)
+            totals.add(sums_of(losses_of(loss, errors, batch.labels), errors, tf.ones_like(errors[:, :1])))
+    return totals.means()
 
 
 class _Epochs:

@@ -1,15 +1,21 @@
 """A store or recordings -> a model file and its run folder: begin or resume a run, train, publish the model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.selection import TrainingData
+from bcclone.system.codec import read_bytes
+from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
+from bcclone.system.tensorflow_quietly import describe_peak_memory
+from bcclone.train.environment import describe_environment
 from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
-from bcclone.train.publish import open_folder, publish, republish
+from bcclone.train.run_folder import RunFolder, new_path
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from bcclone.train.training_state import TrainResult
 from bcclone.train.worker import Worker
@@ -61,12 +67,76 @@ def _train(
         plan = worker.decide(data, lambda: make_plan(data, notify, worker.count))
         samples, validation = select_samples(data, plan.settings, notify)
         if plan.result:
-            return republish(plan, notify) if worker.writes else plan.result
+            return _republish(plan, notify) if worker.writes else plan.result
         device = worker.load(plan.settings)
         from bcclone.train.loop import Training, train_epochs
         from bcclone.train.prepare import prepare_trainer
 
         plan, trainer = prepare_trainer(plan, samples, notify, worker)
-        with open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
-            trained = train_epochs(Training(trainer, samples, validation, plan.settings, folder, notify, worker))
-            return publish(plan, folder, trained, notify) if worker.writes else trained.result
+        with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
+            training = Training(trainer, samples, validation, plan.settings, folder, notify, worker)
+            result, model = train_epochs(training)
+            return _publish(plan, folder, result, model, notify) if worker.writes else result
+
+
+@contextmanager
+def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]:
+    """Give the folder of the resumed run, or a new one, locked within the block."""
+    settings, folder = plan.settings, plan.folder
+    if device == "CPU":
+        device = f"CPU (oneDNN {settings.onednn})"
+    if folder:
+        notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
+    else:
+        folder = RunFolder.create(new_path(settings.runs, settings.name), plan.identity, settings)
+        notify(f"training on {device}{_describe_augmentation(settings)}; the run is in {folder.path}")
+        if settings.start:
+            notify(f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}")
+    with folder.locked():
+        folder.record(settings, describe_environment())
+        yield folder
+
+
+def _publish(plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, notify: Notify) -> TrainResult:
+    """Write the model to the output, and mark the run as complete.
+
+    Raises UserError at the end when another program has written the output since the training began.
+    """
+    output = plan.settings.output
+    is_free = not output.exists() or plan.may_overwrite
+    if is_free:
+        folder.publish(output, model)
+    if peak := describe_peak_memory():
+        notify(f"TensorFlow used {peak} at most")
+    try:
+        folder.write_result(result)
+    except OSError as error:
+        notify(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
+    if not is_free:
+        raise UserError(
+            f"{output} was written by another program while the training ran, and is left as it is; the model is "
+            f"{folder.model}: copy it from there, or replace {output} by the same command with --resume --force"
+        )
+    return result
+
+
+def _republish(plan: Plan, notify: Notify) -> TrainResult:
+    """Return the result of a run that is complete already; write its model if the output is another."""
+    folder, result, output = plan.folder, plan.result, plan.settings.output
+    if folder is None or result is None:
+        raise ValueError("the plan is of a run that is not complete")
+    with folder.locked():
+        if not folder.has_published(output):
+            folder.publish(output, read_bytes(folder.model, "model"))
+    notify(
+        f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in {output}; "
+        f"it was ended by {result.ended}: increase that to train on, or train again without --resume"
+    )
+    return replace(result, was_complete=True)
+
+
+def _describe_augmentation(settings: TrainSettings) -> str:
+    """Return where samples are augmented, as a part of a sentence."""
+    if not settings.augment:
+        return ", without augmentation"
+    return ", which augments the samples, too" if settings.augment_on == "device" else ", augmenting on the CPU"

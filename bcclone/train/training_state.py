@@ -157,11 +157,3 @@ class TrainResult:
     def as_json(self) -> dict[str, Any]:
         """Return the values that result.json and --json hold."""
         return {name: value for name, value in to_json(self).items() if name not in ("run", "was_complete")}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The result of a training, and the content of its model file."""
-
-    result: TrainResult
-    model: bytes

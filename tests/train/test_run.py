@@ -1,6 +1,7 @@
 """bcclone.train.run.run() does what `python model.py` does."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,22 @@ def test_importing_the_settings_loads_no_large_package():
     script = f"import bcclone.train.train_settings, sys; print({large} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("augment_on", ["cpu", "device"])
+def test_a_training_that_ends_at_once_leaves_no_file_of_autograph(simulated_store, tmp_path, augment_on):
+    (tmp_path / "temporary").mkdir()
+    script = f"""
+import os
+from pathlib import Path
+from bcclone.train.run import run
+from bcclone.train.train_settings import TrainSettings
+folder = Path({str(tmp_path)!r})
+output = {{"output": folder / "model.h5", "runs": folder / "runs"}}
+run(TrainSettings(data=({str(simulated_store)!r},), epochs=1, batch_size=256, augment_on={augment_on!r}, **output))
+os._exit(7)  # as a kill: nothing is tidied up
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == 7
+    assert [path.name for path in (tmp_path / "temporary").rglob("*autograph*")] == []
