@@ -4,7 +4,7 @@ Read by meta/info.json and the Parquet files, with pyarrow.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,17 +51,18 @@ class _Columns:
     fps: float
     others: tuple[str, ...]
 
-    def numbers(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of the driving in a record; raises KeyError for a missing column, RowError for a place."""
-        values = {}
-        for name, column in self.driving.columns.items():
-            value = record[column.feature]
-            if isinstance(value, list):
-                if column.place >= len(value):
-                    raise RowError(f"{column.feature} has {len(value)} values, expected {column.place + 1} or more")
-                value = value[column.place]
-            values[name] = value
-        return values
+
+def _numbers_of(record: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Return the values of columns in a record; raises KeyError for a missing column, RowError for a place."""
+    values = {}
+    for name, column in columns.items():
+        value = record[column.feature]
+        if isinstance(value, list):
+            if column.place >= len(value):
+                raise RowError(f"{column.feature} has {len(value)} values, expected {column.place + 1} or more")
+            value = value[column.place]
+        values[name] = value
+    return values
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
@@ -76,7 +77,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     paths = sorted((folder / "data").rglob("*.parquet"))
     if not paths:
         raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
-    steering = list(_of_files(folder, paths, lambda path, _: _steering_of(path, columns)))
+    steering = list(_of_files(folder, paths, lambda path, _: _steering_of(path, columns.driving.columns["steering"])))
     check_scale(columns.driving.scale, steering, str(folder), settings)
     with ExitStack() as stack:
         videos = {
@@ -93,15 +94,11 @@ def _of_files(folder: Path, paths: Iterable[Path], read: Callable[[Path, str], I
             yield from read(path_inside(folder, str(path.relative_to(folder))), str(path))
 
 
-def _steering_of(path: Path, columns: _Columns) -> Iterator[float]:
+def _steering_of(path: Path, column: Column) -> Iterator[float]:
     """Yield the steering of a file's rows that have one."""
-    steering = columns.driving.columns["steering"]
-    only = _Columns({}, {}, Driving({"steering": steering}, columns.driving.scale), columns.fps, ())
-    for record in records_of(path, {steering.feature}):
-        try:
-            yield number("steering", only.numbers(record)["steering"])
-        except ValueError:
-            continue
+    for record in records_of(path, {column.feature}):
+        with suppress(ValueError):
+            yield number("steering", _numbers_of(record, {"steering": column})["steering"])
 
 
 def _rows_of(
@@ -119,7 +116,7 @@ def _rows_of(
 
 def _row(record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, EpisodeVideo], place: str) -> ExchangedRow:
     """Return a row; raises ValueError for its values, KeyError for a missing column."""
-    values = columns.driving.converted(columns.numbers(record))
+    values = columns.driving.converted(_numbers_of(record, columns.driving.columns))
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}

@@ -1,15 +1,31 @@
-"""Export recordings or a store in another format, whole or not at all."""
+"""Export recordings, whose images stay as they are, or a store, whose frames become PNGs, whole or not at all."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
+import numpy as np
+
+from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.cluster.shards import open_store
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
+from bcclone.dataset.prepared_files import decode_files
+from bcclone.dataset.preprocessing import PRESETS
+from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
-from bcclone.lab.exchange.row_source import open_source
-from bcclone.lab.exchange.rows import ExchangedRow, format_named
+from bcclone.lab.exchange.rows import ExchangedRow, Source, format_named
+from bcclone.recording.drivers import BY_MODEL, DrivenRow, read_drivers
+from bcclone.recording.files import ImageIndex, find_logs
+from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS, NUMBERS
+from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.location import Location, as_local, is_url, parse_location
+from bcclone.system.opencv import cv2
 from bcclone.system.progress import ProgressBar
 
 
@@ -43,7 +59,7 @@ def export(settings: ExportSettings) -> ExportResult:
     format.check_package()
     episodes: set[int] = set()
     recordings: set[int] = set()
-    with open_source(settings) as source, ProgressBar(f"writing {settings.output.name}", source.rows, "rows") as bar:
+    with _open_source(settings) as source, ProgressBar(f"writing {settings.output.name}", source.rows, "rows") as bar:
 
         def counted() -> Iterator[ExchangedRow]:
             for row in source:
@@ -65,3 +81,179 @@ def export(settings: ExportSettings) -> ExportResult:
         skipped=source.skipped,
         seconds=round(time.monotonic() - start, 2),
     )
+
+
+_MOST_SKIPPED = 0.05
+_LISTED = 10
+_WHOLE_FRAME = PRESETS["carnd-160x320-rgb"]
+
+Row = Mapping[Any, Any]  # a row of a log's table, or of a store's
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A log with its tables. rows: at first all, then the usable ones; cameras: in the log."""
+
+    log: Location
+    index: ImageIndex
+    rows: Sequence[Row]
+    episodes: int
+    drivers: Mapping[str, DrivenRow]
+    trace: Mapping[str, TracePoint]
+    cameras: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Location) -> Self:
+        """Return a log with all of its rows; raises UserError."""
+        log = read_log(path)
+        return cls(
+            log=path,
+            index=ImageIndex(path),
+            rows=log.rows.to_dict("records"),
+            episodes=log.episodes,
+            drivers=read_drivers(path.parent),
+            trace={} if is_url(path) else read_trace(as_local(path.parent)),
+            cameras=log.dialect.cameras,
+        )
+
+
+@contextmanager
+def _open_source(settings: ExportSettings) -> Iterator[Source]:
+    """Open recordings or a store; raises UserError for anything else, and for too many rows without usable images."""
+    location = parse_location(settings.source)
+    if _is_store(location):
+        with open_store(location) as store:
+            yield _stored_rows(store, settings)
+    else:
+        yield _recorded_rows(settings)
+
+
+def _is_store(location: Location) -> bool:
+    if is_url(location) or not location.exists():
+        return False
+    return (location / MANIFEST_NAME).is_file() if location.is_dir() else location.suffix.lower() in (".h5", ".hdf5")
+
+
+def _recorded_rows(settings: ExportSettings) -> Source:
+    recordings = [_Recording.read(path) for path in find_logs([settings.source])]
+    named = {camera for recording in recordings for camera in recording.cameras}
+    cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
+    skipped: list[str] = []
+    usable = [_without_unusable(recording, cameras, skipped) for recording in recordings]
+    kept = sum(len(recording.rows) for recording in usable)
+    read = kept + len(skipped)
+    if not kept or (len(skipped) / read > _MOST_SKIPPED and not settings.allow_skips):
+        listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
+        more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
+        remedy = "choose other cameras with --cameras" if not kept else (
+            f"more than {_MOST_SKIPPED:.0%}; repair the recording, choose other --cameras, or leave them out with "
+            "--allow-skips"
+        )  # fmt: skip
+        raise UserError(
+            f"{settings.source}: {len(skipped)} of {read} rows cannot be exported, {remedy}:\n{listed}{more}"
+        )
+
+    def rows() -> Iterator[ExchangedRow]:
+        episodes = 0
+        for number, recording in enumerate(usable):
+            for row in recording.rows:
+                images = {camera: read_file(str(recording.index.find(row[camera]))) for camera in cameras}
+                driven = recording.drivers.get(row["center"], BY_MODEL) if recording.drivers else None
+                point = recording.trace.get(row["center"])
+                yield _exchanged(row, number, images, episode=episodes, driven=driven, point=point)
+            episodes += recording.episodes
+
+    return Source(
+        cameras=cameras,
+        size=(FRAME_HEIGHT, FRAME_WIDTH),
+        rows=kept,
+        skipped=tuple(skipped),
+        rows_per_second=_rate([[row["time_ms"] for row in recording.rows] for recording in usable]),
+        read=rows,
+        has_drivers=any(recording.drivers for recording in usable),
+        has_trace=any(recording.trace for recording in usable),
+    )
+
+
+def _rate(times_ms: Iterable[Sequence[int]]) -> int:
+    """Return the usual rows per second, at least 1. times_ms: of the rows of each recording."""
+    between_ms = np.concatenate([np.diff(np.asarray(times, np.int64)) for times in times_ms])
+    return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1
+
+
+def _without_unusable(recording: _Recording, cameras: Sequence[str], skipped: list[str]) -> _Recording:
+    """Return the rows whose images can all be decoded; a line for each of the others is appended to skipped."""
+    found = (recording.index.find(row[camera]) for row in recording.rows for camera in cameras)
+    files: dict[str, str] = dict.fromkeys(filter(None, found), "")  # path -> why it cannot be used, or ""
+    paths, checked = list(files), 0
+    with ProgressBar(f"checking {recording.log.name}", len(paths), "images") as progress:
+        for decoded in decode_files(paths, _WHOLE_FRAME):
+            count = len(decoded.checksums) + len(decoded.errors)
+            files.update((paths[checked + index], reason) for index, reason in decoded.errors.items())
+            checked += count
+            progress.advance(count)
+    usable = []
+    for row in recording.rows:
+        if reason := _why_not(row, recording.index, cameras, files):
+            skipped.append(f"{recording.log}: row {row['line']}: {reason}")
+        else:
+            usable.append(row)
+    return replace(recording, rows=usable)
+
+
+def _why_not(row: Row, index: ImageIndex, cameras: Sequence[str], files: Mapping[str, str]) -> str:
+    """Return why a row cannot be used, or ""."""
+    for camera in cameras:
+        path = index.find(row[camera])
+        if path is None:
+            return f"image {row[camera]} is missing" if row[camera] else f"it names no image of the {camera} camera"
+        if files[path]:
+            return f"image {row[camera]}: {files[path]}"
+    return ""
+
+
+def _stored_rows(store: Store, settings: ExportSettings) -> Source:
+    preprocessing = store.preprocessing
+    if preprocessing.color != "RGB":
+        raise UserError(
+            f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its recordings: "
+            f"{', '.join(str(recording.path.parent) for recording in store.recordings[:3])}"
+        )
+    cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or store.sample_settings.cameras))
+    usable, skipped = [], []
+    for index, row in enumerate(store.rows):
+        missing = [camera for camera in cameras if row[f"frame_{camera}"] < 0]
+        if missing:
+            skipped.append(f"{store.path}: row {index}: no frame of the {missing[0]} camera")
+        else:
+            usable.append(index)
+    if not usable:
+        raise UserError(f"{store.path}: no row has frames of the cameras {', '.join(cameras)}; choose other --cameras")
+    times = store.rows["time_ms"]
+
+    def rows() -> Iterator[ExchangedRow]:
+        for index in usable:
+            row = store.rows[index]
+            images = {camera: _png_of(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras}
+            yield _exchanged(row, int(row["recording"]), images)
+
+    return Source(
+        cameras=cameras,
+        size=(preprocessing.height, preprocessing.width),
+        rows=len(usable),
+        skipped=tuple(skipped),
+        rows_per_second=_rate([times[store.rows["recording"] == number] for number in range(len(store.recordings))]),
+        read=rows,
+    )
+
+
+def _exchanged(row: Any, recording: int, images: Mapping[str, bytes], episode: int = 0, **tables: Any) -> ExchangedRow:
+    """Return a row of a log or of a store. episode: the number of its first one; tables: driven and point."""
+    numbers: Any = [float(row[name]) for name in NUMBERS]
+    return ExchangedRow(recording, episode + int(row["episode"]), int(row["time_ms"]), images, *numbers, **tables)
+
+
+def _png_of(frame: Image) -> bytes:
+    """Return an RGB frame, uint8 (height, width, 3), as the content of a PNG file."""
+    _, content = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2BGR))
+    return bytes(content.tobytes())

@@ -1,22 +1,27 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain, islice, repeat
+from itertools import chain, groupby, islice, repeat
+from operator import itemgetter
 from pathlib import Path
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
-from bcclone.lab.exchange.recording_folder import RecordedImages, RecordingFolder, check_time
 from bcclone.lab.exchange.rows import ExchangedRow, Format, ImageMissing, ImageUnusable, format_named
 from bcclone.lab.exchange.video_frames import VideoFrame
-from bcclone.recording.files import LOG_NAME
-from bcclone.recording.row import RowError
+from bcclone.recording.drivers import DRIVERS
+from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
+from bcclone.recording.files import IMAGES, LOG_NAME
+from bcclone.recording.row import CAMERAS, RowError, image_stamp
+from bcclone.recording.run_tables import TRACE
+from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
@@ -24,17 +29,95 @@ from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import SettingError, settings_of
 
+_EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
+_LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _TOGETHER = 8  # rows that a thread reads or converts at once
 
 
-def record_images(row: ExchangedRow, framing: Framing | None = None) -> RecordedImages:
+@dataclass(frozen=True)
+class _RecordedImages:
+    """The images of a row as a recording holds them.
+
+    images: camera -> JPEG of 320x160; size: width and height of the centre image as it was;
+    converted: how many were of another kind or size.
+    """
+
+    images: Mapping[str, bytes]
+    size: tuple[int, int]
+    converted: int
+
+
+class _RecordingFolder:
+    """Writes the rows of one recording into a new folder.
+
+    rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._writer = folder, RecordingWriter(folder, prefix=f"{IMAGES}/")
+        self.deleted = self.converted = 0
+        self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
+        self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
+        self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows were written."""
+        return self._writer.rows
+
+    def write(self, row: ExchangedRow, recorded: _RecordedImages) -> None:
+        """Append a row with its images; raises OSError."""
+        stamp = self._free_stamp(row.time_ms, hash(tuple(recorded.images.items())))
+        center = f"{CAMERAS[0]}_{stamp}.jpg"
+        images = {f"{camera}_{stamp}.jpg": image for camera, image in recorded.images.items()}
+        of_tables = ((DRIVERS, row.driven), (TRACE, row.point))
+        tables = {table: value.row(center) for table, value in of_tables if value}
+        self._writer.write(images, map(repr, row.numbers), tables)
+        self._marks.append((center, row.deleted))
+        self.deleted += row.deleted
+        self.converted += recorded.converted
+
+    def finish(self) -> None:
+        """Write which rows are deleted."""
+        if self.deleted:
+            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
+
+    def _free_stamp(self, time_ms: int, content: int) -> str:
+        """Return the time for the names of a row; other images of the same millisecond get a later one.
+
+        content: hash of its images.
+        """
+        if (key := (time_ms, content)) not in self._times:
+            self._times[key] = self._next_free(time_ms)
+        return image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
+
+    def _next_free(self, time_ms: int) -> int:
+        """Return the next time that no row has, and take it; a run of taken times is skipped at once."""
+        passed = []
+        while time_ms in self._later:
+            passed.append(time_ms)
+            time_ms = self._later[time_ms]
+        self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
+        return time_ms
+
+
+def _spans(marks: Sequence[tuple[str, bool]]) -> Iterator[Span]:
+    """Yield the spans of deleted rows. marks: each row's centre image, and whether the row is deleted."""
+    for deleted, run in groupby(sorted(marks), key=itemgetter(1)):
+        images = [image for image, _ in run]
+        if deleted:
+            yield Span(images[0], images[-1])
+
+
+def _record_images(row: ExchangedRow, framing: Framing | None = None) -> _RecordedImages:
     """Convert the images of a row by a framing, or stretch them.
 
     Raises RowError for a time that no recording has, and for images it cannot use.
     """
     if "center" not in row.images:
         raise ImageMissing("it has no image of the center camera")
-    check_time(row.time_ms)
+    if not 0 <= row.time_ms < _LAST_MS:
+        raise RowError(f"its time is {row.time_ms} ms, expected milliseconds since 1970, before the year {_LAST.year}")
     images, sizes = {}, {}
     for camera, image in row.images.items():
         try:
@@ -42,7 +125,7 @@ def record_images(row: ExchangedRow, framing: Framing | None = None) -> Recorded
         except BadImage as error:
             raise ImageUnusable(f"its image cannot be read: {error}") from None
     converted = sum(images[camera] is not row.images[camera] for camera in images)
-    return RecordedImages(replace(row, images={}), images, sizes["center"], converted)
+    return _RecordedImages(images, sizes["center"], converted)
 
 
 def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
@@ -62,12 +145,12 @@ def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[by
 
 def write_recordings(
     rows: Iterable[ExchangedRow], folder: Path, findings: Findings, framing: Framing | None = None
-) -> list[RecordingFolder]:
+) -> list[_RecordingFolder]:
     """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete.
 
     A thread reads the source, and decodes a video; the images are converted on all cores, ahead of the writing.
     """
-    opened: dict[int, RecordingFolder] = {}
+    opened: dict[int, _RecordingFolder] = {}
     framings: dict[int, Framing] = {}
     cores = usable_cores()
     driving = filter(findings.drives, rows)
@@ -77,13 +160,13 @@ def write_recordings(
         prefetch_ordered(partial(_record_all, framing), iter(read.__next__, []), cores, 2 * cores) as results,
     ):
         for row, recorded in chain.from_iterable(results):
-            if not isinstance(recorded, RecordedImages):
+            if not isinstance(recorded, _RecordedImages):
                 kind = EMPTY if any(image == b"" for image in row.images.values()) else ""
                 findings.leave_out(row.place, recorded, kind)
                 continue
-            into = opened.get(row.recording) or RecordingFolder(folder / str(len(opened) + 1))
+            into = opened.get(row.recording) or _RecordingFolder(folder / str(len(opened) + 1))
             opened[row.recording] = into
-            into.write(recorded)
+            into.write(row, recorded)
             findings.take(row, recorded.size)
             if recorded.converted and (framing or recorded.size != (FRAME_WIDTH, FRAME_HEIGHT)):
                 framings.setdefault(row.recording, framing or Framing(*recorded.size))
@@ -96,12 +179,12 @@ def write_recordings(
 
 def _record_all(
     framing: Framing | None, rows: Sequence[ExchangedRow]
-) -> list[tuple[ExchangedRow, RecordedImages | RowError]]:
+) -> list[tuple[ExchangedRow, _RecordedImages | RowError]]:
     """Return each row with its images as a recording has them, or why it cannot be used."""
-    results: list[tuple[ExchangedRow, RecordedImages | RowError]] = []
+    results: list[tuple[ExchangedRow, _RecordedImages | RowError]] = []
     for row in rows:
         try:
-            results.append((row, record_images(row, framing)))
+            results.append((row, _record_images(row, framing)))
         except RowError as error:
             results.append((row, error))
     return results
@@ -167,7 +250,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     )
 
 
-def _move_up_single(folder: Path, written: Sequence[RecordingFolder]) -> None:
+def _move_up_single(folder: Path, written: Sequence[_RecordingFolder]) -> None:
     """Move a single recording out of its folder, 1."""
     if len(written) == 1:
         for path in (folder / "1").iterdir():

@@ -1,8 +1,18 @@
-"""Folders of frames with tables, and videos, as other programs leave them; the colour of a frame shows its number."""
+"""Folders of frames with tables, videos, tubs and data sets, as other programs leave them.
+
+The colour of a frame shows its number.
+"""
+
+import json
 
 import cv2
 import numpy as np
 import pytest
+
+from bcclone.dataset.images import decode_jpeg
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.recording_import import import_recording
+from bcclone.recording.log import read_log
 
 SIZE = (96, 64)
 FIRST_NS = 1_479_425_441_182_877_835
@@ -15,6 +25,19 @@ def color_of(index):
 def picture(index, size=SIZE):
     """An RGB picture of one colour, uint8 (height, width, 3)."""
     return np.full((size[1], size[0], 3), color_of(index), np.uint8)
+
+
+def imported(source, target, **settings):
+    return import_recording(ImportSettings(source, target, **settings))
+
+
+def rows_of(folder):
+    return read_log(folder / "driving_log.csv").rows
+
+
+def color_shown(folder, index):
+    """The colour in the middle of a row's image."""
+    return decode_jpeg((folder / "IMG" / rows_of(folder)["center"][index]).read_bytes())[80, 160].tolist()
 
 
 def write_image(path, index, size=SIZE):
@@ -49,3 +72,52 @@ def make_video(path, count=20, size=SIZE, rate=20, codec="libx264"):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index, size), format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def make_tub(folder, deleted=(), rows=4, pictures=None, **record):
+    """Write a tub as donkeycar does: its own inputs only, 160x120 pixels. record: values, or functions of the index."""
+    (folder / "images").mkdir(parents=True)
+    values = {"user/angle": lambda index: 0.1 * index, "user/throttle": -0.5, "user/mode": "user"} | record
+    lines = []
+    for index in range(rows):
+        name = f"{index}_cam_image_array_.jpg"
+        pixels = pictures(index) if pictures else np.full((120, 160, 3), 90, np.uint8)
+        cv2.imwrite(str(folder / "images" / name), pixels)
+        own = {"_index": index, "_session_id": "26-01-01_0", "_timestamp_ms": 1_767_225_600_000 + 50 * index}
+        values_here = {key: value(index) if callable(value) else value for key, value in values.items()}
+        lines.append(json.dumps(own | {"cam/image_array": name} | values_here) + "\n")
+    (folder / "catalog_0.catalog").write_text("".join(lines))
+    paths = {"paths": ["catalog_0.catalog"], "current_index": rows, "max_len": 1000, "deleted_indexes": list(deleted)}
+    manifest = (["cam/image_array"], ["image_array"], {}, {"created_at": 1.0}, paths)
+    (folder / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in manifest))
+    return folder
+
+
+def make_lerobot(folder, episodes=(3, 3), camera=None, names=("steering", "throttle"), step=0.25, rate=10, **others):
+    """Write a data set of another program with an action, and perhaps other features' names.
+
+    camera: of the frames, content of a picture in each; None: the camera is a video, which this does not write.
+    """
+    pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
+    from pyarrow import parquet
+
+    key, frames = "observation.images.front", []
+    for episode, count in enumerate(episodes):
+        for frame in range(count):
+            values = {"action": [step * frame, 0.5], "frame_index": frame, "episode_index": episode}
+            values |= {"timestamp": frame / rate} | {name: [0.1] * len(of) for name, of in others.items()}
+            frames.append(values | ({key: {"bytes": camera, "path": None}} if camera else {}))
+    for episode in range(len(episodes)):
+        path = folder / f"data/chunk-000/episode_{episode:06d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        of_episode = [frame for frame in frames if frame["episode_index"] == episode]
+        parquet.write_table(pyarrow.Table.from_pylist(of_episode), path)
+    features = {
+        key: {"dtype": "image" if camera else "video", "shape": [48, 96, 3], "names": None},
+        "action": {"dtype": "float32", "shape": [2], "names": {"motors": list(names)}},
+    } | {name: {"dtype": "float32", "shape": [len(of)], "names": of} for name, of in others.items()}
+    (folder / "meta").mkdir()
+    (folder / "meta" / "info.json").write_text(
+        json.dumps({"codebase_version": "v2.1", "fps": rate, "features": features})
+    )
+    return folder

@@ -11,45 +11,16 @@ import pytest
 from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.store import Store
-from bcclone.lab.exchange.exchange_settings import ExportSettings, ImportSettings
+from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.recording_export import export
-from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.recording.drivers import read_drivers
-from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import run_script
 from tests.lab.exchange.driven_recordings import make_driven
+from tests.lab.exchange.foreign_sources import color_shown, imported, make_lerobot, make_tub, rows_of
 
-
-def small_jpeg():
-    return cv2.imencode(".jpg", np.full((120, 160, 3), 90, np.uint8))[1].tobytes()
-
-
-def make_tub(folder, deleted=(), mode="user", rows=4, **record):
-    """Write a tub as donkeycar does: its own inputs only, 160x120 pixels."""
-    (folder / "images").mkdir(parents=True)
-    records = []
-    for index in range(rows):
-        name = f"{index}_cam_image_array_.jpg"
-        (folder / "images" / name).write_bytes(small_jpeg())
-        records.append(
-            {"_index": index, "_session_id": "26-01-01_0", "_timestamp_ms": 1_767_225_600_000 + 50 * index,
-             "cam/image_array": name, "user/angle": 0.1 * index, "user/throttle": -0.5, "user/mode": mode} | record
-        )  # fmt: skip
-    (folder / "catalog_0.catalog").write_text("".join(json.dumps(one) + "\n" for one in records))
-    paths = {"paths": ["catalog_0.catalog"], "current_index": rows, "max_len": 1000, "deleted_indexes": list(deleted)}
-    lines = (["cam/image_array"], ["image_array"], {}, {"created_at": 1.0}, paths)
-    (folder / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return folder
-
-
-def imported(source, target, **settings):
-    return import_recording(ImportSettings(source, target, **settings))
-
-
-def rows_of(folder):
-    return read_log(folder / "driving_log.csv").rows
+PICTURE = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()
 
 
 def test_a_tub_of_donkeycar_becomes_a_recording(tmp_path):
@@ -95,7 +66,7 @@ def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):
 
 
 def test_rows_that_a_pilot_drove_are_the_models(tmp_path):
-    imported(make_tub(tmp_path / "tub", mode="local"), tmp_path / "out")
+    imported(make_tub(tmp_path / "tub", **{"user/mode": "local"}), tmp_path / "out")
     assert {row.driver for row in read_drivers(tmp_path / "out").values()} == {"model"}
 
 
@@ -116,46 +87,18 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     assert result.seen.columns_left_out == ()
 
 
-def make_lerobot(folder, names=("steering", "throttle"), version="v2.1", dtype="image", steps=0.25, frames=3, **others):
-    """Write a data set of another program: an action, a small picture, no times, and perhaps other features' names."""
-    pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
-    from pyarrow import parquet
-
-    picture = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()
-    frames = [
-        {"observation.images.front": {"bytes": picture, "path": None}, "action": [steps * frame, 0.5],
-         "frame_index": frame, "episode_index": episode} | {name: [0.1] * len(of) for name, of in others.items()}
-        for episode in range(2) for frame in range(frames)
-    ]  # fmt: skip
-    (folder / "meta").mkdir(parents=True)
-    for episode in range(2):
-        path = folder / f"data/chunk-000/episode_{episode:06d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        of_episode = [frame for frame in frames if frame["episode_index"] == episode]
-        parquet.write_table(pyarrow.Table.from_pylist(of_episode), path)
-    features = {
-        "observation.images.front": {"dtype": dtype, "shape": [48, 96, 3], "names": None},
-        "action": {"dtype": "float32", "shape": [2], "names": {"motors": list(names)}},
-    } | {name: {"dtype": "float32", "shape": [len(of)], "names": of} for name, of in others.items()}
-    (folder / "meta" / "info.json").write_text(
-        json.dumps({"codebase_version": version, "fps": 10, "features": features})
-    )
-    return folder
-
-
 def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
-    result = imported(make_lerobot(tmp_path / "set"), tmp_path / "out")
+    result = imported(make_lerobot(tmp_path / "set", camera=PICTURE), tmp_path / "out")
     assert (result.format, result.rows, result.converted) == ("lerobot", 6, 6)
     rows = rows_of(tmp_path / "out")
     assert rows["steering"].tolist() == [0.0, 0.25, 0.5] * 2
     assert rows["episode"].tolist() == [0, 0, 0, 1, 1, 1]
     assert rows["time_ms"].diff().tolist()[1:3] == [100, 100]
-    frame = decode_jpeg((tmp_path / "out" / "IMG" / rows["center"][0]).read_bytes())
-    assert frame[80, 160].tolist() == pytest.approx([200, 10, 10], abs=6)
+    assert color_shown(tmp_path / "out", 0) == pytest.approx([200, 10, 10], abs=6)
 
 
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
-    folder = make_lerobot(tmp_path / "set", names=("shoulder", "elbow"))
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("shoulder", "elbow"))
     with pytest.raises(UserError, match="the steering: .*--steering-column; there are: action.shoulder, action.elb"):
         imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -172,19 +115,21 @@ def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     ],
 )
 def test_a_broken_data_set_is_refused_by_file(tmp_path, file, content, words):
-    (make_lerobot(tmp_path / "set") / file).write_text(content)
+    (make_lerobot(tmp_path / "set", camera=PICTURE) / file).write_text(content)
     with pytest.raises(UserError, match=words):
         imported(tmp_path / "set", tmp_path / "out")
 
 
 def test_numbers_that_no_recording_has_are_left_out_by_file_and_row(tmp_path):
-    seen = imported(make_lerobot(tmp_path / "set", steps=0.01, frames=102), tmp_path / "out").seen
+    seen = imported(
+        make_lerobot(tmp_path / "set", camera=PICTURE, step=0.01, episodes=(102, 102)), tmp_path / "out"
+    ).seen
     assert seen.broken_lines == 2
     assert re.search(r"episode_000000\.parquet: row 102: steering is 1\.01, expected -1 to 1", seen.left_out[0])
 
 
 def test_the_unit_of_a_data_sets_steering_is_not_guessed(tmp_path):
-    folder = make_lerobot(tmp_path / "set", names=("steering_angle", "throttle"), steps=10)
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("steering_angle", "throttle"), step=10)
     with pytest.raises(UserError, match="'steering_angle': nothing says .*--unit rad, deg or ratio"):
         imported(folder, tmp_path / "out")
     with pytest.raises(UserError, match="4 of 6 values of the steering are beyond full steering"):
@@ -196,10 +141,12 @@ def test_the_unit_of_a_data_sets_steering_is_not_guessed(tmp_path):
 
 def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
     names = ["steering_norm"]
-    folder = make_lerobot(tmp_path / "set", names=[*names, "throttle"], **{"observation.state": names})
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=[*names, "throttle"], **{"observation.state": names})
     imported(folder, tmp_path / "out")
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, 0.25, 0.5] * 2
-    folder = make_lerobot(tmp_path / "two", names=["a", "throttle"], **{"observation.state": names, "other": names})
+    folder = make_lerobot(
+        tmp_path / "two", camera=PICTURE, names=["a", "throttle"], **{"observation.state": names, "other": names}
+    )
     with pytest.raises(UserError, match=r"there are: observation\.state\.steering_norm, other\.steering_norm"):
         imported(folder, tmp_path / "out2")
     imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
@@ -207,7 +154,7 @@ def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
 
 
 def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
-    folder = make_lerobot(tmp_path / "set", **{"observation.state": ["velocity"]})
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, **{"observation.state": ["velocity"]})
     result = imported(folder, tmp_path / "out", speed_column="velocity")
     assert any("velocity is left out, since nothing says its unit" in note for note in result.seen.notes)
     assert rows_of(tmp_path / "out")["speed_mph"].tolist() == [0.0] * 6
@@ -218,7 +165,7 @@ def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
 
 
 def test_a_data_set_without_its_data_is_refused(tmp_path):
-    shutil.rmtree(make_lerobot(tmp_path / "set") / "data")
+    shutil.rmtree(make_lerobot(tmp_path / "set", camera=PICTURE) / "data")
     with pytest.raises(UserError, match="there are no Parquet files; download the whole data set"):
         imported(tmp_path / "set", tmp_path / "out")
 
@@ -270,8 +217,8 @@ def test_images_that_are_empty_cut_short_or_nobodys_are_counted(tmp_path):
     (images / "1_cam_image_array_.jpg").write_bytes(b"")
     (images / "4_cam_image_array_.jpg").write_bytes(b"")
     (images / "2_cam_image_array_.jpg").write_bytes(b"none")
-    (images / "3_cam_image_array_.jpg").write_bytes(small_jpeg()[:-200])
-    (images / "99_cam_image_array_.jpg").write_bytes(small_jpeg())
+    (images / "3_cam_image_array_.jpg").write_bytes((images / "5_cam_image_array_.jpg").read_bytes()[:-200])
+    (images / "99_cam_image_array_.jpg").write_bytes(PICTURE)
     result = imported(tmp_path / "tub", tmp_path / "out")
     seen = result.seen
     assert (seen.empty_images, seen.unreadable_images, seen.images_without_record, result.rows) == (2, 2, 1, 6)

@@ -5,27 +5,20 @@ import re
 
 import pytest
 
-from bcclone.dataset.images import decode_jpeg
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.recording_import import import_recording
-from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
-from tests.lab.exchange.foreign_sources import FIRST_NS, color_of, make_car, make_frames, write_image
+from tests.lab.exchange import foreign_sources
+from tests.lab.exchange.foreign_sources import FIRST_NS, color_of, color_shown, make_car, make_frames, write_image
 
 
 def imported(source, **settings):
-    return import_recording(ImportSettings(source, source.parent / "new" / "out", **settings))
+    return foreign_sources.imported(source, source.parent / "new" / "out", **settings)
 
 
 def rows_of(result):
-    return read_log(result.output / "driving_log.csv").rows
-
-
-def shown(result, index):
-    """The colour of a row's image."""
-    name = rows_of(result)["center"][index]
-    return decode_jpeg((result.output / "IMG" / name).read_bytes())[80, 160].tolist()
+    return foreign_sources.rows_of(result.output)
 
 
 def test_a_folder_named_by_nanoseconds_with_angles_of_the_wheel(tmp_path):
@@ -34,7 +27,7 @@ def test_a_folder_named_by_nanoseconds_with_angles_of_the_wheel(tmp_path):
     expected = [-math.degrees(0.1 * (index - 3)) / 14.8 / 25 for index in range(8)]
     assert rows["steering"].tolist() == pytest.approx(expected)
     assert rows["time_ms"].tolist() == [FIRST_NS // 1_000_000 + 50 * index + 1 for index in range(8)]  # rounded
-    assert [shown(result, index) for index in (0, 7)] == [
+    assert [color_shown(result.output, index) for index in (0, 7)] == [
         pytest.approx(color_of(0), abs=6),
         pytest.approx(color_of(7), abs=6),
     ]
@@ -96,7 +89,7 @@ def test_columns_are_found_by_names_and_values(tmp_path, header, rows, times):
     table = rows_of(result)
     assert table["steering"].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert table["time_ms"].diff().tolist()[1:] == [50, 50]
-    assert shown(result, 2) == pytest.approx(color_of(2), abs=6)
+    assert color_shown(result.output, 2) == pytest.approx(color_of(2), abs=6)
     assert (result.converted, result.seen.columns_left_out) == (3, ())
     assert any(note.startswith("times:") and times in note for note in result.seen.notes)
 

@@ -1,35 +1,21 @@
 """Videos become recordings: a plain one with a table, and the cameras of a LeRobot data set; each is decoded once."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import decode_jpeg, encode_jpeg
-from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.lab.exchange.video_frames import open_video
-from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.lab.exchange.foreign_sources import color_of, make_video
+from tests.lab.exchange.foreign_sources import color_of, color_shown, imported, make_lerobot, make_video, rows_of
 
 pytest.importorskip("av", reason="pip install 'bcclone[video]'")
 
 
-def imported(source, target, **settings):
-    return import_recording(ImportSettings(source, target, **settings))
-
-
-def rows_of(result):
-    return read_log(result.output / "driving_log.csv").rows
-
-
 def number_shown(result, index):
     """The number of the video's frame that a row shows, by its colour."""
-    name = rows_of(result)["center"][index]
-    red = int(decode_jpeg((result.output / "IMG" / name).read_bytes())[80, 160, 0])
+    red = color_shown(result.output, index)[0]
     return round((red - color_of(0)[0]) / (color_of(1)[0] - color_of(0)[0]))
 
 
@@ -48,7 +34,7 @@ def test_row_n_of_the_table_belongs_to_frame_n(tmp_path, ending):
     make_video(tmp_path / "set" / f"drive{ending}", count=20)
     write_table(tmp_path / "set", [(steering(n), 0.3) for n in range(20)])
     result = imported(tmp_path / "set", tmp_path / "out")
-    rows = rows_of(result)
+    rows = rows_of(result.output)
     assert (result.format, result.rows, result.seen.frame_rate, result.seen.size) == ("video", 20, 20.0, (96, 64))
     assert rows["steering"].tolist() == [steering(n) for n in range(20)]
     assert rows["throttle"].tolist() == [0.3] * 20
@@ -71,7 +57,7 @@ def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, star
     rows = [(round((start + 0.1 * n) * factor, 3), round(0.1 * n, 2), 0.5) for n in range(8)]  # 0 to 0.7 s
     write_table(tmp_path / "set", rows, "time,steering,throttle")
     result = imported(tmp_path / "set", tmp_path / "out")
-    table = rows_of(result)
+    table = rows_of(result.output)
     assert result.rows == 17  # up to 0.1 s after the last row
     assert table["steering"].tolist() == pytest.approx([min(0.05 * n, 0.7) for n in range(17)], abs=1e-6)
     assert table["time_ms"][0] == round(start * 1000)
@@ -160,54 +146,38 @@ def test_a_video_without_table_is_refused(tmp_path):
         imported(make_video(tmp_path / "drive.mp4", count=2), tmp_path / "out")
 
 
-def make_lerobot(folder, episodes=(12, 8), version=3, missing=()):
+def make_set(folder, version=3, missing=0):
     """Write a data set whose front camera is a video, as LeRobot does: one file for each episode, or one for all."""
-    pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
-    from pyarrow import parquet
-
-    key, rate = "observation.images.front", 20
-    frames = [
-        {"action": [steering(number), 0.4], "timestamp": number / rate, "frame_index": number, "episode_index": episode}
-        for episode, count in enumerate(episodes) for number in range(count)
-    ]  # fmt: skip
-    (folder / "data" / "chunk-000").mkdir(parents=True)
-    (folder / "meta").mkdir()
-    parquet.write_table(pyarrow.Table.from_pylist(frames), folder / "data" / "chunk-000" / "file-000.parquet")
-    if version == 3:
-        make_video(folder / "videos" / key / "chunk-000" / "file-000.mp4", count=sum(episodes) - len(missing))
-        starts = [sum(episodes[:number]) / rate for number in range(len(episodes))]
-        rows = [
-            {"episode_index": number, f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": 0,
-             f"videos/{key}/from_timestamp": start} for number, start in enumerate(starts)
-        ]  # fmt: skip
-        (folder / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
-        path = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
-        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    else:
+    episodes, key = (12, 8), "observation.images.front"
+    make_lerobot(folder, episodes, step=0.05, rate=20, **{"observation.gear": ["gear"]})
+    if version == 2:
         for number, count in enumerate(episodes):
             make_video(folder / "videos" / "chunk-000" / key / f"episode_{number:06d}.mp4", count=count)
-    features = {
-        key: {"dtype": "video", "shape": [64, 96, 3], "names": None},
-        "action": {"dtype": "float32", "shape": [2], "names": ["steering", "throttle"]},
-        "observation.gear": {"dtype": "float32", "shape": [1], "names": None},
-    }
-    info = {"codebase_version": f"v{version}.0", "fps": rate, "features": features}
-    (folder / "meta" / "info.json").write_text(json.dumps(info))
+        return folder
+    import pyarrow
+    from pyarrow import parquet
+
+    make_video(folder / "videos" / key / "chunk-000" / "file-000.mp4", count=sum(episodes) - missing)
+    places = {f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": 0}
+    rows = [{"episode_index": n, f"videos/{key}/from_timestamp": start} | places for n, start in enumerate((0.0, 0.6))]
+    path = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    path.parent.mkdir(parents=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     return folder
 
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_the_cameras_of_a_lerobot_set_may_be_videos(tmp_path, version):
-    result = imported(make_lerobot(tmp_path / "set", version=version), tmp_path / "out")
-    rows = rows_of(result)
+    result = imported(make_set(tmp_path / "set", version), tmp_path / "out")
+    rows = rows_of(result.output)
     assert (result.format, result.rows, result.seen.size) == ("lerobot", 20, (96, 64))
-    assert rows["steering"].tolist() == [steering(n) for n in (*range(12), *range(8))]
-    assert rows["throttle"].tolist() == [0.4] * 20
+    assert rows["steering"].tolist() == pytest.approx([0.05 * n for n in (*range(12), *range(8))])
+    assert rows["throttle"].tolist() == [0.5] * 20
     shown = [number_shown(result, n) for n in range(20)]
     assert shown == (list(range(20)) if version == 3 else [*range(12), *range(8)])
     assert result.seen.columns_left_out == ("observation.gear",)
 
 
 def test_frames_that_a_lerobot_video_lacks_are_counted(tmp_path):
-    result = imported(make_lerobot(tmp_path / "set", missing=(18, 19)), tmp_path / "out")
+    result = imported(make_set(tmp_path / "set", missing=2), tmp_path / "out")
     assert (result.rows, result.seen.records_without_image) == (18, 2)

@@ -1,13 +1,11 @@
 """The throttle of a tub is imported, learned, and given again by the file for a donkeycar; the tub has no speed."""
 
-import json
-
-import cv2
 import numpy as np
 import pytest
 
 from bcclone.recording.log import read_log
 from tests.conftest import run_script
+from tests.lab.exchange.foreign_sources import make_tub
 
 pytest.importorskip("ai_edge_litert")
 BRIGHT, DARK, FAST, SLOW = 200, 60, 0.5, 0.1
@@ -19,32 +17,18 @@ def picture(brightness, noise):
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def make_tub(folder, rows=400):
-    """Write a tub that drives fast where it is bright, and steers a little at random."""
-    (folder / "images").mkdir(parents=True)
-    noise = np.random.default_rng(0)
-    lines = []
-    for index in range(rows):
-        bright, name = (index // 25) % 2 == 0, f"{index}_cam_image_array_.jpg"
-        cv2.imwrite(str(folder / "images" / name), picture(BRIGHT if bright else DARK, noise))
-        record = {
-            "_index": index, "_session_id": "26-01-01_0", "_timestamp_ms": 1_767_225_600_000 + 50 * index,
-            "cam/image_array": name, "user/angle": float(noise.uniform(-0.3, 0.3)),
-            "user/throttle": FAST if bright else SLOW, "user/mode": "user",
-        }  # fmt: skip
-        lines.append(json.dumps(record) + "\n")
-    (folder / "catalog_0.catalog").write_text("".join(lines))
-    paths = {"paths": ["catalog_0.catalog"], "current_index": rows, "max_len": 1000, "deleted_indexes": []}
-    manifest = (["cam/image_array"], ["image_array"], {}, {"created_at": 1.0}, paths)
-    (folder / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in manifest))
-    return folder
-
-
 @pytest.mark.slow
 def test_the_throttle_of_a_tub_drives_a_donkeycar(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
-    make_tub(tmp_path / "tub")
+    drawn = np.random.default_rng(0)
+    make_tub(  # it drives fast where it is bright, and steers a little at random
+        tmp_path / "tub",
+        rows=400,
+        pictures=lambda index: picture(DARK if index // 25 % 2 else BRIGHT, drawn),
+        **{"user/angle": lambda index: float(drawn.uniform(-0.3, 0.3)),
+           "user/throttle": lambda index: SLOW if index // 25 % 2 else FAST},
+    )  # fmt: skip
     run_script("import", tmp_path / "tub", "-o", tmp_path / "made" / "tub")
     rows = read_log(tmp_path / "made" / "tub" / "driving_log.csv").rows
     assert set(rows["throttle"]) == {FAST, SLOW}
