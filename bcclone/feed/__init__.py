@@ -3,19 +3,10 @@
 A feed combines an order (which sample comes next), a source (where its images are) and a fetcher (a thread or
 processes). All feeds have the same interface:
 
-    from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
-    from bcclone.feed.feed import open_feed
-    from bcclone.feed.selection import select
-
     with open_feed(select(store), FeedSettings("hdf5-shuffle"), SamplingSettings(batch_size=32, seed=0)) as feed:
         for number in range(1, epochs + 1):
             with feed.epoch(number) as batches:
                 for batch in batches: ...
 
-`SampleDataset` is a Keras dataset for model.fit:
-
-    from bcclone.feed.keras_sequence import SampleDataset
-
-    with SampleDataset.from_store("data.h5", batch_size=32, workers=2) as samples:
-        model.fit(samples, epochs=5)
+`SampleDataset` is a Keras dataset for model.fit.
 """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.system.settings import Count, Megabytes, SettingError, check_settings, setting
+from bcclone.system.settings import Count, Megabytes, check_settings, setting
 
 AUTO = "auto"  # the strategy that suits the samples and the machine
 IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
@@ -81,12 +81,6 @@ class Ordering:
     size: int = 1
     streams: int = 1
 
-    def __post_init__(self) -> None:
-        if self.kind not in ORDERS:
-            raise ValueError(f"order {self.kind!r}, expected one of {', '.join(ORDERS)}")
-        if min(self.size, self.streams) < 1:
-            raise ValueError(f"{self.kind} of {self.size} in {self.streams} streams, expected 1 or more of each")
-
 
 @dataclass(frozen=True)
 class FeedSettings:
@@ -163,9 +157,3 @@ class SamplingSettings:
     zero_fraction: float = 1.0
     augmentation: AugmentSettings = AugmentSettings(augment=False)
     whole_images: bool = False
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise SettingError("{batch_size} {value}, expected 1 or more", value=self.batch_size)
-        if not 0 <= self.zero_fraction <= 1:
-            raise SettingError("{zero_fraction} {value}, expected 0 to 1", value=self.zero_fraction)

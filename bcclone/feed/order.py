@@ -6,6 +6,7 @@ In: number of samples, seed and epoch. Out: positions, uint32, in the order in w
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,7 @@ Order = npt.NDArray[np.uint32]
 _ZERO_TOLERANCE = 1e-6  # recorded steering this small counts as 0
 
 
-@dataclass(frozen=True)
-class BatchSpan:
+class BatchSpan(NamedTuple):
     """A contiguous part of a batch of `size` samples: `samples` of them from `first` on, perhaps none."""
 
     first: int
@@ -105,12 +105,6 @@ class EpochOrder:
     batch_size: int = 1
     shard: Order | None = None
     part: BatchPart = ALL
-
-    def __post_init__(self) -> None:
-        if self.ordering.kind == WINDOWS and (self.shard is None or len(self.shard) != self.size):
-            raise ValueError(f"windows of shards, expected the shard of each of {self.size} samples")
-        if self.batch_size < self.part.count:
-            raise ValueError(f"batches of {self.batch_size} for {self.part.count} workers, expected a sample for each")
 
     @property
     def streams(self) -> int:

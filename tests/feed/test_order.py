@@ -138,18 +138,6 @@ def test_an_epoch_is_ordered_as_its_feed_asks():
     assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
 
 
-@pytest.mark.parametrize("shard", [None, np.zeros(5, np.uint32)])
-def test_windows_without_the_shard_of_each_sample_are_refused(shard):
-    with pytest.raises(ValueError, match=r"expected the shard of each of 6 samples"):
-        EpochOrder(6, Ordering("windows", 1), shard=shard)
-
-
-@pytest.mark.parametrize("values", [("no such order",), ("chunks", 0), ("windows", 1, 0)])
-def test_an_impossible_ordering_is_refused(values):
-    with pytest.raises(ValueError, match="expected"):
-        Ordering(*values)
-
-
 def test_all_samples_of_zero_steering_can_be_left_out():
     zeros = np.array([True, False, True, False])
     assert sorted(EpochOrder(4, zero_steering=zeros, zero_fraction=0).order(1).tolist()) == [1, 3]
@@ -190,11 +178,6 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_
 def test_a_worker_beyond_the_count_is_refused(index):
     with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
         BatchPart(index, 2)
-
-
-def test_batches_that_are_too_small_for_the_workers_are_refused():
-    with pytest.raises(ValueError, match=r"batches of 1 for 2 workers, expected a sample for each"):
-        EpochOrder(6, batch_size=1, part=BatchPart(0, 2))
 
 
 def test_a_worker_reads_only_the_shards_of_its_stream():
