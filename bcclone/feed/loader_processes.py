@@ -175,7 +175,7 @@ class Loader(NamedTuple):
     def request(self, slot: int, positions: Order) -> None:
         """Request the images at these positions; raises LoaderError when the process has died."""
         try:
-            self.connection.send((slot, positions))
+            self.connection.send_bytes(np.append(np.uint32(slot), positions).data)
         except OSError:
             raise self._death() from None
 
@@ -189,11 +189,11 @@ class Loader(NamedTuple):
         if self.connection not in ready:
             raise loaders[ready[0]]._death()
         try:
-            answer = self.connection.recv()
+            answer = self.connection.recv_bytes()
         except (EOFError, OSError):
             raise self._death() from None
-        if answer is not None:
-            error, trace = answer
+        if answer:
+            error, trace = pickle.loads(answer)  # noqa: S301 what our own child sent over our own pipe
             raise error from RuntimeError(f"in a loader process:\n{trace}")
 
     def _death(self) -> LoaderError:
@@ -214,21 +214,23 @@ def _serve(source: Source, connection: Connection, slots: Slots, started: Any) -
     with source, contextlib.suppress(EOFError, OSError):
         started.value = 1
         while True:
-            slot, positions = connection.recv()
+            request = np.frombuffer(connection.recv_bytes(), np.uint32)
+            slot, positions = int(request[0]), request[1:]
             shape = len(positions), *source.shape
             images = np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape)).reshape(shape)
-            connection.send(_fill(source, positions, images))
+            connection.send_bytes(_fill(source, positions, images))
 
 
-def _fill(source: Source, positions: Order, images: Image) -> tuple[Exception, str] | None:
-    """Fill a batch; return an error and its traceback, which the trainer raises."""
+def _fill(source: Source, positions: Order, images: Image) -> bytes:
+    """Fill a batch; return b"", or an error and its traceback, which the trainer raises."""
     try:
         source.fill(positions, images)
     except Exception as error:
         trace = traceback.format_exc()
         try:
-            pickle.loads(pickle.dumps(error))  # noqa: S301 our own
+            answer = pickle.dumps((error, trace))
+            pickle.loads(answer)  # noqa: S301 our own
+            return answer
         except Exception:  # not every exception can be sent, or read again
-            return RuntimeError(f"{type(error).__name__}: {error}"), trace
-        return error, trace
-    return None
+            return pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), trace))
+    return b""
