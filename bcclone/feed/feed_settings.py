@@ -1,6 +1,7 @@
 """Settings of the feeds; importing this loads no large package."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.system.settings import Count, Megabytes, check_settings, setting
@@ -66,7 +67,7 @@ STRATEGIES = {
 STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and what only helps in training
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
-_GROUP = "feed"
+_feed = partial(setting, group="feed")
 
 
 @dataclass(frozen=True)
@@ -86,46 +87,38 @@ class Ordering:
 class FeedSettings:
     """The strategy that feeds the network, with its settings; a strategy ignores the settings of others."""
 
-    feed: str = setting(
+    feed: str = _feed(
         AUTO,
         "how samples are loaded; the names are listed above; auto chooses by the size of the store and the free memory",
         unit="NAME",
         choices=(AUTO, *STRATEGIES),
-        group=_GROUP,
     )
-    chunk_size: Count = setting(16_384, "number of samples that hdf5-chunks and queue shuffle together", group=_GROUP)
-    window_shards: Count = setting(4, "number of shards that the feed shards shuffles together", group=_GROUP)
-    window_streams: Count = setting(
+    chunk_size: Count = _feed(16_384, "number of samples that hdf5-chunks and queue shuffle together")
+    window_shards: Count = _feed(4, "number of shards that the feed shards shuffles together")
+    window_streams: Count = _feed(
         0,
         "number of windows that the feed shards draws each batch from; a worker reads only the shards of its own",
         1,
         4096,
         zero="as many as there are workers",
-        group=_GROUP,
     )
-    cache: str = setting(
+    cache: str = _feed(
         "",
         "folder for copies of the shards of a store at a URL; several processes may share it",
         unit="FOLDER",
         shown="a temporary one, deleted at the end",
-        group=_GROUP,
     )
-    cache_mb: Megabytes = setting(
-        4096, "most that the copies of shards take; it must hold two windows of shards", group=_GROUP
-    )
-    feed_workers: Count = setting(
+    cache_mb: Megabytes = _feed(4096, "most that the copies of shards take; it must hold two windows of shards")
+    feed_workers: Count = _feed(
         0,
         "number of threads that augment on the CPU; for the feeds files, queue, workers and sequence also the "
         "number of processes or threads that load samples",
         1,
         _MOST_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
-        group=_GROUP,
     )
-    max_queue_size: Count = setting(
-        0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed", group=_GROUP
-    )
-    multiprocessing: bool = setting(False, "with --feed sequence, use processes instead of threads", group=_GROUP)
+    max_queue_size: Count = _feed(0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed")
+    multiprocessing: bool = _feed(False, "with --feed sequence, use processes instead of threads")
 
     def __post_init__(self) -> None:
         check_settings(self)

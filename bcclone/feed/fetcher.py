@@ -21,7 +21,8 @@ from bcclone.feed.source import Batch, Buffers, FrameSource, Source
 from bcclone.system.prefetch import prefetch_ordered
 
 _AHEAD = 4  # batches
-_THREADS = 2  # one alone copies half of what a core can, since it also flips, looks up labels and hands over
+_CORES = os.cpu_count() or 1
+_THREADS = min(2, _CORES)  # one alone copies half of what a core can: it also flips, looks up labels and hands over
 
 
 class Fetcher:
@@ -65,17 +66,17 @@ class Fetcher:
 
 def hdf5_shuffle(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
     """Read the memory-mapped store. Shuffling costs nothing while the file fits into memory."""
-    return Fetcher(selection.mapped_source(), order.batch_size, settings.max_queue_size, min(_THREADS, _cores()))
+    return Fetcher(selection.mapped_source(), order.batch_size, settings.max_queue_size)
 
 
 def memory(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
     """Read all frames into memory first."""
-    return Fetcher(selection.memory_source(), order.batch_size, settings.max_queue_size, min(_THREADS, _cores()))
+    return Fetcher(selection.memory_source(), order.batch_size, settings.max_queue_size)
 
 
 def files(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
     """Read and decode the images of a recording for each batch, in a thread per core."""
-    threads = settings.feed_workers or _cores()
+    threads = settings.feed_workers or _CORES
     ahead = settings.max_queue_size or max(_AHEAD, threads)
     return Fetcher(selection.file_source(), order.batch_size, ahead, threads)
 
@@ -151,7 +152,3 @@ class WindowFetcher(Fetcher):
     def load(self, piece: Batch) -> Batch:
         """Return the batch, which is filled already."""
         return piece
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
