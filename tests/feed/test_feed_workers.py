@@ -14,20 +14,16 @@ import numpy as np
 import psutil
 import pytest
 
-from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.frames import FramesInMemory
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Feed, open_feed, open_validation_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.feed import Feed, open_validation_feed
 from bcclone.feed.fetcher import Fetcher, WindowFetcher
 from bcclone.feed.loader_processes import LoaderError, ProcessFetcher
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers, FrameSource, SampleArrays
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, command, run_script
+from tests.conftest import ROOT, command
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
@@ -360,22 +356,6 @@ def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path)
     assert not running_after(processes, 60)
 
 
-def test_a_spoilt_image_ends_training_from_files_with_its_name(simulated_recording, tmp_path):
-    recording = tmp_path / "lake"
-    shutil.copytree(simulated_recording, recording)
-    log = recording / "driving_log.csv"
-    log.write_text(log.read_text().replace(str(simulated_recording), str(recording)))
-    spoilt = sorted((recording / "IMG").glob("center*"))[3]
-    spoilt.write_bytes(b"no image")
-    samples = open_in_place((str(recording),), Preprocessing(), SampleSettings(validation=0.0))
-    with (
-        open_feed(select(samples), FeedSettings("files"), SamplingSettings(64)) as feed,
-        pytest.raises(UserError, match=f"{spoilt.name}.*cannot be used"),
-        feed.epoch(1) as batches,
-    ):
-        list(batches)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to make a folder read-only even for root")
 @pytest.mark.parametrize("name", ["hdf5-shuffle", "hdf5-chunks", "workers", "memory"])
@@ -398,17 +378,6 @@ def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name
         check=False,
     )
     assert (done.stdout, done.returncode) == ("ready\n", 0), done.stderr
-
-
-@pytest.mark.parametrize("fraction", [0.3, 0.99])
-def test_a_truncated_store_is_refused_before_training(simulated_store, tmp_path, fraction):
-    store = tmp_path / "data.h5"
-    content = simulated_store.read_bytes()
-    store.write_bytes(content[: int(len(content) * fraction)])
-    refused = run_script("model.py", store, "-o", tmp_path / "m.h5", "--feed", "workers", code=1, cwd=tmp_path)
-    assert "data.h5: not a" in refused.stderr
-    assert "bcclone preprocess" in refused.stderr
-    assert not (tmp_path / "runs").exists()
 
 
 def test_a_feed_without_samples_is_empty(simulated_store):
