@@ -7,24 +7,31 @@ is imported when it is used.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from threading import Event
 from typing import Any, Self
 
+import numpy as np
+
+from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.store import Store
-from bcclone.feed import augmented
-from bcclone.feed.augmented import Augment
+from bcclone.feed.augment.kind import Draws
+from bcclone.feed.augment.kinds import draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
 from bcclone.feed.fetcher import Fetcher
 from bcclone.feed.order import ALL, Batches, BatchPart, BatchSpan, EpochOrder, Order
 from bcclone.feed.selection import Selection, TrainingData
-from bcclone.feed.source import Batch
+from bcclone.feed.source import Batch, Buffers
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
 from bcclone.system.prefetch import prefetch_ordered
+
+# batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch -> the batch
+Augment = Callable[[Batch, Order, int, int], Batch]
 
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
 
@@ -123,11 +130,45 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     if not sampling.augmentation.augment:
         return Feed(order, fetcher)
     if sampling.augmentation.augment_on == "device":
-        return Feed(order, fetcher, augmented.on_device(selection, sampling))
+        return Feed(order, fetcher, _drawing(selection, sampling))
     # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
     threads = settings.feed_workers or (fetcher.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1))
     kept = max(fetcher.ahead, 2 * threads) + threads + 2
-    return Feed(order, fetcher, augmented.on_cpu(selection, sampling, kept), threads)
+    return Feed(order, fetcher, _augmenting(selection, sampling, kept), threads)
+
+
+def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
+    """Return what draws the random numbers of a batch for the training step, which augments it."""
+    inputs = selection.augmentation_inputs
+
+    def add_draws(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
+        own, draws = inputs.at(positions), _draws(batch, sampling.seed, epoch, first)
+        return replace(batch, augmentation=(own.flipped, own.lookahead_m, draws.normal, draws.uniform))
+
+    return add_draws
+
+
+def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> Augment:
+    """Return what augments a batch, in the rows that the network sees. kept: number of batches alive at a time."""
+    inputs, preprocessing = selection.augmentation_inputs, selection.data.preprocessing
+    shape = *selection.arrays.frame.shape[1:], *preprocessing.shape
+    buffers = Buffers(sampling.batch_size, shape, kept)
+    rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
+    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
+
+    def augment(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
+        images, into, labels = np.asarray(batch.images), buffers.take(len(batch)), np.array(batch.labels)
+        draws = _draws(batch, sampling.seed, epoch, first)
+        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs.at(positions), draws, into)
+        return replace(batch, images=into, labels=labels)
+
+    return augment
+
+
+def _draws(batch: Batch, seed: int, epoch: int, first: int) -> Draws:
+    """Return the random numbers of a batch; those of one worker's part are the same as in the whole batch."""
+    draws = draw(batch.global_size, (seed, epoch, first))
+    return draws if batch.span is None else draws.at(batch.span.first, len(batch))
 
 
 def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = ALL) -> Feed:
