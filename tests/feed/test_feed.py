@@ -16,8 +16,6 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 
 BATCH, SEED, CHUNK = 64, 3, 100
 FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
-    "one worker": FeedSettings("workers", feed_workers=1),
-    "queue, three processes": FeedSettings("queue", chunk_size=CHUNK, feed_workers=3),
     "three workers": FeedSettings("workers", feed_workers=3),
     "sequence, processes": FeedSettings("sequence", feed_workers=2, multiprocessing=True),
 }
