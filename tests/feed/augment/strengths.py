@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 from bcclone.feed.augment.augment_settings import AugmentSettings
 
-STRENGTHS = [field.name for field in fields(AugmentSettings) if field.type is float]
+STRENGTHS = [field.name for field in fields(AugmentSettings) if isinstance(field.default, float)]
 MOVEMENTS = ["shift_m", "turn_degrees", "pitch_degrees"]  # of the camera
 APPEARANCE = [name for name in STRENGTHS if name not in MOVEMENTS]
 NOTHING = replace(AugmentSettings(), **dict.fromkeys(STRENGTHS, 0))
