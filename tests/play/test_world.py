@@ -78,10 +78,3 @@ def test_a_car_that_nobody_drives_rolls_along_its_road(world, side_m):
         assert not world.off_road
     assert world.tracked.progress_m > 25
     assert abs(world.tracked.position.cross_track_m) < 1.5
-
-
-def test_a_snapshot_does_not_move_with_the_car(world):
-    before = world.snapshot()
-    world.drive(0.5, 1.0, 50)
-    assert (before.z, before.throttle) != (world.car.z, world.car.throttle)
-    assert before.speed == 0
