@@ -20,7 +20,7 @@ from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
-from tests.conftest import command, run_script
+from tests.conftest import command
 from tests.drive.drive_server import (
     FRAME,
     Constant,
@@ -34,7 +34,6 @@ from tests.drive.drive_server import (
     state_of,
     telemetry_text,
 )
-from tests.frame_replay import FrameReplay
 
 
 def test_the_first_latency_is_printed_and_slow_answers_are_counted():
@@ -106,27 +105,6 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds():
         for connection in (one, other):
             connection.send_text(telemetry_text())
             assert "steer" in events_until(connection, "steer")
-
-
-@pytest.mark.slow
-def test_a_run_records_the_frames_received_and_the_controls_sent(untrained_model, simulated_recording, tmp_path):
-    run = tmp_path / "run1"
-    with serving(untrained_model, run) as server:
-        world = FrameReplay(simulated_recording / "driving_log.csv")
-        drive(server.port, world)
-        assert server.end() == 0
-        assert "120 frames recorded" in server.output
-        assert f"bcclone video {run}" in server.output
-    log = read_log(run / "driving_log.csv")
-    assert (len(log.rows), log.bad_rows) == (120, ())
-    sent = sorted((simulated_recording / "IMG").glob("center_*"))
-    frames = sorted(run.glob("*.jpg"))
-    assert [frame.read_bytes() for frame in frames] == [image.read_bytes() for image in sent]
-    assert log.rows["steering"].tolist()[:119] == pytest.approx(
-        [control.steering for control in world.controls], abs=1e-6
-    )
-    refused = run_script("drive.py", untrained_model, run, "--port", 0, code=1)
-    assert "--append" in refused.stderr
 
 
 def test_threads_print_nothing_after_the_drive_has_ended():

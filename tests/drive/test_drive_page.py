@@ -3,7 +3,6 @@
 test_page_addresses.py tests its addresses without a browser.
 """
 
-import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -298,26 +297,6 @@ def test_the_tab_key_reaches_the_controls_from_top_to_bottom(page):
 def test_the_page_fits_the_width_of_the_window(page, width):
     with window_of(page.browser, width):
         assert page.script("return document.documentElement.scrollWidth") <= width
-
-
-@pytest.mark.long
-def test_the_page_finds_a_server_that_was_started_again(browser, untrained_model):
-    with serving(untrained_model) as server:
-        page = Page(browser, server.port).open()
-        with driving(server.port) as (_, client):
-            wait_for(lambda: client.report.steers > 20)
-            page.shows("the model drives")
-        page.script("window.openedOnce = true")
-        server.end(signal.SIGINT)
-        page.shows("drive.py does not answer")
-        assert f"bcclone drive model.h5 --port {server.port}" in page.text("restart")
-        with serving(untrained_model, port=server.port):
-            page.shows("waiting for the simulator")
-            assert page.script("return window.openedOnce")
-            assert page.script("return points.length") == 0  # the points were the other server's
-            with driving(server.port):
-                page.shows("the model drives")
-                wait_for(lambda: page.drawn("plot-speed", "text") > 10)
 
 
 @pytest.mark.long

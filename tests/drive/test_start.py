@@ -101,6 +101,7 @@ def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untraine
         assert b"101" not in car.recv(100)
 
 
+@pytest.mark.slow
 def test_what_takes_long_to_import_is_imported_while_it_answers_and_onnx_needs_no_tensorflow(
     untrained_model, tmp_path, tmp_path_factory
 ):

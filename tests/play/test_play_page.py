@@ -4,7 +4,7 @@ import pytest
 
 from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
-from tests.pages import FakePage, chromium, errors_of, needs_browser, window_of
+from tests.pages import FakePage, chromium, errors_of, needs_browser
 from tests.play.play_server import playing
 from tests.processes import wait_for
 
@@ -183,12 +183,6 @@ def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server,
         state = other.until(lambda state: not state["wheel"]["asking"])
         assert state["wheel"]["drives"] == drives
     page.until("state.wheel.drives")
-
-
-@pytest.mark.parametrize("width", [320, 360, 800, 1320])
-def test_the_page_fits_the_width_of_the_window(page, width):
-    with window_of(page.browser, width):
-        assert page.script("return document.documentElement.scrollWidth") <= width
 
 
 def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_path):
