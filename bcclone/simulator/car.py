@@ -26,21 +26,13 @@ _RADIANS = math.pi / 180
 LAW_MODULES = ("bcclone.simulator.car", "bcclone.dataset.vehicle", "bcclone.system.exact_math")
 
 
-def _make_next_yaw_rate(sources: int) -> Callable[[float, float, float], float]:
-    @compiled(cache=True)
-    def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
-        """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in m/s; compiled."""
-        if not sources:
-            return yaw_rate
-        curvature = tangent(steering * FULL_LOCK_DEGREES * _RADIANS) / WHEELBASE_M
-        most = _MOST_SIDEWAYS / max(speed, 1.0)
-        wanted = min(max(YAW_GAIN * speed * curvature, -most), most)
-        return yaw_rate + (wanted - yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
-
-    return next_yaw_rate
-
-
-next_yaw_rate = _make_next_yaw_rate(source_checksum(LAW_MODULES))
+@compiled(cache=True, sources=source_checksum(LAW_MODULES))
+def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
+    """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in m/s; compiled."""
+    curvature = tangent(steering * FULL_LOCK_DEGREES * _RADIANS) / WHEELBASE_M
+    most = _MOST_SIDEWAYS / max(speed, 1.0)
+    wanted = min(max(YAW_GAIN * speed * curvature, -most), most)
+    return yaw_rate + (wanted - yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
 
 
 @dataclass

@@ -2,8 +2,7 @@
 
 Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full disk nothing is
 cached. It checks the cache by the date of one source file only, and does not notice changes in other files whose
-functions or constants were compiled in. So a cached function of several files needs their checksum in its closure,
-which Numba does check.
+functions or constants were compiled in. So a cached function of several files needs their checksum, as `sources`.
 """
 
 import sys
@@ -33,6 +32,13 @@ FINITE = {"nnan", "ninf", "nsz"}
 class _Cache(FunctionCache):  # type: ignore[misc]
     """A cache that neither a full disk stops, nor what an older version of bcclone, with other modules, left there."""
 
+    def __init__(self, function: Any, sources: int) -> None:
+        super().__init__(function)
+        self.sources = sources
+
+    def _index_key(self, *arguments: Any) -> Any:
+        return *super()._index_key(*arguments), self.sources
+
     def load_overload(self, signature: Any, target: Any) -> Any:
         try:
             return super().load_overload(signature, target)
@@ -46,11 +52,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             super().save_overload(signature, data)
 
 
-def compiled(**options: Any) -> Callable[[Function], Function]:
+def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]:
     """Compile a function with Numba's njit and these options; it releases the interpreter lock.
 
     The compiled code may not create arrays, and does not count references to them, because per pixel that would take
-    longer than the pixel itself.
+    longer than the pixel itself. sources: checksum of the files that it is compiled from, where there are several.
     """
 
     def compile_function(function: Function) -> Function:
@@ -62,7 +68,7 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
                     function
                 )
                 if "cache" not in without and every.get("cache"):
-                    dispatcher._cache = _Cache(function)
+                    dispatcher._cache = _Cache(function, sources)
                 return cast(Function, dispatcher)
         raise RuntimeError(f"Numba cannot compile {function.__name__}")
 

@@ -14,6 +14,7 @@ from bcclone.drive.protocol import (
     SocketIOConnection,
     Telemetry,
     TelemetryEvent,
+    event_text,
     format_steer,
     holds_telemetry,
     parse_telemetry,
@@ -264,3 +265,8 @@ def test_full_lock_and_full_throttle_are_in_range(value):
         "steering_angle": f"{value}00000",
         "throttle": f"{value}00000",
     }
+
+
+def test_a_ping_is_answered_with_its_own_text_and_an_event_is_compact_json():
+    assert SocketIOConnection().receive("2probe") == Reaction(("3probe",))
+    assert event_text("steer", {"steering_angle": "0.1"}) == '42["steer",{"steering_angle":"0.1"}]'

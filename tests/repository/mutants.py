@@ -45,6 +45,7 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
         "streamed": Known(3, "counts as exact float64, and an array of integers, which cuts a fraction off"),
     },
     "bcclone.drive.protocol": {
+        "SocketIOConnection.__init__": Known(1, "each telemetry comes after a join, which sets it"),
         "SocketIOConnection._message": Known(1, "no packet with another letter gets there"),
         "Telemetry.__post_init__": Known(2, "a difference with a number that is not finite is not finite either"),
     },

@@ -55,7 +55,7 @@ def test_a_frame_has_its_format_and_another_process_renders_the_same_bytes(lake)
 
 def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (cast, draw_cards, draw_faces):
-        assert SOURCES in [cell.cell_contents for cell in drawing.py_func.__closure__]
+        assert drawing._cache.sources == SOURCES
     folder = ROOT / "bcclone" / "simulator" / "render"
     for name in ("faces", "raycast", "surface", "weather"):
         used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)

@@ -70,3 +70,14 @@ def test_what_a_version_with_other_modules_has_cached_is_compiled_anew(tmp_path)
         assert (done.stdout, done.stderr) == ("42\n", "")
         (tmp_path / f"{module}.py").unlink()
     assert list(cache.rglob("*.nbi"))
+
+
+def test_a_function_is_compiled_anew_when_the_checksum_of_its_sources_has_changed(tmp_path):
+    (program := tmp_path / "program.py").write_text(
+        "import sys\nfrom bcclone.system.compiled import compiled\n\n@compiled(int(sys.argv[1]), cache=True)\n"
+        "def doubled(number):\n    return 2 * number\n\nprint(doubled(21), sum(doubled.stats.cache_hits.values()))\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    lines = [[sys.executable, program, str(checksum)] for checksum in (1, 1, 2)]
+    shown = [subprocess.run(line, capture_output=True, text=True, check=True, env=environment).stdout for line in lines]
+    assert shown == ["42 0\n", "42 1\n", "42 0\n"]

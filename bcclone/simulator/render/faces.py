@@ -64,22 +64,14 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
                 canvas.depths[row, column], canvas.labels[row, column] = depth, OBJECT
 
 
-def _make_draw_cards(sources: int) -> Any:
-    @drawing(cache=True)
-    def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
-        """Draw all cards that are nearer than the canvas's depths, and update these.
+@drawing(cache=True, sources=SOURCES)
+def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
+    """Draw all cards that are nearer than the canvas's depths, and update these.
 
-        placements: float32 (cards, 6), as in Cards; pictures: RGBA uint8 (kinds, height, width, 4).
-        """
-        if not sources:
-            return
-        for number in range(placements.shape[0]):
-            _draw_card(eye, placements[number], pictures, air, canvas)
-
-    return draw_cards
-
-
-draw_cards = _make_draw_cards(SOURCES)
+    placements: float32 (cards, 6), as in Cards; pictures: RGBA uint8 (kinds, height, width, 4).
+    """
+    for number in range(placements.shape[0]):
+        _draw_card(eye, placements[number], pictures, air, canvas)
 
 
 @drawing()
@@ -186,26 +178,18 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
                 canvas.depths[row, column], canvas.labels[row, column] = depth, label
 
 
-def _make_draw_faces(sources: int) -> Any:
-    @drawing(cache=True)
-    def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
-        """Draw all faces that are nearer than the canvas's depths, and update these.
+@drawing(cache=True, sources=SOURCES)
+def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
+    """Draw all faces that are nearer than the canvas's depths, and update these.
 
-        faces: as of build_structures().
-        """
-        if not sources:
-            return
-        corner, normal = canvas.room[0], canvas.room[1]
-        for number in range(faces.shape[0]):
-            face = faces[number]
-            for axis in range(3):
-                corner[axis] = face[axis] - eye.position[axis]
-                after, last = (axis + 1) % 3, (axis + 2) % 3
-                normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
-            if abs(corner[0]) < _FACE_FAR_M and abs(corner[2]) < _FACE_FAR_M:
-                _draw_face(eye, face, corner, normal, surface, air, canvas)
-
-    return draw_faces
-
-
-draw_faces = _make_draw_faces(SOURCES)
+    faces: as of build_structures().
+    """
+    corner, normal = canvas.room[0], canvas.room[1]
+    for number in range(faces.shape[0]):
+        face = faces[number]
+        for axis in range(3):
+            corner[axis] = face[axis] - eye.position[axis]
+            after, last = (axis + 1) % 3, (axis + 2) % 3
+            normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
+        if abs(corner[0]) < _FACE_FAR_M and abs(corner[2]) < _FACE_FAR_M:
+            _draw_face(eye, face, corner, normal, surface, air, canvas)

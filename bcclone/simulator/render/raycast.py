@@ -229,41 +229,31 @@ def _meet(surface: Any, ray: Ray, last: Met) -> Met:
     return Met(depth, level, slope)
 
 
-def _make_cast(sources: int) -> Any:
-    @drawing(cache=True)
-    def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
-        """Draw ground and sky, and set the depth and the label of each pixel; the bonnet's pixels are left out."""
-        if not sources:
-            return
-        rows, columns = canvas.depths.shape
-        axes, (x, y, z) = eye.axes, (eye.position[0], eye.position[1], eye.position[2])
-        for column in range(columns):
-            across = (column + 0.5 - columns * 0.5) / eye.across_px
-            beam = headlight_beam(air, across)
-            last = Met(_NEAR_M, y - 1.25, 0.0)
-            for row in range(eye.bottoms[column] - 1, -1, -1):
-                up = (rows * 0.5 - row - 0.5) / eye.up_px
-                ray = Ray(
-                    x, y, z,
-                    axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
-                    axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
-                    axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
-                )  # fmt: skip
-                if last.depth > 0.0:
-                    last = _meet(surface, ray, last)
-                if last.depth < 0.0:
-                    canvas.depths[row, column], canvas.labels[row, column] = _NOTHING, SKY
-                    put(canvas, row, column, _sky(air.sky, ray), air.daylight)
-                    continue
-                canvas.depths[row, column] = last.depth
-                stretch = min(
-                    max(last.depth / max(y - last.level, 0.5), 1.0) * eye.across_px / eye.up_px, _LONGEST_STRETCH
-                )
-                color, label = _ground(surface, air, ray, last.depth, GroundPixel(last.depth / eye.across_px, stretch))
-                canvas.labels[row, column] = label
-                put(canvas, row, column, seen_through(color, last.depth, air), light_at(air, last.depth, beam))
-
-    return cast
-
-
-cast = _make_cast(SOURCES)
+@drawing(cache=True, sources=SOURCES)
+def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
+    """Draw ground and sky, and set the depth and the label of each pixel; the bonnet's pixels are left out."""
+    rows, columns = canvas.depths.shape
+    axes, (x, y, z) = eye.axes, (eye.position[0], eye.position[1], eye.position[2])
+    for column in range(columns):
+        across = (column + 0.5 - columns * 0.5) / eye.across_px
+        beam = headlight_beam(air, across)
+        last = Met(_NEAR_M, y - 1.25, 0.0)
+        for row in range(eye.bottoms[column] - 1, -1, -1):
+            up = (rows * 0.5 - row - 0.5) / eye.up_px
+            ray = Ray(
+                x, y, z,
+                axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
+                axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
+                axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
+            )  # fmt: skip
+            if last.depth > 0.0:
+                last = _meet(surface, ray, last)
+            if last.depth < 0.0:
+                canvas.depths[row, column], canvas.labels[row, column] = _NOTHING, SKY
+                put(canvas, row, column, _sky(air.sky, ray), air.daylight)
+                continue
+            canvas.depths[row, column] = last.depth
+            stretch = min(max(last.depth / max(y - last.level, 0.5), 1.0) * eye.across_px / eye.up_px, _LONGEST_STRETCH)
+            color, label = _ground(surface, air, ray, last.depth, GroundPixel(last.depth / eye.across_px, stretch))
+            canvas.labels[row, column] = label
+            put(canvas, row, column, seen_through(color, last.depth, air), light_at(air, last.depth, beam))

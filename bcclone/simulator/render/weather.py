@@ -32,34 +32,26 @@ def _blend_pixel(picture: Any, row: int, column: int, color: tuple[float, float,
             picture[row, column, channel] = int(min(before + (color[channel] - before) * cover, 255.0))
 
 
-def _make_draw_drops(sources: int) -> Any:
-    @drawing(cache=True)
-    def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
-        """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: its number decides the places."""
-        if not sources:
-            return
-        rows, columns = picture.shape[0], picture.shape[1]
-        scale, size = rows / 160.0, rows * columns / 51200.0
-        shade = min(max(light, 0.25), 1.0)
-        state = np.uint64(moment) * np.uint64(2862933555777941757) + np.uint64(3037000493)
-        wet = (_RAIN_COLOR[0] * shade, _RAIN_COLOR[1] * shade, _RAIN_COLOR[2] * shade)
-        for _ in range(int(_STREAKS * rain * size)):
-            state, column = _drawn(state, columns)
-            state, row = _drawn(state, rows)
-            state, longer = _drawn(state, 13)
-            for step in range(max(int((5.0 + longer) * scale), 1)):
-                _blend_pixel(picture, row + step, column + int(0.2 * step), wet, _RAIN_COVER)
-        white = (_SNOW_COLOR[0] * shade, _SNOW_COLOR[1] * shade, _SNOW_COLOR[2] * shade)
-        for _ in range(int(_FLAKES * snow * size)):
-            state, column = _drawn(state, columns)
-            state, row = _drawn(state, rows)
-            state, far = _drawn(state, 6)
-            side = 2 if far == 0 and scale >= 0.75 else 1
-            for down in range(side):
-                for right in range(side):
-                    _blend_pixel(picture, row + down, column + right, white, _SNOW_COVER)
-
-    return draw_drops
-
-
-draw_drops = _make_draw_drops(SOURCES)
+@drawing(cache=True, sources=SOURCES)
+def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
+    """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: its number decides the places."""
+    rows, columns = picture.shape[0], picture.shape[1]
+    scale, size = rows / 160.0, rows * columns / 51200.0
+    shade = min(max(light, 0.25), 1.0)
+    state = np.uint64(moment) * np.uint64(2862933555777941757) + np.uint64(3037000493)
+    wet = (_RAIN_COLOR[0] * shade, _RAIN_COLOR[1] * shade, _RAIN_COLOR[2] * shade)
+    for _ in range(int(_STREAKS * rain * size)):
+        state, column = _drawn(state, columns)
+        state, row = _drawn(state, rows)
+        state, longer = _drawn(state, 13)
+        for step in range(max(int((5.0 + longer) * scale), 1)):
+            _blend_pixel(picture, row + step, column + int(0.2 * step), wet, _RAIN_COVER)
+    white = (_SNOW_COLOR[0] * shade, _SNOW_COLOR[1] * shade, _SNOW_COLOR[2] * shade)
+    for _ in range(int(_FLAKES * snow * size)):
+        state, column = _drawn(state, columns)
+        state, row = _drawn(state, rows)
+        state, far = _drawn(state, 6)
+        side = 2 if far == 0 and scale >= 0.75 else 1
+        for down in range(side):
+            for right in range(side):
+                _blend_pixel(picture, row + down, column + right, white, _SNOW_COVER)
