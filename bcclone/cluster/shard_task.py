@@ -24,11 +24,11 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SampleTable, sample_chunks
 from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store
 from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
-from bcclone.system.reading import parse_json
 from bcclone.system.task_pool import WorkerFault, report_progress
 
 _PROBED = 3  # files

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.reading import parse_json
 from bcclone.system.settings import Names, SettingError, check_settings, setting
 
 _EXAMPLE = "host1:2345,host2:2345"

@@ -19,8 +19,8 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import ANSWERS, UNCERTAINTY, answer_row, uncertainty_row
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
+from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
-from bcclone.system.reading import MOST_TABLE, open_limited
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _LONGEST_RUN = datetime.timedelta(days=365)
@@ -144,7 +144,7 @@ def _check_is_run(folder: Path) -> None:
     refuse_links(folder)
     log = folder / LOG_NAME
     if log.exists():
-        with open_limited(log, MOST_TABLE) as file:
+        with open_file(log, "table") as file:
             first = file.readline(1000)
         if first and not re.match(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
             raise UserError(f"{folder} is a recording, but not a run of drive.py; record into another folder")

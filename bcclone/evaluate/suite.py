@@ -25,9 +25,9 @@ from bcclone.recording.files import find_local_logs
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.reading import MOST_JSON, read_limited
 from bcclone.system.task_pool import Shown, TaskPool, report_progress, run_kept, source_digest
 
 
@@ -72,7 +72,7 @@ class SuiteTask:
         if isinstance(self.row, RecordedRow):
             return ""
         track = Path(self.row.settings.track)
-        content = read_limited(track, MOST_JSON) if track.suffix == ".json" else b""
+        content = read_bytes(track, "json") if track.suffix == ".json" else b""
         inputs = [file.sha256 for file in (self.model, *self.inputs)]
         parts = source_digest(), inputs, self.preprocess, self.row, content
         return f"{self.row.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"

@@ -10,8 +10,8 @@ from typing import Self
 
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.view import HEIGHT_M
+from bcclone.system.codec import parse_json
 from bcclone.system.json_values import from_json, to_json
-from bcclone.system.reading import parse_json
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,14 @@ from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import StoredModel, read_stored
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.atomic import replacing
+from bcclone.system.codec import parse_json, read_bytes
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.reading import MOST_MODEL, parse_json, read_limited
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _FRAMING, _CALIBRATION = "bcclone_framing", "bcclone_calibration"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 # setting in model files of older versions, models/lake.h5 among them -> its name now
 _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
-_LONGEST_TEXT = 1 << 20  # bytes of a configuration in a file beside its weights
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def model_content(
 
 def calibrated_content(path: Path, framing: Framing | None, calibration: SteeringCalibration) -> bytes:
     """Return the content of a copy of a model file, with this framing and calibration; everything else stays."""
-    content = io.BytesIO(read_limited(path, MOST_MODEL))
+    content = io.BytesIO(read_bytes(path, "model"))
     with h5py.File(content, "r+") as file:
         for name, value in ((_FRAMING, framing), (_CALIBRATION, calibration)):
             file.attrs.pop(name, None)
@@ -273,7 +272,7 @@ def _separate_config(path: Path) -> str:
         raise UnsupportedModel(
             f"holds weights only; put the network's configuration (model.to_json()) beside it, as {config_path}"
         )
-    text = read_limited(config_path, _LONGEST_TEXT)
+    text = read_bytes(config_path, "settings")
     config = parse_json(text)
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 

@@ -18,14 +18,13 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import check_model_path
 from bcclone.model.onnx_content import check_content
 from bcclone.system.arrays import Float32Array
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, first_line, require_package
-from bcclone.system.reading import read_limited
 
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
 FRAMING = "bcclone_framing"
 FRAME, STEERING = "frame", "steering"
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
-_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
     options.log_severity_level = 4  # what it would print, an error says
-    content = read_limited(path, _MOST_BYTES)
+    content = read_bytes(path, "model")
     try:
         check_content(content)
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)

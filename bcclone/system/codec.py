@@ -24,7 +24,7 @@ from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, names_url, parse_location, reaching
 
-Container = Literal["settings", "json", "image", "model", "table", "video", "store"]
+Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
 _T = TypeVar("_T")
 
@@ -32,9 +32,10 @@ _MOST_BYTES: Mapping[Container, int] = {
     "settings": 1 << 22,  # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
     "json": 1 << 26,
     "image": 1 << 26,
+    "cells": 1 << 28,  # a table whose cells are all in memory: six million rows of two
     "model": 1 << 31,
     "table": 1 << 31,  # ten million rows of 200 bytes
-    "video": 1 << 40,
+    "video": 1 << 38,
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table
@@ -144,13 +145,13 @@ def _whole(lines: Iterator[str]) -> Iterator[str]:
     return (line for line in lines if line.endswith("\n"))
 
 
-def read_bytes(source: Location | str, container: Container | int) -> bytes:
+def read_bytes(source: Location | str, container: Container) -> bytes:
     """Return the content of a regular file, a path or URL.
 
     Raises UnfitFile for a pipe, a device and more bytes than such a file may have; OSError for a file that cannot be
     opened.
     """
-    most = container if isinstance(container, int) else _MOST_BYTES[container]
+    most = _MOST_BYTES[container]
     if isinstance(source, str) and names_url(source):
         source = parse_location(source)
     if not isinstance(source, str | Path):
@@ -187,9 +188,9 @@ def _read_url(location: Any, most: int) -> bytes:
     return content
 
 
-def open_file(path: Path, container: Container | int) -> BufferedReader:
+def open_file(path: Path, container: Container) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    handle, _ = _open(path, container if isinstance(container, int) else _MOST_BYTES[container])
+    handle, _ = _open(path, _MOST_BYTES[container])
     return os.fdopen(handle, "rb")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from bcclone.system.atomic import write_text
+from bcclone.system.codec import parse_json, read_bytes
 from bcclone.system.json_values import from_json, json_text
-from bcclone.system.reading import MOST_JSON, parse_json, read_limited
 
 Result = TypeVar("Result")
 
@@ -26,7 +26,7 @@ class FinishedSteps(Generic[Result]):
         if self.folder is None:
             return None
         try:
-            return from_json(self._kind, parse_json(read_limited(self._path(key), MOST_JSON)))
+            return from_json(self._kind, parse_json(read_bytes(self._path(key), "json")))
         except (OSError, ValueError):
             return None
 

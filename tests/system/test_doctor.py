@@ -13,13 +13,11 @@ from packaging.specifiers import SpecifierSet
 
 from bcclone.system.doctor.accelerator import (
     OLDEST_FOR_TENSORFLOW,
-    capability_of,
     check_card,
     check_computed,
     check_devices,
     check_driver,
 )
-from bcclone.system.doctor.check import Check
 from bcclone.system.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
 from bcclone.system.doctor.packages import PYTHONS, check_installation, check_packages, check_python
 from bcclone.system.hardware import Card
@@ -221,30 +219,14 @@ def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
         ("NVIDIA GeForce GTX 980", (5, 2), None, "warning", "too old"),
         ("Tesla K80", (3, 7), None, "warning", "trains on the CPU"),
         ("GeForce GTX 680", (3, 0), None, "warning", "trains on the CPU"),
-        ("GeForce GTX 780 Ti", None, None, "warning", "too old"),
-        ("GeForce GTX 1080 Ti", None, "9.28.0.42", "failed", "==9.10.2.21"),
-        ("NVIDIA RTX 9999", None, None, "ok", ""),
+        ("GeForce GTX 780 Ti", None, None, "warning", "update the driver"),
     ],
 )
-def test_a_card_is_checked_by_its_compute_capability_or_its_name(name, capability, cudnn, state, report):
+def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, state, report):
     check = check_card(Card(name, capability), cudnn)
     assert check.state == state
     assert name in check.found
     assert report in check.found + check.advice
-
-
-@pytest.mark.parametrize(
-    ("name", "capability"),
-    [
-        ("GeForce GT 1030", (6, 1)), ("TITAN Xp", (6, 1)), ("Tesla P100-PCIE-16GB", (6, 0)), ("Tesla P4", (6, 1)),
-        ("GeForce GTX TITAN X", (5, 2)), ("Tesla M60", (5, 2)), ("GeForce GTX 750 Ti", (5, 0)), ("Tesla K40c", (3, 5)),
-        ("GeForce GTX TITAN Black", (3, 5)), ("Tesla K80", (3, 7)), ("Quadro K2000", (3, 0)), ("TITAN V", (7, 0)),
-        ("NVIDIA GeForce GTX 1660", None), ("NVIDIA GeForce RTX 3090", None), ("NVIDIA A100-SXM4-80GB", None),
-        ("Tesla T4", None), ("NVIDIA TITAN RTX", None), ("Quadro RTX 6000", None), ("NVIDIA RTX A4000", None),
-    ],
-)  # fmt: skip
-def test_the_names_of_older_cards_give_their_compute_capability(name, capability):
-    assert capability_of(name) == capability
 
 
 @pytest.mark.slow
@@ -256,10 +238,3 @@ def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_
     cudnn = pinned["nvidia-cudnn-cu12"]
     assert check_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
     assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "docs/how-to/install.md").read_text()
-
-
-def test_a_failed_check_needs_advice():
-    with pytest.raises(ValueError, match="without advice"):
-        Check("port", "failed", "in use")
-    with pytest.raises(ValueError, match="expected ok, warning or failed"):
-        Check("port", "fine", "free")

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 
+from bcclone.system import codec
 from bcclone.system.codec import UnfitFile, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
@@ -61,6 +62,11 @@ def server():
         server.shutdown()
 
 
+@pytest.fixture(autouse=True)
+def limit(monkeypatch):
+    monkeypatch.setattr(codec, "_MOST_BYTES", {"json": MOST})
+
+
 @pytest.fixture(scope="module", params=["memory", "s3", "http"])
 def folder(request):
     """The URL of a folder that holds CONTENTS."""
@@ -84,20 +90,20 @@ def _fill(kind, folder):
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_file_is_read_up_to_its_limit(folder, name):
     if len(CONTENTS[name]) <= MOST:
-        assert read_bytes(f"{folder}/{name}", MOST) == CONTENTS[name]
+        assert read_bytes(f"{folder}/{name}", "json") == CONTENTS[name]
     else:
         with pytest.raises(UnfitFile, match=f"{name}: larger than {MOST} bytes"):
-            read_bytes(f"{folder}/{name}", MOST)
+            read_bytes(f"{folder}/{name}", "json")
 
 
 def test_a_missing_file_is_missing(folder):
     with pytest.raises(FileNotFoundError):
-        read_bytes(f"{folder}/404", MOST)
+        read_bytes(f"{folder}/404", "json")
 
 
 def test_an_answer_without_an_end_is_not_waited_for(server):
     with pytest.raises(UnfitFile, match="larger than"):
-        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", MOST)
+        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", "json")
     assert server.sent < 1 << 26
 
 
@@ -105,5 +111,5 @@ def test_an_answer_without_an_end_is_not_waited_for(server):
 def test_an_answer_that_is_no_content_is_told_in_one_line(server, name):
     url = f"http://127.0.0.1:{server.server_port}/{name}"
     with pytest.raises(UserError, match=f"{url}: cannot be reached") as refused, reaching(url):
-        read_bytes(url, MOST)
+        read_bytes(url, "json")
     assert "\n" not in str(refused.value)

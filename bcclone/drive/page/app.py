@@ -18,8 +18,8 @@ from bcclone.drive.page.pages import MOST_PAGES, OpenPages
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
 from bcclone.drive.wire.web_server import WebServer
 from bcclone.drive.wire.websocket import BadHandshake
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.reading import parse_json
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",

@@ -16,8 +16,8 @@ from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
 from bcclone.drive.wheel import HandInput, WheelView
 from bcclone.drive.wire.web_server import Host
 from bcclone.drive.wire.websocket import Websocket
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.reading import parse_json
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
+from bcclone.system.codec import open_file, parse_json
 from bcclone.system.errors import first_line
 from bcclone.system.file_kinds import HDF5
 from bcclone.system.hdf5_child import Ended, Refused, read_apart, serve
@@ -30,7 +31,6 @@ from bcclone.system.hdf5_file import (
     read_names,
     read_text,
 )
-from bcclone.system.reading import MOST_MODEL, open_limited, parse_json
 
 _NUMBERS_AT_MOST = 1 << 26  # of all arrays together
 _LARGEST_WEIGHTS = 8 * _NUMBERS_AT_MOST  # bytes; twice those of a network, since the optimizer may be in the file
@@ -98,7 +98,7 @@ def read(path: Path) -> tuple[dict[str, Any], Sequence[Table]]:
 
 
 def _read(path: Path) -> tuple[dict[str, str], Weights]:
-    with open_limited(path, MOST_MODEL) as file:
+    with open_file(path, "model") as file:
         begin = file.read(len(HDF5))
         if begin == _ZIP:
             return read_archive(file)

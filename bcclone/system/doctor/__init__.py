@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.doctor.accelerator import check_cards, check_devices, check_driver, find_driver, installed_cudnn
-from bcclone.system.doctor.check import Check
+from bcclone.system.doctor.accelerator import check_card, check_devices, check_driver, find_driver, installed_cudnn
 from bcclone.system.doctor.machine import (
+    Check,
     check_cores,
     check_ffmpeg,
     check_folder,
@@ -73,7 +73,7 @@ def examine(settings: DoctorSettings) -> Examination:
         ("memory", lambda: [check_memory(available_memory())]),
         ("cores", lambda: [check_cores(usable_cores())]),
         ("accelerator", lambda: [check_accelerator()]),
-        ("GPU", lambda: check_cards(find_cards(), installed_cudnn())),
+        ("GPU", lambda: [check_card(card, installed_cudnn()) for card in find_cards()]),
         ("ffmpeg", lambda: [check_ffmpeg()]),
         ("test tools", check_test_tools),
     )

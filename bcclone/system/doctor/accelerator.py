@@ -11,11 +11,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from bcclone.system.doctor.check import Check
+from bcclone.system.doctor.machine import Check
 from bcclone.system.doctor.packages import REINSTALL, check_packages
 from bcclone.system.hardware import Card, find_cards, read_text
 
@@ -25,19 +25,6 @@ _TENSORFLOW_SECONDS = 180.0
 OLDEST_FOR_TENSORFLOW: Capability = (6, 0)  # of the wheels that bcclone requires
 _OLDEST_FOR_CUDNN: Capability = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
 _CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "9.10.2.21"
-
-
-# https://developer.nvidia.com/cuda-legacy-gpus; the drivers of these cards may be too old to report the capability
-_OLD_NAMES: tuple[tuple[str, Capability], ...] = (
-    (r"TITAN V\b|\bV100", (7, 0)),
-    (r"\bP100", (6, 0)),
-    (r"GTX? 10\d\d|TITAN X[pP]|TITAN X \(Pascal\)|(Quadro|Tesla) P\d", (6, 1)),
-    (r"GTX 9\d\d|GTX TITAN X|(Quadro|Tesla) M\d", (5, 2)),
-    (r"GTX 7[45]\d|GTX 8[456]\dM|\b9[34]\dM", (5, 0)),
-    (r"\bK80", (3, 7)),
-    (r"GTX 780|GTX TITAN|Tesla K[24]0|Quadro K(6000|5200)", (3, 5)),
-    (r"GTX 6[5-9]0|GTX 7[67]0|Quadro K[1-5]\d\d\d|\bK10\b", (3, 0)),
-)
 
 
 def find_driver() -> str | None:
@@ -127,12 +114,6 @@ def _how_to_get_gpu(system: str) -> str:
     return 'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" (on Windows, in WSL2)'
 
 
-def check_cards(cards: Sequence[Card], cudnn: str | None) -> Iterator[Check]:
-    """Yield a check of each card. cudnn: the installed version, None without one."""
-    for card in cards:
-        yield check_card(card, cudnn)
-
-
 def installed_cudnn() -> str | None:
     """Return the version of the installed cuDNN for CUDA 12, None if there is none."""
     try:
@@ -143,10 +124,12 @@ def installed_cudnn() -> str | None:
 
 def check_card(card: Card, cudnn: str | None) -> Check:
     """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn: its version."""
-    capability = card.compute_capability or capability_of(card.name)
+    capability, found = card.compute_capability, card.describe()
     if capability is None:
-        return Check("GPU", "ok", f"{card.describe()}; the GTX 16, RTX 20 and later work (compute capability 7.5)")
-    found = card.describe() if card.compute_capability else f"{card.name}, {_text(capability)} by its name"
+        advice = (
+            "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no newer one supports"
+        )
+        return Check("GPU", "warning", f"{found}: its driver {card.driver} is too old for TensorFlow 2.21", advice)
     if capability < OLDEST_FOR_TENSORFLOW:
         advice = "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older cards"
         return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
@@ -161,15 +144,6 @@ def check_card(card: Card, cudnn: str | None) -> Check:
         advice = f"install the last version that does, without constraints.txt: {older_cudnn}"
         return Check("GPU", "failed", f"{found}: cuDNN {cudnn} does not support it", advice)
     return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
-
-
-def capability_of(name: str) -> Capability | None:
-    """Return the compute capability of an older card by its name, None for other names."""
-    return next((capability for pattern, capability in _OLD_NAMES if re.search(pattern, name)), None)
-
-
-def _text(capability: Capability) -> str:
-    return "compute capability {}.{}".format(*capability)
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Check the operating system, port, folder, memory, cores, ffmpeg, and the programs that the tests use."""
+"""What a check of this machine is; those of system, port, folder, memory, cores, ffmpeg and tools of the tests."""
 
 import errno
 import os
@@ -7,11 +7,14 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from bcclone.system.doctor.check import Check, State
 from bcclone.system.hardware import output_of
 from bcclone.system.settings import SIMULATOR_PORT
+
+State = Literal["ok", "warning", "failed"]
 
 _FFMPEG_SECONDS = 1.0
 # name, names of the program, package of Debian and Ubuntu
@@ -25,6 +28,16 @@ _GB = 1e9
 # (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses 0.9 GB of memory,
 # without the frames
 _DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of a check: name, state, what was found, and how to fix it, which may be "" only if all is well."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
 
 
 def check_system(proc_version: str) -> Check:

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.system.doctor.check import Check
+from bcclone.system.doctor.machine import Check
 from bcclone.system.hardware import read_text
 
 if TYPE_CHECKING:
