@@ -21,7 +21,6 @@ from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _SEPARATORS = ";\t, "  # a comma may be that of decimals
-_BYTES = 1 << 28  # of a table, whose cells are kept in memory: two million rows
 _LINE = 100_000  # characters
 _LOOKED_AT = 200  # rows that decide what a column holds
 _COLUMNS = 1000
@@ -77,7 +76,7 @@ def no_column(path: Path, what: str, option: str, names: Sequence[str], reason: 
 def read_foreign(path: Path) -> ForeignTable:
     """Return a table; raises UserError for one that cannot be read, is too large, or has no rows."""
     try:
-        with TextIOWrapper(open_file(path, _BYTES), encoding="utf-8-sig", errors="replace", newline="") as file:
+        with TextIOWrapper(open_file(path, "cells"), encoding="utf-8-sig", errors="replace", newline="") as file:
             start = list(islice(_lines(file), 20))
             file.seek(0)
             rows = csv.reader(_lines(file), delimiter=_separator_of(start), skipinitialspace=True)
