@@ -34,6 +34,7 @@ from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import SettingError
+from bcclone.system.settings_file import key_of
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
@@ -132,7 +133,7 @@ def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
         yield
     except SettingError as error:
         typed = {action.dest: _typed(action) for action in parser._actions}
-        raise UserError(error.naming(lambda name: typed.get(name, name))) from None
+        raise UserError(error.naming(lambda name: typed.get(name, key_of(name)))) from None
 
 
 def _typed(action: argparse.Action) -> str:

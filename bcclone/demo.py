@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # it loads NumPy, which --help need not wait for
 _STEPS = "steps"
 _FIRST_PICTURE = "clip of the recording"
 _TRAIN, _DRIVE, _FIGURES = "train", "drive and score", "figures.json"
-_PAGE_CLIP, _SHORT = "clip for the page", ("--range", "0:20", "--width", 480)
+_PAGE_CLIP, _SHORT = "clip for the page", ("--range", "0:20", "--set", "width=480")
 _FIRST_LAPS = 0.1  # enough for a clip of ten seconds
 # Each lap looks different, so that the model does not learn one look by heart: lab log, 2026-11-23.
 _LOOKS: Mapping[str, tuple[object, ...]] = {
     "forward": ("--seed", 1, "--texture-seed", 1),
-    "fog": ("--seed", 2, "--texture-seed", 2, "--light", 1.2, "--fog", 2, "--sun-azimuth", 200),
+    "fog": ("--seed", 2, "--texture-seed", 2, "--light", 1.2, "--fog", 2, "--set", "sun-azimuth=200"),
     "reverse": ("--seed", 3, "--texture-seed", 3, "--light", 0.8, "--sun-elevation", 30, "--reverse"),
 }
 _EXPERT = ("--wander-m", 0.2, "--recoveries", 0)  # it keeps to the middle; the side cameras show the way back

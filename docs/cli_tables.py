@@ -4,7 +4,7 @@
 
 A table is between `<!-- options: COMMAND -->` and `<!-- end -->`. `COMMAND / GROUP` is the table of one group of
 options; the groups in SHARED have tables of their own, so the tables of the commands leave them out. Options that are
-the same in three or more commands stand in the table `several commands`; the tables of the commands only name them.
+the same in two or more commands stand in the table `several commands`; the tables of the commands only name them.
 `commands` is the table of all commands.
 """
 
@@ -16,10 +16,11 @@ from functools import cache
 from pathlib import Path
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import make_parser
+from bcclone.commands.options import help_of, make_parser, rare_settings
+from bcclone.system.settings import option_of, type_of
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
-EVERYWHERE = {"help", "json", "quiet", "debug"}
+EVERYWHERE = {"help", "json", "quiet", "debug", "assigned"}
 SHARED = {"appearance of the world", "disturbances"}
 SEVERAL = "several commands"
 OVERVIEW = "commands"
@@ -50,7 +51,18 @@ def table_of(what: str) -> str:
     own = [row for row in rows if row not in _rows_of_several()]
     if elsewhere:
         own.append(f"| {', '.join(elsewhere)} | as in [several commands](#options-of-several-commands) |")
-    return _table(own)
+    return _table(own) + _rare_table(command, group)
+
+
+def _rare_table(command: str, group: str) -> str:
+    """Return the table of the settings of a command, or of a group of them, that only --set sets; "" for none."""
+    rows = []
+    for kind, each, declared, default in rare_settings(load_command(command).COMMAND):
+        if declared.group == group if group else declared.group not in SHARED:
+            unit = " or ".join(declared.choices) or declared.unit or {int: "N", bool: "true"}.get(type_of(each), "X")
+            meaning = help_of(declared, default).replace("%%", "%").replace("|", "\\|")
+            rows.append(f"| `{option_of(kind, each.name).removeprefix('--set ')}={unit}` | {meaning} |")
+    return "\n".join(["| with `--set` | meaning |", "|---|---|", *rows]) + "\n\n" if rows else ""
 
 
 def _overview() -> str:
@@ -76,8 +88,8 @@ def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 def _rows_of_several() -> dict[str, int]:
     """Return the rows that are the same in three or more commands, and in how many."""
     groups = (group for parser in _parsers() for group in parser._action_groups if group.title not in SHARED)
-    counted = Counter(_row(action) for group in groups for action in _documented(group))
-    return {row: number for row, number in counted.items() if number >= 3}
+    counted = Counter(_row(action) for group in groups for action in _documented(group) if action.option_strings)
+    return {row: number for row, number in counted.items() if number >= 2}
 
 
 def _parsers() -> Iterator[argparse.ArgumentParser]:

@@ -73,7 +73,16 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout
-    line = ("evaluate", tmp_path / "demo" / "model.h5", "--in-process", "--laps", 0.2, "--road-visibility", 0, "--json")
+    line = (
+        "evaluate",
+        tmp_path / "demo" / "model.h5",
+        "--in-process",
+        "--laps",
+        0.2,
+        "--set",
+        "road-visibility=0",
+        "--json",
+    )
     assert json.loads(run_process(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
 
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 PARAMETERS = {
     "check": "inputs",
-    "convert": "settings notify",
+    "convert": "settings notify target",
     "evaluate": "model settings watch",
     "evaluate_policy": "policy settings open_watch name",
     "load_model": "path preprocessing",

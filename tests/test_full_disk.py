@@ -69,8 +69,8 @@ SLOW = {
     "monitor": Writing("monitor fit {model} {store} -o {here}/monitor.npz"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
-        "improve {model} --expert --rounds 1 --drives 1 --drive-laps 0.02 --epochs 1 --jobs 1 --rows start-turned "
-        "--laps 0.03 -o {here}/better.h5"
+        "improve {model} --expert --rounds 1 --set drives=1 --set drive-laps=0.02 --epochs 1 --jobs 1 "
+        "--rows start-turned --laps 0.03 -o {here}/better.h5"
     ),
 }
 

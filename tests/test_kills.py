@@ -85,7 +85,7 @@ def test_preprocess_killed_60_times(simulated_recording, tmp_path):
 
 def test_training_killed_60_times(simulated_store, tmp_path):
     """One training after the other, each killed up to eight times on its way."""
-    options = ("--epochs", 3, "--batch-size", 16, "--checkpoint-steps", 5, "--no-plots")
+    options = ("--epochs", 3, "--batch-size", 16, "--set", "checkpoint-steps=5", "--no-plots")
     arguments = (simulated_store, *options, "--runs", tmp_path / "runs")
     longest = seconds_of("model.py", *arguments, "-o", tmp_path / "whole.h5", "--name", "whole")
     killed = trainings = 0

@@ -161,8 +161,8 @@ class JointWorker(Worker):
             return super().load(settings)
         if settings.onednn != (loaded := onednn_for_batches(self._chosen.get("onednn", AUTO))):
             raise UserError(
-                f"the run computes with --onednn {settings.onednn}, and this worker with {loaded}; give all "
-                f"workers --onednn {settings.onednn}"
+                f"the run computes with onednn={settings.onednn}, and this worker with {loaded}; give all "
+                f"workers --set onednn={settings.onednn}"
             )
         return describe_devices()
 

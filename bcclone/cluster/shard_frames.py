@@ -79,7 +79,7 @@ class FarFrames(ShardFrames):
         if needed > limit:
             raise UserError(
                 f"{self.files[0].path.parent}: two windows of {window} shards have {-(-needed // _MEGABYTE)} MB, and "
-                f"the cache may hold {limit // _MEGABYTE} MB; use a larger --cache-mb or fewer --window-shards"
+                f"the cache may hold {limit // _MEGABYTE} MB; use a larger cache-mb or fewer window-shards (--set)"
             )
 
     def set_cache(self, folder: Path | None, limit: int) -> None:

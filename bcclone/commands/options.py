@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -111,6 +112,7 @@ class Given:
             for name, value in vars(parser.parse_args(argv)).items()
             if value not in (None, [])
         }
+        self._values |= dict(self._values.pop("assigned", ()))
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the fields of a settings dataclass that the user gave."""
@@ -157,6 +159,41 @@ def declare(command: ModuleType, parser: argparse.ArgumentParser) -> None:
     declared: Command = command.COMMAND
     for kind in (*declared.settings, Common):
         add_settings(parser, kind, declared)
+    if rare := {
+        option_of(kind, each.name).removeprefix("--set "): (each, said)
+        for kind, each, said, _ in rare_settings(declared)
+    }:
+        parser.add_argument(
+            "--set",
+            dest="assigned",
+            action="append",
+            metavar="NAME=VALUE",
+            type=_converter(tuple, partial(_assign, rare)),
+            help=f"set one of {', '.join(rare)}; repeatable; docs/reference/cli.md explains them",
+        )
+
+
+def rare_settings(command: Command) -> Iterator[tuple[Any, Any, Setting, Any]]:
+    """Yield the settings of a command without an option of their own: dataclass, field, Setting and default."""
+    kinds: list[Any] = list(command.settings)
+    for kind in kinds:
+        for each, declared in settings_of(kind):
+            if declared.rare and each.name not in command.without:
+                yield kind, each, declared, each.default if isinstance(kind, type) else getattr(kind, each.name)
+        kinds += [part for _, part in _parts(kind)]
+
+
+def _assign(rare: Mapping[str, tuple[Any, Setting]], text: str) -> tuple[str, Any]:
+    """Return name of the field and value of NAME=VALUE; raises ValueError."""
+    key, _, value = text.partition("=")
+    if key.strip() not in rare:
+        raise ValueError(f"{text!r}, expected NAME=VALUE with one of {', '.join(rare)}")
+    each, declared = rare[key.strip()]
+    kind = type_of(each)
+    try:
+        return each.name, {"true": True, "false": False}[value] if kind is bool else (declared.parse or kind)(value)
+    except (ValueError, KeyError):
+        raise ValueError(f"{text!r}, expected {'true or false' if kind is bool else 'a value'}") from None
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: Any, command: Command | None = None) -> None:
@@ -165,13 +202,13 @@ def add_settings(parser: argparse.ArgumentParser, kind: Any, command: Command | 
     One that the user leaves out is None; Given tells which were given.
     """
     for each, declared in settings_of(kind):
-        if command is None or each.name not in command.without:
+        if not declared.rare and (command is None or each.name not in command.without):
             default = each.default if isinstance(kind, type) else getattr(kind, each.name)
             group = _group(parser, declared.group, command.titles if command else {})
             names = [option_of(kind, each.name)] if not declared.positional else [each.name]
             how = _how(type_of(each), declared, each.name, default)
             how |= {} if declared.positional else {"dest": each.name}
-            group.add_argument(*["-o"] * (names == ["--output"]), *names, help=_help(declared, default), **how)
+            group.add_argument(*["-o"] * (names == ["--output"]), *names, help=help_of(declared, default), **how)
     for _, part in _parts(kind):
         add_settings(parser, part, command)
 
@@ -205,7 +242,7 @@ def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str
     return found[0] if found else parser.add_argument_group(title, titles.get(title))
 
 
-def _help(declared: Setting, default: Any) -> str:
+def help_of(declared: Setting, default: Any) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
     notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
     notes += [f"0: {declared.zero}"] if declared.zero else []

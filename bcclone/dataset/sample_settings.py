@@ -48,6 +48,7 @@ class SampleSettings:
         0.2,
         5,
         group=_LABELS,
+        rare=True,
     )
     smooth_seconds: Seconds = setting(
         0.2,
@@ -55,9 +56,15 @@ class SampleSettings:
         0,
         2,
         group=_LABELS,
+        rare=True,
     )
     lead_seconds: Seconds = setting(
-        0.0, "take the steering this many seconds later than the frame, to compensate for a delay", -1, 2, group=_LABELS
+        0.0,
+        "take the steering this many seconds later than the frame, to compensate for a delay",
+        -1,
+        2,
+        group=_LABELS,
+        rare=True,
     )
     frame_offsets: int = setting(
         0,
@@ -97,7 +104,7 @@ class SampleSettings:
     )
     validation: Fraction = setting(0.2, "fraction of the samples to use for validation", 0, below=1, group=_SPLIT)
     block_seconds: Seconds = setting(10.0, "with --split blocks, length of a block", maximum=1e6, above=0, group=_SPLIT)
-    seed: Seed = setting(0, "seed of the split", group=_SPLIT)
+    seed: Seed = setting(0, group=_SPLIT)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -35,7 +35,11 @@ class DriveSettings:
     append: bool = setting(False, "add to a run folder that already contains a run")
     speed: SpeedSettings = SpeedSettings()
     max_latency_ms: Milliseconds = setting(
-        0.0, "count answers that take longer than this as slow, and show a warning", zero="no limit", group=_SERVER
+        0.0,
+        "count answers that take longer than this as slow, and show a warning",
+        zero="no limit",
+        group=_SERVER,
+        rare=True,
     )
     host: str = setting(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER

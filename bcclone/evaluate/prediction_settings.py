@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bcclone.system.settings import (
+    Force,
     Hertz,
     Preset,
     Seconds,
@@ -50,7 +51,7 @@ class PredictSettings:
         unit="FILE",
         shown="that of the model, if it has one",
     )
-    force: bool = setting(False, "overwrite an existing table")
+    force: Force = setting(False)
     preprocess: Preset | None = setting(None)
 
     def __post_init__(self) -> None:
@@ -81,6 +82,7 @@ class ScoreSettings:
         0,
         MOST_STEERING,
         unit="X",
+        rare=True,
     )
     fit_seconds: Seconds = setting(
         0.0,

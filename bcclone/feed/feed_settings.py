@@ -68,6 +68,7 @@ STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and wha
 
 _MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _feed = partial(setting, group="feed")
+_rare = partial(_feed, rare=True)
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class FeedSettings:
         unit="NAME",
         choices=(AUTO, *STRATEGIES),
     )
-    chunk_size: Count = _feed(16_384, "number of samples that hdf5-chunks and queue shuffle together")
-    window_shards: Count = _feed(4, "number of shards that the feed shards shuffles together")
-    window_streams: Count = _feed(
+    chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks and queue shuffle together")
+    window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
+    window_streams: Count = _rare(
         0,
         "number of windows that the feed shards draws each batch from; a worker reads only the shards of its own",
         1,
@@ -108,7 +109,7 @@ class FeedSettings:
         unit="FOLDER",
         shown="a temporary one, deleted at the end",
     )
-    cache_mb: Megabytes = _feed(4096, "most that the copies of shards take; it must hold two windows of shards")
+    cache_mb: Megabytes = _rare(4096, "most that the copies of shards take; it must hold two windows of shards")
     feed_workers: Count = _feed(
         0,
         "number of threads that augment on the CPU; for the feeds files, queue, workers and sequence also the "
@@ -117,8 +118,8 @@ class FeedSettings:
         _MOST_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
     )
-    max_queue_size: Count = _feed(0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed")
-    multiprocessing: bool = _feed(False, "with --feed sequence, use processes instead of threads")
+    max_queue_size: Count = _rare(0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed")
+    multiprocessing: bool = _rare(False, "with --feed sequence, use processes instead of threads")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bcclone.model.keras_files.lambda_formula import scaling_of_text
 from bcclone.system import file_kinds
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Preset, SettingError, argument, check_settings, setting
+from bcclone.system.settings import Force, Preset, SettingError, argument, check_settings, setting
 
 if TYPE_CHECKING:
     from bcclone.model.keras_files.rebuild import RebuiltLayer
@@ -20,7 +20,7 @@ class ImportSettings:
 
     old: Path = argument("a Keras .h5 or .keras file of another program")
     output: Path = setting(Path("model.h5"), "the model file to write")
-    force: bool = setting(False, "overwrite an existing model")
+    force: Force = setting(False)
     preprocess: Preset | None = setting(None)
     rescale: str | None = setting(
         None,

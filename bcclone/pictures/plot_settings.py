@@ -42,8 +42,9 @@ class PlotSettings:
         "largest fraction of samples with zero steering in the balanced histogram",
         shown="as in the training",
         group=_HISTOGRAM,
+        rare=True,
     )
-    seed: Seed = setting(0, "seed of the samples that balancing leaves out", group=_HISTOGRAM)
+    seed: Seed = setting(0, "seed of the samples that balancing leaves out", group=_HISTOGRAM, rare=True)
 
     def __post_init__(self) -> None:
         check_settings(self)

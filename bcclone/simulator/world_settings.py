@@ -57,22 +57,26 @@ class Conditions:
     light: float = _appearance(1.0, "brightness of the light; 1 is normal", 0, 4)
     fog: float = _appearance(1.0, "density of the fog; 1 is normal, 0 is none", 0, 20)
     sun_elevation: Degrees = _appearance(42.2, "height of the sun above the horizon", 10, 90)
-    sun_azimuth: Degrees = _appearance(89.7, "direction of the sun, from the +z axis of the track towards +x")
+    sun_azimuth: Degrees = _appearance(
+        89.7, "direction of the sun, from the +z axis of the track towards +x", rare=True
+    )
     texture_seed: Seed = _appearance(0, "seed of the generated textures and plants")
     color_seed: Seed = _appearance(
-        0, "seed of other colours for sky, ground, road, lines and objects", zero="their own"
+        0, "seed of other colours for sky, ground, road, lines and objects", zero="their own", rare=True
     )
-    line_visibility: Fraction = _appearance(1.0, "visibility of the lines on the road; 0 paints them over")
+    line_visibility: Fraction = _appearance(1.0, "visibility of the lines on the road; 0 paints them over", rare=True)
     road_visibility: Fraction = _appearance(
-        1.0, "visibility of the whole road; 0 paints it over, to check that a model looks at the road"
+        1.0, "visibility of the whole road; 0 paints it over, to check that a model looks at the road", rare=True
     )
     rain: Fraction = _appearance(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
     snow: Fraction = _appearance(0.0, "snow: flakes, and a cover on road and ground; 1 is a snowstorm")
     night: Fraction = _appearance(0.0, "darkness; 1 is a night with headlights")
-    night_cycle: Seconds = _appearance(0.0, "from day to night and back in this time", 1, 1e6, zero="no change")
-    camera_shift_m: Metres = _appearance(0.0, "shift of the camera to the right", -3, 3)
-    camera_height_m: Metres = _appearance(0.0, "how much higher the camera is mounted", -0.3, 3)
-    camera_pitch: Degrees = _appearance(0.0, "upward pitch of the camera", -20, 20)
+    night_cycle: Seconds = _appearance(
+        0.0, "from day to night and back in this time", 1, 1e6, zero="no change", rare=True
+    )
+    camera_shift_m: Metres = _appearance(0.0, "shift of the camera to the right", -3, 3, rare=True)
+    camera_height_m: Metres = _appearance(0.0, "how much higher the camera is mounted", -0.3, 3, rare=True)
+    camera_pitch: Degrees = _appearance(0.0, "upward pitch of the camera", -20, 20, rare=True)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -90,7 +94,7 @@ class WorldSettings:
     start_offset_m: Metres = _disturbance(
         0.0, "lateral offset of the car at the start, to the right of the centre line", above=-LOST_M, below=LOST_M
     )
-    start_turn: Degrees = _disturbance(0.0, "yaw of the car at the start, to the right", -90, 90)
+    start_turn: Degrees = _disturbance(0.0, "yaw of the car at the start, to the right", -90, 90, rare=True)
     perturbation_m: Metres = _disturbance(
         0.0,
         "push the car sideways by this distance, alternately to the right and to the left, but never off the asphalt, "
@@ -98,7 +102,7 @@ class WorldSettings:
         0,
         5,
     )
-    perturbation_every_m: Metres = _disturbance(100.0, "distance between two perturbations", 1)
+    perturbation_every_m: Metres = _disturbance(100.0, "distance between two perturbations", 1, rare=True)
     latency_ms: Milliseconds = _disturbance(0.0, "delay between a control command and its effect", 0, 5000)
     set_back: bool = True
     most_interventions: Limit = 0
@@ -123,18 +127,22 @@ class ExpertSettings:
         30,
         unit="N",
     )
-    recovery_m: Metres = _expert(2.2, "largest distance from the centre line at which a recovery begins", 0, 3)
+    recovery_m: Metres = _expert(
+        2.2, "largest distance from the centre line at which a recovery begins", 0, 3, rare=True
+    )
     lookahead_seconds: Seconds = _expert(
         0.45,
         "how far ahead the expert aims, beyond 4 m; the farther, the gentler it steers, and the more delay it bears",
         0,
         3,
         option="lookahead",
+        rare=True,
     )
     steering: str = _expert(
         "smooth",
         "smooth, as with a mouse, or as with a keyboard: in steps of 0.05 while a key is held, 0 when it is released",
         choices=STEERINGS,
+        rare=True,
     )
 
     def __post_init__(self) -> None:
@@ -148,7 +156,7 @@ class RecordSettings:
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     laps: Laps = setting(1.0)
-    seed: Seed = setting(0, "seed of the expert's wandering; the same seed gives the same bytes")
+    seed: Seed = setting(0)
     expert: ExpertSettings = field(default_factory=ExpertSettings)
     conditions: Conditions = field(default_factory=Conditions)
 
@@ -185,7 +193,7 @@ class ServerSettings:
     port: Port = setting(SIMULATOR_PORT, "port of the drive server", 1, group=SERVER)
     wait: Seconds = setting(0.0, "time to wait for the server to start", group=SERVER)
     decimal_comma: bool = setting(
-        False, "send numbers with a decimal comma, as the simulator does in many countries", group=SERVER
+        False, "send numbers with a decimal comma, as the simulator does in many countries", group=SERVER, rare=True
     )
 
     def __post_init__(self) -> None:

@@ -38,8 +38,9 @@ class Setting:
     help: what it sets, a phrase that stands alone; minimum, maximum: the range; above, below: the same without the end
     itself; unit: shown for the value in --help; zero: the meaning of 0, such as "no limit"; choices: the allowed texts;
     parse: converts the text of the command line, raises ValueError; option: the option's name, if it is not the
-    field's; shown: the default as --help shows it; group: the heading in --help; positional: an argument, no option.
-    Of a tuple, the members are checked one by one, and the option may be repeated.
+    field's; shown: the default as --help shows it; group: the heading in --help; positional: an argument, no option;
+    rare: without an option of its own, set by --set NAME=VALUE. Of a tuple, the members are checked one by one, and the
+    option may be repeated.
     """
 
     help: str = ""
@@ -55,6 +56,7 @@ class Setting:
     shown: str = ""
     group: str = ""
     positional: bool = False
+    rare: bool = False
 
     @property
     def expected(self) -> str:
@@ -141,7 +143,11 @@ Mph = Annotated[float, Setting(minimum=0, maximum=60, unit="MPH")]
 Laps = Annotated[float, Setting("length of the drive", above=0, maximum=1000, unit="LAPS")]
 Count = Annotated[int, Setting(minimum=1, maximum=1 << 30, unit="N")]
 Megabytes = Annotated[int, Setting(minimum=1, maximum=1 << 30, unit="MB")]
-Seed = Annotated[int, Setting(minimum=0, maximum=2**32 - 1, unit="N")]
+Seed = Annotated[
+    int,
+    Setting("seed of all that is random; the same seed gives the same result", minimum=0, maximum=2**32 - 1, unit="N"),
+]
+Force = Annotated[bool, Setting("overwrite an existing output")]
 Port = Annotated[int, Setting(minimum=0, maximum=65_535, unit="N")]
 Names = Annotated[tuple[str, ...], Setting(unit="NAMES", parse=parse_names)]
 Size = Annotated[tuple[int, int], Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size)]
@@ -228,7 +234,7 @@ def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
 def option_of(kind: Any, name: str) -> str:
     """Return the option that sets a field of a settings dataclass."""
     (declared,) = (declared for each, declared in settings_of(kind) if each.name == name)
-    return f"--{declared.option or name.replace('_', '-')}"
+    return f"{'--set ' if declared.rare else '--'}{declared.option or name.replace('_', '-')}"
 
 
 def option_words(settings: Any) -> list[str]:
@@ -238,8 +244,10 @@ def option_words(settings: Any) -> list[str]:
         value, option = getattr(settings, each.name), option_of(settings, each.name)
         if declared.positional or value == each.default:
             continue
-        if isinstance(value, bool):
+        if isinstance(value, bool) and not declared.rare:
             words += [option if value else f"--no-{option.removeprefix('--')}"]
+        elif declared.rare:
+            words += ["--set", f"{option.removeprefix('--set ')}={value}"]
         elif declared.parse is parse_names:
             words += [option, ",".join(value)]
         else:

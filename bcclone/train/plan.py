@@ -16,7 +16,7 @@ from bcclone.system import file_kinds
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import differences
+from bcclone.system.settings import differences, option_of
 from bcclone.system.tensorflow_quietly import onednn_for_batches
 from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import (
@@ -139,7 +139,7 @@ def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
     moves = {each.name: each.default for each in fields(AugmentSettings) if each.name in CAMERA_MOVES}
     usual: dict[str, Any] = {name: 0.0 for name, default in moves.items() if getattr(settings, name) == default}
     if usual:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in usual)
+        options = ", ".join(option_of(AugmentSettings, name) for name in usual)
         notify(f"note: a real car's frames, so augmentation does not move the camera; to move it, give {options}")
     return replace(settings, **usual)
 
@@ -178,7 +178,7 @@ def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify)
 def _describe_order(settings: FeedSettings) -> str:
     """Return the options that decide the order of the samples."""
     names = ("feed", *ORDERS[settings.ordering.kind])
-    return " ".join(f"--{name.replace('_', '-')} {getattr(settings, name)}" for name in names)
+    return " ".join(f"{option_of(FeedSettings, name)} {getattr(settings, name)}" for name in names)
 
 
 def _began_with(folder: RunFolder, start: Path) -> bool:

@@ -12,6 +12,7 @@ from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, Sampl
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.settings import (
     Count,
+    Force,
     Fraction,
     Megabytes,
     Minutes,
@@ -76,7 +77,7 @@ class RunFiles:
     )
     runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_RUN_GROUP)
     name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_GROUP)
-    force: bool = setting(False, "overwrite an existing model")
+    force: Force = setting(False)
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,13 @@ class LearningSettings:
         0,
         0.5,
         group=_OPTIMIZER,
+        rare=True,
     )
-    clip_norm: float = setting(1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", group=_OPTIMIZER)
+    clip_norm: float = setting(
+        1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", group=_OPTIMIZER, rare=True
+    )
     weight_decay: float = setting(
-        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, group=_OPTIMIZER
+        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, group=_OPTIMIZER, rare=True
     )
     loss: str = setting(
         "mse",
@@ -183,6 +187,7 @@ class LearningSettings:
         "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
         choices=(AUTO, "on", "off"),
         group=_DEVICE,
+        rare=True,
     )
     jit_compile: bool = setting(
         False, "compile the whole training step by XLA, on one device; slower on CPUs", group=_DEVICE
@@ -196,9 +201,7 @@ class LearningSettings:
         parse=parse_gpus,
         group=_DEVICE,
     )
-    seed: Seed = setting(
-        0, "seed of the initial weights, the order of the samples, augmentation and dropout", group=_SAMPLES
-    )
+    seed: Seed = setting(0, group=_SAMPLES)
     deterministic: bool = setting(
         False,
         "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
@@ -220,11 +223,14 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         "minutes between checkpoints; a checkpoint is also written after each epoch",
         zero="no checkpoints by time",
         group=_KEPT_GROUP,
+        rare=True,
     )
     checkpoint_steps: Count = setting(
-        0, "number of steps between checkpoints", zero="no checkpoints by steps", group=_KEPT_GROUP
+        0, "number of steps between checkpoints", zero="no checkpoints by steps", group=_KEPT_GROUP, rare=True
     )
-    gpu_memory: Megabytes = setting(0, "memory limit on each GPU, in MB", zero="as much as needed", group=_DEVICE)
+    gpu_memory: Megabytes = setting(
+        0, "memory limit on each GPU, in MB", zero="as much as needed", group=_DEVICE, rare=True
+    )
     tensorboard: bool = setting(False, "also log the training for TensorBoard in the run folder", group=_KEPT_GROUP)
 
     def __post_init__(self) -> None:

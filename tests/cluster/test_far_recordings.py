@@ -52,7 +52,7 @@ def test_a_complete_store_is_kept_and_a_removed_shard_is_made_again(server, shar
 
 @pytest.mark.long
 def test_training_on_s3_gives_the_weights_of_training_on_the_local_store(server, sharded_store, tmp_path):
-    options = ("--feed", "shards", "--window-shards", 2, "--epochs", 1, "--batch-size", 32, "--runs", tmp_path)
+    options = ("--feed", "shards", "--set", "window-shards=2", "--epochs", 1, "--batch-size", 32, "--runs", tmp_path)
     weights = []
     for name, store in (("far.h5", STORE), ("near.h5", sharded_store)):
         run_script("model.py", store, "-o", tmp_path / name, *options)

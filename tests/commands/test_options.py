@@ -62,7 +62,9 @@ def test_every_setting_of_a_command_has_its_option():
         module = load_command(name)
         dests = {action.dest for action in make_parser(module, name)._actions}
         for kind in (*module.COMMAND.settings, Common):
-            assert {each.name for each, _ in settings_of(kind)} - set(module.COMMAND.without) <= dests
+            assert {each.name for each, declared in settings_of(kind) if not declared.rare} - set(
+                module.COMMAND.without
+            ) <= dests
 
 
 def of_folder(folder, act):
@@ -103,3 +105,18 @@ def test_the_help_lists_every_name_of_a_feed_and_of_a_network_with_its_text(text
     shown = make_parser(load_command("model"), "model.py").format_help()
     for name, text in texts.items():
         assert f"{name} {text}" in " ".join(shown.split())
+
+
+def test_a_setting_without_an_option_is_set_by_its_key():
+    module = load_command("model")
+    words = ["--set", "warmup=0.1", "--set", "multiprocessing=true", "--set", "onednn=off"]
+    values = module.chosen_settings(Given(make_parser(module, "model"), words))
+    assert values == {"warmup": 0.1, "multiprocessing": True, "onednn": "off"}
+
+
+@pytest.mark.parametrize("word", ["warmup", "warmup=soon", "nothing=1", "epochs=3", "multiprocessing=perhaps"])
+def test_what_set_cannot_set_is_refused_with_exit_code_2(word, capsys):
+    with pytest.raises(SystemExit) as ended:
+        Given(make_parser(load_command("model"), "model"), ["--set", word])
+    assert ended.value.code == 2
+    assert word in capsys.readouterr().err

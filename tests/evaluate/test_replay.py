@@ -343,7 +343,9 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
 def test_a_drive_server_is_scored_over_the_wire(lap):
     model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5", "--json")
     with serving(model) as server:
-        result = json.loads(run_script("replay", *line, "--port", server.port, "--decimal-comma", "--wait", 1).stdout)
+        result = json.loads(
+            run_script("replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1).stdout
+        )
     alone = json.loads(run_script("replay", model, *line).stdout)
     assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
     assert list(result["by_limit"]) == ["2"]

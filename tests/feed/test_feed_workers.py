@@ -318,7 +318,7 @@ def training(store, folder, *options, **popen):
             pytest.param(options, marks=pytest.mark.long)
             for options in (
                 ("--feed", "queue"),
-                ("--feed", "sequence", "--multiprocessing", "--feed-workers", 2),
+                ("--feed", "sequence", "--set", "multiprocessing=true", "--feed-workers", 2),
                 ("--feed", "sequence"),
                 ("--feed", "hdf5-chunks"),
                 ("--feed", "device"),

@@ -38,7 +38,7 @@ def hanging(tmp_path, monkeypatch):
 
 
 def line(feed, store, *options):
-    how = ("--feed", feed, "--feed-workers", 2, *(("--multiprocessing",) if feed == "sequence" else ()))
+    how = ("--feed", feed, "--feed-workers", 2, *(("--set", "multiprocessing=true") if feed == "sequence" else ()))
     return command("model.py", store, "--epochs", 1, "--no-augment", *how, *options)
 
 

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from bcclone.commands import split_line
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.protocol import Control
 from bcclone.evaluate.rollout import Rollout
@@ -16,7 +17,8 @@ from tests.messages.refusals import refusal, run_command
 
 def command(line, *words):
     """Return the refusal of a command line."""
-    return refusal(lambda: run_command(*line.split()), *words)
+    name, options = split_line(line.split())
+    return refusal(lambda: run_command(name, *options), *words)
 
 
 def value(make, values, *words):
@@ -40,7 +42,7 @@ REFUSALS = [
     value(parse_duration, {"text": "soon"}, "soon", "90s", "1h30m"),
     command("drive --port 70000", "--port 70000", "0 to 65535"),
     command("evaluate m.h5 --speed 40", "--speed 40", "up to 30"),
-    command("simulate record rec --lookahead 9", "--lookahead 9", "0 to 3"),
+    command("simulate record rec --set lookahead=9", "lookahead-seconds 9", "0 to 3"),
     command("drive --host 0.0.0.0", "--host 0.0.0.0", "--token"),
     command("drive --allow-from home", "--allow-from home", "172.17.0.1"),
     value(Control, {"steering": math.nan, "throttle": 0}, "steering", "nan", "-1 to 1"),

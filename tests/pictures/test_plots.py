@@ -444,7 +444,7 @@ def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(untr
 
 def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
-    only = ("--only", "history,steering", "--zero-fraction", 0, "--runs", tmp_path)
+    only = ("--only", "history,steering", "--set", "zero-fraction=0", "--runs", tmp_path)
     assert plot(model, simulated_store, *only) == 0
     assert "left out: there is no history" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]

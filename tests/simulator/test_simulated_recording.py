@@ -116,7 +116,7 @@ def test_every_pause_of_the_recording_begins_an_episode(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_records_and_prints_the_next_step(tmp_path):
-    line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--steering", "keyboard")
+    line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--set", "steering=keyboard")
     done = run_script(*line, "--json")
     result = json.loads(done.stdout)
     assert result["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20

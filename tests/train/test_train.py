@@ -188,7 +188,7 @@ def state_of(run):
 
 @pytest.mark.slow
 def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(trained, simulated_store, tmp_path):
-    run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=70)
+    run = killed_training(simulated_store, tmp_path, *QUICK, "--set", "checkpoint-steps=7", after=70)
     assert not (tmp_path / "model.h5").exists()
     epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
     done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
@@ -209,7 +209,7 @@ def test_a_killed_training_that_augments_in_its_step_resumes_to_the_same_weights
     options = (*QUICK, "--augment-on", "device", "--epochs", 1)
     (tmp_path / "whole").mkdir()
     result = json.loads(train_apart(simulated_store, tmp_path / "whole", *options).stdout)
-    killed_training(simulated_store, tmp_path, *options, "--checkpoint-steps", 7, after=35)
+    killed_training(simulated_store, tmp_path, *options, "--set", "checkpoint-steps=7", after=35)
     done = json.loads(train_apart(simulated_store, tmp_path, *options, "--resume").stdout)
     assert (done["loss"], done["val_loss"]) == (result["loss"], result["val_loss"])
     assert_same_weights(tmp_path / "model.h5", tmp_path / "whole" / "model.h5")
@@ -226,7 +226,7 @@ def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_re
 
 @pytest.mark.long
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(trained, simulated_store, tmp_path):
-    run = killed_training(simulated_store, tmp_path, *QUICK, "--checkpoint-steps", 7, after=14)
+    run = killed_training(simulated_store, tmp_path, *QUICK, "--set", "checkpoint-steps=7", after=14)
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
     newest.write_bytes(newest.read_bytes()[:100_000])
     done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
@@ -338,7 +338,16 @@ def test_an_existing_model_and_an_existing_run_are_not_overwritten(trained, simu
 
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulated_store, tmp_path, how):
-    options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500, "--checkpoint-minutes", 0)
+    options = (
+        "-o",
+        tmp_path / "model.h5",
+        "--runs",
+        tmp_path / "runs",
+        "--epochs",
+        500,
+        "--set",
+        "checkpoint-minutes=0",
+    )
     run = subprocess.Popen(command("model.py", simulated_store, *options), stderr=subprocess.PIPE, text=True)
     for line in run.stderr:
         if line.startswith("epoch 1: loss"):
@@ -438,7 +447,7 @@ def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp
 
 @pytest.mark.slow
 def test_a_diverging_training_is_an_error_and_writes_no_model(simulated_store, tmp_path):
-    wild = ("--learning-rate", 0.999, "--warmup", 0, "--clip-norm", 0, "--batch-size", 4)
+    wild = ("--learning-rate", 0.999, "--set", "warmup=0", "--set", "clip-norm=0", "--batch-size", 4)
     refused = train(simulated_store, tmp_path, *wild, code=1)
     assert "diverged" in refused.stderr
     assert "--learning-rate" in refused.stderr
@@ -521,7 +530,7 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simula
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     done = train_apart(simulated_store, tmp_path / "whole", *options)
-    killed_training(simulated_store, tmp_path / "killed", *options, "--checkpoint-steps", 3, after=6)
+    killed_training(simulated_store, tmp_path / "killed", *options, "--set", "checkpoint-steps=3", after=6)
     resumed = train_apart(simulated_store, tmp_path / "killed", *options, "--resume")
     assert "resuming" in resumed.stderr
     one, other = weights(tmp_path / "whole" / "model.h5"), weights(tmp_path / "killed" / "model.h5")

@@ -29,8 +29,9 @@ class AugmentSettings:
         "standard deviation of a random yaw of the camera; the steering is changed to bring the car back",
         0,
         10,
+        rare=True,
     )
-    pitch_degrees: Degrees = _augment(0.7, "standard deviation of a random pitch of the camera", 0, 5)
+    pitch_degrees: Degrees = _augment(0.7, "standard deviation of a random pitch of the camera", 0, 5, rare=True)
     appearance: float = _augment(
         2.0,
         "strength of random changes in brightness, contrast, colour and haze; 1 is the variation of an ordinary day",
@@ -41,9 +42,9 @@ class AugmentSettings:
         0.5,
         "fraction of samples that get shadows: dark or bright ellipses and bands on the lower part of the image",
     )
-    blur: Fraction = _augment(0.2, "fraction of samples that are blurred")
-    noise: Fraction = _augment(0.2, "fraction of samples that get the noise of strong JPEG compression")
-    patches: Fraction = _augment(0.8, "fraction of samples in which patches cover a part of the image")
+    blur: Fraction = _augment(0.2, "fraction of samples that are blurred", rare=True)
+    noise: Fraction = _augment(0.2, "fraction of samples that get the noise of strong JPEG compression", rare=True)
+    patches: Fraction = _augment(0.8, "fraction of samples in which patches cover a part of the image", rare=True)
     augment_on: str = _augment(
         "auto",
         "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.evaluate.prediction_settings import Rows
-from bcclone.system.settings import Degrees, Hertz, Metres, Seconds, SettingError, argument, check_settings, setting
+from bcclone.system.settings import (
+    Degrees,
+    Force,
+    Hertz,
+    Metres,
+    Seconds,
+    SettingError,
+    argument,
+    check_settings,
+    setting,
+)
 
 FISHEYE = "fisheye"
 LENSES = ("pinhole", FISHEYE)
@@ -23,7 +33,7 @@ class CalibrateSettings:
     frames: Path = argument("a tub, a recording, or a folder of pictures")
     labels: Path | None = argument("a table of their steering", None, shown="that of FRAMES")
     output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
-    force: bool = setting(False, "overwrite an existing model")
+    force: Force = setting(False)
     seconds: Seconds = setting(60.0, "use the first seconds of driving", 5, 100_000)
     steering_column: str = setting(
         "", "the column of the labels with the steering", unit="NAME", shown="as of bcclone score"
@@ -34,18 +44,20 @@ class CalibrateSettings:
     rows: Rows | None = setting(None, "stretch these rows of a picture, without a lens", shown="found")
     focal_px: float | None = setting(None, "focal length, in pixels of a picture", 1, 1e6, unit="PX", shown="found")
     horizon_row: float | None = setting(
-        None, "row of a picture at which a straight, level road ends", -1e5, 1e5, unit="ROW", shown="found"
+        None, "row of a picture at which a straight, level road ends", -1e5, 1e5, unit="ROW", shown="found", rare=True
     )
     vanishing_column: float | None = setting(
-        None, "column of a picture at which it ends", -1e5, 1e5, unit="COLUMN", shown="found"
+        None, "column of a picture at which it ends", -1e5, 1e5, unit="COLUMN", shown="found", rare=True
     )
-    roll_degrees: Degrees | None = setting(None, "by which pictures are turned clockwise", -90, 90, shown="0")
-    lens: str | None = setting(None, "kind of lens", choices=LENSES, shown="found")
+    roll_degrees: Degrees | None = setting(
+        None, "by which pictures are turned clockwise", -90, 90, shown="0", rare=True
+    )
+    lens: str | None = setting(None, "kind of lens", choices=LENSES, shown="found", rare=True)
     gain: float | None = setting(
         None, "factor from the network's steering to the car's", -1e4, 1e4, unit="X", shown="fitted"
     )
     bias: float | None = setting(
-        None, "steering of the car where the network's is 0", -1e4, 1e4, unit="X", shown="fitted"
+        None, "steering of the car where the network's is 0", -1e4, 1e4, unit="X", shown="fitted", rare=True
     )
     camera_height_m: Metres | None = setting(
         None,
@@ -54,6 +66,7 @@ class CalibrateSettings:
         above=0,
         option="camera-height",
         shown="unknown",
+        rare=True,
     )
     steering_ratio: float | None = setting(
         None,
@@ -62,6 +75,7 @@ class CalibrateSettings:
         above=0,
         unit="X",
         shown="unknown",
+        rare=True,
     )
 
     def __post_init__(self) -> None:

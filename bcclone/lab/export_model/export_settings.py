@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.system.settings import Mph, Preset, Setting, SettingError, Size, check_settings, setting
+from bcclone.system.settings import Force, Mph, Preset, Setting, SettingError, Size, check_settings, setting
 
 ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
@@ -29,7 +29,7 @@ class ExportModelSettings:
     model: Path
     to: ModelFormat = ONNX
     output: Path | None = None
-    force: bool = setting(False, "overwrite an existing export")
+    force: Force = setting(False)
     preprocess: Preset | None = setting(None)
     quantize: str | None = setting(
         None,

@@ -51,8 +51,8 @@ class ImproveSettings:
     track: str = _expert("lake", "track on which the expert teaches", choices=TRACKS)
     rounds: Count = _expert(20, "end after this many rounds", 1, 1000)
     minutes: Minutes = _expert(0.0, "begin no other round after so many minutes", zero="no limit")
-    drives: Count = _expert(2, "drives in a round, each in the other direction", 1, 100)
-    drive_laps: Laps = _expert(1.0, "length of each drive", maximum=100)
+    drives: Count = _expert(2, "drives in a round, each in the other direction", 1, 100, rare=True)
+    drive_laps: Laps = _expert(1.0, "length of each drive", maximum=100, rare=True)
     epochs: Count = _training(
         0,
         "number of passes over the training samples, in each round",
@@ -61,7 +61,12 @@ class ImproveSettings:
         zero="4, and with --expert fewer in later rounds",
     )
     learning_rate: float = _training(
-        0.0, "highest learning rate", above=0, below=1, zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert"
+        0.0,
+        "highest learning rate",
+        above=0,
+        below=1,
+        zero=f"{FINE_TUNING_LEARNING_RATE}, and 0.0005 with --expert",
+        rare=True,
     )
     correction_weight: Count = _training(
         0,
@@ -69,8 +74,9 @@ class ImproveSettings:
         1,
         MAX_CORRECTION_WEIGHT,
         zero="so often that half of the samples are corrections",
+        rare=True,
     )
-    seed: Seed = _training(0, "seed of the drives and of the training")
+    seed: Seed = _training(0)
     rows: Names = _score(
         (),
         "names of the suite's rows to drive, such as lake-30; see docs/reference/cli.md",

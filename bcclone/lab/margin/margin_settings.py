@@ -23,7 +23,7 @@ class MarginSettings:
         "road",
         zero="none",
     )
-    seed: Seed = setting(0, "seed of the random states of --check")
+    seed: Seed = setting(0, "seed of the random states of --check", rare=True)
     preprocess: Preset | None = setting(None)
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.drive.controller import WHEN_UNCERTAIN
-from bcclone.system.settings import Count, Fraction, Seed, SettingError, check_settings, setting
+from bcclone.system.settings import Count, Force, Fraction, Seed, SettingError, check_settings, setting
 
 KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
@@ -52,20 +52,21 @@ class MonitorSettings:
         "network (dropout), or the distance of its features from the features of the store (features)",
         choices=KINDS,
     )
-    members: int = setting(5, "number of networks of an ensemble", 2, 50)
+    members: int = setting(5, "number of networks of an ensemble", 2, 50, rare=True)
     member_models: tuple[Path, ...] = setting(
         (),
         "model file that is a member of the ensemble, instead of trained ones; repeatable",
         unit="MODEL",
         option="member",
     )
-    passes: int = setting(32, "number of random passes of dropout", 2, 1000)
+    passes: int = setting(32, "number of random passes of dropout", 2, 1000, rare=True)
     epochs: Count = setting(5, "epochs of training for each network of an ensemble")
     false_alarms: Fraction = setting(
         0.05,
         "fraction of seconds of undisturbed driving in which the monitor may be uncertain, which sets its threshold",
         above=0,
         below=1,
+        rare=True,
     )
     nominal: tuple[str, ...] = setting(
         (),
@@ -73,8 +74,8 @@ class MonitorSettings:
         unit="RECORDING",
         shown="the validation samples of the store",
     )
-    seed: Seed = setting(0, "seed of weights and of the order of samples")
-    force: bool = setting(False, "replace an existing monitor")
+    seed: Seed = setting(0)
+    force: Force = setting(False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "member_models", tuple(map(Path, self.member_models)))

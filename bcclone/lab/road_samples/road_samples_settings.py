@@ -6,6 +6,7 @@ from pathlib import Path
 from bcclone.system.settings import (
     PRESET_NAMES,
     Count,
+    Force,
     Fraction,
     Jobs,
     Metres,
@@ -29,7 +30,7 @@ class RoadSamplesSettings:
     """How many roads, how many frames of each, and how these are stored. size: width and height in pixels."""
 
     output: Path = setting(Path("roads.h5"), "store to write")
-    force: bool = setting(False, "overwrite an existing store")
+    force: Force = setting(False)
     roads: int = setting(300, "number of random roads", 2, 100_000)
     frames: Count = setting(200, "number of frames of each road", 1, 10_000)
     first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", 0, 900_000_000)
@@ -40,9 +41,11 @@ class RoadSamplesSettings:
         unit="RANGES",
     )
     recolored: Fraction = setting(
-        0.5, "fraction of the frames in which road, ground, sky and objects have random colours"
+        0.5, "fraction of the frames in which road, ground, sky and objects have random colours", rare=True
     )
-    camera_height_m: Metres = setting(0.0, "mount the camera higher by up to this, differently in each weather", 0, 3)
+    camera_height_m: Metres = setting(
+        0.0, "mount the camera higher by up to this, differently in each weather", 0, 3, rare=True
+    )
     any_camera: Fraction = setting(
         0.0,
         "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
@@ -53,7 +56,7 @@ class RoadSamplesSettings:
     preprocess: Preset | None = setting(
         None, "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
     )
-    seed: Seed = setting(0, "seed of places, light and weather")
+    seed: Seed = setting(0)
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
 

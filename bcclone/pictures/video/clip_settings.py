@@ -106,6 +106,7 @@ class ClipSettings:
         zero="the default",
         shown="as the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
         group=_LAYOUT,
+        rare=True,
     )
 
     def __post_init__(self) -> None:

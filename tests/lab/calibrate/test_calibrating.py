@@ -174,7 +174,7 @@ def test_the_next_command_is_one_that_the_shell_takes(car, tmp_path, capsys):
     frames = shutil.copytree(car / "frames", tmp_path / "my frames")
     labels = tmp_path / "labels of it.csv"
     labels.write_text((car / "labels.csv").read_text().replace("steering_angle", "wheel"))
-    words = (frames, labels, "--rows", "0:120", "--gain", 1, "--bias", 0)
+    words = (frames, labels, "--rows", "0:120", "--gain", 1, "--set", "bias=0")
     options = ("--steering-column", "wheel", "--left-positive", "--rate", RATE, "-o", tmp_path / "car.h5")
     run_command("calibrate", MODEL, *words, *options)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: bcclone import ")]
@@ -217,7 +217,7 @@ def test_a_mistake_is_named(car, tmp_path):
     refused("table", labels=())
     refused("12 pictures of one size.*more --seconds", "--seconds", "5.9", "--rate", "2")
     refused("which have no rows 30 to 130.*correct the framing", "--rows", "30:130")
-    refused("--framing and --horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
+    refused("--framing and horizon-row both say", "--framing", "x.json", "--set", "horizon-row=3")
     refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
     flat = "".join(f"{number},0\n" for number in range(FRAMES))
     (tmp_path / "flat.csv").write_text(f"frame_id,steering_angle\n{flat}")

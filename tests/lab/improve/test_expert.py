@@ -22,7 +22,7 @@ from tests.processes import wait_for
 from tests.recordings import images_of
 
 # an untrained network leaves the road here
-ROUNDS = ("--expert", "--rounds", 1, "--drives", 1, "--drive-laps", 0.02, "--epochs", 1, "--jobs", 1)
+ROUNDS = ("--expert", "--rounds", 1, "--set", "drives=1", "--set", "drive-laps=0.02", "--epochs", 1, "--jobs", 1)
 SUITE = ("--rows", "start-turned", "--laps", 0.03)
 
 
