@@ -178,7 +178,11 @@ def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
         for path in (ROOT / "bcclone").iterdir()
         if path.name not in ("__pycache__", "py.typed", "__init__.pyi")
     }
-    rooms = {room if room.endswith(".py") else f"{room}/" for room in rooms} - {"__init__.py", "__main__.py"}
+    rooms = {room if room.endswith(".py") else f"{room}/" for room in rooms} - {
+        "__init__.py",
+        "__main__.py",
+        "__pycache__/",
+    }
     assert set(re.findall(r"`(\w+(?:\.py|/))`", page)) - {"bcclone/"} == rooms
 
 
