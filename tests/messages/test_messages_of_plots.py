@@ -81,14 +81,6 @@ def frame_that_is_not_kept_in_rgb(untrained_model):
     return subject(untrained_model, data).frames.frame(0)
 
 
-def recovery_of_none(untrained_model):
-    data = store()
-    names = sorted(path.name for path in Path("rec").glob("*.jpg"))
-    rows = "".join(f"{name},{number}.0,lake,0.0,0.0,0.1\n" for number, name in enumerate(names))
-    Path("rec/trace.csv").write_text("image,seconds,track,x_m,z_m,cross_track_m\n" + rows)
-    return drawn("recovery-frames", untrained_model, data)
-
-
 def history(text):
     from bcclone.train.history import read_history
 
@@ -124,17 +116,10 @@ REFUSALS = [
     ),
     refusal(predicted_by_a_broken_one, "steering", "3", by=(NotDrawn,)),
     refusal(
-        lambda untrained_model: drawn("recovery-frames", untrained_model, store()),
-        "bcclone simulate record",
-        "trace.csv",
-        by=(NotDrawn,),
-    ),
-    refusal(
         lambda untrained_model: drawn("recovery", untrained_model, store("--cameras", "center")),
         "all samples are of the centre camera",
         by=(NotDrawn,),
     ),
-    refusal(recovery_of_none, "recovery", "1 m", by=(NotDrawn,)),
     refusal(
         lambda untrained_model: drawn("steering", untrained_model, store(validation=True)),
         "no training samples",

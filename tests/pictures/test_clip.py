@@ -286,7 +286,7 @@ def orange_pixels(frame):
     ("settings", "words"),
     [
         ({"span": (3.0, 1.0)}, "span 3:1, expected A:B"),
-        ({"side_by_side": Path("b"), "pace": Pace(30)}, "leave pace out"),
+        ({"side_by_side": Path("b"), "pace": Pace(30, real_time=False)}, "leave pace out"),
         ({"output": Path("x.gif"), "pace": Pace(60)}, "pace 60, expected 1 to 50"),
         ({"output": Path("x.webm")}, "x.webm, expected a name that ends in .mp4"),
     ],

@@ -125,6 +125,10 @@ def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, mod
     plot_recovery_frames(Subject(model_file, samples), tmp_path / "recovery.png")
     with PIL.Image.open(tmp_path / "recovery.png") as picture:
         assert picture.width > 1.5 * picture.height
+    (folder / "trace.csv").unlink()
+    (picture,) = draw_pictures(Subject(model_file, samples), tmp_path, ("recovery-frames",))
+    assert "bcclone simulate record" in picture.reason
+    assert "trace.csv" in picture.reason
 
 
 def test_the_learning_rate_is_drawn_only_if_it_changes(subject, tmp_path):
