@@ -15,6 +15,7 @@ from typing import Any
 import any_road
 import networks
 from made_from import mark
+from result_tables import results
 
 from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
 
@@ -23,14 +24,9 @@ FOLDER = ROOT / "writeup_images"
 _SEEDS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))  # colour and marker of each
 
 
-def read_result(name: str) -> Any:
-    """Return the content of docs/results/NAME.json."""
-    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def digest(name: str) -> str:
     """Return the digest of a result that its picture contains."""
-    return hashlib.sha256(json.dumps(read_result(name), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(results(name), sort_keys=True).encode()).hexdigest()
 
 
 def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
@@ -108,5 +104,5 @@ PICTURES: dict[str, tuple[str, Callable[[Any, Path], None]]] = {  # name: the re
 
 if __name__ == "__main__":
     for name, (result, draw) in PICTURES.items():
-        draw(read_result(result), FOLDER / f"{name}.png")
+        draw(results(result), FOLDER / f"{name}.png")
         mark(FOLDER / f"{name}.png", digest(result))

@@ -7,7 +7,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`; the text aroun
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,16 +17,9 @@ from any_road import fine_tuning, scores
 from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
-EXPLANATION = ROOT / "docs" / "explanation"
-PAGES = [
-    *(EXPLANATION / f"{name}.md" for name in ("comparison", "feeding", "monitor", "security")),
-    *(ROOT / "docs" / "reference" / f"{name}.md" for name in ("networks", "page")),
-    *(
-        ROOT / "docs" / "how-to" / f"{name}.md"
-        for name in ("cluster", "environment", "margins", "models", "own-recording", "roads", "take-over")
-    ),
-    ROOT / "writeup_images" / "README.md",
-]
+PAGES = [page for page in sorted(ROOT.glob("docs/*/*.md")) if "<!-- table: " in page.read_text(encoding="utf-8")]
+PAGES.append(ROOT / "writeup_images" / "README.md")
+Cells = Mapping[str, Callable[[Any], str]]  # heading: the cell of an entry
 MODELS = {  # label: (what it was trained on, its results, its names there)
     "`python model.py`, three seeds, median": (
         "105 s of keyboard driving, one real recording", "suite", ("s0", "s1", "s2")),
@@ -53,6 +46,11 @@ def table(name: str) -> str:
     rows = TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join(["", head, "|---" * len(rows[0]) + "|", *lines, "", ""])
+
+
+def rows_of(entries: Iterable[Any], cells: Cells) -> list[list[str]]:
+    """Return a table with a row for each entry."""
+    return [[*cells], *([cell(one) for cell in cells.values()] for one in entries)]
 
 
 def models() -> list[list[str]]:
@@ -123,62 +121,61 @@ def feeds() -> list[list[str]]:
     """Return the feeds, ours in bold, the fastest first, below the rooflines."""
     found = results("feeds")
     gather, decode = found["rooflines"]["gather"], found["rooflines"]["decode"]
-    rows = [["feed", "samples/s", "of one thread copying", "first batch, s", "own memory, MB", "CPU"]]
-    rows.append(["*one thread copying frames*", f"{gather:,.0f}", "100%", "", "", ""])
-    rows.append(["*all cores decoding JPEG*", f"{decode:,.0f}", f"{decode / gather:.0%}", "", "", ""])
-    every = {name: one for group in ("strategies", "alternatives") for name, one in found[group].items()}
-    for name, one in sorted(every.items(), key=lambda item: -item[1]["samples_per_second"]):
-        rows.append(
-            [
-                f"**`{name}`**" if name in found["strategies"] else f"`{name}`",
-                _rate(one),
-                f"{one['samples_per_second'] / gather:.0%}",
-                f"{one['first_batch_seconds']:.2f}",
-                f"{one['anonymous_mb']:,.0f}",
-                f"{one['cpu_share']:.0%}",
-            ]
-        )
-    return rows
+    limits = [["*one thread copying frames*", gather], ["*all cores decoding JPEG*", decode]]
+    every = [(f"**`{name}`**", one) for name, one in found["strategies"].items()]
+    every += [(f"`{name}`", one) for name, one in found["alternatives"].items()]
+    every.sort(key=lambda item: -item[1]["samples_per_second"])
+    head, *rows = rows_of(
+        every,
+        {
+            "feed": lambda item: item[0],
+            "samples/s": lambda item: _rate(item[1]),
+            "of one thread copying": lambda item: f"{item[1]['samples_per_second'] / gather:.0%}",
+            "first batch, s": lambda item: f"{item[1]['first_batch_seconds']:.2f}",
+            "own memory, MB": lambda item: f"{item[1]['anonymous_mb']:,.0f}",
+            "CPU": lambda item: f"{item[1]['cpu_share']:.0%}",
+        },
+    )
+    return [head, *([name, f"{rate:,.0f}", f"{rate / gather:.0%}", "", "", ""] for name, rate in limits), *rows]
 
 
 def bars() -> list[list[str]]:
     """Return every measure of the feeds that has a bar, the missed ones too."""
-    rows = [["measure", "bar", "measured", ""]]
-    for one in results("feeds")["measures"]:
-        if one["bar"] is not None:
-            limit, verdict = _bar(one)
-            rows.append([one["name"], limit, f"{one['value']:.3g} {one['unit']}", verdict])
-    return rows
+    head, *rows = _with_bars("feeds", lambda value: f"{value:.3g}")
+    return [head, *(row for row in rows if row[1])]
 
 
 def chunks() -> list[list[str]]:
     """Return how well chunks of each size shuffle, a column for each of some sizes."""
     sizes = [64, 512, 4096, 8192, 16384, 32768, 65536]
-    chosen = [one for one in results("chunks")["chunks"] if one["chunk_size"] in sizes]
-    columns = [
-        [f"{one['chunk_size']:,}", f"{one['driving_seconds']:.1f}", f"{one['stretches']:.0%}", f"{one['spread']:.2f}"]
-        for one in chosen
-    ]
-    heads = ["chunk, samples", "seconds of driving", "stretches", "spread"]
-    return [list(row) for row in zip(heads, *columns, strict=True)]
+    cells: Cells = {
+        "chunk, samples": lambda one: f"{one['chunk_size']:,}",
+        "seconds of driving": lambda one: f"{one['driving_seconds']:.1f}",
+        "stretches": lambda one: f"{one['stretches']:.0%}",
+        "spread": lambda one: f"{one['spread']:.2f}",
+    }
+    return _turned(rows_of((one for one in results("chunks")["chunks"] if one["chunk_size"] in sizes), cells))
 
 
 def windows() -> list[list[str]]:
     """Return how well windows of shards shuffle, and the loss after training on them, a column for each size."""
-    columns = []
-    for one in results("windows")["windows"]:
-        losses = sorted(one["val_loss"])
-        columns.append(
-            [
-                str(one["window_shards"] or "all samples"),
-                f"{one['driving_seconds']:.1f}",
-                f"{one['distance']:.0%}",
-                f"{one['stretches']:.0%}; {one['spread']:.2f}",
-                f"{losses[len(losses) // 2]:.4f} ({losses[0]:.4f} to {losses[-1]:.4f})",
-            ]
-        )
-    heads = ["window, shards", "seconds of driving", "distance", "stretches; spread", "validation loss (range)"]
-    return [list(row) for row in zip(heads, *columns, strict=True)]
+
+    def losses(one: Any) -> str:
+        each = sorted(one["val_loss"])
+        return f"{each[len(each) // 2]:.4f} ({each[0]:.4f} to {each[-1]:.4f})"
+
+    cells: Cells = {
+        "window, shards": lambda one: str(one["window_shards"] or "all samples"),
+        "seconds of driving": lambda one: f"{one['driving_seconds']:.1f}",
+        "distance": lambda one: f"{one['distance']:.0%}",
+        "stretches; spread": lambda one: f"{one['stretches']:.0%}; {one['spread']:.2f}",
+        "validation loss (range)": losses,
+    }
+    return _turned(rows_of(results("windows")["windows"], cells))
+
+
+def _turned(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def cluster() -> list[list[str]]:
@@ -186,16 +183,6 @@ def cluster() -> list[list[str]]:
     shown = ("shards written", "a shard by Dask", "an empty task", "training,", "two workers", "a step of two")
     head, *rows = _with_bars("cluster")
     return [head, *(row for row in rows if row[1] or row[0].startswith(shown))]
-
-
-def play() -> list[list[str]]:
-    """Return how fast bcclone play draws, answers and records."""
-    return _with_bars("play")
-
-
-def env() -> list[list[str]]:
-    """Return how many steps a second environments make."""
-    return _with_bars("env")
 
 
 def improve() -> list[list[str]]:
@@ -253,20 +240,19 @@ def _failing(scores: Sequence[Mapping[str, Any]]) -> str:
     return f"{len(failing)} of {len(scores)}{shown}"
 
 
-def _with_bars(name: str) -> list[list[str]]:
-    rows = [["measure", "bar", "measured", ""]]
-    for one in results(name)["measures"]:
-        limit, verdict = _bar(one)
-        rows.append([one["name"], limit, f"{_rounded(one['value'])} {one['unit']}", verdict])
-    return rows
+def _with_bars(name: str, number: Callable[[float], str] | None = None) -> list[list[str]]:
+    """Return the measures of a benchmark, with the limit of each that has one, and whether it was reached."""
 
+    def limit(one: Any) -> str:
+        return "" if one["bar"] is None else f"at {'least' if one['least'] else 'most'} {one['bar']:g} {one['unit']}"
 
-def _bar(measure: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the limit of a measure and whether it was reached, both "" for one without a bar."""
-    if measure["bar"] is None:
-        return "", ""
-    limit = f"at {'least' if measure['least'] else 'most'} {measure['bar']:g} {measure['unit']}"
-    return limit, "reached" if measure["reached"] else "**missed**"
+    cells: Cells = {
+        "measure": lambda one: one["name"],
+        "bar": limit,
+        "measured": lambda one: f"{(number or _rounded)(one['value'])} {one['unit']}",
+        "": lambda one: "" if one["bar"] is None else "reached" if one["reached"] else "**missed**",
+    }
+    return rows_of(results(name)["measures"], cells)
 
 
 def _rounded(value: float) -> str:
@@ -306,11 +292,14 @@ def limits() -> list[list[str]]:
 
 def fuzz() -> list[list[str]]:
     """Return the counts of `python -m tests.fuzz`."""
-    rows = [["reader", "tries", "read", "refused", "not held"]]
-    for one in results("fuzz")["counts"]:
-        rows.append([f"`{one['reader']}`", *(f"{one[key]:,}" for key in ("tries", "read", "refused"))])
-        rows[-1].append(f"{one['tries'] - one['held']:,}")
-    return rows
+    cells: Cells = {
+        "reader": lambda one: f"`{one['reader']}`",
+        "tries": lambda one: f"{one['tries']:,}",
+        "read": lambda one: f"{one['read']:,}",
+        "refused": lambda one: f"{one['refused']:,}",
+        "not held": lambda one: f"{one['tries'] - one['held']:,}",
+    }
+    return rows_of(results("fuzz")["counts"], cells)
 
 
 def export() -> list[list[str]]:
@@ -353,8 +342,8 @@ TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "windows": windows,
     "cluster": cluster,
     "limits": limits,
-    "play": play,
-    "env": env,
+    "play": lambda: _with_bars("play"),
+    "env": lambda: _with_bars("env"),
     "improve": improve,
     "monitor": monitor,
     "testing": testing,

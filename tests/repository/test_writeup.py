@@ -68,7 +68,7 @@ def test_a_picture_of_figures_shows_the_results_of_today(name, tmp_path):
     result, draw = result_pictures.PICTURES[name]
     stored = FOLDER / f"{name}.png"
     assert made_from(stored) == result_pictures.digest(result), "run: python docs/result_pictures.py"
-    draw(result_pictures.read_result(result), tmp_path / "drawn.png")
+    draw(result_pictures.results(result), tmp_path / "drawn.png")
     with PIL.Image.open(stored) as picture, PIL.Image.open(tmp_path / "drawn.png") as drawn:
         assert picture.size == drawn.size
 
