@@ -20,7 +20,7 @@ from bcclone.system.settings import argument
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replayed:
+class ReplayInputs:
     """The models to score, and the recording."""
 
     models: tuple[Path, ...] = argument(
@@ -31,7 +31,7 @@ class Replayed:
 
 COMMAND = Command(
     "score models on a recording",
-    (Replayed, ReplaySettings, WatchSettings, Output, ServerSettings),
+    (ReplayInputs, ReplaySettings, WatchSettings, Output, ServerSettings),
     without=("when_uncertain",),
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
@@ -40,7 +40,7 @@ COMMAND = Command(
 def run(given: Given) -> Result:
     """Replay and score."""
     watch, settings, output = find_watch(given), given.make(ReplaySettings), given.make(Output).output
-    server, replayed = given.make(ServerSettings), given.make(Replayed)
+    server, replayed = given.make(ServerSettings), given.make(ReplayInputs)
     from bcclone.evaluate.replay import replay
 
     result = replay(

@@ -15,7 +15,7 @@ from bcclone.recording.files import is_recording
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 PREDICTIONS, SMOOTHED, FITTED, FITTED_SMOOTHED = "predictions", "smoothed", "fitted", "fitted_smoothed"
 SMOOTH_SECONDS = 0.35
@@ -23,12 +23,12 @@ _OPPOSITE = -0.2  # a lower correlation is hardly one of chance
 _LAG_SECONDS, _LAG_FRAMES = 2.0, 40  # the most that is tried, with and without times
 _LEGEND = "r: correlation with the labels; RMSE, MAE: in their unit; EVA: 1 - Var(error) / Var(label)"
 _COLUMNS = (
-    Column("driver", heading=""),
-    Column("correlation", "{:.3f}".format, "r"),
-    Column("right_side", lambda fraction: f"{100 * fraction:.1f} %", "right side"),
-    Column("rmse", "{:.4f}".format, "RMSE"),
-    Column("mae", "{:.4f}".format, "MAE"),
-    Column("eva", "{:.3f}".format, "EVA"),
+    TableColumn("driver", heading=""),
+    TableColumn("correlation", "{:.3f}".format, "r"),
+    TableColumn("right_side", lambda fraction: f"{100 * fraction:.1f} %", "right side"),
+    TableColumn("rmse", "{:.4f}".format, "RMSE"),
+    TableColumn("mae", "{:.4f}".format, "MAE"),
+    TableColumn("eva", "{:.3f}".format, "EVA"),
 )
 
 

@@ -12,7 +12,7 @@ from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_fig
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 _DRIVEN = (
     "autonomy: share of the time, 6 s less for each intervention; rms: of the deviation, {unit}; interventions by limit"
@@ -187,16 +187,16 @@ class Replayed:
         drivers = {name: its.figures() for name, its in self.results.items()}
         first = next(iter(drivers.values()))
         drivers |= {CONTROLS[name]: control for name, control in first.controls.items()}
-        in_metres, columns = first.unit == "m", [Column("driver", heading="")]
+        in_metres, columns = first.unit == "m", [TableColumn("driver", heading="")]
         if self.first.rollout:
             columns += [
-                Column("autonomy_percent", "{:.1f} %".format, "autonomy"),
-                Column("interventions_per_km", "{:.1f}".format, "a km" if in_metres else "a 1000"),
-                Column("rms_cross_track_m", "{:.2f}".format, "rms"),
-                *(Column(limit, heading=f"{limit} {'m' if in_metres else 'h'}") for limit in first.by_limit),
+                TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
+                TableColumn("interventions_per_km", "{:.1f}".format, "a km" if in_metres else "a 1000"),
+                TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
+                *(TableColumn(limit, heading=f"{limit} {'m' if in_metres else 'h'}") for limit in first.by_limit),
             ]
         compared = {"steering_correlation": "r", "steering_correlation_smoothed": "mean r", "steering_mae": "off by"}
-        columns += [Column(key, "{:.2f}".format, heading) for key, heading in compared.items()]
+        columns += [TableColumn(key, "{:.2f}".format, heading) for key, heading in compared.items()]
         values = {
             name: {**vars(its), **{limit: score.interventions for limit, score in its.by_limit.items()}, "driver": name}
             for name, its in drivers.items()

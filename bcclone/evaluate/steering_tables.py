@@ -18,7 +18,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import read_table
 from bcclone.system.errors import UserError
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 ID, STEERING, PUBLIC = "frame_id", "steering_angle", "public"
 _STEERING_NAMES = (STEERING, "steering", "angle")
@@ -45,7 +45,7 @@ class FrameSteering:
 
 def write_steering(path: Path, steering: Mapping[str, float], new: bool) -> None:
     """Write the steering by frame_id atomically. new: raise UserError for a file that exists."""
-    table = Table((Column(ID), Column(STEERING)), list(steering.items()))
+    table = Table((TableColumn(ID), TableColumn(STEERING)), list(steering.items()))
     with replacing(path, new=new) as temporary:
         temporary.write_text(table.csv(), encoding="utf-8", newline="")
 

@@ -9,7 +9,7 @@ from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.simulator.score import FAILURE_LIMITS_M
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 _BEST = "*"
 _DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
@@ -74,7 +74,7 @@ def _compared(results: Mapping[str, Result], figures: Callable[[Result], dict[st
 
 def suite_table(result: SuiteResult) -> list[str]:
     """Return the lines of the tables; with several models, the best of each row are marked."""
-    columns = [Column("row", heading=""), Column("description", heading=""), *map(Column, result.models)]
+    columns = [TableColumn("row", heading=""), TableColumn("description", heading=""), *map(TableColumn, result.models)]
     rows = [["", "", *["autonomy  off  mean   most"] * len(result.models)]]
     rows += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
     rows += [["", _TOTALS, *(_totals(result, model) for model in result.models)]]

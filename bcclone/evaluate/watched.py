@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias
 from bcclone.drive.driver import Uncertainty, Watch
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
 OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
@@ -80,4 +80,4 @@ def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
 def watched_table(watched: Sequence[WatchedFrame]) -> Table:
     """Return the frames as the table that is written as uncertainty.csv."""
     rows = [(f"{one.seconds:.3f}", f"{one.score:.6g}", f"{one.average:.6g}", int(one.uncertain)) for one in watched]
-    return Table([Column(column.name) for column in fields(WatchedFrame)], rows)
+    return Table([TableColumn(column.name) for column in fields(WatchedFrame)], rows)

@@ -12,7 +12,7 @@ _APART = "  "
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column. key: in JSON and CSV, and its heading unless that is given; words: value -> text of a printed cell.
 
     A value that is None is printed as "-".
@@ -31,7 +31,7 @@ class Column:
 class Table:
     """Rows of values, one for each column. Texts are printed to the left of their column, other values to the right."""
 
-    columns: Sequence[Column]
+    columns: Sequence[TableColumn]
     rows: Sequence[Sequence[Any]]
 
     def __post_init__(self) -> None:

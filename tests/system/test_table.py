@@ -2,10 +2,10 @@
 
 import pytest
 
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 TABLE = Table(
-    (Column("driver"), Column("share", "{:.1f} %".format, "autonomy"), Column("frames", "{:,}".format)),
+    (TableColumn("driver"), TableColumn("share", "{:.1f} %".format, "autonomy"), TableColumn("frames", "{:,}".format)),
     [("the human", 100.0, 12_345), ("zero", None, 7)],
 )
 
@@ -25,9 +25,9 @@ def test_json_and_csv_have_the_keys_and_the_exact_values():
         {"driver": "zero", "share": None, "frames": 7},
     ]
     assert TABLE.csv() == "driver,share,frames\nthe human,100.0,12345\nzero,,7\n"
-    assert Table((Column("name"),), [('a, "b"',)]).csv() == 'name\n"a, ""b"""\n'
+    assert Table((TableColumn("name"),), [('a, "b"',)]).csv() == 'name\n"a, ""b"""\n'
 
 
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="expected a value for each"):
-        Table((Column("name"),), [("a", 1)])
+        Table((TableColumn("name"),), [("a", 1)])

@@ -11,7 +11,7 @@ from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
 from bcclone.system.json_values import to_json
-from bcclone.system.table import Column, Table
+from bcclone.system.table import Table, TableColumn
 
 _DESCRIPTIONS = {one.name: one.description for one in SCENARIOS}
 _VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}  # as they are printed
@@ -76,9 +76,11 @@ def chosen_round(rounds: Sequence[Round]) -> Round:
 def rounds_table(rounds: Sequence[Round]) -> str:
     """Return a table with a line for each round."""
     columns = (
-        Column("round"), Column("rows"), Column("all rows"), Column("rescues"), Column("epochs"),
-        Column("val_loss", "{:.4f}".format), Column("minutes", "{:.1f}".format), Column("suite"),
-    )  # fmt: skip
+        *map(TableColumn, ("round", "rows", "all rows", "rescues", "epochs")),
+        TableColumn("val_loss", "{:.4f}".format),
+        TableColumn("minutes", "{:.1f}".format),
+        TableColumn("suite"),
+    )
     rows = [
         (one.number, one.rows, one.all_rows, one.rescues, one.epochs, one.val_loss, one.seconds / 60, _suite(one))
         for one in rounds
@@ -126,13 +128,18 @@ def compare_rows(before: Mapping[str, Score], after: Mapping[str, Score]) -> tup
 def comparison_table(rows: Sequence[RowComparison]) -> str:
     """Return a table with a line for each row, and what follows from it."""
     scores = [
-        Column(f"{key} {when}", words, heading)
+        TableColumn(f"{key} {when}", words, heading)
         for when in ("before", "after")
         for key, words, heading in (
             ("interventions", str, f"{when}: off"), ("mean", "{:.2f}".format, "mean"), ("most", "{:.2f}".format, "most")
         )
     ]  # fmt: skip
-    columns = (Column("row", heading=""), Column("description", heading=""), *scores, Column("verdict", heading=""))
+    columns = (
+        TableColumn("row", heading=""),
+        TableColumn("description", heading=""),
+        *scores,
+        TableColumn("verdict", heading=""),
+    )
     values = [
         (one.row, one.description, *_cells(one.before), *_cells(one.after), _VERDICTS[one.verdict]) for one in rows
     ]

@@ -17,7 +17,7 @@ from bcclone.pictures.plots.style import (
     GREEN,
     ORANGE,
     RED,
-    Shown,
+    ShownImage,
     drawable,
     new_figure,
     save,
@@ -133,7 +133,7 @@ def plot_deviations(title: str, seconds: FloatArray, drives: Mapping[str, Rollou
 
 def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
-    shown = [Shown(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
+    shown = [ShownImage(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
     lines = max(one.title.count("\n") + 1 if one.title else 0 for one in shown)
     rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
     save_images(path, rows, (3.3, 1.75 + 0.15 * lines))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from bcclone.dataset.images import Image
 from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.model.saliency import Saliency
-from bcclone.pictures.plots.style import BLUE, GRAY, Shown, draw_steering, new_figure, save, save_images, tidy
+from bcclone.pictures.plots.style import BLUE, GRAY, ShownImage, draw_steering, new_figure, save, save_images, tidy
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
 from bcclone.pictures.video.draw import saliency_overlay
 from bcclone.system.arrays import FloatArray, IndexArray
@@ -182,9 +182,9 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     above, below = [], []
     for index, second, steering in zip(chosen.tolist(), seconds, predicted, strict=True):
         frame, recorded = frames.frame(index), float(frames.table["steering"][index])
-        above.append(Shown(frame, f"{second:.1f} s"))
+        above.append(ShownImage(frame, f"{second:.1f} s"))
         texts = f"network {steering:+.3f}\nrecorded {recorded:+.3f}"
-        below.append(Shown(saliency_overlay(frame, np.sqrt(saliency.mask(frame))), below=texts))
+        below.append(ShownImage(saliency_overlay(frame, np.sqrt(saliency.mask(frame))), below=texts))
     save_images(path, [above, below], (2.3, 1.5), "Frames, and what in them decided the steering (VisualBackProp)")
 
 

@@ -15,7 +15,7 @@ from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.selection import augmentation_inputs_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.plots.predictions import predict, stretches
-from bcclone.pictures.plots.style import Shown, save_images
+from bcclone.pictures.plots.style import ShownImage, save_images
 from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
 from bcclone.pictures.video.draw import SKY
 from bcclone.recording.row import CAMERAS
@@ -103,13 +103,13 @@ def _earlier(frame_offset: int) -> str:
     return "1 frame earlier" if frame_offset == 1 else f"{frame_offset} frames earlier"
 
 
-def _grid(grid: Sequence[Sequence[ShownSample]]) -> Iterator[list[Shown]]:
+def _grid(grid: Sequence[Sequence[ShownSample]]) -> Iterator[list[ShownImage]]:
     """Yield rows of images, with the steering below each as a bar and a number; the same titles stand only once."""
     above: list[str] = []
     for row in grid:
         titles = [sample.title for sample in row]
         yield [
-            Shown(_with_bar(sample), "" if titles == above else sample.title, f"{sample.steering + 0.0:+.3f}")
+            ShownImage(_with_bar(sample), "" if titles == above else sample.title, f"{sample.steering + 0.0:+.3f}")
             for sample in row
         ]
         above = titles
@@ -139,7 +139,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
         change = np.abs(of_window[-1].astype(np.int16) - of_window[0]).mean(axis=2)
         heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
         pictures = [*(of_window[number] for number in shown), heat]
-        rows.append([Shown(*each) for each in zip(pictures, headings, texts, strict=True)])
+        rows.append([ShownImage(*each) for each in zip(pictures, headings, texts, strict=True)])
         headings = [""] * len(headings)
     save_images(path, rows, (1.9, 2.3), "Windows: each row is one input of the network")
 
@@ -228,7 +228,7 @@ def plot_recovery_frames(subject: Subject, path: Path) -> None:
     steering = subject.frames.data.rows["steering"][row]
     rows = [
         [
-            Shown(
+            ShownImage(
                 subject.frames.frame(int(located.indices[number])),
                 f"{located.seconds[number] - located.seconds[recovery[0]]:.1f} s",
                 f"{_describe(located.offset_m[number])}\nsteering {steering[number]:+.2f}",

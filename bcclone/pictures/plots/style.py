@@ -61,7 +61,7 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownImage:
     """An image in a picture, RGB or grey, uint8 (height, width, 3 or 1), with its title and a text below it."""
 
     image: Image
@@ -69,7 +69,7 @@ class Shown:
     below: str = ""
 
 
-def save_images(path: Path, rows: Sequence[Sequence[Shown]], inches: tuple[float, float], title: str = "") -> None:
+def save_images(path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[float, float], title: str = "") -> None:
     """Write rows of images as a PNG. inches: width and height of each with its texts."""
     across = max(map(len, rows))
     figure = new_figure(inches[0] * across, inches[1] * len(rows) + 0.4 * bool(title), title)
