@@ -8,7 +8,6 @@ only a client's first packets show its dialect. Comments cite the numbered facts
 """
 
 import base64
-import json
 import math
 import re
 import secrets
@@ -17,11 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engineio.packet import OPEN
+from engineio.packet import Packet as EnginePacket
+from socketio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet
+
 MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
 PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings every 25 s, so the timeout is longer
-_TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*(?P<data>\[\s*"telemetry"\s*[,\]].*)', re.DOTALL)
-_CONNECT_ELSEWHERE = re.compile(r"40(?P<namespace>/[^,?]+)")
-_EVENT, _CONNECT, _DISCONNECT = "42", "40", "41"
+_TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
 _LONGEST_NUMBER = 40
 # the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
 _GROUPING = r"[.,' \u00a0\u202f]"
@@ -112,7 +113,7 @@ class SocketIOConnection:
             "pingInterval": PING_SECONDS * 1000,
             "maxPayload": MESSAGE_BYTES,
         }
-        return ("0" + _compact(fields), *(self._join() if self._eio3 else ()))
+        return (EnginePacket(OPEN, fields).encode(), *(self._join() if self._eio3 else ()))
 
     def ping(self) -> str | None:
         """Return the ping that is due now, if any."""
@@ -123,7 +124,7 @@ class SocketIOConnection:
 
     def receive(self, text: str) -> Reaction:
         """Return the reaction to a packet; raises RefusedPacket, which ends the connection."""
-        if text.startswith(_EVENT):
+        if text.startswith("42"):
             return self._event(text)
         if text[:1] not in tuple("0123456") or (text[0] == "4" and text[1:2] not in tuple("0123456")):
             raise RefusedPacket('a text that is no packet of Socket.IO, expected one such as 42["telemetry",{...}]')
@@ -141,37 +142,43 @@ class SocketIOConnection:
         return Reaction(joining, None if self._left else read_telemetry(text[1:]))
 
     def _message(self, text: str) -> Reaction:
-        if elsewhere := _CONNECT_ELSEWHERE.match(text):
-            return Reaction((f'44{elsewhere["namespace"]},"Unable to connect"',))
-        if text.startswith(_CONNECT):
-            return Reaction(self._join())
-        if text == _DISCONNECT:
+        try:
+            packet = Packet(encoded_packet=text[1:])
+        except (ValueError, RecursionError) as error:
+            raise RefusedPacket(f"an unreadable packet of Socket.IO: {error}") from None
+        if packet.packet_type == CONNECT:
+            if packet.namespace in (None, "/"):
+                return Reaction(self._join())
+            refusal = Packet(CONNECT_ERROR, "Unable to connect", packet.namespace)
+            return Reaction((_message_text(refusal),))
+        if packet.packet_type == DISCONNECT and packet.namespace is None:
             self._left = True
             return Reaction(left=True)
-        if text[1] not in "13":  # 1: DISCONNECT from another namespace, 3: ACK; both are ignored
+        if packet.packet_type not in (DISCONNECT, ACK):  # from another namespace, and of no event; both are ignored
             raise RefusedPacket("binary events are not supported; send the image as base64 text")
         return Reaction()
 
     def _join(self) -> tuple[str, ...]:
         self._joined, self._left = True, False
-        return (_CONNECT if self._eio3 else _CONNECT + _compact({"sid": secrets.token_urlsafe(15)}),)
+        session = None if self._eio3 else {"sid": secrets.token_urlsafe(15)}
+        return (_message_text(Packet(CONNECT, session)),)
 
 
 def read_telemetry(packet: str) -> TelemetryEvent | None:
     """Return the telemetry event in a Socket.IO packet; None for other events, which the server ignores."""
-    event = _TELEMETRY_EVENT.fullmatch(packet)
+    event = _TELEMETRY_EVENT.match(packet)
     if event is None:
         return None
-    ack = f"43{event['id']}[]" if event["id"] else ""
+    ack = _message_text(Packet(ACK, [], id=int(event["id"]))) if event["id"] else ""
     try:
-        return TelemetryEvent(parse_telemetry(_first_argument(event["data"])), ack)
+        return TelemetryEvent(parse_telemetry(_first_argument(packet)), ack)
     except ProtocolError as error:  # the car needs an answer all the same
         return TelemetryEvent(error, ack)
 
 
 def holds_telemetry(text: str | bytes) -> bool:
     """Return whether a message of a websocket is a telemetry event, so that the server must answer it."""
-    return isinstance(text, str) and text.startswith(_EVENT) and _TELEMETRY_EVENT.match(text, 1) is not None
+    return isinstance(text, str) and text.startswith("42") and _TELEMETRY_EVENT.match(text, 1) is not None
 
 
 def parse_telemetry(payload: Any) -> Telemetry | None:
@@ -207,13 +214,18 @@ def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
 
 def event_text(name: str, fields: dict[str, str]) -> str:
     """Return the packet of an event with one object."""
-    return _EVENT + _compact([name, fields])
+    return _message_text(Packet(EVENT, [name, fields]))
 
 
-def _first_argument(data: str) -> Any:
+def _message_text(packet: Packet) -> str:
+    """Return a packet of Socket.IO as the text of a message of Engine.IO."""
+    return f"4{packet.encode()}"
+
+
+def _first_argument(packet: str) -> Any:
     """Return the object of an event: the value after its name in a JSON list, None if there is none."""
     try:
-        _, *arguments = json.loads(data)
+        _, *arguments = Packet(encoded_packet=packet).data
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"unreadable JSON: {error}; expected a name and an object") from None
     return arguments[0] if arguments else None
@@ -238,8 +250,3 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     if not math.isfinite(number):
         raise ProtocolError(f"{name} is not finite, expected a number such as 12.5")
     return number, comma
-
-
-def _compact(value: Any) -> str:
-    """Return a value as JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"))
