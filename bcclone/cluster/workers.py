@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError
+from bcclone.system.codec import explained, parse_json
 from bcclone.system.settings import Names, SettingError, check_settings, setting
 
 _EXAMPLE = "host1:2345,host2:2345"
+_TF_CONFIG = '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
 _GROUP = "several machines"
 _HIGHEST_PORT = 65_535
 
@@ -43,7 +43,15 @@ class Cluster:
 
     def __post_init__(self) -> None:
         for address in self.addresses:
-            _check_address(address)
+            host, _, port = address.rpartition(":")
+            if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _HIGHEST_PORT:
+                threads = f"; the threads that load samples are --feed-workers {address}" if address.isdigit() else ""
+                raise SettingError(
+                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}{threads}",
+                    address=repr(address),
+                    example=_EXAMPLE,
+                    threads=threads,
+                )
         if len(set(self.addresses)) < len(self.addresses):
             raise SettingError("{workers} {all}, expected different addresses", all=",".join(self.addresses))
         if not 0 <= self.index < len(self.addresses):
@@ -59,19 +67,10 @@ class Cluster:
         """Return the cluster that options describe, None without options; raises SettingError."""
         if not workers and index is None:
             return None
-        if not workers:
-            raise SettingError(
-                "{worker_index} {index} needs the addresses of all workers: {workers} {example}",
-                index=index,
-                example=_EXAMPLE,
-            )
-        for address in workers:
-            _check_address(address)
-        if index is None:
-            raise SettingError(
-                "{workers} {all} needs the number of this worker, from 0: {worker_index} N", all=",".join(workers)
-            )
-        return cls(tuple(workers), index)
+        cluster = cls(tuple(workers), index or 0) if workers else None
+        if cluster is None or index is None:
+            raise SettingError("give both, such as {workers} {example} and {worker_index} 0", example=_EXAMPLE)
+        return cluster
 
     @classmethod
     def from_tf_config(cls, text: str) -> Self | None:
@@ -79,7 +78,7 @@ class Cluster:
 
         text: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it.
         """
-        try:
+        with explained("TF_CONFIG", f"the description of a worker ({text[:200]!r})", f"expected {_TF_CONFIG}"):
             stored = parse_json(text)
             jobs, task = stored["cluster"], stored["task"]
             kind, index = task.get("type", "worker"), int(task["index"])
@@ -88,12 +87,6 @@ class Cluster:
                 raise ValueError("its jobs must be chief and worker")
             index += len(chiefs) if kind == "worker" else 0
             return cls(tuple(map(str, chiefs + workers)), index) if len(chiefs + workers) > 1 else None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"TF_CONFIG {text[:200]!r} does not describe a worker ({error}); expected "
-                '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}, or no '
-                "TF_CONFIG at all"
-            ) from None
 
     def __len__(self) -> int:
         return len(self.addresses)
@@ -122,20 +115,3 @@ def find_cluster(settings: WorkerSettings, environment: Mapping[str, str]) -> Cl
         return cluster if len(cluster) > 1 else None
     text = environment.get("TF_CONFIG", "")
     return Cluster.from_tf_config(text) if text else None
-
-
-def _check_address(address: str) -> None:
-    if address.isdigit():
-        raise SettingError(
-            "{workers} {address}, expected the address of each worker, such as {example}; the number of threads that "
-            "load and augment samples is --feed-workers {address}",
-            address=address,
-            example=_EXAMPLE,
-        )
-    host, _, port = address.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _HIGHEST_PORT:
-        raise SettingError(
-            "{workers} {address}, expected HOST:PORT of each worker, such as {example}",
-            address=repr(address),
-            example=_EXAMPLE,
-        )

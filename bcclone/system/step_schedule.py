@@ -80,9 +80,8 @@ class Schedule:
 
     def __init__(self, name: str, steps: Sequence[Step], states: Path, notify: Callable[[str], None]) -> None:
         self._name, self._notify, self._start = name, notify, time.monotonic()
-        self._states = FinishedSteps(states, StepState)
-        self._count, self._waiting, self._running = len(steps), list(steps), list[_RunningStep]()
-        self._status = StatusLine(name)
+        self._states, self._status = FinishedSteps(states, StepState), StatusLine(name)
+        self._waiting, self._running = list(steps), list[_RunningStep]()
         self.timed: dict[str, TimedStep] = {}
 
     def __enter__(self) -> Self:
@@ -95,27 +94,26 @@ class Schedule:
 
     def run(self) -> None:
         """Run all steps; raises UserError when one fails."""
+        count = len(self._waiting)
         while self._waiting or self._running:
-            self._begin()
+            for step in [each for each in self._waiting if all(name in self.timed for name in each.after)]:
+                if self._is_complete(step):
+                    self._say(TimedStep(step), f"{step.name}: {step.makes} is complete already")
+                elif len(self._running) < min(usable_cores(), _AT_ONCE):
+                    self._clear(step)
+                    self._running.append(_RunningStep(step))
+                else:
+                    break
+                self._waiting.remove(step)
             for one in [each for each in self._running if each.has_ended()]:
                 self._complete(one)
             names = ", ".join(each.step.name for each in self._running)
-            self._status.show(f"step {len(self.timed) + 1} of {self._count}: {names}")
+            self._status.show(f"step {len(self.timed) + 1} of {count}: {names}")
             time.sleep(_LOOK_SECONDS if self._running else 0)
 
-    def _begin(self) -> None:
-        """Begin the steps that may begin, in their order, and skip those that are complete."""
-        for step in [each for each in self._waiting if all(name in self.timed for name in each.after)]:
-            is_new = any(self.timed[name].seconds for name in step.after)
-            if not is_new and self._states.find(step.name) == StepState(step.command, True) and step.is_made:
-                self.timed[step.name] = TimedStep(step)
-                self._say(f"{step.name}: {step.makes} is complete already")
-            elif len(self._running) < min(usable_cores(), _AT_ONCE):
-                self._clear(step)
-                self._running.append(_RunningStep(step))
-            else:
-                return
-            self._waiting.remove(step)
+    def _is_complete(self, step: Step) -> bool:
+        is_new = any(self.timed[name].seconds for name in step.after)
+        return not is_new and self._states.find(step.name) == StepState(step.command, True) and step.is_made
 
     def _clear(self, step: Step) -> None:
         """Remove what an earlier run left of a step; refuse to remove anything else."""
@@ -131,12 +129,13 @@ class Schedule:
     def _complete(self, one: "_RunningStep") -> None:
         self._running.remove(one)
         one.end()
-        self._states.keep(one.step.name, StepState(one.step.command, complete=True))
-        now = time.monotonic()
-        self.timed[one.step.name] = TimedStep(one.step, now - one.start, now - self._start)
-        self._say(f"{one.step.name}: {one.step.makes}, {now - one.start:.0f} s: {one.step.shown}")
+        step, now = one.step, time.monotonic()
+        self._states.keep(step.name, StepState(step.command, complete=True))
+        timed = TimedStep(step, now - one.start, now - self._start)
+        self._say(timed, f"{step.name}: {step.makes}, {timed.seconds:.0f} s: {step.shown}")
 
-    def _say(self, line: str) -> None:
+    def _say(self, timed: TimedStep, line: str) -> None:
+        self.timed[timed.step.name] = timed
         with self._status.above():
             self._notify(line)
 

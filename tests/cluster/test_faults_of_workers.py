@@ -11,7 +11,7 @@ from distributed import Client
 
 from bcclone.cluster.manifest import MANIFEST_NAME
 from bcclone.cluster.shards import open_store
-from tests.conftest import ROOT, command, run_script
+from tests.conftest import command, run_script
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import wait_for
 from tests.recordings import many_rows
@@ -157,22 +157,6 @@ def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording,
         wait_for_workers(cluster, 2)
         run_script("preprocess.py", linked, *others, "--scheduler", cluster.address, "--resume")
     assert hash_of(folder) == expected
-
-
-@pytest.mark.long
-def test_another_version_on_one_worker_is_told_before_the_work(recording, folder, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(ROOT / "bcclone", other / "bcclone", ignore=shutil.ignore_patterns("__pycache__"))
-    with (other / "bcclone" / "samples.py").open("a") as file:
-        file.write("# another version\n")
-    with dask_cluster(tmp_path, workers=1) as cluster:
-        cluster.start_worker(packages=other)
-        wait_for_workers(cluster, 2)
-        done = run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address, code=1)
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
-    assert "has another version of bcclone" in line
-    assert "tcp://127.0.0.1" in line
-    assert not list(folder.glob("*.h5"))
 
 
 @pytest.mark.long

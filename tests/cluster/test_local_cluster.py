@@ -48,10 +48,6 @@ def connects(address, security):
         return False
 
 
-def test_the_cluster_runs_tasks(pool):
-    assert list(pool.run(pool_tasks.square, [3])) == [(0, 9)]
-
-
 def test_it_listens_on_loopback_only(pool):
     assert {address.ip for address in listening()} == {"127.0.0.1"}
 

@@ -52,20 +52,20 @@ def test_tf_config_names_the_workers_unless_options_do():
     ],
 )
 def test_a_wrong_tf_config_is_refused(environment):
-    with pytest.raises(UserError, match="TF_CONFIG.*does not describe a worker.*expected"):
+    with pytest.raises(UserError, match="TF_CONFIG: not the description of a worker.*expected"):
         found((), None, environment)
 
 
 @pytest.mark.parametrize(
     ("workers", "index", "words"),
     [
-        ("4", None, ["--workers 4", "--feed-workers 4", "host1:2345"]),
+        ("4", None, ["--workers '4'", "--feed-workers 4", "host1:2345"]),
         ("one:2345,two", 0, ["'two'", "HOST:PORT"]),
         ("one:2345,two:99999", 0, ["'two:99999'", "HOST:PORT"]),
         ("one:2345,one:2345", 0, ["different addresses"]),
         ("one:2345,two:2345", 2, ["--worker-index 2", "0 to 1"]),
-        ("one:2345,two:2345", None, ["--worker-index N"]),
-        (None, 1, ["--worker-index 1", "--workers"]),
+        ("one:2345,two:2345", None, ["--workers host1:2345", "--worker-index 0"]),
+        (None, 1, ["--workers host1:2345", "--worker-index 0"]),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):

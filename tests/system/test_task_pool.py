@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.task_pool import WorkerFault, report_progress
 from tests import pool_tasks
 from tests.conftest import ROOT
-from tests.dask_cluster import DaskCluster, dask_cluster, kill
+from tests.dask_cluster import dask_cluster, kill
 from tests.processes import KILL, wait_for
 
 ENGINES = ["", pytest.param("local:2", marks=pytest.mark.slow)]
@@ -221,15 +221,6 @@ def test_a_scheduler_or_all_workers_that_end_are_told(cluster, tmp_path, which):
 
 
 @pytest.mark.long
-def test_a_local_cluster_without_bokeh_has_no_dashboard(monkeypatch):
-    monkeypatch.setitem(sys.modules, "bokeh", None)
-    lines = []
-    with open_pool("local:1", notify=lines.append) as pool:
-        assert list(pool.run(pool_tasks.square, [3])) == [(0, 9)]
-    assert lines == []
-
-
-@pytest.mark.long
 def test_a_task_that_ends_its_workers_is_told():
     with pytest.raises(UserError, match="4 workers ended unexpectedly.*tls://127.0.0.1"), open_pool("local:2") as pool:
         list(pool.run(pool_tasks.end_process, [1]))
@@ -262,34 +253,6 @@ def test_a_worker_with_another_bcclone_that_joins_late_is_named(tmp_path, other_
         cluster.start_worker(packages=other_version)
         with pytest.raises(UserError, match="worker tcp://127.0.0.1.*another version of bcclone"):
             list(pool.run(pool_tasks.wait_for_file, tasks))
-
-
-@pytest.mark.long
-def test_a_worker_without_bcclone_that_joins_late_leaves_its_tasks_to_others(tmp_path, no_bcclone):
-    tasks = [tmp_path / f"task-{number}" for number in range(6)]
-
-    def wait_until_it_leaves():
-        late.wait(60)
-        for task in tasks:
-            task.touch()
-
-    with dask_cluster(tmp_path, workers=1) as cluster, open_pool(cluster.address) as pool:
-        late = cluster.start_worker(packages=no_bcclone)
-        thread = in_thread(wait_until_it_leaves)
-        assert sorted(pool.run(pool_tasks.wait_for_file, tasks)) == list(enumerate(tasks))
-        thread.join(60)
-
-
-@pytest.mark.long
-def test_a_scheduler_without_bcclone_is_named(tmp_path, no_bcclone):
-    cluster = DaskCluster(tmp_path)
-    try:
-        cluster.start_scheduler(packages=no_bcclone)
-        cluster.start_worker()
-        with pytest.raises(UserError, match="the scheduler at .* cannot load bcclone"), open_pool(cluster.address):
-            pass
-    finally:
-        cluster.close()
 
 
 PROGRAM = """

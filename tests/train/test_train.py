@@ -158,12 +158,6 @@ def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained
     assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
 
 
-def test_training_learns(trained):
-    folder, _, _ = trained
-    losses = [float(row["loss"]) for row in csv.DictReader((folder / "runs" / "whole" / "history.csv").open())]
-    assert losses[-1] < 0.8 * losses[0]
-
-
 def killed_training(store, folder, *options, after):
     """Train until a checkpoint of step `after` is there, and kill it."""
     line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options)
@@ -318,13 +312,6 @@ def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path
 
 
 @pytest.mark.slow
-def test_recordings_are_trained_on_without_a_store(simulated_recording, tmp_path):
-    done = train(simulated_recording, tmp_path, "--feed", "files", "--epochs", 1)
-    assert json.loads(done.stdout)["feed"] == "files"
-    assert (tmp_path / "model.h5").exists()
-
-
-@pytest.mark.slow
 def test_an_existing_model_and_an_existing_run_are_not_overwritten(trained, simulated_store, tmp_path):
     folder, _, _ = trained
     before = (folder / "model.h5").read_bytes()
@@ -384,12 +371,6 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(small_st
     assert output.read_bytes() == model.read_bytes()
 
 
-def test_without_a_store_the_error_names_the_command_that_makes_one(tmp_path):
-    notices = run_script("model.py", code=1, cwd=tmp_path).stderr
-    assert "data.h5" in notices
-    assert "bcclone preprocess" in notices
-
-
 @pytest.mark.slow
 def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
     """With all its driving in training, the training loss decides; patience 1 stops at the first worse epoch."""
@@ -429,30 +410,6 @@ def test_an_extended_run_resumes_after_a_kill(trained, simulated_store, tmp_path
     run.stderr.close()
     assert (copy / "model.h5").read_bytes() == best
     train(simulated_store, copy, *QUICK[2:], "--resume", "--patience", 0)
-
-
-def test_an_output_that_is_the_store_or_no_model_is_refused(simulated_store, tmp_path):
-    store = tmp_path / "data.h5"
-    store.write_bytes(simulated_store.read_bytes())
-    for output, expected in [
-        (store, "is the store itself"),
-        (tmp_path / "m.keras", "expected a name that ends in .h5"),
-        (simulated_store, "is a store"),
-    ]:
-        refused = run_script("model.py", store, "-o", output, "--force", "--runs", tmp_path / "runs", code=1)
-        assert expected in refused.stderr
-    assert store.read_bytes() == simulated_store.read_bytes()
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.slow
-def test_a_diverging_training_is_an_error_and_writes_no_model(simulated_store, tmp_path):
-    wild = ("--learning-rate", 0.999, "--set", "warmup=0", "--set", "clip-norm=0", "--batch-size", 4)
-    refused = train(simulated_store, tmp_path, *wild, code=1)
-    assert "diverged" in refused.stderr
-    assert "--learning-rate" in refused.stderr
-    assert refused.stdout == ""
-    assert not (tmp_path / "model.h5").exists()
 
 
 def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_store, tmp_path):
@@ -565,18 +522,3 @@ def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording
     assert "recordings are of several cameras" in done.stderr
     assert "start.h5 cannot take its gain and bias" in done.stderr
     assert load_model_file(tmp_path / "model.h5").framing is None
-
-
-@pytest.mark.long
-def test_the_window_length_of_a_store_is_the_default(simulated_recording, tmp_path):
-    from bcclone.model.model_file import load_model_file
-
-    store, quick = tmp_path / "data.h5", ("--epochs", 1, "--batch-size", 32)
-    run_script("preprocess.py", simulated_recording, "-o", store, "--preprocess", "gray-80x120", "--seq-length", 20)
-    done = train(store, tmp_path, *quick)
-    assert "windows of 20 frames" in done.stderr
-    assert "too small for conv3; using the convolutions of cnn-64" in done.stderr
-    file = load_model_file(tmp_path / "model.h5")
-    assert file.model.input_shape == (None, 20, 80, 120, 1)
-    assert file.training.settings["seq_length"] == 20
-    assert "note: windows" not in train(store, tmp_path, *quick, "--seq-length", 1, "--force").stderr

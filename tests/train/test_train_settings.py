@@ -69,12 +69,6 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     assert chosen_settings(parsed()) == {}
 
 
-def test_a_training_takes_windows_of_the_stores_length_unless_another_is_chosen():
-    asked = replace(DEFAULT, epochs=5, seq_length=0)
-    assert resolve(asked, data(5)) == replace(asked, seq_length=5)
-    assert resolve(replace(asked, seq_length=1), data(5)).seq_length == 1
-
-
 def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_given():
     asked = replace(DEFAULT, start=Path("start.h5"), learning_rate=0.0)
     assert resolve(asked, data()).learning_rate == 1e-4
@@ -128,22 +122,14 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     ("text", "expected"),
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
-        ("batchsize = 1", "did you mean 'batch-size'"),
         ("zzz = 1", "the settings are batch-size, epochs"),
         ('epochs = "ten"', "epochs: 'ten', expected a whole number"),
-        ("epochs = true", "expected a whole number"),
-        ("epochs = 2.0", "expected a whole number"),
-        ('learning-rate = "fast"', "expected a number"),
         ('time = "soon"', "expected one such as 90s, 10m"),
         ("[train]\nepochs = 1", "no setting is called 'train'"),
         ("epochs: 3", "not a settings file"),
         ("a = " + "[" * 9999, "not a settings file"),
-        ("epochs = " + "9" * 400, "epochs: 999999"),
-        ("learning-rate = 1" + "0" * 400, "learning-rate: 1000000"),
         ("batch-size = 8\nbatch_size = 16", "set twice"),
         ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
-        ('dropout = "none"', "dropout: 'none', expected a number"),
-        ("time = true", "time: True, expected a number"),
         ('gpus = "many"', "expected a number or all"),
     ],
 )
@@ -151,11 +137,6 @@ def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, tex
     with pytest.raises(UserError) as refusal:
         chosen_settings(parsed(file=tmp_path / "a.toml", text=text))
     assert expected in str(refusal.value)
-
-
-def test_a_missing_settings_file_is_reported(tmp_path):
-    with pytest.raises(UserError, match="none.toml: cannot read the settings"):
-        chosen_settings(parsed("--settings", tmp_path / "none.toml"))
 
 
 def test_time_is_a_limit_besides_or_instead_of_epochs():
@@ -196,12 +177,6 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
 )
 def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "m", "-5", "1d", "ten", "5m1h"])
-def test_invalid_durations_are_refused(text):
-    with pytest.raises(ValueError, match="expected one such as"):
-        parse_duration(text)
 
 
 def test_the_learning_rate_rises_and_falls_to_a_hundredth():
