@@ -35,8 +35,6 @@ from benchmarks.driving import (
     frames_to_send,
     measure_round_trips,
     model_or_untrained,
-    model_setting,
-    recording_setting,
     telemetry_texts,
     watching,
 )
@@ -60,8 +58,12 @@ class Settings:
     """How fast the drive server answers."""
 
     rounds: int = setting(2000, "number of requests to each server", 10)
-    model: Path | None = model_setting()
-    recording: Path | None = recording_setting()
+    model: Path | None = setting(
+        None, "model to measure with", unit="PATH", shown="an untrained network, which is as fast"
+    )
+    recording: Path | None = setting(
+        None, "driving_log.csv whose frames are sent", unit="PATH", shown="rendered frames"
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

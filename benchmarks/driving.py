@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,6 @@ from bcclone.simulator.unity_client import connected
 from bcclone.simulator.unity_websocket import UnitySocket, text_frames
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
-from bcclone.system.settings import setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 _SILENCE_SECONDS = 10.0
@@ -47,16 +45,6 @@ while True:
     if number == 1:
         print("watching", flush=True)
 """
-
-
-def model_setting() -> Any:
-    """Return the field for the model to serve."""
-    return setting(None, "model to measure with", unit="PATH", shown="an untrained network, which is as fast")
-
-
-def recording_setting() -> Any:
-    """Return the field for the recording whose frames the car sends."""
-    return setting(None, "driving_log.csv whose frames are sent", unit="PATH", shown="rendered frames")
 
 
 @contextmanager
