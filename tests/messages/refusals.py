@@ -56,6 +56,16 @@ def refusal(
     return pytest.param(Refusal(provoke, words, by, code), id=" ".join(words)[:70], marks=[pytest.mark.slow] * slow)
 
 
+def checked(refusals: list[Any]) -> Callable[..., None]:
+    """Return the test that each of these mistakes is refused with what the user needs."""
+
+    @pytest.mark.parametrize("refused", refusals)
+    def test(refused: Refusal, request: Any) -> None:
+        refused.check(request)
+
+    return test
+
+
 def run_command(name: str, *line: object) -> int:
     """Run a command as bcclone.cli does, but let its UserError out; fail on an error that cli.run() calls a fault."""
     command = load_command(name)

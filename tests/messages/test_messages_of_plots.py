@@ -1,20 +1,17 @@
 """plots: which pictures a model and its samples do not give, and why."""
 
 import shutil
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
-import numpy as np
-import pytest
 
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.pictures.plots.subject import NotDrawn
-from bcclone.train.history import Epoch
-from tests.messages.refusals import refusal, run_command
+from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording
 
 
@@ -60,25 +57,10 @@ def predicted_by_a_broken_one(untrained_model):
     return predictions(replace(whole, file=replace(whole.file, model=broken)))
 
 
-def activations_of_none(untrained_model):
-    import keras
-
-    from bcclone.pictures.plots.activations import activations
-
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
-    return activations(model, np.zeros((8, 8, 3), np.uint8))
-
-
 def frame_that_is_gone(untrained_model):
     samples = open_in_place((str(make_recording("rec")),), Preprocessing(), SampleSettings())
     shutil.rmtree("rec")
     return subject(untrained_model, samples).frames.frame(0)
-
-
-def frame_that_is_not_kept_in_rgb(untrained_model):
-    data = store("--preprocess", "nvidia-66x200-yuv")
-    shutil.rmtree("rec")
-    return subject(untrained_model, data).frames.frame(0)
 
 
 def history(text):
@@ -91,59 +73,20 @@ def history(text):
 REFUSALS = [
     refusal(lambda untrained_model: drawn("crop", untrained_model), "samples", "store", "recordings", by=(NotDrawn,)),
     refusal(frame_that_is_gone, "rec/2026_01_01_00_00_00_000.jpg", "No such file", by=(NotDrawn,)),
-    refusal(frame_that_is_not_kept_in_rgb, "image", by=(NotDrawn,)),
-    refusal(activations_of_none, "convolution", by=(NotDrawn,)),
-    refusal(lambda untrained_model: history("epoch,loss\n1,0.5\n"), "history.csv", "row 2", "val_loss", "remove"),
     refusal(
         lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae\n1,x,0,0,0\n"),
         "history.csv",
-        "row 2",
-        "number",
-        "remove",
-    ),
-    refusal(
-        lambda untrained_model: history(f"{','.join(each.name for each in fields(Epoch))}\n0,1,1,1,1,1,1,1,1\n"),
-        "history.csv",
-        "row 2",
-        "number",
+        "expected names of columns",
         "remove",
     ),
     refusal(lambda untrained_model: predicted(untrained_model, store()), "no validation samples", by=(NotDrawn,)),
-    refusal(
-        lambda untrained_window_model: predicted(untrained_window_model, store(validation=True, rows=2)),
-        "3 validation frames",
-        by=(NotDrawn,),
-    ),
     refusal(predicted_by_a_broken_one, "steering", "3", by=(NotDrawn,)),
     refusal(
         lambda untrained_model: drawn("recovery", untrained_model, store("--cameras", "center")),
         "all samples are of the centre camera",
         by=(NotDrawn,),
     ),
-    refusal(
-        lambda untrained_model: drawn("steering", untrained_model, store(validation=True)),
-        "no training samples",
-        by=(NotDrawn,),
-    ),
-    refusal(
-        lambda untrained_model: drawn("samples", untrained_model, store(validation=True)),
-        "no training samples",
-        by=(NotDrawn,),
-    ),
-    refusal(
-        lambda untrained_window_model: drawn("saliency", untrained_window_model, store(rows=2)),
-        "3 frames",
-        by=(NotDrawn,),
-    ),
-    refusal(
-        lambda untrained_window_model: drawn("samples", untrained_window_model, store(rows=2)),
-        "3 frames",
-        by=(NotDrawn,),
-    ),
-    refusal(lambda untrained_model: drawn("history", untrained_model), "history", "run folder", by=(NotDrawn,)),
 ]
 
 
-@pytest.mark.parametrize("refused", REFUSALS)
-def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
-    refused.check(request)
+test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)

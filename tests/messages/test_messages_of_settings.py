@@ -5,14 +5,12 @@ tests/system/test_every_setting.py tests the range of each setting; here are a f
 
 import math
 
-import pytest
-
 from bcclone.commands import split_line
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.protocol import Control
 from bcclone.evaluate.rollout import Rollout
 from bcclone.train.train_settings import TrainSettings, parse_duration
-from tests.messages.refusals import refusal, run_command
+from tests.messages.refusals import checked, refusal, run_command
 
 
 def command(line, *words):
@@ -56,6 +54,4 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize("refused", REFUSALS)
-def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
-    refused.check(request)
+test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.pictures.video.encode import encode
 from tests.conftest import run_process
-from tests.messages.refusals import refusal, run_command
+from tests.messages.refusals import checked, refusal, run_command
 from tests.pictures.video_runs import make_known_run, make_run, name_of
 
 
@@ -72,6 +71,4 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize("refused", REFUSALS)
-def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
-    refused.check(request)
+test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)

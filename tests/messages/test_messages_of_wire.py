@@ -8,8 +8,6 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from bcclone.drive.process import server_process
 from bcclone.drive.protocol import ProtocolError, parse_telemetry
 from bcclone.drive.run_folder import run_recorder
@@ -17,7 +15,7 @@ from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from benchmarks.driving import RoundTrips, measure_round_trips
 from tests.drive.drive_server import Still
-from tests.messages.refusals import refusal, run_command
+from tests.messages.refusals import checked, refusal, run_command
 from tests.simulator.test_simulate import GUID, server, steer
 
 TELEMETRY = {"steering_angle": "0.0", "throttle": "0.0", "speed": "0.0", "image": ""}
@@ -53,18 +51,12 @@ def answering(*chunks):
             thread.join(5)
 
 
-HUGE = b"\x81\x7f\0\0\0\0\0\x98\x96\x80"  # head of a text of 10,000,000 bytes
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ACCEPT\r\n"
 
 
 def connect(*chunks, timeout=5.0):
     with answering(*chunks) as port:
         UnitySocket("127.0.0.1", port, timeout).receive(5)
-
-
-def rounds(*answers):
-    with server(*answers) as port:
-        return measure_round_trips(port, ['42["telemetry",{}]'], RoundTrips(1))
 
 
 def rounds_with_one_who_leaves():
@@ -103,41 +95,23 @@ REFUSALS = [
     refusal(lambda: drive(b"42\xff"), "utf-8"),
     refusal(lambda: drive(steer("0.0"), None, patience_seconds=0.5), "0.5 s", "running"),
     refusal(lambda: drive("42[]"), "[]"),
-    refusal(lambda: drive("42what"), "42what"),
     refusal(lambda: drive(steer("left")), '"steering_angle": "left"', "steering_angle and throttle"),
-    refusal(lambda: drive(steer("NaN")), "steering_angle", "nan", "-1 to 1"),
     refusal(lambda: drive(b"42\xff"), "utf-8"),
     refusal(lambda: connect(HEAD + b"\r\n" + b"\x88\x00"), "server", by=(ServerGone,)),
-    refusal(lambda: connect(HEAD), "closed", by=(ServerGone,)),
     refusal(lambda: connect(*[b"x"] * 8, timeout=0.5), "handshake", "0.5 s", by=(ServerGone,)),
-    refusal(lambda: connect(b"x" * 9000, b"x"), "handshake", "8,192 bytes", by=(ServerGone,)),
-    refusal(lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"), "HTTP/1.1 404 Not Found", by=(ServerGone,)),
-    refusal(
-        lambda: connect(HEAD + b"Sec-WebSocket-Protocol: chat\r\n\r\n"), "sec-websocket-protocol", by=(ServerGone,)
-    ),
     refusal(
         lambda: connect(HEAD + b"\r\n" + b"\x81\x7f\0\0\0\0\0\x98\x96\x80", b"x" * 1_100_000),
         "1000000 bytes",
         by=(ServerGone,),
     ),
     refusal(rounds_with_one_who_leaves, "drive server", "again"),
-    refusal(lambda: rounds(None), "10 s", "again", slow=True),
-    refusal(lambda: parse_telemetry([1]), "list", "expected an object", by=(ProtocolError,)),
     refusal(lambda: parse(image=None), "image", "base64", by=(ProtocolError,)),
-    refusal(lambda: parse(speed="NaN"), "speed", "finite", by=(ProtocolError,)),
-    refusal(lambda: parse(speed="1" * 999), "speed", "999", "number", by=(ProtocolError,)),
-    refusal(lambda: parse(throttle=[]), "throttle", "number", by=(ProtocolError,)),
     refusal(lambda: parse(speed="fast"), "speed", "fast", "number", by=(ProtocolError,)),
     refusal(lambda: start("print('error: no such model')"), "no such model"),
-    refusal(lambda: start("raise SystemExit(3)"), "exit code 3", "bcclone drive MODEL"),
     refusal(lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"),
     refusal(lambda: (record(), record()), "run", "run-2", "--append"),
-    refusal(lambda: record_beside("cat.jpg"), "run", "cat.jpg", "another folder"),
     refusal(lambda: record_beside("driving_log.csv"), "run", "another folder"),
-    refusal(lambda: record("/dev/null/run"), "/dev/null/run", "Not a directory", "another folder"),
 ]
 
 
-@pytest.mark.parametrize("refused", REFUSALS)
-def test_a_mistake_is_refused_with_what_the_user_needs(refused, request):
-    refused.check(request)
+test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
