@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -18,7 +19,6 @@ REMEDY = "overwrite it with --force, or name another -o"  # of a file that exist
 _STALE_AFTER_SECONDS = 86_400
 _FLUSHED_BYTES = 1 << 25
 _MOST_FOLDERS = 500  # in each other; Python makes them by recursion
-_MOST_PROCESSES = 1 << 31  # an identifier of one is less
 _OLD = ".old.partial"  # ending of the folder that is being replaced
 
 
@@ -30,13 +30,6 @@ def make_folder(folder: Path, choose: str = "another") -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
-
-
-def check_own_folders(*folders: Path) -> None:
-    """Raise UserError for a folder that is a link: somebody else may have made it, to have files elsewhere replaced."""
-    for folder in folders:
-        if folder.is_symlink():
-            raise UserError(f"{folder}: a link, expected a folder; remove the link, or choose another place")
 
 
 @contextmanager
@@ -247,24 +240,17 @@ def _temporary_prefix(path: Path) -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
+    pattern = re.compile(re.escape(_temporary_prefix(path)) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
-        if leftover.name.startswith(_temporary_prefix(path)) and ".partial" in leftover.name:
-            pid = leftover.name.removeprefix(_temporary_prefix(path)).partition("-")[0]
-            if not (pid.isascii() and pid.isdigit() and int(pid) < _MOST_PROCESSES) or _may_be_in_use(
-                leftover, int(pid)
-            ):
-                continue
-            if leftover.name.endswith(_OLD) and not path.exists():
-                leftover.replace(path)  # the process was killed between the two names
-            else:
-                _remove(leftover)
-
-
-def _remove(leftover: Path) -> None:
-    if leftover.is_dir():
-        shutil.rmtree(leftover, ignore_errors=True)
-    else:
-        leftover.unlink(missing_ok=True)
+        found = pattern.match(leftover.name)
+        if not found or _may_be_in_use(leftover, int(found[1])):
+            continue
+        if leftover.name.endswith(_OLD) and not path.exists():
+            leftover.replace(path)  # the process was killed between the two names
+        elif leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _may_be_in_use(leftover: Path, pid: int) -> bool:

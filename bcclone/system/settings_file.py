@@ -3,11 +3,11 @@
 In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the fields.
 """
 
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_origin
 
+from bcclone.system.codec import read_toml
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
 from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
@@ -27,7 +27,7 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     of_options = {declared.option or key_of(name): name for name, (_, declared) in settings.items()}
     of_keys = {key_of(name): name for name in settings} | of_options
     values: dict[str, Any] = {}
-    for key, value in _read(path).items():
+    for key, value in read_toml(path, "a settings file", "expected lines such as seed = 1").items():
         option = key_of(key)
         if option not in of_keys:
             hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"
@@ -44,16 +44,6 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
         except (ValueError, OverflowError) as error:
             raise UserError(f"{path}: {key}: {error}") from None
     return values
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the keys and values of a TOML file; raises UserError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the settings: {error.strerror}; name another --settings") from None
-    except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8
-        raise UserError(f"{path}: not a settings file: {error}; expected lines such as seed = 1") from None
 
 
 def key_of(name: str) -> str:

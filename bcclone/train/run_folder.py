@@ -125,7 +125,6 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
         busy = f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
-        atomic.check_own_folders(self.checkpoints, self.plots, self.tensorboard)
         with atomic.locked(self.path, f"{busy}--resume"):
             yield
 

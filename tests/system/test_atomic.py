@@ -8,7 +8,6 @@ import pytest
 
 from bcclone.system.atomic import (
     EarlyFlush,
-    check_own_folders,
     make_folder,
     replacing,
     replacing_folder,
@@ -154,12 +153,6 @@ def test_a_link_in_a_folder_is_replaced_and_what_it_leads_to_stays(tmp_path):
         assert not (tmp_path / "link.txt").is_symlink()
         assert (tmp_path / "link.txt").read_text() == "new"
     assert (tmp_path / "file.txt").read_text() == "old"
-
-
-def test_a_folder_that_is_a_link_is_refused(tmp_path):
-    (tmp_path / "plots").symlink_to(tmp_path)
-    with pytest.raises(UserError, match="plots: a link, expected a folder"):
-        check_own_folders(tmp_path, tmp_path / "plots")
 
 
 def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):

@@ -126,15 +126,9 @@ def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
         run.record(SETTINGS, {"command": "python model.py --resume"})
 
 
-def test_a_run_of_somebody_else_leads_nowhere(tmp_path):
-    (tmp_path / "docs").mkdir()
+def test_a_link_in_a_run_is_replaced(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
-    for name in ("checkpoints", "plots", "tensorboard"):
-        (run.path / name).symlink_to(tmp_path / "docs")
-        with pytest.raises(UserError, match=f"{name}: a link"), run.locked():
-            pass
-        (run.path / name).unlink()
     (tmp_path / "precious").write_text("mine")
     (run.path / "history.csv").symlink_to(tmp_path / "precious")
     run.write_history("epoch\n")

@@ -79,8 +79,6 @@ def opened(settings: ImproveSettings, options: Mapping[str, Any]) -> Iterator[Wo
         )
     may_replace = settings.force or (settings.resume and folder.has_published(settings.output))
     file_kinds.check_output(settings.output, "model", may_replace)
-    if path.is_dir():
-        atomic.check_own_folders(*path.iterdir())
     atomic.make_folder(folder.models, "another --work")
     with atomic.locked(
         path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"
