@@ -179,28 +179,21 @@ def stored_kind(name: str) -> LayerKind | None:
 
 
 def keeps_pixels(layer: keras.Layer) -> bool:
-    """Return whether a layer is known to compute each pixel of its output from the same pixel of its input."""
-    kind = _kind_of(layer)
+    """Return whether a layer computes each pixel of its output from the same pixel of its input."""
+    kind = KINDS.get(type(layer).__name__)
     return kind is not None and kind.keeps_pixels
 
 
 def keeps_frames(layer: keras.Layer) -> bool:
-    """Return whether a layer is known to process each frame of a window independently."""
-    kind = _kind_of(layer)
+    """Return whether a layer processes each frame of a window independently."""
+    kind = KINDS.get(type(layer).__name__)
     return type(layer) is layers.TimeDistributed or (kind is not None and bool(kind.keeps_frames(layer)))
 
 
 def random_strength(layer: keras.Layer) -> float | None:
     """Return the rate or standard deviation of the numbers that a layer draws in training; None for other layers."""
     kind = KINDS.get(type(layer).__name__)
-    return float(getattr(layer, kind.random)) if kind and kind.random and isinstance(layer, kind.type) else None
-
-
-def _kind_of(layer: keras.Layer) -> LayerKind | None:
-    """Return the type of a layer, None for a class or a function of somebody else, which may compute anything."""
-    kind = KINDS.get(type(layer).__name__)
-    is_ours = kind is not None and type(layer) is kind.type
-    return kind if is_ours and not (type(layer) is layers.Lambda and layer.function is not normalize) else None
+    return float(getattr(layer, kind.random)) if kind and kind.random else None
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

@@ -7,9 +7,8 @@ and the steering of a car: see docs/reference/model-file.md. All files, also tho
 
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,11 +23,12 @@ from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.lambda_formula import Scaling
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
-from bcclone.model.keras_files.stored import StoredModel, read_stored
+from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.atomic import replacing
-from bcclone.system.codec import parse_json, read_bytes
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.codec import explained, parse_json, read_bytes
+from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _FRAMING, _CALIBRATION = "bcclone_framing", "bcclone_calibration"
@@ -52,14 +52,6 @@ class TrainingInfo:
     val_loss: float | None = None
     imported: Mapping[str, Any] | None = None
 
-    def __post_init__(self) -> None:
-        if not (isinstance(self.settings, Mapping) and isinstance(self.samples, Mapping)):
-            raise TypeError("its settings are not values by name")
-        if not isinstance(self.epoch, int | None) or not isinstance(self.val_loss, int | float | None):
-            raise TypeError("its epoch or its loss is not a number")
-        if self.val_loss is not None and not math.isfinite(self.val_loss):
-            raise ValueError(f"its loss is {self.val_loss}")
-
     @property
     def network(self) -> str | None:
         """Return the name of the network, None if the file does not state it."""
@@ -67,14 +59,14 @@ class TrainingInfo:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a JSON object, whose other values are left out; raises ValueError or TypeError for anything else."""
+        """Read a JSON object, whose other values are left out; raises ValueError for anything else."""
         stored = parse_json(text)
-        if not isinstance(stored, dict):
-            raise TypeError("its training is not described by a JSON object")
-        values = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
-        if isinstance(settings := values.get("settings"), dict):
-            values["settings"] = {_RENAMED.get(name, name): value for name, value in settings.items()}
-        return cls(**values)
+        if isinstance(stored, dict):
+            stored = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+        training = from_json(cls, stored)
+        return replace(
+            training, settings={_RENAMED.get(name, name): value for name, value in training.settings.items()}
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +111,7 @@ class ForeignModel:
     @property
     def fitting(self) -> tuple[str, ...]:
         """Return the names of the presets that fit the input of the network."""
-        return tuple(name for name, preset in PRESETS.items() if _output_shape(preset) == self.input_shape[-3:])
+        return tuple(name for name, preset in PRESETS.items() if preset.shape == self.input_shape[-3:])
 
     def describe(self) -> Iterator[str]:
         """Yield lines that describe the network, and the presets that fit its input."""
@@ -136,13 +128,13 @@ class ForeignModel:
 
     def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
         """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
-        if preprocessing and self.input_shape[-3:] == _output_shape(preprocessing):
+        if preprocessing and self.input_shape[-3:] == preprocessing.shape:
             return ModelFile(self.rebuilt.model, preprocessing)
         names = [f"--preprocess {name}" for name in self.fitting]
         advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
         takes = f"its network takes {_extents(self.input_shape)}"
         if preprocessing:
-            output = _extents(_output_shape(preprocessing))
+            output = _extents(preprocessing.shape)
             raise UserError(f"{self.path}: {takes}, the given preprocessing makes {output}; {advice}")
         raise UserError(f"{self.path}: does not state its preprocessing; {takes}; {advice}")
 
@@ -219,27 +211,24 @@ def open_model(
     """
     path = Path(path)
     check_keras_path(path)
-    try:
-        stored = read_stored(path)
-        if "model_config" not in stored.texts:
-            stored = StoredModel({**stored.texts, "model_config": _separate_config(path)}, stored.weights)
-        own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
-        rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
+    with explained(path, "a complete model file", "save it again, or train the model again"):
+        try:
+            stored = read_stored(path)
+            if "model_config" not in stored.texts:
+                stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path)})
+            own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
+            rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
+        except UnsupportedModel as error:
+            raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
         framing = Framing.from_json(stored.texts[_FRAMING]) if _FRAMING in stored.texts else None
         calibration = None
         if _CALIBRATION in stored.texts:
             calibration = SteeringCalibration.from_json(stored.texts[_CALIBRATION])
-    except UnsupportedModel as error:
-        raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
-    except (OSError, LookupError, ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: not a complete model file: {first_line(error)}; save it again, or train the model again"
-        ) from None
     if own is None:
         return ForeignModel(path, rebuilt)
     loaded = ModelFile(rebuilt.model, own, training, framing, calibration)
-    expected = (*rebuilt.model.input_shape[:-3], *_output_shape(own))  # any number of frames before those three
+    expected = (*rebuilt.model.input_shape[:-3], *own.shape)  # any number of frames before those three
     if rebuilt.model.input_shape != expected:
         raise UserError(
             f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
@@ -254,10 +243,6 @@ def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocess
     if preprocessing not in PRESETS:
         raise UserError(f"no preprocessing is called {preprocessing}; choose from {', '.join(PRESETS)}")
     return PRESETS[preprocessing]
-
-
-def _output_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    return preprocessing.shape
 
 
 def _extents(shape: tuple[int, ...]) -> str:

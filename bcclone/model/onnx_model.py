@@ -2,8 +2,11 @@
 
 A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame. Other programs' files
 can be used, too, if they have these inputs and outputs (see docs/how-to/models.md).
+
+ONNX Runtime runs what a file says, so the content is checked before: plain operators on tensors that the file holds.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,6 @@ from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import check_model_path
-from bcclone.model.onnx_content import check_content
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, first_line, require_package
@@ -25,6 +27,10 @@ SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the
 FRAMING = "bcclone_framing"
 FRAME, STEERING = "frame", "steering"
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
+_CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}  # could run for ever
+_DIVISIONS = {"Div", "Mod"}
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+_ELEMENTS_PER_BYTE = 8  # of the smallest type, which is compressed to bits
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def _open_session(path: Path) -> Any:
     options.log_severity_level = 4  # what it would print, an error says
     content = read_bytes(path, "model")
     try:
-        check_content(content)
+        _check_content(content)
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
         raise UserError(f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again") from None
@@ -158,3 +164,52 @@ def _trained_seq_length(session: Any) -> int:
 
 def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:
     return ", ".join(f"{name[:40]} {shape}" for name, shape in tensors.items())[:200]
+
+
+# ---- the content of a file
+
+
+def _check_content(content: bytes) -> None:
+    """Raise ValueError with the reason why the content of a file is not opened."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError("no protocol buffer of ONNX") from None
+    if model.functions or model.training_info:
+        raise ValueError("it has functions of its own, or a training; expected a graph alone")
+    for node in model.graph.node:
+        if node.op_type in _CONTROL_FLOW or any(each.HasField("g") or each.graphs for each in node.attribute):
+            raise ValueError(f"the operator {node.op_type[:40]} controls the flow, so that it may never end")
+        if node.domain not in _DOMAINS:
+            raise ValueError(f"the operator {node.op_type[:40]} is of {node.domain[:40]!r}, expected ONNX's own")
+    _check_tensors(model.graph)
+    if any(node.op_type in _DIVISIONS for node in model.graph.node):
+        _check_divisions(model)
+
+
+def _check_tensors(graph: Any) -> None:
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    if graph.sparse_initializer or any(each.HasField("sparse_tensor") or each.sparse_tensors for each in attributes):
+        raise ValueError("it has sparse tensors, which it may declare larger than the memory")
+    for tensor in (*graph.initializer, *(tensor for each in attributes for tensor in (each.t, *each.tensors))):
+        if tensor.external_data or tensor.data_location:
+            raise ValueError(f"the tensor {tensor.name[:40]!r} lies in another file, expected all in one")
+        shape, size = list(tensor.dims), tensor.ByteSize()
+        if min(shape, default=0) < 0 or (shape and math.prod(shape) > _ELEMENTS_PER_BYTE * size):
+            raise ValueError(f"the tensor {tensor.name[:40]!r} has the shape {shape[:8]}, but {size} bytes")
+
+
+def _check_divisions(model: Any) -> None:
+    """Refuse to divide whole numbers: the processor ends a program that divides the smallest one by -1."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {each.name: each.type.tensor_type.elem_type for each in (*graph.input, *graph.value_info, *graph.output)}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    real = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
+    for node in graph.node:
+        if node.op_type in _DIVISIONS and any(types.get(name) not in real for name in node.input):
+            raise ValueError(f"the operator {node.op_type} divides whole numbers, expected floating-point ones")

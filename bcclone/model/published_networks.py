@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.architectures import Architecture
+from bcclone.model.architectures import CNN, Architecture
 from bcclone.system.errors import UserError
 
 
@@ -24,15 +24,15 @@ def dave_2() -> list[keras.Layer]:
     """
     return [
         layers.Rescaling(1 / 127.5, -1, name="normalize"),
-        layers.Conv2D(24, 5, strides=2, activation="elu", name="conv1"),
-        layers.Conv2D(36, 5, strides=2, activation="elu", name="conv2"),
-        layers.Conv2D(48, 5, strides=2, activation="elu", name="conv3"),
-        layers.Conv2D(64, 3, activation="elu", name="conv4"),
-        layers.Conv2D(64, 3, activation="elu", name="conv5"),
+        *(
+            layers.Conv2D(each.filters, each.kernel, strides=each.stride, activation="elu", name=f"conv{number}")
+            for number, each in enumerate(CNN, 1)
+        ),
         layers.Flatten(name="flatten"),
-        layers.Dense(100, activation="elu", name="dense1"),
-        layers.Dense(50, activation="elu", name="dense2"),
-        layers.Dense(10, activation="elu", name="dense3"),
+        *(
+            layers.Dense(units, activation="elu", name=f"dense{number}")
+            for number, units in enumerate((100, 50, 10), 1)
+        ),
         layers.Dense(1, dtype="float32", name="steering"),
     ]
 
@@ -42,47 +42,34 @@ def chauffeur() -> list[keras.Layer]:
 
     The team's second network, an LSTM over 100 feature vectors of this one, is left out, as in the studies.
     """
+    kernels = {"activation": "relu", "padding": "same", "kernel_initializer": "he_normal"}
+    chain: list[keras.Layer] = [layers.Rescaling(1 / 255, -0.5, name="normalize")]
+    for number, (filters, kernel) in enumerate(((16, 5), (20, 5), (40, 3), (60, 3), (80, 2)), 1):
+        chain += [
+            layers.Conv2D(filters, kernel, name=f"conv{number}", **kernels),
+            layers.SpatialDropout2D(0.1, name=f"dropout{number}"),
+            layers.MaxPooling2D(2, name=f"pool{number}"),
+        ]
     return [
-        layers.Rescaling(1 / 255, -0.5, name="normalize"),
-        *_chauffeur_convolution(16, 5, 1),
-        layers.MaxPooling2D(2, name="pool1"),
-        *_chauffeur_convolution(20, 5, 2),
-        layers.MaxPooling2D(2, name="pool2"),
-        *_chauffeur_convolution(40, 3, 3),
-        layers.MaxPooling2D(2, name="pool3"),
-        *_chauffeur_convolution(60, 3, 4),
-        layers.MaxPooling2D(2, name="pool4"),
-        *_chauffeur_convolution(80, 2, 5),
-        layers.MaxPooling2D(2, name="pool5"),
-        layers.Conv2D(128, 2, padding="same", activation="relu", kernel_initializer="he_normal", name="conv6"),
+        *chain,
+        layers.Conv2D(128, 2, name="conv6", **kernels),
         layers.Flatten(name="flatten"),
         layers.Dropout(0.5, name="dropout"),
         layers.Dense(1, kernel_initializer="he_normal", dtype="float32", name="steering"),
     ]
 
 
-def _chauffeur_convolution(filters: int, kernel: int, number: int) -> list[keras.Layer]:
-    return [
-        layers.Conv2D(
-            filters, kernel, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv{number}"
-        ),
-        layers.SpatialDropout2D(0.1, name=f"dropout{number}"),
-    ]
-
-
 def epoch() -> list[keras.Layer]:
     """Return the layers of Epoch's CNN, from an image of 128x128: 33,649,729 parameters."""
+    chain: list[keras.Layer] = [layers.Rescaling(1 / 255, name="normalize")]
+    for number, (filters, rate) in enumerate(((32, 0.25), (64, 0.25), (128, 0.5)), 1):
+        chain += [
+            layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{number}"),
+            layers.MaxPooling2D(2, name=f"pool{number}"),
+            layers.Dropout(rate, name=f"dropout{number}"),
+        ]
     return [
-        layers.Rescaling(1 / 255, name="normalize"),
-        layers.Conv2D(32, 3, padding="same", activation="relu", name="conv1"),
-        layers.MaxPooling2D(2, name="pool1"),
-        layers.Dropout(0.25, name="dropout1"),
-        layers.Conv2D(64, 3, padding="same", activation="relu", name="conv2"),
-        layers.MaxPooling2D(2, name="pool2"),
-        layers.Dropout(0.25, name="dropout2"),
-        layers.Conv2D(128, 3, padding="same", activation="relu", name="conv3"),
-        layers.MaxPooling2D(2, name="pool3"),
-        layers.Dropout(0.5, name="dropout3"),
+        *chain,
         layers.Flatten(name="flatten"),
         layers.Dense(1024, activation="relu", name="dense1"),
         layers.Dropout(0.5, name="dropout4"),

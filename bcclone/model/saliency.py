@@ -34,13 +34,15 @@ class Saliency:
     """
 
     def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
-        """Raises UserError for a network that is not a chain of known layers, or has no convolution."""
+        """model: of a model file. Raises UserError for a network without a convolution, or with a layer before it that
+        moves pixels in another way."""
         if model is None:
             raise _refusal("it is in an ONNX file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
         shape = preprocessing.shape
         frames = _stacked_frames(model)
-        stages = _stages(_chain_of_a_frame(model, shape, frames))
+        chain = model.layers[2:] if frames > 1 else frame_layers(model) or model.layers
+        stages = _stages(chain)
         dtype = model.inputs[0].dtype
 
         def mask(images: Any) -> Any:
@@ -94,46 +96,12 @@ def _names(kinds: Sequence[type[keras.Layer]]) -> str:
     return ", ".join(kind.__name__ for kind in kinds)
 
 
-def _label(layer: keras.Layer) -> str:
-    return f"layer '{layer.name}' ({type(layer).__name__})"
-
-
 def _stacked_frames(model: keras.Model) -> int:
     """Return how many frames a network stacks as channels, as those of network.py do; 1 for other networks."""
     kinds = [type(layer) for layer in model.layers[:2]]
     if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
         return int(model.inputs[0].shape[1])
     return 1
-
-
-def _chain_of_a_frame(model: keras.Model, shape: tuple[int, ...], stacked: int) -> list[keras.Layer]:
-    """Return the layers from a frame of this shape, or from stacked frames, to the steering."""
-    if stacked > 1:
-        return _chain(model, (stacked, *shape))[2:]
-    if each_frame := frame_layers(model):
-        _chain(model, (model.inputs[0].shape[1], *shape))
-        return each_frame
-    return _chain(model, shape)
-
-
-def _chain(model: keras.Model, shape: tuple[int, ...]) -> list[keras.Layer]:
-    """Return the layers of a network that is a chain. shape: input of the first layer."""
-    if not getattr(model, "inputs", None):
-        raise _refusal(f"it is a {type(model).__name__} that does not say what it takes; expected an Input layer first")
-    if len(model.inputs) != 1 or tuple(model.inputs[0].shape) != (None, *shape):
-        taken = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
-        raise _refusal(f"it takes {taken}, expected {(None, *shape)}, which its preprocessing makes; name another one")
-    chain = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
-    if isinstance(model, keras.Sequential):
-        return chain
-    before = model.inputs[0]
-    for layer in chain:
-        if layer.input is not before:
-            raise _refusal(f"{_label(layer)} takes something else than the layer before it gives, expected a chain")
-        before = layer.output
-    if len(model.outputs) != 1 or model.outputs[0] is not before:
-        raise _refusal("it gives something else than its last layer does, expected a chain of layers")
-    return chain
 
 
 def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
@@ -148,20 +116,14 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
             stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
         elif place > convolutions[-1]:
             break
-        else:
-            _check_spatial(layer)
+        elif type(layer) in _SPATIAL:
             stages.append(_LayerGroup(layer, ()))
+        else:
+            raise _refusal(
+                f"layer '{layer.name}' ({type(layer).__name__}) before its last convolution cannot be followed, "
+                f"expected {_names(_SPATIAL)}, or a layer that keeps each pixel where it is"
+            )
     return stages
-
-
-def _check_spatial(layer: keras.Layer) -> None:
-    if type(layer) not in _SPATIAL:  # a subclass may compute something else
-        raise _refusal(
-            f"{_label(layer)} before its last convolution cannot be followed, expected {_names(_SPATIAL)}, or a layer "
-            "that keeps each pixel where it is"
-        )
-    if layer.data_format != "channels_last":
-        raise _refusal(f"{_label(layer)} has its channels first, expected last; convert it: bcclone import-model")
 
 
 def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:

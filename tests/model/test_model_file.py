@@ -39,18 +39,12 @@ def test_names_dropout_and_normalisation_are_kept(load, untrained_model):
     assert len(loaded.trainable_weights) == len(made.trainable_weights)
 
 
-def test_a_path_may_be_a_text(load, untrained_model):
-    assert load(str(untrained_model)).preprocessing == load(untrained_model).preprocessing
-    with pytest.raises(UserError, match=r"none\.h5: no such model"):
-        load("none.h5")
-
-
 def images(count=4):
     return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
 
 
-def test_round_trip(load, untrained_model):
-    first, second = load(untrained_model), load(untrained_model)
+def test_round_trip_from_a_path_or_a_text(load, untrained_model):
+    first, second = load(untrained_model), load(str(untrained_model))
     assert first.preprocessing == Preprocessing()
     assert (first.model(images()).numpy() == second.model(images()).numpy()).all()
 
@@ -115,7 +109,7 @@ def test_code_and_unknown_layers_are_refused(load, tmp_path, edit):
     edit_config(model_copy, edit)
     with pytest.raises(
         UserError,
-        match=r"layer 'normalize' \(Lambda\): .*(byte code cannot be read|calls the function)|TFOpLambda.*supported",
+        match=r"layer 'normalize' \(Lambda\): .*(is not run|calls the function)|TFOpLambda.*supported",
     ):
         load(model_copy)
 
@@ -171,13 +165,3 @@ def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
         file.attrs["schema_version"] = 2
     with pytest.raises(UserError, match=r"data\.h5: a store, expected a model; train one with: bcclone model"):
         load(tmp_path / "data.h5")
-
-
-def test_the_policy_is_the_network_on_the_prepared_frame(load, untrained_model):
-    from bcclone.model.policy import load_policy
-
-    frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-    prepared = Preprocessing().apply(frame)[np.newaxis]
-    network = float(load(untrained_model).model(prepared)[0, 0])
-    answer = load_policy(untrained_model).answer(frame)
-    assert answer.steering == pytest.approx(network, abs=1e-5)  # rounding differs by processor

@@ -13,6 +13,7 @@ from tests.lab.export_model.exports import exported_once
 onnx = pytest.importorskip("onnx")
 for package in ("tf2onnx", "onnxruntime"):
     pytest.importorskip(package)
+FRAME = ("frame", (160, 320, 3), "UINT8")
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 
 
@@ -34,11 +35,8 @@ def check_same(model, exported):
             policy.forget()
 
 
-def test_it_drives_as_a_network_of_single_frames(untrained_model, exported):
+def test_it_drives_as_a_network_of_single_frames_or_windows(untrained_model, untrained_window_model, exported):
     check_same(untrained_model, exported)
-
-
-def test_it_drives_as_a_network_of_windows(untrained_window_model, exported):
     check_same(untrained_window_model, exported)
 
 
@@ -99,37 +97,24 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "kind"),
-    [("frame", (66, 200, 3), "UINT8"), ("frame", (160, 320, 3), "FLOAT"), ("image", (160, 320, 3), "UINT8")],
+    "frame", [("frame", (66, 200, 3), "UINT8"), ("frame", (160, 320, 3), "FLOAT"), ("image", (160, 320, 3), "UINT8")]
 )
-def test_a_network_with_other_inputs_is_refused(name, shape, kind, tmp_path):
+def test_a_network_with_other_inputs_is_refused(frame, tmp_path):
     from bcclone.model.onnx_model import OnnxModel
 
-    helper, kinds = onnx.helper, onnx.TensorProto
-    nodes = [
-        helper.make_node("Cast", [name], ["numbers"], to=kinds.FLOAT),
-        helper.make_node("ReduceMean", ["numbers"], ["means"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Reshape", ["means", "shape"], ["steering"]),
-    ]
-    given = [helper.make_tensor_value_info(name, getattr(kinds, kind), ["drives", *shape])]
-    made = [helper.make_tensor_value_info("steering", kinds.FLOAT, ["drives", 1])]
-    target = onnx.numpy_helper.from_array(np.array([-1, 1]), "shape")
-    graph = helper.make_graph(nodes, "other", given, made, [target])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(UserError, match=r"expected camera frames, uint8 frame \(160, 320, 3\)"):
-        OnnxModel(tmp_path / "other.onnx")
+        OnnxModel(network(tmp_path, frame=frame))
 
 
-def network(tmp_path, *nodes, tensors=(), states=(), functions=(), end="steering", metadata=()):
+def network(tmp_path, *nodes, tensors=(), states=(), functions=(), end="steering", metadata=(), frame=FRAME):
     """Write a network that drives, with more nodes and tensors; return the path of its file."""
-    helper, kinds = onnx.helper, onnx.TensorProto
+    (name, shape, kind), helper, kinds = frame, onnx.helper, onnx.TensorProto
     makes = [
-        helper.make_node("Cast", ["frame"], ["numbers"], to=kinds.FLOAT),
+        helper.make_node("Cast", [name], ["numbers"], to=kinds.FLOAT),
         helper.make_node("ReduceMean", ["numbers"], ["means"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Reshape", ["means", "shape"], [end]),
     ]
-    given = [helper.make_tensor_value_info("frame", kinds.UINT8, ["drives", 160, 320, 3]), *states]
+    given = [helper.make_tensor_value_info(name, getattr(kinds, kind), ["drives", *shape]), *states]
     made = [helper.make_tensor_value_info("steering", kinds.FLOAT, ["drives", 1])]
     target = onnx.numpy_helper.from_array(np.array([-1, 1]), "shape")
     graph = helper.make_graph([*makes, *nodes], "drives", given, made, [target, *tensors])

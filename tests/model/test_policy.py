@@ -36,39 +36,6 @@ def test_the_first_frame_fills_the_window_and_the_next_push_it_out(policy):
     assert len(set(steering)) == 5
 
 
-def test_a_policy_that_forgets_starts_again(policy):
-    first = [policy.answer(frame).steering for frame in FRAMES[:3]]
-    policy.answer(FRAMES[5])
-    policy.forget()
-    assert [policy.answer(frame).steering for frame in FRAMES[:3]] == first
-
-
-def test_one_policy_drives_several_cars_as_it_drives_each_alone(policy):
-    check_two_drives_in_turn(policy)
-
-
-def check_two_drives_in_turn(policy):
-    memories, steering = [(), ()], [[], []]
-    for number in range(3):
-        for car in (0, 1):
-            image = policy.preprocessing.apply(FRAMES[number + 3 * car])
-            answer, memories[car] = policy.next_answer(image, memories[car])
-            steering[car].append(answer.steering)
-    assert steering[0] == drive(policy, 0, 1, 2)
-    policy.forget()
-    assert steering[1] == drive(policy, 3, 4, 5)
-
-
-def test_two_policies_do_not_mix_their_frames(policy, untrained_window_model):
-    from bcclone.model.policy import load_policy
-
-    other = load_policy(untrained_window_model)
-    for number in range(3):
-        policy.answer(FRAMES[number])
-        other.answer(FRAMES[number + 3])
-    assert policy.answer(FRAMES[3]).steering == steering_of(policy, 1, 2, 3)
-
-
 def test_a_frame_of_another_size_does_not_get_into_the_window(policy):
     policy.answer(FRAMES[0])
     with pytest.raises(BadImage):
@@ -114,15 +81,27 @@ def test_a_recurrent_policy_carries_its_state_through_the_whole_drive(recurrent)
     assert steering[4] != steering_of(recurrent, 2, 3, 4)
 
 
-def test_a_recurrent_policy_that_forgets_starts_again(recurrent):
-    first = drive(recurrent, 0, 1, 2)
-    assert drive(recurrent, 0, 1, 2) != first
-    recurrent.forget()
-    assert drive(recurrent, 0, 1, 2) == first
+def test_a_policy_of_windows_that_forgets_starts_again_and_can_drive_several_cars(policy):
+    check_memory(policy)
 
 
-def test_one_recurrent_policy_drives_several_cars_as_it_drives_each_alone(recurrent):
-    check_two_drives_in_turn(recurrent)
+def test_a_recurrent_policy_that_forgets_starts_again_and_can_drive_several_cars(recurrent):
+    check_memory(recurrent)
+
+
+def check_memory(policy):
+    first = drive(policy, 0, 1, 2)
+    assert drive(policy, 0, 1, 2) != first
+    policy.forget()
+    assert drive(policy, 0, 1, 2) == first
+    memories, steering = [(), ()], [[], []]
+    for number in range(3):
+        for car in (0, 1):
+            image = policy.preprocessing.apply(FRAMES[number + 3 * car])
+            answer, memories[car] = policy.next_answer(image, memories[car])
+            steering[car].append(answer.steering)
+    policy.forget()
+    assert steering == [first, drive(policy, 3, 4, 5)]
 
 
 def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_recurrent_model, tmp_path):
@@ -133,15 +112,6 @@ def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_rec
     path = tmp_path / "driven.h5"
     save_model(path, recurrent.model, recurrent.preprocessing, {})
     assert load_policy(path).answer(FRAMES[0]) == load_policy(untrained_recurrent_model).answer(FRAMES[0])
-
-
-def test_a_frame_that_cannot_be_used_leaves_the_state_as_it_was(recurrent):
-    first = drive(recurrent, 0, 1)
-    recurrent.forget()
-    assert recurrent.answer(FRAMES[0]).steering == first[0]
-    with pytest.raises(BadImage):
-        recurrent.answer(FRAMES[3][:80])
-    assert recurrent.answer(FRAMES[1]).steering == first[1]
 
 
 def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):

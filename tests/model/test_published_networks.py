@@ -67,18 +67,6 @@ def test_pixels_are_scaled_as_published(keras, name, least, greatest):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_it_learns_two_frames(keras, name):
-    keras.utils.set_random_seed(0)
-    network = build(name)
-    images = np.stack([np.full(network.input_shape[1:], value, np.uint8) for value in (60, 200)])
-    steering = np.array([[-0.5], [0.5]], np.float32)
-    network.compile("sgd" if name == "epoch" else "adam", "mse")
-    losses = [network.train_on_batch(images, steering) for _ in range(20)]
-    assert min(losses[10:]) < 0.7 * losses[0]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dave-2", "chauffeur"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):

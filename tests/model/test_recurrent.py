@@ -70,13 +70,3 @@ def test_a_network_that_combines_frames_drives_by_windows(layers):
         window = np.stack([YUV.apply(frame) for frame in FRAMES[1:]])[np.newaxis].astype("float32")
         assert not policy.carries_states
         assert steering[-1] == pytest.approx(float(model(window)[0, 0]), abs=1e-5)
-
-
-def test_the_layers_of_a_frame_are_those_before_anything_that_sees_the_window(layers):
-    from bcclone.model.layer_kinds import frame_layers
-    from bcclone.model.network import build_network
-
-    names = [layer.name for layer in frame_layers(build_network(seq_length=2, network="lstm"))]
-    assert names[:3] == ["crop", "normalize", "conv1"]
-    assert names[-1] == "dense1"
-    assert frame_layers(build_network(seq_length=2)) == []

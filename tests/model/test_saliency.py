@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import pose_of
@@ -79,7 +79,7 @@ def ours(untrained_model, saliency):
     return saliency(load_model_file(untrained_model).model, Preprocessing())
 
 
-@pytest.mark.parametrize("activation", ["relu", "elu", "linear"])
+@pytest.mark.parametrize("activation", ["relu", "elu"])
 def test_only_left_borders_are_salient_to_a_network_of_left_borders(saliency, activation):
     mask = saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(box((90, 120), (200, 260)))
     assert (mask.shape, mask.dtype, mask.max()) == ((160, 320), np.float32, 1.0)
@@ -89,11 +89,8 @@ def test_only_left_borders_are_salient_to_a_network_of_left_borders(saliency, ac
     assert (mask[92:118, 199:201] == 1).all()
 
 
-def test_a_frame_without_what_it_sees_gives_zeros(saliency):
+def test_a_frame_without_what_it_sees_and_a_network_of_nan_give_zeros(saliency):
     assert not saliency(sees_vertical_edges(WHOLE), WHOLE).mask(box((0, 160), (0, 320))).any()
-
-
-def test_a_network_of_nan_gives_zeros(saliency):
     model = sees_vertical_edges(SMALL)
     model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
     assert not saliency(model, SMALL).mask(frame_of(SMALL)).any()
@@ -214,15 +211,6 @@ def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(saliency, laye
     assert saliency(model, SMALL).mask(frame_of(SMALL)).max() == 1
 
 
-def test_a_functional_chain_has_a_saliency(saliency, layers):
-    import keras
-
-    given = keras.Input((160, 320, 3))
-    taken = layers.Conv2D(2, 3, activation="relu")(given)
-    model = keras.Model(given, layers.Dense(1)(layers.Flatten()(taken)))
-    assert saliency(model, WHOLE).mask(frame_of()).max() == 1
-
-
 # ---- our network
 
 
@@ -232,17 +220,6 @@ def test_the_cropped_sky_is_not_salient_to_our_network(ours):
     assert (mask.min(), mask.max()) == (0, 1)
     assert not mask[: 43 * 160 // 128 - 1].any()
     assert not mask[-(12 * 160 // 128) + 1 :].any()
-
-
-def test_the_same_frame_gives_the_same_mask_and_another_frame_another(ours):
-    first, again, other = (ours.mask(frame_of(seed=seed)) for seed in (0, 0, 1))
-    assert (first == again).all()
-    assert (first != other).any()
-
-
-def test_a_frame_of_another_size_is_refused(ours):
-    with pytest.raises(BadImage, match="expected 320x160"):
-        ours.mask(np.zeros((66, 200, 3), np.uint8))
 
 
 def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model, saliency):
@@ -291,48 +268,11 @@ def test_one_thread_computes_saliency_while_another_drives(untrained_model, sali
 # ---- networks that cannot be followed
 
 
-def branched(layers):
-    import keras
-
-    given = keras.Input((160, 320, 3))
-    one, other = layers.Conv2D(2, 3)(given), layers.Conv2D(2, 3)(given)
-    return keras.Model(given, layers.Dense(1)(layers.Flatten()(layers.Add()([one, other]))))
-
-
-def with_side_exit(layers):
-    import keras
-
-    given = keras.Input((160, 320, 3))
-    taken = layers.Conv2D(2, 3)(given)
-    return keras.Model(given, [layers.Flatten()(taken), taken])
-
-
-def without_input(layers):
-    import keras
-
-    return keras.Sequential([layers.Conv2D(1, 3)])
-
-
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
         (lambda layers: network(WHOLE), "it has Flatten, Dense and no convolution; train one with Conv2D, "),
         (lambda layers: network(WHOLE, layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
-        (
-            lambda layers: network(WHOLE, layers.Lambda(lambda x: x[:, ::-1]), layers.Conv2D(1, 3)),
-            "(Lambda) before its last",
-        ),
-        (
-            lambda layers: network(WHOLE, layers.MaxPooling2D(data_format="channels_first"), layers.Conv2D(1, 3)),
-            "channels first",
-        ),
-        (branched, "takes something else than the layer before it gives, expected a chain"),
-        (with_side_exit, "expected a chain"),
-        (without_input, "does not say what it takes"),
-        (
-            lambda layers: network(SMALL, layers.Conv2D(1, 3)),
-            "it takes (None, 15, 18, 3), expected (None, 160",
-        ),
     ],
 )
 def test_an_unsupported_network_is_refused_with_the_reason(saliency, layers, make, expected):

@@ -55,10 +55,18 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
 
 
 def member_network(preprocessing: Preprocessing) -> keras.Model:
-    """Return an untrained member: uint8 (batch, height, width, channels) -> steering float32 (batch, 1)."""
+    """Return an untrained member: uint8 (batch, height, width, channels) -> steering float32 (batch, 1).
+
+    Sky and bonnet are cropped as the model's own network does, and blocks of pixels are averaged.
+    """
+    height, width, _ = preprocessing.shape
+    seen, block = seen_rows(height), round(min(height, width) / _LARGEST_SIDE)
     return keras.Sequential(
         [
-            *_reduced_frame(preprocessing),
+            keras.Input(preprocessing.shape, dtype="uint8", name="frame"),
+            layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
+            layers.Rescaling(1 / 127.5, offset=-1, name="scale"),
+            *([layers.AveragePooling2D(block, name="reduce")] if block > 1 else []),
             layers.Conv2D(16, 5, strides=2, activation="elu", name="conv1"),
             layers.Conv2D(24, 5, strides=2, activation="elu", name="conv2"),
             layers.Conv2D(32, 3, activation="elu", name="conv3"),
@@ -68,26 +76,6 @@ def member_network(preprocessing: Preprocessing) -> keras.Model:
         ],
         name="member",
     )
-
-
-def _reduced_frame(preprocessing: Preprocessing) -> list[Any]:
-    """Return the layers from a prepared image, uint8 (batch, height, width, channels), to a small one, -1 to 1.
-
-    Sky and bonnet are cropped as the model's own network does, and blocks of pixels are averaged.
-    """
-    height, width, _ = preprocessing.shape
-    seen, block = seen_rows(height), _block_size(height, width)
-    return [
-        keras.Input(preprocessing.shape, dtype="uint8", name="frame"),
-        layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
-        layers.Rescaling(1 / 127.5, offset=-1, name="scale"),
-        *([layers.AveragePooling2D(block, name="reduce")] if block > 1 else []),
-    ]
-
-
-def _block_size(height: int, width: int) -> int:
-    """Return how many pixels, in each direction, become one."""
-    return max(round(min(height, width) / _LARGEST_SIDE), 1)
 
 
 def _train_steering(network: keras.Model, store: Path, epochs: int, seed: int) -> float:

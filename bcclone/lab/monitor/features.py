@@ -7,15 +7,13 @@ https://arxiv.org/abs/1808.08444. The features are the averages of each feature 
 layer; nothing is trained.
 """
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Image
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor.scorer import (
     Arrays,
@@ -37,8 +35,9 @@ _SHRINKAGE = 1e-3  # of each variance; so that directions in which the vectors h
 def learn(inputs: FitInputs, notify: Notify) -> Arrays:
     """Return the distribution of the features over the training samples."""
     features = tf.function(_features_of(inputs.model), autograph=False, reduce_retracing=True)
-    batches = _training_batches(inputs.store, inputs.settings.seed)
-    return _measure_distribution(features(tf.constant(images)).numpy() for images in batches)
+    with SampleDataset.from_store(inputs.store, _BATCH_SIZE, inputs.settings.seed) as samples:
+        batches = (samples[number][0] for number in range(len(samples)))
+        return _measure_distribution(features(tf.constant(images)).numpy() for images in batches)
 
 
 def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
@@ -49,14 +48,6 @@ def make_scorer(model: ModelFile, arrays: Arrays) -> Scorer:
         return tf.norm(tf.linalg.matmul(features(images) - mean, scaling), axis=1)
 
     return compiled_scorer(model, distance)
-
-
-def _training_batches(store: Path, seed: int) -> Iterator[Image]:
-    """Yield the images of the training samples once, in shuffled batches, uint8 (batch, height, width, channels)."""
-    with SampleDataset.from_store(store, _BATCH_SIZE, seed) as samples:
-        for number in range(len(samples)):
-            images, _ = samples[number]
-            yield images
 
 
 def _measure_distribution(batches: Iterable[Float32Array]) -> Arrays:

@@ -50,17 +50,24 @@ def fit(
     settings = settings or MonitorSettings()
     check_output(Path(output), settings.force, "choose another name with -o, or add --force")
     inputs = FitInputs(load_model_file(Path(model)), Path(store), settings)
-    _check_preprocessing(inputs, Path(model))
+    with open_store(inputs.store) as samples:
+        if samples.preprocessing != (expected := inputs.model.preprocessing):
+            raise UserError(
+                f"{store}: its frames are prepared as {samples.preprocessing.describe()}, the model's as "
+                f"{expected.describe()}; give the store that {model} was trained on"
+            )
     kind = KINDS[settings.kind]
     try:
         arrays = kind.learn(inputs, notify)
     except UnsuitableNetwork as error:
         raise UserError(f"{model}: {error}") from None
-    scores = nominal_scores(kind.make_scorer(inputs.model, arrays), _nominal_drives(inputs))
+    nominal = settings.nominal
+    drives = recorded_drives(nominal, inputs.model.preprocessing) if nominal else validation_drives(inputs.store)
+    scores = nominal_scores(kind.make_scorer(inputs.model, arrays), drives)
     try:
         gamma = GammaFit.of(scores)
     except ValueError as error:
-        raise UserError(f"{', '.join(settings.nominal) or store}: {error}") from None
+        raise UserError(f"{', '.join(nominal) or store}: {error}") from None
     threshold = gamma.threshold(settings.false_alarms)
     notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
     info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))
@@ -68,29 +75,13 @@ def fit(
     return Monitor(info, inputs.model, arrays)
 
 
-def _check_preprocessing(inputs: FitInputs, model: Path) -> None:
-    """Raise UserError if the store was prepared for another model."""
-    expected = inputs.model.preprocessing
-    with open_store(inputs.store) as store:
-        if store.preprocessing != expected:
-            raise UserError(
-                f"{inputs.store}: its frames are prepared as {store.preprocessing.describe()}, the model's as "
-                f"{expected.describe()}; give the store that {model} was trained on"
-            )
-
-
-def _nominal_drives(inputs: FitInputs) -> Iterator[NominalDrive]:
-    """Return the undisturbed driving that the threshold is set on."""
-    if inputs.settings.nominal:
-        return recorded_drives(inputs.settings.nominal, inputs.model.preprocessing)
-    return validation_drives(inputs.store)
-
-
 def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray:
     """Return the scores of undisturbed driving, averaged over each second of it, (windows,)."""
     averages = [np.empty(0)]
     for drive in drives:
-        scores = score_all(scorer, drive.images)
+        images = iter(drive.images)
+        batches = iter(lambda images=images: list(islice(images, _BATCH)), [])  # type: ignore[misc]
+        scores = np.concatenate([np.empty(0), *(scorer(np.stack(batch)) for batch in batches)])
         averages.append(moving_average(scores, max(round(drive.rate * WINDOW_SECONDS), 1)))
     return np.concatenate(averages)
 
@@ -100,13 +91,6 @@ def moving_average(scores: FloatArray, frames: int) -> FloatArray:
     if len(scores) <= frames:
         return np.array([scores.mean()]) if len(scores) else scores
     return np.convolve(scores, np.full(frames, 1 / frames), mode="valid")
-
-
-def score_all(scorer: Scorer, images: Iterable[Image]) -> FloatArray:
-    """Return the scores of prepared images, (images,), computed in batches."""
-    remaining = iter(images)
-    batches = iter(lambda: list(islice(remaining, _BATCH)), [])
-    return np.concatenate([np.empty(0), *(scorer(np.stack(batch)) for batch in batches)])
 
 
 def validation_drives(path: Path) -> Iterator[NominalDrive]:

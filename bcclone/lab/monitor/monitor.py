@@ -11,9 +11,14 @@ gamma distribution and the threshold, and the arrays of the kind under `arrays/`
 import io
 import json
 import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from types import ModuleType
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -21,22 +26,20 @@ from scipy.stats import gamma
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.lab.monitor import dropout, ensemble, features
-from bcclone.lab.monitor.archive import read_arrays
-from bcclone.lab.monitor.scorer import Arrays, Kind
+from bcclone.lab.monitor.scorer import Arrays
 from bcclone.model.model_file import ModelFile, load_model_file
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes
-from bcclone.system.codec import parse_json, read_bytes
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.codec import explained, parse_json, read_bytes
+from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
 
-# name of a kind -> its module
-KINDS = {"ensemble": cast(Kind, ensemble), "dropout": cast(Kind, dropout), "features": cast(Kind, features)}
+# a kind is a module with learn(inputs, notify) -> arrays and make_scorer(model, arrays) -> scorer
+KINDS: Mapping[str, ModuleType] = {"ensemble": ensemble, "dropout": dropout, "features": features}
 _VERSION = 1
-_TEXT, _ARRAYS = "monitor", "arrays/"
-_LONGEST_TEXT = 1 << 16
 _ZIP = b"PK"  # the first bytes of a monitor's file
-_FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
+_TEXT, _ARRAYS = "monitor", "arrays/"
+_WHAT, _FIT = "a complete monitor file", "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
 _FEWEST = 10  # scores that a distribution is fitted to
 
 
@@ -86,38 +89,25 @@ class MonitorInfo:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind {str(self.kind)[:40]!r}, expected one of {', '.join(KINDS)}")
-        if not 0 < self.threshold < float("inf"):
+        if not 0 < self.threshold < math.inf:
             raise ValueError(f"threshold {self.threshold}, expected more than 0")
 
 
 class Monitor:
     """Scores the frames of a drive: the higher, the more unlike what the model was trained on.
 
-    info: what its file states. A score has no unit that kinds share; compare it with the threshold.
+    info: what its file states. A score has no unit that kinds share; compare it with the threshold: a second with a
+    higher average score is uncertain.
     """
 
     def __init__(self, info: MonitorInfo, model: ModelFile, arrays: Arrays) -> None:
-        self.info, self.preprocessing = info, model.preprocessing
+        self.info, self.threshold, self.preprocessing = info, info.threshold, model.preprocessing
         self._scorer = KINDS[info.kind].make_scorer(model, arrays)
         self.score(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
 
-    @property
-    def kind(self) -> str:
-        """Return the name of its kind."""
-        return self.info.kind
-
-    @property
-    def threshold(self) -> float:
-        """Return the threshold: a second with a higher average score is uncertain."""
-        return self.info.threshold
-
     def score(self, frame: Image) -> float:
         """Return the score of an RGB frame, uint8 (160, 320, 3); raises BadImage for one of another size."""
-        return float(self.score_prepared(self.preprocessing.apply(frame)[np.newaxis])[0])
-
-    def score_prepared(self, images: Image) -> Float32Array:
-        """Return the scores of prepared images, uint8 (batch, height, width, channels): float32 (batch,)."""
-        return self._scorer(images)
+        return float(self._scorer(self.preprocessing.apply(frame)[np.newaxis])[0])
 
 
 def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
@@ -135,14 +125,15 @@ def load_monitor(path: Path | str, model: Path | str) -> Monitor:
     info, arrays = read_monitor(path)
     loaded = load_model_file(model)
     if info.model_sha256 != sha256_of(model):
+        remedy = _FIT.format(path=path)
         raise UserError(
-            f"{path}: belongs to another model than {model}, which may have been trained again since; "
-            f"{_FIT.format(path=path)}"
+            f"{path}: belongs to another model than {model}, which may have been trained again since; {remedy}"
         )
-    try:
-        return Monitor(info, loaded, arrays)
-    except (LookupError, ValueError, TypeError, tf.errors.OpError) as error:  # arrays of other shapes and types
-        raise _damaged(path, error) from None
+    with explained(path, _WHAT, _FIT.format(path=path)):
+        try:
+            return Monitor(info, loaded, arrays)
+        except tf.errors.OpError as error:  # arrays of other shapes and types
+            raise ValueError(str(error)) from None
 
 
 def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
@@ -152,23 +143,13 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     content = read_bytes(path, "model")
     if not content.startswith(_ZIP):
         raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
-    try:
-        arrays = read_arrays(content)
-        if _TEXT not in arrays:
-            raise ValueError("it does not say what it is")
-        info = _info(arrays[_TEXT].tobytes()[:_LONGEST_TEXT])
-    except ValueError as error:
-        raise _damaged(path, error) from None
-    return info, {name.removeprefix(_ARRAYS): array for name, array in arrays.items() if name != _TEXT}
-
-
-def _info(text: bytes) -> MonitorInfo:
-    """Return what the text in a monitor file states; raises ValueError for any other."""
-    stored = from_json(dict[str, Any], parse_json(text))
-    if stored.pop("version", None) != _VERSION:
-        raise ValueError("it was written by another version of bcclone")
-    return from_json(MonitorInfo, stored)
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a complete monitor file: {first_line(error)}; {_FIT.format(path=path)}")
+    with explained(path, _WHAT, _FIT.format(path=path)):
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                arrays = dict(archive)
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
+            raise ValueError(str(error) or "a part of it is missing") from None
+        stored = parse_json(arrays.pop(_TEXT).tobytes())
+        if stored.pop("version", None) != _VERSION:
+            raise ValueError("it was written by another version of bcclone")
+        return from_json(MonitorInfo, stored), {name.removeprefix(_ARRAYS): array for name, array in arrays.items()}

@@ -5,23 +5,15 @@ from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from bcclone.dataset.images import Image
 from bcclone.drive.driver import Uncertainty
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS
 from bcclone.system.atomic import file_version
 
-
-class FrameScorer(Protocol):
-    """Scores frames, such as bcclone.lab.monitor.monitor.Monitor."""
-
-    @property
-    def threshold(self) -> float:
-        """Return the threshold: a second with a higher average score is uncertain."""
-
-    def score(self, frame: Image) -> float:
-        """Return the score of an RGB frame, uint8 (160, 320, 3); the higher, the more unusual."""
+if TYPE_CHECKING:
+    from bcclone.lab.monitor.monitor import Monitor
 
 
 class MonitorWatch:
@@ -30,7 +22,7 @@ class MonitorWatch:
     clock: returns the time of the present frame, in seconds.
     """
 
-    def __init__(self, monitor: FrameScorer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monitor: "Monitor", clock: Callable[[], float] = time.monotonic) -> None:
         self._monitor, self._clock = monitor, clock
         self._recent: deque[tuple[float, float]] = deque()  # time and score
         self._start: float | None = None  # time of the first frame since the last forget()
@@ -61,7 +53,7 @@ def open_watch(monitor: Path, model: Path, clock: Callable[[], float] = time.mon
 
 
 @lru_cache(maxsize=1)
-def _load(monitor: Path, model: Path, versions: tuple[object, ...]) -> FrameScorer:
+def _load(monitor: Path, model: Path, versions: tuple[object, ...]) -> "Monitor":
     """Load a monitor. versions: of the files, which are loaded again when they have changed."""
     from bcclone.lab.monitor.monitor import load_monitor  # loads TensorFlow
 

@@ -1,9 +1,9 @@
-"""The interface of every kind of monitor: it scores prepared images, and is stored as arrays."""
+"""What every kind of monitor takes and returns: it scores prepared images, and is stored as arrays."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,6 @@ from bcclone.dataset.images import Image
 from bcclone.lab.monitor.monitor_settings import MonitorSettings
 from bcclone.model.model_file import ModelFile
 from bcclone.system.arrays import Float32Array
-from bcclone.system.progress import Notify
 
 Arrays = Mapping[str, Any]  # name -> NumPy array
 
@@ -32,16 +31,6 @@ class FitInputs:
 
 # prepared images, uint8 (batch, height, width, channels), to their scores, (batch,); the higher, the more unusual
 Scorer = Callable[[Image], Float32Array]
-
-
-class Kind(Protocol):
-    """A way to score: a module with these two functions."""
-
-    def learn(self, inputs: FitInputs, notify: Notify) -> Arrays:
-        """Return all that the scores need besides the model itself; raises UnsuitableNetwork and UserError."""
-
-    def make_scorer(self, model: ModelFile, arrays: Arrays) -> Scorer:
-        """Return the scorer; raises UnsuitableNetwork, and ValueError or KeyError for arrays of another kind."""
 
 
 def compiled_scorer(model: ModelFile, compute: Callable[[Any], Any]) -> Scorer:

@@ -1,8 +1,9 @@
 """Recognise what a Lambda layer computes, such as x / 127.5 - 1, from its stored byte code, which is never run.
 
 Recognised are up to three steps of arithmetic with a number, x / 127.5 - 1 or (x - 128) / 128, as Python 2.7 and 3.4 to
-3.13 compile and marshal them; anything else is refused. The layout of a code object: https://github.com/python/cpython/blob/3.13/Python/marshal.c;
-the numbers of the instructions: `opcode.opmap` of each version.
+3.13 compile and marshal them; anything else is refused. The layout of a code object:
+https://github.com/python/cpython/blob/3.13/Python/marshal.c; the numbers of the instructions: `opcode.opmap` of each
+version.
 """
 
 import base64
@@ -31,7 +32,7 @@ _HEAD = rb"[c\xe3]\x01\0\0\0(?:.{12}|.{16}|.{20})[s\xf3].{4}"  # of a function o
 _CONSTANT = rb"(N)|[g\xe7](.{8})|[i\xe9](.{4})|f.([-+.e\d]+)"
 _CONSTANTS = rb"(?:[(\xa8].{4}|[)\xa9].)((?:" + _CONSTANT + rb")+)"
 _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # of anything outside the function
-_WRITTEN = r"([{}])(\d+\.?\d*|\.\d+)"
+_WRITTEN = r"([{}])(-?(?:\d+\.?\d*|\.\d+))"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def scaling_of_text(formula: str) -> Scaling:
     compact, factor, summand = formula.replace(" ", ""), _WRITTEN.format("*/"), _WRITTEN.format("+-")
     if not re.fullmatch(f"x(?:{factor})*(?:{summand})?", compact):
         raise ValueError(f"{formula[:60]!r}, expected a formula such as x / 127.5 - 1")
-    return _scaling((operation, float(number)) for operation, number in re.findall(_WRITTEN.format("-+*/"), compact))
+    return joined_scaling(
+        (operation, float(number)) for operation, number in re.findall(_WRITTEN.format("-+*/"), compact)
+    )
 
 
 def scaling_of_code(text: str) -> Scaling:
@@ -66,7 +69,7 @@ def scaling_of_code(text: str) -> Scaling:
             steps = re.findall(step, function[1], re.DOTALL)
             constants = [_number(*values) for values in re.findall(_CONSTANT, function[2], re.DOTALL)]
             try:
-                return _scaling((_OPERATIONS[number], constants[index]) for (index,), (number,) in steps)
+                return joined_scaling((_OPERATIONS[number], constants[index]) for (index,), (number,) in steps)
             except (IndexError, ValueError):
                 break
     raise UnsupportedModel(f"its function is not x / number - number or alike, and code in a file is not run; {REMEDY}")
@@ -78,7 +81,7 @@ def _number(none: bytes, real: bytes, whole: bytes, text: bytes) -> float:
     return math.nan if none else float(text)
 
 
-def _scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
+def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
     """Join the steps; raises ValueError for a result that is no scaling."""
     scale, offset = 1.0, 0.0
     for operation, number in steps:

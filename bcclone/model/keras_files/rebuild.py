@@ -1,6 +1,5 @@
 """Rebuild a network layer by layer from its configuration, and give it the weights of the file."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from bcclone.model.keras_files.weights import (
     is_mirrored,
 )
 from bcclone.model.layer_kinds import KINDS, RECURRENT, normalize, stored_kind
+from bcclone.system.codec import parse_json
 
 _LARGEST_OUTPUT, _PRODUCTS_AT_MOST = 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
@@ -56,7 +56,7 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
 
     most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes.
     """
-    nest, start = read_tree(json.loads(stored.texts["model_config"]))
+    nest, start = read_tree(parse_json(stored.texts["model_config"]))
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
     if mirrored:

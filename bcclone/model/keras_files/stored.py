@@ -7,7 +7,7 @@ module, run as a program.
 import io
 import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +34,7 @@ from bcclone.system.hdf5_file import (
 
 _NUMBERS_AT_MOST = 1 << 26  # of all arrays together
 _LARGEST_WEIGHTS = 8 * _NUMBERS_AT_MOST  # bytes; twice those of a network, since the optimizer may be in the file
-_NAMES_AT_MOST, _OBJECTS_AT_MOST, _MEMBERS_AT_MOST, _DEEPEST = 4096, 8192, 1000, 12
+_NAMES_AT_MOST = 4096
 _OURS = "bcclone_"
 _TEXTS = ("model_config", "keras_version", "backend")
 _NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
@@ -115,8 +115,7 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
 
 def read_texts(file: h5py.File) -> dict[str, str]:
     """Return the text attributes: the configuration, the version of Keras, and those of bcclone."""
-    names = list(file.attrs)[:_NAMES_AT_MOST]
-    texts = {name: read_text(file, name) for name in names if name in _TEXTS or name.startswith(_OURS)}
+    texts = {name: read_text(file, name) for name in file.attrs if name in _TEXTS or name.startswith(_OURS)}
     if "model_weights" in file:
         group = member_of(file, "model_weights")
         for name in ("keras_version", "backend"):
@@ -139,10 +138,12 @@ def read_layers(file: h5py.File) -> Weights:
 
 def read_folders(file: h5py.File) -> Weights:
     """Return the arrays in the model.weights.h5 of a .keras archive, by folder; raises UnsupportedModel."""
+    paths: list[str] = []
+    file.visit(paths.append)  # without links
     datasets: dict[str, list[tuple[str, h5py.Dataset]]] = {}
-    for path in _walk(file, (), [0]):
+    for path in paths:
         folder, _, number = path.rpartition("/vars/")
-        if folder and number.isdecimal():
+        if number.isdecimal() and not any(part.startswith(_NOT_THE_NETWORK) for part in path.split("/")):
             datasets.setdefault(folder, []).append((number, _array(file, path)))
     return _read_arrays({folder: sorted(arrays, key=lambda item: int(item[0])) for folder, arrays in datasets.items()})
 
@@ -151,8 +152,6 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
     """Return the texts and arrays of an archive; raises UnsupportedModel, or errors of zipfile, json and h5py."""
     with zipfile.ZipFile(file) as archive:
         members = {item.filename: item for item in archive.infolist()}
-        if len(members) > _MEMBERS_AT_MOST:
-            raise UnsupportedModel(f"holds {len(members)} files, expected at most {_MEMBERS_AT_MOST}")
         if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
             raise UnsupportedModel(f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}")
         metadata = parse_json(_member(archive, members["metadata.json"], LONGEST_TEXT))
@@ -163,23 +162,6 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         weights = _member(archive, members["model.weights.h5"], _LARGEST_WEIGHTS)
     with h5py.File(io.BytesIO(weights), "r") as stored:
         return texts, read_folders(stored)
-
-
-def _walk(group: h5py.Group, path: tuple[str, ...], count: list[int]) -> Iterator[str]:
-    """Yield the path of every dataset of the network; count: number of objects so far."""
-    for name in group:
-        count[0] += 1
-        if count[0] > _OBJECTS_AT_MOST or len(path) > _DEEPEST:
-            raise UnsupportedModel(
-                f"has more than {_OBJECTS_AT_MOST} groups and arrays, or more than {_DEEPEST} levels"
-            )
-        if name.startswith(_NOT_THE_NETWORK):
-            continue
-        member = member_of(group, name)
-        if isinstance(member, h5py.Group):
-            yield from _walk(member, (*path, name), count)
-        elif isinstance(member, h5py.Dataset):
-            yield "/".join((*path, name))
 
 
 def _read_arrays(datasets: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:

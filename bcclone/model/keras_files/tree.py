@@ -5,15 +5,15 @@ A Sequential model lists its layers. A Functional one names the inputs of each l
 `TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import dtype_of, short
+from bcclone.model.keras_files.lambda_formula import joined_scaling
 
-_MOST_LAYERS, _DEEPEST = 200, 4
+_LAYERS_AT_MOST = 200
 _CHAINS = {"Sequential"}
 _GRAPHS = {"Model", "Functional"}
 _EACH_FRAME = "TimeDistributed"
@@ -74,40 +74,36 @@ class Input:
 
 def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
     """Return the model's layers and its input; raises UnsupportedModel, LookupError, TypeError and other errors."""
-    nest = _nest(config, 0)
+    nest = _nest(config)
     count = sum(1 for _ in nest.leaves())
-    if not 0 < count <= _MOST_LAYERS:
-        raise UnsupportedModel(f"has {count} layers, expected 1 to {_MOST_LAYERS}")
+    if not 0 < count <= _LAYERS_AT_MOST:
+        raise UnsupportedModel(f"has {count} layers, expected 1 to {_LAYERS_AT_MOST}")
     return nest, _input(config, nest)
 
 
-def _nest(config: Mapping[str, Any], depth: int, over_time: str = "") -> Nest:
+def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
     kind, inner = config["class_name"], config["config"]
     if kind not in _CHAINS | _GRAPHS:
         raise UnsupportedModel(
             f"has a network of type {short(kind)}; only Sequential and Functional chains are supported"
         )
-    if depth > _DEEPEST:
-        raise UnsupportedModel(f"its models are nested deeper than {_DEEPEST}")
     configs = inner if isinstance(inner, list) else inner["layers"]
-    if not isinstance(configs, list) or len(configs) > _MOST_LAYERS:
-        raise UnsupportedModel(f"does not list its layers, or lists more than {_MOST_LAYERS}")
     if kind in _GRAPHS:
         configs = _in_order(configs, inner)
     name = inner.get("name", "") if isinstance(inner, dict) else config.get("name", "")
-    return Nest(kind, str(name), tuple(_node(item, depth, over_time) for item in configs))
+    return Nest(kind, str(name), tuple(_node(item, over_time) for item in configs))
 
 
-def _node(item: Mapping[str, Any], depth: int, over_time: str = "") -> "Leaf | Nest":
+def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
     kind, config = item["class_name"], item["config"]
     if kind in _CHAINS | _GRAPHS:
-        return _nest(item, depth + 1, over_time)
+        return _nest(item, over_time)
     name = str(config.get("name") or item.get("name") or "")
     leaf = Leaf(str(kind), name, config, over_time)
     if kind == _EACH_FRAME:
         if over_time:
             raise UnsupportedModel(f"{leaf}: is within another TimeDistributed, which is not supported")
-        return Nest(_EACH_FRAME, name, (_node(config["layer"], depth, name or "each_frame"),), config)
+        return Nest(_EACH_FRAME, name, (_node(config["layer"], name or "each_frame"),), config)
     if ">" in str(item.get("registered_name") or ""):
         raise UnsupportedModel(f"{leaf}: a custom class, {short(item['registered_name'])}, which is not in the file")
     return leaf
@@ -170,7 +166,7 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     tensors, others = [], []
     for node in nodes:
         if isinstance(node, dict):  # Keras 3
-            values = [value for several in node["args"] for value in (several if _are_tensors(several) else [several])]
+            values = [value for each in node["args"] for value in (each if isinstance(each, list) else [each])]
             if values and not isinstance(values[0], dict):  # 1 - x is not x - 1
                 raise UnsupportedModel(
                     f"layer {_name(item)[:60]!r} computes with a number before its input, which is not supported"
@@ -182,17 +178,12 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
             calls = [node] if node and isinstance(node[0], str) else node
             tensors += [str(call[0]) for call in calls]
             keywords = {key: value for call in calls for key, value in (call[3] if len(call) > 3 else {}).items()}
-        others += [value for key, value in keywords.items() if value is not None and not _no_matter(key, value)]
+        others += [
+            value
+            for key, value in keywords.items()
+            if value is not None and key != "name" and (key, value) != ("training", False)
+        ]
     return tensors, others
-
-
-def _are_tensors(value: Any) -> bool:
-    """Return whether an argument lists tensors, as those of Add and Concatenate do."""
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
-
-
-def _no_matter(key: str, value: Any) -> bool:
-    return key == "name" or (key == "training" and value is False)
 
 
 def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -201,16 +192,16 @@ def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
     kind, config = item["class_name"], item["config"]
     if not others:
         return item
-    operation = _OPERATIONS.get(str(config.get("function") if kind == "TFOpLambda" else kind))
-    number = float(others[0]) if len(others) == 1 and type(others[0]) in (int, float) else math.nan
-    if operation is None or not math.isfinite(number) or (operation == "/" and not number):
+    try:
+        (number,) = others
+        operation = _OPERATIONS[config["function"] if kind == "TFOpLambda" else kind]
+        arguments = vars(joined_scaling([(operation, number + 0.0)]))
+    except (KeyError, ValueError, TypeError):
         raise UnsupportedModel(
             f"layer {_name(item)[:60]!r} ({str(kind)[:40]}) is called with {short(others)}, which is not supported"
-        )
-    scale = {"/": 1 / number if number else 0, "*": number}.get(operation, 1)
-    offset = {"-": -number, "+": number}.get(operation, 0)
-    arguments = {"name": _name(item).replace(".", "_"), "scale": scale, "offset": offset}
-    return {"class_name": "Rescaling", "name": _name(item), "config": arguments}
+        ) from None
+    name = _name(item).replace(".", "_")
+    return {"class_name": "Rescaling", "name": _name(item), "config": {"name": name, **arguments}}
 
 
 def _input(config: Mapping[str, Any], nest: Nest) -> Input:
