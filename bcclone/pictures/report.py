@@ -52,8 +52,8 @@ pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; use
 class Report:
     """What a report shows, in this order.
 
-    clip: an MP4 of at most 8 MiB; figures: rows of a table, the first of which is its heading; pictures: caption ->
-    a PNG of at most 8 MiB, its path or its content; commands: what for -> a command to run next.
+    clip: an MP4 of at most 64 MiB; figures: rows of a table, the first of which is its heading; pictures: caption ->
+    a PNG of at most 64 MiB, its path or its content; commands: what for -> a command to run next.
     """
 
     title: str

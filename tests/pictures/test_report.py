@@ -159,7 +159,7 @@ def test_what_no_page_can_show_is_refused_and_the_old_report_kept(tmp_path, monk
     Path("text.png").write_text("<svg onload=alert(1)>")
     with Path("large.mp4").open("wb") as file:
         file.write(CLIP)
-        file.truncate(1 << 24)
+        file.truncate(1 << 27)
     Path("report.html").write_text("old")
     with pytest.raises(UserError, match=words):
         write_report(Path("report.html"), replace(REPORT, **changes))
