@@ -9,7 +9,7 @@ Importing this loads neither TensorFlow nor the renderer; the first environment 
 pip install 'bcclone[gym]'.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from gymnasium.envs.registration import register, registry  # noqa: E402
 
 OBSERVATIONS = ("center", "left", "right", "segmentation", "depth")
 ACTIONS = ("steering", "steering-throttle")
+CONDITIONS = tuple(each.name for each in fields(Conditions))
 
 for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "random:0")):
     if f"bcclone/{_name}-v0" not in registry:
@@ -65,13 +66,17 @@ class EnvironmentSettings:
             )
 
 
+def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return values by name, as they are; raises ValueError for anything else and for other names."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{what}s are {values!r}, expected values by name, such as {names[0]!r}")  # noqa: TRY004
+    if unknown := sorted(str(name) for name in set(values) - set(names)):
+        raise ValueError(f"unknown {what} {', '.join(unknown)}; expected {', '.join(names)}")
+    return values
+
+
 def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
     """Return the conditions with changes: values by name, or other Conditions in their place. Raises ValueError."""
     if isinstance(changes, Conditions):
         return changes
-    if not isinstance(changes, Mapping):
-        raise ValueError(f"conditions are {changes!r}, expected values by name, such as {{'fog': 2}}")  # noqa: TRY004
-    names = [each.name for each in fields(Conditions)]
-    if unknown := sorted(str(name) for name in set(changes) - set(names)):
-        raise ValueError(f"unknown conditions {', '.join(unknown)}; expected {', '.join(names)}")
-    return replace(conditions, **changes)
+    return replace(conditions, **values_by_name("condition", changes, CONDITIONS))

@@ -12,14 +12,13 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from bcclone.dataset.images import Image
-from bcclone.lab.environment import EnvironmentSettings, changed_conditions
+from bcclone.lab.environment import CONDITIONS, EnvironmentSettings, changed_conditions, values_by_name
 from bcclone.lab.environment.episode import FARTHEST_M, Episode, Observation
 from bcclone.simulator.render import LABELS
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import require_package
 
-_CONDITIONS = {each.name for each in fields(Conditions)}
 _LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
 _UNSEEN = ("dummy", "offscreen")  # drivers that SDL falls back to where there is no display
 
@@ -65,26 +64,22 @@ class Window:
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
     """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of Conditions.
 
-    Raises ValueError for a value out of range, TypeError for an unknown name.
+    Raises ValueError for a value out of range, and for an unknown name.
     """
-    conditions = changed_conditions(Conditions(), values.get("conditions", {}))
-    conditions = replace(conditions, **{name: value for name, value in values.items() if name in _CONDITIONS})
-    others = {name: value for name, value in values.items() if name not in {*_CONDITIONS, "conditions"}}
-    names = {each.name for each in fields(EnvironmentSettings)}
-    if unknown := sorted(set(others) - names):
-        raise TypeError(f"unknown argument {', '.join(unknown)}; expected {', '.join(sorted(names | _CONDITIONS))}")
-    if isinstance(observations := others.get("observations"), list):
-        others["observations"] = tuple(observations)
-    return EnvironmentSettings(**others, conditions=conditions)
+    names = [each.name for each in fields(EnvironmentSettings)]
+    given = dict(values_by_name("argument", values, (*names, *CONDITIONS)))
+    conditions = changed_conditions(Conditions(), given.pop("conditions", {}))
+    conditions = replace(conditions, **{name: given.pop(name) for name in CONDITIONS if name in given})
+    if isinstance(given.get("observations"), list):
+        given["observations"] = tuple(given["observations"])
+    return EnvironmentSettings(**given, conditions=conditions)
 
 
 def observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
     """Return the space of the observations: a Box, or a Dict of them."""
     shape = settings.height, settings.width
     every: dict[str, spaces.Space[Any]] = {
-        "center": spaces.Box(0, 255, (*shape, 3), np.uint8),
-        "left": spaces.Box(0, 255, (*shape, 3), np.uint8),
-        "right": spaces.Box(0, 255, (*shape, 3), np.uint8),
+        **{camera: spaces.Box(0, 255, (*shape, 3), np.uint8) for camera in ("center", "left", "right")},
         "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
         "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
     }
@@ -104,6 +99,8 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
     along the road in metres, times 1 - |cte| / limit; the step that ends an episode off the road or in a crash loses
     10. An episode terminates there and when its laps are driven, and is truncated at the time limit. reset() takes the
     options of Episode.reset(); info is described at Episode.info().
+
+    episode: the drive itself, for experts and tests that need more than the observations.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1 / FRAME_SECONDS)}  # noqa: RUF012
@@ -113,33 +110,28 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         self.observation_space: spaces.Space[Any] = observation_space(self.settings)
         self.action_space: spaces.Space[Any] = action_space(self.settings)
         self._window = Window(self.settings.height, self.settings.width) if render_mode == "human" else None
-        self._episode = Episode(self.settings)
-
-    @property
-    def episode(self) -> Episode:
-        """Return the drive itself, for experts and tests that need more than the observations."""
-        return self._episode
+        self.episode = Episode(self.settings)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode."""
         super().reset(seed=seed)
-        started = self._episode.reset(self.np_random, options)
+        started = self.episode.reset(self.np_random, options)
         self._show()
         return started
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advance by 0.04 s. Raises gymnasium.error.ResetNeeded after the end of an episode."""
-        if self._episode.ended:
+        if self.episode.ended:
             raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
-        step = self._episode.step(action)
+        step = self.episode.step(action)
         self._show()
         return step.observation, step.reward, step.terminated, step.truncated, step.info
 
     def render(self) -> Image | None:
         """Return the picture of the centre camera in the mode rgb_array."""
-        return self._episode.frame() if self.render_mode == "rgb_array" else None
+        return self.episode.frame() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         """Close the window."""
@@ -148,4 +140,4 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     def _show(self) -> None:
         if self._window is not None:
-            self._window.show(self._episode.frame())
+            self._window.show(self.episode.frame())

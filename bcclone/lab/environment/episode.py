@@ -12,7 +12,7 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MPH
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.lab.environment import EnvironmentSettings, changed_conditions
+from bcclone.lab.environment import EnvironmentSettings, changed_conditions, values_by_name
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.scene import Obstacles
@@ -28,7 +28,6 @@ _STEPS = round(FRAME_SECONDS / STEP_SECONDS)
 _SECTOR_M = 50.0
 _NEXT_SECONDS = 1.0
 _START_OFFSET_M, _START_TURN_DEGREES = 0.8, 4.0  # largest of random starts
-_WORLD_OPTIONS = ("road", "conditions")
 
 Observation = Any  # an array, or a dictionary of arrays
 
@@ -76,7 +75,7 @@ class Episode:
 
     @property
     def ended(self) -> bool:
-        """Return whether the episode has ended, so that the next call must be reset()."""
+        """Return whether the next call must be reset()."""
         return bool(self._cause)
 
     def reset(self, randomness: np.random.Generator, options: Mapping[str, Any] | None) -> tuple[Observation, Any]:
@@ -86,12 +85,7 @@ class Episode:
         They hold for this episode. Raises ValueError for other options, and UserError for a road that cannot be built;
         then the present episode goes on.
         """
-        if not isinstance(options, (Mapping, type(None))):
-            raise ValueError(f"options are {options!r}, expected values by name, such as {{'start_m': 20}}")
-        values = dict(options or {})
-        if unknown := sorted(str(name) for name in set(values) - {*_DRIVE_OPTIONS, *_WORLD_OPTIONS}):
-            expected = ", ".join((*_DRIVE_OPTIONS, *_WORLD_OPTIONS))
-            raise ValueError(f"unknown option {', '.join(unknown)}; expected {expected}")
+        values = values_by_name("option", {} if options is None else options, (*_DRIVE_OPTIONS, "road", "conditions"))
         conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
         chosen = Start(**{name: _number(name, values[name]) for name in _DRIVE_OPTIONS if name in values})
         self._open(values.get("road", self.settings.road), conditions, chosen.start_m)

@@ -31,13 +31,9 @@ class Differences:
 def open_exported(path: Path, kind: str) -> Run:
     """Return a function that runs a file of a format for one drive, on one core."""
     if kind == ONNX:
-        return _open_onnx(path)
+        model = OnnxModel(path)
+        return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
     return _open_litert(path, kind) if kind in TFLITE else _open_saved_model(path)
-
-
-def _open_onnx(path: Path) -> Run:
-    model = OnnxModel(path)
-    return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
 
 
 def _open_litert(path: Path, kind: str) -> Run:
@@ -69,26 +65,22 @@ def check_answers(
     Raises UserError for a file that cannot be run, and for a difference above TOLERANCE, or a mean difference above
     QUANTIZED_TOLERANCE where the weights are rounded.
     """
-    remedy = "export it with another --to, and report this"
+    refused, remedy = f"{settings.path}: not written, because", "export it with another --to, and report this"
     try:
         found = differences(interface.own, open_exported(path, settings.to), interface.inputs_of(frames))
     except Exception as error:  # of the runtime, for what the converter wrote wrongly
+        raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
+    if settings.quantize and not found.mean <= QUANTIZED_TOLERANCE:
+        more = "--quantize float16, or --calibrate with pictures of more of the road"
         raise UserError(
-            f"{settings.path}: not written, because it cannot be run: {first_line(error)}; {remedy}"
-        ) from None
+            f"{refused} with --quantize {settings.quantize} its answers and the answers of {settings.model} differ by "
+            f"{found.mean:.3f} in the mean of {len(frames)} frames, more than {QUANTIZED_TOLERANCE:g}; use "
+            f"{more if settings.quantize == INT8 else 'no --quantize'}"
+        )
     if not settings.quantize and not found.greatest <= TOLERANCE:
         raise UserError(
-            f"{settings.path}: not written, because its answers and the answers of {settings.model} "
-            f"differ by {found.greatest:.2g}, more than {TOLERANCE:g}; {remedy}"
-        )
-    if settings.quantize and not found.mean <= QUANTIZED_TOLERANCE:
-        more = (
-            "--quantize float16, or --calibrate with pictures of more of the road" if settings.quantize == INT8 else ""
-        )
-        raise UserError(
-            f"{settings.path}: not written, because with --quantize {settings.quantize} its answers and the answers "
-            f"of {settings.model} differ by {found.mean:.3f} in the mean of {len(frames)} frames, more than "
-            f"{QUANTIZED_TOLERANCE:g}; use {more or 'no --quantize'}"
+            f"{refused} its answers and the answers of {settings.model} differ by {found.greatest:.2g}, more than "
+            f"{TOLERANCE:g}; {remedy}"
         )
     return found
 

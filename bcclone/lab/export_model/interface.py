@@ -16,7 +16,7 @@ from bcclone.lab.export_model.exact_frames import prepare_frames
 from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
-from bcclone.model.onnx_model import FRAME, STEERING, Signature
+from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.recurrent import steps_of
 from bcclone.system.arrays import Float32Array
 
@@ -56,22 +56,42 @@ class Interface:
         return [random.integers(0, level, (height, width, 3), dtype=np.uint8) for level in levels]
 
 
-def signature_of(file: ModelFile) -> Signature:
-    """Return the inputs and outputs that a model has when it takes whole frames of the simulator."""
-    steps = steps_of(file.model)
-    frame = (file.preprocessing.frame_height, file.preprocessing.frame_width)
-    return Signature(file.seq_length, steps.state_sizes if steps else (), frame, len(file.outputs))
-
-
 def frame_interface(file: ModelFile) -> Interface:
     """Return the interface of a model that takes whole frames of the simulator, its states, and gives its answers."""
-    signature = signature_of(file)
-    height, width = signature.frame
+    steps, dtype, prepared = steps_of(file.model), file.model.inputs[0].dtype, file.preprocessing
+    height, width = prepared.frame_height, prepared.frame_width
+    signature = Signature(
+        file.seq_length, steps.state_sizes if steps else (), (height, width), predicts=len(file.outputs)
+    )
+    constants = constants_of(file)
+    for layer in file.model.layers:
+        if isinstance(layer, RECURRENT):
+            layer.unroll = True  # an ONNX file with a loop is refused, since it may never end
+
+    def answers(images: Any, states: list[Any]) -> dict[str, Any]:
+        if steps:
+            numbers, states = steps.step(images, states)
+        else:
+            numbers = file.model(keras.ops.reshape(images, (-1, *file.model.input_shape[1:])), training=False)
+        return dict(zip(signature.outputs, (calibrated(numbers, file.calibration), *states), strict=True))
+
+    def graph(**inputs: Any) -> Mapping[str, Any]:
+        with constants():
+            frames = inputs.pop(FRAME)
+            frames = frames if steps else tf.reshape(frames, (-1, height, width, 3))
+            return answers(tf.cast(prepare_frames(frames, prepared), dtype), list(inputs.values()))
+
+    def own(inputs: Inputs) -> Outputs:
+        frames = inputs[FRAME].reshape(-1, height, width, 3)
+        images = np.stack([prepared.apply(frame) for frame in frames]).astype(dtype)
+        values = answers(images, [inputs[name] for name in inputs if name != FRAME])
+        return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
+
     return Interface(
         inputs=signature.inputs,
         outputs=signature.outputs,
-        graph=_graph_of(file, signature),
-        own=_own_run(file),
+        graph=graph,
+        own=own,
         inputs_of=lambda frames: _inputs_of(signature, frames),
         camera=(width, height),
     )
@@ -89,45 +109,6 @@ def calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
         return numbers
     steering = keras.ops.clip(numbers[:, :1] * calibration.gain + calibration.bias, -1.0, 1.0)
     return keras.ops.concatenate([steering, numbers[:, 1:]], axis=1)
-
-
-def _graph_of(file: ModelFile, signature: Signature) -> Callable[..., Mapping[str, Any]]:
-    constants, steps, dtype = constants_of(file), steps_of(file.model), file.model.inputs[0].dtype
-    for layer in file.model.layers:
-        if isinstance(layer, RECURRENT):
-            layer.unroll = True  # an ONNX file with a loop is refused, since it may never end
-
-    def graph(**inputs: Any) -> Mapping[str, Any]:
-        with constants():
-            frames = inputs.pop(FRAME)
-            if steps:
-                images = tf.cast(prepare_frames(frames, file.preprocessing), dtype)
-                steering, after = steps.step(images, list(inputs.values()))
-                answers = calibrated(steering, file.calibration)
-                return dict(zip(signature.outputs, (answers, *after), strict=True))
-            images = prepare_frames(tf.reshape(frames, (-1, *signature.frame, 3)), file.preprocessing)
-            shaped = tf.reshape(tf.cast(images, dtype), (-1, *file.model.input_shape[1:]))
-            return {STEERING: calibrated(file.model(shaped, training=False), file.calibration)}
-
-    return graph
-
-
-def _own_run(file: ModelFile) -> Run:
-    """Return a function that runs the model itself: OpenCV prepares the frames, and Keras computes the answers."""
-    steps, dtype, shape = steps_of(file.model), file.model.inputs[0].dtype, file.model.input_shape[1:]
-
-    def run(inputs: Inputs) -> Outputs:
-        frames = inputs[FRAME].reshape(-1, file.preprocessing.frame_height, file.preprocessing.frame_width, 3)
-        images = np.stack([file.preprocessing.apply(frame) for frame in frames]).astype(dtype)
-        if steps is None:
-            numbers = calibrated(file.model(images.reshape(-1, *shape), training=False), file.calibration)
-            return {STEERING: keras.ops.convert_to_numpy(numbers)}
-        steering, after = steps.step(images, [inputs[name] for name in inputs if name != FRAME])
-        names = [STEERING, *(f"next_{name}" for name in inputs if name != FRAME)]
-        values = (keras.ops.convert_to_numpy(value) for value in (calibrated(steering, file.calibration), *after))
-        return dict(zip(names, values, strict=True))
-
-    return run
 
 
 def _inputs_of(signature: Signature, frames: Sequence[Image]) -> Iterable[Inputs]:

@@ -63,7 +63,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.lab.export_model.calibration import read_pictures
+    from bcclone.lab.export_model.camera_pictures import read_pictures
     from bcclone.lab.export_model.comparison import check_answers, median_ms
     from bcclone.lab.export_model.donkeycar import describe_throttle, donkeycar_interface
     from bcclone.lab.export_model.exported_files import write_exported

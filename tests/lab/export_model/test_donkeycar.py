@@ -79,10 +79,6 @@ def law(outputs=2, **settings):
     return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings), outputs)
 
 
-def column(*numbers):
-    return np.array(numbers, np.float32)[:, np.newaxis]
-
-
 def test_a_picture_gives_the_models_steering_and_a_throttle(untrained_model, tmp_path):
     result = exported(untrained_model, tmp_path)
     assert (result.inputs, result.outputs) == ({"img_in": (120, 160, 3)}, {ANGLE: (1,), THROTTLE: (1,)})
@@ -115,24 +111,23 @@ def test_a_calibrated_model_brings_its_framing_and_its_gain(framing, tmp_path):
         exported(tmp_path / "own.h5", tmp_path, camera=(320, 160), force=True)
 
 
-def test_the_throttle_falls_from_a_tenth_of_full_steering_to_half_of_it():
-    found = law(throttle=0.3, throttle_in_bends=0.1)(column(0, 0.1, -0.3, 0.5, -1), None)
-    assert np.ravel(found) == pytest.approx([0.3, 0.3, 0.2, 0.1, 0.1])
-
-
-def test_the_throttle_follows_the_speed_of_the_model():
-    """The network's second number is the speed / 30 mph; the car drives 10 mph with a throttle of 0.2."""
-    numbers = np.array([[0, 10 / 30], [0, 5 / 30], [0, 90 / 30], [0, -1]], np.float32)
-    found = law(throttle=0.2, throttle_speed_mph=10.0)(column(0, 0, 0, 0), numbers)
-    assert np.ravel(found) == pytest.approx([0.2, 0.1, 1.0, 0.0])
-
-
-def test_the_throttle_is_the_models_unless_another_is_asked_for():
-    numbers = np.array([[0, 0, 0.35], [0, 0, 1.2], [0, 0, -0.4]], np.float32)
-    angles = column(0, 0, 0)
-    assert np.ravel(law(outputs=3)(angles, numbers)) == pytest.approx([0.35, 1.0, 0.0])
-    assert np.ravel(law(outputs=3, throttle=0.1)(angles, numbers)) == pytest.approx([0.1] * 3)
-    assert np.ravel(law(outputs=2)(angles, numbers)) == pytest.approx([0.2] * 3)
+@pytest.mark.parametrize(
+    ("outputs", "settings", "numbers", "expected"),
+    [
+        (2, {"throttle": 0.3, "throttle_in_bends": 0.1}, None, [0.3, 0.3, 0.2, 0.1, 0.1]),
+        # the second number is the speed / 30 mph; the car drives 10 mph with a throttle of 0.2
+        (2, {"throttle": 0.2, "throttle_speed_mph": 10.0}, [1 / 3, 1 / 6, 3, -1, 0], [0.2, 0.1, 1.0, 0.0, 0.0]),
+        (3, {}, [0.35, 1.2, -0.4, 0, 1], [0.35, 1.0, 0.0, 0.0, 1.0]),
+        (3, {"throttle": 0.1}, [0.35] * 5, [0.1] * 5),
+        (2, {}, [0.35] * 5, [0.2] * 5),
+    ],
+)
+def test_the_throttle_follows_the_bends_the_speed_or_the_model(outputs, settings, numbers, expected):
+    angles = np.array([0, 0.1, -0.3, 0.5, -1], np.float32)[:, np.newaxis]
+    predicted = np.zeros((5, outputs), np.float32)
+    if numbers:
+        predicted[:, -1] = numbers
+    assert np.ravel(law(outputs, **settings)(angles, predicted)) == pytest.approx(expected)
 
 
 def test_a_model_that_predicts_the_speed_drives_by_it(tmp_path):

@@ -18,7 +18,7 @@ def keras(untrained_model):
     return keras
 
 
-def difference(model, tmp_path, shape=(66, 200, 3)):
+def difference(model, tmp_path):
     """Write the network for the preset of its input, and return how far its answers are apart."""
     from bcclone.lab.export_model.comparison import differences, open_exported
     from bcclone.lab.export_model.export_settings import ExportModelSettings
@@ -32,24 +32,21 @@ def difference(model, tmp_path, shape=(66, 200, 3)):
     return differences(interface.own, open_exported(path, "onnx"), interface.inputs_of(interface.noise(4))).greatest
 
 
+def saved(model, folder):
+    """Write the network as a model file, and return the function and the settings that export it as ONNX."""
+    from bcclone.lab.export_model.export_settings import ExportModelSettings
+    from bcclone.lab.export_model.model_export import export_model
+    from bcclone.model.model_file import save_model
+
+    save_model(folder / "model.h5", model, YUV)
+    return export_model, ExportModelSettings(folder / "model.h5", "onnx")
+
+
 def made(keras, *layers, shape=(66, 200, 3)):
     model = keras.Sequential([keras.Input(shape), *layers])
     random = np.random.default_rng(1)
     model.set_weights([random.uniform(0.01, 0.3, weight.shape) for weight in model.get_weights()])
     return model
-
-
-def test_layers_of_images_one_after_the_other(keras, tmp_path):
-    of = keras.layers
-    model = made(
-        keras, of.Rescaling(1 / 127.5, -1), of.Cropping2D(((3, 4), (1, 2))),
-        of.Conv2D(4, 5, strides=4, activation="elu"), of.BatchNormalization(), of.ELU(0.5), of.MaxPooling2D(2),
-        of.AveragePooling2D(2, padding="same"), of.Conv2D(6, 3, padding="same", dilation_rate=2, use_bias=False),
-        of.MaxPooling2D(3, 2, "same"), of.ZeroPadding2D(((1, 2), (3, 4))), of.Conv2D(5, 3), of.Flatten(),
-        of.Dense(6, "tanh"), of.Reshape((1, 2, 3)), of.GlobalAveragePooling2D(), of.Dropout(0.3),
-        of.Activation("softplus"), of.BatchNormalization(), of.Dense(1, "tanh"),
-    )  # fmt: skip
-    assert difference(model, tmp_path) < 1e-5
 
 
 @pytest.mark.slow
@@ -81,36 +78,26 @@ def test_recurrent_layers(keras, kind, tmp_path):
 
 @pytest.mark.parametrize(
     "layer",
-    [
-        lambda of: of.Conv2D(2, 3, groups=2, name="grouped"),
-        lambda of: of.Conv2D(2, 3, activation="gelu"),
-        lambda of: of.UpSampling2D(name="up"),
-    ],
-    ids=["groups", "gelu", "UpSampling2D"],
+    [lambda of: of.Conv2D(2, 3, groups=2, name="grouped"), lambda of: of.UpSampling2D(name="up")],
+    ids=["groups", "UpSampling2D"],
 )
 def test_what_cannot_be_written_is_refused_with_the_other_formats(keras, layer, tmp_path):
-    from bcclone.lab.export_model.export_settings import ExportModelSettings
-    from bcclone.lab.export_model.model_export import export_model
-    from bcclone.model.model_file import save_model
-
     of = keras.layers
-    model = made(keras, of.Conv2D(4, 9, 9), layer(of), of.GlobalMaxPooling2D(), of.Dense(1))
-    save_model(tmp_path / "model.h5", model, YUV)
+    export_model, settings = saved(
+        made(keras, of.Conv2D(4, 9, 9), layer(of), of.GlobalMaxPooling2D(), of.Dense(1)), tmp_path
+    )
     with pytest.raises(UserError, match="(cannot be written as ONNX|not written, because).*--to"):
-        export_model(ExportModelSettings(tmp_path / "model.h5", "onnx"))
+        export_model(settings)
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
 
 def test_a_layer_that_is_converted_wrongly_is_refused_by_its_answers_and_leaves_no_file(keras, tmp_path):
     """tf2onnx takes the padding into the pooling, which then leaves the zeros out."""
-    from bcclone.lab.export_model.export_settings import ExportModelSettings
-    from bcclone.lab.export_model.model_export import export_model
-    from bcclone.model.model_file import save_model
-
     of = keras.layers
     layers = of.Rescaling(1 / 127.5, -1), of.Conv2D(4, 9, 9), of.ZeroPadding2D(1), of.MaxPooling2D(2)
-    save_model(tmp_path / "model.h5", made(keras, *layers, of.GlobalAveragePooling2D(), of.Dense(1, "tanh")), YUV)
+    model = made(keras, *layers, of.GlobalAveragePooling2D(), of.Dense(1, "tanh"))
+    export_model, settings = saved(model, tmp_path)
     with pytest.raises(UserError, match=r"not written, because its answers .*model\.h5 differ by 0\.\d+"):  # noqa: PT012
-        export_model(ExportModelSettings(tmp_path / "model.h5", "onnx"))
+        export_model(settings)
         pytest.skip("these versions convert it rightly, as ONNX Runtime 1.32 does")
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
