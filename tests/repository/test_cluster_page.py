@@ -86,4 +86,4 @@ def test_the_page_leads_from_nothing_to_a_model_that_drives(tmp_path):
 
 def test_the_page_shows_each_step():
     steps = [Path(shlex.split(text)[1]).stem for text in commands_of_the_page()]
-    assert list(dict.fromkeys(steps)) == ["simulate", "scheduler", "worker", "preprocess", "model", "evaluate"]
+    assert list(dict.fromkeys(steps)) == ["simulate", "scheduler", "worker", "preprocess", "model", "suite"]
