@@ -7,30 +7,30 @@
 What a program may use is listed in __init__.pyi, and loaded when it is asked for. Everything deeper may move.
 """
 
-import sys
-from functools import cache
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+import sys  # nothing else, since `python -m bcclone` cannot handle Ctrl-C before this module is loaded
+
+ModuleType = type(sys)
+_PLACES: dict[str, tuple[str, str]] = {}
 
 
-@cache
 def _offered() -> dict[str, tuple[str, str]]:
     """Return name -> its module, and its name there, as __init__.pyi lists them."""
-    places: dict[str, tuple[str, str]] = {}
-    with Path(f"{__file__}i").open(encoding="utf-8") as file:
-        for words in map(str.split, file):
+    if not _PLACES:
+        from pathlib import Path
+
+        for words in map(str.split, Path(f"{__file__}i").read_text(encoding="utf-8").splitlines()):
             if words[:1] == ["from"]:
-                places[words[-1]] = words[1], words[3]
+                _PLACES[words[-1]] = words[1], words[3]
             elif words[1:2] == ["="]:
-                places[words[0]] = places.pop(words[2])
-    return places
+                _PLACES[words[0]] = _PLACES.pop(words[2])
+    return _PLACES
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load what is asked for; `__version__` is looked up, which takes longer than all else here."""
     if name in _offered():
+        from importlib import import_module
+
         module, there = _offered()[name]
         return getattr(import_module(module), there)
     if name != "__version__":
@@ -50,7 +50,7 @@ def __dir__() -> list[str]:
 class _Door(ModuleType):
     """This module, in which a function is not replaced by the room of its name (train, evaluate, play)."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if not (isinstance(value, ModuleType) and name in _offered()):
             super().__setattr__(name, value)
 

@@ -63,8 +63,7 @@ class Preprocessing:
         if self.crop_bottom == self.frame_height:  # equal definitions have equal hashes
             object.__setattr__(self, "crop_bottom", None)
         bottom = self.frame_height if self.crop_bottom is None else self.crop_bottom
-        integers = type(self.crop_top) is int and type(bottom) is int
-        if not (integers and 0 <= self.crop_top < bottom <= self.frame_height):
+        if not 0 <= self.crop_top < bottom <= self.frame_height:
             raise ValueError(
                 f"crop_top {self.crop_top} and crop_bottom {bottom}, expected 0 to {self.frame_height}, the top first"
             )

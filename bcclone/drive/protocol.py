@@ -144,8 +144,8 @@ class SocketIOConnection:
     def _message(self, text: str) -> Reaction:
         try:
             packet = Packet(encoded_packet=text[1:])
-        except (ValueError, RecursionError) as error:
-            raise RefusedPacket(f"an unreadable packet of Socket.IO: {error}") from None
+        except (ValueError, RecursionError):
+            return Reaction()
         if packet.packet_type == CONNECT:
             if packet.namespace in (None, "/"):
                 return Reaction(self._join())

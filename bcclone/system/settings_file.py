@@ -27,7 +27,9 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     of_options = {declared.option or key_of(name): name for name, (_, declared) in settings.items()}
     of_keys = {key_of(name): name for name in settings} | of_options
     values: dict[str, Any] = {}
-    for key, value in read_toml(path, "a settings file", "expected lines such as seed = 1").items():
+    for key, value in read_toml(
+        path, "a settings file", "name a file with lines such as seed = 1 as --settings"
+    ).items():
         option = key_of(key)
         if option not in of_keys:
             hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"

@@ -109,7 +109,9 @@ def attacked(mode):
         car = Car(server.port)
         assert car.drives_on()
         yield server.port, car
-        state = state_of(server.port)
+        until = time.monotonic() + 10
+        while (state := state_of(server.port))["clients"] > 1 and time.monotonic() < until:
+            time.sleep(0.05)
         assert (state["clients"], state["autonomous"], state["set_speed_mph"]) == (1, True, 25)
         car.over = True
         car.join(10)
@@ -134,6 +136,7 @@ def attack(port, data):
         threading.Thread(target=drain, args=(plain,), daemon=True).start()
         plain.sendall(rest)
         time.sleep(0.1)
+        plain.shutdown(socket.SHUT_RDWR)  # closing alone waits for the thread that reads
 
 
 def drain(plain):

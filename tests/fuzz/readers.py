@@ -141,7 +141,7 @@ def _read_onnx(folder, out):
 
 def _make_monitor(folder):
     _make_training(folder)
-    _command("monitor", "fit", folder / "model.h5", folder / "data.h5", "-o", folder / "model.monitor", "--quiet")
+    _command("monitor fit", folder / "model.h5", folder / "data.h5", "-o", folder / "model.monitor", "--quiet")
 
 
 def _read_monitor(folder, out):

@@ -139,7 +139,7 @@ REFUSALS = [
     refusal(too_small, "40x32", "cnn-64", "29", "--size"),
     refusal(recurrent_without_windows, "--network lstm", "--seq-length"),
     refusal(look_at(chain(("Flatten", {}))), "convolution", "Flatten"),
-    refusal(look_at(branched), "Conv2D", "expected a chain"),
+    refusal(look_at(branched), "input_layer", "expected Conv2D"),
     refusal(watched, "run", "100x50", "320x160", "--model"),
 ]
 

@@ -24,7 +24,7 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @contextmanager
 def server(*answers):
-    """A server that answers each telemetry with the next of `answers`, the last one again and again."""
+    """A server that answers each telemetry with the next of `answers`, the last one for ever; None: no answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener, list(answers)), daemon=True)
         thread.start()
@@ -48,7 +48,9 @@ def serve(listener, answers):
             send(connection, '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
             while True:
                 if receive(stream).startswith(b'42["telemetry"'):
-                    send(connection, answers.pop(0) if len(answers) > 1 else answers[0])
+                    answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                    if answer is not None:
+                        send(connection, answer)
     except (OSError, struct.error):
         return
 
