@@ -18,6 +18,7 @@ import numpy as np
 from bcclone.dataset.diagnosis.motion import TurnMeter, Turns
 from bcclone.dataset.framing import Framing, framing_of, sampling_of
 from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.statistics import block_jackknife
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.dataset.view import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
@@ -194,10 +195,11 @@ class _Fit:
     @classmethod
     def of(cls, columns: FloatArray, rates: FloatArray) -> "_Fit":
         gain, bias = np.linalg.lstsq(columns, rates, rcond=None)[0].tolist()
-        blocks = np.array_split(np.arange(len(rates)), _BLOCKS)
-        kept = [np.concatenate(blocks[:out] + blocks[out + 1 :]) for out in range(_BLOCKS)]
-        without = np.array([np.linalg.lstsq(columns[rows], rates[rows], rcond=None)[0][0] for rows in kept])
-        error = math.sqrt((_BLOCKS - 1) / _BLOCKS * float(np.sum((without - without.mean()) ** 2)))
+
+        def gain_of(rows: IndexArray) -> float:
+            return float(np.linalg.lstsq(columns[rows], rates[rows], rcond=None)[0][0])
+
+        error = block_jackknife(np.arange(len(rates)), _BLOCKS, gain_of)
         fitted = columns @ np.array([gain, bias])
         varies = np.ptp(fitted) > 0 and np.ptp(rates) > 0
         correlation = float(np.corrcoef(fitted, rates)[0, 1]) if varies else 0.0

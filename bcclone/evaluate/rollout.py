@@ -17,7 +17,6 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
-_CONSTANT = 1e-9  # a smaller range is one of rounding
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
 _PER_ROW = "steering", "throttle", "speed", "seconds", "ends", "curvature", "images"
 
@@ -114,18 +113,6 @@ def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
     ones = np.ones(SMOOTHED_ROWS)
     sums, counts = np.convolve(steering, ones), np.convolve(np.ones(len(steering)), ones)
     return np.asarray(sums / counts)[SMOOTHED_ROWS // 2 :][: len(steering)]
-
-
-def correlation(one: FloatArray, other: FloatArray) -> float | None:
-    """Return Pearson's correlation of two curves of steering, (frames,) each; None if one of them is constant."""
-    if not (varies(one) and varies(other)):
-        return None
-    return float(np.corrcoef(one, other)[0, 1])
-
-
-def varies(values: FloatArray) -> bool:
-    """Return whether values, (frames,), differ by more than they are rounded."""
-    return len(values) > 1 and float(np.ptp(values)) > _CONSTANT
 
 
 def _images(index: ImageIndex, row: Mapping[Hashable, Any]) -> Mapping[str, str]:

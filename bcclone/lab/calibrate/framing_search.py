@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import Image
-from bcclone.evaluate.rollout import correlation
+from bcclone.dataset.statistics import correlation
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures
 from bcclone.system.arrays import FloatArray
 
