@@ -23,7 +23,7 @@ from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
-_LONGEST_RUN = datetime.timedelta(days=365)
+_YEAR = datetime.timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def run_recorder(
     """
     from_start, names = folder is not None, _FrameNames()
 
-    def open_files() -> RunFiles:
+    def open_files() -> RunTables:
         nonlocal folder, append
-        files = RunFiles(folder or _unused(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")), append, names)
+        files = RunTables(folder or _unused(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")), append, names)
         folder, append = files.folder, True
         return files
 
@@ -74,7 +74,7 @@ class _FrameNames:
         return f"{image_stamp(self.last)}.jpg"
 
 
-class RunFiles:
+class RunTables:
     """Writes into a run folder; raises UserError when it cannot be recorded into.
 
     names: of new frames, always later than the frames in the folder.
@@ -123,7 +123,7 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         return datetime.datetime.min
     try:
         last = datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
-        _ = last + _LONGEST_RUN
+        _ = last + _YEAR
     except (ValueError, OverflowError):
         raise UserError(f"{folder}: {frames[-1]} is not a frame of a run; record into another folder") from None
     return last

@@ -14,11 +14,11 @@ from typing import Any
 from bcclone.drive.protocol import Control
 from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow
 
-MOST_CHANGE = 0.05  # of the steering from frame to frame, at a hand-over
+_HAND_OVER_CHANGE = 0.05  # of the steering from frame to frame, at a hand-over
 SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are off the wheel
 ANSWER_SECONDS = 10.0  # that a page has to keep the wheel after it was asked for it
 _STEP_SECONDS = 0.02
-_MOST_STEPS = 25  # of a pause between two frames
+_LATE_STEPS = 25  # of a pause between two frames
 
 # Seen in recorded logs: each 0.02 s that a key is held turns the wheel by 0.05 of full lock, and a released key
 # centres it at once; throttle and brake rise and fall by 3 a second, like the Unity program's default axes.
@@ -134,7 +134,7 @@ class Wheel:
     def _limited(self, steering: float) -> float:
         if not self._handing_over:
             return steering
-        limited = min(max(steering, self._steering - MOST_CHANGE), self._steering + MOST_CHANGE)
+        limited = min(max(steering, self._steering - _HAND_OVER_CHANGE), self._steering + _HAND_OVER_CHANGE)
         self._handing_over = limited != steering
         return limited
 
@@ -206,7 +206,7 @@ class PageHands:
         """Return the control of the next frame of a drive; `by` says who steers. model: the model's control."""
         with self._lock:
             now = self._clock()
-            steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _MOST_STEPS)
+            steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _LATE_STEPS)
             self._steered = now
             return self.wheel.turn(self._in_use(), steps, model)
 

@@ -18,7 +18,7 @@ STEP_SECONDS = 0.02
 
 FULL_THROTTLE, DRAG, FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
 _GRAVITY = 9.81
-_MOST_SIDEWAYS = 13.0  # m/s2
+_GRIP = 13.0  # m/s2
 _PITCH_LAG_SECONDS = 0.3
 _PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
 _RADIANS = math.pi / 180
@@ -30,7 +30,7 @@ LAW_MODULES = ("bcclone.simulator.car", "bcclone.dataset.vehicle", "bcclone.syst
 def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
     """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in m/s; compiled."""
     curvature = tangent(steering * FULL_LOCK_DEGREES * _RADIANS) / WHEELBASE_M
-    most = _MOST_SIDEWAYS / max(speed, 1.0)
+    most = _GRIP / max(speed, 1.0)
     wanted = min(max(YAW_GAIN * speed * curvature, -most), most)
     return yaw_rate + (wanted - yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
 

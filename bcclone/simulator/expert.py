@@ -20,7 +20,7 @@ _KEY_STEP = 0.05  # of full lock, per 0.02 s that a key is held; 0 when it is re
 _KEY_SLACK = 0.006  # error, in seconds of full lock, at which a person presses a key
 _SWERVE_SECONDS, _RECOVERY_SECONDS = 4.0, 2.5
 _PAUSE_SECONDS = 1.5  # at least; readers of the log ignore shorter pauses
-_MOST_SIDEWAYS = 7.0  # m/s2 in a bend, for a careful driver
+_CAREFUL_SIDEWAYS = 7.0  # m/s2 in a bend, for a careful driver
 _SPEED_GAIN = 0.8  # of the throttle, for each m/s too slow
 _AHEAD_SECONDS = (0.3, 0.7, 1.1, 1.6, 2.2)
 
@@ -95,5 +95,5 @@ class Expert:
         line, speed = self._track, self._settings.speed_mph * MPH
         for seconds in _AHEAD_SECONDS:
             curvature = abs(float(line.curvature[line.index(position.along_m + seconds * speed)]))
-            speed = min(speed, math.sqrt(_MOST_SIDEWAYS / max(curvature, 1e-3)))
+            speed = min(speed, math.sqrt(_CAREFUL_SIDEWAYS / max(curvature, 1e-3)))
         return speed

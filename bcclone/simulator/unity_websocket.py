@@ -23,7 +23,7 @@ SILENCE_SECONDS = 10.0
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 _FRAME_BYTES = 1016
-_LONGEST_MESSAGE = 1_000_000
+_MESSAGE_BYTES = 1_000_000
 _LARGEST_READ = 65_536
 
 
@@ -84,8 +84,8 @@ class UnitySocket:
             self.send_frames([self._protocol.send(event.response())])
         elif isinstance(event, Message):
             self._message += event.data.encode() if isinstance(event, TextMessage) else event.data
-            if len(self._message) > _LONGEST_MESSAGE:
-                raise ServerGone(f"a message of over {_LONGEST_MESSAGE} bytes; the simulator expects a few hundred")
+            if len(self._message) > _MESSAGE_BYTES:
+                raise ServerGone(f"a message of over {_MESSAGE_BYTES} bytes; the simulator expects a few hundred")
             if event.message_finished:
                 message, self._message = self._message, bytearray()
                 return message.decode() if isinstance(event, TextMessage) else ""

@@ -26,7 +26,7 @@ FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
-_LONGEST_PAUSE_SECONDS = 1.0  # of the wall clock: a world in real time catches up with no more at once
+_CAUGHT_UP_SECONDS = 1.0  # of the wall clock: a world in real time catches up with no more at once
 _RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
 _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
@@ -199,7 +199,7 @@ class SimulatedWorld:
         now = time.monotonic()
         if self._caught_up is None:
             self._caught_up = now
-        self._caught_up = max(self._caught_up, now - _LONGEST_PAUSE_SECONDS)
+        self._caught_up = max(self._caught_up, now - _CAUGHT_UP_SECONDS)
         steps = math.floor((now - self._caught_up) / STEP_SECONDS)
         self._caught_up += steps * STEP_SECONDS
         self.advance(steps * STEP_SECONDS)

@@ -14,7 +14,7 @@ import flask
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.page.page_state import ControlChanges, PageSession
-from bcclone.drive.page.pages import MOST_PAGES, OpenPages
+from bcclone.drive.page.pages import PAGES, OpenPages
 from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS
 from bcclone.drive.wire.web_server import WebServer
 from bcclone.drive.wire.websocket import BadHandshake
@@ -27,13 +27,13 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",  # with "no-referrer" the login form would have the origin "null"
     "Cache-Control": "no-store",
 }
-_LONGEST_BODY = 1000
+_BODY_BYTES = 1000
 
 
 def make_app(session: PageSession, pages: OpenPages, server: WebServer) -> flask.Flask:
     """Return the page of a session as a WSGI app, which asks for the server's token."""
     app = flask.Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=_LONGEST_BODY)
+    app.config.update(MAX_CONTENT_LENGTH=_BODY_BYTES)
     responses = _Responses(session, pages, server)
     app.before_request(responses.require_token)
     app.after_request(_add_headers)
@@ -75,7 +75,7 @@ class _Responses:
 
     def room(self) -> flask.Response:
         """Return whether one more page has room; a browser does not tell why a websocket was refused."""
-        return _text(f"{MOST_PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
+        return _text(f"{PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
 
     def history(self) -> list[dict[str, Any]]:
         """Return the points of the plots."""

@@ -21,9 +21,9 @@ from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MOST_PAGES = 8
+PAGES = 8
 _UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
-_LONGEST_REFUSAL = 300  # characters; it repeats a value of the page
+_REFUSAL_CHARACTERS = 300  # characters; it repeats a value of the page
 _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
 
 
@@ -37,7 +37,7 @@ class OpenPages:
     @property
     def full(self) -> bool:
         """Return whether there is no room for one more page."""
-        return len(self._pages) >= MOST_PAGES
+        return len(self._pages) >= PAGES
 
     def serve(self, socket: Websocket) -> None:
         """Serve a page until its websocket closes."""
@@ -68,7 +68,7 @@ class OpenPages:
                 raise ValueError(f"{str(error)[:100]}; expected an object, as JSON") from None
             self._obey(page, message)
         except (ValueError, UserError) as error:
-            page.send(with_pictures({"kind": "refusal", "error": str(error)[:_LONGEST_REFUSAL]}))
+            page.send(with_pictures({"kind": "refusal", "error": str(error)[:_REFUSAL_CHARACTERS]}))
 
     def _obey(self, page: "_Page", message: Any) -> None:
         session, hands = self._session, self._session.hands

@@ -21,7 +21,7 @@ from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for an answer which its client does not read
+_LAST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for an answer which its client does not read
 _EXPECTED = "this server speaks over websockets only: connect with transports: ['websocket'], and EIO=3 or 4"
 
 
@@ -102,7 +102,7 @@ class DriveService:
     def finish(self) -> None:
         """Decide nothing more, and wait until the answers that are on their way are sent and recorded."""
         self.arbiter.end()
-        until = time.monotonic() + _LONGEST_ANSWER_SECONDS
+        until = time.monotonic() + _LAST_ANSWER_SECONDS
         while self._answering and time.monotonic() < until:
             self._sleep(0.005)
 

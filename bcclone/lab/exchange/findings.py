@@ -20,7 +20,7 @@ KINDS = {  # why a row is left out -> its words for one and for several
 _LEAST_SHARE = 0.1  # of the rows that must be left
 _EXAMPLES = 3  # of each kind
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
-_LONGEST_STEP_MS = 1000  # a longer one begins another episode
+_EPISODE_GAP_MS = 1000  # a longer one begins another episode
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Findings:
 
     def _frame_rate(self) -> float | None:
         steps = np.concatenate([np.diff(np.sort(np.asarray(times, np.int64))) for times in self._times.values()])
-        steps = steps[(steps > 0) & (steps <= _LONGEST_STEP_MS)]
+        steps = steps[(steps > 0) & (steps <= _EPISODE_GAP_MS)]
         usual = steps[steps <= 1.5 * np.median(steps)] if len(steps) else steps  # without rows that are left out
         return round(1000 / float(usual.mean()), 1) if len(usual) else None
 

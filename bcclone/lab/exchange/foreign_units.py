@@ -22,7 +22,7 @@ _SPEED_ENDINGS = {"mph": "mph", "kmh": "km/h", "kph": "km/h", "km_h": "km/h", "m
 _PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit of times -> how many are a millisecond
 _TIME_ENDINGS = {"seconds": "s", "sec": "s", **{unit: unit for unit in _PER_MS}}
 _YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
-_LONGEST_STEP_MS, _LONGEST_DATE_STEP_MS = 2000, 60_000
+_STEP_MS, _DATE_STEP_MS = 2000, 60_000
 _COMPACT = re.compile(r"(20\d{6})_?(\d{6})(?:_?(\d{3}))?")  # yyyymmdd_hhmmss_fff
 _MOST = 1 << 62  # of a time in any unit
 
@@ -133,7 +133,7 @@ def times_of(cells: Sequence[str], column: str = "") -> Times | None:
     step = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
     named = _ending(plain(column), _TIME_ENDINGS)
     units = [named] if named else list(_PER_MS)
-    usual = next((unit for unit in units if step / _PER_MS[unit] < _LONGEST_STEP_MS), units[-1])
+    usual = next((unit for unit in units if step / _PER_MS[unit] < _STEP_MS), units[-1])
     since_1970 = next((unit for unit in units if _is_date(float(np.median(known)), step, _PER_MS[unit])), None)
     unit = since_1970 or usual
     return Times([_milliseconds(value, _PER_MS[unit]) for value in values], since_1970 is not None, unit)
@@ -145,7 +145,7 @@ def _are_times(values: Sequence[float | None]) -> bool:
 
 
 def _is_date(value: float, step: float, per_ms: float) -> bool:
-    return _YEAR_2000_MS <= value / per_ms < _YEAR_2100_MS and step / per_ms < _LONGEST_DATE_STEP_MS
+    return _YEAR_2000_MS <= value / per_ms < _YEAR_2100_MS and step / per_ms < _DATE_STEP_MS
 
 
 def _milliseconds(value: float | None, per_ms: float) -> int | None:

@@ -83,7 +83,7 @@ def export(settings: ExportSettings) -> ExportResult:
     )
 
 
-_MOST_SKIPPED = 0.05
+_TOLERATED = 0.05
 _LISTED = 10
 _WHOLE_FRAME = PRESETS["carnd-160x320-rgb"]
 
@@ -142,11 +142,11 @@ def _recorded_rows(settings: ExportSettings) -> Source:
     usable = [_without_unusable(recording, cameras, skipped) for recording in recordings]
     kept = sum(len(recording.rows) for recording in usable)
     read = kept + len(skipped)
-    if not kept or (len(skipped) / read > _MOST_SKIPPED and not settings.allow_skips):
+    if not kept or (len(skipped) / read > _TOLERATED and not settings.allow_skips):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
         more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
         remedy = "choose other cameras with --cameras" if not kept else (
-            f"more than {_MOST_SKIPPED:.0%}; repair the recording, choose other --cameras, or leave them out with "
+            f"more than {_TOLERATED:.0%}; repair the recording, choose other --cameras, or leave them out with "
             "--allow-skips"
         )  # fmt: skip
         raise UserError(

@@ -15,9 +15,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.task_pool import report_progress
 
 _CARS_A_TASK = 200
-_MOST_DRAWS = 10_000  # without a single state of the set
+_DRAWS = 10_000  # without a single state of the set
 _STRAIGHT_DEGREES = 5.0  # to the road: a car has come back when it is near the middle and turned by no more
-_LEAST_SECONDS, _MOST_SECONDS = 0.4, 10.0
+_DRIVEN_AT_LEAST, _GIVEN_UP_SECONDS = 0.4, 10.0
 _STEPS = round(FRAME_SECONDS / STEP_SECONDS)
 
 State = tuple[float, float, float]  # metres along the track, metres to the right, radians to the right
@@ -69,7 +69,7 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
     draws = 0
     length_m = grid.step_m * (len(grid.places_m) - (not grid.closed))
     while len(drawn) < count:
-        if draws > _MOST_DRAWS and not drawn:
+        if draws > _DRAWS and not drawn:
             raise UserError("--check: from no state does the car come back, so none can be driven; leave it out")
         along, offset, turn = random.random((3, count))
         along_m = grid.places_m[0] + length_m * along
@@ -92,13 +92,13 @@ def _drive(road: SeenRoad, states: tuple[State, ...]) -> DrivenCheck:
     driving = {state: _tracked(road, state) for state in states}
     came_back, left = 0, list[State]()
     frames, seconds = 0, 0.0
-    while driving and seconds < _MOST_SECONDS:
+    while driving and seconds < _GIVEN_UP_SECONDS:
         steering = road.steering([tracked.car for tracked in driving.values()])
         frames += len(driving)
         seconds += FRAME_SECONDS
         for (state, tracked), answer in zip(list(driving.items()), steering.tolist(), strict=True):
             off_road = _advance(tracked, answer)
-            is_back = seconds >= _LEAST_SECONDS - 1e-9 and _is_back(tracked)
+            is_back = seconds >= _DRIVEN_AT_LEAST - 1e-9 and _is_back(tracked)
             if off_road:
                 left.append(state)
             came_back += is_back and not off_road

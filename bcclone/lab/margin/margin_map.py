@@ -15,7 +15,7 @@ from bcclone.system.json_values import to_json
 
 _BOX_M, _BOX_DEGREES = 2.0, 10.0  # the states of which the share that comes back is counted
 SMALL_M = 0.5  # a margin below this is drawn in red
-_MOST_WORST, _APART_M = 10, 20.0  # the worst places, and how far apart they are
+_WORST_PLACES, _APART_M = 10, 20.0  # the worst places, and how far apart they are
 _STRAIGHT_M, _AHEAD_M = 150.0, 25  # radius from which on a road is straight; the stretch whose bend is named
 
 
@@ -100,7 +100,7 @@ class MarginMap:
         """Return the mean over the places of the smaller of the two sides' margins."""
         return round(float(self.returning.margins_m.min(axis=1).mean()), 3)
 
-    def narrowest(self, most: int = _MOST_WORST) -> tuple[NarrowPlace, ...]:
+    def narrowest(self, most: int = _WORST_PLACES) -> tuple[NarrowPlace, ...]:
         """Return the places of the smallest margins, the worst first, each at least 20 m from the others.
 
         Places where the car comes back from either edge are not narrow.

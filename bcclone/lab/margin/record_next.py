@@ -11,9 +11,9 @@ from bcclone.lab.margin.margin_map import MarginMap
 from bcclone.pictures.report import shown_command
 from bcclone.system.json_values import to_json
 
-_MOST_LINES = 5
+_LINES = 5
 _FEW = 0.002  # of the states, which need no recording
-_SECONDS_A_STRETCH, _MOST_SECONDS = 10, 60
+_SECONDS_A_STRETCH, _ENOUGH_SECONDS = 10, 60
 _FROM_EDGE_M = 0.5
 _ONE_STRETCH_M = 30.0  # places nearer to each other are one stretch
 _SEEN_AHEAD_M = 20.0  # how far ahead a bridge changes what the car sees
@@ -68,7 +68,7 @@ def record_next(found: MarginMap) -> tuple[RecordNext, ...]:
         groups.setdefault((_kind(found, place), side), {})[place] = int(counts[place, side])
     total = int(counts.sum())
     lines = [_line(found, kind[0], side, group, total) for (kind, side), group in groups.items()]
-    return tuple(sorted(lines, key=lambda line: -line.share_percent)[:_MOST_LINES])
+    return tuple(sorted(lines, key=lambda line: -line.share_percent)[:_LINES])
 
 
 Advice = Mapping[str, Sequence[RecordNext]]  # of each model
@@ -111,7 +111,7 @@ def _line(found: MarginMap, kind: str, side: int, counts: Mapping[int, int], tot
     stretches = max(sum(abs(metres) > _ONE_STRETCH_M for metres in before), 1)
     radii = sorted(abs(1 / found.bend(float(along[place]))) for place in places) if kind.endswith("bends") else []
     return RecordNext(
-        seconds=min(_SECONDS_A_STRETCH * stretches, _MOST_SECONDS),
+        seconds=min(_SECONDS_A_STRETCH * stretches, _ENOUGH_SECONDS),
         bend=kind,
         radii_m=(round(radii[0], 1), round(radii[-1], 1)) if radii else None,
         side=("left", "right")[side],

@@ -19,7 +19,7 @@ from bcclone.system.arrays import FloatArray
 
 NEAR_M = 0.5  # from the middle, where a car has come back
 _STRETCH_SECONDS = 2.5  # in which most cars are back, and the yaw rate at its start is long forgotten
-_MOST_LAPS = 50
+_ROUNDS = 50
 _EXACT = 1e-6  # of the distance between two states: nearer to one, no other counts
 
 Flags = npt.NDArray[np.bool_]
@@ -86,7 +86,7 @@ def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed:
     for place in range(len(grid.places_m)):
         drives_on[place] &= _lands(grid, stretch, after, drives, place)
         comes_near[place] |= _lands(grid, stretch, after, near, place)
-    for _ in range(_MOST_LAPS):
+    for _ in range(_ROUNDS):
         before = int(stays.sum())
         for place in range(len(grid.places_m) - 1, -1, -1):  # backwards, so that a lap needs few rounds
             stays[place] &= _lands(grid, stretch, after, stays, place)

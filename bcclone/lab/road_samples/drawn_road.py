@@ -22,12 +22,12 @@ _BEGIN = round(_BEHIND_M / _STEP_M)  # the car's step
 _RADII_M, _WIDTHS_M = (6.0, 1000.0), (3.0, 14.0)
 _FLOOR_RADII, _FLOOR_WIDTHS_M, _LEAST_FLOOR_RADIUS_M = (0.5, 4.0), (3.0, 20.0), 4.0  # radii in widths
 _STRAIGHT = 0.28  # fraction of the stretches
-_MOST_TURNED = 3.0  # radians from where the car is
+_TURNED = 3.0  # radians from where the car is
 _TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
 _FLOOR = 0.35  # fraction of the roads that are only lines on a floor
 # The car aims as far ahead as it drives in about a second: the wider the bends, the faster people drive.
 # In a wide lane they come back to its middle no faster than they would across it.
-_AIM, _LEAST_AIM_M, _MOST_AIM_M, _AIM_WIDTHS = 2.6, 8.0, 60.0, 0.9
+_AIM, _NEAR_AIM_M, _FAR_AIM_M, _AIM_WIDTHS = 2.6, 8.0, 60.0, 0.9
 # The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a little, and a network
 # underestimates sharp ones.
 BEND_GAIN, _BEND_PART = 1.15, 0.25  # part of the aim
@@ -67,8 +67,8 @@ class DrawnRoad:
     @property
     def aim_m(self) -> float:
         """Return how far ahead people aim on it."""
-        least_m = max(_LEAST_AIM_M, _AIM_WIDTHS * self.width_m / self.lanes)
-        return min(max(_AIM * math.sqrt(self.radius_m), least_m), _MOST_AIM_M)
+        least_m = max(_NEAR_AIM_M, _AIM_WIDTHS * self.width_m / self.lanes)
+        return min(max(_AIM * math.sqrt(self.radius_m), least_m), _FAR_AIM_M)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def draw_road(random: np.random.Generator) -> DrawnRoad:
 
 def place_on(road: DrawnRoad, random: np.random.Generator) -> DrawnPlace:
     """Return a random place on a road, more often near the middle of its lane."""
-    lane_m, degrees = road.width_m / road.lanes, 1.0 if road.floor else _LEAST_AIM_M / road.aim_m
+    lane_m, degrees = road.width_m / road.lanes, 1.0 if road.floor else _NEAR_AIM_M / road.aim_m
     if random.random() < _IN_THE_LANE:
         offset_m, turn = random.normal(0.0, _NEAR * lane_m), random.normal(0.0, _NEAR_DEGREES * degrees)
     else:
@@ -140,10 +140,10 @@ def _draw_curvatures(random: np.random.Generator, radius_m: float, floor: bool) 
         if random.random() >= _STRAIGHT:
             metres *= 1.0 + floor * random.random()
             side = 1.0 if random.random() < 0.5 else -1.0
-            if abs(turned) > _MOST_TURNED / 3:
+            if abs(turned) > _TURNED / 3:
                 side = -math.copysign(1.0, turned)
             bend = side / (radius_m * exponential(random.random()))
-            metres = min(metres, max((_MOST_TURNED - abs(turned)) / abs(bend), _STEP_M))
+            metres = min(metres, max((_TURNED - abs(turned)) / abs(bend), _STEP_M))
         end = start + max(int(metres / _STEP_M), 1)
         bends[max(start, 0) : max(end, 0)] = bend
         turned += bend * max(end - max(start, _BEGIN), 0) * _STEP_M

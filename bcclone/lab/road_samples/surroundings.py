@@ -20,7 +20,7 @@ _LEAST_CONTRAST, _LEAST_FLOOR_CONTRAST = 25.0, 50.0  # of road and ground, of li
 Color = tuple[float, float, float]
 
 
-class Air(NamedTuple):
+class Scenery(NamedTuple):
     """Ground, light and sky.
 
     camera_m: height of the camera; crest: curvature of the ground in the direction of the car, in 1/m, positive in a
@@ -61,7 +61,7 @@ class Surroundings:
     bands: FloatArray
     marks: FloatArray
     boxes: FloatArray
-    air: Air
+    air: Scenery
     seed: int
 
 
@@ -199,7 +199,7 @@ def _beside(point: FloatArray, off_m: float) -> tuple[float, float]:
     return float(point[0] + point[3] * off_m), float(point[1] - point[2] * off_m)
 
 
-def _draw_air(random: np.random.Generator, ground: FloatArray, grain: float, indoor: bool) -> Air:
+def _draw_air(random: np.random.Generator, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
     """Return ground, light and sky. grain: strength of the ground's finest texture."""
     if indoor:
         haze, zenith = _color(random, 20, 230, 0.25), _color(random, 10, 255, 0.2)
@@ -210,7 +210,7 @@ def _draw_air(random: np.random.Generator, ground: FloatArray, grain: float, ind
     if kind < 0.52:
         light = random.uniform(0.12, 0.7) if kind < 0.4 else random.uniform(1.2, 2.5)
     crest = 0.0 if indoor or random.random() < 0.4 else float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
-    return Air(
+    return Scenery(
         camera_m=REFERENCE_M,
         crest=crest,
         ground=_tuple(ground),

@@ -34,7 +34,7 @@ _LEAP = 1.25  # of the last depth: how far ahead the ground is assumed to contin
 _STEEPEST = 2.0  # slope that is assumed to continue
 _CLOSE_M, _CLOSE, _ROUNDS = 0.004, 0.002, 3  # distance to the ground that is near enough: at least, and of the depth
 _HIGH_M = 3.0  # above the ground: from here on, rays look for blocks to pass over
-_LONGEST_STRETCH = 40.0
+_STRETCH_LIMIT = 40.0
 _NOTHING = 1e9
 
 
@@ -253,7 +253,7 @@ def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
                 put(canvas, row, column, _sky(air.sky, ray), air.daylight)
                 continue
             canvas.depths[row, column] = last.depth
-            stretch = min(max(last.depth / max(y - last.level, 0.5), 1.0) * eye.across_px / eye.up_px, _LONGEST_STRETCH)
+            stretch = min(max(last.depth / max(y - last.level, 0.5), 1.0) * eye.across_px / eye.up_px, _STRETCH_LIMIT)
             color, label = _ground(surface, air, ray, last.depth, GroundPixel(last.depth / eye.across_px, stretch))
             canvas.labels[row, column] = label
             put(canvas, row, column, seen_through(color, last.depth, air), light_at(air, last.depth, beam))

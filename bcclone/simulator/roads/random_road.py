@@ -35,7 +35,7 @@ _BESIDE_M, _INSIDE_M = 6.0, 2.0  # free of other parts of the road: outside its 
 _WINDING = 0.7  # fraction of winding roads, where the shape is any
 _NEIGHBOR = 0.25  # fraction of the roads with a neighbor, where the kind is any
 # eased slopes: fraction of the winding roads where slopes may be any; by how much the slope is gentler in sharp bends
-_EASED, _LEAST_EASED, _MOST_EASED = 0.5, 0.5, 1.0
+_EASED, _LOW_EASED, _FULL_EASED = 0.5, 0.5, 1.0
 _OFTEN = {"surface": (0.6, 0.2, 0.2), "barriers": (0.7, 0.15, 0.15)}  # how often each choice is drawn
 RANDOM_PREFIX = "random:"
 CHOICES = {
@@ -194,5 +194,5 @@ def _draw_shape(randomness: np.random.Generator, shape: str) -> str:
 def _draw_eased(seed: int, slopes: str) -> float:
     """Return the fraction by which the slope is gentler in the sharpest bends; it has random numbers of its own."""
     randomness = np.random.default_rng([seed, 22])
-    drawn, fraction = randomness.random(), _LEAST_EASED + (_MOST_EASED - _LEAST_EASED) * randomness.random()
+    drawn, fraction = randomness.random(), _LOW_EASED + (_FULL_EASED - _LOW_EASED) * randomness.random()
     return fraction if slopes == "eased" or (slopes == "any" and drawn < _EASED) else 0.0

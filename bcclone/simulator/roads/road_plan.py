@@ -19,7 +19,7 @@ from bcclone.system.json_values import from_json
 from bcclone.system.settings import Seed, check_settings, setting
 
 NARROWEST_M, WIDEST_M = 4.0, 16.0
-MOST_POINTS, MOST_EXTENT_M, MOST_LENGTH_M = 5000, 3000.0, 20_000.0
+_POINTS, _EXTENT_M, _LENGTH_M = 5000, 3000.0, 20_000.0  # at most
 SURFACES = ("asphalt", "dirt", "paving")
 LINES = ("white", "yellow", "none")
 MIDDLES = ("dashed", "solid", "none")
@@ -81,9 +81,9 @@ class RoadPlan:
 
     def __post_init__(self) -> None:
         least = 4 if self.closed else 2
-        if not least <= len(self.points) <= MOST_POINTS:
+        if not least <= len(self.points) <= _POINTS:
             kind = "a closed road" if self.closed else "a road"
-            raise UserError(f"{self.name}: {len(self.points)} points, expected {least} to {MOST_POINTS} for {kind}")
+            raise UserError(f"{self.name}: {len(self.points)} points, expected {least} to {_POINTS} for {kind}")
         table = self.table
         if not np.isfinite(table).all():
             number = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0]) + 1
@@ -95,12 +95,12 @@ class RoadPlan:
                     f"{NARROWEST_M:g} to {WIDEST_M:g} m"
                 )
         extent = float(np.ptp(table[:, [0, 2]], axis=0).max())
-        if extent > MOST_EXTENT_M:
-            raise UserError(f"{self.name}: {extent:.0f} m across, expected at most {MOST_EXTENT_M:g} m")
+        if extent > _EXTENT_M:
+            raise UserError(f"{self.name}: {extent:.0f} m across, expected at most {_EXTENT_M:g} m")
         steps = np.diff(np.vstack([table, table[:1]]) if self.closed else table, axis=0)[:, :3]
         length = float(np.sqrt((steps * steps).sum(axis=1)).sum())
-        if length > MOST_LENGTH_M:
-            raise UserError(f"{self.name}: {length:.0f} m long, expected at most {MOST_LENGTH_M:g} m; use fewer points")
+        if length > _LENGTH_M:
+            raise UserError(f"{self.name}: {length:.0f} m long, expected at most {_LENGTH_M:g} m; use fewer points")
         level = steps[:, [0, 2]]
         short = np.flatnonzero((level * level).sum(axis=1) < 1e-4)
         if len(short):

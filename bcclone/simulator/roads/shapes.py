@@ -14,7 +14,7 @@ from bcclone.system.exact_math import cosine, exponential, sine
 _STRETCH_M = 5.0  # between two points
 _WIDEST_TURN = 1.6  # radians from the general direction
 _GENTLEST = 0.9162907318741551  # logarithm of 2.5: the radius of the gentlest bend over the radius of the sharpest
-_LONGEST_STRAIGHT = 4  # points between two bends
+_STRAIGHT_POINTS = 4  # points between two bends
 _STEEPEST, _SHORTEST_WAVE_M = 0.3, (30.0, 100.0)  # slope; range of the length of the hills' shortest wave
 
 
@@ -66,7 +66,7 @@ def winding(randomness: np.random.Generator, size: RoadSize, radius_m: float, ea
     """
     bends: list[float] = []  # curvature of every stretch of _STRETCH_M
     turned = 0.0  # radians from the road's general direction
-    gentlest, longest = _GENTLEST * randomness.random(), int(randomness.integers(1, _LONGEST_STRAIGHT + 1))
+    gentlest, longest = _GENTLEST * randomness.random(), int(randomness.integers(1, _STRAIGHT_POINTS + 1))
     while len(bends) * _STRETCH_M < size.length_m:
         side = -1.0 if turned > 0 else 1.0
         turn = abs(turned) + _WIDEST_TURN * randomness.random()
