@@ -48,7 +48,8 @@ assert build_network(network="cnn-wide").output_shape == (None, 1)
         """
 import bcclone
 import keras
-model = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.UnitNormalization(), keras.layers.Flatten(), keras.layers.Dense(1)])
+layers = keras.layers.UnitNormalization(), keras.layers.Flatten(), keras.layers.Dense(1)
+model = keras.Sequential([keras.Input((128, 128, 3)), *layers])
 bcclone.save_model(folder / "unit.h5", model, bcclone.Preprocessing(), {})
 assert "UnitNormalization" in {type(one).__name__ for one in bcclone.load_model(folder / "unit.h5").model.layers}
 """,
@@ -133,7 +134,7 @@ assert (images == 100).all()
             ("bcclone/feed/feed_settings.py", '    "backwards": (),\n', "    SHUFFLED: (),"),
             (
                 "bcclone/feed/order.py",
-                '        if kind == "backwards":\n            return self._balanced(sequential(self.size)[::-1], epoch)\n',
+                '        if kind == "backwards":\n            return sequential(self.size)[::-1]\n',
                 "        if kind == CHUNKS:",
             ),
         ),
@@ -149,7 +150,7 @@ assert EpochOrder(3, Ordering("backwards")).order(1).tolist() == [2, 1, 0]
         (
             (
                 "bcclone/feed/feed_settings.py",
-                '    "hdf5-backwards": Strategy("reads from the end of the store", "fetcher.backwards", "backwards"),\n',
+                '    "hdf5-backwards": Strategy("reads the store backwards", "fetcher.backwards", "backwards"),\n',
                 '    "hdf5-shuffle": Strategy(',
             ),
             ("bcclone/feed/fetcher.py", "backwards = hdf5_shuffle\n\n\n", "def memory("),
@@ -286,7 +287,8 @@ assert len((folder / "again" / "driving_log.csv").read_text().splitlines()) == 1
         """
 import bcclone
 from bcclone.cli import main
-assert main(["plots", str(model), str(folder / "data.h5"), "--only", "nothing", "-o", str(folder / "plots"), "--quiet"]) in (None, 0)
+words = "plots", model, folder / "data.h5", "--only", "nothing", "-o", folder / "plots", "--quiet"
+assert main([*map(str, words)]) in (None, 0)
 assert (folder / "plots" / "nothing.png").exists()
 """,
     ),
