@@ -119,8 +119,7 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResul
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
     make_folder(settings.folder, "another --folder")
     steps = _steps(settings)
-    with Schedule("demo", steps, kept, notify) as schedule:
-        schedule.run()
+    timed = Schedule("demo", steps, kept, notify).run()
     (drive,) = (step for step in steps if step.name == _DRIVE)
     from bcclone.simulator.score import Score
 
@@ -129,7 +128,6 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResul
         figures = parse_json(read_bytes(path, "json"))
         score = from_json(Score, {each.name: figures[each.name] for each in fields(Score)})
         answer_ms = float(figures["request_to_steer_ms"]["p50"])
-    timed = tuple(schedule.timed[step.name] for step in steps)
     result = DemoResult(timed, score, figures, answer_ms, settings.folder / "index.html")
     _write_page(settings, result)
     return result

@@ -27,8 +27,7 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.task_pool import Shown, TaskPool, report_progress, run_kept, source_digest
+from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept, source_digest
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -67,35 +66,3 @@ class ProgressBar:
         left = f", {(self.total - self.done) / rate:.0f} s left" if is_measured else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)
-
-
-class StatusLine:
-    """Says what is going on: one line with the seconds so far, rewritten on a terminal."""
-
-    def __init__(self, label: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._label, self._clock = label, clock
-        self._start = self._shown = clock()
-        self._bar: tqdm[Any] | None = None
-        if sys.stderr.isatty():
-            self._bar = tqdm(bar_format="{desc}", file=sys.stderr, dynamic_ncols=True, leave=False)
-
-    def close(self) -> None:
-        """Remove the line from the terminal."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, text: str) -> None:
-        """Show a text: at once on a terminal, otherwise if 30 seconds have passed since the last line."""
-        now = self._clock()
-        line = f"{self._label}: {now - self._start:.0f} s, {text}"
-        if self._bar is not None:
-            self._bar.set_description_str(line)
-        elif now - self._shown >= _SECONDS_BETWEEN_LINES:
-            self._shown = now
-            print(line, file=sys.stderr, flush=True)
-
-    @contextmanager
-    def above(self) -> Iterator[None]:
-        """Let other lines be printed within the block."""
-        with tqdm.external_write_mode(file=sys.stderr):
-            yield

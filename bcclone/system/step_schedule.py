@@ -6,7 +6,6 @@ In: steps with the names of those that they need, and a folder for their states.
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.hardware import usable_cores
-from bcclone.system.progress import StatusLine
+from bcclone.system.task_pool import FinishedSteps
 
 _AT_ONCE, _END_SECONDS, _LOOK_SECONDS = 2, 30, 0.1
 
@@ -45,11 +43,6 @@ class Step:
         """Return the command as a user types it."""
         return f"bcclone {shlex.join(self.command)}"
 
-    @property
-    def is_made(self) -> bool:
-        """Return whether what it makes exists."""
-        return (self.makes / self.proof).exists()
-
 
 @dataclass(frozen=True)
 class StepState:
@@ -72,50 +65,46 @@ class TimedStep:
 
 
 class Schedule:
-    """Runs the steps that are not complete, and those that need them, two at once; a context manager.
+    """Runs the steps that are not complete, and those that need them.
 
-    name: of the whole, for the user; states: folder for the states of the steps; timed: the steps that are complete, by
-    name.
+    name: of the whole, for the user; folder: for the states of the steps; notify: called with a line when a step begins
+    and when it is complete.
     """
 
-    def __init__(self, name: str, steps: Sequence[Step], states: Path, notify: Callable[[str], None]) -> None:
-        self._name, self._notify, self._start = name, notify, time.monotonic()
-        self._states, self._status = FinishedSteps(states, StepState), StatusLine(name)
-        self._waiting, self._running = list(steps), list[_RunningStep]()
-        self.timed: dict[str, TimedStep] = {}
+    def __init__(self, name: str, steps: Sequence[Step], folder: Path, notify: Callable[[str], None]) -> None:
+        self._name, self._steps, self._notify, self._begin = name, steps, notify, time.monotonic()
+        self._states = FinishedSteps(folder, StepState)
+        self._waiting, self._running, self._timed = list(steps), list[_RunningStep](), dict[str, TimedStep]()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one in self._running:
-            one.end()
-        self._status.close()
-
-    def run(self) -> None:
+    def run(self) -> tuple[TimedStep, ...]:
         """Run all steps; raises UserError when one fails."""
-        count = len(self._waiting)
-        while self._waiting or self._running:
-            for step in [each for each in self._waiting if all(name in self.timed for name in each.after)]:
-                if self._is_complete(step):
-                    self._say(TimedStep(step), f"{step.name}: {step.makes} is complete already")
-                elif len(self._running) < min(usable_cores(), _AT_ONCE):
-                    self._clear(step)
-                    self._running.append(_RunningStep(step))
-                else:
-                    break
-                self._waiting.remove(step)
-            for one in [each for each in self._running if each.has_ended()]:
-                self._complete(one)
-            names = ", ".join(each.step.name for each in self._running)
-            self._status.show(f"step {len(self.timed) + 1} of {count}: {names}")
-            time.sleep(_LOOK_SECONDS if self._running else 0)
+        try:
+            while self._waiting or self._running:
+                self._start_some()
+                for one in [each for each in self._running if each.has_ended()]:
+                    self._complete(one)
+                time.sleep(_LOOK_SECONDS if self._running else 0)
+        finally:
+            for one in self._running:
+                one.end()
+        return tuple(self._timed[step.name] for step in self._steps)
 
-    def _is_complete(self, step: Step) -> bool:
-        is_new = any(self.timed[name].seconds for name in step.after)
-        return not is_new and self._states.find(step.name) == StepState(step.command, True) and step.is_made
+    def _start_some(self) -> None:
+        for step in [each for each in self._waiting if self._timed.keys() >= set(each.after)]:
+            is_old = (step.makes / step.proof).exists() and not any(self._timed[name].seconds for name in step.after)
+            if is_old and self._states.find(step.name) == StepState(step.command, True):
+                self._timed[step.name] = TimedStep(step)
+                self._notify(f"{step.name}: {step.makes} is complete already")
+            elif len(self._running) < min(usable_cores(), _AT_ONCE):
+                self._remove_leftovers(step)
+                self._states.keep(step.name, StepState(step.command, complete=False))
+                self._notify(f"{step.name}: step {len(self._timed) + len(self._running) + 1} of {len(self._steps)}")
+                self._running.append(_RunningStep(step))
+            else:
+                break
+            self._waiting.remove(step)
 
-    def _clear(self, step: Step) -> None:
+    def _remove_leftovers(self, step: Step) -> None:
         """Remove what an earlier run left of a step; refuse to remove anything else."""
         for leftover in (step.makes, *step.side_products):
             if os.path.lexists(leftover) and self._states.find(step.name) is None:
@@ -124,20 +113,14 @@ class Schedule:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)
-        self._states.keep(step.name, StepState(step.command, complete=False))
 
     def _complete(self, one: "_RunningStep") -> None:
         self._running.remove(one)
         one.end()
         step, now = one.step, time.monotonic()
         self._states.keep(step.name, StepState(step.command, complete=True))
-        timed = TimedStep(step, now - one.start, now - self._start)
-        self._say(timed, f"{step.name}: {step.makes}, {timed.seconds:.0f} s: {step.shown}")
-
-    def _say(self, timed: TimedStep, line: str) -> None:
-        self.timed[timed.step.name] = timed
-        with self._status.above():
-            self._notify(line)
+        timed = self._timed[step.name] = TimedStep(step, now - one.start, now - self._begin)
+        self._notify(f"{step.name}: {step.makes}, {timed.seconds:.0f} s: {step.shown}")
 
 
 class _RunningStep:
@@ -163,7 +146,6 @@ class _RunningStep:
 
     def end(self) -> None:
         """End the command, with the processes that it may have started."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(_END_SECONDS)
+        self._process.terminate()
+        self._process.wait(_END_SECONDS)
         self._errors.close()

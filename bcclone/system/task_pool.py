@@ -9,25 +9,26 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from bcclone.system.atomic import write_text
 from bcclone.system.child_process import process_pool
+from bcclone.system.codec import parse_json, read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.hardware import usable_cores
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify, ProgressBar
 
 _RETRIES = 3
 _TASKS_PER_WORKER = 3  # one that runs, and others that wait for it to end
 _SECONDS_BETWEEN_REPORTS = 0.25
-_SECONDS_BETWEEN_CHECKS = 1.0
 _LONGEST_NAME = 200  # characters of a task that an error repeats
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = (".py", ".csv")
@@ -104,6 +105,9 @@ def run_task(function: Callable[[Any], Any], task: Any, worker: str, send: Calla
         _reporter.reset(token)
 
 
+_Pending = dict["Future[Outcome]", tuple[int, Task, tuple[str, ...]]]  # index, task, workers where it failed
+
+
 class TaskPool:
     """Workers of this machine; a subclass has those of a cluster.
 
@@ -131,7 +135,45 @@ class TaskPool:
         report by report_progress(). Raises UserError, and whatever a task raises; tasks that have not started are then
         cancelled.
         """
-        return _TaskRun(self, function, enumerate(tasks), on_progress).results()
+        pending: _Pending[Task] = {}
+        try:
+            yield from self._results(function, enumerate(tasks), on_progress, pending)
+        except UserError:
+            raise
+        except Exception as error:
+            if explained := self.explain(error):
+                raise explained from None
+            raise
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _results(
+        self,
+        function: Callable[[Task], Result],
+        waiting: Iterator[tuple[int, Task]],
+        on_progress: Callable[[float], object],
+        pending: "_Pending[Task]",
+    ) -> Iterator[tuple[int, Result]]:
+        reported = self.reported()
+        while True:
+            for index, task in islice(waiting, max(_TASKS_PER_WORKER * max(self.workers, 1) - len(pending), 0)):
+                pending[self.submit(function, task, ())] = index, task, ()
+            if not pending:
+                return
+            done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
+            completed = [(*pending.pop(future), future.result()) for future in done]
+            before, reported = reported, self.reported()
+            if amount := reported - before + sum(outcome.progress for *_, outcome in completed):
+                on_progress(amount)
+            for index, task, faulty, outcome in completed:
+                if outcome.error:
+                    faulty = _with_faulty(task, faulty, outcome.worker, outcome.error)
+                    pending[self.submit(function, task, faulty)] = index, task, faulty
+                else:
+                    yield index, outcome.result
+            if not done:
+                self.check()
 
     def submit(self, function: Callable[[Any], Any], task: Any, faulty: Sequence[str]) -> "Future[Outcome]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
@@ -145,90 +187,16 @@ class TaskPool:
         return _worker_ended() if isinstance(error, BrokenExecutor) else None
 
 
-@dataclass(frozen=True)
-class _Attempt(Generic[Task]):
-    """A task that was started. faulty: the workers on which it failed."""
-
-    index: int
-    task: Task
-    faulty: tuple[str, ...] = ()
-
-
-class _TaskRun(Generic[Task, Result]):
-    """The tasks of one run: which are pending, and how much they have reported."""
-
-    def __init__(
-        self,
-        pool: TaskPool,
-        function: Callable[[Task], Result],
-        tasks: Iterator[tuple[int, Task]],
-        on_progress: Callable[[float], object],
-    ) -> None:
-        self._pool, self._function, self._tasks, self._on_progress = pool, function, tasks, on_progress
-        self._pending: dict[Future[Outcome], _Attempt[Task]] = {}
-        self._reported, self._checked = pool.reported(), time.monotonic()
-
-    def results(self) -> Iterator[tuple[int, Result]]:
-        """Yield index and result of the tasks, as they complete."""
-        try:
-            self._start_some()
-            while self._pending:
-                yield from self._completed()
-        finally:
-            for future in self._pending:
-                future.cancel()
-
-    def _start_some(self) -> None:
-        """Start tasks until every worker has one to run and some that wait."""
-        most = _TASKS_PER_WORKER * max(self._explained(lambda: self._pool.workers), 1)
-        for index, task in islice(self._tasks, max(most - len(self._pending), 0)):
-            self._start(_Attempt(index, task))
-
-    def _start(self, attempt: _Attempt[Task]) -> None:
-        self._pending[self._explained(self._pool.submit, self._function, attempt.task, attempt.faulty)] = attempt
-
-    def _completed(self) -> list[tuple[int, Result]]:
-        """Wait a moment, report the progress, and return what has completed; other tasks start in its place."""
-        done, _ = wait(self._pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
-        completed = [(self._pending.pop(future), self._explained(future.result)) for future in done]
-        before, self._reported = self._reported, self._pool.reported()
-        if amount := self._reported - before + sum(outcome.progress for _, outcome in completed):
-            self._on_progress(amount)
-        results = []
-        for attempt, outcome in completed:
-            if outcome.error:
-                self._retry(attempt, outcome.worker, outcome.error)
-            else:
-                results.append((attempt.index, outcome.result))
-        if completed:
-            self._start_some()
-        elif time.monotonic() - self._checked >= _SECONDS_BETWEEN_CHECKS:
-            self._checked = time.monotonic()
-            self._explained(self._pool.check)
-        return results
-
-    def _retry(self, attempt: _Attempt[Task], worker: str, error: UserError | WorkerFault) -> None:
-        """Start a task again, elsewhere if possible; raises UserError after several faults."""
-        if isinstance(error, UserError):
-            raise error
-        faulty = (*attempt.faulty, worker)
-        if len(faulty) > _RETRIES:
-            raise UserError(
-                f"{str(attempt.task)[:_LONGEST_NAME]}: failed {len(faulty)} times, at last on worker {worker}: "
-                f"{error}; mend the worker and run the same command again"
-            )
-        self._start(replace(attempt, faulty=faulty))
-
-    def _explained(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function; an error of the executor becomes a UserError."""
-        try:
-            return function(*arguments)
-        except UserError:
-            raise
-        except Exception as error:
-            if explained := self._pool.explain(error):
-                raise explained from None
-            raise
+def _with_faulty(task: Any, before: tuple[str, ...], worker: str, error: UserError | WorkerFault) -> tuple[str, ...]:
+    """Return the workers on which a task failed, this one too; raises UserError after several faults."""
+    if isinstance(error, UserError):
+        raise error
+    if len(before) == _RETRIES:
+        raise UserError(
+            f"{str(task)[:_LONGEST_NAME]}: failed {len(before) + 1} times, at last on worker {worker}: {error}; "
+            "mend the worker and run the same command again"
+        )
+    return (*before, worker)
 
 
 # set once in each worker process: what all of them have reported
@@ -268,16 +236,40 @@ def _add_to_total(amount: float) -> None:
         total.value += amount
 
 
+class FinishedSteps(Generic[Result]):
+    """The results of finished steps in a folder, dataclasses, so that a command that was killed goes on where it was.
+
+    A step has a key, which says all that its result depends on. Its file KEY.json is written whole or not at all;
+    without a folder nothing is kept.
+    """
+
+    def __init__(self, folder: Path | None, kind: type[Result]) -> None:
+        self.folder, self._kind = folder, kind
+
+    def find(self, key: str) -> Result | None:
+        """Return the result of a step that was finished before, None if there is none that can be read."""
+        if self.folder is None:
+            return None
+        try:
+            return from_json(self._kind, parse_json(read_bytes(self.folder / f"{key}.json", "json")))
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, key: str, result: Result) -> Result:
+        """Write the result of a step, and return it."""
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self.folder / f"{key}.json", json_text(result))
+        return result
+
+
 class KeptTask(Protocol):
     """A task whose result may be kept. key: says all that it depends on, "" to keep none; size: progress in units."""
 
     @property
-    def key(self) -> str:
-        """Return the key."""
-
+    def key(self) -> str: ...
     @property
-    def size(self) -> float:
-        """Return the size."""
+    def size(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -309,20 +301,16 @@ def run_kept(
     left = [index for index in range(len(tasks)) if index not in results]
     if results:
         shown.notify(f"{len(results)} of {len(tasks)} {shown.noun} are finished already, in {kept.folder}")
-    if not left:
-        return [results[index] for index in range(len(tasks))]
-    total = round(sum(tasks[index].size for index in left))
-    with _opened(pool, len(left)) as workers, ProgressBar(shown.label, total, shown.unit) as progress:
+    if left:
+        total = round(sum(tasks[index].size for index in left))
+        opened = open_pool(min(pool or usable_cores(), len(left))) if isinstance(pool, int) else nullcontext(pool)
+        with opened as workers, ProgressBar(shown.label, total, shown.unit) as progress:
 
-        def advance(amount: float) -> None:
-            progress.advance(amount, f"{len(results)} of {len(tasks)} {shown.noun} done")
+            def advance(amount: float) -> None:
+                progress.advance(amount, f"{len(results)} of {len(tasks)} {shown.noun} done")
 
-        for number, result in workers.run(function, [tasks[index] for index in left], advance):
-            index = left[number]
-            results[index] = kept.keep(tasks[index].key, result) if tasks[index].key else result
-        advance(max(total - progress.done, 0.0))  # some may have ended early
+            for number, result in workers.run(function, [tasks[index] for index in left], advance):
+                index = left[number]
+                results[index] = kept.keep(tasks[index].key, result) if tasks[index].key else result
+            advance(max(total - progress.done, 0.0))  # some may have ended early
     return [results[index] for index in range(len(tasks))]
-
-
-def _opened(pool: TaskPool | int, most: int) -> AbstractContextManager[TaskPool]:
-    return open_pool(min(pool or usable_cores(), most)) if isinstance(pool, int) else nullcontext(pool)

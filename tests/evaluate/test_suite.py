@@ -19,8 +19,7 @@ from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.task_pool import open_pool
+from bcclone.system.task_pool import FinishedSteps, open_pool
 from tests.conftest import ROOT, made_once, run_script
 from tests.evaluate.blind import Blind
 from tests.model.keras_files.old_models import keras1_config, write

@@ -1,5 +1,6 @@
 """The task pool: the same results, progress, retries and errors on processes of this machine and on a Dask cluster."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,13 +9,14 @@ import subprocess
 import sys
 import threading
 from contextlib import chdir
+from dataclasses import dataclass
 
 import psutil
 import pytest
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import WorkerFault, report_progress
+from bcclone.system.task_pool import FinishedSteps, WorkerFault, report_progress, source_digest
 from tests import pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import dask_cluster, kill
@@ -29,23 +31,14 @@ def pool(request):
         yield pool
 
 
-def test_results_come_with_the_index_of_their_task(pool):
-    assert dict(pool.run(pool_tasks.square, range(20))) == {number: number**2 for number in range(20)}
-
-
-def test_a_pool_runs_nothing_for_no_tasks(pool):
-    assert list(pool.run(pool_tasks.square, [])) == []
-
-
-def test_a_pool_tells_its_workers(pool):
-    assert pool.workers == 2
-
-
-def test_progress_adds_up_to_what_the_tasks_report(pool):
+def test_results_come_with_the_index_of_their_task_and_progress_adds_up(pool):
     amounts = []
-    list(pool.run(pool_tasks.square, range(20), amounts.append))
+    results = dict(pool.run(pool_tasks.square, range(20), amounts.append))
+    assert results == {number: number**2 for number in range(20)}
     assert sum(amounts) == sum(range(20))
     assert min(amounts) > 0
+    assert list(pool.run(pool_tasks.square, [])) == []
+    assert pool.workers == 2
 
 
 def test_progress_arrives_while_a_task_runs(pool, tmp_path):
@@ -294,3 +287,61 @@ def test_a_pool_that_is_ended_leaves_no_process_behind(tmp_path, scheduler, how)
     assert not alive
     if how == signal.SIGINT:
         assert stderr == "interrupted\n"
+
+
+def test_a_copy_has_the_same_digest_until_a_file_changes(tmp_path):
+    def digest():
+        line = [sys.executable, "-c", "from bcclone.system.task_pool import source_digest; print(source_digest())"]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    shutil.copytree(ROOT / "bcclone", tmp_path / "bcclone", ignore=shutil.ignore_patterns("__pycache__"))
+    assert digest() == source_digest()
+    with (tmp_path / "bcclone" / "samples.py").open("a") as file:
+        file.write("#\n")
+    assert digest() != source_digest()
+
+
+@dataclass(frozen=True)
+class Figures:
+    number: int
+    values: tuple[float, ...] = ()
+
+
+def test_a_result_is_read_as_it_was_kept_and_a_damaged_one_counts_as_unfinished(tmp_path):
+    result = Figures(1, (0.5, 1.5))
+    assert FinishedSteps(None, Figures).keep("one", result) == result
+    assert FinishedSteps(None, Figures).find("one") is None
+    FinishedSteps(tmp_path / "new", Figures).keep("one", result)
+    steps = FinishedSteps(tmp_path / "new", Figures)  # as of another process
+    assert steps.find("one") == result
+    assert steps.find("two") is None
+    (path,) = steps.folder.iterdir()
+    for text in ("", "[]", "{}", '{"number": "1"}', path.read_text()[:-5], path.read_text().replace("values", "more")):
+        path.write_text(text)
+        assert steps.find("one") is None
+
+
+# keeps results of a megabyte under 0, 1, 2 ...
+KEEPING = """
+import sys
+from pathlib import Path
+from bcclone.system.task_pool import FinishedSteps
+from tests.system.test_task_pool import Figures
+
+steps = FinishedSteps(Path(sys.argv[1]), Figures)
+for number in range(1000):
+    steps.keep(str(number), Figures(number, tuple(number + index / 7 for index in range(50_000))))
+"""
+
+
+def test_a_killed_program_leaves_whole_results(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", KEEPING, str(tmp_path)], cwd=ROOT)
+    try:
+        wait_for(lambda: (tmp_path / "2.json").exists())
+    finally:
+        process.send_signal(KILL)
+        process.communicate()
+    finished = sorted(int(path.stem) for path in tmp_path.glob("[0-9]*.json"))
+    assert finished == list(range(len(finished)))
+    for number in finished:
+        assert json.loads((tmp_path / f"{number}.json").read_text())["values"][-1] == number + 49_999 / 7

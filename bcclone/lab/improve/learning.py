@@ -18,8 +18,7 @@ from bcclone.lab.improve.training_rounds import TrainingRounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.task_pool import Shown, run_kept
+from bcclone.system.task_pool import FinishedSteps, Shown, run_kept
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
 
 _EPOCHS = 4

@@ -23,9 +23,8 @@ from bcclone.lab.improve.rounds import Round, Rounds, describe_round
 from bcclone.lab.improve.work_folder import WorkFolder
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
 from bcclone.system.progress import Notify
-from bcclone.system.task_pool import TaskPool
+from bcclone.system.task_pool import FinishedSteps, TaskPool
 from bcclone.train.run import resume, run
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult

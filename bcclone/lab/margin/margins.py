@@ -22,8 +22,7 @@ from bcclone.lab.margin.returning import returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps
-from bcclone.system.task_pool import Shown, TaskPool, open_pool, run_kept
+from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
 
 _PLACES_A_TASK = 12
 
