@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.cluster.manifest import Manifest
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.sharding_settings import ShardingSettings
-from bcclone.cluster.shards import open_store
+from bcclone.cluster.shards import Manifest, open_store
 from bcclone.dataset import conversion
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocess_settings import PreprocessSettings

@@ -1,6 +1,7 @@
-"""Write one shard of a store, in a worker.
+"""Divide a conversion into shards, and write one of them, in a worker.
 
-In: a `ShardTask`. Out: the file of the shard, and a `WrittenShard` that describes it.
+In: a `ConversionPlan`. Out: a `ShardTask` for each block of its rows; of each task, the file of a shard, which is an
+ordinary store, and a `WrittenShard` that describes it.
 """
 
 import errno
@@ -9,61 +10,72 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from bcclone.cluster.manifest import Shard
-from bcclone.dataset.conversion_plan import frame_numbers, with_stored_frames
+from bcclone.cluster.shards import Shard
+from bcclone.dataset.conversion_plan import ConversionPlan, StorePart
 from bcclone.dataset.images import read_file
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import row_table
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SampleTable, sample_chunks
-from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store
-from bcclone.dataset.store_writer import RECORDING_BYTES, StoreWriter, store_files, table_bytes
+from bcclone.dataset.store import read_store
+from bcclone.dataset.store_writer import write_store
+from bcclone.system.arrays import IndexArray
+from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.hdf5_file import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
 from bcclone.system.task_pool import WorkerFault, report_progress
 
+SHARD_FILES = "[0-9]*.h5"
 _PROBED = 3  # files
 
 
 @dataclass(frozen=True)
-class ShardOrigin:
-    """What a shard was made of.
+class ShardSettings:
+    """How the shards of a store are made.
 
-    digest: of its rows, its settings and its image files; unusable: index among those files -> why it has no frame.
+    bytes: of the frames of a shard, about; reuse: keep the shards of an interrupted run that are whole and were made of
+    the same.
     """
 
-    digest: str
-    unusable: Mapping[int, str]
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    bytes: int
+    reuse: bool = False
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The rows of a shard, as positions in the plan's, all of one recording.
+
+    context: rows before them whose frames they need; files: indices into the plan's; the first `own` of them are in no
+    earlier shard.
+    """
+
+    begin: int
+    end: int
+    context: int
+    files: IndexArray
+    own: int
 
 
 @dataclass(frozen=True)
 class ShardTask:
     """A shard to write.
 
-    path: of the shard; number: of its recording; rows: first `context` rows before the shard, whose frames its samples
-    need, then its own rows, with the columns `label` and `validation`, and for each camera `frame_CAMERA`: index among
-    `files`, or NO_FRAME; files: paths; the first `own` of them are in no earlier shard; origin: digest of all of this;
-    reuse: keep a shard that an interrupted run has left, if its origin is the same.
+    number: of its recording; own: as in _Block; origin: digest of all that it is made of; reuse: as in ShardSettings.
     """
 
     path: Location
     number: int
-    recording: RecordingInfo
-    rows: pd.DataFrame
-    context: int
-    files: Sequence[str]
+    part: StorePart
     own: int
-    preprocessing: Preprocessing
-    samples: SampleSettings
     origin: str
     reuse: bool
 
@@ -75,32 +87,115 @@ class ShardTask:
 class WrittenShard:
     """A shard that has been written; its copied frames have no numbers yet.
 
-    origin: as in its task; unusable: index among the task's files -> why it has no frame; copied: index among them
-    of each copied frame; was_kept: whether an interrupted run has left it.
+    origin: as in its task; unusable: index among the task's files -> why it has no frame; was_kept: whether an
+    interrupted run has left it.
     """
 
     shard: Shard
     origin: str
-    unusable: dict[int, str]
-    copied: tuple[int, ...]
+    unusable: Mapping[int, str]
     was_kept: bool = False
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a shard was made of, as its file says: digest of its rows, settings and image files; unusable files."""
+
+    digest: str
+    unusable: dict[int, str]
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """The shards that a conversion adds to a folder. first: number of the first one."""
+
+    folder: Location
+    first: int
+    plan: ConversionPlan
+    settings: ShardSettings
+    blocks: Sequence[_Block]
+
+    @classmethod
+    def of(cls, folder: Location, first: int, plan: ConversionPlan, settings: ShardSettings) -> Self:
+        """Divide the rows of a plan: each recording into blocks of about the same length."""
+        frame_bytes = settings.preprocessing.width * settings.preprocessing.height * 3
+        most = max(settings.bytes // (frame_bytes * len(settings.samples.cameras)), 1)
+        named, recording = plan.rows[FRAME_COLUMNS].to_numpy(), plan.rows["recording"].to_numpy()
+        ends = [0, *(np.flatnonzero(np.diff(recording)) + 1).tolist(), len(recording)]
+        blocks, before = [], 0  # files in earlier shards
+        for start, end in zip(ends, ends[1:], strict=False):
+            count = -(-(end - start) // most)
+            edges = np.linspace(start, end, count + 1).round().astype(int).tolist()
+            for first_row, last in zip(edges, edges[1:], strict=False):
+                context = min(settings.samples.frame_offsets, first_row - start)
+                files = np.unique(named[first_row - context : last])
+                files = files[files != NO_FRAME]
+                own = files[files >= before]
+                blocks.append(_Block(first_row, last, context, np.concatenate([own, files[files < before]]), len(own)))
+                before = max(before, int(files.max(initial=NO_FRAME)) + 1)
+        return cls(folder, first, plan, settings, blocks)
+
+    def tasks(self) -> Iterator[ShardTask]:
+        """Yield the tasks that write the shards, in their order."""
+        plan, settings, first_recording = self.plan, self.settings, int(self.plan.rows["recording"].iloc[0])
+        for number, block in enumerate(self.blocks, start=self.first):
+            rows = plan.rows.iloc[block.begin - block.context : block.end]
+            recording = int(rows["recording"].iloc[0])
+            info = replace(plan.recordings[recording - first_recording], rows=block.end - block.begin)
+            rows = _with_local_files(rows, block.files).assign(recording=0)
+            paths = tuple(plan.files[index] for index in block.files.tolist())
+            digest = hashlib.sha256(f"{settings.preprocessing.digest} {settings.samples} {info.sha256}".encode())
+            digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+            digest.update("\n".join(paths).encode())
+            part = StorePart(settings.preprocessing, settings.samples, rows, paths, (info,), block.context)
+            path = self.folder / f"{number:05d}.h5"
+            yield ShardTask(path, recording, part, block.own, digest.hexdigest(), settings.reuse)
+
+
+def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
+    """Return the rows with frame_CAMERA as an index among some of the plan's files, which include all of the rows'."""
+    order = np.argsort(files)
+
+    def local(named: IndexArray) -> IndexArray:
+        places = np.append(order, NO_FRAME)[np.searchsorted(files, named, sorter=order)]
+        return np.where(named == NO_FRAME, NO_FRAME, places)
+
+    return rows.assign(**{column: local(rows[column].to_numpy()) for column in FRAME_COLUMNS})
 
 
 def write_shard(task: ShardTask) -> WrittenShard:
     """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
     try:
         origin = _origin_of(task)
-        return (_reused(task, origin) if task.reuse else None) or _write(task, origin)
+        if task.reuse and (kept := _kept(task, origin)):
+            return kept
+        folder = task.path.parent
+        if not is_url(folder) and not folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
+        with replacing(task.path) as temporary:
+            _write(task, origin, temporary)
+            if written := _described(task, temporary, origin):
+                return written
+            raise WorkerFault(f"{temporary}: cannot be read after it was written")
     except Unreachable as error:
         raise WorkerFault(str(error)) from None
     except OSError as error:
         raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
 
 
+def _kept(task: ShardTask, origin: str) -> WrittenShard | None:
+    """Return the shard that an interrupted run has left, if there is one of this origin."""
+    with local_copy(task.path) as path:
+        kept = _described(task, path, origin) if path else None
+    if kept:
+        report_progress(task.own)
+    return kept and replace(kept, was_kept=True)
+
+
 def _origin_of(task: ShardTask) -> str:
     """Return the digest of the task, with size and time of each local image file."""
-    digest = hashlib.sha256(task.origin.encode())
-    for path in () if task.files and names_url(task.files[0]) else task.files:
+    digest, files = hashlib.sha256(task.origin.encode()), task.part.files
+    for path in () if files and names_url(files[0]) else files:
         try:
             status = os.stat(path)  # noqa: PTH116 called for each image
             digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
@@ -109,98 +204,40 @@ def _origin_of(task: ShardTask) -> str:
     return digest.hexdigest()
 
 
-def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
-    """Return the shard that an interrupted run has left, or None if it is not complete or of another origin."""
-    with local_copy(task.path) as path:
-        try:
-            described = _read_shard(path) if path else None
-        except UserError:
-            return None
-        if path is None or described is None or described[1].digest != origin:
-            return None
-        report_progress(task.own)
-        return replace(_describe(task, path, *described), was_kept=True)
+def _write(task: ShardTask, origin: str, path: Path) -> None:
+    left = [task.own]  # files that the other shards do not count
 
+    def advance(count: int) -> None:
+        report_progress(min(count, left[0]))
+        left[0] -= min(count, left[0])
 
-def _read_shard(path: Path) -> tuple[StoreContent, ShardOrigin]:
-    """Read what has been written; raises UserError if it is not a complete shard."""
-    content, (origin,) = read_store(path, ["origin"])
-    try:
-        (text,) = origin
-        return content, from_json(ShardOrigin, parse_json(text))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a complete shard: {error}; write it again") from None
-
-
-def _write(task: ShardTask, origin: str) -> WrittenShard:
-    folder = task.path.parent
-    if not is_url(folder) and not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
-    with replacing(task.path) as temporary:
-        _write_file(task, origin, temporary)
-        return _describe(task, temporary, *_read_shard(temporary))
-
-
-def _write_file(task: ShardTask, origin: str, path: Path) -> None:
-    space = table_bytes(task.rows, task.samples) + RECORDING_BYTES
-    with StoreWriter(path, task.preprocessing, len(task.files), space) as writer:
-        left = [task.own]  # files that the other shards do not count
-
-        def advance(count: int) -> None:
-            report_progress(min(count, left[0]))
-            left[0] -= min(count, left[0])
-
-        unusable = store_files(task.files, writer, advance, threads=1)
-        if task.files and not writer.count:
-            _check_readable(task.files[:_PROBED])
-        rows = with_stored_frames(task.rows, frame_numbers(len(task.files), unusable))
-        extras = rows["extras"].tolist()[task.context :]
-        chunks = _own_samples(sample_chunks(rows.drop(columns="extras"), task.samples), task.context)
-        table = row_table(rows[task.context :])
-        writer.finish(chunks, table, extras if any(extras) else [], [task.recording], task.samples)
+    unusable, checksums = write_store(path, task.part, on_progress=advance, threads=1)
+    if len(unusable) == len(task.part.files):
+        for file in task.part.files[:_PROBED]:
+            read_file(file)  # raises OSError if this worker cannot read any
     with h5py.File(path, "r+") as file:
-        content = json_text(ShardOrigin(origin, unusable))
-        file.create_dataset("origin", data=content, dtype=h5py.string_dtype())
-        file.create_dataset("checksums", data=np.array(writer.checksums, np.uint32))
+        file.create_dataset("origin", data=json_text(_Origin(origin, unusable)), dtype=h5py.string_dtype())
+        file.create_dataset("checksums", data=checksums)
 
 
-def first_checksums(table: Table, count: int) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of the first frames of a shard, (count,), from its table; raises ValueError for any other."""
-    if not isinstance(table, np.ndarray) or table.dtype != np.uint32 or table.ndim != 1 or len(table) < count:
-        raise ValueError("it has no checksums of some of its frames")
-    return table[:count]
-
-
-def _check_readable(files: Sequence[str]) -> None:
-    """Raise an OSError if one of these files cannot be read by this worker."""
-    for path in files:
-        read_file(path)
-
-
-def _own_samples(chunks: Iterator[SampleTable], context: int) -> Iterator[SampleTable]:
-    """Yield the samples of the shard's own rows, numbered from 0."""
-    for chunk in chunks:
-        own = chunk[chunk["row"] >= context]
-        own["row"] -= context
-        yield own
-
-
-def _describe(task: ShardTask, path: Path, content: StoreContent, origin: ShardOrigin) -> WrittenShard:
-    """Describe what has been written. path: of the shard or a copy of it."""
-    unusable = dict(origin.unusable)
-    frames = task.own - sum(index < task.own for index in unusable)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+def _described(task: ShardTask, path: Path, origin: str) -> WrittenShard | None:
+    """Describe the shard in a file, None if it is not complete or of another origin."""
+    try:
+        content, ((text,),) = read_store(path, ["origin"])
+        stored = from_json(_Origin, parse_json(text))
+    except (UserError, ValueError, TypeError):
+        return None
+    if stored.digest != origin:
+        return None
     shard = Shard(
         name=task.path.name,
         recording=task.number,
         rows=len(content.rows),
         samples=len(content.samples),
-        frames=frames,
+        frames=task.own - sum(index < task.own for index in stored.unusable),
         copied=(),
         content_hash=content.content_hash,
         bytes=content.frames[0].version[0],
-        sha256=sha256,
+        sha256=sha256_of(path),
     )
-    copied = tuple(index for index in range(task.own, len(task.files)) if index not in unusable)
-    return WrittenShard(shard, task.origin, unusable, copied)
+    return WrittenShard(shard, task.origin, stored.unusable)

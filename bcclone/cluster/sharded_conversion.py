@@ -1,37 +1,32 @@
-"""Convert recordings into a folder of shards, which workers write side by side.
+"""Convert recordings into a folder of shards, which workers write side by side, and complete it with a manifest.
 
 In: `ShardingSettings`. Out: a folder of shards and a `Conversion` that counts it.
 """
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bcclone.cluster.dask_workers import open_pool
-from bcclone.cluster.manifest import MANIFEST_NAME, Manifest
-from bcclone.cluster.sharded_store import (
-    ShardPlan,
-    ShardSettings,
-    complete,
-    first_free_number,
-    joint_origin,
-    unusable_files,
-    write_shards,
-)
+from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
 from bcclone.cluster.sharding_settings import ShardingSettings
-from bcclone.cluster.shards import open_store
+from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, opened_shards, read_shards
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import Written
-from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers, refuse_many_skips
+from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import row_frame
+from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import assign_validation, count_samples
-from bcclone.dataset.store import Store
+from bcclone.dataset.store import Store, StoreContent
+from bcclone.dataset.store_writer import ContentHash
 from bcclone.system import atomic
+from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching
+from bcclone.system.progress import ProgressBar
 from bcclone.system.task_pool import TaskPool
 
 
@@ -65,8 +60,30 @@ class _Shards:
     def write(
         self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
     ) -> Written:
-        shards = ShardSettings(preprocessing, samples, self.settings.shard_mb * 10**6, self.settings.resume)
-        return _write_folder(self.settings, shards, plan, old, self.cluster)
+        """Write the shards of the plan, side by side, and a manifest that names them after those of the old store."""
+        settings, folder = self.settings, self.settings.output.absolute()
+        shard_settings = ShardSettings(preprocessing, samples, settings.shard_mb * 10**6, settings.resume)
+        shards = ShardPlan.of(folder, _first_free_number(folder), plan, shard_settings)
+        if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
+            return Written(_complete_already(folder, shards), plan.skips, (f"{folder} is complete already",))
+        with (
+            _made_and_locked(folder),
+            nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool,
+        ):
+            written = write_shards(shards, pool)
+            unusable = {
+                int(block.files[index]): reason
+                for block, result in zip(shards.blocks, written, strict=True)
+                for index, reason in result.unusable.items()
+                if index < block.own
+            }
+            skips = plan.skips_with(unusable, settings.allow_skips)
+            before = Manifest.read(folder) if old else Manifest(preprocessing, samples, (), ())
+            manifest = replace(before, recordings=(*before.recordings, *plan.recordings))
+            frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
+            content = _complete(shards, written, frames, manifest)
+        kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
+        return Written(opened_shards(settings.output, content), skips, (kept,) if settings.resume else ())
 
 
 def _check_folder(settings: ShardingSettings) -> None:
@@ -81,7 +98,7 @@ def _check_folder(settings: ShardingSettings) -> None:
         if not folder.exists():
             return
         names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        shards = {path.name for path in folder.glob("[0-9]*.h5")}
+        shards = {path.name for path in folder.glob(SHARD_FILES)}
     if others := names - {MANIFEST_NAME} - shards:
         raise UserError(f"{folder} holds other files than a store's, such as {min(others)}; name another -o")
     if MANIFEST_NAME in names and not replaceable:
@@ -90,48 +107,6 @@ def _check_folder(settings: ShardingSettings) -> None:
         raise UserError(
             f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
         )
-
-
-def _write_folder(
-    settings: ShardingSettings,
-    shard_settings: ShardSettings,
-    plan: ConversionPlan,
-    old: Store | None,
-    cluster: TaskPool | None,
-) -> Written:
-    """Write the shards of the plan, side by side, and a manifest that names them after the shards of the old store.
-
-    cluster: the workers, None for processes of this machine.
-    """
-    folder, samples = settings.output.absolute(), shard_settings.samples
-    rows = plan.rows.assign(validation=assign_validation(plan.rows, samples, row_frame(old.rows) if old else None))
-    shards = ShardPlan.of(folder, first_free_number(folder), plan, rows, shard_settings)
-    if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
-        return _complete_already(folder, shards)
-    with _made_and_locked(folder), nullcontext(cluster) if cluster else open_pool("", settings.jobs) as pool:
-        written = write_shards(shards, pool)
-        unusable = unusable_files(shards, written)
-        skips = tuple(plan.skip_of(index, reason) for index, reason in unusable.items())
-        refuse_many_skips(plan, (*plan.skips, *skips), settings.allow_skips)
-        before = Manifest.read(folder) if old else None
-        manifest = Manifest(
-            shard_settings.preprocessing,
-            samples,
-            (*(before.recordings if before else ()), *plan.recordings),
-            before.shards if before else (),
-        )
-        frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
-        content = complete(shards, written, frames, manifest)
-    kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
-    return replace(
-        Written(
-            content.rows,
-            count_samples(content.samples, content.rows),
-            sum(file.count for file in content.frames),
-            skips,
-        ),
-        notices=(kept,) if settings.resume else (),
-    )
 
 
 @contextmanager
@@ -147,12 +122,84 @@ def _made_and_locked(folder: Location) -> Iterator[None]:
         yield
 
 
-def _complete_already(folder: Location, shards: ShardPlan) -> Written:
-    """Return what a complete store holds; raises UserError if it was made of something else."""
-    if Manifest.read(folder).origin != joint_origin(shards.tasks()):
+def _complete_already(folder: Location, shards: ShardPlan) -> Store:
+    """Open a complete store; raises UserError if it was made of something else."""
+    if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
         raise UserError(
             f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
             "to it with --add, or name another -o"
         )
-    with open_store(folder) as store:
-        return replace(Written.unchanged(store), notices=(f"{folder} is complete already",))
+    return open_store(folder)
+
+
+def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
+    """Write the shards, with a progress bar; raises UserError when a worker cannot."""
+    written: dict[int, WrittenShard] = {}
+    with ProgressBar("decoding", len(shards.plan.files), "images") as bar:
+
+        def advance(count: float) -> None:
+            bar.advance(count, f"{len(written)}/{len(shards.blocks)} shards")
+
+        for number, result in pool.run(write_shard, shards.tasks(), advance):
+            written[number] = result
+    return [written[number] for number in range(len(shards.blocks))]
+
+
+def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
+    """Return a digest of what all of these shards are made of, in their order."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(shard.origin.encode())
+    return digest.hexdigest()
+
+
+def _complete(
+    shards: ShardPlan, written: Sequence[WrittenShard], frames: IndexArray, manifest: Manifest
+) -> StoreContent:
+    """Write the manifest, delete the shards that it does not name, and return what the store holds.
+
+    frames: of each file, as frame_numbers() returns them; manifest: the store's, without the shards that are added.
+    """
+    folder, added = shards.folder, []
+    for block, result in zip(shards.blocks, written, strict=True):
+        copied = frames[[block.files[index] for index in range(block.own, len(block.files))
+                         if index not in result.unusable]]  # fmt: skip
+        if (copied == NO_FRAME).any():
+            raise UserError(
+                f"{folder / result.shard.name}: images of this shard changed while they were read; run the same "
+                "command with --resume"
+            )
+        added.append(replace(result.shard, copied=tuple(copied.tolist())))
+    manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
+    content, tables = read_shards(folder, manifest, ["checksums"])
+    digest = ContentHash(manifest.preprocessing)  # that of a store of one file with this content
+    for shard, (checksums,) in zip(manifest.shards, tables, strict=True):
+        digest.add_frames(checksums[: shard.frames])
+    digest.add_table(content.rows)
+    digest.add_table(content.samples)
+    content = replace(content, content_hash=digest.hexdigest())
+    replace(manifest, content_hash=content.content_hash).write(folder)
+    with reaching(folder):
+        named = {shard.name for shard in manifest.shards}
+        for path in [*folder.glob(SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
+            if path.name not in named:  # of another store, or of a killed worker
+                path.unlink()
+    return content
+
+
+def _first_free_number(folder: Location) -> int:
+    """Return the number after the last shard that the manifest in the folder names, 0 without one."""
+    return max((int(Path(name).stem) for name in _named_shards(folder)), default=-1) + 1
+
+
+def count_unfinished_shards(output: Location) -> int:
+    """Return how many shards a folder has that its manifest does not name; 0 for a file and for nothing."""
+    with reaching(output):
+        return len({path.name for path in output.glob(SHARD_FILES)} - _named_shards(output))
+
+
+def _named_shards(folder: Location) -> set[str]:
+    try:
+        return {shard.name for shard in Manifest.read(folder).shards}
+    except UserError:
+        return set()  # no store, which may be overwritten

@@ -1,24 +1,36 @@
 """Open a folder of shards as one store: its rows, samples and frames are numbered through all of them.
 
-In: a path or a URL. Out: a `Store`, whose tables are those of all shards.
+In: a path or a URL. Out: a `Store`, whose tables are those of all shards; the `Manifest`, store.json, says which shards
+there are, and how their numbers continue each other's.
 
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from bcclone.cluster.manifest import MANIFEST_NAME, Manifest, Shard
 from bcclone.cluster.shard_frames import FarFrames, ShardFrames
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
-from bcclone.dataset.store import Store, missing_store
-from bcclone.dataset.store_reader import StoreContent, read_store
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, join_rows
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.store import (
+    SCHEMA_VERSION,
+    RecordingInfo,
+    Store,
+    StoreContent,
+    missing_store,
+    read_preprocessing,
+    read_store,
+)
+from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.hdf5_file import Table
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import (
     Location,
     as_local,
@@ -27,10 +39,85 @@ from bcclone.system.location import (
     reaching,
     read_ranges,
     versions_of,
+    write_text,
 )
 
+MANIFEST_NAME = "store.json"
 _FILES_AT_ONCE = 32
 _HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
+_NAME = re.compile("[0-9]{1,18}[.]h5")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of a store: the rows of one recording, or a block of them, as a store of its own.
+
+    recording: number of its recording in the whole store; rows, samples: counts; frames: count of the frames that no
+    earlier shard has, which come first in the file; copied: numbers, in the whole store, of the frames behind them:
+    copies from earlier shards that its samples need; content_hash: of the shard; bytes, sha256: of the file.
+    """
+
+    name: str
+    recording: int
+    rows: int
+    samples: int
+    frames: int
+    copied: tuple[int, ...]
+    content_hash: str
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):  # of a file in the folder of the store
+            raise ValueError(f"shard {self.name[:60]!r}, expected the name of a file such as 00000.h5")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What store.json holds.
+
+    content_hash: equal to the hash of a one-file store with the same content; origin: digest of the inputs of the
+    shards that were written last.
+    """
+
+    preprocessing: Preprocessing
+    sample_settings: SampleSettings
+    recordings: tuple[RecordingInfo, ...]
+    shards: tuple[Shard, ...]
+    content_hash: str = ""
+    origin: str = ""
+
+    def write(self, folder: Location) -> None:
+        """Write the manifest, which completes the store."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "content_hash": self.content_hash,
+            "origin": self.origin,
+            "preprocessing": json.loads(self.preprocessing.to_json()),
+            "preprocessing_hash": self.preprocessing.digest,
+            "sample_settings": self.sample_settings,
+            "recordings": self.recordings,
+            "shards": self.shards,
+        }
+        write_text(folder / MANIFEST_NAME, json_text(content, indent=1))
+
+    @classmethod
+    def read(cls, folder: Location) -> Self:
+        """Read the manifest in a folder; raises UserError if it is not one."""
+        path = folder / MANIFEST_NAME
+        remedy = f"make the store again with: bcclone preprocess RECORDING... -o {folder} --force"
+        with explained(path, "the manifest of a store", remedy):
+            stored = parse_json(read_bytes(path, "json"))
+            if stored["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}")
+            return cls(
+                read_preprocessing(json.dumps(stored["preprocessing"]), stored["preprocessing_hash"]),
+                SampleSettings.stored(stored["sample_settings"]),
+                from_json(tuple[RecordingInfo, ...], stored["recordings"]),
+                from_json(tuple[Shard, ...], stored["shards"]),
+                from_json(str, stored["content_hash"]),
+                from_json(str, stored["origin"]),
+            )
 
 
 def open_store(path: Location | str) -> Store:
@@ -50,9 +137,13 @@ def open_store(path: Location | str) -> Store:
         if is_url(path):
             raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
         return Store(path)
-    content = read_shards(path, Manifest.read(path))
-    frame_shape = content.preprocessing.shape
-    return Store(path, (content, (FarFrames if is_url(path) else ShardFrames)(content.frames, frame_shape)))
+    return opened_shards(path, read_shards(path, Manifest.read(path))[0])
+
+
+def opened_shards(folder: Location, content: StoreContent) -> Store:
+    """Return the store in a folder whose shards have been read."""
+    frames = FarFrames if is_url(folder) else ShardFrames
+    return Store(folder, (content, frames(content.frames, content.preprocessing.shape)))
 
 
 def open_if_store(path: Location) -> Store | None:
@@ -63,31 +154,30 @@ def open_if_store(path: Location) -> Store | None:
 
 
 def read_shards(
-    folder: Location,
-    manifest: Manifest,
-    others: Sequence[str] = (),
-    look: Callable[[Shard, Sequence[Table]], None] = lambda shard, tables: None,
-) -> StoreContent:
-    """Read the shards in a folder; raises UserError if one of them is missing or damaged.
-
-    others: names of further tables of each shard; look: called with each shard and these tables.
-    """
+    folder: Location, manifest: Manifest, others: Sequence[str] = ()
+) -> tuple[StoreContent, list[Sequence[Table]]]:
+    """Read the shards in a folder, and further tables of each; raises UserError if a shard is missing or damaged."""
     if not manifest.shards:
         raise UserError(f"{folder}: its {MANIFEST_NAME} names no shard; {_remedy(folder)}")
-    rows, samples, frames = [], [], []
+    rows, samples, frames, further = [], [], [], []
     extras: list[str] = []
     first_row = first_frame = 0
-    for shard, content, tables in _read_all(folder, manifest, others):
-        look(shard, tables)
+    for shard, opened in _far_shards(folder, manifest) if is_url(folder) else _local_shards(folder, manifest):
+        content, tables = read_store(folder / shard.name, others, opened)
+        _check_shard(folder, shard, manifest, content)
+        further.append(tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.copied, np.int64))
         part = content.samples.copy()
         part["frame"] = number_of[part["frame"]]
         part["row"] += first_row
         samples.append(part)
-        rows.append(_renumbered(content.rows, number_of, shard.recording))
+        own = content.rows.copy()
+        own["recording"] += shard.recording
+        for name in FRAME_COLUMNS:
+            own[name] = np.where(own[name] == NO_FRAME, NO_FRAME, np.append(number_of, NO_FRAME)[own[name]])
+        rows.append(own)
         extras.extend(content.extras or [""] * shard.rows)
-        (file,) = content.frames
-        frames.append(replace(file, count=shard.frames, sha256=shard.sha256))
+        frames.append(replace(content.frames[0], count=shard.frames, sha256=shard.sha256))
         first_row, first_frame = first_row + shard.rows, first_frame + shard.frames
     try:
         return StoreContent(
@@ -99,19 +189,9 @@ def read_shards(
             extras=extras if any(extras) else [],
             recordings=list(manifest.recordings),
             frames=frames,
-        )
+        ), further
     except (TypeError, ValueError) as error:  # columns of types that have nothing in common
         raise UserError(f"{folder}: its shards do not fit together: {first_line(error)}; {_remedy(folder)}") from None
-
-
-def _read_all(
-    folder: Location, manifest: Manifest, others: Sequence[str]
-) -> Iterator[tuple[Shard, StoreContent, Sequence[Table]]]:
-    """Yield each shard with what it holds."""
-    for shard, opened in _far_shards(folder, manifest) if is_url(folder) else _local_shards(folder, manifest):
-        content, tables = read_store(folder / shard.name, others, opened)
-        _check_shard(folder, shard, manifest, content)
-        yield shard, content, tables
 
 
 def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
@@ -127,27 +207,21 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, t
     frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
-        sizes = [(shard.frames + len(shard.copied)) * frame_bytes for shard in shards]
-        parts = [_without_frames(shard.bytes, size) for shard, size in zip(shards, sizes, strict=True)]
-        files = [folder / shard.name for shard in shards]
-        ranges = [(file, *part) for file, each in zip(files, parts, strict=True) for part in each]
+        files: list[Any] = [folder / shard.name for shard in shards]
+        parts = []  # of each shard: start and end of what holds its tables
+        for shard in shards:
+            size = (shard.frames + len(shard.copied)) * frame_bytes  # the frames do not begin at 0, so end after it
+            parts.append([(0, shard.bytes)] if size <= _HEAD_BYTES else [(0, _HEAD_BYTES), (size, shard.bytes)])
         before = versions_of(files)
-        read = iter(read_ranges(ranges))
+        read = iter(read_ranges([(file, *part) for file, each in zip(files, parts, strict=True) for part in each]))
         after = versions_of(files)
         for number, (shard, each) in enumerate(zip(shards, parts, strict=True)):
+            file = files[number]
             if before[number] != after[number]:
-                raise UserError(f"{files[number]}: it was written again while it was read; start again")
+                raise UserError(f"{file}: it was written again while it was read; start again")
             known = {part: next(read) for part in each}
-            file: Any = files[number]
             tables = file.fs.open(file.path, cache_type="parts", cache_options={"data": known, "strict": True})
             yield shard, (tables, (shard.bytes, after[number][1]))
-
-
-def _without_frames(size: int, frame_bytes: int) -> list[tuple[int, int]]:
-    """Return the parts of a shard that hold its tables: start and end of each. frame_bytes: of all its frames."""
-    if frame_bytes <= _HEAD_BYTES:
-        return [(0, size)]
-    return [(0, _HEAD_BYTES), (frame_bytes, size)]  # the frames do not begin at 0, and so end after their size
 
 
 def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: StoreContent) -> None:
@@ -159,21 +233,9 @@ def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: St
     counts = len(content.rows), len(content.samples), content.frames[0].count
     expected = shard.rows, shard.samples, shard.frames + len(shard.copied)
     of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
-    numbers = [content.rows[name] for name in FRAME_COLUMNS if len(content.rows)]
-    in_range = all(each.min() >= NO_FRAME and each.max() < counts[2] for each in numbers)
-    if counts != expected or not of_this or not in_range:
+    if counts != expected or not of_this:
         raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
 
 
 def _remedy(folder: Location) -> str:
     return f"make it again with: bcclone preprocess RECORDING... -o {folder} --force --resume"
-
-
-def _renumbered(rows: RowTable, number_of: npt.NDArray[np.int64], recording: int) -> RowTable:
-    """Return the rows of a shard with the numbers of the whole store. number_of: of each frame of the shard."""
-    rows = rows.copy()
-    rows["recording"] += recording
-    for name in FRAME_COLUMNS:
-        frame = rows[name]
-        rows[name] = np.where(frame == NO_FRAME, NO_FRAME, np.append(number_of, NO_FRAME)[frame])
-    return rows

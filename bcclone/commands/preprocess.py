@@ -58,7 +58,7 @@ def run(given: Given) -> Result:
 
 def interrupted(given: Given) -> str:
     """Describe what is left after Ctrl-C."""
-    from bcclone.cluster.sharded_store import count_unfinished_shards
+    from bcclone.cluster.sharded_conversion import count_unfinished_shards
 
     if given.make(Recordings).check:
         return "--check changes nothing"

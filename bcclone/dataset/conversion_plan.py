@@ -1,6 +1,7 @@
 """Read the logs, and list the rows that a store will hold and the image files that they need, each once.
 
-In: recordings, and the store to add to, if any. Out: a `ConversionPlan`; no image has been opened yet.
+In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of which each file of a store takes a
+`StorePart`; no image has been opened yet.
 """
 
 import hashlib
@@ -13,16 +14,18 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.framing import framing_of
+from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.preprocess_settings import MOST_SKIPPED, LogRead, Skip
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_frame
 from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
-from bcclone.dataset.store import Store
-from bcclone.dataset.store_reader import RecordingInfo
+from bcclone.dataset.samples import assign_validation
+from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
+from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
 
@@ -31,37 +34,74 @@ _LISTED = 10
 
 
 @dataclass(frozen=True)
+class StorePart:
+    """What one file of a store is written from.
+
+    preprocessing, samples: how frames and samples are made; rows: first `context` rows before the part, whose frames
+    its samples need, then its own ones, with the columns of ConversionPlan.rows; files: paths of the images that
+    `frame_CAMERA` counts; recordings: of the rows.
+    """
+
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    rows: pd.DataFrame
+    files: Sequence[str]
+    recordings: Sequence[RecordingInfo]
+    context: int = 0
+
+
+@dataclass(frozen=True)
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
     rows: the rows to store, with `recording`, `episode`, `take_over`, if a recording is held back whole also `part`
-    (its index in PARTS, 0 for those that are split), and for each camera `frame_CAMERA`: number of the frame of its
-    image, or NO_FRAME; files: path of the image of each frame; logs: path of each new recording's
-    log; logs_read: all logs, also those without a new row; skips: rows and images known to be unusable before an image
-    is opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
+    (its index in PARTS, 0 for those that are split), for each camera `frame_CAMERA`: number of the frame of its image,
+    or NO_FRAME, and `validation` and `label` of the samples; files: path of the image of each frame; logs: path of each
+    new recording's log; logs_read: all logs, also those without a new row; skips: rows and images known to be unusable
+    before an image is opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
     """
 
     rows: pd.DataFrame
     logs: tuple[str, ...]
     logs_read: tuple[LogRead, ...]
     recordings: tuple[RecordingInfo, ...]
-    files: tuple[str, ...]
+    files: Sequence[str]
     skips: tuple[Skip, ...]
     notices: tuple[str, ...]
     rows_read: int
     bad_rows: int
     images_named: int
 
-    def __post_init__(self) -> None:
-        if len(self.logs) != len(self.recordings):
-            raise ValueError(f"{len(self.logs)} logs of {len(self.recordings)} recordings, expected one for each")
-        if len(self.rows) and (last := self.rows[FRAME_COLUMNS].to_numpy().max()) >= len(self.files):
-            raise ValueError(f"a row names image {last}, expected less than {len(self.files)}")
+    def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
+        """Return the skips, and those of the unusable files: index -> reason.
 
-    def skip_of(self, index: int, reason: str) -> Skip:
+        Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or images cannot.
+        """
+        skips = *self.skips, *(self._skip_of(index, reason) for index, reason in unusable.items())
+        bad_images = len(skips) - self.bad_rows
+        if not self.images_named:
+            raise UserError(
+                f"{self.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras"
+            )
+        if bad_images >= self.images_named:
+            log = self.recordings[0].path
+            raise UserError(
+                f"{log}: none of the {self.images_named} images can be used; looked in "
+                f"{', '.join(map(str, ImageIndex(log).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
+                "copy the images into one of these folders"
+            )
+        if max(self.bad_rows / self.rows_read, bad_images / self.images_named) > MOST_SKIPPED and not allowed:
+            listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
+            more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
+            raise UserError(
+                f"{self.bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
+                f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
+            )
+        return skips
+
+    def _skip_of(self, index: int, reason: str) -> Skip:
         """Return the skip of an unusable file, with the first row that names it."""
-        uses = np.logical_or.reduce([self.rows[name] == index for name in FRAME_COLUMNS])
-        row = self.rows.iloc[int(np.flatnonzero(uses)[0])]
+        row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
         log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
         return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
 
@@ -82,6 +122,35 @@ def with_stored_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
     return rows.assign(**{name: frame_of[rows[name].to_numpy()] for name in FRAME_COLUMNS})
 
 
+@dataclass(frozen=True)
+class _NewRecording:
+    """The rows of a log that are new. paths: of the images of the used cameras, (rows, cameras), None for no file."""
+
+    log: Log
+    rows: pd.DataFrame
+    paths: pd.DataFrame
+
+    def info(self) -> RecordingInfo:
+        log = self.log
+        with reaching(log.path):
+            digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
+        counts = len(self.rows), len(log.bad_rows), log.episodes
+        return RecordingInfo(log.path.resolve(), digest, *counts, log.dialect, framing_of(log.path))
+
+    @property
+    def named(self) -> BoolArray:
+        """Return whether a row names an image, (rows, cameras)."""
+        return np.asarray(self.rows[self.paths.columns] != "")
+
+    def skips(self) -> list[Skip]:
+        """Return the bad rows, and the images without a file."""
+        path, names, lines = str(self.log.path), self.rows[self.paths.columns].to_numpy(), self.rows["line"]
+        skips = [Skip(path, bad.row, bad.reason) for bad in self.log.bad_rows]
+        for row, camera in np.argwhere(self.named & self.paths.isna().to_numpy()).tolist():
+            skips.append(Skip(path, int(lines.iloc[row]), f"image {names[row, camera]} is missing"))
+        return skips
+
+
 def make_plan(
     inputs: tuple[str, ...],
     samples: SampleSettings,
@@ -91,18 +160,56 @@ def make_plan(
 ) -> ConversionPlan:
     """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
 
-    The plan has no rows if the old store has all of them. samples: which cameras and rows are used. notify: takes a
-    line for each log that was read; held_back: recordings by the part of the samples that each is, whole; these come
-    first, so that no other recording has their images. Raises ForeignLog for a file that is not a log, and UserError if
-    no log has a row of those that are used, or one is held back for two parts.
+    The plan has no rows if the old store has all of them. notify: takes a line for each log that was read; held_back:
+    recordings by the part of the samples that each is, whole; these come first, so that no other recording has their
+    images. Raises ForeignLog for a file that is not a log, and UserError if no log has a row of those that are used, or
+    one is held back for two parts.
     """
-    builder = _PlanBuilder(samples, old)
+    recording = len(old.recordings) if old else 0
+    episode = int(old.rows["episode"].max()) + 1 if old else 0
+    read: list[LogRead] = []
+    added: list[_NewRecording] = []
+    notices: list[str] = []
+    chosen, centers = 0, set[str]()
     for path, part in _parts_of_logs(inputs, held_back).items():
         log = read_log(path)
-        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
-        notify(f"read {read}")
-        builder.add(log, read)
-    return builder.finish()
+        read.append(LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part))
+        notify(f"read {read[-1]}")
+        log = choose_rows(log, samples.rows)
+        chosen += len(log.rows)
+        new = _new_rows(log, samples, centers, old, notices) if len(log.rows) else None
+        if new is None or new.rows.empty:
+            continue
+        rows = new.rows.assign(
+            recording=recording + len(added),
+            episode=new.rows["episode"] - new.rows["episode"].min() + episode,
+            part=np.uint8(PARTS.index(part or TRAINING)),
+        )
+        episode = int(rows["episode"].max()) + 1
+        added.append(_NewRecording(log, rows, new.paths))
+    left_out = sum(each.rows for each in read) - chosen
+    if not chosen:
+        raise UserError(
+            f"{read[0].path}: no row is left, since all {left_out} are rows "
+            f"{LEFT_OUT[samples.rows]}; name a recording with take-overs, or use --rows {ALL_ROWS}"
+        )
+    if left_out:
+        notices.append(f"--rows {samples.rows}: {left_out} rows left out, {LEFT_OUT[samples.rows]}")
+    if not added:
+        notices.append("the store holds all of this already; nothing is added")
+    rows, files = _joined(added, samples, old)
+    return ConversionPlan(
+        rows=rows,
+        logs=tuple(str(each.log.path) for each in added),
+        logs_read=tuple(read),
+        recordings=tuple(each.info() for each in added),
+        files=files,
+        skips=tuple(skip for each in added for skip in each.skips()),
+        notices=tuple(notices),
+        rows_read=sum(each.log.row_count for each in added),
+        bad_rows=sum(len(each.log.bad_rows) for each in added),
+        images_named=sum(int(each.named.sum()) for each in added),
+    )
 
 
 def _parts_of_logs(inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]) -> dict[Location, str]:
@@ -117,153 +224,61 @@ def _parts_of_logs(inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, .
     return dict(logs.values())
 
 
-def refuse_many_skips(plan: ConversionPlan, skips: Sequence[Skip], allowed: bool) -> None:
-    """Raise UserError if no image can be used, or, unless allowed, more than 5 % of the rows or images cannot.
+def _new_rows(
+    log: Log, samples: SampleSettings, centers: set[str], old: Store | None, notices: list[str]
+) -> _NewRecording:
+    """Return the log's rows except those whose centre image was named before: by a row, a log or the old store.
 
-    skips: those of the plan, and of the images that were opened since.
+    centers: paths of the centre images of earlier logs, to which those of this one are added; likewise notices.
     """
-    bad_images = len(skips) - plan.bad_rows
-    if not plan.images_named:
-        raise UserError(f"{plan.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras")
-    if bad_images >= plan.images_named:
-        last = skips[-1] if skips else None
-        folders = ", ".join(str(folder) for folder in ImageIndex(plan.recordings[0].path).folders)
-        raise UserError(
-            f"{plan.recordings[0].path}: none of the {plan.images_named} images can be used; looked in {folders}"
-            + (f"; the last: row {last.row}, {last.reason}" if last else "")
-            + "; copy the images into one of these folders"
-        )
-    if max(plan.bad_rows / plan.rows_read, bad_images / plan.images_named) > MOST_SKIPPED and not allowed:
-        listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
-        more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
-        raise UserError(
-            f"{plan.bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
-            f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
-        )
-
-
-class _PlanBuilder:
-    """Collects a plan log by log; the numbers of recordings and episodes continue those of the old store, if any."""
-
-    def __init__(self, samples: SampleSettings, old: Store | None) -> None:
-        self._samples, self._old = samples, old
-        self._recording = len(old.recordings) if old else 0
-        self._episode = int(old.rows["episode"].max()) + 1 if old else 0
-        self._tables: list[pd.DataFrame] = []
-        self._logs: list[str] = []
-        self._logs_read: list[LogRead] = []
-        self._recordings: list[RecordingInfo] = []
-        self._frames: dict[str, int] = {}  # path of an image -> number of its frame
-        self._skips: list[Skip] = []
-        self._notices: list[str] = []
-        self._rows_read = self._bad_rows = self._images_named = self._left_out = self._chosen = 0
-        self._centers: set[str] = set()  # paths of the centre images read so far
-
-    def add(self, log: Log, read: LogRead) -> None:
-        """Add the new rows of a log, and their images."""
-        self._logs_read.append(read)
-        log = choose_rows(log, self._samples.rows)
-        self._left_out += read.rows - len(log.rows)
-        self._chosen += len(log.rows)
-        if log.rows.empty:
-            return
-        index = ImageIndex(log.path)
-        rows = self._new_rows(log, index)
-        if rows.empty:
-            return
-        self._add_recording(log, len(rows))
-        episode = rows["episode"] - rows["episode"].min() + self._episode
-        part = np.uint8(PARTS.index(read.part or TRAINING))
-        rows = rows.assign(recording=self._recording, episode=episode, part=part)
-        rows = rows.assign(**self._number_frames(rows, index))
-        self._recording, self._episode = self._recording + 1, int(rows["episode"].max()) + 1
-        self._tables.append(rows)
-
-    def finish(self) -> ConversionPlan:
-        """Return the plan of the logs added so far; raises UserError if no row of them is used."""
-        choice = self._samples.rows
-        if not self._chosen:
-            raise UserError(
-                f"{self._logs_read[0].path}: no row is left, since all {self._left_out} are rows "
-                f"{LEFT_OUT[choice]}; name a recording with take-overs, or use --rows {ALL_ROWS}"
-            )
-        if self._left_out:
-            self._notices.append(f"--rows {choice}: {self._left_out} rows left out, {LEFT_OUT[choice]}")
-        nothing_new = () if self._tables else ("the store holds all of this already; nothing is added",)
-        rows = pd.concat(self._tables, ignore_index=True) if self._tables else pd.DataFrame()
-        if len(rows) and not rows["part"].any():
-            rows = rows.drop(columns="part")
-        return ConversionPlan(
-            rows=rows,
-            logs=tuple(self._logs),
-            logs_read=tuple(self._logs_read),
-            recordings=tuple(self._recordings),
-            files=tuple(self._frames),
-            skips=tuple(self._skips),
-            notices=(*self._notices, *nothing_new),
-            rows_read=self._rows_read,
-            bad_rows=self._bad_rows,
-            images_named=self._images_named,
-        )
-
-    def _new_rows(self, log: Log, index: ImageIndex) -> pd.DataFrame:
-        """Return the log's rows except those whose centre image was named before: by a row, a log or the old store."""
-        rows, old = log.rows, self._old
-        repeated = np.zeros(len(rows), np.bool_)
-        missing: set[str] = set()  # names without a file, which in another log are another image's
-        for number, name in enumerate(rows["center"].tolist()):
-            path = index.find(name)
-            image, seen = (path, self._centers) if path else (name, missing)
-            repeated[number] = image in seen
-            seen.add(image)
-        if repeated.any():
-            self._notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
-        if old is None:
-            return rows[~repeated].reset_index(drop=True)
+    index, rows = ImageIndex(log.path), log.rows
+    # a name without a file is in another log another image's
+    images = rows["center"].map(lambda name: index.find(name) or f"no file {name}")
+    repeated = images.duplicated() | images.isin(centers)
+    centers.update(image for name, image in zip(rows["center"], images, strict=True) if image != f"no file {name}")
+    if repeated.any():
+        notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
+    known = pd.Series(False, rows.index)
+    if old is not None:
         home = log.path.resolve().parent  # logs in one folder share its images
         same_home = [number for number, recording in enumerate(old.recordings) if recording.path.parent == home]
         names = old.rows["center"][np.isin(old.rows["recording"], same_home)]
         known = rows["center"].isin([name.decode() for name in names.tolist()])
         if known.any():
-            self._notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
+            notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
         if _are_mostly_in(rows[~known], old.rows):
-            self._notices.append(
+            notices.append(
                 f"{log.path}: most rows have times, steering and speed of rows in the store; is this a copy of a "
                 "recording in it?"
             )
-        return rows[~known & ~repeated].reset_index(drop=True)
-
-    def _add_recording(self, log: Log, rows: int) -> None:
-        self._logs.append(str(log.path))
-        self._rows_read += log.row_count
-        self._bad_rows += len(log.bad_rows)
-        self._skips.extend(Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows)
-        with reaching(log.path):
-            digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
-        framing = framing_of(log.path)
-        self._recordings.append(
-            RecordingInfo(log.path.resolve(), digest, rows, len(log.bad_rows), log.episodes, log.dialect, framing)
-        )
-
-    def _number_frames(self, rows: pd.DataFrame, index: ImageIndex) -> dict[str, list[int]]:
-        """Return frame_CAMERA of the rows: the number of each image's path, or NO_FRAME where there is none.
-
-        The numbers are in the order of the rows, so that the frames of neighbouring rows lie together in a store.
-        """
-        numbers = {name: [NO_FRAME] * len(rows) for name in FRAME_COLUMNS}
-        used = [camera for camera in CAMERAS if camera in self._samples.cameras]
-        columns = [(numbers[f"frame_{camera}"], rows[camera].tolist()) for camera in used]
-        for number, line in enumerate(rows["line"].tolist()):
-            for frames, names in columns:
-                self._images_named += bool(names[number])
-                if path := index.find(names[number]):
-                    frames[number] = self._frames.setdefault(path, len(self._frames))
-                elif names[number]:
-                    self._skips.append(Skip(self._logs[-1], line, f"image {names[number]} is missing"))
-        return numbers
+    rows = rows[~known & ~repeated].reset_index(drop=True)
+    used = [camera for camera in CAMERAS if camera in samples.cameras]
+    return _NewRecording(log, rows, rows[used].map(index.find))
 
 
 def _are_mostly_in(rows: pd.DataFrame, stored: RowTable) -> bool:
     """Return whether most of the rows have time, steering and speed of a stored one; only times are often alike."""
     old = pd.DataFrame({name: stored[name] for name in _DRIVEN}).drop_duplicates()
     return 2 * len(rows[_DRIVEN].astype(old.dtypes).merge(old)) > len(rows)
+
+
+def _joined(
+    added: Sequence[_NewRecording], samples: SampleSettings, old: Store | None
+) -> tuple[pd.DataFrame, Sequence[str]]:
+    """Return the rows of all recordings, and the files of their frames.
+
+    These are numbered in the order of the rows, so that the frames of neighbouring rows lie together in a store.
+    """
+    if not added:
+        return pd.DataFrame(), ()
+    rows = pd.concat([each.rows for each in added], ignore_index=True)
+    if not rows["part"].any():
+        rows = rows.drop(columns="part")
+    paths = pd.concat([each.paths for each in added])
+    numbers, files = pd.factorize(paths.to_numpy(object).ravel())  # -1, which is NO_FRAME, for None
+    frames = dict(zip(paths.columns, numbers.reshape(paths.shape).T, strict=True))
+    rows = rows.assign(**{f"frame_{camera}": frames.get(camera, NO_FRAME) for camera in CAMERAS})
+    validation = assign_validation(rows, samples, row_frame(old.rows) if old else None)
+    return rows.assign(
+        validation=validation, label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds)
+    ), files.tolist()

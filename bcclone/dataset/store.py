@@ -1,29 +1,125 @@
 """Open a store, whose frames are memory-mapped, or the same tables for image files.
 
-In: a path. Out: a `Store`, to be used in a `with` block.
+In: a path. Out: a `Store`, to be used in a `with` block, whose tables have been checked against each other.
 """
 
+import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import IO, Any, Self, TypeAlias
 
-from bcclone.dataset.frames import Frames
+import numpy as np
+
+from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import RowTable
+from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SampleTable, indices_of
-from bcclone.dataset.store_reader import RecordingInfo, StoreContent, read_store
+from bcclone.dataset.samples import SAMPLE, SampleTable, check_samples, indices_of
+from bcclone.recording.dialect import Dialect
 from bcclone.system.arrays import IndexArray
+from bcclone.system.atomic import file_version
+from bcclone.system.codec import explained, parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, parse_location
+from bcclone.system.file_kinds import kind_of
+from bcclone.system.hdf5_file import Place, Table, read_hdf5
+from bcclone.system.json_values import from_json, to_json
+from bcclone.system.location import Location, as_local, parse_location
+
+SCHEMA_VERSION = 2
+_SCHEMA = {
+    "@preprocessing": str,
+    "@preprocessing_hash": str,
+    "@sample_settings": str,
+    "@content_hash": str,
+    "frames": Place,
+    "samples": SAMPLE,
+    "rows": None,
+    "extras": str,
+    "recordings": str,
+}
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """A recording whose rows a store holds.
+
+    path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the store; bad_rows,
+    episodes: numbers in the log; dialect: how the log is written; framing: how its frames were made of the pictures of
+    another camera, None for the simulator's.
+    """
+
+    path: Location
+    sha256: str
+    rows: int
+    bad_rows: int
+    episodes: int
+    dialect: Dialect
+    framing: Framing | None = None
+
+    def to_json(self) -> str:
+        """Return the JSON text that a store holds."""
+        stored = to_json(self)
+        if not self.framing:
+            del stored["framing"]
+        return json.dumps(stored)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises ValueError for any other."""
+        return from_json(cls, parse_json(text))
+
+
+def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
+    """Return the framing of all recordings, None if they are of several cameras."""
+    framings = {recording.framing for recording in recordings}
+    return framings.pop() if len(framings) == 1 else None
+
+
+@dataclass(frozen=True)
+class StoreContent:
+    """The tables of a store.
+
+    samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras: text of the further
+    columns of each row, or nothing; frames: the files of the frames.
+    """
+
+    preprocessing: Preprocessing
+    sample_settings: SampleSettings
+    content_hash: str
+    samples: SampleTable
+    rows: RowTable
+    recordings: Sequence[RecordingInfo]
+    extras: Sequence[str]
+    frames: Sequence[FrameFile]
+
+    def __post_init__(self) -> None:
+        tables = {"samples": self.samples, "rows": self.rows}
+        for name, table in tables.items():
+            if table.ndim != 1:
+                raise ValueError(f"its table of {name} has {table.ndim} axes, expected one")
+        check_rows(self.rows)
+        check_samples(self.samples)
+        frames = sum(file.count for file in self.frames)
+        for name, column, of, count in (
+            ("samples", "frame", "frame", frames),
+            ("samples", "row", "row", len(self.rows)),
+            ("rows", "recording", "recording", len(self.recordings)),
+            *(("rows", column, "frame", frames) for column in FRAME_COLUMNS),
+        ):
+            numbers = tables[name][column]
+            if len(numbers) and (last := int(numbers.max())) >= count:
+                raise ValueError(f"its {name} refer to {of}s up to {last}, expected less than {count}")
+        if len(self.extras) not in (0, len(self.rows)):
+            raise ValueError(f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none")
 
 
 class Store:
     """A store opened for reading: a file, or what bcclone.cluster has read from several files.
 
-    frames: uint8 (frames, height, width, channels), memory-mapped, read-only; samples: SAMPLE table; rows: the recorded
-    rows; extras: text of the other columns of each row, or nothing; recordings: where the rows come from.
+    frames: uint8 (frames, height, width, channels), memory-mapped, read-only; the tables are those of StoreContent.
     Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
     """
 
@@ -43,6 +139,28 @@ class Store:
     def close(self) -> None:
         """Unmap the frames, which cannot be read afterwards."""
         self.frames.close()
+
+    def split_indices(self, part: str) -> IndexArray:
+        """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
+        return indices_of(self.samples, self.rows, part)
+
+
+@dataclass(frozen=True)
+class ImageSamples:
+    """The tables of a store, with image files instead of frames.
+
+    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
+    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
+    """
+
+    path: Location
+    preprocessing: Preprocessing
+    samples: SampleTable
+    rows: RowTable
+    files: Sequence[str]
+    sample_settings: SampleSettings
+    content_hash: str
+    recordings: Sequence[RecordingInfo] = ()
 
     def split_indices(self, part: str) -> IndexArray:
         """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
@@ -77,28 +195,58 @@ def missing_store(path: Location) -> UserError:
     return UserError(f"{path}: no such store; make one with: bcclone preprocess RECORDING... -o {path}")
 
 
-@dataclass(frozen=True)
-class ImageSamples:
-    """The tables of a store, with image files instead of frames.
+def read_store(
+    path: Location, others: Sequence[str] = (), opened: tuple[IO[bytes], tuple[int, int]] | None = None
+) -> tuple[StoreContent, Sequence[Table]]:
+    """Read the tables of a store of one file, and other tables of that file.
 
-    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
-    preprocessing: how an image becomes a frame; content_hash: hash of all of this; recordings: where
-    the rows come from.
+    others: names of these; opened: an open file with the content of one at a URL, and its version. Raises UserError if
+    it is no store, is truncated, or has another schema.
     """
+    with explained(path, "a complete store", "make one with: bcclone preprocess RECORDING... -o data.h5"):
+        try:
+            if isinstance(path, Path) and kind_of(path) == "model":
+                raise ValueError("it is a model")
+            source, version = opened or (as_local(path), file_version(as_local(path)))
+            (schema_version,) = read_hdf5(source, {"@schema_version": int}).values()
+            if schema_version != SCHEMA_VERSION:
+                raise ValueError(f"schema version {schema_version}, expected {SCHEMA_VERSION}")
+            parts = read_hdf5(source, _SCHEMA | dict.fromkeys(others))
+        except PermissionError:
+            raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
+        preprocessing = read_preprocessing(parts["@preprocessing"], parts["@preprocessing_hash"])
+        content = StoreContent(
+            preprocessing=preprocessing,
+            sample_settings=SampleSettings.stored(parse_json(parts["@sample_settings"])),
+            content_hash=parts["@content_hash"],
+            samples=parts["samples"],
+            rows=np.asarray(parts["rows"]),
+            recordings=[RecordingInfo.from_json(text) for text in parts["recordings"]],
+            extras=parts["extras"],
+            frames=[_frame_file(parts["frames"], preprocessing, path, version)],
+        )
+        return content, [parts[name] for name in others]
 
-    path: Location
-    preprocessing: Preprocessing
-    samples: SampleTable
-    rows: RowTable
-    files: Sequence[str]
-    sample_settings: SampleSettings
-    content_hash: str
-    recordings: Sequence[RecordingInfo] = ()
 
-    def __post_init__(self) -> None:
-        if len(self.samples) and self.samples["frame"].max() >= len(self.files):
-            raise ValueError(f"a sample of image {self.samples['frame'].max()}, expected one of {len(self.files)}")
+def read_preprocessing(text: Any, digest: Any) -> Preprocessing:
+    """Return a stored preprocessing; raises ValueError if it is none, or does not have this digest."""
+    preprocessing = Preprocessing.from_json(text)
+    if digest != preprocessing.digest:
+        raise ValueError("the hash of its preprocessing does not match")
+    return preprocessing
 
-    def split_indices(self, part: str) -> IndexArray:
-        """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
-        return indices_of(self.samples, self.rows, part)
+
+def _frame_file(place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:
+    """Return where the frames lie; raises ValueError if there are others than expected."""
+    count, *shape = place.shape or (0,)
+    if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
+        raise ValueError(
+            f"its frames are {place.dtype} of shape {tuple(shape)}, expected uint8 of {preprocessing.shape}"
+        )
+    if not count:
+        return FrameFile(path, 0, 0, version)
+    if place.offset is None:
+        raise ValueError("its frames do not lie one after the other")
+    if place.offset + count * math.prod(shape) > version[0]:
+        raise ValueError("some of its frames are missing from the file")
+    return FrameFile(path, place.offset, count, version)

@@ -1,6 +1,7 @@
 """Write a store: the frames of image files one after the other, then the tables.
 
-In: image files, rows and samples. Out: a complete HDF5 file, or an error before the work begins.
+In: a `StorePart` of a conversion plan, or frames and tables. Out: a complete HDF5 file, or an error before the work
+begins.
 """
 
 import errno
@@ -10,7 +11,7 @@ import os
 import shutil
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -20,14 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bcclone.dataset.conversion_plan import StorePart, frame_numbers, with_stored_frames
 from bcclone.dataset.images import Image
-from bcclone.dataset.prepared_files import decode_files
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import RowTable, row_table
+from bcclone.dataset.preprocessing import Preprocessing, decode_files
+from bcclone.dataset.rows import RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, SampleTable
-from bcclone.dataset.store import Store
-from bcclone.dataset.store_reader import SCHEMA_VERSION, RecordingInfo
+from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
+from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.recording.row import CAMERAS
 from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
@@ -217,28 +217,58 @@ def _check_space(path: Path, needed: int) -> None:
         )
 
 
-def store_files(
-    files: Sequence[str],
-    writer: StoreWriter,
+def write_store(
+    path: Path,
+    part: StorePart,
+    old: Store | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
     threads: int = 0,
-) -> dict[int, str]:
-    """Decode image files, append their frames to a store, and return the index of each unusable file with the reason.
+) -> tuple[dict[int, str], npt.NDArray[np.uint32]]:
+    """Write a part of a conversion as a store, behind what the old store has, if any.
 
-    on_progress: called with the size of each batch; threads: 0 for one per core.
+    on_progress: called with the number of files of each batch; threads: that decode files, 0 for one per core. Returns
+    the index of each unusable file with the reason, and the CRC-32 of each frame.
     """
-    unusable: dict[int, str] = {}
-    done = 0
-    for decoded in decode_files(files, writer.preprocessing, threads):
-        writer.append(decoded.frames, decoded.checksums)
-        unusable |= {done + index: reason for index, reason in decoded.errors.items()}
-        size = len(decoded.frames) + len(decoded.errors)
-        done += size
-        on_progress(size)
-    return unusable
+    preprocessing, settings, capacity = part.preprocessing, part.samples, len(part.files)
+    space = _table_bytes(part.rows, settings) + len(part.recordings) * RECORDING_BYTES
+    if old:
+        capacity += len(old.frames)
+        space += _table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings) + old.samples.nbytes
+        space += len(old.recordings) * RECORDING_BYTES
+    with StoreWriter(path, preprocessing, capacity, space) as writer:
+        if old:
+            writer.append_from(old)
+        first, done, unusable = writer.count, 0, dict[int, str]()
+        for decoded in decode_files(part.files, preprocessing, threads):
+            writer.append(decoded.frames, decoded.checksums)
+            unusable |= {done + index: reason for index, reason in decoded.errors.items()}
+            size = len(decoded.frames) + len(decoded.errors)
+            done += size
+            on_progress(size)
+        rows = with_stored_frames(part.rows, frame_numbers(len(part.files), unusable, first))
+        own = rows[part.context :]
+        table, extras, recordings = row_table(own), own["extras"].tolist(), part.recordings
+        if old:
+            table = join_rows([old.rows, table])
+            extras = [*(old.extras or [""] * len(old.rows)), *extras]
+            recordings = (*old.recordings, *recordings)
+        samples = _samples(rows.drop(columns="extras"), part.context, old, settings)
+        writer.finish(samples, table, extras if any(extras) else [], recordings, settings)
+        return unusable, np.array(writer.checksums, np.uint32)
 
 
-def table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
+def _samples(rows: pd.DataFrame, context: int, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
+    """Yield the samples of the old store, and then those of the rows after the context, numbered behind them."""
+    if old:
+        yield old.samples
+    for chunk in sample_chunks(rows, settings):
+        own = chunk[chunk["row"] >= context]
+        own["row"] -= context
+        own["row"] += len(old.rows) if old else 0
+        yield own
+
+
+def _table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
     """Return the largest possible size of the tables of these rows, in bytes."""
     copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1) if "take_over" in rows else 0
     samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)

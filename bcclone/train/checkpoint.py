@@ -14,7 +14,7 @@ import h5py
 import keras
 import numpy as np
 
-from bcclone.dataset.store_reader import common_framing
+from bcclone.dataset.store import common_framing
 from bcclone.feed.selection import TrainingData
 from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes

@@ -12,7 +12,7 @@ import tensorflow as tf
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import output_labels
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
-from bcclone.dataset.store_reader import common_framing
+from bcclone.dataset.store import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import mean, median
 
 from bcclone.cluster.dask_workers import open_pool
-from bcclone.cluster.sharded_store import ShardPlan, ShardSettings, write_shards
+from bcclone.cluster.shard_task import ShardPlan, ShardSettings
+from bcclone.cluster.sharded_conversion import write_shards
 from bcclone.dataset.conversion_plan import make_plan
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import assign_validation
 from bcclone.system.task_pool import TaskPool
 from benchmarks.feeds.meter import Use
 from benchmarks.measures import Measure
@@ -83,18 +83,16 @@ def measure_sharding(recording: Path, folder: Path, shard_mb: int, rounds: int) 
     """
     since = time.process_time()
     plan = make_plan((str(recording),), SampleSettings(), None)
-    rows = plan.rows.assign(validation=assign_validation(plan.rows, SampleSettings(), None))
-    settings = ShardSettings(Preprocessing(), SampleSettings(), shard_mb * 10**6, reuse=False)
-    shards = ShardPlan.of(folder, 0, plan, rows, settings)
+    shards = ShardPlan.of(folder, 0, plan, ShardSettings(Preprocessing(), SampleSettings(), shard_mb * 10**6))
     list(shards.tasks())
-    row_ms = 1000 * (time.process_time() - since) / len(rows)
+    row_ms = 1000 * (time.process_time() - since) / len(plan.rows)
     with ExitStack() as stack:
         pools = {name: stack.enter_context(open_pool(*where)) for name, where in _POOLS.items()}
         written, empty = (
             measure_in_rounds({name: partial(_timed, work, pool) for name, pool in pools.items()}, rounds)
             for work in (partial(write_shards, shards), _run_empty)
         )
-    return ShardingRates(len(plan.files), len(shards), row_ms, written, empty)
+    return ShardingRates(len(plan.files), len(shards.blocks), row_ms, written, empty)
 
 
 def _run_empty(pool: TaskPool) -> None:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.manifest import Manifest
-from bcclone.cluster.shards import open_store, read_shards
+from bcclone.cluster.shards import Manifest, open_store, read_shards
 from bcclone.system.errors import UserError
 from bcclone.system.location import local_copy, parse_location
 from tests.s3 import put_folder, s3_server

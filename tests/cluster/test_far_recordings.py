@@ -6,8 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.cluster.manifest import Manifest
-from bcclone.cluster.shards import open_store
+from bcclone.cluster.shards import Manifest, open_store
 from bcclone.recording.drivers import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.system.location import parse_location
 from tests.conftest import run_script

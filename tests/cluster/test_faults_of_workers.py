@@ -9,8 +9,7 @@ import psutil
 import pytest
 from distributed import Client
 
-from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.cluster.shards import open_store
+from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from tests.conftest import command, run_script
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import wait_for

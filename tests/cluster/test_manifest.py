@@ -6,13 +6,9 @@ import socket
 from itertools import islice
 
 import h5py
-import numpy as np
 import pytest
 
-from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.cluster.shard_task import first_checksums
-from bcclone.cluster.shards import open_store
-from bcclone.dataset.store_reader import read_store
+from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from tests.hostile import with_wrong_values
 
@@ -72,13 +68,3 @@ def test_a_frame_that_a_row_cannot_have_is_refused(folder, frame, words):
         rows["frame_center"][0] = frame
         file["rows"][...] = rows
     assert words in outcome(folder, (folder / MANIFEST_NAME).read_text())
-
-
-@pytest.mark.parametrize("table", [None, ["text"] * 4, np.zeros(3, np.uint32), np.zeros(1000), np.zeros((9, 2), "u4")])
-def test_a_shard_without_its_checksums_is_refused(folder, table):
-    with h5py.File(folder / "00000.h5", "r+") as file:
-        del file["checksums"]
-        if table is not None:
-            file["checksums"] = table
-    with pytest.raises((UserError, ValueError), match="has no '?checksums"):
-        first_checksums(*read_store(folder / "00000.h5", ["checksums"])[1], 4)

@@ -12,8 +12,7 @@ import PIL.Image
 import pytest
 
 from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg, read_frame
-from bcclone.dataset.prepared_files import decode_files
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch, decode_files
 
 
 def a_frame(seed=0):

@@ -14,14 +14,12 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.conversion import convert as convert_recordings
-from bcclone.dataset.conversion_plan import frame_numbers
 from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.dataset.rows import NO_FRAME, row_frame
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.rows import row_frame
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.dataset.store_writer import StoreWriter, store_files
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
@@ -53,18 +51,6 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     with pytest.raises(UserError, match="cameras: .*center.*, but .*left.* is given"):
         convert_recordings(replace(settings, samples={"cameras": ("left",)}, add=True))
     assert convert_recordings(replace(settings, samples={"block_seconds": 1}, add=True)).rows == 120
-
-
-def test_image_files_are_decoded_into_a_store_without_a_plan(simulated_recording, tmp_path):
-    files = sorted(map(str, (simulated_recording / "IMG").glob("center*.jpg")))[:3]
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no image")
-    done = []
-    with StoreWriter(tmp_path / "shard.h5", Preprocessing(), 4, 0) as writer:
-        unusable = store_files([files[0], str(broken), *files[1:]], writer, done.append)
-    assert frame_numbers(4, unusable).tolist() == [0, NO_FRAME, 1, 2]
-    assert list(unusable) == [1]
-    assert sum(done) == 4
 
 
 @pytest.mark.parametrize(
@@ -125,19 +111,6 @@ def test_stored_frames_are_the_recorded_ones_resized(simulated_recording, simula
                 assert (frame == store.preprocessing.apply(read_frame(str(simulated_recording / "IMG" / name)))).all()
 
 
-def test_the_recorded_rows_are_stored(simulated_recording, simulated_store):
-    lines = (simulated_recording / "driving_log.csv").read_text().splitlines()
-    with Store(simulated_store) as store:
-        assert len(store.rows) == len(lines)
-        fields = lines[77].split(",")
-        assert store.rows["center"][77].decode() == Path(fields[0]).name
-        assert [store.rows[c][77] for c in ("steering", "throttle", "brake", "speed_mph")] == [
-            float(f) for f in fields[3:]
-        ]
-        assert store.rows["line"][77] == 78
-        assert store.recordings[0].path == simulated_recording / "driving_log.csv"
-
-
 def test_brake_and_reverse_arrive_in_the_rows_as_the_log_has_them(recording, tmp_path):
     log = recording / "driving_log.csv"
     lines = [line.rsplit(",", 4) for line in log.read_text().splitlines()]
@@ -150,13 +123,6 @@ def test_brake_and_reverse_arrive_in_the_rows_as_the_log_has_them(recording, tmp
         rows = row_frame(store.rows)
     assert rows["throttle"][:3].tolist() == [0, -0.5, 1]
     assert rows["brake"][:4].tolist() == [0.847, 0, 1, 0]
-
-
-def test_no_image_is_on_both_sides_of_the_split(simulated_store):
-    with Store(simulated_store) as store:
-        validation = store.samples["validation"]
-        assert validation.any()
-        assert not set(store.samples["frame"][validation]) & set(store.samples["frame"][~validation])
 
 
 def test_cameras_size_and_flips_can_be_chosen(simulated_recording, tmp_path):
@@ -265,21 +231,6 @@ def test_adding_a_copy_of_a_recording_is_noticed(recording, tmp_path, driven_oth
     assert noticed != driven_otherwise
 
 
-def test_adding_a_log_that_has_grown_adds_its_new_rows(recording, tmp_path):
-    log = recording / "driving_log.csv"
-    lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join(lines[:70]))
-    store = tmp_path / "data.h5"
-    convert(recording, "-o", store, "--frame-offsets", 0)
-    log.write_text("".join(lines))
-    done = run_script("preprocess.py", recording, "-o", store, "--add", "--json")
-    assert "70 rows are in the store already" in done.stderr
-    made = json.loads(done.stdout)
-    assert (made["rows"], made["frames"]) == (120, 360)
-    with Store(store) as opened:
-        assert sorted(opened.rows["line"].tolist()) == list(range(1, 121))
-
-
 def test_a_copy_of_a_recording_is_on_the_same_side_of_the_split(recording, tmp_path):
     shutil.copytree(recording, tmp_path / "copy")
     store = tmp_path / "data.h5"
@@ -338,11 +289,6 @@ def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
         again = run_script("preprocess.py", recording / "driving_log.csv", "-o", store, "--json", "--add")
         assert json.loads(again.stdout)["rows"] == 120
         assert "120 rows are in the store already" in again.stderr
-
-
-def test_an_empty_input_ends_with_exit_code_1(tmp_path):
-    (tmp_path / "driving_log.csv").write_text("")
-    assert "empty" in convert(tmp_path, "-o", tmp_path / "data.h5", code=1)
 
 
 def test_a_closed_pipe_and_an_ascii_terminal_are_no_errors(recording, tmp_path):
@@ -405,14 +351,6 @@ def test_bad_rows_are_skipped_and_listed(recording, tmp_path):
     made = json.loads(done.stdout)
     assert (made["rows"], made["skipped"]) == (119, 1)
     assert "row 51: steering is 'NaN'" in done.stderr
-
-
-def test_repeated_rows_are_used_once(recording, tmp_path):
-    log = recording / "driving_log.csv"
-    log.write_text(log.read_text() * 2)
-    done = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
-    assert json.loads(done.stdout)["rows"] == 120
-    assert "120 repeated rows left out" in done.stderr
 
 
 def test_the_error_for_missing_images_names_the_folders_searched(recording, tmp_path):
@@ -525,15 +463,6 @@ def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_pa
     assert sum(result["samples"].values()) > 5 * rows
     print(f"peak resident memory for {rows} rows: {peak_mb:.0f} MB")
     assert peak_mb < most_mb
-
-
-def test_a_preset_prepares_images_for_an_older_model(recording, tmp_path):
-    convert(recording, "-o", tmp_path / "data.h5", "--preprocess", "nvidia-66x200-yuv")
-    with Store(tmp_path / "data.h5") as store:
-        assert store.preprocessing == PRESETS["nvidia-66x200-yuv"]
-        assert store.frames.shape[1:] == (66, 200, 3)
-    error = convert(recording, "-o", tmp_path / "b.h5", "--preprocess", "carnd-128-rgb", "--size", 64, code=1)
-    assert "leave out --size" in error
 
 
 def test_the_sequence_length_is_stored(recording, tmp_path):

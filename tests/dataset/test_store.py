@@ -12,8 +12,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.store import ImageSamples, Store
-from bcclone.dataset.store_reader import RecordingInfo
+from bcclone.dataset.store import ImageSamples, RecordingInfo, Store
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.system.errors import UserError

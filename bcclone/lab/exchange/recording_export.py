@@ -9,11 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.cluster.manifest import MANIFEST_NAME
-from bcclone.cluster.shards import open_store
+from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
-from bcclone.dataset.prepared_files import decode_files
-from bcclone.dataset.preprocessing import PRESETS
+from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.rows import ExchangedRow, Source, format_named

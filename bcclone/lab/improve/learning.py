@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bcclone.cluster.manifest import MANIFEST_NAME
+from bcclone.cluster.shards import MANIFEST_NAME
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.evaluate.worker_model import InputFile

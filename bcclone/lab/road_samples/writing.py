@@ -14,7 +14,7 @@ from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import NO_FRAME, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import sample_chunks
-from bcclone.dataset.store_reader import RecordingInfo
+from bcclone.dataset.store import RecordingInfo
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.lab.road_samples.rendering import SPEED_MPH, RoadFrames, RoadTask, render_road
 from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
