@@ -7,7 +7,7 @@ FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is a
 
 FOLDER holds, for each MODEL of any-road and any-camera, the --json of `bcclone score` as MODEL.SET.score.json for the
 development sets of ../shared/real, and that of `bcclone evaluate --road` as MODEL.ROAD.drive.json.
-docs/result_tables.py writes the tables.
+docs/result_tables.py writes the table.
 """
 
 import json
@@ -80,21 +80,6 @@ def real(stored: Mapping[str, Any]) -> list[list[str]]:
             ]
             rows.append([label, f"`{model}.h5`", *cells])
     return rows
-
-
-def drives(stored: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table of drives in the simulator: a row for each road."""
-    models = stored["drives"]
-    rows = [["half a lap", *(f"`{model}.h5`" for model in models)]]
-    for name in sorted({name for drives in models.values() for name in drives}):
-        rows.append([f"`{name}`", *(_driven(drives.get(name)) for drives in models.values())])
-    return rows
-
-
-def _driven(one: Mapping[str, Any] | None) -> str:
-    if one is None:
-        return "not driven"
-    return f"{one['autonomy_percent']:.1f} %, {one['interventions']}, {one['mean_abs_cross_track_m']:.2f} m"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ FOLDER holds the --json of model, `suite --suite roads` and replay of both recor
 .suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for fine-tuning those of model,
 `suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
 first 1/PART of the recording, or nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
-docs/result_tables.py writes the tables, docs/result_pictures.py the picture.
+docs/result_pictures.py draws the picture.
 """
 
 import json
@@ -77,60 +77,6 @@ def _replay(path: Path) -> dict[str, Any]:
     figures = next(iter(stored["models"].values())) if "models" in stored else stored
     interventions = {limit: one["interventions"] for limit, one in figures["by_limit"].items()}
     return {key: figures[key] for key in _REPLAY} | {"interventions": interventions}
-
-
-def scores(stored: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table of models/any-road.h5: a column for each seed of training."""
-    models = stored["models"]
-    groups = {
-        "30 random roads, 15 mph": [f"random-{number}-15" for number in range(30)],
-        "30 random roads, 25 mph": [f"random-{number}-25" for number in range(30)],
-        **{f"`{name}`": [name] for name in ("lake-20", "lake-reverse-20", "lake-30", "lake-reverse-30")},
-        **{f"`{name}`": [name] for name in ("mountain-15", "mountain-reverse-15", "mountain-20")},
-        "`mountain-reverse-20`": ["mountain-reverse-20"],
-    }
-    rows = [["drives", *models]]
-    for label, names in groups.items():
-        cells = []
-        for model in models.values():
-            drives = [model["rows"][name] for name in names]
-            mean = sum(drive["mean_abs_cross_track_m"] for drive in drives) / len(drives)
-            worst = min(drive["autonomy_percent"] for drive in drives)
-            cells.append(f"{worst:.1f} %, {sum(drive['interventions'] for drive in drives)}, {mean:.2f} m")
-        rows.append([label, *cells])
-    for name in RECORDINGS:
-        replays = [model["replays"][name] for model in models.values()]
-        cells = [
-            f"{one['interventions']['2']} at 2 m, correlation {one['steering_correlation_smoothed']:.2f}"
-            for one in replays
-        ]
-        rows.append([f"replay of `{name}`", *cells])
-    return rows
-
-
-def fine_tuning(stored: Mapping[str, Any]) -> list[list[str]]:
-    """Return the table of fine-tuning: a row for each length of recording."""
-    rows = [["recording", "seconds", *(f"{name}: {what}" for name in STARTS.values() for what in ("drives", "replay"))]]
-    for name in RECORDINGS:
-        for part in PARTS:
-            found = [one for one in stored["fine-tuning"] if one["recording"] == name]
-            cells = []
-            for start in STARTS:
-                of = [one for one in found if one["start"] == start and one["seconds"] == _seconds(name, part)]
-                cells += _tuned_cells(of[0]) if of else ["", ""]
-            if any(cells):
-                rows.append([f"`{name}`", f"{_seconds(name, part):.0f}", *cells])
-    return rows
-
-
-def _tuned_cells(one: Mapping[str, Any]) -> list[str]:
-    drives = one["rows"].values()
-    mean = sum(drive["mean_abs_cross_track_m"] for drive in drives) / len(drives)
-    replay = one["replay"]
-    return [
-        f"{sum(drive['interventions'] for drive in drives)}, {mean:.2f} m",
-        f"{replay['interventions']['2']}, {replay['steering_correlation_smoothed']:.2f}",
-    ]
 
 
 def draw(stored: Mapping[str, Any], path: Path) -> None:

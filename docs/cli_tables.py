@@ -2,16 +2,16 @@
 
     python docs/cli_tables.py            # update the page
 
-A table is between `<!-- options: COMMAND -->` and `<!-- end -->`. `COMMAND / GROUP` is the table of one group of
-options; the groups in SHARED have tables of their own, so the tables of the commands leave them out. Options that are
-the same in two or more commands stand in the table `several commands`; the tables of the commands only name them.
-`commands` is the table of all commands.
+A table follows `<!-- options: COMMAND -->`. `COMMAND / GROUP` is the table of one group of options; the groups in
+SHARED have tables of their own, so the tables of the commands leave them out. Options that are the same in two or more
+commands stand in the table `several commands`; the tables of the commands only name them. `commands` is the table of
+all commands.
 """
 
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +24,12 @@ EVERYWHERE = {"help", "json", "quiet", "debug", "assigned"}
 SHARED = {"appearance of the world", "disturbances"}
 SEVERAL = "several commands"
 OVERVIEW = "commands"
-_TABLE = re.compile(r"<!-- options: (?P<what>[^>]+?) -->\n(?:.*?\n)??<!-- end -->\n", re.DOTALL)
+_TABLE = re.compile(r"(<!-- options: (.+) -->\n)(?:\|.*\n)*")
 
 
 def with_tables(page: str) -> str:
     """Return the page with every table updated."""
-    return _TABLE.sub(lambda found: f"<!-- options: {found['what']} -->\n{table_of(found['what'])}<!-- end -->\n", page)
+    return _TABLE.sub(lambda found: found[1] + table_of(found[2]), page)
 
 
 def table_of(what: str) -> str:
@@ -38,9 +38,10 @@ def table_of(what: str) -> str:
     Raises ValueError when there are no such options.
     """
     if what == OVERVIEW:
-        return _overview()
+        rows = [f"| [`bcclone {name}`](#{_anchor(name)}) | {summary} |" for name, summary in COMMANDS.items()]
+        return _table("command | what it does", rows)
     if what == SEVERAL:
-        return _table(list(_rows_of_several()))
+        return _table("option | meaning", _rows_of_several())
     command, _, group = what.partition(" / ")
     groups = parser_of(command)._action_groups
     chosen = [one for one in groups if (one.title == group if group else one.title not in SHARED)]
@@ -48,27 +49,19 @@ def table_of(what: str) -> str:
     if not rows:
         raise ValueError(f"{what}: no options; the groups are {', '.join(str(one.title) for one in groups)}")
     elsewhere = [f"`{name}`" for row in rows if row in _rows_of_several() for name in rows[row].option_strings]
-    own = [row for row in rows if row not in _rows_of_several()]
+    own = [row for row in rows if row not in _rows_of_several()] + list(_rare_rows(command, group))
     if elsewhere:
         own.append(f"| {', '.join(elsewhere)} | as in [several commands](#options-of-several-commands) |")
-    return _table(own) + _rare_table(command, group)
+    return _table("option | meaning", own)
 
 
-def _rare_table(command: str, group: str) -> str:
-    """Return the table of the settings of a command, or of a group of them, that only --set sets; "" for none."""
-    rows = []
+def _rare_rows(command: str, group: str) -> Iterator[str]:
+    """Yield a row for each setting of a command, or of a group of them, that only --set sets."""
     for kind, each, declared, default in rare_settings(load_command(command).COMMAND):
         if declared.group == group if group else declared.group not in SHARED:
             unit = " or ".join(declared.choices) or declared.unit or {int: "N", bool: "true"}.get(type_of(each), "X")
             meaning = help_of(declared, default).replace("%%", "%").replace("|", "\\|")
-            rows.append(f"| `{option_of(kind, each.name).removeprefix('--set ')}={unit}` | {meaning} |")
-    return "\n".join(["| with `--set` | meaning |", "|---|---|", *rows]) + "\n\n" if rows else ""
-
-
-def _overview() -> str:
-    """Return the table of all commands, with links to their sections."""
-    rows = [f"| [`bcclone {name}`](#{_anchor(name)}) | {summary} |" for name, summary in COMMANDS.items()]
-    return "\n".join(["", "| command | what it does |", "|---|---|", *rows]) + "\n\n"
+            yield f"| `{option_of(kind, each.name)}={unit}` | {meaning} |"
 
 
 def _anchor(command: str) -> str:
@@ -76,8 +69,8 @@ def _anchor(command: str) -> str:
     return f"{command}py" if is_script else f"bcclone-{command.replace(' ', '-')}"
 
 
-def _table(rows: list[str]) -> str:
-    return "\n".join(["", "| option | meaning |", "|---|---|", *rows]) + "\n\n"
+def _table(head: str, rows: Iterable[str]) -> str:
+    return "\n".join([f"| {head} |", "|---|---|", *rows, ""])
 
 
 def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
@@ -86,15 +79,12 @@ def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 @cache
 def _rows_of_several() -> dict[str, int]:
-    """Return the rows that are the same in three or more commands, and in how many."""
-    groups = (group for parser in _parsers() for group in parser._action_groups if group.title not in SHARED)
+    """Return the rows that are the same in two or more commands, and in how many."""
+    groups = (
+        group for parser in map(parser_of, COMMANDS) for group in parser._action_groups if group.title not in SHARED
+    )
     counted = Counter(_row(action) for group in groups for action in _documented(group) if action.option_strings)
     return {row: number for row, number in counted.items() if number >= 2}
-
-
-def _parsers() -> Iterator[argparse.ArgumentParser]:
-    """Yield the parser of each command."""
-    return map(parser_of, COMMANDS)
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:

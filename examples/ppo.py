@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gymnasium
 
-import bcclone.lab.environment  # noqa: F401  (registers the environments)
+from bcclone import Simulator  # noqa: F401  (registers the environments)
 
 try:
     from stable_baselines3 import PPO

@@ -11,8 +11,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-import bcclone.lab.environment  # noqa: F401  (registers the environments)
-from bcclone import SteeringPolicy
+from bcclone import Simulator, SteeringPolicy  # noqa: F401  (Simulator registers the environments)
 
 ROAD_WIDTH_M = 8.0
 

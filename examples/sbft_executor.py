@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from road_drive import ROAD_WIDTH_M, RoadDrive, act_of, drive_road
 
-from bcclone import SteeringPolicy, load_policy
-from bcclone.simulator.roads.rules import RoadRules, judge_road
+from bcclone import RoadRules, SteeringPolicy, judge_road, load_policy
 
 MPH = 0.44704  # metres per second
 CAR_WIDTH_M = 2.0  # from wheel to wheel

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from PIL import Image
 
-import bcclone.lab.environment  # noqa: F401  (registers the environments)
+from bcclone import Simulator  # noqa: F401  (registers the environments)
 
 try:
     from udacity_gym import UdacityAction, UdacityObservation

@@ -16,8 +16,10 @@ PARAMETERS = {
     "convert": "settings notify target",
     "evaluate": "model settings watch",
     "evaluate_policy": "policy settings open_watch name",
+    "judge_road": "points width_m rules",
     "load_model": "path preprocessing",
     "load_policy": "path preprocessing",
+    "open_store": "path",
     "make_clip": "settings",
     "play": "settings notify stop",
     "plot": "settings notify open_if_store",
@@ -31,7 +33,9 @@ PARAMETERS = {
     "suite": "models settings notify pool watch",
     "train": "settings notify open_if_store worker",
 }
-CLASSES = {"Answer", "Preprocessing", "SampleDataset", "Simulator", "SteeringPolicy", "Store", "UserError"}
+CLASSES = {
+    "Answer", "Preprocessing", "RoadRules", "SampleDataset", "Simulator", "SteeringPolicy", "Store", "UserError",
+}  # fmt: skip
 SETTINGS = {
     "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings", "ExpertSettings", "Pace",
     "PlaySettings", "PlotSettings", "PredictSettings", "PreprocessSettings", "RecordSettings", "ReplaySettings",

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import tomllib
-from importlib import import_module
 from pathlib import Path
 
 import cli_tables
@@ -49,16 +48,6 @@ def test_every_option_is_in_a_table_and_every_named_option_exists(name):
     assert all(option in section for option in there - EVERYWHERE), there
     named = re.findall(r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section)  # some with another script's name
     assert [option for script, option in named if option not in options_of(parser_of(script or name))] == []
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_section_of_a_command_with_options_names_the_functions_behind_it(name):
-    section = section_of(name)
-    lines = "".join(re.findall(r"^In Python: .*?\n\n", section, re.MULTILINE | re.DOTALL))
-    functions = re.findall(r"`([a-z_.]+)\.([a-z_]+)`", lines)
-    assert functions or "<!-- options" not in section
-    for module, function in functions:
-        assert callable(getattr(import_module(f"bcclone.{module}"), function))
 
 
 def section_of(name):
