@@ -6,7 +6,7 @@ A person who takes over from a model begins a take-over, which ends when the mod
 written with its row of the log, so a killed program leaves both complete.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bcclone.recording.run_tables import Sidecar
@@ -47,7 +47,8 @@ def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
     Raises UserError for a row that is not as above.
     """
 
-    def driven(cells: Sequence[str]) -> DrivenRow:
-        return DrivenRow(cells[0], whole_number("take_over", cells[1], 1, _TAKE_OVERS) if cells[1] else None)
+    def driven(cells: Mapping[str, str]) -> DrivenRow:
+        number = cells["take_over"]
+        return DrivenRow(cells["driver"], whole_number("take_over", number, 1, _TAKE_OVERS) if number else None)
 
     return DRIVERS.read(folder, driven)

@@ -20,7 +20,7 @@ from bcclone.recording.row import time_of
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_text
 from bcclone.system.codec import explained, parse_json, read_bytes
-from bcclone.system.location import Location, as_local, is_url
+from bcclone.system.location import Location, as_local
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
 MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
@@ -129,12 +129,7 @@ def read_edits(log: Location) -> Edits:
     path = edits_path(log)
     remedy = "restore the file, or remove it to use all rows of the recording"
     with explained(path, "the edits of a recording", remedy):
-        try:
-            if is_url(path) and not path.is_file():
-                return Edits()
-            return Edits.from_json(read_bytes(path, "settings"))
-        except FileNotFoundError:
-            return Edits()
+        return Edits.from_json(read_bytes(path, "settings")) if path.exists() else Edits()
 
 
 def write_edits(log: Path, edits: Edits) -> None:

@@ -6,21 +6,19 @@ trace.csv contains the position of the simulated car, answers.csv the latency of
 uncertainty.csv the scores of a monitor.
 """
 
-import csv
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from bcclone.system.atomic import write_text
-from bcclone.system.codec import explained, number, one_line, read_bytes
-from bcclone.system.location import Location, is_url
+from bcclone.system.codec import explained, number, one_line, read_bytes, read_table
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location
 
 _FARTHEST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
-_PLACES = {"seconds": 0, "x_m": 2, "z_m": 3, "cross_track_m": 4}  # in a row of trace.csv, after the image
-_LONG = 20_000  # characters of a row; the csv module refuses fields of more than 131,072
 T = TypeVar("T")
 
 
@@ -40,36 +38,23 @@ class Sidecar:
         """Return the file's first line."""
         return ",".join(("image", *self.columns)) + "\n"
 
-    def read(self, folder: Location, value_of: Callable[[Sequence[str]], T]) -> dict[str, T]:
+    def read(self, folder: Location, value_of: Callable[[Mapping[str, str]], T]) -> dict[str, T]:
         """Return value_of() the cells of each row by the base name of its image; {} if there is no such file.
 
         An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a table of another
         form, and where value_of() raises ValueError.
         """
-        path = folder / self.name
-        with explained(path, "", f"correct it, or remove the file to leave out {self.provides}"):
+        path, values = folder / self.name, dict[str, T]()
+        remedy = f"correct it, or remove the file to leave out {self.provides}"
+        with explained(path, "", remedy):
+            if not path.exists():
+                return values
+        for line, cells in read_table(path, ("image", *self.columns), "", remedy, partial=True):
             try:
-                text = "" if is_url(path) and not path.is_file() else read_bytes(path, "table").decode()
-            except FileNotFoundError:
-                return {}
-            lines = text[: text.rfind("\n") + 1].splitlines()
-            rows = [self._cells(number, line) for number, line in enumerate(lines, start=1)]
-            return {cells[0]: self._value(number, cells, value_of) for number, cells in enumerate(rows[1:], start=2)}
-
-    def _cells(self, number: int, line: str) -> list[str]:
-        if len(line) > _LONG:
-            raise ValueError(f"row {number}: {len(line)} characters, expected at most {_LONG}")
-        cells = next(csv.reader([line]), [])
-        if len(cells) != len(self.columns) + 1 or (number == 1 and f"{line}\n" != self.header):
-            expected = f"{len(self.columns) + 1}: {self.header.strip()}"
-            raise ValueError(f"row {number}: {len(cells)} cells, {line[:60]!r}, expected {expected}")
-        return cells
-
-    def _value(self, number: int, cells: Sequence[str], value_of: Callable[[Sequence[str]], T]) -> T:
-        try:
-            return value_of(cells[1:])
-        except ValueError as error:
-            raise ValueError(f"row {number}: {error}") from None
+                values[cells["image"]] = value_of(cells)
+            except ValueError as error:
+                raise UserError(f"{path}: line {line}: {error}; {remedy}") from None
+        return values
 
 
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
@@ -107,9 +92,8 @@ class TracePoint:
 def read_trace(folder: Path) -> dict[str, TracePoint]:
     """Return the points of trace.csv by the base name of their image; none if there is no such file."""
 
-    def point_of(cells: Sequence[str]) -> TracePoint:
-        seconds, x_m, z_m, cross_track_m = (number(name, cells[place]) for name, place in _PLACES.items())
-        return TracePoint(seconds, cells[1], x_m, z_m, cross_track_m)
+    def point_of(cells: Mapping[str, str]) -> TracePoint:
+        return TracePoint(track=cells["track"], **{name: number(name, cells[name]) for name in _FARTHEST})
 
     return TRACE.read(folder, point_of)
 
@@ -121,17 +105,13 @@ def answer_row(image: str, seconds: float) -> str:
 
 def uncertainty_row(image: str, score: float, average: float, uncertain: bool) -> str:
     """Return the row of uncertainty.csv for an image's base name; average: of the scores of the last second."""
-    return f"{image},{uncertainty_cells(score, average, uncertain)}"
-
-
-def uncertainty_cells(score: float, average: float, uncertain: bool) -> str:
-    """Return the cells of what a monitor said of a frame, as in uncertainty.csv."""
-    return f"{score:.6g},{average:.6g},{int(uncertain)}"
+    return f"{image},{score:.6g},{average:.6g},{int(uncertain)}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:
     """Return the milliseconds from request to answer by the base name of the image; none if there is no such file."""
-    return ANSWERS.read(folder, lambda cells: number(ANSWERS.columns[0], cells[0]))
+    (column,) = ANSWERS.columns
+    return ANSWERS.read(folder, lambda cells: number(column, cells[column]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,6 @@ from typing import BinaryIO
 from bcclone.system.errors import UserError
 
 REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
-_STALE_AFTER_SECONDS = 86_400
 _FLUSHED_BYTES = 1 << 25
 _MOST_FOLDERS = 500  # in each other; Python makes them by recursion
 _OLD = ".old.partial"  # ending of the folder that is being replaced
@@ -243,7 +241,7 @@ def _remove_leftovers(path: Path) -> None:
     pattern = re.compile(re.escape(_temporary_prefix(path)) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
         found = pattern.match(leftover.name)
-        if not found or _may_be_in_use(leftover, int(found[1])):
+        if not found or _is_running(int(found[1])):
             continue
         if leftover.name.endswith(_OLD) and not path.exists():
             leftover.replace(path)  # the process was killed between the two names
@@ -253,13 +251,7 @@ def _remove_leftovers(path: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def _may_be_in_use(leftover: Path, pid: int) -> bool:
-    if sys.platform == "win32":  # there, signal 0 would end the process
-        return time.time() - leftover.stat().st_mtime < _STALE_AFTER_SECONDS
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _is_running(pid: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(pid)

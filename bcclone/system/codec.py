@@ -16,13 +16,13 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BufferedReader, TextIOWrapper
+from io import BufferedReader, StringIO, TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TextIO, TypeVar
 
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.json_values import from_json
-from bcclone.system.location import Location, names_url, parse_location, reaching
+from bcclone.system.location import Location, parse_location, reaching
 
 Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
@@ -39,7 +39,7 @@ _MOST_BYTES: Mapping[Container, int] = {
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table
-_LONGEST_NUMBER = 40  # characters, more than any number has that a program writes
+_LONGEST_NUMBER = 40  # characters of JSON, more than any number has that a program writes
 _LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
 _MOST_INTEGER = 1 << 63
 _PART = 1 << 23  # bytes that are asked of a server at once
@@ -108,15 +108,18 @@ def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 
 
 def read_table(
-    path: Path, needed: Sequence[str], what: str, remedy: str, partial: bool = False
+    path: Location, needed: Sequence[str], what: str, remedy: str, partial: bool = False
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number and the cells, by column, of each row of a CSV file that begins with names of columns.
 
     needed: columns that it must have; partial: leave out an incomplete last line, which a killed program leaves.
     Raises UserError as explained().
     """
-    with explained(path, what, remedy), open_text(path) as lines:
-        rows = csv.reader(_whole(lines) if partial else lines, strict=True)
+    with explained(path, what, remedy):
+        text = read_bytes(path, "table").decode("utf-8-sig")
+        if partial and not (text := text[: text.rfind("\n") + 1]):
+            return
+        rows = csv.reader(_lines(StringIO(text, newline="")), strict=True)
         names = [name.strip() for name in next(rows, [])]
         if len(set(names)) < len(names) or not set(needed) <= set(names):
             shown = ",".join(names)[:_LONGEST_SHOWN]
@@ -134,15 +137,11 @@ def open_text(path: Path) -> Iterator[Iterator[str]]:
         yield _lines(file)
 
 
-def _lines(file: TextIOWrapper) -> Iterator[str]:
+def _lines(file: TextIO) -> Iterator[str]:
     while line := file.readline(_LONGEST_LINE + 1):
         if len(line) > _LONGEST_LINE:
             raise ValueError(f"a line of more than {_LONGEST_LINE} characters")
         yield line
-
-
-def _whole(lines: Iterator[str]) -> Iterator[str]:
-    return (line for line in lines if line.endswith("\n"))
 
 
 def read_bytes(source: Location | str, container: Container) -> bytes:
@@ -152,20 +151,14 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     opened.
     """
     most = _MOST_BYTES[container]
-    if isinstance(source, str) and names_url(source):
+    if isinstance(source, str):
         source = parse_location(source)
-    if not isinstance(source, str | Path):
-        content = _read_url(source, most)
+    if isinstance(source, Path):
+        with open_file(source, container) as file:
+            content = file.read()
     else:
-        handle, size = _open(Path(source), most)
-        try:
-            content = os.read(handle, size + 1)
-            # a network disk may return a part, and /proc states no sizes
-            while len(content) != size and len(content) <= most and (part := os.read(handle, 1 << 16)):
-                content += part
-        finally:
-            os.close(handle)
-    if len(content) > most:
+        content = _read_url(source, most)
+    if len(content) > most:  # /proc states no sizes
         raise _too_large(source, most)
     return content
 
@@ -180,38 +173,28 @@ def _read_url(location: Any, most: int) -> bytes:
         with location.fs.open(location.path, "rb", cache_type="none") as file:
             while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
                 content += part
+        return content
     except OSError:
         raise
     except Exception:
         with reaching(location):
             raise
-    return content
 
 
 def open_file(path: Path, container: Container) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    handle, _ = _open(path, _MOST_BYTES[container])
-    return os.fdopen(handle, "rb")
+    handle = os.open(path, _FLAGS)
+    status, most = os.fstat(handle), _MOST_BYTES[container]
+    is_regular = stat.S_ISREG(status.st_mode)
+    if is_regular and status.st_size <= most:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise _too_large(path, most) if is_regular else UnfitFile(path, "not a regular file; name a file on a disk")
 
 
 def check_regular(path: Path) -> None:
     """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a library opens it."""
     open_file(path, "store").close()
-
-
-def _open(path: Path, most: int) -> tuple[int, int]:
-    """Return a handle of a regular file, and its size in bytes."""
-    handle = os.open(path, _FLAGS)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnfitFile(path, "not a regular file; name a file on a disk")
-        if status.st_size > most:
-            raise _too_large(path, most)
-    except BaseException:
-        os.close(handle)
-        raise
-    return handle, status.st_size
 
 
 def _too_large(path: Location | str, most: int) -> UnfitFile:
@@ -274,12 +257,12 @@ def parse_json(text: str | bytes) -> Any:
     """Return the value of a JSON text, of UTF-8 if it is given as bytes.
 
     Raises ValueError for a text that is not JSON, for more than 100 levels, NaN, infinity, numbers of more than 40
-    characters, integers of more than 64 bits, and halves of characters, which no file can hold.
+    characters or 64 bits, and halves of characters, which no file can hold.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
     try:
-        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
         _check_depth(value)
     except RecursionError:
         raise ValueError(f"JSON of more than {_DEEPEST} levels") from None
@@ -299,24 +282,15 @@ def _check_depth(value: Any, levels: int = _DEEPEST) -> None:
 
 
 def _integer(text: str) -> int:
-    value = int(_not_too_long(text))
+    _float(text)
+    value = int(text)
     if not -_MOST_INTEGER <= value < _MOST_INTEGER:
         raise ValueError(f"the number {text} is too large")
     return value
 
 
 def _float(text: str) -> float:
-    value = float(_not_too_long(text))
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text} is too large")
+    value = float(text)
+    if len(text) > _LONGEST_NUMBER or not math.isfinite(value):
+        raise ValueError(f"the number {text[:_LONGEST_NUMBER]} is too large")
     return value
-
-
-def _not_too_long(text: str) -> str:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError(f"a number of {len(text)} characters, expected at most {_LONGEST_NUMBER}")
-    return text
-
-
-def _constant(text: str) -> float:
-    raise ValueError(f"{text}, expected a number")

@@ -4,14 +4,12 @@ The size in the header is checked before anything is decoded, because a file of 
 """
 
 import struct
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from bcclone.system.codec import path_inside, read_bytes
 from bcclone.system.opencv import cv2
 
 MOST_PIXELS = 1 << 24
@@ -29,36 +27,11 @@ class BadImage(ValueError):
         return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
 
 
-def read_image(folder: Path, name: str) -> bytes:
-    """Return the content of an image in a folder after checking its size; raises BadImage.
-
-    A name that leads out of the folder is refused.
-    """
-    try:
-        content = read_bytes(path_inside(folder, name), "image")
-    except OSError as error:
-        raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
-    except ValueError as error:
-        raise BadImage(str(error)) from None
-    image_size(content)
-    return content
-
-
-def image_size(content: bytes) -> tuple[int, int]:
-    """Return width and height in pixels of a JPEG or PNG, by its header, before anything is decoded.
-
-    Raises BadImage for anything else, for more than 16 million pixels, and for a JPEG of more than 100 scans.
-    """
-    if not content.startswith(_PNG):
-        return jpeg_size(content)
-    if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
-        raise BadImage("not a complete PNG")
-    width, height = struct.unpack(">II", content[16:24])
-    return _checked(width, height)
-
-
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
-    """Return width and height in pixels of a JPEG; raises BadImage as image_size()."""
+    """Return width and height in pixels of a JPEG, by its header, before anything is decoded.
+
+    Raises BadImage for anything else, for more than 16 million pixels, and for more than 100 scans.
+    """
     content = bytes(data)
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(content)
@@ -66,20 +39,25 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
         raise BadImage(f"not a complete JPEG: {error}" if content else "the file is empty") from None
     if (scans := content.count(_SCAN)) > _MOST_SCANS:
         raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
-    return _checked(width, height)
-
-
-def _checked(width: int, height: int) -> tuple[int, int]:
-    if width * height > MOST_PIXELS:
-        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+    _check_pixels(width, height)
     return width, height
 
 
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+
+
 def decode_image(content: bytes) -> npt.NDArray[np.uint8]:
-    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as image_size()."""
-    image_size(content)
-    if not content.startswith(_PNG) and content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
-        raise BadImage("not a complete JPEG: it ends too early")
+    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as jpeg_size()."""
+    if content.startswith(_PNG):
+        if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
+            raise BadImage("not a complete PNG")
+        _check_pixels(*struct.unpack(">II", content[16:24]))
+    else:
+        jpeg_size(content)
+        if content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
+            raise BadImage("not a complete JPEG: it ends too early")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise BadImage("neither a complete JPEG nor a complete PNG")

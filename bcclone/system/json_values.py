@@ -49,12 +49,12 @@ def json_text(value: Any, indent: int | None = None) -> str:
     return json.dumps(to_json(value), indent=indent) + "\n"
 
 
-def from_json(kind: type[_T], stored: Any, place: str = "") -> _T:
+def from_json(kind: type[_T], stored: Any) -> _T:
     """Return the value of a type that to_json() returned; a missing key means the default of its field.
 
-    Raises ValueError for anything else, with the place: "score.laps: 'x', expected a number". place: of the value.
+    Raises ValueError for anything else, with the place: "score.laps: 'x', expected a number".
     """
-    value: _T = _read(kind, stored, place)
+    value: _T = _read(kind, stored, "")
     return value
 
 
@@ -84,7 +84,7 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
     types, needed = _types(kind)
     for name in stored:
         if name not in types:
-            raise ValueError(f"{_in(place, name)}: unknown, expected {', '.join(types)}")
+            raise _error(_in(place, name), f"unknown, expected {', '.join(types)}")
     for name in needed:
         if name not in stored:
             raise ValueError(f"{_in(place, name)} is missing")
@@ -92,7 +92,7 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
     try:
         return kind(**values)
     except ValueError as error:  # of its own check
-        raise ValueError(f"{place}: {error}" if place else str(error)) from None
+        raise _error(place, str(error)) from None
 
 
 def _read_union(members: Sequence[Any], stored: Any, place: str) -> Any:
@@ -102,8 +102,7 @@ def _read_union(members: Sequence[Any], stored: Any, place: str) -> Any:
         try:
             return _read(member, stored, place)
         except ValueError as error:
-            if member is not NoneType:
-                errors.append(error)
+            errors += [error] if member is not NoneType else []
     raise errors[0] if len(errors) == 1 else _wrong(place, stored, " or ".join(map(_name, members)))
 
 
@@ -143,7 +142,7 @@ def _read_path(stored: str, place: str) -> Any:
     except ValueError:  # half a character fails, too
         raise _wrong(place, stored, "the name of a file") from None
     except UserError as error:  # a URL of an unknown kind
-        raise ValueError(f"{place}: {error}" if place else str(error)) from None
+        raise _error(place, str(error)) from None
 
 
 def _read_key(kind: Any, key: str, place: str) -> Any:
@@ -172,5 +171,8 @@ def _name(kind: Any) -> str:
 
 
 def _wrong(place: str, stored: Any, expected: str) -> ValueError:
-    shown = repr(stored)[:_LONGEST_VALUE]
-    return ValueError(f"{place}: {shown}, expected {expected}" if place else f"{shown}, expected {expected}")
+    return _error(place, f"{repr(stored)[:_LONGEST_VALUE]}, expected {expected}")
+
+
+def _error(place: str, reason: str) -> ValueError:
+    return ValueError(f"{place}: {reason}" if place else reason)

@@ -160,11 +160,8 @@ def check_writable(folder: Location) -> None:
 
 def write_text(location: Location, text: str) -> None:
     """Write a text as a whole: a reader sees the old content or the new, never a part."""
-    if not is_url(location):
-        atomic.write_text(as_local(location), text)
-        return
-    with reaching(location):
-        location.write_text(text, encoding="utf-8")  # an object store shows it when it is complete
+    with replacing(location) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -148,5 +148,5 @@ def test_without_a_row_left_the_error_names_the_log_and_the_remedy(recording, tm
 
 def test_a_wrong_table_of_drivers_is_named(driven, tmp_path):
     (driven / DRIVERS.name).write_text(DRIVERS.header + "a.jpg,robot,\n")
-    with pytest.raises(UserError, match=r"drivers\.csv: row 2: .* expected model or human"):
+    with pytest.raises(UserError, match=r"drivers\.csv: line 2: .* expected model or human"):
         make(driven, tmp_path / "data.h5")

@@ -31,7 +31,7 @@ def test_the_row_that_a_killed_program_left_is_ignored(tmp_path):
 @pytest.mark.parametrize("cells", ["robot,", "human,0", "human,one", "model,1", "human", "human,1,2"])
 def test_a_wrong_row_is_named(tmp_path, cells):
     (tmp_path / DRIVERS.name).write_text(DRIVERS.header + f"a.jpg,model,\nb.jpg,{cells}\n")
-    with pytest.raises(UserError, match=r"drivers\.csv: row 3: .* expected "):
+    with pytest.raises(UserError, match=r"drivers\.csv: line 3: .* expected "):
         read_drivers(tmp_path)
 
 
@@ -54,7 +54,7 @@ def test_a_damaged_table_beside_a_log_is_harmless_or_refused(tmp_path, table):
 def test_a_pipe_and_a_take_over_of_400_digits_are_refused(tmp_path):
     path = tmp_path / DRIVERS.name
     path.write_text(DRIVERS.header + "a.jpg,human," + "9" * 400 + "\n")
-    with pytest.raises(UserError, match=r"row 2: take_over is '9+', expected a number from 1 to 1e"):
+    with pytest.raises(UserError, match=r"line 2: take_over is '9+', expected a number from 1 to 1e"):
         read_drivers(tmp_path)
     if hasattr(os, "mkfifo"):
         path.unlink()

@@ -1,11 +1,16 @@
 """Read a Keras .h5 or .keras file as plain data, in a process of its own, which a damaged file may crash.
 
 In: a path. Out: a `StoredModel`. Sizes are checked before reading, and no links are followed. The process is this
-module, run as a program.
+module, run as a program, with limits of time and memory. Its answer is NumPy's .npz; nothing in it is run.
 """
 
 import io
+import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,24 +19,20 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
-from bcclone.system.codec import open_file, parse_json
+from bcclone.system.child_process import interrupts_kept_from_children
+from bcclone.system.codec import check_regular, open_file, parse_json
 from bcclone.system.errors import first_line
 from bcclone.system.file_kinds import HDF5
-from bcclone.system.hdf5_child import Ended, Refused, read_apart, serve
-from bcclone.system.hdf5_file import (
-    LONGEST_TEXT,
-    Table,
-    UnfitContent,
-    dataset_of,
-    member_of,
-    open_hdf5,
-    read_names,
-    read_text,
-)
+from bcclone.system.hdf5_file import LONGEST_TEXT, UnfitContent, dataset_of, member_of, open_hdf5, read_attribute
 
+_WALL_SECONDS, _BYTES_PER_SECOND = 60.0, 1 << 24  # for a disk that does not respond
+_CPU_SECONDS, _BYTES_PER_CPU_SECOND = 3, 1 << 26  # several times what reading takes, imports included
+_MEMORY, _MEMORY_PER_BYTE = 1 << 31, 4  # addresses
+_HEAD = "head"
 _NUMBERS_AT_MOST = 1 << 26  # of all arrays together
 _LARGEST_WEIGHTS = 8 * _NUMBERS_AT_MOST  # bytes; twice those of a network, since the optimizer may be in the file
 _NAMES_AT_MOST = 4096
@@ -63,19 +64,55 @@ class StoredModel:
 def read_stored(path: Path) -> StoredModel:
     """Return the content of a file; raises UnsupportedModel, also when the process that reads it crashes or hangs."""
     try:
-        head, tables = read_apart("bcclone.model.keras_files.stored", path)
-        arrays = iter(tables)
-        weights = {
-            folder: [NamedArray(name, np.asarray(next(arrays), np.float32)) for name in names]
-            for folder, names in head["weights"].items()
-        }
-        return StoredModel(head["texts"], weights)
-    except Ended as error:
-        raise UnsupportedModel(f"{error}; save the model again, or train it again") from None
-    except Refused as error:
-        raise UnsupportedModel(str(error)) from None
+        check_regular(path)
+        done = _run_reader(path)
     except OSError as error:
         raise UnsupportedModel(_incomplete(error)) from None
+    except subprocess.TimeoutExpired:
+        raise _damaged("took too long") from None
+    if done.returncode:
+        raise _damaged(_ending(done.returncode))
+    try:
+        with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
+            head = parse_json(answer[_HEAD].tobytes())
+            arrays = iter([answer[str(number)] for number in range(len(answer.files) - 1)])
+            weights = {
+                folder: [NamedArray(name, np.asarray(next(arrays), np.float32)) for name in names]
+                for folder, names in head["weights"].items()
+            }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise _damaged("gave no answer") from None
+    if "refused" in head:
+        raise UnsupportedModel(head["refused"])
+    return StoredModel(head["texts"], weights)
+
+
+def _run_reader(path: Path) -> "subprocess.CompletedProcess[bytes]":
+    paths = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with interrupts_kept_from_children():
+        return subprocess.run(
+            [sys.executable, "-P", "-m", __name__, path],  # -P: modules in the current folder must not replace ours
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+            timeout=_WALL_SECONDS + path.stat().st_size / _BYTES_PER_SECOND,
+            check=False,
+        )
+
+
+def _ending(code: int) -> str:
+    """Describe how a process ended."""
+    if code >= 0:
+        return f"ended with code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return "took too long" if name in ("SIGXCPU", "SIGKILL") else f"was ended by {name}"
+
+
+def _damaged(how: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"its structure is damaged: the process that read it {how}; save the model again, or train it again"
+    )
 
 
 def _incomplete(error: Exception) -> str:
@@ -85,16 +122,35 @@ def _incomplete(error: Exception) -> str:
 # ---- the process
 
 
-def read(path: Path) -> tuple[dict[str, Any], Sequence[Table]]:
-    """Return the texts and the names of the arrays, and the arrays, float32; raises Refused."""
+def answer_for(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a file under their numbers, and under _HEAD the texts and names, or why it is refused."""
+    head: dict[str, Any] = {"weights": {}}
+    arrays: list[Float32Array] = []
     try:
-        texts, weights = _read(path)
+        _limit(path.stat().st_size)
+        head["texts"], weights = _read(path)
+        head["weights"] = {folder: [one.name for one in named] for folder, named in weights.items()}
+        arrays = [one.values for named in weights.values() for one in named]
     except (UnsupportedModel, UnfitContent) as error:
-        raise Refused(str(error)) from None
+        head["refused"] = str(error)
     except Exception as error:  # damaged files cause all kinds in h5py and zipfile
-        raise Refused(_incomplete(error)) from None
-    names = {folder: [array.name for array in arrays] for folder, arrays in weights.items()}
-    return {"texts": texts, "weights": names}, [array.values for arrays in weights.values() for array in arrays]
+        head["refused"] = _incomplete(error)
+    return {_HEAD: np.frombuffer(json.dumps(head).encode(), np.uint8)} | {str(n): one for n, one in enumerate(arrays)}
+
+
+def _limit(size: int) -> None:
+    """Limit the memory and the processor time of this process, by the bytes of the file."""
+    if sys.platform == "win32":  # the clock of the parent process alone ends it
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, most in (
+        (resource.RLIMIT_AS, _MEMORY + _MEMORY_PER_BYTE * size),
+        (resource.RLIMIT_CPU, _CPU_SECONDS + size // _BYTES_PER_CPU_SECOND),
+    ):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _read(path: Path) -> tuple[dict[str, str], Weights]:
@@ -115,12 +171,12 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
 
 def read_texts(file: h5py.File) -> dict[str, str]:
     """Return the text attributes: the configuration, the version of Keras, and those of bcclone."""
-    texts = {name: read_text(file, name) for name in file.attrs if name in _TEXTS or name.startswith(_OURS)}
+    texts = {name: read_attribute(file, name, str) for name in file.attrs if name in _TEXTS or name.startswith(_OURS)}
     if "model_weights" in file:
         group = member_of(file, "model_weights")
         for name in ("keras_version", "backend"):
             if name not in texts and name in group.attrs:
-                texts[name] = read_text(group, name)
+                texts[name] = read_attribute(group, name, str)
     return texts
 
 
@@ -185,7 +241,8 @@ def _values(path: str, array: h5py.Dataset) -> Float32Array:
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     if attribute not in group.attrs:
         raise UnsupportedModel(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
-    return read_names(group, attribute, _NAMES_AT_MOST)
+    names: list[str] = read_attribute(group, attribute, list, _NAMES_AT_MOST)
+    return names
 
 
 def _array(group: h5py.Group, path: str) -> h5py.Dataset:
@@ -204,4 +261,4 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> byt
 
 
 if __name__ == "__main__":
-    serve(read)
+    np.savez(sys.stdout.buffer, **answer_for(Path(sys.argv[1])))

@@ -49,8 +49,19 @@ def test_randomly_damaged_files_are_read_or_refused_and_crash_only_the_reader(tm
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="needs a clock of processor time, which Windows has not")
-@pytest.mark.parametrize("ends", ["import os; os.abort()", "while True: pass", "x = bytearray(1 << 40)"])
-def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp_path, monkeypatch, ends):
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        ("import os; os.abort()", "its structure is damaged.* was ended by SIGABRT; save the model again"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "damaged.* was ended by SIGSEGV"),
+        ("while True: pass", "damaged.* took too long"),
+        ("import os; os._exit(7)", "damaged.* ended with code 7"),
+        ("import os; os._exit(0)", "damaged.* gave no answer"),
+        ("print(7)", "damaged.* gave no answer"),
+        ("x = bytearray(1 << 40)", "not a complete model file: MemoryError"),
+    ],
+)
+def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp_path, monkeypatch, ends, reason):
     """The reader is the real one, and what it does to itself stands for what a file would make the library do."""
     hostile = tmp_path / "sitecustomize.py"
     hostile.write_text(
@@ -59,9 +70,27 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp
         "    import bcclone.system.hdf5_file as hdf5\n"
         "    def act(*_):\n"
         f"        {ends}\n"
-        "    hdf5.read_text = act\n"
+        "    hdf5.read_attribute = act\n"
         "if 'bcclone.model.keras_files.stored' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(UnsupportedModel, match="its structure is damaged|not a complete model file"):
+    with pytest.raises(UnsupportedModel, match=reason):
         read_stored(write(tmp_path / "old.h5", keras1_config()))
+
+
+def test_objects_in_the_answer_of_the_reader_are_not_loaded(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'bcclone.model.keras_files.stored' in ' '.join(sys.orig_argv):\n"
+        "    import numpy\n"
+        "    savez = numpy.savez\n"
+        "    numpy.savez = lambda file, **_: savez(file, head=numpy.array([sys.exit], object))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(UnsupportedModel, match="gave no answer"):
+        read_stored(write(tmp_path / "old.h5", keras1_config()))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UnsupportedModel, match="not a complete model file: .*No such file"):
+        read_stored(tmp_path / "nothing")
