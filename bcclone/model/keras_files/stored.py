@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
@@ -122,7 +121,7 @@ def _incomplete(error: Exception) -> str:
 # ---- the process
 
 
-def answer_for(path: Path) -> dict[str, npt.NDArray[Any]]:
+def answer_for(path: Path) -> dict[str, Any]:
     """Return the arrays of a file under their numbers, and under _HEAD the texts and names, or why it is refused."""
     head: dict[str, Any] = {"weights": {}}
     arrays: list[Float32Array] = []
