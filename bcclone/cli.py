@@ -13,22 +13,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
-from types import ModuleType
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
-from bcclone.commands.options import (
-    Browser,
-    Command,
-    Common,
-    Given,
-    Output,
-    Result,
-    describe_unchanged,
-    list_of,
-    make_parser,
-    notify,
-)
+from bcclone.commands.options import Browser, Command, Common, Given, Output, list_of, make_parser, notify
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import Interrupts
@@ -78,11 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run one command by its name and return its exit code."""
-    return run_module(load_command(name), prog, argv)
+    return run_command(load_command(name), prog, argv)
 
 
-def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None) -> int:
-    """Run the module of a command and return its exit code; an error becomes one message on standard error."""
+def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; an error becomes one message on standard error."""
     given = Given(make_parser(command, prog), argv)
     common = given.make(Common)
     _prepare_process()
@@ -92,13 +80,13 @@ def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        return _interrupted(str(interrupt) or left_behind(command, given))
+        return _interrupted(str(interrupt) or command.left_behind(given))
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if interrupts.requested:  # in the middle of a package that turned the interrupt into an error of its own
-            return _interrupted(left_behind(command, given))
+            return _interrupted(command.left_behind(given))
         if common.debug:
             traceback.print_exc()
         text, code = _describe(error)
@@ -106,23 +94,22 @@ def run_module(command: ModuleType, prog: str, argv: Sequence[str] | None = None
     return code
 
 
-def perform(command: ModuleType, given: Given) -> int:
+def perform(command: Command, given: Given) -> int:
     """Run a command and print its result; return the exit code. Raises what the command raises."""
-    common, has_folder = given.make(Common), Output in command.COMMAND.settings
-    with settings_as_typed(given.parser), _results_folder(given.make(Output).output if has_folder else None):
-        result: Result = command.run(given)
+    common, kinds = given.make(Common), command.settings
+    with settings_as_typed(given.parser), _results_folder(given.make(Output).output if Output in kinds else None):
+        result = command.run(given)
         if common.json:
             print(json.dumps(to_json(result.value), allow_nan=False))
         elif result.text is not None:
             print(printable(result.text))
         for path in result.wrote:
             notify(f"wrote {path}")
-        if result.then and not common.json:
-            notify(result.then)
-        if result.report and given.make(Browser).browser and not (common.json or common.quiet) and sys.stdout.isatty():
+        shows = result.wrote and Browser in kinds and given.make(Browser).browser
+        if shows and not (common.json or common.quiet) and sys.stdout.isatty():
             from bcclone.system.browser import open_in_browser
 
-            open_in_browser(result.report)
+            open_in_browser(result.wrote[-1])
     return result.code
 
 
@@ -155,20 +142,6 @@ def _results_folder(folder: Path | None) -> Iterator[None]:
     finally:
         if is_new and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def left_behind(command: ModuleType, given: Given) -> str:
-    """Return what an interrupted command has left: as it says, or else its output."""
-    try:
-        if hasattr(command, "interrupted"):
-            return str(command.interrupted(given))
-        declared: Command = command.COMMAND
-        for kind in () if declared.left else declared.settings:
-            if kind is not Output and (output := given.of(kind).get("output", getattr(kind, "output", None))):
-                return describe_unchanged(output)
-    except (ImportError, AttributeError, ValueError, UserError):  # it had not imported or checked what it needs for it
-        return "nothing was written"
-    return declared.left or "nothing was written"
 
 
 def _prepare_process() -> None:

@@ -13,9 +13,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
 
-from bcclone.cli import run_module
+from bcclone.cli import run_command
 from bcclone.commands.options import Command, Given, Result, list_of, notify
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.settings import setting
@@ -47,36 +46,34 @@ class Bars:
     check_bars: bool = setting(False, "end with exit code 1 when a bar is missed")
 
 
-class Benchmark(ModuleType):
-    """A benchmark as bcclone.cli runs a command.
+def make_benchmark(name: str) -> Command:
+    """Return a benchmark as bcclone.cli runs a command.
 
     Its module is loaded by its name, for it alone: processes that a benchmark spawns load this file again, and what
     they load counts as their memory.
     """
+    file, text = BENCHMARKS[name]
+    module = import_module(f"benchmarks.{file}")
 
-    def __init__(self, name: str) -> None:
-        module, text = BENCHMARKS[name]
-        super().__init__(name, f"Measure {text}.")
-        self._module = import_module(f"benchmarks.{module}")
-        self.COMMAND = Command(text, (self._module.Settings, Bars), left="nothing was kept of the measurement")
-
-    def run(self, given: Given) -> Result:
+    def run(given: Given, bars: Bars) -> Result:
         """Measure; the exit code is 1 when something failed, or with --check-bars when a bar was missed."""
-        settings = given.make(self._module.Settings)
         gpus = [card.describe() for card in visible_cards(find_cards())]
         for gpu in gpus:
             notify(f"GPU of this machine: {gpu}")
-        report = self._module.measure(settings, notify)
-        missed = given.make(Bars).check_bars and not report.is_good
+        report = module.measure(given.make(module.Settings), notify)
+        missed = bars.check_bars and not report.is_good
         value = {"gpus": gpus} | report.as_json()
         return Result(value, "\n".join(report.to_rows()), code=int(bool(report.failed) or missed))
+
+    left = "nothing was kept of the measurement"
+    return Command(run, f"Measure {text}.", (module.Settings, Bars), left=left)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m benchmarks NAME ...`; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in BENCHMARKS:
-        return run_module(Benchmark(words[0]), f"python -m benchmarks {words[0]}", words[1:])
+        return run_command(make_benchmark(words[0]), f"python -m benchmarks {words[0]}", words[1:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import help_of, make_parser, rare_settings
+from bcclone.commands.options import help_of, make_parser
 from bcclone.system.settings import option_of, type_of
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
@@ -57,8 +57,8 @@ def table_of(what: str) -> str:
 
 def _rare_rows(command: str, group: str) -> Iterator[str]:
     """Yield a row for each setting of a command, or of a group of them, that only --set sets."""
-    for kind, each, declared, default in rare_settings(load_command(command).COMMAND):
-        if declared.group == group if group else declared.group not in SHARED:
+    for kind, each, declared, default in load_command(command).declared():
+        if declared.rare and (declared.group == group if group else declared.group not in SHARED):
             unit = " or ".join(declared.choices) or declared.unit or {int: "N", bool: "true"}.get(type_of(each), "X")
             meaning = help_of(declared, default).replace("%%", "%").replace("|", "\\|")
             yield f"| `{option_of(kind, each.name)}={unit}` | {meaning} |"

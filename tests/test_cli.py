@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import INTERNAL_ERROR, left_behind
+from bcclone.cli import INTERNAL_ERROR
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Given, make_parser
-from tests.conftest import ROOT, command, run_process, run_script
+from tests.conftest import ROOT, run_process, run_script
+from tests.conftest import command as command_line
 from tests.processes import imported_by
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
@@ -22,12 +23,12 @@ SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
 @pytest.mark.parametrize("name", [*SCRIPTS, *COMMANDS])
 def test_help_answers_without_loading_what_it_does_not_need(name):
     heavy = {"tensorflow", "keras", "moviepy", "matplotlib", "eventlet", "pandas", "cv2", "h5py"}
-    assert not imported_by(*command(*name.split(), "--help")) & heavy
+    assert not imported_by(*command_line(*name.split(), "--help")) & heavy
 
 
 def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_path):
-    store = imported_by(*command("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5"))
-    clip = imported_by(*command("video.py", simulated_recording, "-o", tmp_path / "clip.mp4"))
+    store = imported_by(*command_line("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5"))
+    clip = imported_by(*command_line("video.py", simulated_recording, "-o", tmp_path / "clip.mp4"))
     assert "h5py" in store
     assert "moviepy" in clip
     assert not (store | clip) & {"tensorflow", "keras"}
@@ -118,21 +119,17 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
 )
 def test_debug_adds_the_traceback_and_changes_nothing_else(line):
     plain = run_process(*line, code=1).stderr
-    debugged = subprocess.run(command(*line, "--debug"), capture_output=True, text=True)
+    debugged = subprocess.run(command_line(*line, "--debug"), capture_output=True, text=True)
     assert debugged.returncode == 1
     assert debugged.stderr.startswith("Traceback")
     assert debugged.stderr.endswith(plain)
 
 
 BROKEN = """
-import sys, types
+import sys
 from bcclone import cli
 from bcclone.commands.options import Command
-broken = types.ModuleType("bcclone.commands.broken", "A command with a fault.")
-broken.COMMAND = Command("", ())
-broken.run = lambda given: {}["missing"]
-sys.modules[broken.__name__] = broken
-sys.exit(cli.run("broken", "bcclone broken", sys.argv[1:]))
+sys.exit(cli.run_command(Command(lambda: {}["missing"], "A command with a fault.", ()), "broken", sys.argv[1:]))
 """
 
 
@@ -151,7 +148,9 @@ def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path)
 
 def interrupted(*line, after, cwd):
     """Start a command, send Ctrl-C when `after` appears on its standard error, and return what it said last."""
-    with subprocess.Popen(command(*line), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command_line(*line), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as run:
         printed = ""
         while after not in printed:
             printed += run.stderr.readline()
@@ -187,21 +186,21 @@ def required_words(parser):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    module = load_command(name)
-    parser = make_parser(module, name)
+    command = load_command(name)
+    parser = make_parser(command, name)
     line = required_words(parser)
-    assert left_behind(module, Given(parser, line))
+    assert command.left_behind(Given(parser, line))
     if name in ("preprocess", "model", "video", "import-model"):
         given = Given(parser, [*line, "-o", "made.gif"])
-        assert "not written" in left_behind(module, given)
+        assert "not written" in command.left_behind(given)
         Path("made.gif").touch()
-        assert "unchanged" in left_behind(module, given)
+        assert "unchanged" in command.left_behind(given)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process")
 @pytest.mark.parametrize("name", [*SCRIPTS, "evaluate"])
 def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
-    line = command(name, ROOT / "models/lake.h5")
+    line = command_line(name, ROOT / "models/lake.h5")
     for seconds, again in ((0.0, 0.0), (0.03, 0.02), (0.06, None), (0.1, 0.0), (0.15, None), (0.2, 0.05), (0.5, 0.02)):
         with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             for pause in (seconds, again):
@@ -264,7 +263,7 @@ def test_names_send_no_commands_to_the_terminal(tmp_path):
 def test_a_closed_standard_stream_is_no_error(closed, simulated_recording, tmp_path):
     for line in (("edit", simulated_recording), ("export", simulated_recording, "--to", "csv", "-o", tmp_path / "csv")):
         done = subprocess.run(
-            ["sh", "-c", f'exec "$@" {closed}', "sh", *command(*line)], capture_output=True, check=False
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *command_line(*line)], capture_output=True, check=False
         )
         assert (done.returncode, done.stderr.count(b"error")) == (0, 0)
     assert (tmp_path / "csv" / "table.csv").stat().st_size

@@ -1,29 +1,24 @@
-"""The commands: each module declares its COMMAND; run() calls a library function and returns what to print."""
+"""The commands: each calls a library function with the settings that the user chose, and returns what to print."""
 
 import re
 from collections.abc import Sequence
 from importlib import import_module
-from keyword import iskeyword
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bcclone.commands.options import Command
 
 _FIRST = ("preprocess", "model", "drive", "video")  # the workflow; the other commands follow by their names
 FAMILIES = ("monitor", "simulate")  # the first word of commands of two words
-_SUMMARY = re.compile(r'^COMMAND = Command\(\s*"(.+?)",', re.MULTILINE)
-
-
-def _find_commands() -> dict[str, str]:
-    """Return command -> summary, read from the text of each module, because importing them all is slow."""
-    commands = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if summary := _SUMMARY.search(path.read_text(encoding="utf-8")):
-            family, _, use = path.stem.removesuffix("_").partition("_")
-            name = f"{family} {use}" if family in FAMILIES else path.stem.removesuffix("_").replace("_", "-")
-            commands[name] = summary[1]
-    return {name: commands[name] for name in dict.fromkeys((*_FIRST, *commands))}
-
-
-COMMANDS = _find_commands()
+_DECLARED = re.compile(r'^@command\(\s*"(.+?)"[,)].*?^def (\w+)\(', re.MULTILINE | re.DOTALL)
+# name -> module, function and summary, read from the text of the modules, because importing them all is slow
+_FOUND = {
+    re.sub(f"^({'|'.join(FAMILIES)})-", r"\1 ", function.rstrip("_").replace("_", "-")): (path.stem, function, summary)
+    for path in Path(__file__).parent.glob("*.py")
+    for summary, function in _DECLARED.findall(path.read_text(encoding="utf-8"))
+}
+COMMANDS = {name: _FOUND[name][2] for name in dict.fromkeys((*_FIRST, *sorted(_FOUND)))}
 
 
 def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -33,7 +28,8 @@ def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     return name, words[len(name.split()) :]
 
 
-def load_command(name: str) -> ModuleType:
-    """Return the module of one of COMMANDS; it declares COMMAND, run() and perhaps interrupted()."""
-    module = f"{name}_" if iskeyword(name) else re.sub("[- ]", "_", name)
-    return import_module(f"{__name__}.{module}")
+def load_command(name: str) -> "Command":
+    """Return one of COMMANDS."""
+    module, function, _ = _FOUND[name]
+    command: Command = getattr(import_module(f"{__name__}.{module}"), function)
+    return command

@@ -1,55 +1,39 @@
-"""What a command is: its settings, which make the parser; what the user gave; and the result, which cli prints."""
+"""What a command is: a function, and its settings, which make the parser; what the user gave; the printed result."""
 
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import partial
+from inspect import getdoc
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import Any, Self, TypeVar, get_args, get_origin
 
 from bcclone.system.errors import UserError, printable
-from bcclone.system.location import Location, as_local, reaching
+from bcclone.system.location import as_local, reaching
 from bcclone.system.settings import Setting, argument, option_of, setting, settings_of, type_of
-
-if TYPE_CHECKING:
-    from bcclone.evaluate.watched import WatchFile
 
 Settings = TypeVar("Settings")
 _TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
-
-
-@dataclass(frozen=True)
-class Command:
-    """What the module of a command declares beside its docstring, which is the description in --help.
-
-    summary: its line in the list of commands; settings: the dataclasses whose fields are its arguments and options,
-    with those of the dataclasses in them; without: fields that have no option here; titles: group of options -> text
-    below its heading; left: what Ctrl-C leaves behind, where that is not its output.
-    """
-
-    summary: str
-    settings: Sequence[type]
-    without: Collection[str] = ()
-    titles: Mapping[str, str] = field(default_factory=dict)
-    left: str = ""
+_NOTHING = "nothing was written"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command prints: a value with --json, else the text.
+    """What a command prints: a value with --json, else the text; None prints nothing.
 
-    wrote: files, which are named on standard error; report: a page to open in a browser; then: a last hint; code: the
-    exit code.
+    wrote: files, which are named on standard error, a report to open in a browser last; code: the exit code.
     """
 
     value: Any
     text: str | None
     wrote: Sequence[Path] = ()
-    report: Path | None = None
-    then: str = ""
     code: int = 0
+
+    @classmethod
+    def of(cls, outcome: Any, **others: Any) -> Self:
+        """Return what is printed of the result of a library function, which has as_text() and perhaps as_json()."""
+        return cls(outcome.as_json() if hasattr(outcome, "as_json") else outcome, outcome.as_text(), **others)
 
 
 @dataclass(frozen=True)
@@ -80,13 +64,6 @@ class SettingsFile:
     settings: Path | None = setting(
         None, "read settings from this TOML file; options override them", unit="FILE", shown="none"
     )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a server ends."""
-
-    end_with_stdin: bool = setting(False, "exit when standard input is closed, for programs that start the server")
 
 
 @dataclass(frozen=True)
@@ -123,20 +100,86 @@ class Given:
         parts = {name: replace(part, **self.of(part)) for name, part in _parts(kind)}
         return kind(**(parts | self.of(kind) | others))
 
-    def refuse(self, kind: Any, why: str, names: Collection[str] = ()) -> None:
-        """Raise UserError if the user gave an option that has no effect here.
+    def refuse(self, kind: Any, why: str) -> None:
+        """Raise UserError if the user gave an option of this settings dataclass, which has no effect here.
 
-        kind: the settings dataclass that declares it; why: the rest of the sentence, with the remedy; names: of the
-        fields, all by default.
+        why: the rest of the sentence, with the remedy.
         """
         for each, _ in settings_of(kind):
-            if each.name in self._values and (not names or each.name in names):
+            if each.name in self._values:
                 raise UserError(f"{option_of(kind, each.name)} {why}")
+
+    def kept(self, name: str, text: str, part: str = "") -> str:
+        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it."""
+        folder: Any = self._values.get(name)
+        return f"{folder / part} keeps {text}" if folder and (folder / part).exists() else _NOTHING
 
     def say(self, text: str) -> None:
         """Print a line of a server on standard output; on standard error with --json and --quiet."""
         common = self.make(Common)
         print(printable(text), file=sys.stderr if common.json or common.quiet else sys.stdout, flush=True)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a function whose parameters are settings dataclasses, or what the user gave.
+
+    description: shown by --help; settings: the dataclasses whose fields are its arguments and options, with those of
+    the dataclasses in them; without: fields that have no option here; titles: group of options -> text below its
+    heading; left: what Ctrl-C leaves behind, where that is not its output unchanged.
+    """
+
+    function: Callable[..., Any]
+    description: str
+    settings: Sequence[type]
+    without: Collection[str] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    left: str | Callable[[Given], str] = ""
+
+    def run(self, given: Given) -> Result:
+        """Run the function with what the user gave."""
+        result = self.function(*(given if kind is Given else given.make(kind) for kind in _parameters(self.function)))
+        return result if isinstance(result, Result) else Result.of(result)
+
+    def left_behind(self, given: Given) -> str:
+        """Return what an interrupted command has left: as it declares, or else its output."""
+        try:
+            if left := self.left if isinstance(self.left, str) else self.left(given):
+                return left
+            kind: Any = next(kind for kind in self.settings if kind is not Output and hasattr(kind, "output"))
+            output = given.of(kind).get("output", kind.output) or given.make(kind).path
+            with reaching(output):
+                return f"{output} is unchanged" if output.exists() else f"{output} was not written"
+        except (ImportError, AttributeError, StopIteration, TypeError, ValueError, UserError):
+            return _NOTHING  # it had not imported or checked what it needs, or has no output
+
+    def declared(self) -> Iterator[tuple[Any, Any, Setting, Any]]:
+        """Yield the settings of the command: dataclass or its value, field, Setting and default."""
+        kinds: list[Any] = [*self.settings, Common]
+        while kinds:
+            kind = kinds.pop(0)
+            for each, declared in settings_of(kind):
+                if each.name not in self.without:
+                    yield kind, each, declared, each.default if isinstance(kind, type) else getattr(kind, each.name)
+            kinds[:0] = [part for _, part in _parts(kind)]
+
+
+def command(summary: str, *others: type, **declared: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function, whose docstring is the description and whose parameters are the settings.
+
+    summary: its line in the list of commands; others: dataclasses of options that the function does not take as
+    parameters; declared: fields of Command.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Command:
+        taken = [kind for kind in _parameters(function) if kind is not Given]
+        return Command(function, getdoc(function) or "", (*taken, *others), **declared)
+
+    return decorate
+
+
+def _parameters(function: Callable[..., Any]) -> list[Any]:
+    return [kind for name, kind in function.__annotations__.items() if name != "return"]
 
 
 def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
@@ -147,22 +190,26 @@ def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
             yield each.name, made() if each.default is MISSING else each.default
 
 
-def make_parser(command: ModuleType, prog: str) -> argparse.ArgumentParser:
-    """Return the parser of a command's module."""
-    parser = argparse.ArgumentParser(prog=prog, description=command.__doc__, formatter_class=_HelpFormatter)
+def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a command."""
+    parser = argparse.ArgumentParser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
     declare(command, parser)
     return parser
 
 
-def declare(command: ModuleType, parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments and options of a command's module."""
-    declared: Command = command.COMMAND
-    for kind in (*declared.settings, Common):
-        add_settings(parser, kind, declared)
-    if rare := {
-        option_of(kind, each.name).removeprefix("--set "): (each, said)
-        for kind, each, said, _ in rare_settings(declared)
-    }:
+def declare(command: Command, parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments and options of a command. One that the user leaves out is None; Given tells which."""
+    rare = {}
+    for kind, each, declared, default in command.declared():
+        option = option_of(kind, each.name)
+        if declared.rare:
+            rare[option.removeprefix("--set ")] = each, declared
+            continue
+        names = [each.name] if declared.positional else ["-o", option] if option == "--output" else [option]
+        how = _how(type_of(each), declared, each.name, default) | ({} if declared.positional else {"dest": each.name})
+        group = _group(parser, declared.group, command.titles.get(declared.group))
+        group.add_argument(*names, help=help_of(declared, default), **how)
+    if rare:
         parser.add_argument(
             "--set",
             dest="assigned",
@@ -171,16 +218,6 @@ def declare(command: ModuleType, parser: argparse.ArgumentParser) -> None:
             type=_converter(tuple, partial(_assign, rare)),
             help=f"set one of {', '.join(rare)}; repeatable; docs/reference/cli.md explains them",
         )
-
-
-def rare_settings(command: Command) -> Iterator[tuple[Any, Any, Setting, Any]]:
-    """Yield the settings of a command without an option of their own: dataclass, field, Setting and default."""
-    kinds: list[Any] = list(command.settings)
-    for kind in kinds:
-        for each, declared in settings_of(kind):
-            if declared.rare and each.name not in command.without:
-                yield kind, each, declared, each.default if isinstance(kind, type) else getattr(kind, each.name)
-        kinds += [part for _, part in _parts(kind)]
 
 
 def _assign(rare: Mapping[str, tuple[Any, Setting]], text: str) -> tuple[str, Any]:
@@ -194,23 +231,6 @@ def _assign(rare: Mapping[str, tuple[Any, Setting]], text: str) -> tuple[str, An
         return each.name, {"true": True, "false": False}[value] if kind is bool else (declared.parse or kind)(value)
     except (ValueError, KeyError):
         raise ValueError(f"{text!r}, expected {'true or false' if kind is bool else 'a value'}") from None
-
-
-def add_settings(parser: argparse.ArgumentParser, kind: Any, command: Command | None = None) -> None:
-    """Add the options and arguments of a settings dataclass, or of its value, whose fields are the defaults then.
-
-    One that the user leaves out is None; Given tells which were given.
-    """
-    for each, declared in settings_of(kind):
-        if not declared.rare and (command is None or each.name not in command.without):
-            default = each.default if isinstance(kind, type) else getattr(kind, each.name)
-            group = _group(parser, declared.group, command.titles if command else {})
-            names = [option_of(kind, each.name)] if not declared.positional else [each.name]
-            how = _how(type_of(each), declared, each.name, default)
-            how |= {} if declared.positional else {"dest": each.name}
-            group.add_argument(*["-o"] * (names == ["--output"]), *names, help=help_of(declared, default), **how)
-    for _, part in _parts(kind):
-        add_settings(parser, part, command)
 
 
 def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any]:
@@ -234,12 +254,10 @@ def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any
     return how | ({"action": "append"} if is_open else {})
 
 
-def _group(parser: argparse.ArgumentParser, title: str, titles: Mapping[str, str]) -> argparse._ActionsContainer:
+def _group(parser: argparse.ArgumentParser, title: str, text: str | None) -> argparse._ActionsContainer:
     """Return the parser's group of this title, made when it is first asked for."""
-    if not title:
-        return parser
-    found = [group for group in parser._action_groups if group.title == title]
-    return found[0] if found else parser.add_argument_group(title, titles.get(title))
+    groups = {group.title: group for group in parser._action_groups}
+    return groups.get(title) or (parser.add_argument_group(title, text) if title else parser)
 
 
 def help_of(declared: Setting, default: Any) -> str:
@@ -297,30 +315,7 @@ def list_of(texts: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
 
 
-def number_of(number: int, noun: str) -> str:
-    """Return a number and a noun, such as "1 recording" or "2 recordings"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def notify(text: str) -> None:
     """Print a line of progress or a note, on standard error."""
-    print(printable(text), file=sys.stderr, flush=True)
-
-
-def describe_unchanged(path: Location) -> str:
-    """Return that an interrupted command did not change its output."""
-    with reaching(path):
-        return f"{path} is unchanged" if path.exists() else f"{path} was not written"
-
-
-def find_watch(given: Given) -> "WatchFile | None":
-    """Return the monitor that the options name, which is not opened yet; None without one."""
-    from bcclone.lab.monitor.monitor_settings import WatchSettings
-
-    monitor = given.make(WatchSettings).monitor
-    if monitor is None:
-        return None
-    from bcclone.evaluate.watched import WatchFile
-    from bcclone.lab.monitor.monitor_watch import open_watch
-
-    return WatchFile(monitor, open_watch)
+    sys.stderr.write(printable(text) + "\n")  # at once, also where several threads write
+    sys.stderr.flush()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TEST, VALIDATION, SampleSettings
+from bcclone.system.errors import number_of
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import PRESET_NAMES, Preset, SettingError, Size, check_one_size, check_settings, setting
 
@@ -153,3 +154,12 @@ class Conversion:
             "seconds": round(self.seconds, 3),
             "output": str(self.output),
         }
+
+    def as_text(self) -> str:
+        """Return the counts in words, and the next command."""
+        return (
+            f"{self.output}: {number_of(self.recordings, 'recording')}, {self.rows} rows in "
+            f"{number_of(self.episodes, 'episode')}, {self.frames} frames, {self.train} training, {self.validation} "
+            f"validation and {self.test} test samples, {len(self.skips)} skipped, {self.seconds:.1f} s\n"
+            f"next: bcclone model {self.output} -o model.h5"
+        )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ImportSettings:
+class ImportModelSettings:
     """Which model to import. old: a .h5 or .keras file."""
 
     old: Path = argument("a Keras .h5 or .keras file of another program")
@@ -40,7 +40,7 @@ class ImportSettings:
 
 
 @dataclass(frozen=True)
-class ImportResult:
+class ImportModelResult:
     """An imported model.
 
     model: the file written; keras_version, backend: of the program that wrote the old file; notes: what was changed;
@@ -58,7 +58,7 @@ class ImportResult:
     preprocessing: str
 
 
-def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambda line: None) -> ImportResult:
+def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ImportModelResult:
     """Rebuild the network of a model file without running code in it, and write it with its preprocessing.
 
     notify: called with lines that describe the network, before its preprocessing is checked. Raises UserError when the
@@ -80,7 +80,7 @@ def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambd
     rebuilt = loaded.rebuilt
     origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
     save_model(output, file.model, file.preprocessing, {"imported": origin})
-    return ImportResult(
+    return ImportModelResult(
         model=str(output),
         keras_version=rebuilt.keras_version,
         backend=rebuilt.backend,
@@ -92,7 +92,7 @@ def import_model(settings: ImportSettings, notify: Callable[[str], None] = lambd
     )
 
 
-def _check_output(settings: ImportSettings) -> None:
+def _check_output(settings: ImportModelSettings) -> None:
     old, output = settings.old, settings.output
     if output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")

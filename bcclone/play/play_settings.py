@@ -6,6 +6,7 @@ from pathlib import Path
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
+from bcclone.system.errors import number_of
 from bcclone.system.settings import Metres, Port, Preset, check_settings, setting
 
 PLAY_SPEED_MPH = 20.0
@@ -69,3 +70,15 @@ class PlayResult:
     rows: int
     dropped: int
     failure: str
+
+    def as_text(self) -> str:
+        """Return the laps and what was recorded, in words."""
+        best = "" if self.best_lap_seconds is None else f", the fastest in {self.best_lap_seconds:.1f} s"
+        lines = [f"ended; {self.laps:.2f} laps driven{best}"]
+        if self.folders:
+            dropped = f", {self.dropped} dropped" if self.dropped else ""
+            lines += [
+                f"{number_of(self.rows, 'row')} recorded{dropped}",
+                f"next: bcclone preprocess {' '.join(map(str, self.folders))} -o data.h5",
+            ]
+        return "\n".join(lines)

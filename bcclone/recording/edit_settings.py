@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.recording.edits import MOST_ADVANCE
 from bcclone.system.settings import Seconds, Setting, SettingError, argument, check_settings, setting
 
 START, END = "start", "end"
+MOST_ADVANCE = 10.0  # seconds
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
 
 

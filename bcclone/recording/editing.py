@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from bcclone.recording.drivers import BY_MODEL, read_drivers
-from bcclone.recording.edit_settings import END, START, EditSettings
+from bcclone.recording.edit_settings import END, MOST_ADVANCE, START, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
     MIRROR,
-    MOST_ADVANCE,
     RESTORE,
     TRIM,
     Edit,
@@ -32,7 +31,7 @@ from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
 from bcclone.system import atomic
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,14 @@ class RowSpan:
         """Count the rows."""
         return self.last - self.first + 1
 
+    def __str__(self) -> str:
+        take_over = f", take-over {self.take_over}" if self.take_over else ""
+        line = (
+            f"  rows {self.first:>6} to {self.last:<6} {self.from_seconds:>8.1f}s to {self.to_seconds:>7.1f}s   "
+            f"{'kept' if self.kept else 'deleted':<7}{f'   {self.driver}{take_over}' if self.driver else ''}"
+        )
+        return line.rstrip() + (", after a pause" if self.after_pause else "")
+
 
 @dataclass(frozen=True)
 class EditResult:
@@ -77,6 +84,20 @@ class EditResult:
     spans: tuple[RowSpan, ...]
     steering: str = ""
     view: Path | None = None
+
+    def as_text(self) -> str:
+        """Return the counts and a line for each span; after a change, how to take it back."""
+        lines = [
+            f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
+            f"{self.rows - self.deleted} kept, {self.deleted} deleted by {number_of(self.edits, 'edit')}"
+        ]
+        lines += [f"  steering of all rows, against the log: {self.steering}"] if self.steering else []
+        lines += map(str, self.spans)
+        if self.changed:
+            hint = f"; undo the last edit with: bcclone edit {self.log} --undo" if self.edits else ""
+            lines.append(f"{number_of(self.changed, 'row')} changed{hint}")
+        lines += [f"{self.view}: drawn"] if self.view else []
+        return "\n".join(lines)
 
 
 def edit(settings: EditSettings) -> EditResult:

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.recording.edit_settings import MOST_ADVANCE
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_text
@@ -24,7 +25,6 @@ from bcclone.system.location import Location, as_local
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
 MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
-MOST_ADVANCE = 10.0  # seconds
 _VERSION = 1
 _LONGEST_PAUSE_SECONDS = 10.0
 

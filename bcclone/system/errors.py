@@ -39,6 +39,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return a number and a noun, such as "1 recording" or "2 recordings"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, at most 200 characters; the name of its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]

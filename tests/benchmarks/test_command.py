@@ -2,17 +2,16 @@
 
 import pytest
 
-from bcclone.cli import left_behind
 from bcclone.commands.options import Given, make_parser
-from benchmarks.__main__ import BENCHMARKS, Benchmark, main
+from benchmarks.__main__ import BENCHMARKS, main, make_benchmark
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_has_the_common_options_and_reports_an_interrupt(name):
-    benchmark = Benchmark(name)
+    benchmark = make_benchmark(name)
     given = Given(make_parser(benchmark, name), ["--json", "--quiet", "--check-bars"])
-    assert "nothing was kept" in left_behind(benchmark, given)
-    assert benchmark.__doc__ in make_parser(benchmark, name).format_help()
+    assert "nothing was kept" in benchmark.left_behind(given)
+    assert benchmark.description in make_parser(benchmark, name).format_help()
 
 
 @pytest.mark.parametrize("words", [(), ("nonsense",)])

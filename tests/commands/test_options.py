@@ -7,10 +7,10 @@ import pytest
 
 from bcclone.cli import perform
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Command, Common, Given, Output, Result, list_of, make_parser
+from bcclone.commands.options import Command, Given, Output, Result, list_of, make_parser
+from bcclone.commands.training import chosen_settings
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.errors import UserError
-from bcclone.system.settings import settings_of
 from bcclone.train.train_settings import NETWORKS
 
 SPECIAL = {
@@ -57,19 +57,14 @@ def test_every_option_of_every_command_reaches_its_setting():
 
 def test_every_setting_of_a_command_has_its_option():
     for name in COMMANDS:
-        module = load_command(name)
-        dests = {action.dest for action in make_parser(module, name)._actions}
-        for kind in (*module.COMMAND.settings, Common):
-            assert {each.name for each, declared in settings_of(kind) if not declared.rare} - set(
-                module.COMMAND.without
-            ) <= dests
+        command = load_command(name)
+        dests = {action.dest for action in make_parser(command, name)._actions}
+        assert {each.name for _, each, declared, _ in command.declared() if not declared.rare} <= dests
 
 
 def of_folder(folder, act):
     """Perform a command that has a folder for its results."""
-    command = type(argparse)("one")
-    command.COMMAND = Command("", (Output,))
-    command.run = lambda given: act() or Result(1, "")
+    command = Command(lambda: act() or Result(1, ""), "", (Output,))
     return perform(command, Given(make_parser(command, "one"), ["-o", str(folder)]))
 
 
@@ -106,9 +101,8 @@ def test_the_help_lists_every_name_of_a_feed_and_of_a_network_with_its_text(text
 
 
 def test_a_setting_without_an_option_is_set_by_its_key():
-    module = load_command("model")
     words = ["--set", "warmup=0.1", "--set", "multiprocessing=true", "--set", "onednn=off"]
-    values = module.chosen_settings(Given(make_parser(module, "model"), words))
+    values = chosen_settings(Given(make_parser(load_command("model"), "model"), words))
     assert values == {"warmup": 0.1, "multiprocessing": True, "onednn": "off"}
 
 

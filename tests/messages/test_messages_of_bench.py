@@ -8,7 +8,7 @@ from pathlib import Path
 from bcclone.cli import perform
 from bcclone.commands.options import Given, make_parser
 from benchmarks import preprocess
-from benchmarks.__main__ import Benchmark as Command
+from benchmarks.__main__ import make_benchmark
 from benchmarks.cluster.steps import measure_steps
 from benchmarks.feeds.loaders import measure_loader
 from benchmarks.feeds.meter import Benchmark, Timing
@@ -20,7 +20,7 @@ from tests.messages.small_recording import make_recording
 def run(text, *line):
     """Run a benchmark in this process. text: its name and options; line: more of them."""
     name, *words = text.split()
-    command = Command(name)
+    command = make_benchmark(name)
     return perform(command, Given(make_parser(command, name), [*words, *map(str, line)]))
 
 

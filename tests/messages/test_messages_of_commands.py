@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bcclone.demo import DemoSettings, run_demo
+from bcclone.commands.demo import DemoSettings, run_demo
 from tests.conftest import ROOT
 from tests.messages.refusals import checked, refusal, run_command
 
@@ -60,7 +60,7 @@ REFUSALS = [
     refusal(lambda: Path("m.monitor").touch() or monitor("m.h5"), "m.monitor", "exists already", "--force"),
     refusal(
         lambda: monitor("n.h5", "--kind", "dropout", "--set", "members=3"),
-        "--set members",
+        "members",
         "ensemble",
         "--kind dropout",
     ),
@@ -82,7 +82,7 @@ REFUSALS = [
     refusal(lambda: run_command("replay", "rec"), "only rec is given", "bcclone replay MODEL RECORDING", "--port"),
     refusal(lambda: run_command("replay", "m.h5", "rec", "--fraction", "half"), "--fraction", "half", "0.8:1", code=2),
     refusal(lambda: demo_beside("steps"), "demo", "other files", "--folder"),
-    refusal(demo_of_failing_commands, "bcclone simulate record demo/first", "exit code 3", "again"),
+    refusal(demo_of_failing_commands, "bcclone simulate record", "exit code 3", "again"),
 ]
 
 

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from bcclone.cli import perform
-from bcclone.commands import plots as command
+from bcclone.commands.drawing import plots
 from bcclone.commands.options import Given, make_parser
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.labels import Correction
@@ -426,7 +426,7 @@ def test_a_picture_with_photographs_has_256_colours(tmp_path):
 
 
 def plot(*arguments):
-    return perform(command, Given(make_parser(command, "plots"), [str(argument) for argument in arguments]))
+    return perform(plots, Given(make_parser(plots, "plots"), [str(argument) for argument in arguments]))
 
 
 @pytest.fixture

@@ -298,10 +298,9 @@ def test_a_browser_shows_hostile_texts_and_would_run_and_load_nothing_that_is_pu
 )
 def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, terminal, display, option, opened):
     program = (
-        "import types; from pathlib import Path; from bcclone.cli import perform;"
+        "from pathlib import Path; from bcclone.cli import perform;"
         "from bcclone.commands.options import Browser, Command, Given, Result, make_parser;"
-        "command = types.SimpleNamespace(__doc__='', COMMAND=Command('', (Browser,)),"
-        "run=lambda given: Result(1, None, report=Path('a report.html')));"
+        "command = Command(lambda: Result(1, None, [Path('a report.html')]), '', (Browser,));"
         f"perform(command, Given(make_parser(command, 'one'), {option.split()}))"
     )
     browser = tmp_path / "browser"

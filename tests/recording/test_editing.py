@@ -201,7 +201,7 @@ def test_the_command_lists_and_undoes(recording):
     assert result["rows"] == 120
     assert result["deleted"] == result["changed"] == 120 - len(kept(recording)) > 50
     assert [one["kept"] for one in result["spans"]] == [False, True, False]
-    assert "undo it with" in run_script("edit", recording, "--delete", "40", "41").stdout
+    assert "--undo" in run_script("edit", recording, "--delete", "40", "41").stdout
     assert "2 edits" in run_script("edit", recording).stdout
     run_script("edit", recording, "--undo")
     assert "0 deleted" in run_script("edit", recording, "--undo").stdout

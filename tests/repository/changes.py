@@ -302,7 +302,7 @@ assert (folder / "plots" / "nothing.png").exists()
 
 from dataclasses import dataclass
 
-from bcclone.commands.options import Command, Given, Result
+from bcclone.commands.options import Result, command
 from bcclone.system.settings import argument
 
 
@@ -311,13 +311,11 @@ class CountSettings:
     recording: str = argument("the recording")
 
 
-COMMAND = Command("count the rows of a recording", (CountSettings,))
+@command("count the rows of a recording")
+def count_rows(settings: CountSettings) -> Result:
+    from bcclone.recording import count_rows
 
-
-def run(given: Given) -> Result:
-    from bcclone.recording.count_rows import count_rows
-
-    rows = count_rows(given.make(CountSettings).recording)
+    rows = count_rows.count_rows(settings.recording)
     return Result({"rows": rows}, f"{rows} rows")
 ''',
                 "",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bcclone.commands import FAMILIES, load_command, split_line
 from bcclone.commands.options import make_parser
-from benchmarks.__main__ import Benchmark
+from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,6 +48,6 @@ def parse(text):
     name, options = (words[2], words[3:]) if is_benchmark else split_line([words[0].removesuffix(".py"), *words[1:]])
     if not name and words[0] in ("--version", *FAMILIES):  # an option of bcclone itself, or all commands of a family
         return
-    command = Benchmark(name) if is_benchmark else load_command(name)
+    command = make_benchmark(name) if is_benchmark else load_command(name)
     if options:  # otherwise the command is only mentioned
         make_parser(command, name).parse_args([word.replace("RECORDING...", "RECORDING") for word in options])

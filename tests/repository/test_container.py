@@ -3,7 +3,7 @@
 import json
 import re
 
-from bcclone.commands import drive
+from bcclone.commands import load_command
 from bcclone.commands.options import make_parser
 from tests.conftest import ROOT
 
@@ -25,7 +25,7 @@ def test_the_container_serves_the_shipped_model():
     (entry,), (command,) = (map(json.loads, instruction(name)) for name in ("ENTRYPOINT", "CMD"))
     assert entry == ["bcclone"]
     assert command[0] == "drive"
-    arguments = make_parser(drive, "drive").parse_args(command[1:])
+    arguments = make_parser(load_command("drive"), "drive").parse_args(command[1:])
     assert (ROOT / arguments.model.relative_to("/opt/bcclone")).exists()
     assert arguments.host is None
 

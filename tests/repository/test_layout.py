@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 PACKAGE, TESTS = ROOT / "bcclone", ROOT / "tests"
 ROOMS = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-SINGLE_FILES = {"__init__.py", "__init__.pyi", "__main__.py", "cli.py", "demo.py", "py.typed"}
+SINGLE_FILES = {"__init__.py", "__init__.pyi", "__main__.py", "cli.py", "py.typed"}
 
 
 def test_the_top_level_holds_the_line_the_rooms_beside_it_and_two_wings():

@@ -10,7 +10,7 @@ import pytest
 
 from bcclone.commands import load_command, split_line
 from bcclone.commands.options import make_parser
-from benchmarks.__main__ import Benchmark
+from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
 
 SCRIPT = ROOT / "docs" / "measure_gpu.py"
@@ -31,7 +31,7 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
     for step in steps:
         words = list(map(str, step.command))
         name, line = (words[0], words[1:]) if step.program == "benchmarks" else split_line(words)
-        command = Benchmark(name) if step.program == "benchmarks" else load_command(name)
+        command = make_benchmark(name) if step.program == "benchmarks" else load_command(name)
         make_parser(command, name).parse_args([*line, "--json"])
 
 

@@ -17,7 +17,7 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
-from benchmarks.__main__ import BENCHMARKS, Benchmark
+from benchmarks.__main__ import BENCHMARKS, make_benchmark
 from tests.conftest import ROOT
 from tests.repository.shown import PAGES, parse, shown_on
 
@@ -109,7 +109,7 @@ def test_the_exit_codes_are_documented():
 
 
 def test_every_option_that_the_pages_name_exists():
-    parsers = [parser_of(name) for name in COMMANDS] + [make_parser(Benchmark(name), name) for name in BENCHMARKS]
+    parsers = [parser_of(name) for name in COMMANDS] + [make_parser(make_benchmark(name), name) for name in BENCHMARKS]
     known = set().union(*map(options_of, parsers)) | {"--help"}
     for page in PAGES:
         assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page

@@ -10,7 +10,7 @@ from typing import Annotated
 import pytest
 
 from bcclone.cli import settings_as_typed
-from bcclone.commands.options import Given, add_settings
+from bcclone.commands.options import Command, Given, declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
@@ -49,7 +49,7 @@ class Example:
 
 def parser():
     made = argparse.ArgumentParser()
-    add_settings(made, Example)
+    declare(Command(print, "", (Example,)), made)
     return made
 
 

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.commands import model
-from bcclone.commands.model import chosen_settings
 from bcclone.commands.options import Given, make_parser
+from bcclone.commands.training import chosen_settings, model
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.train.history import Epoch

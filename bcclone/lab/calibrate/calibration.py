@@ -1,5 +1,6 @@
 """A model and the first minute of a car -> a copy of the model that knows the car's camera and steering."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import BadImage, Image
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
-from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.lab.calibrate.labelled_pictures import read_labelled
 from bcclone.model.calibration import SteeringCalibration, curvature_in_heights
 from bcclone.model.model_path import check_keras_path
+from bcclone.pictures.plots.framing_picture import plot_framing
+from bcclone.recording.files import is_recording
 from bcclone.system import file_kinds
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import check_output, write_bytes, write_text
@@ -49,24 +52,49 @@ class CalibrationResult:
     curvature: float | None
     unit: str
 
+    def as_text(self, settings: CalibrateSettings) -> str:
+        """Return what was found, in words, and the next command. settings: of this calibration."""
+        lines = [
+            f"{self.output}: from {self.pictures} pictures of {self.seconds:.0f} s",
+            f"framing: {self.described}",
+            f"correlation with the recorded steering: {self.correlation:.3f}; all of a picture stretched: "
+            f"{self.stretched_correlation:.3f}",
+            f"steering of the car = {self.gain:.4g} x the network's {'+' if self.bias >= 0 else '-'} "
+            f"{abs(self.bias):.4g}",
+        ]
+        if self.correlation < self.stretched_correlation:
+            lines.append(
+                "the framing agrees no better than stretching; look whether it is right, or give --rows or another"
+            )
+        if self.curvature:
+            radius = f"{1 / abs(self.curvature):.3g} {'m' if self.unit == '1/m' else 'camera heights'}"
+            lines.append(f"a steering of 1 of the car is a bend with a radius of about {radius}")
+        return "\n".join([*lines, f"look at {self.framing_file.with_suffix('.png')}", f"next: {self._next(settings)}"])
 
-@dataclass(frozen=True)
-class Calibrated:
-    """What a calibration found: its result, and what a picture of it needs."""
+    def _next(self, settings: CalibrateSettings) -> str:
+        """Return the command that imports the frames with this framing."""
+        framed = ["--framing", str(self.framing_file)]
+        if is_recording(settings.frames):
+            again = f"bcclone import SOURCE -o NEW {shlex.join(framed)}"
+            return f"import the source of {settings.frames} again: {again}"
+        source, name = str(settings.frames), settings.frames.resolve().name
+        words = ["bcclone", "import", source, "-o", f"recordings/{name}", *framed]
+        if settings.labels:
+            words += ["--table", str(settings.labels)]
+            words += ["--steering-column", settings.steering_column] if settings.steering_column else []
+            words += ["--left-positive"] if settings.left_positive else []
+            words += ["--frame-rate", f"{settings.rate:g}"] if settings.rate != CalibrateSettings.rate else []
+        return shlex.join(words)
 
-    result: CalibrationResult
-    labelled: LabelledPictures
-    trial: Trial
-    calibration: SteeringCalibration
 
-
-def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambda line: None) -> Calibrated:
+def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambda line: None) -> CalibrationResult:
     """Find what the user has not said of the camera and the car, and write it into a copy of the model.
 
-    notify: called with lines of progress. Raises UserError for a model, pictures or labels that cannot be used, and
-    where the network does not read the camera.
+    Beside it, the framing and a picture of it are written. notify: called with lines of progress. Raises UserError for
+    a model, pictures or labels that cannot be used, and where the network does not read the camera.
     """
-    _check_output(settings)
+    framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
+    _check_output(settings, framing_file)
     labelled = read_labelled(settings)
     driven = float(labelled.seconds[-1] - labelled.seconds[0])
     notify(f"{len(labelled.pictures)} of the {labelled.frames} frames of the first {driven:.0f} s")
@@ -92,11 +120,15 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
     from bcclone.model.model_file import calibrated_content
 
     write_bytes(settings.output, calibrated_content(settings.model, trial.framing, calibration))
-    write_text(framing_file_of(settings), trial.framing.to_json() + "\n")
+    write_text(framing_file, trial.framing.to_json() + "\n")
+    fitted = np.array([calibration.apply(answer) for answer in trial.answers])
+    steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
+    middle = labelled.pictures[len(labelled.pictures) // 2]
+    plot_framing(trial.framing, middle, labelled.seconds, steering, framing_file.with_suffix(".png"))
     curvature, unit = _curvature_of(calibration)
-    result = CalibrationResult(
+    return CalibrationResult(
         output=settings.output,
-        framing_file=framing_file_of(settings),
+        framing_file=framing_file,
         framing=trial.framing,
         described=trial.framing.describe(),
         correlation=round(trial.correlation, 4),
@@ -109,12 +141,6 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
         curvature=curvature,
         unit=unit,
     )
-    return Calibrated(result, labelled, trial, calibration)
-
-
-def framing_file_of(settings: CalibrateSettings) -> Path:
-    """Return the path of the framing that is written, beside the model."""
-    return settings.output.with_suffix(f".{FRAMING_NAME}")
 
 
 def fit_steering(
@@ -195,7 +221,7 @@ def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
     return round(in_heights, 5), "1/camera height"
 
 
-def _check_output(settings: CalibrateSettings) -> None:
+def _check_output(settings: CalibrateSettings, framing_file: Path) -> None:
     model, output = settings.model, settings.output
     if output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
@@ -205,4 +231,5 @@ def _check_output(settings: CalibrateSettings) -> None:
     if output.exists() and model.samefile(output):
         raise UserError(f"{output} is the model to calibrate; name another -o")
     file_kinds.check_output(output, "model", settings.force)
-    check_output(framing_file_of(settings), settings.force)
+    for path in (framing_file, framing_file.with_suffix(".png")):
+        check_output(path, settings.force)

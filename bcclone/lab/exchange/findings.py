@@ -2,13 +2,14 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.lab.exchange.rows import ExchangedRow, ImageMissing, ImageUnusable
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 
 EMPTY, UNREADABLE, MISSING, BROKEN = "empty_images", "unreadable_images", "records_without_image", "broken_lines"
 KINDS = {  # why a row is left out -> its words for one and for several
@@ -19,6 +20,7 @@ KINDS = {  # why a row is left out -> its words for one and for several
 }
 _LEAST_SHARE = 0.1  # of the rows that must be left
 _EXAMPLES = 3  # of each kind
+_SHOWN_COLUMNS = 20
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
 _EPISODE_GAP_MS = 1000  # a longer one begins another episode
 
@@ -53,6 +55,27 @@ class Summary:
     straight: float
     right: float
     steering_mean: float
+
+    def lines(self) -> Iterator[str]:
+        """Yield what an import saw, in words."""
+        sizes = ", ".join(self.sizes) if len(self.sizes) > 1 else f"{self.size[0]}x{self.size[1]}"
+        rate = f", {self.frame_rate:g} frames a second" if self.frame_rate else ""
+        yield f"images: {sizes} pixels, {self.aspect:g} to 1{rate}"
+        yield from self.notes
+        steering = f"{self.left:.0%} left, {self.straight:.0%} straight, {self.right:.0%} right"
+        yield f"steers {steering}; {self.steering_mean:+.3f} on average"
+        counts = [(getattr(self, kind), words) for kind, words in KINDS.items() if getattr(self, kind)]
+        if counts:
+            yield f"left out: {', '.join(f'{count} {words[count != 1]}' for count, words in counts)}"
+            yield from (f"  {line}" for line in self.left_out)
+        if self.below_min_throttle:
+            yield f"left out: {number_of(self.below_min_throttle, 'row')} below --min-throttle"
+        if self.images_without_record:
+            yield f"{number_of(self.images_without_record, 'image')} without record"
+        if self.standing:
+            yield f"{number_of(self.standing, 'row')} standing still; --min-throttle leaves out rows without throttle"
+        if self.columns_left_out:
+            yield f"not read: {', '.join(self.columns_left_out[:_SHOWN_COLUMNS])}"
 
 
 @dataclass

@@ -23,7 +23,7 @@ from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_tables import TRACE
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
@@ -217,6 +217,15 @@ class ImportResult:
     converted: int
     seconds: float
     seen: Summary
+
+    def as_text(self) -> str:
+        """Return the counts, what the source holds, and the next command."""
+        return "\n".join([
+            f"{self.output}: {number_of(self.recordings, 'recording')} from {self.format}, "
+            f"{number_of(self.rows, 'row')}, {self.seconds:.1f} s",
+            *self.seen.lines(),
+            f"next: bcclone preprocess {self.output} --check",
+        ])  # fmt: skip
 
 
 def import_recording(settings: ImportSettings) -> ImportResult:

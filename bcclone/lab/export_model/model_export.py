@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from bcclone.lab.export_model.comparison import TOLERANCE
 from bcclone.lab.export_model.costs import Costs, costs_of
 from bcclone.lab.export_model.export_settings import (
     DONKEYCAR,
@@ -49,6 +51,35 @@ class ExportModelResult:
     milliseconds: float
     throttle: str
     costs: Costs | None
+
+    def as_text(self) -> str:
+        """Return the shapes of inputs and outputs, how the file answers, what that costs, and where it can run."""
+        lines = [
+            f"{'input' if name in self.inputs else 'output'} {name}: {' x '.join(map(str, shape))}"
+            for name, shape in (self.inputs | self.outputs).items()
+        ]
+        lines += [f"throttle: {self.throttle}"] if self.throttle else []
+        difference = f"a difference of at most {self.greatest_difference:.1e}"
+        if self.mean_difference > TOLERANCE:
+            difference = f"a mean difference of {self.mean_difference:.4f}, at most {self.greatest_difference:.3f}"
+        unread = f", {self.unreadable} could not be read" if self.unreadable else ""
+        runtime = ", without XNNPACK, as donkeycar runs it" if self.to == DONKEYCAR else ""
+        lines += [
+            f"{self.output}: written, {self.megabytes:g} MB; it answers as {self.model} does, with {difference}, "
+            f"on {self.frames} frames{unread}",
+            f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}",
+        ]
+        if costs := self.costs:
+            boards = ", ".join(f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items())
+            lines += [
+                f"{costs.multiply_adds / 1e6:.1f} million multiply-adds and {costs.other_operations / 1e6:.1f} million "
+                f"other operations; an estimate from these counts, not measured: {boards}",
+                f"oldest runtime by its operations: TensorFlow Lite {costs.oldest_runtime or 'unknown'}",
+            ]
+        if self.to == DONKEYCAR:
+            name = Path(self.output).name
+            lines.append(f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear")
+        return "\n".join(lines)
 
 
 def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ExportModelResult:

@@ -46,7 +46,7 @@ class Improvement:
         """Return the rows of the suite, before and after."""
         return compare_rows(self.rounds[0].scores, chosen_round(self.rounds).scores)
 
-    def figures(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         return {
             "output": str(self.output),
@@ -57,9 +57,9 @@ class Improvement:
             "worse": [one.row for one in self.rows if one.verdict == "worse"],
         }
 
-    def as_text(self) -> list[str]:
+    def as_text(self) -> str:
         """Return the tables: the rounds, and each row before and after; then what was written."""
-        return [rounds_table(self.rounds), "", comparison_table(self.rows), self._outcome()]
+        return "\n".join([rounds_table(self.rounds), "", comparison_table(self.rows), self._outcome()])
 
     def _outcome(self) -> str:
         rounds, chosen = self.rounds, chosen_round(self.rounds)

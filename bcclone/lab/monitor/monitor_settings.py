@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.drive.controller import WHEN_UNCERTAIN
 from bcclone.system.settings import Count, Force, Fraction, Seed, SettingError, check_settings, setting
 
+if TYPE_CHECKING:
+    from bcclone.evaluate.watched import WatchFile
+
 KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
 _UNCERTAINTY = "uncertainty"
+_OF_KIND = {"members": "ensemble", "member_models": "ensemble", "epochs": "ensemble", "passes": "dropout"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,16 @@ class WatchSettings:
                 "{when_uncertain} {value} needs a monitor; name one with {monitor} (bcclone monitor fit)",
                 value=self.when_uncertain,
             )
+
+    @property
+    def file(self) -> "WatchFile | None":
+        """Return the monitor, which is not opened yet; None without one."""
+        if self.monitor is None:
+            return None
+        from bcclone.evaluate.watched import WatchFile
+        from bcclone.lab.monitor.monitor_watch import open_watch
+
+        return WatchFile(self.monitor, open_watch)
 
 
 @dataclass(frozen=True)
@@ -82,5 +97,8 @@ class MonitorSettings:
         check_settings(self)
         if len(self.member_models) == 1:
             raise SettingError("{member_models}: one model, expected 2 or more; name each of them")
-        if self.member_models and self.kind != "ensemble":
-            raise SettingError("{kind} {value} has no members; leave {member_models} out", value=self.kind)
+        for name, kind in _OF_KIND.items():
+            if getattr(self, name) != getattr(MonitorSettings, name) and self.kind != kind:
+                raise SettingError(
+                    f"{{{name}}} is for {{kind}} {kind}; leave it out with {{kind}} {{value}}", value=self.kind
+                )

@@ -21,6 +21,7 @@ from bcclone.system.doctor.machine import (
     check_test_tools,
 )
 from bcclone.system.doctor.packages import check_declared_packages, check_python
+from bcclone.system.errors import number_of
 from bcclone.system.hardware import available_memory, find_cards, read_text, usable_cores
 from bcclone.system.settings import SIMULATOR_PORT, Port, check_settings, setting
 
@@ -55,6 +56,18 @@ class Examination:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
+
+    def as_text(self) -> str:
+        """Return a line for each check, what to do about those that did not pass, and how many they are."""
+        width = max(len(check.name) for check in self.checks) + 2
+        lines = []
+        for check in self.checks:
+            state = check.state.upper() if check.state == "failed" else check.state
+            lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
+            if check.advice:
+                lines.append(f"{'':<{width + 9}}-> {check.advice}")
+        failed, warnings = (sum(check.state == state for check in self.checks) for state in ("failed", "warning"))
+        return "\n".join([*lines, "", f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}"])
 
 
 def examine(settings: DoctorSettings) -> Examination:

@@ -1,8 +1,4 @@
-"""Train the network on a store, or directly on recordings.
-
-Each training writes settings, history, checkpoints, model, pictures and a report into its own run folder, runs/NAME/.
-At the end the model is copied to the output.
-"""
+"""A store -> a trained network."""
 
 import os
 from collections.abc import Mapping
@@ -10,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bcclone.cluster.workers import WorkerSettings, find_cluster
-from bcclone.commands.options import Browser, Command, Given, Result, SettingsFile, list_of, notify
+from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
+from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.settings import setting
 from bcclone.train.settings_file import read_settings
@@ -29,9 +25,12 @@ class Course:
     no_plots: bool = setting(False, "draw no pictures and write no report at the end")
 
 
-COMMAND = Command(
+@command(
     "train a network on a store",
-    (Course, SettingsFile, Browser, TrainSettings, WorkerSettings),
+    SettingsFile,
+    Browser,
+    TrainSettings,
+    WorkerSettings,
     titles={
         "network": list_of(NETWORKS),
         "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
@@ -39,15 +38,17 @@ COMMAND = Command(
         + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
     },
 )
+def model(given: Given, course: Course) -> Result:
+    """Train the network on a store, or directly on recordings.
 
-
-def run(given: Given) -> Result:
-    """Train, or resume a training."""
-    values, course, files = chosen_settings(given), given.make(Course), given.make(RunFiles)
+    Each training writes settings, history, checkpoints, model, pictures and a report into its own run folder,
+    runs/NAME/. At the end the model is copied to the output.
+    """
+    files, values = given.make(RunFiles), chosen_settings(given)
     settings = None if course.resume else TrainSettings(**given.of(RunFiles), **values)
     from bcclone.cluster.shards import open_if_store
 
-    with _open_worker(given, values) as worker:
+    with _open_worker(find_cluster(given.make(WorkerSettings), os.environ), values) as worker:
         from bcclone.train import run as training
 
         if settings:
@@ -63,7 +64,7 @@ def run(given: Given) -> Result:
         report = draw_training(result, files.data, notify, open_if_store)
     # a notice has described the result of a run that was complete
     text = None if result.was_complete else result.as_text()
-    return Result(result.as_json(), text, wrote=[report] if report else [], report=report)
+    return Result(result.as_json(), text, wrote=[report] if report else [])
 
 
 def chosen_settings(given: Given) -> dict[str, Any]:
@@ -73,9 +74,8 @@ def chosen_settings(given: Given) -> dict[str, Any]:
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-def _open_worker(given: Given, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
+def _open_worker(cluster: Cluster | None, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
     """Give the worker of a training: alone on one device, or connected with the machines that the options name."""
-    cluster = find_cluster(given.make(WorkerSettings), os.environ)
     if cluster or values.get("gpus", 1) != 1:
         from bcclone.cluster import joint_training
 

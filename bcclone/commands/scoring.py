@@ -1,0 +1,208 @@
+"""How well models drive and steer: simulated drives, a recording, labels, a map of margins."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcclone.commands.options import Browser, Given, Models, Output, Result, command, notify
+from bcclone.evaluate.evaluate_settings import EvaluateSettings, ReplaySettings, SuiteSettings
+from bcclone.evaluate.prediction_settings import PredictSettings, ScoreSettings
+from bcclone.lab.margin.margin_settings import MarginSettings
+from bcclone.lab.monitor.monitor_settings import WatchSettings
+from bcclone.simulator.world_settings import SERVER, ServerSettings
+from bcclone.system.errors import number_of
+from bcclone.system.settings import argument
+
+if TYPE_CHECKING:
+    from bcclone.system.task_pool import TaskPool
+
+_DRIVES, _PARTS = "drives", "parts"  # folders of what is finished, in the folder of the results
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """The model to score."""
+
+    model: Path = argument("a model file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayInputs:
+    """The models to score, and the recording."""
+
+    models: tuple[Path, ...] = argument(
+        "model files to score; leave them out with --port", (), unit="MODEL", shown="none"
+    )
+    recording: str = argument("folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two tables."""
+
+    predictions: Path = argument("a table, such as one of bcclone predict")
+    labels: Path = argument("a table, or a recording")
+
+
+@command(
+    "score a model by a simulated drive",
+    Browser,
+    without=("real_time",),
+    left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
+)
+def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSettings, results: Output) -> Result:
+    """Score a model by driving it around a simulated track: autonomy, interventions, distance from the centre line.
+
+    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when a wheel leaves the
+    asphalt; the car is then set back on the centre line. The model drives through a drive server of its own, over the
+    simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
+
+    `bcclone suite` drives many scenarios with several models.
+    """
+    from bcclone.evaluate import evaluation
+
+    result = evaluation.evaluate(scored.model, settings, watched.file)
+    wrote = []
+    if results.output:
+        from bcclone.pictures.score_files import write_evaluation
+
+        wrote = write_evaluation(results.output, result, settings, scored.model)
+    return Result(result.figures(), result.as_text(settings), wrote)
+
+
+@command(
+    "score models by many simulated drives",
+    Browser,
+    left=lambda given: given.kept("output", "the finished drives; the same command drives the others", _DRIVES),
+)
+def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, results: Output) -> Result:
+    """Score models by a suite: many simulated drives of each, under other speeds, latency, weather, cameras and roads.
+
+    The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake in 37 weathers: fog,
+    rain and snow from 10 to 100 %, day and night. The suite roads drives 30 random roads at 15 and 25 mph, and lake and
+    mountain in both directions. The drives run in parallel on all cores.
+    """
+    from bcclone.evaluate.suite import evaluate_suite
+    from bcclone.evaluate.suite_result import suite_table
+
+    settings = replace(settings, kept=results.output / _DRIVES if results.output else None)
+    with _pool(settings.scheduler) as pool:
+        result = evaluate_suite(scored.models, settings, notify, pool, watched.file)
+    wrote = []
+    if results.output:
+        from bcclone.pictures.score_files import write_suite
+
+        wrote = write_suite(results.output, result)
+    return Result(result.figures(), "\n".join(suite_table(result)), wrote)
+
+
+@command(
+    "map where a model comes back to the middle of the road, and where it leaves it",
+    Browser,
+    left=lambda given: given.kept("output", "the finished parts; the same command computes the others", _PARTS),
+)
+def margin(scored: Models, settings: MarginSettings, results: Output) -> Result:
+    """Map a model's margins: at each few metres of a road, from which offset and heading does the car come back?
+
+    States of the car (place, offset, heading, at a held speed) are enumerated, each frame is rendered and answered by
+    the model, and the states are followed by the simulated car's own law of motion. The map shows from how far to the
+    left and to the right of the middle the car comes back, where this is least, and what to record there. With several
+    models, each has its map, side by side.
+    """
+    from bcclone.lab.margin.margin_map import margin_table
+    from bcclone.lab.margin.margins import map_margins
+    from bcclone.lab.margin.record_next import advice_lines, figures_of, record_next
+
+    settings = replace(settings, kept=results.output / _PARTS if results.output else None)
+    with _pool(settings.scheduler) as pool:
+        maps = map_margins(scored.models, settings, notify, pool)
+    advice = {name: record_next(one) for name, one in maps.items()}
+    text = "\n".join([*margin_table(maps), *advice_lines(advice, settings.track, settings.reverse)])
+    wrote = []
+    if results.output:
+        from bcclone.lab.margin.margin_files import write_margins
+
+        wrote = write_margins(results.output, maps, advice, settings, scored.models)
+    return Result(figures_of(maps, advice), text, wrote)
+
+
+def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
+    """Give the workers of a Dask cluster, None without a scheduler."""
+    from bcclone.cluster.dask_workers import open_pool
+
+    return open_pool(scheduler, notify=notify) if scheduler else nullcontext()
+
+
+@command(
+    "score models on a recording",
+    ServerSettings,
+    without=("when_uncertain",),
+    titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
+)
+def replay(
+    given: Given, replayed: ReplayInputs, settings: ReplaySettings, watched: WatchSettings, results: Output
+) -> Result:
+    """Score models by driving them through a recording.
+
+    The car drives at the recorded speed. Where the model deviates from the recorded path, its camera view is computed
+    from the frames of the three cameras. If the deviation exceeds --limit, the car is set back: an intervention. The
+    autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, zero steering
+    and the mean steering are scored, too. For a recording without speeds, such as an imported tub, or of another
+    camera, they are estimated from its frames, in heights of its camera, if it was imported with a framing that has a
+    lens; where that fails, only the steering is compared. With --port, a drive server is scored over the simulator's
+    protocol. The exit code is 0 whatever the scores are.
+    """
+    server = given.make(ServerSettings) if "port" in given.of(ServerSettings) else None
+    from bcclone.evaluate import replay as replaying
+
+    result = replaying.replay(replayed.models, replayed.recording, settings, watched.file, server)
+    for notice in result.notices:
+        notify(notice)
+    wrote = []
+    if results.output:
+        from bcclone.pictures.score_files import write_replay
+
+        wrote = write_replay(results.output, replayed.recording, result)
+    return Result(result.figures(), result.as_text(), wrote)
+
+
+@command("predict the steering of frames")
+def predict(settings: PredictSettings) -> Result:
+    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a table.
+
+    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file without its ending, and
+    the steering from -1 (left) to 1 (right). The images of a folder are framed as a calibrated model says, or
+    --framing. Otherwise, those of another size than 320x160 pixels are stretched to it; --rows keeps a part of their
+    rows. `bcclone score` compares the table with labels.
+    """
+    from bcclone.evaluate import predict as prediction
+
+    result = prediction.predict(settings)
+    for note in prediction.notes_of(result, settings.rows):
+        notify(f"note: {note}")
+    return Result(
+        result, f"{result.output}: {number_of(result.frames, 'frame')}\nnext: bcclone score {result.output} LABELS"
+    )
+
+
+@command("score predictions against labels")
+def score(tables: Compared, settings: ScoreSettings, results: Output) -> Result:
+    """Score predictions of steering against labels: correlation, right side, RMSE and explained variance.
+
+    Both are tables with a column frame_id and one of the steering; the labels may also be a recording. Frames are
+    matched by frame_id. For comparison, zero and constant steering are scored, too: the mean label, with --fit-seconds
+    that of the fitted part. Labels with a column public, as those of Udacity's challenge 2, are also scored in their
+    two parts.
+    """
+    from bcclone.evaluate import prediction_score
+
+    result = prediction_score.score(tables.predictions, tables.labels, settings)
+    for notice in result.notices:
+        notify(f"note: {notice}")
+    wrote = []
+    if results.output:
+        from bcclone.pictures.score_files import write_prediction_score
+
+        wrote = write_prediction_score(results.output, tables.predictions.name, result)
+    return Result(result.figures(), result.as_text(), wrote)
