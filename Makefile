@@ -33,12 +33,11 @@ mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail e
 	$(BIN)/python tests/repository/mutants.py
 
 # Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
-coverage: $(STAMP) ## which branches the tests run, in all processes, and which `raise` none runs; at least 90 %
+coverage: $(STAMP) ## which branches the tests run, in all processes; at least 90 %
 	mkdir -p build/coverage && rm -f build/coverage/*
 	-$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist worksteal -m "not long"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
-	$(BIN)/python tests/repository/raises.py
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(BIN)/ruff check .
