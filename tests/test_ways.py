@@ -70,7 +70,7 @@ def test_a_jpeg_path_into_the_store(simulated_recording, tmp_path):
         return is_image(value) or (isinstance(value, str) and value.endswith(".jpg"))
 
     with passing(is_datum, 10) as passed:
-        bcclone.convert(bcclone.PreprocessSettings((str(simulated_recording),), str(tmp_path / "data.h5")))
+        bcclone.convert(bcclone.PreprocessSettings((simulated_recording,), tmp_path / "data.h5"))
     assert passed == {
         "recording.row",
         "recording.files",

@@ -23,7 +23,7 @@ from socketio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Pack
 MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
 PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings every 25 s, so the timeout is longer
 _TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
-_DIGITS = 40
+_LONGEST_NUMBER = 40
 # the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))(?:(?P<mark>[.,])(?P<decimals>\d*))?")
@@ -235,10 +235,10 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     """Return a field's number, and whether it is written with a decimal comma."""
     value = payload.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ProtocolError(f"{name} is {str(value)[:_DIGITS]!r}, expected a number as text")
+        raise ProtocolError(f"{name} is {str(value)[:_LONGEST_NUMBER]!r}, expected a number as text")
     text = str(value).strip().replace("\u2212", "-")
-    if len(text) > _DIGITS:
-        raise ProtocolError(f"{name} has {len(text)} characters, expected a number of at most {_DIGITS}")
+    if len(text) > _LONGEST_NUMBER:
+        raise ProtocolError(f"{name} has {len(text)} characters, expected a number of at most {_LONGEST_NUMBER}")
     comma = False
     if match := _NUMBER.fullmatch(text):
         comma = match["mark"] == ","

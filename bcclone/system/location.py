@@ -28,12 +28,12 @@ class Unreachable(UserError):
     """A file at a URL cannot be read or written at present."""
 
 
-def parse_location(text: str) -> Location:
+def parse_location(text: str | Path) -> Location:
     """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing.
 
     It connects to no server: a store may name a URL that nobody asked for.
     """
-    if not names_url(text):
+    if isinstance(text, Path) or not names_url(text):
         return Path(text)
     if not text.partition(_MARK)[2].strip("/"):
         raise UserError(

@@ -27,13 +27,13 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",  # with "no-referrer" the login form would have the origin "null"
     "Cache-Control": "no-store",
 }
-_BODY_BYTES = 1000
+_LONGEST_BODY = 1000
 
 
 def make_app(session: PageSession, pages: OpenPages, server: WebServer) -> flask.Flask:
     """Return the page of a session as a WSGI app, which asks for the server's token."""
     app = flask.Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=_BODY_BYTES)
+    app.config.update(MAX_CONTENT_LENGTH=_LONGEST_BODY)
     responses = _Responses(session, pages, server)
     app.before_request(responses.require_token)
     app.after_request(_add_headers)
