@@ -117,10 +117,11 @@ WRONG_PARTS = {  # in the place of any data set or attribute
 }
 
 
-def put(path, name, value):
-    """Replace a data set of an HDF5 file, or an attribute whose name begins with @, by a value of WRONG_PARTS."""
-    with h5py.File(path, "r+") as file:
-        holder, name = (file.attrs, name[1:]) if name.startswith("@") else (file, name)
+def put(file, name, value):
+    """Replace a data set of an HDF5 file, or an attribute such as GROUP@NAME or @NAME, by a value of WRONG_PARTS."""
+    with h5py.File(file, "r+") as opened:
+        group, is_attribute, name = name.rpartition("@")
+        holder = opened[group or "/"].attrs if is_attribute else opened
         del holder[name]
         if value is not None:
             holder[name] = value

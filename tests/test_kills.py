@@ -60,27 +60,63 @@ def content_of(store):
         return opened.content_hash, hashlib.sha256(np.asarray(opened.frames).tobytes()).hexdigest()
 
 
-def only(folder, *names):
-    """Check that the folder contains nothing else, such as temporary files."""
-    assert {path.name for path in folder.iterdir()} == set(names)
+def frames_of(clip):
+    opened = cv2.VideoCapture(str(clip))
+    count = int(opened.get(cv2.CAP_PROP_FRAME_COUNT))
+    opened.release()
+    return count
 
 
-def test_preprocess_killed_60_times(simulated_recording, tmp_path):
-    recording = many_rows(simulated_recording, tmp_path / "long", 4000)
-    store = tmp_path / "data.h5"
-    line = command("preprocess.py", recording, "-o", store, "--force")
-    longest = seconds_of("preprocess.py", recording, "-o", store)
-    whole, killed = content_of(store), 0
-    for number, moment in enumerate(moments(1, 60, 1.1 * longest)):
-        if number % 2:
-            store.unlink(missing_ok=True)  # with nothing there, and with an old store there, in turns
-        killed += kill_after(line, moment)
-        assert not store.exists() or content_of(store) == whole
-    run_process("preprocess.py", recording, "-o", store, "--force")
-    assert content_of(store) == whole
-    only(tmp_path, "data.h5", "long")
-    print(f"\npreprocess.py: killed {killed} of 60 times, over {longest:.1f} s")
-    assert killed > 40
+def names_and_sizes(folder):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".json", ".csv")]
+    return {path.relative_to(folder): path.stat().st_size for path in files}
+
+
+@pytest.fixture
+def sources(request, tmp_path_factory, simulated_recording):
+    """What the commands read: {recording}, {long}, {table} and {run}; only what is asked for is made."""
+
+    def make(name):
+        path = tmp_path_factory.mktemp("sources") / name
+        if name == "recording":
+            return simulated_recording
+        if name == "long":
+            return many_rows(simulated_recording, path, 4000)
+        if name == "table":
+            run_process("export", simulated_recording, "--to", "csv", "-o", path)
+        if name == "run":
+            with serving(request.getfixturevalue("untrained_model"), path) as server:
+                drive(server.port, Still(400))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "output", "content", "count"),
+    [
+        ("preprocess.py {} --force", "long", "data.h5", content_of, 60),
+        ("video.py {}", "run", "run1.mp4", frames_of, 60),
+        ("import {}", "table", "new", names_and_sizes, 40),
+        ("export {} --to lerobot", "recording", "new", names_and_sizes, 40),
+    ],
+)
+def test_an_output_is_there_whole_or_not_at_all(sources, tmp_path, line, source, output, content, count):
+    """The next run removes what the killed ones have left."""
+    path, words = tmp_path / output, line.format(sources(source)).split()
+    longest = seconds_of(*words, "-o", path)
+    expected, killed = content(path), 0
+    for number, moment in enumerate(moments(count, count, 1.1 * longest)):
+        if number % 2 or path.is_dir():  # files are also replaced, in turns
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        killed += kill_after(command(*words, "-o", path), moment)
+        assert not path.exists() or content(path) == expected
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    run_process(*words, "-o", path)
+    assert content(path) == expected
+    assert [each.name for each in tmp_path.iterdir()] == [output]  # no temporary files
+    print(f"\n{words[0]}: killed {killed} of {count} times, over {longest:.1f} s")
+    assert killed > count / 3
 
 
 def test_training_killed_60_times(simulated_store, tmp_path):
@@ -127,52 +163,3 @@ def test_driving_killed_40_times(untrained_model, tmp_path):
     run_process("video.py", run, "-o", tmp_path / "run1.mp4")
     print(f"\ndrive.py: killed 40 times, {frames} frames recorded")
     assert frames > 100
-
-
-def test_making_a_clip_killed_60_times(untrained_model, tmp_path):
-    run, clip = tmp_path / "run1", tmp_path / "run1.mp4"
-    with serving(untrained_model, run) as server:
-        drive(server.port, Still(400))
-    longest = seconds_of("video.py", run)
-    count, killed = frames_of(clip), 0
-    for number, moment in enumerate(moments(4, 60, 1.1 * longest)):
-        if number % 2:
-            clip.unlink(missing_ok=True)
-        killed += kill_after(command("video.py", run), moment)
-        assert not clip.exists() or frames_of(clip) == count
-    run_process("video.py", run)
-    assert frames_of(clip) == count
-    only(tmp_path, "run1", "run1.mp4")
-    print(f"\nvideo.py: killed {killed} of 60 times, over {longest:.1f} s")
-    assert killed > 40
-
-
-@pytest.mark.parametrize("name", ["import", "export"])
-def test_an_exchange_killed_40_times(simulated_recording, tmp_path, name):
-    """The folder is there whole or not at all, and the next run removes what the killed ones have left."""
-    table, folder, whole = tmp_path / "table", tmp_path / "new", tmp_path / "whole"
-    run_process("export", simulated_recording, "--to", "csv", "-o", table)
-    line = ("import", table) if name == "import" else ("export", simulated_recording, "--to", "lerobot")
-    longest = seconds_of(*line, "-o", whole)
-    expected, killed = names_and_sizes(whole), 0
-    for moment in moments(5, 40, 1.1 * longest):
-        killed += kill_after(command(*line, "-o", folder), moment)
-        assert not folder.exists() or names_and_sizes(folder) == expected
-        shutil.rmtree(folder, ignore_errors=True)
-    run_process(*line, "-o", folder)
-    assert names_and_sizes(folder) == expected
-    only(tmp_path, "table", "new", "whole")
-    print(f"\n{name}: killed {killed} of 40 times, over {longest:.1f} s")
-    assert killed > 15
-
-
-def names_and_sizes(folder):
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".json", ".csv")]
-    return {path.relative_to(folder): path.stat().st_size for path in files}
-
-
-def frames_of(clip):
-    opened = cv2.VideoCapture(str(clip))
-    count = int(opened.get(cv2.CAP_PROP_FRAME_COUNT))
-    opened.release()
-    return count

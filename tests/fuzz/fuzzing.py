@@ -62,28 +62,27 @@ def fuzz(reader: Reader, seed: int, seconds: float = 1e9, most: int = 10**9) -> 
         while time.monotonic() < until and count.tries < most:
             first, last = count.tries, min(count.tries + _TRIES_PER_PROCESS, most)
             lines = _in_a_process(lambda report, a=first, b=last: _try_all(reader, valid, seed, a, b, until, report))
-            for line in lines:
-                _take(count, line)
-            if count.tries < last and time.monotonic() < until and lines[-1:] != ["end"]:
-                count.tries += 1  # the process ended within this try
-                _fail(count, "crash or hang", f"try {count.tries - 1}")
+            if len(lines) < last - first and time.monotonic() < until and lines[-1:] != ["end"]:
+                lines.append(f"crash-or-hang try {first + len(lines)}")  # the process ended within this try
+            for kind, _, detail in (line.partition(" ") for line in lines if line != "end"):
+                count.tries += 1
+                count.read += kind == "read"
+                count.refused += kind == "refused"
+                if kind not in ("read", "refused"):
+                    count.failures.setdefault(kind, []).append(detail)
     return count
 
 
 def _in_a_process(work):
     """Run work(report) in a forked process; return the lines that it reported until it ended, however it ended."""
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        code = 1
+    if not (child := os.fork()):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries write of each damaged image
         try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries write of each damaged image
             with os.fdopen(writing, "w", buffering=1) as out:
                 work(lambda line: out.write(line.replace("\n", " ") + "\n"))
-                code = 0
         finally:
-            os._exit(code)
+            os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answers:
         lines = answers.read().splitlines()
@@ -102,21 +101,6 @@ def _make(reader, valid, report):
     out = valid.with_name("out")
     out.mkdir()
     report(_outcome(reader, valid, out))
-
-
-def _take(count, line):
-    kind, _, detail = line.partition(" ")
-    if kind == "end":
-        return
-    count.tries += 1
-    if kind in ("read", "refused"):
-        setattr(count, kind, getattr(count, kind) + 1)
-    else:
-        _fail(count, kind, detail)
-
-
-def _fail(count, kind, detail):
-    count.failures.setdefault(kind, []).append(detail)
 
 
 def _try_all(reader, valid, seed, first, last, until, report):

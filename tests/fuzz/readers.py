@@ -1,4 +1,4 @@
-"""The readers that are fuzzed: for each, valid files to change, and how bcclone reads them.
+"""The readers of files and messages of others that are fuzzed: for each, valid ones to change, and how they are read.
 
 A reader raises UserError or returns for any content of its files. What the commands catch counts as held; see
 fuzzing.py.
@@ -66,35 +66,6 @@ def _read_recording(folder, out):
     _command("preprocess", folder, "-o", out / "data.h5", "--quiet")
 
 
-def _make_store(folder, count=_ROWS):
-    _make_recording(folder / "rec", count)
-    parts = ("--block-seconds", 0.1, "--validation", 0.3)
-    _command("preprocess", folder / "rec", "-o", folder / "data.h5", *parts, "--quiet")
-    shutil.rmtree(folder / "rec")
-
-
-def _read_store(folder, out):
-    from bcclone.dataset.store import Store
-
-    with Store(folder / "data.h5") as store, store.frames as frames:
-        frames[range(len(frames))]
-        for part in ("training", "validation", "test"):
-            store.split_indices(part)
-
-
-def _make_shards(folder):
-    _make_recording(folder / "rec")
-    _command("preprocess", folder / "rec", "-o", folder / "store", "--shard-mb", 1, "--jobs", 1, "--quiet")
-    shutil.rmtree(folder / "rec")
-
-
-def _read_shards(folder, out):
-    from bcclone.cluster.shards import open_store
-
-    with open_store(folder / "store") as store, store.frames as frames:
-        frames[range(len(frames))]
-
-
 def _make_exported(format):
     def make(folder):
         _make_recording(folder / "rec")
@@ -108,16 +79,13 @@ def _read_exported(folder, out):
     _command("import", folder / "set", "-o", out / "recording", "--quiet")
 
 
-def _make_training(folder):
-    _make_store(folder, _MORE_ROWS)
+def _make_model(folder):
+    _make_recording(folder / "rec", _MORE_ROWS)
+    _command("preprocess", folder / "rec", "-o", folder / "data.h5", "--quiet")
     into = ("-o", folder / "model.h5", "--runs", folder / "runs", "--name", "a")
     _command("model", folder / "data.h5", *into, "--epochs", 1, "--batch-size", 8, "--no-plots", "--quiet")
-
-
-def _make_model(folder):
-    _make_training(folder)
-    (folder / "data.h5").unlink()
-    shutil.rmtree(folder / "runs")
+    for made in ("rec", "runs"):
+        shutil.rmtree(folder / made)
 
 
 def _read_model(folder, out):
@@ -140,7 +108,7 @@ def _read_onnx(folder, out):
 
 
 def _make_monitor(folder):
-    _make_training(folder)
+    _make_model(folder)
     _command("monitor fit", folder / "model.h5", folder / "data.h5", "-o", folder / "model.monitor", "--quiet")
 
 
@@ -148,16 +116,6 @@ def _read_monitor(folder, out):
     from bcclone.lab.monitor.monitor import load_monitor
 
     load_monitor(folder / "model.monitor", folder / "model.h5")
-
-
-def _read_run(folder, out):
-    from bcclone.train.history import read_history
-    from bcclone.train.run_folder import RunFolder
-
-    run = RunFolder(folder / "runs" / "a")
-    assert run.result is None or run.result.run == run.path
-    assert run.find_record() is None or run.settings
-    read_history(run.path / "history.csv")
 
 
 def _make_road(folder):
@@ -169,19 +127,6 @@ def _read_road(folder, out):
     from bcclone.simulator.track import load_track
 
     load_track(str(folder / "road.json"))
-
-
-def _make_settings(folder):
-    lines = ("seed = 1", "epochs = 3", "learning-rate = 0.001", 'network = "cnn"', 'time = "15s"', "shadows = 0.5")
-    (folder / "settings.toml").write_text("\n".join(lines) + "\n")
-
-
-def _read_settings(folder, out):
-    from bcclone.feed.augment.augment_settings import AugmentSettings
-    from bcclone.system.settings_file import read_settings_file
-    from bcclone.train.train_settings import TrainSettings
-
-    read_settings_file(folder / "settings.toml", TrainSettings, AugmentSettings)
 
 
 def _make_video(folder):
@@ -243,17 +188,13 @@ READERS = {
     reader.name: reader
     for reader in (
         Reader("recording", ("*.csv", "*.json", "IMG/*"), _make_recording, _read_recording),
-        Reader("store", ("data.h5",), _make_store, _read_store),
-        Reader("shards", ("store/*",), _make_shards, _read_shards),
         Reader("csv", ("set/table.csv", "set/images/*/*"), _make_exported("csv"), _read_exported),
         Reader("tub", ("set/*.json", "set/*.catalog", "set/images/*"), _make_exported("tub"), _read_exported),
         Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_exported("lerobot"), _read_exported),
         Reader("model", ("model.h5",), _make_model, _read_model),
         Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
         Reader("monitor", ("model.monitor",), _make_monitor, _read_monitor),
-        Reader("run", ("runs/a/*.json", "runs/a/*.csv"), _make_training, _read_run),
         Reader("road", ("road.json",), _make_road, _read_road),
-        Reader("settings", ("settings.toml",), _make_settings, _read_settings),
         Reader("video", ("run/*.csv", "run/*.json", "run/IMG/center*"), _make_video, _read_video),
         Reader("packets", ("*.packet", "*.json"), _make_packets, _read_packets),
         Reader("page", ("*.json",), _make_page, _read_page),

@@ -17,9 +17,9 @@ def fuzz(*arguments):
 
 
 def test_the_quick_readers_hold_for_some_tries():
-    done = fuzz("road", "settings", "packets", "page", "tub", "--tries", 15, "--seed", 7)
+    done = fuzz("road", "packets", "page", "tub", "--tries", 15, "--seed", 7)
     assert done.returncode == 0, done.stdout
-    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["15"] * 5
+    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["15"] * 4
 
 
 @pytest.mark.slow
