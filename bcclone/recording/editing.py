@@ -30,7 +30,7 @@ from bcclone.recording.edits import (
 from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
 from bcclone.system import atomic
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError, number_of
 
 
@@ -106,78 +106,134 @@ def edit(settings: EditSettings) -> EditResult:
     Raises UserError for a recording that cannot be read, rows that it does not have, and an edit that changes nothing
     or deletes every row.
     """
-    path = find_log(settings.recording)
-    rows, before = _all_rows(path), read_edits(path)
+    recorded = _Recorded(find_log(settings.recording))
+    path, rows, before = recorded.path, recorded.rows, recorded.edits
     if settings.view is not None:
         atomic.check_output(settings.view, force=True, remedy="")
-        _shown(settings, _seconds(rows), path)
-    after = _edited(settings, path, rows, before)
-    times = rows["time_ms"].to_numpy(np.int64)
-    deleted, steering = after.deleted(times), corrected_steering(rows, after)
+        recorded.range_of(settings.show)
+    after = recorded.edited(settings)
+    deleted, steering = after.deleted(recorded.times), corrected_steering(rows, after)
+    left = after if deleted.any() or after.mirrors or after.advance_seconds else Edits()  # they take each other back
     if after is not before:
         if deleted.all():
             raise UserError(f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead")
-        _write(path, after if _changes(after, deleted) else Edits())
-    seconds = _seconds(rows)
+        _write(path, left)
+    changed = (deleted != before.deleted(recorded.times)) | (steering != corrected_steering(rows, before))
     return EditResult(
         log=path,
         rows=len(rows),
         deleted=int(deleted.sum()),
-        seconds=round(float(seconds[-1]), 3),
-        changed=int(((deleted != before.deleted(times)) | (steering != corrected_steering(rows, before))).sum()),
-        edits=len(after.done) if _changes(after, deleted) else 0,
-        spans=tuple(_spans(path, rows, seconds, deleted)),
+        seconds=round(float(recorded.seconds[-1]), 3),
+        changed=int(changed.sum()),
+        edits=len(left.done),
+        spans=tuple(recorded.spans(deleted)),
         steering=_correction_of(after),
     )
 
 
 def rows_to_show(settings: EditSettings) -> pd.DataFrame:
     """Return the rows of `settings.show`, all by default, with `seconds` and `deleted`, as they are after the edits."""
-    path = find_log(settings.recording)
-    rows = _all_rows(path)
-    seconds, edits = _seconds(rows), read_edits(path)
-    first, last = _shown(settings, seconds, path)
-    deleted, steering = edits.deleted(rows["time_ms"].to_numpy(np.int64)), corrected_steering(rows, edits)
-    return rows.assign(seconds=seconds, deleted=deleted, steering=steering)[first : last + 1]
+    recorded = _Recorded(find_log(settings.recording))
+    first, last = recorded.range_of(settings.show)
+    deleted, steering = recorded.edits.deleted(recorded.times), corrected_steering(recorded.rows, recorded.edits)
+    rows = recorded.rows.assign(seconds=recorded.seconds, deleted=deleted, steering=steering)
+    return rows[first : last + 1]
 
 
-def _all_rows(path: Path) -> pd.DataFrame:
-    """Return all usable rows of a log, the deleted ones included, in order of time."""
-    return read_log(path, edited=False).rows
+class _Recorded:
+    """All usable rows of a log, the deleted ones included, in order of time, and its edits so far.
 
+    seconds: since the first row, (rows,), to the millisecond, so that 0.8s finds the row that says so.
+    """
 
-def _seconds(rows: pd.DataFrame) -> FloatArray:
-    """Return the seconds since the first row, (rows,), to the millisecond, so that 0.8s finds the row that says so."""
-    return np.round(seconds_since_first(rows["time_ms"].to_numpy(np.float64) / 1000), 3)
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows, self.edits = path, read_log(path, edited=False).rows, read_edits(path)
+        self.times: IndexArray = self.rows["time_ms"].to_numpy(np.int64)
+        self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
 
+    def edited(self, settings: EditSettings) -> Edits:
+        """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
+        done = self.edits.done
+        if settings.undo:
+            if not done:
+                raise UserError(f"{self.path}: there is no edit to undo; list the rows with: bcclone edit {self.path}")
+            return Edits(done[:-1])
+        if settings.mirror_steering:
+            return Edits((*done, Edit(MIRROR)))
+        if settings.advance_steering:
+            after = Edits((*done, Edit(ADVANCE, seconds=settings.advance_steering)))
+            if (shift := abs(after.advance_seconds)) > MOST_ADVANCE:
+                raise UserError(
+                    f"{self.path}: with the edits before, the steering would be shifted by {shift:g} s, expected at "
+                    f"most {MOST_ADVANCE:g} s; take the last edit back with: bcclone edit {self.path} --undo"
+                )
+            return after
+        for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
+            if positions:
+                first, last = self.range_of(positions)
+                ends = [(0, first - 1), (last + 1, len(self.rows) - 1)]
+                return self._with(kind, ends if kind == TRIM else [(first, last)])
+        return self.edits
 
-def _edited(settings: EditSettings, path: Path, rows: pd.DataFrame, before: Edits) -> Edits:
-    """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
-    if settings.undo:
-        if not before.done:
-            raise UserError(f"{path}: there is no edit to undo; list the rows with: bcclone edit {path}")
-        return Edits(before.done[:-1])
-    if settings.mirror_steering:
-        return Edits((*before.done, Edit(MIRROR)))
-    if settings.advance_steering:
-        after = Edits((*before.done, Edit(ADVANCE, seconds=settings.advance_steering)))
-        if abs(after.advance_seconds) > MOST_ADVANCE:
+    def _with(self, kind: str, ranges: Sequence[tuple[int, int]]) -> Edits:
+        """Return the edits and one more, of ranges of rows; raises UserError if it would change nothing."""
+        images = self.rows["center"].tolist()
+        spans = tuple(Span(images[first], images[last]) for first, last in ranges if first <= last)
+        after = Edits((*self.edits.done, Edit(kind, spans))) if spans else self.edits
+        if (after.deleted(self.times) == self.edits.deleted(self.times)).all():
+            already = "are deleted already" if spans else "are all of the recording"
+            state = "are not deleted" if kind == RESTORE else already
             raise UserError(
-                f"{path}: with the edits before, the steering would be shifted by {abs(after.advance_seconds):g} s, "
-                f"expected at most {MOST_ADVANCE:g} s; take the last edit back with: bcclone edit {path} --undo"
+                f"{self.path}: nothing to {kind}: these rows {state}; list them with: bcclone edit {self.path}"
             )
         return after
-    for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
-        if positions:
-            first, last = _range(positions, _seconds(rows), path)
-            ranges = [(0, first - 1), (last + 1, len(rows) - 1)] if kind == TRIM else [(first, last)]
-            return _with(before, kind, ranges, rows, path)
-    return before
 
+    def range_of(self, positions: Sequence[str]) -> tuple[int, int]:
+        """Return the indices of the first and the last row between two positions, both included; () for all rows."""
+        begin, end = positions or (START, END)
+        first, last = self._index(begin, "left"), self._index(end, "right")
+        if first > last:
+            raise UserError(
+                f"{self.path}: no row from {begin} to {end}; expected FROM before TO, with a row between them"
+            )
+        return first, last
 
-def _changes(edits: Edits, deleted: Mask) -> bool:
-    """Return whether a recording differs by edits."""
-    return bool(deleted.any() or edits.mirrors or edits.advance_seconds)
+    def _index(self, position: str, side: str) -> int:
+        """Return the index of the row at a position: of seconds, the next row ("left") or the last one by then."""
+        count = len(self.rows)
+        if position in (START, END):
+            return 0 if position == START else count - 1
+        if position.endswith("s"):
+            moment, end = float(position[:-1]), self.seconds[-1]
+            if moment > end and side == "left":
+                raise UserError(f"{self.path}: it ends after {end:.1f}s, but {position} is asked for")
+            return int(np.searchsorted(self.seconds, moment, side)) - (side == "right")  # type: ignore[call-overload]
+        if not 1 <= int(position) <= count:
+            raise UserError(f"{self.path}: there is no row {int(position)}, expected 1 to {count}")
+        return int(position) - 1
+
+    def spans(self, deleted: Mask) -> Iterator[RowSpan]:
+        """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
+        drivers = read_drivers(self.path.parent)
+        by = [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
+        pauses = np.diff(self.times) > EPISODE_GAP_MS
+        changes = [
+            row
+            for row in range(1, len(by))
+            if pauses[row - 1] or deleted[row] != deleted[row - 1] or by[row] != by[row - 1]
+        ]
+        for first, after in zip([0, *changes], [*changes, len(by)], strict=True):
+            driven = by[first]
+            yield RowSpan(
+                first=first + 1,
+                last=after,
+                from_seconds=round(float(self.seconds[first]), 3),
+                to_seconds=round(float(self.seconds[after - 1]), 3),
+                kept=not deleted[first],
+                driver=driven.driver if driven else None,
+                take_over=driven.take_over if driven else None,
+                after_pause=bool(first and pauses[first - 1]),
+            )
 
 
 def _correction_of(edits: Edits) -> str:
@@ -185,47 +241,6 @@ def _correction_of(edits: Edits) -> str:
     if edits.advance_seconds:
         parts.append(f"{abs(edits.advance_seconds):g} s {'later' if edits.advance_seconds > 0 else 'earlier'}")
     return ", ".join(parts)
-
-
-def _with(before: Edits, kind: str, ranges: Sequence[tuple[int, int]], rows: pd.DataFrame, path: Path) -> Edits:
-    """Return the edits and one more, of ranges of rows; raises UserError if it would change nothing."""
-    images, times = rows["center"].tolist(), rows["time_ms"].to_numpy(np.int64)
-    spans = tuple(Span(images[first], images[last]) for first, last in ranges if first <= last)
-    after = Edits((*before.done, Edit(kind, spans))) if spans else before
-    if (after.deleted(times) == before.deleted(times)).all():
-        state = "are not deleted" if kind == RESTORE else "are deleted already" if spans else "are all of the recording"
-        raise UserError(f"{path}: nothing to {kind}: these rows {state}; list them with: bcclone edit {path}")
-    return after
-
-
-def _shown(settings: EditSettings, seconds: FloatArray, path: Path) -> tuple[int, int]:
-    return _range(settings.show or (START, END), seconds, path)
-
-
-def _range(positions: Sequence[str], seconds: FloatArray, path: Path) -> tuple[int, int]:
-    """Return the indices of the first and the last row between two positions, both included."""
-    begin, end = positions
-    first, last = _index(begin, seconds, path, "left"), _index(end, seconds, path, "right")
-    if first > last:
-        raise UserError(f"{path}: no row from {begin} to {end}; expected FROM before TO, with a row between them")
-    return first, last
-
-
-def _index(position: str, seconds: FloatArray, path: Path, side: str) -> int:
-    """Return the index of the row at a position: of seconds, the next row ("left") or the last one by then."""
-    if position == START:
-        return 0
-    if position == END:
-        return len(seconds) - 1
-    if position.endswith("s"):
-        moment = float(position[:-1])
-        if moment > seconds[-1] and side == "left":
-            raise UserError(f"{path}: it ends after {seconds[-1]:.1f}s, but {position} is asked for")
-        return int(np.searchsorted(seconds, moment, side)) - (side == "right")  # type: ignore[call-overload]
-    row = int(position)
-    if not 1 <= row <= len(seconds):
-        raise UserError(f"{path}: there is no row {row}, expected 1 to {len(seconds)}")
-    return row - 1
 
 
 def _write(path: Path, edits: Edits) -> None:
@@ -236,27 +251,3 @@ def _write(path: Path, edits: Edits) -> None:
             f"{edits_path(path)}: cannot be written: {error.strerror}; "
             "change the permissions of the folder, or edit a copy of the recording"
         ) from None
-
-
-def _spans(path: Path, rows: pd.DataFrame, seconds: FloatArray, deleted: Mask) -> Iterator[RowSpan]:
-    """Yield the spans of consecutive rows that are alike."""
-    drivers = read_drivers(path.parent)
-    by = [drivers.get(image, BY_MODEL) if drivers else None for image in rows["center"]]
-    pauses = np.diff(rows["time_ms"].to_numpy(np.int64)) > EPISODE_GAP_MS
-    changes = [
-        row
-        for row in range(1, len(rows))
-        if pauses[row - 1] or deleted[row] != deleted[row - 1] or by[row] != by[row - 1]
-    ]
-    for first, after in zip([0, *changes], [*changes, len(rows)], strict=True):
-        driven = by[first]
-        yield RowSpan(
-            first=first + 1,
-            last=after,
-            from_seconds=round(float(seconds[first]), 3),
-            to_seconds=round(float(seconds[after - 1]), 3),
-            kept=not deleted[first],
-            driver=driven.driver if driven else None,
-            take_over=driven.take_over if driven else None,
-            after_pause=bool(first and pauses[first - 1]),
-        )

@@ -136,22 +136,19 @@ def _read_standard_part(numbered: Sequence[tuple[int, str]]) -> tuple[pd.DataFra
             return None
         matches.append((number, *match.groups()))
     line, center, separator, left, right, *numbers = zip(*matches, strict=True)
-    if any(len(name.encode()) > LONGEST_NAME for names in (center, left, right) for name in names):
-        return None
     table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
     for name, column in zip(NUMBERS, numbers, strict=True):
         table[name] = np.array([float(number) for number in column])
-    if not np.isfinite(table[list(NUMBERS)].to_numpy()).all():
-        return None
-    for name, (lowest, highest) in RANGES.items():
-        if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
-            return None
+    fits = [
+        table[name].between(lowest - ROUNDING, highest + ROUNDING).all() for name, (lowest, highest) in RANGES.items()
+    ]
+    fits.append(all(len(name.encode()) <= LONGEST_NAME for names in (center, left, right) for name in names))
     try:
         table["time_ms"] = [time_of(name) for name in center]
     except ValueError:
         return None
     table["extras"] = ""
-    return table, separator.count(", ")
+    return (table, separator.count(", ")) if all(fits) and np.isfinite(table["speed_mph"]).all() else None
 
 
 def _read_text(path: Location) -> str:

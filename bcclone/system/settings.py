@@ -203,13 +203,8 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
         raise SettingError("{jobs} are processes of this machine, but {scheduler} is given; leave {jobs} out")
 
 
-def declared_in(kind: Any) -> tuple[tuple[Any, Setting], ...]:
-    """Return each field of a dataclass, or of its value, with its Setting, empty where nothing is declared."""
-    return _declared(kind if isinstance(kind, type) else type(kind))
-
-
 @cache
-def _declared(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
+def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
     """Return each field of a dataclass with its Setting: what setting() says, over its kind of values."""
     pairs = []
     for each in fields(kind):  # type: ignore[arg-type]
@@ -228,7 +223,7 @@ def _metadata(kind: Any) -> tuple[Any, ...]:
 
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
     """Yield each field of a settings dataclass, or of its value, that has an option or is an argument."""
-    return (pair for pair in declared_in(kind) if _KEY in pair[0].metadata)
+    return (pair for pair in declared_in(kind if isinstance(kind, type) else type(kind)) if _KEY in pair[0].metadata)
 
 
 def option_of(kind: Any, name: str) -> str:
@@ -244,16 +239,14 @@ def option_words(settings: Any) -> list[str]:
         value, option = getattr(settings, each.name), option_of(settings, each.name)
         if declared.positional or value == each.default:
             continue
-        if isinstance(value, bool) and not declared.rare:
-            words += [option if value else f"--no-{option.removeprefix('--')}"]
-        elif declared.rare:
-            words += ["--set", f"{option.removeprefix('--set ')}={value}"]
-        elif declared.parse is parse_names:
-            words += [option, ",".join(value)]
+        if declared.rare:
+            words += f"{option}={value}".split(" ", 1)
+        elif isinstance(value, bool):
+            words.append(option if value else f"--no-{option.removeprefix('--')}")
         else:
-            words += [
-                word for member in (value if isinstance(value, tuple) else (value,)) for word in (option, str(member))
-            ]
+            value = ",".join(value) if declared.parse is parse_names else value
+            for member in value if isinstance(value, tuple) else (value,):
+                words += [option, str(member)]
     return words
 
 
@@ -262,7 +255,7 @@ def check_settings(settings: Any) -> None:
 
     A text becomes a path where a path is expected, and a tuple of one where several texts are.
     """
-    for each, declared in declared_in(settings):
+    for each, declared in declared_in(type(settings)):
         value, kind = getattr(settings, each.name), type_of(each)
         if isinstance(value, str) and kind in (Path, tuple[str, ...]):
             object.__setattr__(settings, each.name, value := Path(value) if kind is Path else (value,))
