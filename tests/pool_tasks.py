@@ -29,17 +29,6 @@ def divide_by(number):
     return 1 / number
 
 
-def fault_on_the_first_worker(file):
-    """Fail on the worker that comes first, as with its disk full; return the worker that succeeds."""
-    try:
-        with file.open("x") as first:
-            first.write(str(os.getpid()))
-    except FileExistsError:
-        if file.read_text() != str(os.getpid()):
-            return os.getpid()
-    raise WorkerFault("/data: the disk is full")
-
-
 def fault_twice(file):
     count = len(file.read_text()) if file.exists() else 0
     file.write_text("x" * (count + 1))

@@ -28,24 +28,28 @@ def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_error_leaves_only_the_old_file(tmp_path):
+def test_an_error_leaves_only_what_was_there(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
 
-    def fail():
-        with replacing(path) as temporary:
+    def fail(replace, path):
+        with replace(path) as temporary:
+            if replace is replacing_folder:
+                temporary /= "part"
             temporary.write_text("half")
             raise RuntimeError("no more room")
 
-    with pytest.raises(RuntimeError, match="no more room"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    for replace, target in ((replacing, path), (replacing_folder, tmp_path / "made")):
+        with pytest.raises(RuntimeError, match="no more room"):
+            fail(replace, target)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_temporary_files_of_dead_processes_are_removed(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
+    (tmp_path / f".file.{dead.pid}-0a1b2c3d.partial" / "images").mkdir(parents=True)
     mine = tmp_path / f".file.{os.getpid()}-0123abcd.partial.txt"
     theirs = tmp_path / f".file.{dead.pid}-0123abcd.partial.txt"
     further = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
@@ -53,10 +57,7 @@ def test_temporary_files_of_dead_processes_are_removed(tmp_path):
     for path in (mine, theirs, further, others):
         path.write_text("half")
     write_text(tmp_path / "file.txt", "new")
-    assert mine.exists()
-    assert others.exists()
-    assert not theirs.exists()
-    assert not further.exists()
+    assert set(tmp_path.iterdir()) == {mine, others, tmp_path / "file.txt"}
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
@@ -85,54 +86,22 @@ def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_error_leaves_no_folder(tmp_path):
-    def fail():
-        with replacing_folder(tmp_path / "made") as folder:
-            (folder / "file.txt").write_text("half")
-            raise RuntimeError("no more room")
-
-    with pytest.raises(RuntimeError, match="no more room"):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_temporary_folders_of_dead_processes_are_removed(tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left = tmp_path / f".made.{dead.pid}-0a1b2c3d.partial"
-    (left / "images").mkdir(parents=True)
-    write_text(tmp_path / "made.txt", "of the same name")
-    assert not left.exists()
-
-
-def test_of_two_that_write_one_new_folder_the_first_wins(tmp_path):
-    path = tmp_path / "made"
-    path.mkdir()
-
-    def write_both():
-        with replacing_folder(path, new=True) as second:
-            (second / "file.txt").write_text("second")
-            with replacing_folder(path, new=True) as first:
-                (first / "file.txt").write_text("first")
-
-    with pytest.raises(UserError, match="another program wrote it meanwhile"):
-        write_both()
-    assert (path / "file.txt").read_text() == "first"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_of_two_that_write_one_new_file_the_first_wins(tmp_path):
+@pytest.mark.parametrize("replace", [replacing, replacing_folder])
+def test_of_two_that_write_one_new_path_the_first_wins(tmp_path, replace):
     path = tmp_path / "made.hdf5"
 
+    def write(temporary, text):
+        (temporary / "file" if replace is replacing_folder else temporary).write_text(text)
+
     def write_both():
-        with replacing(path, new=True) as second:
-            second.write_text("second")
-            with replacing(path, new=True) as first:
-                first.write_text("first")
+        with replace(path, new=True) as second:
+            write(second, "second")
+            with replace(path, new=True) as first:
+                write(first, "first")
 
     with pytest.raises(UserError, match="another program wrote it meanwhile"):
         write_both()
-    assert path.read_text() == "first"
+    assert (path / "file" if path.is_dir() else path).read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -161,30 +130,16 @@ def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):
         assert (tmp_path / name).read_text() == "new"
 
 
-@pytest.fixture
-def unflushable():
-    """A file that can be written but not flushed: a pipe."""
-    reader, writer = os.pipe()
+def test_an_error_of_an_early_flush_is_raised_when_waiting():
+    reader, writer = os.pipe()  # which can be written but not flushed
     with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as file:
-        yield file
-
-
-def test_an_error_of_an_early_flush_is_raised_when_waiting(unflushable):
-    flush = EarlyFlush(unflushable)
-    flush.wrote(1 << 30)
-    with pytest.raises(OSError, match="Invalid argument"):
-        flush.wait()
-    flush.close()
-
-
-def test_a_small_write_is_left_for_the_last_flush(unflushable):
-    flush = EarlyFlush(unflushable)
-    flush.wrote(1000)
-    flush.wait()  # nothing was sent yet: flushing this file fails
-    flush.start()
-    with pytest.raises(OSError, match="Invalid argument"):
-        flush.wait()
-    flush.close()
+        flush = EarlyFlush(file)
+        flush.wrote(1000)
+        flush.wait()  # so little is left for the last flush
+        flush.wrote(1 << 30)
+        with pytest.raises(OSError, match="Invalid argument"):
+            flush.wait()
+        flush.close()
 
 
 def test_a_folder_whose_replacement_was_killed_between_two_names_comes_back(tmp_path):

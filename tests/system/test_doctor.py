@@ -18,7 +18,7 @@ from bcclone.system.doctor.accelerator import (
     check_devices,
     check_driver,
 )
-from bcclone.system.doctor.machine import check_cores, check_folder, check_memory, check_port, check_system
+from bcclone.system.doctor.machine import check_cores, check_folder, check_memory, check_system
 from bcclone.system.doctor.packages import PYTHONS, check_installation, check_packages, check_python
 from bcclone.system.hardware import Card
 from tests.conftest import ROOT, command, run_script
@@ -33,21 +33,11 @@ def free_port():
 
 
 @pytest.fixture
-def taken_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
-
-
-@pytest.fixture
 def unwritable_folder(tmp_path):
-    if os.geteuid():
-        tmp_path.chmod(0o555)
-        return tmp_path
-    if not Path("/proc/self").exists():
-        pytest.skip("root can write everywhere on this system")
-    return Path("/proc")  # in which even root cannot create files
+    if not os.geteuid():
+        return Path("/proc")  # in which even root cannot create files
+    tmp_path.chmod(0o555)
+    return tmp_path
 
 
 def states(checks):
@@ -68,22 +58,16 @@ def test_json_and_table_report_the_same_checks(free_port):
     assert rows[-1].startswith("nothing failed")
 
 
-def test_a_taken_port_fails_with_advice_on_the_next_line(taken_port):
-    lines = run_script("doctor", "--port", taken_port, code=1).stdout.splitlines()
+def test_a_taken_port_fails_with_advice_on_the_next_line():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        lines = run_script("doctor", "--port", port, code=1).stdout.splitlines()
+        assert json.loads(run_script("doctor", "--json", "--port", port, code=1).stdout)["ok"] is False
     (row,) = [number for number, line in enumerate(lines) if line.startswith("port ")]
-    assert lines[row].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{taken_port} is in use"]
+    assert lines[row].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{port} is in use"]
     assert lines[row + 1].lstrip().startswith("-> stop the program that listens there")
     assert "4567" in lines[row + 1]
     assert lines[-1].startswith("1 failed")
-    assert json.loads(run_script("doctor", "--json", "--port", taken_port, code=1).stdout)["ok"] is False
-
-
-def test_a_checked_port_stays_free_and_another_than_the_simulators_is_a_warning(free_port):
-    assert [check_port(free_port).state for _ in range(2)] == ["warning", "warning"]
-
-
-def test_a_port_out_of_range_is_refused():
-    assert "port 99999, expected 0 to 65535" in run_script("doctor", "--port", 99999, code=1).stderr
 
 
 def test_tensorflow_is_not_loaded(free_port):
@@ -123,14 +107,11 @@ def test_a_folder_that_cannot_be_written_fails_without_traceback(unwritable_fold
     assert "-> change into a folder where you may write" in output
 
 
-def test_a_file_is_not_accepted_as_a_folder(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert states(check_folder(tmp_path / "file")) == {"folder": "failed"}
-
-
-def test_the_check_of_a_folder_leaves_no_file_in_it(tmp_path):
+def test_the_check_of_a_folder_leaves_no_file_in_it_and_refuses_a_file(tmp_path):
     assert states(check_folder(tmp_path))["folder"] == "ok"
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    assert states(check_folder(tmp_path / "file")) == {"folder": "failed"}
 
 
 def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
@@ -143,28 +124,22 @@ def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
     assert "chromium" in done.stdout
 
 
-def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
+def test_missing_old_and_broken_packages_fail_with_the_command_that_installs_them(tmp_path, monkeypatch):
     missing, old = check_packages(["no-such-package-anywhere>=1.2", "packaging<2,>=1"])
     assert (missing.state, missing.found) == ("failed", "missing, needs >=1.2")
     assert missing.advice == 'python -m pip install "no-such-package-anywhere>=1.2"'
     assert old.state == "failed"
     assert old.found.endswith("needs <2,>=1")
     assert old.advice == 'python -m pip install "packaging<2,>=1"'
-
-
-def test_a_package_whose_installation_was_interrupted_fails(tmp_path, monkeypatch):
-    (tmp_path / "broken-1.dist-info").mkdir()
-    monkeypatch.syspath_prepend(tmp_path)
-    for requirement in ("broken", "broken>=1"):
-        (check,) = check_packages([requirement])
-        assert (check.state, check.found) == ("failed", "its version cannot be read")
-        assert check.advice == f'python -m pip install --force-reinstall "{requirement}"'
-
-
-def test_markers_and_extras_are_respected():
     assert not check_packages(["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"])
-    assert "pytest" not in states(check_packages(["bcclone"]))
     assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
+    (tmp_path / "broken-1.dist-info").mkdir()  # an interrupted installation
+    monkeypatch.syspath_prepend(tmp_path)
+    (check,) = check_packages(["broken>=1"])
+    assert (check.found, check.advice) == (
+        "its version cannot be read",
+        'python -m pip install --force-reinstall "broken>=1"',
+    )
 
 
 def test_an_installation_older_than_its_checkout_is_a_warning():
@@ -197,7 +172,6 @@ def test_the_supported_pythons_are_those_of_pyproject():
         (check_cores(1), "warning", "1"),
         (check_cores(2), "ok", "2"),
         (check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)"), "ok", "at 127.0.0.1:4567"),
-        (check_system(""), "ok", ""),
     ],
 )
 def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
@@ -209,16 +183,13 @@ def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
     ("name", "capability", "cudnn", "state", "report"),
     [
         ("NVIDIA H200", (9, 0), "9.28.0.42", "ok", ""),
-        ("NVIDIA GeForce RTX 5090", (12, 0), "9.28.0.42", "ok", ""),
         ("NVIDIA GeForce GTX 1650", (7, 5), "9.28.0.42", "ok", ""),
         ("Tesla V100", (7, 0), "9.28.0.42", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
         ("NVIDIA GeForce GTX 1060", (6, 1), "9.11.0.98", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
         ("NVIDIA GeForce GTX 1060", (6, 1), "9.10.2.21", "ok", "with cuDNN 9.10.2.21"),
         ("NVIDIA GeForce GTX 1060", (6, 1), None, "warning", '"nvidia-cudnn-cu12==9.10.2.21"'),
         ("NVIDIA GeForce GTX 960M", (5, 0), "9.28.0.42", "warning", "install.md"),
-        ("NVIDIA GeForce GTX 980", (5, 2), None, "warning", "too old"),
         ("Tesla K80", (3, 7), None, "warning", "trains on the CPU"),
-        ("GeForce GTX 680", (3, 0), None, "warning", "trains on the CPU"),
         ("GeForce GTX 780 Ti", None, None, "warning", "update the driver"),
     ],
 )
