@@ -1,10 +1,9 @@
 """Logs of every dialect give the same rows, and other files are refused with the reason."""
 
-import datetime
+import contextlib
 import json
 import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,10 +14,12 @@ import pytest
 from bcclone.recording.dialect import resolve_decimal_commas
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, read_log, read_standard
-from bcclone.recording.row import CAMERAS, RowError, image_stamp
+from bcclone.recording.row import NUMBERS as COLUMNS
+from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import ShownFrame, TracePoint, digest_of, read_trace, write_trace
 from bcclone.system.errors import UserError
 from tests.conftest import shared
+from tests.hostile import damaged
 from tests.pictures.video_runs import name_of
 from tests.processes import cpu_limit
 
@@ -83,12 +84,14 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_gives_the_same_rows_in_order_of_time(tmp_path, dialect):
+def test_every_dialect_gives_the_same_rows_in_order_of_time_by_both_parsers(tmp_path, dialect):
     log = read_log(write(tmp_path, DIALECTS[dialect]))
     assert values(log) == VALUES
     assert log.rows["center"].tolist() == [f"center_{stamp}.jpg" for stamp in STAMPS]
-    assert log.bad_rows == ()
-    assert log.episodes == 1
+    assert (log.bad_rows, log.episodes) == ((), 1)
+    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # selects the line-by-line parser
+    assert log.dialect == by_line.dialect
+    pd.testing.assert_frame_equal(log.rows, by_line.rows)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,7 @@ def test_the_error_for_a_foreign_file_has_its_name_and_the_reason(tmp_path, kind
     assert refusal.value.exit_code == (1 if kind in ("empty", "white space", "header alone") else 2)
 
 
+SWAPPED = log_lines()[0].replace("left_", "X").replace("right_", "left_").replace("X", "right_")
 BAD = {
     "NaN": (",NaN,0,0,1", "steering is 'NaN'"),
     "a word": (",left,0,0,1", "steering is 'left'"),
@@ -154,11 +158,28 @@ BAD = {
 }
 
 
-def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row(tmp_path):
+def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_size(tmp_path):
     first, second, third = log_lines()
     lines = [first.replace(",0,1,0,30.19016", ",5,1,0,30"), second.rsplit(",", 2)[0], third.replace(",1,", ",7,", 1)]
     with pytest.raises(ForeignLog, match="first bad one is row 1: steering is 5"):
         read_log(write(tmp_path, lines))
+    with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
+        read_log(write(tmp_path, [*log_lines(), "\n" * 10_000_000]))
+
+
+def test_a_log_may_have_rows_twice_and_more_bad_rows_than_good_ones(tmp_path):
+    log = read_log(write(tmp_path, [*log_lines() * 2, *["garbage"] * 10, SWAPPED]))
+    assert (len(log.rows), len(log.bad_rows)) == (6, 11)
+    assert "column left names an image of the right camera" in log.bad_rows[-1].reason
+
+
+@pytest.mark.parametrize(("stamp", "episodes"), [("20_01_34_321", [0, 0, 0, 0]), ("20_01_34_322", [0, 0, 0, 1])])
+def test_a_gap_over_a_second_begins_a_new_episode(tmp_path, stamp, episodes):
+    lines = log_lines()
+    assert (
+        read_log(write(tmp_path, [*lines, lines[0].replace("20_01_33_184", stamp)])).rows["episode"].tolist()
+        == episodes
+    )
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -173,37 +194,17 @@ def test_a_bad_row_is_listed_with_its_number_and_reason(tmp_path, kind):
     assert reason in log.bad_rows[0].reason
 
 
-def test_a_row_with_swapped_camera_columns_is_bad(tmp_path):
-    lines = log_lines()
-    lines.append(lines[0].replace("left_", "X").replace("right_", "left_").replace("X", "right_"))
-    log = read_log(write(tmp_path, lines))
-    assert "column left names an image of the right camera" in log.bad_rows[0].reason
-
-
-def test_a_gap_over_a_second_begins_a_new_episode(tmp_path):
-    lines = log_lines()
-    later = lines[0].replace("20_01_33_184", "20_01_34_322")
-    assert read_log(write(tmp_path, [*lines, later])).rows["episode"].tolist() == [0, 0, 0, 1]
-    in_time = lines[0].replace("20_01_33_184", "20_01_34_321")
-    assert read_log(write(tmp_path, [*lines, in_time])).episodes == 1
-
-
-def test_repeated_rows_are_read(tmp_path):
-    assert len(read_log(write(tmp_path, log_lines() * 2)).rows) == 6
-
-
 def as_bare_commas(rows: pd.DataFrame) -> list[str]:
     """Write rows with decimal commas, and separators without spaces."""
     lines = []
     for row in rows.to_dict("records"):
-        numbers = [f"{row[c]:.7g}".replace(".", ",") for c in ("steering", "throttle", "brake", "speed_mph")]
+        numbers = [f"{row[column]:.7g}".replace(".", ",") for column in COLUMNS]
         lines.append(",".join([row["center"], row["left"], row["right"], *numbers]))
     return lines
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(tmp_path, simulated_recording, shuffled):
-    original = read_log(simulated_recording / "driving_log.csv")
+def assert_bare_commas_are_resolved(path, tmp_path, shuffled=False):
+    original = read_log(path)
     lines = as_bare_commas(original.rows)
     if shuffled:
         random.Random(0).shuffle(lines)
@@ -212,25 +213,22 @@ def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(tmp_path, s
     np.testing.assert_allclose(values(again), values(original), atol=1e-5)
 
 
-def test_a_log_may_have_more_bad_rows_than_good_ones(tmp_path):
-    log = read_log(write(tmp_path, [*log_lines(), *["garbage"] * 10]))
-    assert (len(log.rows), len(log.bad_rows)) == (3, 10)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(tmp_path, simulated_recording, shuffled):
+    assert_bare_commas_are_resolved(simulated_recording / "driving_log.csv", tmp_path, shuffled)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_named_pipe_is_refused_without_waiting(tmp_path):
-    os.mkfifo(tmp_path / "driving_log.csv")
-    with pytest.raises(UserError, match="neither a folder nor a file"):
-        find_logs([str(tmp_path / "driving_log.csv")])
+def test_decimal_commas_of_real_logs_are_resolved(tmp_path):
+    recordings = shared("recordings")
+    logs = [recordings / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")]
+    for path in (*shared("logs").glob("Horki*.csv"), *logs):
+        assert_bare_commas_are_resolved(path, tmp_path)
 
 
-def test_an_ambiguous_row_is_resolved_by_the_previous_speed():
+def test_an_ambiguous_row_is_resolved_by_the_previous_speed_or_refused():
     parts = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
     assert resolve_decimal_commas(parts, 3.0) == (0.0, 1.0, 0.0, 3.5)
     assert resolve_decimal_commas(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
-
-
-def test_impossible_and_ambiguous_rows_are_refused():
     with pytest.raises(RowError, match="no possible reading .*expected"):
         resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
     parts = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
@@ -240,31 +238,9 @@ def test_impossible_and_ambiguous_rows_are_refused():
         resolve_decimal_commas(parts, 2.75)
 
 
-def test_decimal_commas_of_real_logs_are_resolved(tmp_path):
-    logs = list(shared("logs").glob("Horki*.csv")) + [
-        shared("recordings") / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")
-    ]
-    wrong = rows = 0
-    for path in logs:
-        original = read_log(path).rows
-        again = read_log(write(tmp_path, as_bare_commas(original)))
-        assert again.bad_rows == ()
-        rows += len(original)
-        columns = ["steering", "throttle", "brake", "speed_mph"]
-        differences = again.rows[columns].to_numpy() - original[columns].to_numpy()
-        wrong += int((abs(differences) > 1e-5).any(axis=1).sum())
-    assert rows > 6000
-    assert wrong == 0
-
-
-def expected_logs():
-    path = shared("logs") / "expected.json"
-    return json.loads(path.read_text())
-
-
-def test_every_shared_log_gives_the_expected_rows():
-    folder = shared("logs")
-    for name, expected in expected_logs().items():
+def test_every_shared_log_gives_the_expected_rows_by_both_parsers(tmp_path):
+    folder, standard = shared("logs"), 0
+    for name, expected in json.loads((folder / "expected.json").read_text()).items():
         if expected["foreign"]:
             with pytest.raises(ForeignLog):
                 read_log(folder / name)
@@ -277,6 +253,13 @@ def test_every_shared_log_gives_the_expected_rows():
         assert log.rows["steering"].sum() == pytest.approx(expected["steering_sum"], abs=1e-6), name
         assert log.rows["speed_mph"].sum() == pytest.approx(expected["speed_sum"], abs=1e-4), name
         assert log.rows["center"].iloc[0] == expected["first_center"], name
+        copy = tmp_path / name
+        copy.write_bytes((folder / name).read_bytes() + f"\n{HEADER}\n".encode())
+        by_line = read_log(copy)
+        assert (log.dialect, log.bad_rows) == (by_line.dialect, by_line.bad_rows), name
+        pd.testing.assert_frame_equal(log.rows, by_line.rows)
+        standard += read_standard((folder / name).read_text(errors="replace").splitlines()) is not None
+    assert standard > 20
 
 
 @pytest.mark.parametrize("subfolder", ["IMG", ".", "IMG/IMG"])
@@ -284,77 +267,57 @@ def test_images_are_found_by_base_name_in_every_usual_folder(tmp_path, subfolder
     folder = tmp_path / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "center_x.jpg").write_bytes(b"")
-    index = ImageIndex(tmp_path / "driving_log.csv")
-    assert index.find("center_x.jpg") == str(folder / "center_x.jpg")
-    assert index.find("center_y.jpg") is None
-    assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
+    for log in (tmp_path / "driving_log.csv", tmp_path / "IMG" / "driving_log.csv"):
+        index = ImageIndex(log)
+        assert index.find("center_x.jpg") == str(folder / "center_x.jpg")
+        assert index.find("center_y.jpg") is None
+        assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
 
 
 def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_path):
-    (tmp_path / "img").mkdir()
+    folder = tmp_path / "img"
+    folder.mkdir()
     for name in ("CENTER_X.JPG", "center_y.jpg"):
-        (tmp_path / "img" / name).write_bytes(b"")
+        (folder / name).write_bytes(b"")
     index = ImageIndex(tmp_path / "driving_log.csv")
-    assert index.find("center_x.jpg") == str(tmp_path / "img" / "CENTER_X.JPG")
-    assert index.find("center_y.JPG") == str(tmp_path / "img" / "center_y.jpg")
+    assert index.find("center_x.jpg") == str(folder / "CENTER_X.JPG")
+    assert index.find("center_y.JPG") == str(folder / "center_y.jpg")
     assert index.find("center_z.jpg") is None
     assert index.orphans(["center_x.jpg"]) == ["center_y.jpg"]
-    (tmp_path / "img" / "driving_log.csv").write_text("a\n")
-    assert find_logs([str(tmp_path)]) == [tmp_path / "img" / "driving_log.csv"]
-    assert ImageIndex(tmp_path / "img" / "driving_log.csv").find("center_x.jpg") == str(
-        tmp_path / "img" / "CENTER_X.JPG"
-    )
-    (tmp_path / "img" / "center_x.jpg").write_bytes(b"")
-    exact = ImageIndex(tmp_path / "driving_log.csv")
-    assert exact.find("center_x.jpg") == str(tmp_path / "img" / "center_x.jpg")
-
-
-def test_images_of_a_log_inside_img_are_found(tmp_path):
-    (tmp_path / "IMG").mkdir()
-    (tmp_path / "IMG" / "center_x.jpg").write_bytes(b"")
-    log = write(tmp_path / "IMG", log_lines())
-    assert find_logs([str(tmp_path)]) == [log]
-    (tmp_path / "center_y.jpg").write_bytes(b"")
-    assert ImageIndex(log).find("center_x.jpg") == str(tmp_path / "IMG" / "center_x.jpg")
-    assert ImageIndex(log).find("center_y.jpg") == str(tmp_path / "center_y.jpg")
+    (folder / "driving_log.csv").write_text("a\n")
+    assert find_logs([str(tmp_path)]) == [folder / "driving_log.csv"]
+    (folder / "center_x.jpg").write_bytes(b"")
+    assert ImageIndex(tmp_path / "driving_log.csv").find("center_x.jpg") == str(folder / "center_x.jpg")
 
 
 def test_folders_files_and_patterns_name_each_log_once(tmp_path):
     logs = []
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        logs.append(write(tmp_path / name, log_lines()))
-    other = tmp_path / "Track.csv"
-    other.write_text("x")
-    assert find_logs([f"{tmp_path}/*/"]) == logs
-    assert find_logs([str(tmp_path / "a"), str(logs[0]), f"{tmp_path}/?"]) == logs
-    assert find_logs([str(tmp_path / "*.csv")]) == [other]
-    assert find_logs([str(tmp_path)]) == [other]  # the only table in the folder
-
-
-def test_a_folder_of_recordings_names_all_of_them(tmp_path):
-    logs = []
-    for name in ("b", "a", ".cache"):
+    for name in ("a", "b", ".cache"):
         (tmp_path / name).mkdir()
         logs.append(write(tmp_path / name, log_lines()))
     (tmp_path / "empty.csv").write_text("")
-    assert find_logs([str(tmp_path)]) == [logs[1], logs[0]]
-
-
-def test_missing_inputs_are_errors(tmp_path):
-    for name, words in [("none", "no such file"), ("*.none", "nothing matches"), (".", "no driving_log.csv")]:
-        with pytest.raises(UserError, match=words):
-            find_logs([str(tmp_path / name)])
-
-
-def test_a_folder_without_driving_log_names_all_of_its_csv_files_except_sidecars(tmp_path):
-    for name in ("run2.csv", "run1.csv", "trace.csv", "answers.csv", "drivers.csv"):
-        (tmp_path / name).write_text("x")
-    assert find_logs([str(tmp_path)]) == [tmp_path / "run1.csv", tmp_path / "run2.csv"]
+    assert find_logs([str(tmp_path)]) == find_logs([f"{tmp_path}/?/"]) == logs[:2]
+    assert find_logs([str(tmp_path / "a"), str(logs[0]), f"{tmp_path}/?"]) == logs[:2]
+    tables = [tmp_path / name for name in ("run1.csv", "run2.csv", "trace.csv", "answers.csv", "drivers.csv")]
+    for table in tables:
+        table.write_text("x")
+    assert find_logs([str(tmp_path / "run*.csv")]) == find_logs([str(tmp_path)]) == tables[:2]  # no sidecars
     with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):
         find_log(str(tmp_path))
     log = write(tmp_path, log_lines())
     assert find_logs([str(tmp_path)]) == [log]
+
+
+def test_missing_inputs_and_a_named_pipe_are_errors(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, words in [
+        ("none", "no such file"),
+        ("*.none", "nothing matches"),
+        (".", "no driving_log.csv"),
+        ("pipe.csv", "neither a folder nor a file"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            find_logs([str(tmp_path / name)])
 
 
 def test_the_default_inputs_are_the_recordings_in_the_current_folder(tmp_path, monkeypatch):
@@ -379,43 +342,10 @@ def test_random_damage_never_raises_another_error(tmp_path):
     """Damaged bytes give rows or a ForeignLog."""
     randomness = random.Random(0)
     text = "\n".join([HEADER, *log_lines(), *log_lines(", ", comma=True), *log_lines(";")]).encode()
-    for _ in range(400):
-        data = bytearray(text)
-        for _ in range(randomness.randint(1, 12)):
-            start = randomness.randrange(len(data))
-            data[start : start + randomness.randint(0, 5)] = randomness.randbytes(randomness.randint(0, 3))
-        path = tmp_path / "driving_log.csv"
-        path.write_bytes(data)
-        try:
-            log = read_log(path)
-        except ForeignLog:
-            continue
-        assert log.rows["steering"].between(-1.001, 1.001).all()
-
-
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_both_parsers_read_a_log_alike(tmp_path, dialect):
-    at_once = read_log(write(tmp_path, DIALECTS[dialect]))
-    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # selects the line-by-line parser
-    assert at_once.dialect == by_line.dialect
-    pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
-
-
-def test_both_parsers_read_every_shared_log_alike(tmp_path):
-    standard = 0
-    for path in sorted(shared("logs").glob("*.csv")):
-        try:
-            at_once = read_log(path)
-        except ForeignLog:
-            continue
-        copy = tmp_path / path.name
-        copy.write_bytes(path.read_bytes() + f"\n{HEADER}\n".encode())
-        by_line = read_log(copy)
-        assert at_once.dialect == by_line.dialect, path.name
-        assert at_once.bad_rows == by_line.bad_rows, path.name
-        pd.testing.assert_frame_equal(at_once.rows, by_line.rows)
-        standard += read_standard(path.read_text(errors="replace").splitlines()) is not None
-    assert standard > 20
+    for _ in range(300):
+        (tmp_path / "driving_log.csv").write_bytes(damaged(text, randomness, 12))
+        with contextlib.suppress(ForeignLog):
+            assert read_log(tmp_path / "driving_log.csv").rows["steering"].between(-1.001, 1.001).all()
 
 
 def shown(*jpegs):
@@ -442,34 +372,6 @@ def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_th
     trace = read_trace(tmp_path)
     points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
     assert [point and point.x_m for point in points] == indices
-
-
-def test_a_log_of_too_many_lines_is_refused_before_they_are_split(tmp_path):
-    path = write(tmp_path, log_lines())
-    with path.open("ab") as file:
-        file.write(b"\n" * 10_000_001)
-    with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
-        read_log(path)
-
-
-@pytest.mark.long
-def test_memory_of_a_row_of_a_long_log(tmp_path):
-    """A log of ten million rows, the most, takes less than 10 GB: measured on 300,000 in a process of its own."""
-    pytest.importorskip("resource")
-    start, rows = datetime.datetime(2019, 3, 7), 300_000
-    with (tmp_path / "driving_log.csv").open("w") as file:
-        for row in range(rows):
-            stamp = image_stamp(start + datetime.timedelta(milliseconds=70 * row))
-            file.write(", ".join(f"IMG/{camera}_{stamp}.jpg" for camera in CAMERAS) + ", 0.05, 0.5, 0, 20.5\n")
-    code = (
-        "import resource, sys; from pathlib import Path; from bcclone.recording.log import read_log\n"
-        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "before = used(); log = read_log(Path(sys.argv[1])); print(len(log.rows), (used() - before) * 1024)"
-    )
-    line = [sys.executable, "-c", code, str(tmp_path / "driving_log.csv")]
-    read, used = map(int, subprocess.run(line, capture_output=True, text=True, check=True).stdout.split())
-    assert read == rows
-    assert used / rows < 1000
 
 
 ENDLESS = {
