@@ -53,12 +53,9 @@ def test_json_of_another_kind_is_refused_in_one_message(tmp_path, content, reaso
     assert str(caught.value).endswith("; drive again")
 
 
-def test_json_of_a_kind(tmp_path) -> None:
+def test_json_of_a_kind_and_toml(tmp_path) -> None:
     (tmp_path / "laps.json").write_text('\ufeff{"seconds": 3}')
     assert read_json(tmp_path / "laps.json", Lap, "laps", "drive") == Lap(3.0)
-
-
-def test_toml(tmp_path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("seed = 1")
     assert read_toml(path, "settings", "x") == {"seed": 1}
@@ -129,6 +126,8 @@ def test_pipe_and_device_are_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_bytes(tmp_path / "missing", "json")
     path = tmp_path / "data"
     path.write_bytes(b"0123456789")
     monkeypatch.setattr(codec, "_MOST_BYTES", {"json": 10})
@@ -143,11 +142,6 @@ def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
     if sys.platform == "linux":  # whose /proc states no sizes
         with pytest.raises(UnfitFile, match="larger than 9 bytes"):
             read_bytes(Path("/proc/version"), "json")
-
-
-def test_missing_file_is_reported_as_usual(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_bytes(tmp_path / "missing", "json")
 
 
 @pytest.mark.parametrize(
@@ -171,9 +165,6 @@ def test_missing_file_is_reported_as_usual(tmp_path: Path) -> None:
 def test_json_that_no_reader_expects(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_json(text)
-
-
-def test_json_as_programs_write_it() -> None:
     assert parse_json('{"a": [1, -2.5e-3, null, true, "x"]}') == {"a": [1, -0.0025, None, True, "x"]}
     assert parse_json("[" * 100 + "]" * 100)
 

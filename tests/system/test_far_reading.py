@@ -94,17 +94,8 @@ def test_a_file_is_read_up_to_its_limit(folder, name):
     else:
         with pytest.raises(UnfitFile, match=f"{name}: larger than {MOST} bytes"):
             read_bytes(f"{folder}/{name}", "json")
-
-
-def test_a_missing_file_is_missing(folder):
     with pytest.raises(FileNotFoundError):
         read_bytes(f"{folder}/404", "json")
-
-
-def test_an_answer_without_an_end_is_not_waited_for(server):
-    with pytest.raises(UnfitFile, match="larger than"):
-        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", "json")
-    assert server.sent < 1 << 26
 
 
 @pytest.mark.parametrize("name", ["403", "500", "503", "loop", "file", "truncated"])
@@ -113,3 +104,6 @@ def test_an_answer_that_is_no_content_is_told_in_one_line(server, name):
     with pytest.raises(UserError, match=f"{url}: cannot be reached") as refused, reaching(url):
         read_bytes(url, "json")
     assert "\n" not in str(refused.value)
+    with pytest.raises(UnfitFile, match="larger than"):
+        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", "json")
+    assert server.sent < 1 << 26

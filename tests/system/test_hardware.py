@@ -1,7 +1,5 @@
 """The available memory, and the NVIDIA cards of the machine."""
 
-from pathlib import Path
-
 import pytest
 
 from bcclone.system.hardware import Card, available_memory, find_cards, parse_cards, visible_cards
@@ -43,22 +41,10 @@ def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
     assert find_cards() == []
 
 
-@pytest.mark.skipif(Path("/usr/lib/wsl/lib/nvidia-smi").exists(), reason="found here outside the PATH")
-def test_without_the_program_there_are_no_cards(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_cards() == []
-
-
 def test_available_memory_in_a_container_is_the_rest_of_its_limit_and_the_cached_files(tmp_path):
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("900000\n")
     (tmp_path / "memory.stat").write_text("anon 300000\ninactive_file 500000\nactive_file 7\n")
     assert available_memory(tmp_path) == 600_000
-
-
-def test_available_memory_without_a_limit_is_that_of_the_system(tmp_path):
-    system = available_memory(tmp_path)
-    assert system > 1e6
     (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("900000\n")
-    assert available_memory(tmp_path) > 0.5 * system
+    assert available_memory(tmp_path) > 1e6

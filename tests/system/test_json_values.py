@@ -56,25 +56,17 @@ DRIVE = Drive(
 
 def test_a_value_comes_back_equal_from_the_text_of_a_file() -> None:
     assert from_json(Drive, json.loads(json_text(DRIVE, indent=1))) == DRIVE
-
-
-def test_the_keys_are_the_fields_in_their_order() -> None:
     stored = to_json(DRIVE)
     assert list(stored)[:4] == ["name", "points", "span", "light"]
     assert stored["points"][0] == {"x_m": 1.0, "y_m": 2.5}
     assert (stored["light"], stored["folder"], stored["source"]) == ("night", "a/b", "memory://a/b")
     assert stored["by_limit"] == {"1.5": {"x_m": 2.0, "y_m": 0.0}}
-
-
-def test_several_values_are_read_by_the_type_of_their_tuple() -> None:
-    points = (Point(1.0), Point(2.0))
-    assert from_json(tuple[Point, ...], to_json(points)) == points
-
-
-def test_a_whole_number_stands_for_a_float_and_nan_stays_nan() -> None:
+    assert from_json(tuple[Point, ...], to_json(DRIVE.points)) == DRIVE.points
     point = from_json(Point, json.loads('{"x_m": 3, "y_m": NaN}'))
     assert isinstance(point.x_m, float)
     assert math.isnan(point.y_m)
+    with pytest.raises(TypeError, match="no JSON value"):
+        to_json({"images": np.zeros(2)})
 
 
 @pytest.mark.parametrize(
@@ -97,18 +89,8 @@ def test_a_whole_number_stands_for_a_float_and_nan_stays_nan() -> None:
         ({"parts": [{"name": "part"}]}, r"parts\[0\].points is missing"),
         ({"limit": 1.5}, "limit: 1.5, expected a whole number or a text"),
         ({"speed": 3}, "speed: unknown, expected name, points"),
-        ({"name": "x" * 500}, None),
     ],
 )
-def test_anything_else_is_refused_with_its_place(change: Mapping[str, Any], message: str | None) -> None:
-    stored = to_json(DRIVE) | change
-    if message is None:
-        assert from_json(Drive, stored).name == change["name"]
-    else:
-        with pytest.raises(ValueError, match=message):
-            from_json(Drive, stored)
-
-
-def test_a_value_that_json_does_not_have_is_refused() -> None:
-    with pytest.raises(TypeError, match="no JSON value"):
-        to_json({"images": np.zeros(2)})
+def test_anything_else_is_refused_with_its_place(change: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_json(Drive, to_json(DRIVE) | change)

@@ -37,44 +37,44 @@ def test_local_paths_are_paths(text):
     assert as_local(text) == Path(text.removeprefix("file://"))
 
 
-def test_a_url_keeps_its_slashes_and_has_a_name():
-    location = parse_location("memory://bucket/store/")
-    assert is_url(location)
-    assert str(location / "store.json") == "memory://bucket/store/store.json"
-    assert location.name == "store"
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("foo://x/y", ["foo://x/y", "s3://BUCKET"]), ("gs://x/y", ["gs://x/y", "gcsfs"])],
+    [
+        ("foo://x/y", "foo://x/y.*s3://BUCKET"),
+        ("gs://x/y", "gs://x/y.*gcsfs"),
+        ("s3:///", "s3:///: names no server, bucket or file"),
+    ],
 )
-def test_a_url_of_an_unknown_kind_or_without_its_package_is_refused(text, words):
-    with pytest.raises(UserError) as refused:
+def test_a_url_of_an_unknown_kind_or_without_its_package_or_of_nothing_is_refused(text, words):
+    with pytest.raises(UserError, match=words):
         parse_location(text)
-    assert all(word in str(refused.value) for word in words)
-
-
-def test_a_url_is_no_local_path():
-    with pytest.raises(ValueError, match="memory://x is a URL.*copy it"):
-        as_local("memory://x")
-
-
-def _fail_while_writing(location):
-    with replacing(location) as temporary:
-        temporary.write_bytes(b"half")
-        raise ZeroDivisionError
+    location = parse_location("memory://bucket/store/")
+    assert str(location / "store.json") == "memory://bucket/store/store.json"
+    with pytest.raises(ValueError, match="memory://bucket/store is a URL.*copy it"):
+        as_local(location)
 
 
 def test_a_file_appears_when_it_is_complete(folder, tmp_path):
     for location in (folder / "a.h5", tmp_path / "a.h5"):
-        with pytest.raises(ZeroDivisionError):
-            _fail_while_writing(location)
+        with pytest.raises(ZeroDivisionError), replacing(location) as temporary:
+            assert temporary.write_bytes(b"half") / 0
         assert not location.exists()
         with replacing(location) as temporary:
             temporary.write_bytes(b"whole")
         assert location.read_bytes() == b"whole"
         write_text(location, "other")
         assert location.read_bytes() == b"other"
+
+
+def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(folder, tmp_path):
+    check_writable(folder)
+    assert not list(folder.fs.find(folder.path))
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/x: URLs of this kind cannot be written"):
+        check_writable(parse_location("http://127.0.0.1:9/x"))
+    with pytest.raises(FileNotFoundError), reaching(tmp_path):
+        (tmp_path / "none").read_bytes()
+    with pytest.raises(KeyError), reaching(folder):
+        raise KeyError("a")
 
 
 def test_a_copy_of_a_file_is_local_and_temporary(folder, tmp_path):
@@ -99,26 +99,6 @@ def test_ranges_and_whole_files_are_read_at_once(folder):
         read_ranges([(folder / "a", 5, 11)])
     with pytest.raises(Unreachable, match="memory:.*c: cannot be reached"):
         read_ranges([(folder / "a", 0, 2), (folder / "c", 0, 1)])
-
-
-def test_a_writable_folder_is_left_as_it_was(folder):
-    check_writable(folder)
-    assert not list(folder.fs.find(folder.path))
-
-
-def test_a_url_that_cannot_be_written_or_names_nothing_is_refused():
-    with pytest.raises(UserError, match=r"http://127.0.0.1:9/x: URLs of this kind cannot be written"):
-        check_writable(parse_location("http://127.0.0.1:9/x"))
-    for text in ("s3://", "s3:///", "http://"):
-        with pytest.raises(UserError, match=f"{text}: names no server, bucket or file"):
-            parse_location(text)
-
-
-def test_errors_of_local_files_and_of_programs_stay_as_they_are(tmp_path, folder):
-    with pytest.raises(FileNotFoundError), reaching(tmp_path):
-        (tmp_path / "none").read_bytes()
-    with pytest.raises(KeyError), reaching(folder):
-        raise KeyError("a")
 
 
 @pytest.mark.slow

@@ -25,18 +25,15 @@ def no_thread_is_left():
     assert not threads()
 
 
-def test_results_come_in_the_order_of_the_items():
-    with prefetch_ordered(slow_square, range(50), 4, ahead=8) as results:
-        assert list(results) == [number * number for number in range(50)]
-        assert next(results, None) is None
-
-
-def test_no_more_items_are_taken_than_are_allowed_ahead():
+@pytest.mark.parametrize(("threads", "ahead"), [(4, 8), (2, 3), (0, 0)])
+def test_results_come_in_the_order_of_the_items_which_are_taken_only_so_far_ahead(threads, ahead):
     taken = []
-    with prefetch_ordered(slow_square, (taken.append(n) or n for n in range(100)), 2, ahead=3) as results:
-        for number in range(10):
-            next(results)
-            assert len(taken) <= number + 1 + 3
+    items = (taken.append(number) or number for number in range(50))
+    with prefetch_ordered(slow_square, items, threads, ahead) as results:
+        for number in range(50):
+            assert next(results) == number * number
+            assert len(taken) <= number + 1 + ahead
+        assert next(results, None) is None
 
 
 def fail_at_five(number):
@@ -77,13 +74,6 @@ def test_leaving_early_cancels_what_has_not_begun_and_waits_for_the_rest(error):
         interrupted()
     assert sorted(begun) == sorted(ended)
     assert len(begun) < 10
-
-
-def test_without_threads_each_result_is_computed_when_it_is_asked_for():
-    taken = []
-    with prefetch_ordered(slow_square, (taken.append(n) or n for n in range(9)), 0, ahead=3) as results:
-        assert [next(results), next(results)] == [0, 1]
-    assert taken == [0, 1]
 
 
 def test_a_block_that_is_never_left_ends_with_the_process():

@@ -74,6 +74,7 @@ def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, name
     with pytest.raises(ValueError, match=".") as error:
         Example(**values)
     assert all(name in str(error.value) for name in names)
+    assert Example(speed_mph=60.0, steps=0, rate=0.999).speed_mph == 60.0
 
 
 @pytest.mark.parametrize(
@@ -88,16 +89,12 @@ def test_an_error_names_a_setting_as_it_was_chosen_by_field_or_by_option(values,
 
 def test_an_error_survives_the_way_from_another_process_with_what_the_user_typed():
     error = pickle.loads(pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}")))
-    assert str(error) == "rate {0}; leave out steps"
-    assert error.naming(str.upper) == "RATE {0}; leave out STEPS"
+    assert (str(error), error.naming(str.upper)) == ("rate {0}; leave out steps", "RATE {0}; leave out STEPS")
 
 
-def test_values_at_the_ends_of_their_range_are_accepted():
-    assert Example(speed_mph=0.0, steps=2).steps == 2
-    assert Example(speed_mph=60.0, steps=0, rate=0.999).speed_mph == 60.0
-
-
-def test_only_the_options_that_were_given_arrive():
+def test_only_the_options_that_were_given_arrive_and_a_text_stands_for_a_path_and_a_tuple_of_one():
+    settings = TrainSettings(data="data.h5", output="model.h5")
+    assert (settings.data, settings.output, settings.start) == (("data.h5",), Path("model.h5"), None)
     assert given() == {}
     assert given("--speed", "30", "--steps", "5") == {"speed_mph": 30.0, "steps": 5}
     assert given("--no-plots", "--quick", "--time", "2m") == {"plots": False, "quick": True, "time": 120.0}
@@ -125,12 +122,6 @@ def test_the_help_names_unit_range_zero_and_default():
     ):
         assert words in text
     assert "--method" not in text
-
-
-def test_a_text_is_accepted_for_a_path_and_for_a_tuple_of_one():
-    settings = TrainSettings(data="data.h5", output="model.h5", runs="runs")
-    assert (settings.data, settings.output, settings.runs) == (("data.h5",), Path("model.h5"), Path("runs"))
-    assert settings.start is None
 
 
 def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
