@@ -139,16 +139,15 @@ def _read_standard_part(numbered: Sequence[tuple[int, str]]) -> tuple[pd.DataFra
     table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
     for name, column in zip(NUMBERS, numbers, strict=True):
         table[name] = np.array([float(number) for number in column])
-    fits = [
-        table[name].between(lowest - ROUNDING, highest + ROUNDING).all() for name, (lowest, highest) in RANGES.items()
-    ]
-    fits.append(all(len(name.encode()) <= LONGEST_NAME for names in (center, left, right) for name in names))
+    fits = all(len(name.encode()) <= LONGEST_NAME for names in (center, left, right) for name in names)
+    for name, (lowest, highest) in RANGES.items():
+        fits = fits and bool(table[name].between(lowest - ROUNDING, highest + ROUNDING).all())
     try:
         table["time_ms"] = [time_of(name) for name in center]
     except ValueError:
         return None
     table["extras"] = ""
-    return (table, separator.count(", ")) if all(fits) and np.isfinite(table["speed_mph"]).all() else None
+    return (table, separator.count(", ")) if fits and np.isfinite(table["speed_mph"]).all() else None
 
 
 def _read_text(path: Location) -> str:

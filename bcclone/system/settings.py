@@ -255,10 +255,11 @@ def check_settings(settings: Any) -> None:
 
     A text becomes a path where a path is expected, and a tuple of one where several texts are.
     """
-    for each, declared in declared_in(type(settings)):
-        value, kind = getattr(settings, each.name), type_of(each)
-        if isinstance(value, str) and kind in (Path, tuple[str, ...]):
-            object.__setattr__(settings, each.name, value := Path(value) if kind is Path else (value,))
+    kind: Any = type(settings)
+    for each, declared in declared_in(kind):
+        value, of_field = getattr(settings, each.name), type_of(each)
+        if isinstance(value, str) and of_field in (Path, tuple[str, ...]):
+            object.__setattr__(settings, each.name, value := Path(value) if of_field is Path else (value,))
         check_value(each, declared, value)
 
 
