@@ -17,8 +17,8 @@ import pandas as pd
 from bcclone.dataset.check import check
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis
+from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
-from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS

@@ -167,7 +167,6 @@ class JointWorker(Worker):
         return describe_devices()
 
     def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
-        """Return the trainer of a network on all devices."""
         from bcclone.cluster.joint_trainer import make_joint_trainer
 
         return make_joint_trainer(data, settings, labels, self._strategy)

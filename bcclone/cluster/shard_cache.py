@@ -57,7 +57,6 @@ class ShardCache:
                 self._opened.close()
 
     def has_copy(self, file: FrameFile) -> bool:
-        """Return whether there is a copy of a shard."""
         copy = self._copy(file)
         return copy.is_file() and copy.stat().st_size == file.version[0]
 

@@ -49,7 +49,6 @@ class ShardFrames(Frames):
         self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
 
     def close(self) -> None:
-        """Unmap the files; the frames cannot be read afterwards."""
         super().close()
         self._origins = self._origins[:0]
 
@@ -122,7 +121,6 @@ class FarFrames(ShardFrames):
         return loaded
 
     def unload(self, loaded: Sequence[int]) -> None:
-        """Give up what a load() has returned."""
         with self._lock:
             self._loads.subtract(loaded)
             for number in loaded:
@@ -165,7 +163,6 @@ class FarFrames(ShardFrames):
         return dict(zip(read, itertools.chain.from_iterable(blocks), strict=True))
 
     def close(self) -> None:
-        """Unmap the copies, and leave the cache."""
         super().close()
         self._cache = None
         self._opened.close()

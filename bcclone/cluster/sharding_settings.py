@@ -49,5 +49,4 @@ class ShardingSettings(PreprocessSettings):
 
     @property
     def is_sharded(self) -> bool:
-        """Return True if the store is a folder of shards."""
         return is_url(self.output) or self.output.is_dir() or not (self.output.suffix or self.output.exists())

@@ -195,7 +195,6 @@ def read_shards(
 
 
 def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
-    """Yield the shards in a folder of this machine."""
     for shard in manifest.shards:
         if not as_local(folder / shard.name).is_file():
             raise UserError(f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}")
@@ -225,7 +224,6 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, t
 
 
 def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: StoreContent) -> None:
-    """Raise UserError if a shard is not the one that the manifest describes."""
     path, remedy = folder / shard.name, _remedy(folder)
     size = content.frames[0].version[0]
     if size != shard.bytes:

@@ -93,7 +93,6 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Return whether this is the worker that decides and writes."""
         return self.index == 0
 
     def describe(self, index: int) -> str:
@@ -101,7 +100,6 @@ class Cluster:
         return f"worker {index} ({self.addresses[index]})"
 
     def host_and_port(self, index: int) -> tuple[str, int]:
-        """Return where a worker listens."""
         host, _, port = self.addresses[index].rpartition(":")
         return host.strip("[]"), int(port)
 

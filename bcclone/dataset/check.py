@@ -69,7 +69,6 @@ class RecordingReport:
         return self.diagnosis is not None and self.diagnosis.driven is not None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report with the keys of --json."""
         if self.log is None:
             return {
                 "path": str(self.path), "foreign": True, "reason": self.reason, "dialect": None, "rows": 0,
@@ -95,7 +94,6 @@ class RecordingReport:
         }
 
     def as_text(self) -> str:
-        """Return the report as lines of text."""
         if self.log is None:
             return f"{self.path}\n  foreign: {self.reason}"
         log, dialect, steering = self.log, self.log.dialect, self.log.rows["steering"]

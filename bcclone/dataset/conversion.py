@@ -164,7 +164,6 @@ class _OneFile:
             yield old
 
     def _check_output(self) -> None:
-        """Raise UserError if the output may not be written."""
         settings = self.settings
         if is_url(settings.output):
             raise UserError(f"{settings.output}: one file is written to a local path; name another -o")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import FileIO
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,13 +42,7 @@ class FrameFile:
     version: tuple[int, int]
     sha256: str = ""
 
-    def __post_init__(self) -> None:
-        if min(self.offset, self.count, self.version[0]) < 0:
-            place = f"{self.count} frames at {self.offset} in a file of {self.version[0]} bytes"
-            raise ValueError(f"{self.path}: {place}, expected 0 or more of each")
-
     def check(self) -> None:
-        """Raise UserError if the file is gone or has been written again."""
         if not self.path.exists() or version_of(self.path) != self.version:
             raise self.changed()
 
@@ -106,21 +100,15 @@ class Frames:
 
     @property
     def frame_bytes(self) -> int:
-        """Return the size of a frame."""
         return math.prod(self.frame_shape)
 
     @property
     def nbytes(self) -> int:
-        """Return the size of all frames."""
         return len(self) * self.frame_bytes
 
     def __len__(self) -> int:
         return sum(file.count for file in self.files)
 
-    @overload
-    def __getitem__(self, index: int) -> Image: ...
-    @overload
-    def __getitem__(self, index: slice | Indices) -> Image: ...
     def __getitem__(self, index: int | slice | Indices) -> Image:
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
@@ -139,14 +127,14 @@ class Frames:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
         np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
 
-    def file_of(self, indices: Indices) -> npt.NDArray[np.int64]:
-        """Return the numbers of the files that hold these frames, (images,)."""
-        return np.searchsorted(self._ends, indices, "right")
+    def file_of(self, indices: Indices | int) -> Indices:
+        """Return the number, int64, of the file that holds each of these frames."""
+        return np.asarray(np.searchsorted(self._ends, indices, "right"))
 
     def stretches(self, first: int, last: int) -> list[tuple[FrameFile, int, int]]:
         """Return where the frames from first to last lie: file, offset in it, and number of bytes."""
         parts = []
-        for number in range(int(self.file_of(np.array(first))), int(self.file_of(np.array(last))) + 1):
+        for number in range(int(self.file_of(first)), int(self.file_of(last)) + 1):
             file, start = self.files[number], int(self._starts[number])
             begin, end = max(first - start, 0), min(last - start + 1, file.count)
             parts.append((file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes))
@@ -201,7 +189,6 @@ class Frames:
         self.close()
 
     def close(self) -> None:
-        """Unmap the files; the frames cannot be read afterwards."""
         self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
         self._maps.clear()
 
@@ -217,7 +204,6 @@ class FramesInMemory(Frames):
         self._maps[0] = frames
 
     def reopened(self) -> Frames:
-        """Return these frames, which are in memory already."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
 """Turn pictures of another camera into frames of the simulator's camera: the only definition of how that is done.
 
 In: a picture of any size. Out: a frame, 320x160. Without a lens, rows and columns of the picture are kept and
-stretched. With one, the picture is warped as if the simulator's camera (view.py) stood where the other one stands and
-looked along the road; the equidistant fisheye is that of J. Kannala, S. Brandt, "A generic camera model", 2006.
+stretched. With one, the picture is warped as if the simulator's camera (geometry.py) stood where the other one stands
+and looked along the road; the equidistant fisheye is that of J. Kannala, S. Brandt, "A generic camera model", 2006.
 """
 
 import json
@@ -15,8 +15,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
-from bcclone.dataset.view import FOCAL_PX, simulated_camera
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import parse_json, read_json
 from bcclone.system.errors import UserError
@@ -71,7 +71,7 @@ class Lens:
         """
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         end = np.array([self.vanishing_column, self.horizon_row])
-        right, down, ahead = self._turned(end - middle) @ rays
+        right, down, ahead = self._turned(*(end - middle)) @ rays
         across = np.hypot(right, down)
         if self.fisheye:
             distance = np.arctan2(across, ahead) * self.focal_px
@@ -83,17 +83,16 @@ class Lens:
         roll = np.array([[cosine, -sine], [sine, cosine]])
         return np.asarray(roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis])
 
-    def _turned(self, end: FloatArray) -> FloatArray:
-        """Return the rotation, (3, 3), from the car's axes to the camera's, which sees straight ahead at `end`."""
-        distance = float(np.hypot(*end))
+    def _turned(self, column: float, row: float) -> FloatArray:
+        """Return the rotation, (3, 3), from the car's axes to the camera's, which sees straight ahead at this pixel.
+
+        column, row: from the middle of the picture.
+        """
+        distance = math.hypot(column, row)
         angle = distance / self.focal_px if self.fisheye else math.atan(distance / self.focal_px)
-        right, down = end / max(distance, 1e-12) * math.sin(angle)
+        right, down = (each / max(distance, 1e-12) * math.sin(angle) for each in (column, row))
         yaw, pitch = math.atan2(right, math.cos(angle)), math.asin(-down)
-        about_down = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
-        about_right = np.array(
-            [[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]]
-        )
-        return np.asarray(about_down @ about_right)
+        return np.asarray(rotation(np.float64(yaw), np.float64(pitch)))
 
 
 @dataclass(frozen=True)

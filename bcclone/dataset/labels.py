@@ -106,7 +106,6 @@ def _driven_path(rows: RowTable, settings: SampleSettings) -> FloatArray:
 
 
 def _episodes(episode: IndexArray) -> Iterator[slice]:
-    """Yield the rows of each episode."""
     ends = [*np.flatnonzero(np.diff(episode)) + 1, len(episode)]
     yield from (slice(start, end) for start, end in zip([0, *ends], ends, strict=False) if start < end)
 
@@ -137,7 +136,6 @@ class Correction:
 
     @classmethod
     def of(cls, settings: SampleSettings) -> Self:
-        """Return the correction of these settings."""
         return cls(settings.correction, settings.lookahead_seconds)
 
     def lookahead_m(self, speed_mph: FloatArray) -> FloatArray:

@@ -78,7 +78,6 @@ class PreprocessSettings:
 
     @property
     def adding(self) -> bool:
-        """Return True if there is a store to add to."""
         with reaching(self.output):
             return self.add and self.output.exists()
 
@@ -141,7 +140,6 @@ class Conversion:
     output: Location
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result with the keys of --json."""
         return {
             "recordings": self.recordings,
             "rows": self.rows,

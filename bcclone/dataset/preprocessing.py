@@ -103,7 +103,6 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """Return the number of channels of the prepared image."""
         return 1 if self.color == "GRAY" else 3
 
     @property

@@ -55,7 +55,6 @@ class MeasuredCorrection:
     from_right: int = 0
 
     def as_text(self) -> str:
-        """Return a line of the report."""
         geometry = f"geometry gives {self.geometry:.3f} at its speeds"
         if self.measured is None:
             return f"the recording does not tell it: {self.reason}; {geometry}"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING
+from bcclone.recording.row import CAMERAS, NUMBERS
 
 # (rows,), one field for each column of docs/reference/store.md; the names are those of the data frame
 RowTable = npt.NDArray[np.void]
@@ -22,37 +22,11 @@ _COLUMNS = {
 }
 
 
-# lowest and highest value of a column; times are those that a calendar has
-_RANGES: dict[str, tuple[float, float]] = {
-    "time_ms": (-62_135_596_800_000, 253_402_300_799_999),
-    **dict.fromkeys(NUMBERS, (-np.inf, np.inf)),
-    **{name: (low - ROUNDING, high + ROUNDING) for name, (low, high) in RANGES.items()},
-    **dict.fromkeys(("episode", "recording"), (0, np.inf)),
-    **dict.fromkeys(FRAME_COLUMNS, (NO_FRAME, np.inf)),
-    "part": (0, 2),
-}
-
-
 def check_rows(table: RowTable) -> None:
-    """Raise ValueError if a stored table lacks a column that every store has, or has another type or value there."""
+    """Raise ValueError if a stored table lacks a column that every store has, or has another type there."""
     for name, kinds in _COLUMNS.items():
         if name not in (table.dtype.names or ()) or table.dtype[name].kind not in kinds:
             raise ValueError(f"its table of rows has no column {name} of the expected type")
-    for name in table.dtype.names or ():
-        lowest, highest = _RANGES.get(name, (-np.inf, np.inf))
-        column = table[name]
-        if column.dtype.kind == "S":
-            _check_utf8(name, column)
-        elif name in _RANGES and not (np.isfinite(column) & (lowest <= column) & (column <= highest)).all():
-            raise ValueError(f"its table of rows has a {name} outside of {lowest:g} to {highest:g}")
-
-
-def _check_utf8(name: str, column: npt.NDArray[np.bytes_]) -> None:
-    content = column.tobytes()
-    try:
-        content.isascii() or [text.decode() for text in column.tolist()]
-    except UnicodeDecodeError:
-        raise ValueError(f"its table of rows has a text in the column {name} that is not UTF-8") from None
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:

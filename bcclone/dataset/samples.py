@@ -36,22 +36,11 @@ SAMPLE = np.dtype(
 )
 
 
-def check_samples(samples: SampleTable) -> None:
-    """Raise ValueError if a stored table has values that sample_chunks() never makes."""
-    if not (np.abs(samples["steering"]) <= 1).all():
-        raise ValueError("its samples have a steering outside of -1 to 1")
-    for name, highest in (("camera", len(CAMERAS) - 1), ("frame_offset", MAX_FRAME_OFFSETS)):
-        if (found := samples[name].max(initial=0)) > highest:
-            raise ValueError(f"its samples have a {name} of {found}, expected at most {highest}")
-
-
 def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
     """Return the indices of the samples of one of PARTS, (indices,), in the order of the table.
 
     The test samples are marked as such in their rows; `validation` holds them back from training like the others.
     """
-    if part not in PARTS:
-        raise ValueError(f"part {part!r} of the samples, expected one of {', '.join(PARTS)}")
     held_back = samples["validation"]
     if part == TRAINING:
         return np.flatnonzero(~held_back)
@@ -167,15 +156,11 @@ def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
     key = samples["row"].astype(np.int64)  # sorting by one number is several times as fast as by four
     for name, count in (("camera", len(CAMERAS)), ("frame_offset", MAX_FRAME_OFFSETS + 1), ("flipped", 2)):
         key = key * count + samples[name]
-    return _with_copies(samples[np.argsort(key, kind="stable")], rows, settings.correction_weight)
-
-
-def _with_copies(samples: SampleTable, rows: pd.DataFrame, weight: int) -> SampleTable:
-    """Return the samples with `weight` of each one for training that belongs to a take-over."""
-    if weight == 1 or "take_over" not in rows:
+    samples = samples[np.argsort(key, kind="stable")]
+    if settings.correction_weight == 1 or "take_over" not in rows:
         return samples
     corrects = rows["take_over"].to_numpy(np.bool_)[samples["row"]] & ~samples["validation"]
-    return np.repeat(samples, np.where(corrects, weight, 1))
+    return np.repeat(samples, np.where(corrects, settings.correction_weight, 1))
 
 
 def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offset: int) -> SampleTable:
@@ -221,10 +206,6 @@ class Windows:
     frames: npt.NDArray[np.uint32]
     paired: int
     incomplete: int
-
-    def __post_init__(self) -> None:
-        if len(self.samples) != len(self.frames) or min(self.paired, self.incomplete) < 0:
-            raise ValueError(f"{len(self.samples)} samples for {len(self.frames)} windows, expected one for each")
 
 
 def windows(samples: SampleTable, seq_length: int) -> Windows:

@@ -52,3 +52,17 @@ def top_of(curve: FloatArray) -> float:
     left, middle, right = curve[top - 1 : top + 2].tolist()
     bend = left - 2 * middle + right
     return top + (0.5 * (left - right) / bend if bend else 0.0)
+
+
+def mean_around(
+    times: FloatArray, values: FloatArray, within: float, weights: FloatArray, part: IndexArray
+) -> FloatArray:
+    """Return the weighted mean of the values at most within / 2 from each time, (values,).
+
+    times: rising, (values,); part: rising numbers of parts, beyond which no mean reaches, (values,).
+    """
+    begins, ends = np.searchsorted(part, part), np.searchsorted(part, part, side="right")
+    first = np.maximum(np.searchsorted(times, times - within / 2), begins)
+    last = np.minimum(np.searchsorted(times, times + within / 2, side="right"), ends)
+    sums, counts = (np.concatenate([[0.0], np.cumsum(each)]) for each in (values * weights, weights))
+    return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1e-9))

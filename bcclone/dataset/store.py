@@ -17,7 +17,7 @@ from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, SampleTable, check_samples, indices_of
+from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
 from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import file_version
@@ -60,7 +60,6 @@ class RecordingInfo:
     framing: Framing | None = None
 
     def to_json(self) -> str:
-        """Return the JSON text that a store holds."""
         stored = to_json(self)
         if not self.framing:
             del stored["framing"]
@@ -101,7 +100,6 @@ class StoreContent:
             if table.ndim != 1:
                 raise ValueError(f"its table of {name} has {table.ndim} axes, expected one")
         check_rows(self.rows)
-        check_samples(self.samples)
         frames = sum(file.count for file in self.frames)
         for name, column, of, count in (
             ("samples", "frame", "frame", frames),
@@ -137,7 +135,6 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Unmap the frames, which cannot be read afterwards."""
         self.frames.close()
 
     def split_indices(self, part: str) -> IndexArray:
@@ -163,7 +160,6 @@ class ImageSamples:
     recordings: Sequence[RecordingInfo] = ()
 
     def split_indices(self, part: str) -> IndexArray:
-        """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
         return indices_of(self.samples, self.rows, part)
 
 

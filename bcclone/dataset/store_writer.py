@@ -59,7 +59,6 @@ class ContentHash:
         self._tables[0].update(table.tobytes())
 
     def hexdigest(self) -> str:
-        """Return the hash."""
         return self._tables[0].hexdigest()
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from bcclone.dataset.diagnosis.motion import TurnMeter, Turns
 from bcclone.dataset.framing import Framing, framing_of, sampling_of
+from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.statistics import block_jackknife
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
-from bcclone.dataset.view import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.dataset.framing import framing_of
+from bcclone.dataset.geometry import HEIGHT_M
 from bcclone.dataset.images import encode_jpeg, read_file
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.dataset.view import HEIGHT_M
 from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult, replay_controls

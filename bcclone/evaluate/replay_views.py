@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.geometry import HEIGHT_M, CameraMove, warp_to
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS
-from bcclone.dataset.view import HEIGHT_M, CameraMove, warp_to
 from bcclone.evaluate.rollout import RelativePose
 from bcclone.simulator.camera import bonnet
 from bcclone.system.opencv import cv2

@@ -8,8 +8,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Self
 
+from bcclone.dataset.geometry import HEIGHT_M
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
-from bcclone.dataset.view import HEIGHT_M
 from bcclone.system.codec import parse_json
 from bcclone.system.json_values import from_json, to_json
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
-from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import FloatArray

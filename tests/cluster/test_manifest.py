@@ -61,10 +61,9 @@ def test_a_store_that_names_a_server_connects_to_none(folder):
             server.accept()
 
 
-@pytest.mark.parametrize(("frame", "words"), [(10**6, "rows refer to frames"), (-2, "a frame_center outside")])
-def test_a_frame_that_a_row_cannot_have_is_refused(folder, frame, words):
+def test_a_frame_that_a_row_cannot_have_is_refused(folder):
     with h5py.File(folder / "00000.h5", "r+") as file:
         rows = file["rows"][()]
-        rows["frame_center"][0] = frame
+        rows["frame_center"][0] = 10**6
         file["rows"][...] = rows
-    assert words in outcome(folder, (folder / MANIFEST_NAME).read_text())
+    assert "rows refer to frames" in outcome(folder, (folder / MANIFEST_NAME).read_text())

@@ -14,7 +14,7 @@ from bcclone.dataset.diagnosis.advice import Coverage, advise
 from bcclone.dataset.diagnosis.camera_faults import camera_pose
 from bcclone.dataset.diagnosis.finding import spans_of
 from bcclone.dataset.diagnosis.motion import Followed, Heading, focus_of_expansion
-from bcclone.dataset.diagnosis.time_faults import clock_jumps
+from bcclone.dataset.diagnosis.row_faults import clock_jumps
 from bcclone.system.opencv import cv2
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
 from tests.conftest import made_once, run_script

@@ -133,9 +133,3 @@ def test_closed_frames_are_empty(files, one_file):
         frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
         frames.close()
         assert frames.shape == (0, *SHAPE)
-
-
-@pytest.mark.parametrize("values", [(-1, 3, (60, 0)), (0, -3, (60, 0)), (0, 3, (-60, 0))])
-def test_a_place_of_frames_that_no_file_has_is_refused(values, tmp_path):
-    with pytest.raises(ValueError, match=r"data\.h5: .*expected 0 or more"):
-        FrameFile(tmp_path / "data.h5", *values)

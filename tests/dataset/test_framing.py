@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.framing import Framing, Lens, read_framing
+from bcclone.dataset.geometry import FOCAL_PX, simulated_camera
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage
-from bcclone.dataset.view import FOCAL_PX, simulated_camera
 from bcclone.system.errors import UserError
 from tests.other_camera import road_frames, seen_by
 

@@ -11,7 +11,6 @@ from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
 from bcclone.dataset.samples import (
     SAMPLE,
-    Windows,
     assign_validation,
     count_samples,
     count_split_pairs,
@@ -192,12 +191,6 @@ def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
         assert (found.frames == of_the_camera).all()
         assert found.paired == (part["frame_offset"] > 0).sum()
         assert len(found.samples) + found.paired + found.incomplete == len(part)
-
-
-@pytest.mark.parametrize(("windows_of", "incomplete"), [(1, 0), (2, -1)])
-def test_windows_are_one_for_each_sample(windows_of, incomplete):
-    with pytest.raises(ValueError, match=f"2 samples for {windows_of} windows"):
-        Windows(np.zeros(2, SAMPLE), np.zeros((windows_of, 3), np.uint32), paired=0, incomplete=incomplete)
 
 
 def test_no_samples_give_no_windows():

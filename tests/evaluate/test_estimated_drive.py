@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, Lens
-from bcclone.dataset.view import FOCAL_PX, HEIGHT_M, VANISHING_ROW
+from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M, VANISHING_ROW
 from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import Replayed, replay_controls

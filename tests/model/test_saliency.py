@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer

@@ -26,11 +26,10 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
     "bcclone.dataset.samples": {
         "_blocks": Known(1, "recordings and stores give int64 already, so the dtype asked for changes nothing"),
         "_expand": Known(
-            6,
+            7,
             "the sort key has more room, is an exact float64, or is sorted another way: the keys differ, so the order "
-            "is the same",
+            "is the same; the column take_over is bool already",
         ),
-        "_with_copies": Known(1, "the column is bool already"),
         "count_split_pairs": Known(1, "offsets beyond the last row, which pair nothing"),
         "sample_chunks": Known(1, "chunks of another default size, which together are the same table"),
         "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),

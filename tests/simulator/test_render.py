@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.dataset.view import FOCAL_PX
+from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import LABELS, Renderer, color

@@ -7,8 +7,8 @@ import numpy as np
 
 from bcclone.dataset.diagnosis.finding import Finding, spans_of
 from bcclone.dataset.diagnosis.motion import Heading, Shift
+from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.dataset.view import FOCAL_PX, VANISHING_ROW
 
 _MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
@@ -43,15 +43,8 @@ def camera_pose(
         yield from _direction(heading, three_cameras)
     if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
         side = "right" if roll[0] > 0 else "left"
-        yield Finding(
-            "rolled",
-            f"the camera leans to the {side} by {abs(roll[0]):.0f} degrees (standard error {roll[1]:.1f})",
-            _REMOUNT,
-            value=roll[0],
-            uncertainty=roll[1],
-            unit="degrees to the right",
-            usable=True,
-        )
+        text = f"the camera leans to the {side} by {abs(roll[0]):.0f} degrees (standard error {roll[1]:.1f})"
+        yield Finding("rolled", text, _REMOUNT, (), *roll, unit="degrees to the right", usable=True)
 
 
 def is_trusted(heading: Heading) -> bool:
@@ -64,34 +57,25 @@ def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
     limit = _MOST_TURNED_SIMULATOR_PX if three_cameras else _MOST_TURNED_PX
     lens = "" if three_cameras else ", if it has the simulator's lens"
     if abs(right) > limit + 3 * heading.column_error:
-        degrees, error = _degrees(right), math.degrees(heading.column_error / FOCAL_PX)
-        yield Finding(
-            "turned",
+        degrees, error = _degrees(right, heading.column_error)
+        text = (
             f"the camera looks {abs(degrees):.0f} degrees to the {'right' if right > 0 else 'left'} of where the car "
-            f"drives (standard error {error:.1f}{lens})",
-            _REMOUNT,
-            value=degrees,
-            uncertainty=error,
-            unit="degrees to the right",
-            usable=True,
+            f"drives (standard error {error:.1f}{lens})"
         )
+        yield Finding("turned", text, _REMOUNT, (), degrees, error, "degrees to the right", usable=True)
     down = VANISHING_ROW - heading.row
     if three_cameras and abs(down) > _MOST_TILTED_PX + 2 * heading.row_error:
-        degrees, error = _degrees(down), math.degrees(heading.row_error / FOCAL_PX)
-        yield Finding(
-            "tilted",
+        degrees, error = _degrees(down, heading.row_error)
+        text = (
             f"the camera looks {abs(degrees):.0f} degrees farther {'down' if down > 0 else 'up'} than the simulator's "
-            f"(standard error {error:.1f})",
-            _REMOUNT,
-            value=degrees,
-            uncertainty=error,
-            unit="degrees down",
-            usable=True,
+            f"(standard error {error:.1f})"
         )
+        yield Finding("tilted", text, _REMOUNT, (), degrees, error, "degrees down", usable=True)
 
 
-def _degrees(pixels: float) -> float:
-    return math.degrees(math.atan2(pixels, FOCAL_PX))
+def _degrees(pixels: float, error: float) -> tuple[float, float]:
+    """Return the angle of pixels from the middle, and its standard error."""
+    return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error / FOCAL_PX)
 
 
 def exchanged_cameras(shifts: Sequence[tuple[int, Mapping[str, Shift]]]) -> Iterator[Finding]:

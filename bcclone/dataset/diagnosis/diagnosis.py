@@ -6,7 +6,6 @@ docs/how-to/own-recording.md says what each fault means; docs/results/recording-
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,7 +23,14 @@ from bcclone.dataset.diagnosis.motion import (
     measure_heading,
     side_shift,
 )
-from bcclone.dataset.diagnosis.picture_faults import UNREADABLE, Look, look_at, picture_faults
+from bcclone.dataset.diagnosis.row_faults import (
+    UNREADABLE,
+    Look,
+    clock_jumps,
+    look_at,
+    picture_faults,
+    rows_out_of_order,
+)
 from bcclone.dataset.diagnosis.steering_faults import (
     MOST_LAG_ERROR,
     UNRELATED,
@@ -34,7 +40,6 @@ from bcclone.dataset.diagnosis.steering_faults import (
     measure_agreement,
     steering_and_turns,
 )
-from bcclone.dataset.diagnosis.time_faults import clock_jumps, rows_out_of_order
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocess_settings import MOST_SKIPPED
 from bcclone.recording.log import Log
@@ -101,17 +106,24 @@ def diagnose(
     driven = _driven(log, figures)
     numbers, turns, stands = driven.numbers, driven.turns, _standing(log, driven)
     agreement = measure_agreement(driven)
-    movements = _Movements(figures.turns.shifts, read_frame)
-    followed = [movements.after(row) for row in _straight_rows(turns)]
+
+    def moved_after(row: int) -> Points:
+        """Return points of a row's centre frame and how they move to the next one, (0, 2) for an unreadable one."""
+        before, after, shift = read_frame(row), read_frame(row + 1), figures.turns.shifts[row + 1]
+        if before is None or after is None or not np.isfinite(shift.right):
+            return np.zeros((0, 2)), np.zeros((0, 2))
+        return follow_points(before, after, shift)
+
+    followed = [moved_after(row) for row in _straight_rows(turns)]
     heading = measure_heading(followed)
-    usual_followed = _median([Followed.of(moved) for _, moved in followed])
+    counts = np.median([Followed.of(moved) for _, moved in followed] or [Followed(0, 0, 0.0)], axis=0)
+    usual_followed = Followed(int(counts[0]), int(counts[1]), float(counts[2]))
     follows_steering = agreement is not None and agreement.is_clear and agreement.correlation > 0
 
     findings = [*_unusable_rows(log), *picture_faults(figures.looks, numbers, frozen & ~stands)]
     findings += rows_out_of_order(log.rows["line"].to_numpy(), numbers)
-    findings += clock_jumps(
-        log.rows["time_ms"].to_numpy(), numbers, usual_followed, lambda row: Followed.of(movements.after(row)[1])
-    )
+    times_ms = log.rows["time_ms"].to_numpy()
+    findings += clock_jumps(times_ms, numbers, usual_followed, lambda row: Followed.of(moved_after(row)[1]))
     findings += exchanged_cameras([(int(numbers[row]), shifts) for row, shifts in figures.sides])
     findings += camera_pose(heading, turns.roll_degrees(), follows_steering, driven.three_cameras)
     findings += [*few_steps(driven), *clipped(driven, agreement)]
@@ -125,9 +137,9 @@ def diagnose(
             "turn_correlation": agreement.correlation if agreement else None,
             "steering_after_turn_seconds": agreement.lag if agreement else None,
             "steering_after_turn_error": agreement.error if agreement else None,
-            "heading_column": heading.column if heading else None,
-            "heading_row": heading.row if heading else None,
-            "heading_agreeing": heading.agreeing if heading else None,
+            "heading_column": heading and heading.column,
+            "heading_row": heading and heading.row,
+            "heading_agreeing": heading and heading.agreeing,
             "seconds": float(driven.seconds[-1]),
         },
         usable,
@@ -137,7 +149,6 @@ def diagnose(
 
 
 def _driven(log: Log, figures: RecordingFigures) -> Driven:
-    """Return the rows beside the turns of the camera."""
     steps = np.diff(log.rows["time_ms"].to_numpy()) / 1000
     usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
     follows = steps < _PAUSE_STEPS * usual
@@ -170,34 +181,12 @@ def _unusable_rows(log: Log) -> Iterator[Finding]:
         )
 
 
-@dataclass(frozen=True)
-class _Movements:
-    """Follows points from a row's frame to the next. shifts: of each row's far, against the row before."""
-
-    shifts: list[Shift]
-    read_frame: ReadFrame
-
-    def after(self, row: int) -> Points:
-        """Return points of a row's centre frame and how they move to the next one, (0, 2) for an unreadable one."""
-        before, after, shift = self.read_frame(row), self.read_frame(row + 1), self.shifts[row + 1]
-        if before is None or after is None or not np.isfinite(shift.right):
-            return np.zeros((0, 2)), np.zeros((0, 2))
-        return follow_points(before, after, shift)
-
-
 def _straight_rows(turns: Turns) -> list[int]:
     """Return rows after which the camera hardly turns, spread over the recording."""
     straight = np.flatnonzero(turns.straight)
     if not len(straight):
         return []
     return sorted(set(straight[np.linspace(0, len(straight) - 1, _MOST_PAIRS).astype(int)].tolist()))
-
-
-def _median(counts: list[Followed]) -> Followed:
-    if not counts:
-        return Followed(0, 0, 0.0)
-    points, moving, pixels = (float(np.median(column)) for column in zip(*counts, strict=True))
-    return Followed(int(points), int(moving), pixels)
 
 
 def _standing(log: Log, driven: Driven) -> BoolArray:

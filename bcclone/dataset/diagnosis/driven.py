@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.dataset.diagnosis.motion import Turns
+from bcclone.dataset.geometry import FOCAL_PX
+from bcclone.dataset.statistics import mean_around
 from bcclone.dataset.vehicle import MPH
-from bcclone.dataset.view import FOCAL_PX
 from bcclone.system.arrays import FloatArray, IndexArray
 
 LEAST_MPH = 2.0  # slower rows are standing
@@ -45,7 +46,8 @@ class Driven:
             speed = (self.speed_mph[1:] + self.speed_mph[:-1]) / 2
             rate = np.where(speed > LEAST_MPH, rate / np.maximum(speed, LEAST_MPH), 0.0)
         rate = np.clip(rate, *np.percentile(rate, [1, 99]))
-        return _smoothed(self.middles, self.stretch[1:], rate, self.turns.usable.astype(np.float64), smooth_seconds)
+        usable = self.turns.usable.astype(np.float64)
+        return mean_around(self.middles, rate, smooth_seconds, usable, self.stretch[1:])
 
     def bends_per_m(self) -> FloatArray | None:
         """Return the curvature of the driven line, (rows - 1,), a metre, right positive; None where it is not known.
@@ -57,7 +59,7 @@ class Driven:
 
     def steering_after(self, lags: FloatArray, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
         """Return the steering so many seconds after each step, (lags, rows - 1); NaN beyond the step's stretch."""
-        smooth = _smoothed(self.seconds, self.stretch, self.steering, np.ones(len(self.steering)), smooth_seconds)
+        smooth = mean_around(self.seconds, self.steering, smooth_seconds, np.ones(len(self.steering)), self.stretch)
         times = self.middles + lags[:, None]
         after = np.clip(np.searchsorted(self.seconds, times), 1, len(smooth) - 1)
         known = (times >= self.seconds[0]) & (times <= self.seconds[-1])
@@ -72,16 +74,4 @@ class Driven:
 
     @property
     def has_speed(self) -> bool:
-        """Return whether most rows have a speed."""
         return bool(np.mean(self.speed_mph > LEAST_MPH) > 0.5)
-
-
-def _smoothed(
-    seconds: FloatArray, stretch: IndexArray, values: FloatArray, weights: FloatArray, smooth_seconds: float
-) -> FloatArray:
-    """Return the weighted mean of the values in a short time around each, within its stretch."""
-    begins, ends = np.searchsorted(stretch, stretch), np.searchsorted(stretch, stretch, side="right")
-    first = np.maximum(np.searchsorted(seconds, seconds - smooth_seconds / 2), begins)
-    last = np.minimum(np.searchsorted(seconds, seconds + smooth_seconds / 2, side="right"), ends)
-    sums, counts = (np.concatenate([[0.0], np.cumsum(each)]) for each in (values * weights, weights))
-    return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1e-9))

@@ -32,7 +32,6 @@ class Finding:
     usable: bool = False
 
     def as_text(self) -> str:
-        """Return the finding as lines of the report."""
         spans = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self.rows[:_MOST_SPANS])
         more = f" and {len(self.rows) - _MOST_SPANS} more spans" if len(self.rows) > _MOST_SPANS else ""
         where = f" (rows {spans}{more})" if spans else ""
@@ -56,7 +55,6 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """Return the verdict in a line."""
         if not self.findings:
             return (
                 f"no fault found; {self.usable_seconds:.0f} s of driving can be used" if self.driven else "not judged"
@@ -71,7 +69,6 @@ class Diagnosis:
         return replace(self, findings=tuple(named))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the diagnosis as JSON values."""
         return {
             "verdict": self.verdict,
             "findings": to_json(self.findings),
@@ -81,7 +78,6 @@ class Diagnosis:
         }
 
     def as_lines(self) -> list[str]:
-        """Return the lines of the report."""
         lines = [f"  verdict   {self.verdict}"]
         lines += [f"  fault     {finding.as_text()}" for finding in self.findings]
         return lines + [f"  unknown   {line}" for line in self.unknown]

@@ -8,7 +8,7 @@ import numpy as np
 from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.dataset.diagnosis.finding import Finding, delete_rows, spans_of
 from bcclone.dataset.statistics import block_jackknife, correlation, robust_line, top_of
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import FloatArray, IndexArray
 
 _FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
 _LAGS = np.arange(-_FARTHEST_SECONDS, _FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
@@ -136,18 +136,16 @@ def steering_and_turns(driven: Driven, agreement: Agreement) -> Iterator[Finding
     """Yield what the steering shows beside the turns of the camera."""
     r, lag = agreement.correlation, agreement.lag
     if agreement.is_clear and r < 0:
-        yield Finding(
-            "mirrored",
-            f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}",
-            "bcclone edit RECORDING --mirror-steering",
-            value=r,
-        )
+        text = f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {_CLEAR}"
+        yield Finding("mirrored", text, "bcclone edit RECORDING --mirror-steering", value=r)
         return
-    parts = list(_parts_that_disagree(driven, lag))
+    # longer parts where few rows a second are recorded
+    part_seconds = max(_PART_SECONDS, 1.2 * _FEWEST_STEPS * float(np.median(np.diff(driven.seconds))))
+    parts = list(_parts_that_disagree(driven, lag, part_seconds))
     if parts and (agreement.is_clear or r > UNRELATED):
         yield Finding(
             "partly-unrelated",
-            f"in parts of {_part_seconds(driven):.0f} s or more the steering does not follow the turns of the camera; "
+            f"in parts of {part_seconds:.0f} s or more the steering does not follow the turns of the camera; "
             f"over all, the correlation is {r:.2f}",
             delete_rows(parts),
             tuple(parts),
@@ -205,19 +203,14 @@ def _bias(driven: Driven, lag: float) -> Iterator[Finding]:
         )
 
 
-def _part_seconds(driven: Driven) -> float:
-    """Return how long the parts are that are compared: longer where few rows a second are recorded."""
-    return max(_PART_SECONDS, 1.2 * _FEWEST_STEPS * float(np.median(np.diff(driven.seconds))))
-
-
-def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]]:
+def _parts_that_disagree(driven: Driven, lag: float, part_seconds: float) -> Iterator[tuple[int, int]]:
     """Yield the spans of rows in which the steering follows the turns much less than elsewhere."""
     steps, curvature, steering = driven.paired(lag)
     if len(steps) < _FEWEST_STEPS:
         return
     slope, offset, _ = robust_line(curvature, steering)
     errors = (steering - slope * curvature - offset) / driven.steering.std()
-    middles, part_seconds = driven.middles, _part_seconds(driven)
+    middles = driven.middles
     starts = np.arange(middles[0], middles[-1] - part_seconds / 2, part_seconds / 2)
     follows, wrong = np.full(len(starts), np.nan), np.zeros(len(starts))
     for number, start in enumerate(starts):
@@ -228,15 +221,11 @@ def _parts_that_disagree(driven: Driven, lag: float) -> Iterator[tuple[int, int]
     if not np.isfinite(follows).any():
         return
     disagree = (wrong > _WRONG) & (follows < np.nanpercentile(follows, 75) - _LESS)
-    agreed = [index for index in np.flatnonzero(disagree).tolist() if _beside(disagree, index)]
-    for first, last in spans_of(agreed):
+    # parts overlap by half, so that the one before or after must be wrong, too
+    around = np.pad(disagree, 1)
+    for first, last in spans_of(np.flatnonzero(disagree & (around[:-2] | around[2:])).tolist()):
         rows = np.flatnonzero((driven.seconds >= starts[first]) & (driven.seconds <= starts[last] + part_seconds))
         yield int(driven.numbers[rows[0]]), int(driven.numbers[rows[-1]])
-
-
-def _beside(wrong: BoolArray, index: int) -> bool:
-    """Return whether the part before or after is wrong, too; parts overlap by half."""
-    return any(bool(wrong[other]) for other in (index - 1, index + 1) if 0 <= other < len(wrong))
 
 
 def _best_lag(found: FloatArray) -> tuple[float, float]:

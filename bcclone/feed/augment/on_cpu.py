@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bcclone.dataset.geometry import CameraMove
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent, Numbers
 from bcclone.feed.augment.kinds import LENS, draw, numbers_of

@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+from bcclone.dataset.geometry import CameraMove
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent
 from bcclone.feed.augment.kinds import LENS, NORMALS, UNIFORMS, numbers_of

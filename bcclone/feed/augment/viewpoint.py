@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.dataset.geometry import CameraMove, Warp, flip_pixels, warp_to
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, steering_to_line
-from bcclone.dataset.view import CameraMove, Warp, flip_pixels, warp_to
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import Extent, Numbers
 from bcclone.system.compiled import compiled

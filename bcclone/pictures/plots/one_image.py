@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from bcclone.dataset.geometry import CameraMove, warp_to
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
 from bcclone.dataset.vehicle import MOUNTS
-from bcclone.dataset.view import CameraMove, warp_to
 from bcclone.model.model_file import ModelFile
 from bcclone.model.policy import Policy, window_after
 from bcclone.model.saliency import Saliency

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.vehicle import MOUNTS
-from bcclone.dataset.view import FOCAL_PX
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of

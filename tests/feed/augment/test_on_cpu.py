@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from bcclone.dataset.geometry import CameraMove
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
-from bcclone.dataset.view import CameraMove
 from bcclone.feed.augment import blur
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs

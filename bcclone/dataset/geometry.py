@@ -43,7 +43,6 @@ class Warp:
     horizon: FloatArray
 
     def __getitem__(self, index: int) -> "Warp":
-        """Return one of several warps."""
         return Warp(self.ground[index], self.sky[index], self.horizon[index])
 
     def through(self, view: Any, frame: Any) -> "Warp":
@@ -109,13 +108,13 @@ def warp_to(move: CameraMove, mirrored: bool | npt.NDArray[np.bool_] = False, xp
     small yaw and roll in the car. xp: the array library, NumPy, or keras.ops for tensors. Raises ValueError for a
     camera that looks backwards.
     """
-    offset_m, yaw_rad, pitch_rad, ahead_m = move.lateral_offset_m, move.yaw_rad, move.pitch_rad, move.ahead_m
+    offset_m, yaw_rad, ahead_m = move.lateral_offset_m, move.yaw_rad, move.ahead_m
     if xp is np and not np.all(np.abs(yaw_rad) < math.pi / 2):
         raise ValueError(f"yaw of {math.degrees(np.abs(yaw_rad).max()):g} degrees, expected less than 90")
-    zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + pitch_rad)
+    zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + move.pitch_rad)
     side = xp.where(mirrored, zeros - 1, zeros + 1)
     to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in simulated_camera())
-    rays = xp.matmul(_about_down_and_right(yaw_rad + zeros, -(pitch_rad + zeros), xp), to_ray)  # in the car's axes
+    rays = xp.matmul(rotation(yaw_rad + zeros, -(move.pitch_rad + zeros), xp), to_ray)  # in the car's axes
     right, down, ahead = side[..., None] * rays[..., 0, :], rays[..., 1, :], rays[..., 2, :]
     nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
     nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
@@ -134,26 +133,22 @@ def simulated_camera() -> tuple[FloatArray, FloatArray]:
     column, row = (FRAME_WIDTH - 1) / 2, (FRAME_HEIGHT - 1) / 2
     pixels = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])
     down = math.atan2(row - VANISHING_ROW, FOCAL_PX)
-    heading = _about_down_and_right(np.float64(math.radians(YAW_DEGREES)), np.float64(-down))
-    mount = heading @ _about_ahead(math.radians(ROLL_DEGREES))
+    sine, cosine = math.sin(math.radians(ROLL_DEGREES)), math.cos(math.radians(ROLL_DEGREES))
+    roll = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    mount = rotation(np.float64(math.radians(YAW_DEGREES)), np.float64(-down)) @ roll
     return mount @ np.linalg.inv(pixels), pixels @ mount.T
 
 
-def _about_down_and_right(yaw: Any, pitch: Any, xp: Any = np) -> Any:
-    """Return the rotation about the axis to the right and then about the axis down: (..., 3, 3) for (...)."""
-    sine, cosine, zero = xp.sin(yaw), xp.cos(yaw), xp.zeros_like(yaw)
-    across, along = xp.sin(pitch), xp.cos(pitch)
+def rotation(yaw: Any, pitch: Any, xp: Any = np) -> Any:
+    """Return the rotation about the axis to the right by a pitch, then about that down by a yaw: (..., 3, 3)."""
+    zero = xp.zeros_like(yaw)
+    sine, cosine, across, along = xp.sin(yaw), xp.cos(yaw), xp.sin(pitch), xp.cos(pitch)
     rows = (
         (cosine, sine * across, sine * along),
         (zero, along, -across),
         (-sine, cosine * across, cosine * along),
     )
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def _about_ahead(angle: float) -> FloatArray:
-    sine, cosine = math.sin(angle), math.cos(angle)
-    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _warp(image: Image, pixels: FloatArray, first: int, into: Image) -> None:

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from bcclone.dataset.geometry import CameraMove, flip_pixels, warp_to
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, read_frame
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS
-from bcclone.dataset.view import CameraMove, flip_pixels, warp_to
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from tests.conftest import shared
