@@ -242,7 +242,7 @@ def test_no_settings_of_numba_in_the_current_folder_are_used(tmp_path):
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "cache").exists()
-    code = "import bcclone.cluster.gather, numba.core.config as c; print(c.CPU_NAME)"
+    code = "import bcclone.dataset.gather, numba.core.config as c; print(c.CPU_NAME)"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"
 

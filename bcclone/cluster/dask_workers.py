@@ -95,13 +95,20 @@ class DaskPool(TaskPool):
 
     def check_versions(self) -> None:
         """Raise UserError if the scheduler or a worker does not have the same bcclone as this process."""
+        digests: dict[str, str | Exception] = {}
         try:
-            at_scheduler: str | Exception = self._client.run_on_scheduler(source_digest)
+            digests[f"the scheduler at {self._address}"] = self._client.run_on_scheduler(source_digest)
         except Exception as error:
-            at_scheduler = error
-        _require_same_bcclone(f"the scheduler at {self._address}", at_scheduler)
-        for worker, answer in self._client.run(source_digest, on_error="return").items():
-            _require_same_bcclone(f"worker {worker}", answer)
+            digests[f"the scheduler at {self._address}"] = error
+        workers = self._client.run(source_digest, on_error="return")
+        for place, digest in (digests | {f"worker {name}": digest for name, digest in workers.items()}).items():
+            if isinstance(digest, Exception):
+                raise UserError(
+                    f"{place} cannot load bcclone ({digest}); install the same versions of bcclone, Python and "
+                    "packages there as here, and start it again"
+                )
+            if digest != source_digest():
+                raise _other_version(place)
 
     def _all_workers(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what the scheduler knows of each worker, by address."""
@@ -121,17 +128,6 @@ class DaskPool(TaskPool):
             f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it and its workers "
             "again, and run the same command again, with --resume if it has that"
         )
-
-
-def _require_same_bcclone(place: str, answer: str | Exception) -> None:
-    """Raise UserError unless a worker's source_digest() is the digest of this process. place: the worker."""
-    if isinstance(answer, Exception):
-        raise UserError(
-            f"{place} cannot load bcclone ({answer}); install the same versions of bcclone, Python and packages "
-            "there as here, and start it again"
-        )
-    if answer != source_digest():
-        raise _other_version(place)
 
 
 def _other_version(place: str) -> UserError:
@@ -174,7 +170,12 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None)
         stack.enter_context(_quiet())
         address, security = stack.enter_context(_local_cluster(int(local[1]))) if local else (scheduler, None)
         client = stack.enter_context(_connected(address, security))
-        _wait_for_worker(client, address)
+        try:
+            client.wait_for_workers(1, timeout=_WORKER_SECONDS)
+        except TimeoutError:
+            raise UserError(
+                f"the Dask scheduler at {address} has no workers; start at least one: dask worker {address}"
+            ) from None
         topic = f"bcclone-{uuid.uuid4().hex}"
         cluster = DaskPool(client, address, topic, notify)
         stack.callback(client.unsubscribe_topic, topic)
@@ -252,12 +253,3 @@ async def _shake_hands(address: str, security: "Security") -> None:
     options = security.get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, timeout=_CONNECT_SECONDS, **options), _CONNECT_SECONDS)
     await comm.close()
-
-
-def _wait_for_worker(client: "Client", address: str) -> None:
-    try:
-        client.wait_for_workers(1, timeout=_WORKER_SECONDS)
-    except TimeoutError:
-        raise UserError(
-            f"the Dask scheduler at {address} has no workers; start at least one: dask worker {address}"
-        ) from None

@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
 from bcclone.cluster.sharding_settings import ShardingSettings
@@ -21,7 +23,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store, StoreContent
-from bcclone.dataset.store_writer import ContentHash
+from bcclone.dataset.store_writer import content_hash
 from bcclone.system import atomic
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
@@ -172,11 +174,10 @@ def _complete(
         added.append(replace(result.shard, copied=tuple(copied.tolist())))
     manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
     content, tables = read_shards(folder, manifest, ["checksums"])
-    digest = ContentHash(manifest.preprocessing)  # that of a store of one file with this content
-    for shard, (checksums,) in zip(manifest.shards, tables, strict=True):
-        digest.add_frames(checksums[: shard.frames])
-    digest.add_table(content.rows)
-    digest.add_table(content.samples)
+    checksums = [table[: shard.frames] for shard, (table,) in zip(manifest.shards, tables, strict=True)]
+    digest = content_hash(manifest.preprocessing, np.concatenate(checksums))  # that of a store of one file
+    digest.update(content.rows.tobytes())
+    digest.update(content.samples.tobytes())
     content = replace(content, content_hash=digest.hexdigest())
     replace(manifest, content_hash=content.content_hash).write(folder)
     with reaching(folder):

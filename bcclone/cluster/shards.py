@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.cluster.shard_frames import FarFrames, ShardFrames
+from bcclone.cluster.far_frames import FarFrames
+from bcclone.dataset.frames import Frames
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, join_rows
 from bcclone.dataset.sample_settings import SampleSettings
@@ -142,7 +143,7 @@ def open_store(path: Location | str) -> Store:
 
 def opened_shards(folder: Location, content: StoreContent) -> Store:
     """Return the store in a folder whose shards have been read."""
-    frames = FarFrames if is_url(folder) else ShardFrames
+    frames = FarFrames if is_url(folder) else Frames
     return Store(folder, (content, frames(content.frames, content.preprocessing.shape)))
 
 

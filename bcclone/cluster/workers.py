@@ -91,10 +91,6 @@ class Cluster:
     def __len__(self) -> int:
         return len(self.addresses)
 
-    @property
-    def is_chief(self) -> bool:
-        return self.index == 0
-
     def describe(self, index: int) -> str:
         """Return a worker's number and address, as messages name it."""
         return f"worker {index} ({self.addresses[index]})"

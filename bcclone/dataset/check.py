@@ -45,6 +45,12 @@ class ImageFaults:
     duplicates: int
     reasons: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return (
+            f"{self.missing} missing, {self.corrupt} corrupt, {self.orphans} orphans (in no row), "
+            f"{self.frozen} frozen, {self.duplicates} other duplicates"
+        )
+
 
 @dataclass(frozen=True)
 class RecordingReport:
@@ -100,14 +106,15 @@ class RecordingReport:
         described = ["spaced commas" if dialect.spaced else "bare separators"]
         described += ["decimal commas"] * dialect.decimal_comma + ["a header"] * dialect.header
         described += [f"{dialect.extra_columns} extra columns"] * bool(dialect.extra_columns)
+        deleted = f", {len(log.deleted)} deleted by bcclone edit" if len(log.deleted) else ""
         lines = [
             str(self.path),
             *(self.diagnosis.as_lines() if self.diagnosis else ()),
             f"  dialect   {', '.join(described)}; cameras {', '.join(dialect.cameras)}",
-            f"  rows      {len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad{_deleted_text(log)}",
+            f"  rows      {len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad{deleted}",
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:10]),
             *(f"  suspect   {suspect}" for suspect in self.suspects),
-            f"  images    {_image_text(self.images)}",
+            f"  images    {self.images or 'none of the images that the log names exists'}",
             *(f"            {reason}" for reason in (self.images.reasons[:10] if self.images else ())),
             f"  steering  {(steering == 0).mean():.0%} exactly zero, {steering.nunique()} distinct values",
         ]
@@ -115,10 +122,6 @@ class RecordingReport:
         if self.correction:
             lines.append(f"  correction of the side cameras: {self.correction.as_text()}")
         return "\n".join(lines)
-
-
-def _deleted_text(log: Log) -> str:
-    return f", {len(log.deleted)} deleted by bcclone edit" if len(log.deleted) else ""
 
 
 class _Images:
@@ -163,11 +166,17 @@ def _check_log(path: Location) -> RecordingReport:
         return RecordingReport(path, reason=foreign.reason)
     suspects, images = tuple(_suspects(log.rows)), _Images(log)
     if not any(images.index.find(name) for name in images.named):
-        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((_no_images(len(images.named)),)))
-    figures = _read_images(log, images)
+        text = f"none of the {len(images.named)} images that the log names exists, expected them in the folder IMG next"
+        finding = Finding("no-images", f"{text} to the log", "copy the folder IMG of the recording next to its log")
+        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((finding,)))
+    figures = RecordingFigures(len(log.rows))
+    with ProgressBar(f"checking {path.name}", len(log.rows), "rows") as progress:
+        for row in log.rows[["line", *CAMERAS]].to_dict("records"):
+            figures.add(images.frames_of(row))
+            progress.advance(1)
     correction = measure_correction(log)
     edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
-    diagnosis = diagnose(log, figures, lambda row: _center_frame(log, images.index, row), edges, _simulated_road(log))
+    diagnosis = diagnose(log, figures, lambda row: read_center(log, row, images.index), edges, _simulated_road(log))
     return RecordingReport(
         path,
         log,
@@ -178,14 +187,6 @@ def _check_log(path: Location) -> RecordingReport:
     )
 
 
-def _no_images(count: int) -> Finding:
-    return Finding(
-        "no-images",
-        f"none of the {count} images that the log names exists, expected them in the folder IMG next to the log",
-        "copy the folder IMG of the recording next to its log",
-    )
-
-
 def _simulated_road(log: Log) -> str | None:
     """Return the road of our simulator that a recording of it names in its trace, None for others."""
     trace = log.path.parent / "trace.csv"
@@ -193,16 +194,6 @@ def _simulated_road(log: Log) -> str | None:
         return str(pd.read_csv(str(trace), nrows=1)["track"].iloc[0])
     except (OSError, KeyError, IndexError, ValueError):
         return None
-
-
-def _read_images(log: Log, images: _Images) -> RecordingFigures:
-    """Read every image that the log names, once."""
-    figures = RecordingFigures(len(log.rows))
-    with ProgressBar(f"checking {log.path.name}", len(log.rows), "rows") as progress:
-        for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            figures.add(images.frames_of(row))
-            progress.advance(1)
-    return figures
 
 
 def _image_faults(log: Log, images: _Images, figures: RecordingFigures) -> ImageFaults:
@@ -219,13 +210,9 @@ def _image_faults(log: Log, images: _Images, figures: RecordingFigures) -> Image
     )
 
 
-def read_center(log: Log, row: int) -> Image | None:
+def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | None:
     """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None for one that cannot be read."""
-    return _center_frame(log, ImageIndex(log.path), row)
-
-
-def _center_frame(log: Log, index: ImageIndex, row: int) -> Image | None:
-    return _read_frame(index.find(log.rows["center"].iloc[row]))[0]
+    return _read_frame((index or ImageIndex(log.path)).find(log.rows["center"].iloc[row]))[0]
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:
@@ -241,15 +228,6 @@ def _suspects(rows: pd.DataFrame) -> list[str]:
                 f"speed {speeds[0]:.1f} to {speeds[1]:.1f} mph"
             )
     return lines
-
-
-def _image_text(images: ImageFaults | None) -> str:
-    if images is None:
-        return "none of the images that the log names exists"
-    return (
-        f"{images.missing} missing, {images.corrupt} corrupt, {images.orphans} orphans (in no row), "
-        f"{images.frozen} frozen, {images.duplicates} other duplicates"
-    )
 
 
 def _histogram(steering: "pd.Series[float]") -> list[str]:

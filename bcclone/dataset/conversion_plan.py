@@ -116,12 +116,6 @@ def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> Inde
     return np.where(usable, first - 1 + np.cumsum(usable), NO_FRAME)
 
 
-def with_stored_frames(rows: pd.DataFrame, frames: IndexArray) -> pd.DataFrame:
-    """Return the rows of a plan with the numbers in the store. frames: as frame_numbers() returns them."""
-    frame_of = np.append(frames, NO_FRAME)  # the last element is that of NO_FRAME
-    return rows.assign(**{name: frame_of[rows[name].to_numpy()] for name in FRAME_COLUMNS})
-
-
 @dataclass(frozen=True)
 class _NewRecording:
     """The rows of a log that are new. paths: of the images of the used cameras, (rows, cameras), None for no file."""

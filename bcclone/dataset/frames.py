@@ -75,12 +75,11 @@ class FrameFile:
 
 
 class Frames:
-    """Frames, uint8 (frames, height, width, channels), in a file that is mapped into memory when it is first used.
+    """Frames, uint8 (frames, height, width, channels), in files that are mapped into memory when first used.
 
-    They can be indexed like an array. Reading raises UserError if the file has changed since the store was opened; a
-    pickled copy maps it again.
-    bcclone.cluster has subclasses that take() from several files, on this machine or far away. A context manager, whose
-    block closes them at its end; only copies of far files need it.
+    They can be indexed like an array. Reading raises UserError if a file has changed since the store was opened; a
+    pickled copy maps it again. bcclone.cluster has a subclass for files at a URL. A context manager, whose block closes
+    them at its end; only copies of far files need it.
     """
 
     is_far = False  # whether the files are on another machine, so that single frames are read slowly
@@ -90,6 +89,8 @@ class Frames:
         counts = [file.count for file in self.files]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
+        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0: not mapped yet
+        self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
         self._mapping = threading.Lock()  # a file mapped twice would be unmapped once, where the first thread reads it
 
@@ -125,7 +126,14 @@ class Frames:
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
+        if len(self.files) == 1:
+            np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
+        elif len(indices):
+            from bcclone.dataset.gather import gather  # loads Numba
+
+            copied, rows = 0, into.reshape(len(indices), -1)
+            while (copied := gather(self._origins, self._ends, indices, copied, rows)) < len(indices):
+                self._map_file(int(self.file_of(int(indices[copied]))))
 
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames."""
@@ -175,8 +183,14 @@ class Frames:
             with self._mapping:
                 if number not in self._maps:
                     self.files[number].check()
-                    self._maps[number] = self.files[number].map(self.frame_shape)
+                    self._use_map(number, self.files[number].map(self.frame_shape))
         return self._maps[number]
+
+    def _use_map(self, number: int, frames: Image) -> None:
+        """Let take() copy from the mapped frames of a file."""
+        bytes_before = np.uint64(self._starts[number] * self.frame_bytes)
+        self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
+        self._maps[number] = frames
 
     def reopened(self) -> "Frames":
         """Return the same frames, which are mapped anew."""
@@ -189,7 +203,7 @@ class Frames:
         self.close()
 
     def close(self) -> None:
-        self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
+        self.files, self._ends, self._starts, self._origins = (), self._ends[:0], self._starts[:0], self._origins[:0]
         self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:

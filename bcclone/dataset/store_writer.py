@@ -14,17 +14,17 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.dataset.conversion_plan import StorePart, frame_numbers, with_stored_frames
+from bcclone.dataset.conversion_plan import StorePart, frame_numbers
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, decode_files
-from bcclone.dataset.rows import RowTable, join_rows, row_frame, row_table
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
@@ -32,7 +32,7 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
 
-RECORDING_BYTES = 8192  # a long path and the other fields
+_RECORDING_BYTES = 8192  # a long path and the other fields
 _EXTRAS_BYTES = 64  # HDF5's own data for the further columns of a row
 _MOST_UTF8_BYTES = 4
 _ALIGNMENT = 4096
@@ -41,25 +41,13 @@ _SAMPLES_PER_CHUNK = 1 << 12
 _OVERHEAD = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and an incomplete chunk
 
 
-class ContentHash:
-    """Hashes the content of a store: its frames, by their checksums, then its rows, then its samples."""
+def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "hashlib._Hash":
+    """Return the hash of a store's content, to which first the rows and then the samples are to be added.
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing, self._frames = preprocessing, hashlib.sha256()
-        self._tables: list[hashlib._Hash] = []
-
-    def add_frames(self, checksums: npt.ArrayLike) -> None:
-        """Add the CRC-32 of further frames, (frames,)."""
-        self._frames.update(np.asarray(checksums, "<u4").tobytes())
-
-    def add_table(self, table: npt.NDArray[Any]) -> None:
-        """Add the rows, or after them further samples; all frames have been added."""
-        if not self._tables:
-            self._tables.append(hashlib.sha256(f"{self._preprocessing.digest} {self._frames.hexdigest()}".encode()))
-        self._tables[0].update(table.tobytes())
-
-    def hexdigest(self) -> str:
-        return self._tables[0].hexdigest()
+    checksums: CRC-32 of each frame, (frames,).
+    """
+    frames = hashlib.sha256(np.asarray(checksums, "<u4").tobytes())
+    return hashlib.sha256(f"{preprocessing.digest} {frames.hexdigest()}".encode())
 
 
 class StoreWriter:
@@ -74,7 +62,6 @@ class StoreWriter:
     def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
-        self._hash = ContentHash(preprocessing)
         self.checksums = array("I")  # of each frame
         self._frame_bytes = preprocessing.height * preprocessing.width * 3
         self._table_bytes = table_bytes + _OVERHEAD
@@ -102,7 +89,6 @@ class StoreWriter:
         frames = np.ascontiguousarray(frames)
         if checksums is None:
             checksums = [zlib.crc32(frame.data) for frame in frames]
-        self._hash.add_frames(checksums)
         self.checksums.extend(checksums)
         self._write(frames.reshape(-1).data)
         self.count += len(frames)
@@ -135,13 +121,14 @@ class StoreWriter:
         self._flush.start()
         if self.count < self.capacity:
             self._remove_unused_space()
-        self._hash.add_table(rows)
+        digest = content_hash(self.preprocessing, self.checksums)
+        digest.update(rows.tobytes())
         with h5py.File(self.path, "r+") as file:
             table = file.create_dataset("samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,))
             for chunk in samples:
                 table.resize(len(table) + len(chunk), axis=0)
                 table[len(table) - len(chunk) :] = chunk
-                self._hash.add_table(chunk)
+                digest.update(chunk.tobytes())
             file.create_dataset("rows", data=rows)
             for name, texts in (("extras", extras), ("recordings", [recording.to_json() for recording in recordings])):
                 # datasets of variable-length strings, because attributes are limited to 64 kB
@@ -150,7 +137,7 @@ class StoreWriter:
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
             file.attrs["preprocessing_hash"] = self.preprocessing.digest
-            file.attrs["content_hash"] = self._hash.hexdigest()
+            file.attrs["content_hash"] = digest.hexdigest()
         self._flush.wait()
 
     def _remove_unused_space(self) -> None:
@@ -229,11 +216,11 @@ def write_store(
     the index of each unusable file with the reason, and the CRC-32 of each frame.
     """
     preprocessing, settings, capacity = part.preprocessing, part.samples, len(part.files)
-    space = _table_bytes(part.rows, settings) + len(part.recordings) * RECORDING_BYTES
+    space = _table_bytes(part.rows, settings) + len(part.recordings) * _RECORDING_BYTES
     if old:
         capacity += len(old.frames)
         space += _table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings) + old.samples.nbytes
-        space += len(old.recordings) * RECORDING_BYTES
+        space += len(old.recordings) * _RECORDING_BYTES
     with StoreWriter(path, preprocessing, capacity, space) as writer:
         if old:
             writer.append_from(old)
@@ -244,7 +231,8 @@ def write_store(
             size = len(decoded.frames) + len(decoded.errors)
             done += size
             on_progress(size)
-        rows = with_stored_frames(part.rows, frame_numbers(len(part.files), unusable, first))
+        frames = np.append(frame_numbers(len(part.files), unusable, first), NO_FRAME)  # of each file, and of none
+        rows = part.rows.assign(**{name: frames[part.rows[name].to_numpy()] for name in FRAME_COLUMNS})
         own = rows[part.context :]
         table, extras, recordings = row_table(own), own["extras"].tolist(), part.recordings
         if old:

@@ -95,11 +95,14 @@ def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> floa
 
     The car starts parallel to the line and crosses it at an angle; to stay on it, it would have to steer against that.
     Its yaw follows the wheel with a lag, so the lookahead is the distance at which a car without a lag has moved as far
-    to the side. Returns 1 if full lock is not enough.
+    to the side: the yaw rate of the car with lag rises as 1 - exp(-t / lag), which is integrated twice. Returns 1 if
+    full lock is not enough.
 
     lateral_offset_m: distance from the line; speed: m/s.
     """
-    return -float(steering_to_line(lateral_offset_m, 0.0, _lookahead_with_lag(speed, seconds)))
+    lag = STEERING_LAG_SECONDS
+    square = seconds**2 - 2 * lag * seconds + 2 * lag**2 * (1 - math.exp(-seconds / lag))
+    return -float(steering_to_line(lateral_offset_m, 0.0, speed * math.sqrt(max(square, 0.0))))
 
 
 def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> float:
@@ -117,13 +120,3 @@ def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> floa
         else:
             longest = middle
     return longest
-
-
-def _lookahead_with_lag(speed: float, seconds: float) -> float:
-    """Return the distance in which a car without lag moves as far to the side as one with lag does in this time.
-
-    The yaw rate of the car with lag rises as 1 - exp(-t / lag); this is integrated twice.
-    """
-    lag = STEERING_LAG_SECONDS
-    square = seconds**2 - 2 * lag * seconds + 2 * lag**2 * (1 - math.exp(-seconds / lag))
-    return speed * math.sqrt(max(square, 0.0))

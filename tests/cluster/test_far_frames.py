@@ -1,7 +1,6 @@
 """Frames at a URL are those of local files, whether copies are loaded or they are read by themselves."""
 
 import hashlib
-import pickle
 import threading
 
 import numpy as np
@@ -9,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bcclone.cluster.far_frames import FarFrames
 from bcclone.cluster.shard_cache import ShardCache
-from bcclone.cluster.shard_frames import FarFrames
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.location import parse_location, version_of
 
@@ -85,8 +84,3 @@ def test_what_two_windows_share_stays_until_both_are_done():
             file.path.unlink()
         assert (taken(frames, [3, 6]) == FRAMES[[3, 6]]).all()
         frames.unload(second)
-
-
-def test_a_copy_in_another_process_has_no_cache(frames):
-    copy = pickle.loads(pickle.dumps(frames))
-    assert (taken(copy, [0, 7, 19]) == FRAMES[[0, 7, 19]]).all()

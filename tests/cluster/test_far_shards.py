@@ -2,11 +2,10 @@
 
 import shutil
 
-import numpy as np
 import pytest
 
 from bcclone.cluster.shards import open_store
-from bcclone.feed.feed import check_feed, choose_feed, open_feed, open_validation_feed
+from bcclone.feed.feed import check_feed, choose_feed, open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
@@ -42,33 +41,12 @@ def assert_same(batches, expected):
         assert (one.labels == other.labels).all()
 
 
-def test_a_store_at_a_url_has_the_tables_and_frames_of_the_local_one(stores):
-    far, near = stores
-    assert far.content_hash == near.content_hash
-    assert (far.samples == near.samples).all()
-    assert (far.rows == near.rows).all()
-    assert (far.recordings, far.extras) == (near.recordings, near.extras)
-    chosen = np.array([0, 359, 100, 7])
-    assert (far.frames[chosen] == near.frames[chosen]).all()
-
-
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_the_batches_are_those_of_the_local_store(stores, seq_length):
     far, near = (select(store, seq_length=seq_length) for store in stores)
     with open_feed(far, SETTINGS, SAMPLING) as one, open_feed(near, SETTINGS, SAMPLING) as other:
         for epoch, start in ((1, 0), (2, 100)):
             assert_same(batches_of(one, epoch, start), batches_of(other, epoch, start))
-
-
-@pytest.mark.parametrize("seq_length", [1, 3])
-def test_validation_reads_through_the_same_cache(stores, seq_length):
-    far, near = (select(store, "validation", seq_length) for store in stores)
-    with (
-        open_feed(select(stores[0]), SETTINGS, SAMPLING),
-        open_validation_feed(far, 16) as one,
-        open_validation_feed(near, 16) as other,
-    ):
-        assert_same(batches_of(one, 1), batches_of(other, 1))
 
 
 def test_the_cache_stays_within_its_bound_and_is_kept_where_it_was_asked_for(url, tmp_path):
@@ -78,16 +56,6 @@ def test_the_cache_stays_within_its_bound_and_is_kept_where_it_was_asked_for(url
             copies = list((tmp_path / "cache").glob("*.h5"))
             assert sum(path.stat().st_size for path in copies) <= 5 * 10**6
     assert len(copies) > 2
-
-
-def test_an_epoch_may_be_left_while_shards_are_fetched(stores):
-    far, near = map(select, stores)
-    with open_feed(far, SETTINGS, SAMPLING) as one, open_feed(near, SETTINGS, SAMPLING) as other:
-        for asked in (0, 1, 3):
-            with one.epoch(1) as batches:
-                for _ in range(asked):
-                    next(batches)
-        assert_same(batches_of(one, 2), batches_of(other, 2))
 
 
 def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_store, tmp_path):

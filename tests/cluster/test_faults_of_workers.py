@@ -1,7 +1,6 @@
 """A fault of one machine of a cluster loses nothing: its shards are written elsewhere, or one line tells the user."""
 
 import shutil
-import signal
 import subprocess
 import time
 
@@ -101,28 +100,6 @@ def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, 
     run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--resume")
     assert hash_of(folder) == expected
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-
-
-@pytest.mark.long
-def test_an_interrupted_command_leaves_whole_shards_and_an_idle_cluster(recording, folder, expected, tmp_path):
-    with dask_cluster(tmp_path, workers=2) as cluster:
-        process = start(recording, folder, cluster.address)
-        process.send_signal(signal.SIGINT)
-        said = ended(process)
-        assert process.returncode == 130
-        assert f"{folder} holds" in said
-        assert "--resume" in said
-        run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--resume", "--scheduler", cluster.address)
-    assert hash_of(folder) == expected
-
-
-@pytest.mark.long
-def test_a_full_disk_on_one_worker_leaves_the_work_to_the_other(recording, folder, expected, tmp_path):
-    with dask_cluster(tmp_path, workers=1) as cluster:
-        cluster.start_worker(*preload(tmp_path, NO_DISK))
-        wait_for_workers(cluster, 2)
-        run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address)
-    assert hash_of(folder) == expected
 
 
 @pytest.mark.long

@@ -234,11 +234,3 @@ def test_another_store_or_other_settings_on_one_worker_end_all(store, simulated_
     errors = {error_of(each) for each in workers.start([store, simulated_store if other else store], *QUICK, more=more)}
     assert len(errors) == 1
     assert [word for word in words if word not in min(errors)] == []
-
-
-@pytest.mark.long
-def test_an_error_of_one_worker_ends_the_other_with_one_sentence(store, workers):
-    first, second = map(error_of, workers.start([store, store.with_name("none.h5")], *QUICK))
-    assert "none.h5" in second
-    assert "worker 1" in first
-    assert "was lost" in first

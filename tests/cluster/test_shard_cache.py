@@ -114,14 +114,6 @@ def test_what_a_killed_process_left_is_deleted_and_what_another_fetches_is_not(c
     assert [path.name for path in cache.folder.glob("*.partial/*")] == ["fetched.h5"]
 
 
-def test_a_temporary_folder_is_deleted_when_the_last_user_leaves(shards):
-    with ShardCache(None, 2 * SIZE) as cache:
-        with cache:
-            use(cache, shards[0])
-        assert cache.has_copy(shards[0][0])
-    assert not cache.folder.exists()
-
-
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file: cannot make that folder.*--cache"), ShardCache(tmp_path / "file", 1):

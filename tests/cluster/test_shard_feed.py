@@ -43,13 +43,3 @@ def test_the_batches_are_those_of_one_file(stores, name, seq_length):
             assert (np.asarray(here.labels) == np.asarray(there.labels)).all()
             count += len(here)
     assert count == len(shards) - 16
-
-
-def test_a_keras_dataset_of_shards_has_the_batches_of_one_file(stores):
-    load_tensorflow()
-    from bcclone.feed.keras_sequence import SampleDataset
-
-    one, shards = (SampleDataset.from_store(store, batch_size=16) for store in stores)
-    with one, shards:
-        assert len(one) == len(shards) > 3
-        assert all((np.asarray(here) == np.asarray(there)).all() for here, there in zip(one[2], shards[2], strict=True))

@@ -210,13 +210,6 @@ def test_an_output_that_is_no_store_is_refused(recording, tmp_path):
     assert "leave --jobs out" in preprocess(recording, "-o", folder, "--jobs", 2, "--scheduler", "local:2", code=1)
 
 
-def test_an_existing_folder_is_not_overwritten(copy, simulated_recording):
-    before = content_of(copy)
-    refused = preprocess(simulated_recording, "-o", copy, *SMALL, code=1)
-    assert "exists already; overwrite it with --force" in refused
-    assert content_of(copy) == before
-
-
 @pytest.mark.slow
 def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, tmp_path):
     """As on a machine where the folder of the images is not mounted: the images are listed, but not there."""

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.shard_frames import ShardFrames
 from bcclone.cluster.shards import open_store
-from bcclone.dataset.frames import FrameFile
+from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.feed.feed import choose_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.order import windowed
@@ -46,20 +45,9 @@ def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_t
             assert_samples(drain(feed, epoch, start), store, selection, order[start:])
 
 
-def test_an_epoch_may_be_left_at_any_time(store):
-    with open_feed(select(store), FeedSettings("shards", window_shards=1), SamplingSettings(BATCH, SEED)) as feed:
-        first = [batch.labels for batch in drain(feed, 1)]
-        for asked in (0, 1, 5):
-            with feed.epoch(2) as batches:
-                for _ in range(asked):
-                    next(batches)
-        again = [batch.labels for batch in drain(feed, 1)]
-    assert all((one == other).all() for one, other in zip(first, again, strict=True))
-
-
 @pytest.mark.parametrize(("files", "expected"), [(1, "hdf5-chunks"), (2, "shards")])
 def test_the_feed_chosen_for_a_store_larger_than_memory_reads_ahead(store, files, expected):
     file = FrameFile(store.frames.files[0].path, 0, 10**12, (0, 0))
     with open_store(store.path) as large:
-        large.frames = ShardFrames([file] * files, store.frames.frame_shape)
+        large.frames = Frames([file] * files, store.frames.frame_shape)
         assert choose_feed(large)[0] == expected

@@ -25,7 +25,7 @@ def tf_config(index=1, kind="worker", **jobs):
 def test_options_name_the_workers():
     cluster = found(BOTH, 1, {})
     assert cluster == Cluster(BOTH, 1)
-    assert (len(cluster), cluster.is_chief, cluster.host_and_port(0)) == (2, False, ("one", 2345))
+    assert (len(cluster), cluster.index, cluster.host_and_port(0)) == (2, 1, ("one", 2345))
     assert Cluster(("[::1]:9", "b:9"), 0).host_and_port(0) == ("::1", 9)
     assert found((), None, {}) is None
     assert found(BOTH[:1], 0, {}) is None
@@ -35,7 +35,7 @@ def test_tf_config_names_the_workers_unless_options_do():
     assert found((), None, tf_config(worker=BOTH)) == Cluster(BOTH, 1)
     with_chief = tf_config(0, chief=["chief:1"], worker=BOTH)
     assert found((), None, with_chief) == Cluster(("chief:1", *BOTH), 1)
-    assert found((), None, tf_config(0, "chief", chief=["chief:1"], worker=BOTH)).is_chief
+    assert found((), None, tf_config(0, "chief", chief=["chief:1"], worker=BOTH)).index == 0
     assert found(("x:1", "y:2"), 0, with_chief) == Cluster(("x:1", "y:2"), 0)
     assert found((), None, tf_config(0, worker=BOTH[:1])) is None
 

@@ -12,7 +12,6 @@ import pytest
 from bcclone.dataset.check import check
 from bcclone.dataset.diagnosis.advice import Coverage, advise
 from bcclone.dataset.diagnosis.camera_faults import camera_pose
-from bcclone.dataset.diagnosis.finding import spans_of
 from bcclone.dataset.diagnosis.motion import Followed, Heading, focus_of_expansion
 from bcclone.dataset.diagnosis.row_faults import clock_jumps
 from bcclone.system.opencv import cv2
@@ -135,17 +134,6 @@ def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
     assert focus_of_expansion([(points[:50], moved[:50])]) is None
 
 
-def test_numbers_are_joined_to_spans():
-    assert spans_of([1, 2, 5, 30, 31], apart=10) == ((1, 5), (30, 31))
-    assert spans_of([1, 2, 5]) == ((1, 2), (5, 5))
-    assert spans_of([]) == ()
-
-
-def test_nothing_is_advised_of_nothing_and_of_what_cannot_be_used():
-    assert advise([]) == ()
-    assert advise([Coverage(np.zeros((2, 1)), np.full(9, 100.0), 0.0)]) == ()
-
-
 def test_a_level_camera_whose_turns_are_not_clear_is_not_upside_down():
     level = Heading(160.0, 80.0, 5.0, 5.0, 0.3)
     assert list(camera_pose(level, None, follows_steering=False, three_cameras=False)) == []
@@ -215,14 +203,6 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
     assert "fault     no-images: none of the" in alone
     assert "record next" not in alone
-
-
-def test_options_without_an_effect_and_views_that_cannot_be_written_are_refused(winding, tmp_path):
-    assert "give both" in run_script("preprocess.py", winding, "--view", tmp_path / "x.png", code=2).stderr
-    ignored = run_script("preprocess.py", winding, "--check", "--size", 64, code=1).stderr
-    assert "--size changes nothing in --check" in ignored
-    nowhere = run_script("preprocess.py", winding, "--check", "--view", tmp_path / "no" / "x.png", code=1)
-    assert "does not exist" in nowhere.stderr
 
 
 def test_few_rows_are_not_judged(recording):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcclone.cluster.shard_frames import ShardFrames
 from bcclone.dataset.frames import FrameFile, Frames, FramesInMemory
 from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError
@@ -48,7 +47,7 @@ def one_file(folder):
 def frames(request, files, one_file):
     if request.param == "memory":
         return FramesInMemory(FRAMES)
-    return Frames([one_file], SHAPE) if request.param == "one file" else ShardFrames(files, SHAPE)
+    return Frames([one_file], SHAPE) if request.param == "one file" else Frames(files, SHAPE)
 
 
 def test_frames_have_the_shape_of_all_files_together(frames):
@@ -85,23 +84,23 @@ def test_a_pickled_copy_reads_the_same_frames(frames):
 @given(st.integers(0, len(FRAMES) - 1), st.integers(0, len(FRAMES) - 1))
 def test_stretches_are_the_bytes_of_the_frames(files, one_file, some, other):
     first, last = sorted((some, other))
-    for frames in (Frames([one_file], SHAPE), ShardFrames(files, SHAPE)):
+    for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
         stretches = frames.stretches(first, last)
         read = b"".join(file.path.read_bytes()[start : start + size] for file, start, size in stretches)
         assert read == FRAMES[first : last + 1].tobytes()
 
 
 def test_loading_reads_what_can_be_taken_afterwards(files, one_file):
-    for frames in (Frames([one_file], SHAPE), ShardFrames(files, SHAPE)):
+    for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
         frames.unload(frames.load(np.array([[0, 19], [7, 8]]), threading.Event()))
         assert (frames[[19, 0]] == FRAMES[[19, 0]]).all()
 
 
-@pytest.mark.parametrize("kind", [Frames, ShardFrames], ids=["one", "several"])
-def test_a_copy_refuses_a_file_that_has_changed(tmp_path, kind):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_copy_refuses_a_file_that_has_changed(tmp_path, count):
     path = tmp_path / "data.h5"
     path.write_bytes(FRAMES.tobytes())
-    sent = pickle.dumps(kind([FrameFile(path, 0, len(FRAMES), file_version(path))], SHAPE))
+    sent = pickle.dumps(Frames([FrameFile(path, 0, len(FRAMES), file_version(path))] * count, SHAPE))
     os.utime(path, ns=(1, 1))
     copy = pickle.loads(sent)
     with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed after training began"):
@@ -124,12 +123,12 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path):
 
     with ThreadPoolExecutor(8) as pool:
         for _ in range(20):
-            frames = ShardFrames(files, SHAPE)
+            frames = Frames(files, SHAPE)
             assert all(pool.map(read, [frames] * 8))
 
 
 def test_closed_frames_are_empty(files, one_file):
-    for frames in (Frames([one_file], SHAPE), ShardFrames(files, SHAPE)):
+    for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
         frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
         frames.close()
         assert frames.shape == (0, *SHAPE)

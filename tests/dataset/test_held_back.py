@@ -54,14 +54,6 @@ def test_a_recording_is_the_validation_set_and_another_one_for_tests(recordings,
     assert sum(counts.values()) == 6 * made["rows"]
 
 
-def test_a_store_of_shards_has_the_content_of_one_file(recordings, tmp_path):
-    for name in ("data.h5", "data"):
-        preprocess(recordings / "a", "--test-recording", recordings / "d", "-o", tmp_path / name)
-    with open_store(tmp_path / "data.h5") as file, open_store(tmp_path / "data") as shards:
-        assert file.content_hash == shards.content_hash
-        assert (file.rows == shards.rows).all()
-
-
 def test_a_pattern_that_names_a_held_back_recording_too_does_not_train_on_it(recordings, tmp_path):
     preprocess(recordings / "*", "--validation-recording", recordings / "c", "-o", tmp_path / "data.h5")
     assert recordings_of(tmp_path / "data.h5") == {TRAINING: {"a", "b", "d"}, VALIDATION: {"c"}, TEST: set()}
@@ -75,25 +67,6 @@ def test_recordings_for_validation_and_tests_are_added_to_a_store(recordings, tm
     assert recordings_of(store) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
     preprocess(recordings / "b", "--test-recording", recordings / "d", "--add", "-o", store)
     assert recordings_of(store) == {TRAINING: {"a", "b"}, VALIDATION: {"c"}, TEST: {"d"}}
-
-
-def test_blocks_are_held_back_beside_a_test_recording(recordings, tmp_path):
-    options = ("--test-recording", recordings / "d", "--block-seconds", 0.3, "-o", tmp_path / "data.h5")
-    made = preprocess(recordings / "a", *options)["samples"]
-    share = made["validation"] / (made["train"] + made["validation"])
-    assert 0.1 < share < 0.3
-    assert recordings_of(tmp_path / "data.h5")[TEST] == {"d"}
-
-
-def test_a_program_holds_back_no_blocks_beside_a_validation_recording(recordings, tmp_path):
-    settings = PreprocessSettings(
-        (str(recordings / "a"),),
-        tmp_path / "data.h5",
-        validation_recordings=(str(recordings / "c"),),
-        samples={"block_seconds": 0.3},
-    )
-    convert(settings)
-    assert recordings_of(settings.output) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
 
 
 def test_a_settings_file_names_the_recordings_and_options_override_it(recordings, tmp_path):

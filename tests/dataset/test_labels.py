@@ -53,10 +53,6 @@ def test_a_lead_takes_the_steering_of_later_rows():
     np.testing.assert_allclose(labels, [0.15, 0.25, 0.3, 0.3])  # held at the end of the episode
 
 
-def test_no_rows_give_no_labels():
-    assert steering_labels(rows_of([]), 0.2, 0.1).tolist() == []
-
-
 def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
     slow, fast = Correction().of_camera("left", np.array([15.0, 30.0]))
     assert slow > fast > 0

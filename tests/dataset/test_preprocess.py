@@ -73,22 +73,6 @@ def test_the_settings_are_imported_without_the_libraries_of_the_conversion():
     assert done.stdout.strip() == "set()"
 
 
-def test_a_conversion_counts_rows_frames_and_samples(simulated_recording, tmp_path):
-    made = convert(simulated_recording, "-o", tmp_path / "data.h5", "--block-seconds", 2, "--frame-offsets", 4)
-    assert made["recordings"] == 1
-    assert made["rows"] == 120
-    assert made["episodes"] == 1
-    assert made["frames"] == 360
-    assert made["skipped"] == 0
-    assert made["output"] == str(tmp_path / "data.h5")
-    assert made["seconds"] > 0
-    with Store(tmp_path / "data.h5") as store:
-        assert made["samples"]["validation"] == int(store.samples["validation"].sum())
-        assert made["samples"]["train"] == int((~store.samples["validation"]).sum())
-        full_rows = [row for row in range(120) if (store.samples["row"] == row).sum() == 30]
-        assert len(full_rows) > 80
-
-
 def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lost_samples(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 600)
     options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--frame-offsets", 4, "--split", "random", "--json")
@@ -269,12 +253,6 @@ def test_a_recording_or_a_model_is_never_overwritten(recording, untrained_model,
     assert model.read_bytes() == untrained_model.read_bytes()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_named_pipe_is_never_overwritten(recording, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    assert "regular file" in convert(recording, "-o", tmp_path / "pipe", "--force", code=1)
-
-
 def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
     log = recording / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
@@ -302,14 +280,6 @@ def test_a_closed_pipe_and_an_ascii_terminal_are_no_errors(recording, tmp_path):
     assert b"Traceback" not in gone.stderr.read()
     gone.stderr.close()
     gone.wait()
-
-
-def test_a_foreign_file_ends_with_exit_code_2_and_nothing_is_written(simulated_recording, tmp_path):
-    foreign = tmp_path / "foreign.csv"
-    foreign.write_text("nombre_imagen,steering,comando\nIMG/1.png,0.0,0\n")
-    error = convert(simulated_recording, foreign, "-o", tmp_path / "data.h5", code=2)
-    assert "foreign.csv" in error
-    assert [path.name for path in tmp_path.iterdir()] == ["foreign.csv"]
 
 
 def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
@@ -351,13 +321,6 @@ def test_bad_rows_are_skipped_and_listed(recording, tmp_path):
     made = json.loads(done.stdout)
     assert (made["rows"], made["skipped"]) == (119, 1)
     assert "row 51: steering is 'NaN'" in done.stderr
-
-
-def test_the_error_for_missing_images_names_the_folders_searched(recording, tmp_path):
-    shutil.rmtree(recording / "IMG")
-    error = convert(recording, "-o", tmp_path / "data.h5", code=1)
-    assert "none of the 360 images" in error
-    assert str(recording / "IMG") in error
 
 
 def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_path):
@@ -463,13 +426,3 @@ def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_pa
     assert sum(result["samples"].values()) > 5 * rows
     print(f"peak resident memory for {rows} rows: {peak_mb:.0f} MB")
     assert peak_mb < most_mb
-
-
-def test_the_sequence_length_is_stored(recording, tmp_path):
-    store = tmp_path / "data.h5"
-    run_script("preprocess.py", recording, "-o", store, "--seq-length", 7)
-    with Store(store) as opened:
-        assert opened.sample_settings.seq_length == 7
-    refused = run_script("preprocess.py", recording, "-o", store, "--add", "--seq-length", 3, code=1)
-    assert "made with other options" in refused.stderr
-    run_script("preprocess.py", recording, "-o", store, "--add")

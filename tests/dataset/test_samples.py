@@ -50,12 +50,6 @@ def test_earlier_frames_carry_the_current_steering():
     assert set(latest["steering"].tolist()) == {np.float32(0.9)}
 
 
-def test_labels_that_are_given_are_used():
-    rows = make_rows(4).assign(label=[0.1, 0.2, 0.3, 0.4])
-    samples = build_samples(rows, SampleSettings(flip=False, cameras=("center",)))
-    assert samples["steering"].tolist() == np.array([0.1, 0.2, 0.3, 0.4], np.float32).tolist()
-
-
 @pytest.mark.parametrize("weight", [1, 2, 3])
 def test_a_training_sample_of_a_take_over_is_in_the_table_as_often_as_it_weighs(weight):
     rows = make_rows(6).assign(take_over=[False, True, True, False, True, False])
@@ -74,24 +68,6 @@ def test_the_correction_steers_side_cameras_back_to_the_line_and_is_clipped():
     expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0, 0.95, 1.0, 0.85], np.float32)
     assert samples["steering"].tolist() == expected.tolist()
     assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
-
-
-def test_the_auto_correction_is_stronger_at_lower_speed():
-    rows = make_rows(2)
-    rows["steering"], rows["speed_mph"] = 0.0, [15.0, 30.0]
-    samples = build_samples(rows, SampleSettings(flip=False, correction="auto"))
-    left, right = (samples["steering"][samples["camera"] == camera] for camera in (1, 2))
-    assert left[0] > left[1] > 0 > right[1] > right[0]
-
-
-def test_the_auto_correction_is_weaker_with_a_longer_lookahead():
-    rows = make_rows(1)
-    rows["steering"] = 0.0
-    near, far = (
-        build_samples(rows, SampleSettings(flip=False, cameras=("left",), lookahead_seconds=seconds))
-        for seconds in (0.85, 1.7)
-    )
-    assert near["steering"][0] > far["steering"][0] > 0
 
 
 def test_the_steering_of_samples_is_smoothed_and_shifted_in_time():
@@ -122,10 +98,6 @@ def test_a_missing_image_removes_only_the_samples_that_need_it():
     samples = build_samples(rows, SampleSettings(flip=False, frame_offsets=1))
     assert len(build_samples(make_rows(3), SampleSettings(flip=False, frame_offsets=1))) - len(samples) == 2
     assert not ((samples["camera"] == 1) & (samples["row"] == 1) & (samples["frame_offset"] == 0)).any()
-
-
-def test_a_recording_with_one_camera_gives_samples_of_that_camera():
-    assert len(build_samples(make_rows(4, cameras=1), SampleSettings(frame_offsets=0))) == 8
 
 
 @settings(deadline=None, max_examples=60)
@@ -198,11 +170,6 @@ def test_no_samples_give_no_windows():
     assert found.frames.shape == (0, 3)
 
 
-def test_frames_of_windows_and_samples_have_the_same_type():
-    samples = build_samples(make_rows(5), SampleSettings())
-    assert windows(samples, 3).frames.dtype == samples["frame"].dtype
-
-
 @pytest.mark.parametrize("rows_per_chunk", [1, 2, 7, 30])
 def test_the_table_does_not_depend_on_the_size_of_the_chunks(rows_per_chunk):
     rows = make_rows(30, episodes=2)
@@ -225,12 +192,6 @@ def test_the_split_depends_only_on_the_seed():
     first = assign_validation(rows, SampleSettings(seed=1))
     assert (first == assign_validation(rows, SampleSettings(seed=1))).all()
     assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
-
-
-def test_a_short_recording_is_never_all_validation():
-    for rows, kept in ((110, 10), (120, 20), (130, 30)):  # blocks of 100 and of the rest
-        for seed in range(6):
-            assert assign_validation(make_rows(rows), SampleSettings(seed=seed)).sum() == kept
 
 
 def test_each_side_gets_one_of_two_blocks_and_a_single_block_is_for_training():
@@ -273,10 +234,6 @@ def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_frac
 
 def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
     assert assign_validation(make_rows(100), SampleSettings(validation=0.5), before=make_rows(0)).sum() == 0
-
-
-def test_the_random_split_keeps_the_fraction_of_rows():
-    assert assign_validation(make_rows(1000), SampleSettings(split="random")).sum() == 200
 
 
 @pytest.mark.parametrize("validation", [0.05, 0.2, 0.5, 0.9])

@@ -12,7 +12,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.store import ImageSamples, RecordingInfo, Store
+from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.system.errors import UserError
@@ -114,10 +114,6 @@ def test_the_hdf5_library_is_not_one_that_crafted_files_corrupt():
     assert h5py.version.hdf5_version_tuple[:3] >= (1, 14, 5)
 
 
-def test_a_sample_takes_at_most_32_bytes():
-    assert SAMPLE.itemsize <= 32
-
-
 @pytest.mark.parametrize("keep", [0, 100, 2048, -1])
 def test_a_truncated_store_is_refused(tmp_path, keep):
     path = tmp_path / "data.h5"
@@ -153,11 +149,6 @@ def test_an_inconsistent_store_is_refused_with_the_reason(tmp_path, kind):
         Store(path)
 
 
-def test_the_error_for_a_missing_store_names_the_command_that_makes_one(tmp_path):
-    with pytest.raises(UserError, match="bcclone preprocess RECORDING"):
-        Store(tmp_path / "data.h5")
-
-
 def test_the_content_hash_depends_only_on_the_content(tmp_path):
     hashes = []
     changed = some_frames(10)
@@ -179,14 +170,6 @@ def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
         content_hash = parts.content_hash
     with Store(tmp_path / "copy.h5") as copy:
         assert copy.content_hash == content_hash
-
-
-def test_samples_of_image_files_are_split_in_the_order_of_the_table(tmp_path):
-    samples = np.zeros(5, SAMPLE)
-    samples["validation"] = (0, 1, 0, 0, 1)
-    in_place = ImageSamples(tmp_path, PREPROCESSING, samples, np.zeros(5), ("a.jpg",), SETTINGS, "")
-    assert in_place.split_indices("training").tolist() == [0, 2, 3]
-    assert in_place.split_indices("validation").tolist() == [1, 4]
 
 
 def test_a_model_is_not_a_store(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.commands.data import convert
+from bcclone.commands.preprocess import convert
 from bcclone.dataset.samples import windows
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
@@ -66,11 +66,6 @@ def test_corrections_are_the_rows_of_the_take_overs(driven, tmp_path):
     assert lines_in(tmp_path / "data.h5") == [*FIRST, *SECOND]
 
 
-def test_all_rows_are_the_default(driven, tmp_path):
-    make(driven, tmp_path / "data.h5")
-    assert lines_in(tmp_path / "data.h5") == list(range(120))
-
-
 @pytest.mark.parametrize("drivers", [None, DrivenRow(HUMAN)])
 @pytest.mark.parametrize("rows", ["good", "corrections"])
 def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, tmp_path, rows, drivers):
@@ -120,15 +115,6 @@ def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(drive
     assert five.notices == one.notices
 
 
-def test_a_folder_of_shards_has_the_content_of_one_file(driven, tmp_path):
-    options = {"rows": "good", "correction_weight": 3, "frame_offsets": 2}
-    make(driven, tmp_path / "one.h5", **options)
-    make(driven, tmp_path / "store", **options)
-    with open_store(tmp_path / "one.h5") as one, open_store(tmp_path / "store") as folder:
-        assert folder.content_hash == one.content_hash
-        assert (folder.samples == one.samples).all()
-
-
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
     make(simulated_recording, tmp_path / "data.h5", rows="corrections", correction_weight=2)
     convert(ShardingSettings((str(driven),), tmp_path / "data.h5", add=True), print)
@@ -144,9 +130,3 @@ def test_without_a_row_left_the_error_names_the_log_and_the_remedy(recording, tm
     with pytest.raises(UserError, match=r"driving_log\.csv: no row is left, .* 120 .*--rows all"):
         make(recording, tmp_path / "data.h5", rows="corrections")
     assert not (tmp_path / "data.h5").exists()
-
-
-def test_a_wrong_table_of_drivers_is_named(driven, tmp_path):
-    (driven / DRIVERS.name).write_text(DRIVERS.header + "a.jpg,robot,\n")
-    with pytest.raises(UserError, match=r"drivers\.csv: line 2: .* expected model or human"):
-        make(driven, tmp_path / "data.h5")

@@ -1,4 +1,4 @@
-"""Read frames that lie in several files, numbered through all of them: memory-mapped, or at a URL.
+"""Read the frames of shards at a URL, single ones or whole shards, of which local copies are kept.
 
 In: indices of frames. Out: images, uint8 (images, height, width, channels).
 """
@@ -24,36 +24,7 @@ _MEGABYTE = 10**6
 _GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making another request
 
 
-class ShardFrames(Frames):
-    """Frames, uint8 (frames, height, width, channels), in files that are mapped into memory when first used."""
-
-    def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
-        super().__init__(files, frame_shape)
-        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0: not mapped yet
-        self._origins = np.zeros(len(self.files), np.uint64)
-
-    def take(self, indices: Indices, into: Image) -> None:
-        """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        if not len(indices):
-            return
-        from bcclone.cluster.gather import gather  # loads Numba
-
-        copied, rows = 0, into.reshape(len(indices), -1)
-        while (copied := gather(self._origins, self._ends, indices, copied, rows)) < len(indices):
-            number = int(self.file_of(indices[copied : copied + 1])[0])
-            self._point_to(number, self._map_file(number))
-
-    def _point_to(self, number: int, frames: Image) -> None:
-        """Let take() copy from the mapped frames of a file."""
-        bytes_before = np.uint64(self._starts[number] * self.frame_bytes)
-        self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
-
-    def close(self) -> None:
-        super().close()
-        self._origins = self._origins[:0]
-
-
-class FarFrames(ShardFrames):
+class FarFrames(Frames):
     """Frames in files at a URL. cache: its copies of the files that are loaded, within the block of these frames.
 
     All other frames are read one by one. load(), take() and unload() may be called from different threads.
@@ -113,8 +84,7 @@ class FarFrames(ShardFrames):
             for number in [each for each in loaded if each not in self._maps]:
                 frames = self._cache.map(self.files[number], self.frame_shape, stop)
                 with self._lock:
-                    self._maps[number] = frames
-                    self._point_to(number, frames)
+                    self._use_map(number, frames)
         except BaseException:
             self.unload(loaded)
             raise
@@ -131,7 +101,7 @@ class FarFrames(ShardFrames):
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        from bcclone.cluster.gather import gather  # loads Numba
+        from bcclone.dataset.gather import gather  # loads Numba
 
         if not len(indices):
             return

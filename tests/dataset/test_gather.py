@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.gather import gather
+from bcclone.dataset.gather import gather
 
 ARRAYS = [np.random.default_rng(number).integers(0, 256, (6, 50), dtype=np.uint8) for number in range(3)]
 ENDS = np.array([6, 12, 18])

@@ -43,7 +43,7 @@ def _file_of(ends: Any, index: int) -> int:
 def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
     """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
 
-    origins: as in ShardFrames, uint64 (files,); ends: number of frames up to the end of each file, int64 (files,);
+    origins: as in Frames, uint64 (files,); ends: number of frames up to the end of each file, int64 (files,);
     indices: integers (images,). Return where the copy ended: at the first image whose file is not mapped, or after all.
     Raises IndexError.
     """
