@@ -70,7 +70,11 @@ def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int,
         raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
     if settings.jit_compile:
         raise UserError("--jit-compile trains on one device; use --gpus 1, and one worker")
-    strategy = strategy or _strategy_of_gpus(settings.gpus)
+    if strategy is None:
+        gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+        if settings.gpus > max(len(gpus), 1):
+            raise UserError(f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
+        strategy = tf.distribute.MirroredStrategy(gpus[: settings.gpus or len(gpus)] or None)  # 0 for all of them
     exported = prepare_keras(data, settings, labels)
     with computing_in(settings), strategy.scope():
         model = first_network(data, settings, labels)
@@ -82,11 +86,3 @@ def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int,
             exported=exported,
             augmenter=make_augmenter(data, settings),
         )
-
-
-def _strategy_of_gpus(wanted: int) -> Any:
-    """Return the strategy that divides batches among this machine's GPUs, 0 for all of them; raises UserError."""
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if wanted > max(len(gpus), 1):
-        raise UserError(f"--gpus {wanted}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
-    return tf.distribute.MirroredStrategy(gpus[: wanted or len(gpus)] or None)

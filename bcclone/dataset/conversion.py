@@ -68,7 +68,12 @@ def convert(
         if plan.rows.empty and old:
             written = Written(old, plan.skips)
         else:
-            _refuse_rows_of_roads(settings, old)
+            if old and knows_road(old.rows) and not settings.force:
+                raise UserError(
+                    f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer "
+                    "learn the path from it (--predict path) nor take windows of frames (--seq-length). Make a store "
+                    "of the recording alone, with another -o, or add it all the same with --force"
+                )
             written = target.write(preprocessing, samples, plan, old)
         with written.store as store:
             counts, split_pairs = count_samples(store.samples, store.rows), count_split_pairs(store.rows, samples)
@@ -85,16 +90,6 @@ def convert(
                 seconds=time.monotonic() - started,
                 output=settings.output,
             )
-
-
-def _refuse_rows_of_roads(settings: PreprocessSettings, old: Store | None) -> None:
-    """Raise UserError if rows would be added to a store of `simulate roads`."""
-    if old and knows_road(old.rows) and not settings.force:
-        raise UserError(
-            f"{settings.output}: a store of simulate roads; with a recording in it, model.py could no longer learn "
-            "the path from it (--predict path) nor take windows of frames (--seq-length). Make a store of the "
-            "recording alone, with another -o, or add it all the same with --force"
-        )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from bcclone.dataset.framing import framing_of
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.preprocess_settings import MOST_SKIPPED, LogRead, Skip
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_frame
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
 from bcclone.dataset.samples import assign_validation
 from bcclone.dataset.store import RecordingInfo, Store
@@ -77,7 +77,13 @@ class ConversionPlan:
 
         Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or images cannot.
         """
-        skips = *self.skips, *(self._skip_of(index, reason) for index, reason in unusable.items())
+        skips = list(self.skips)
+        for index, reason in unusable.items():
+            row = self.rows.iloc[
+                int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))
+            ]  # the first to name it
+            log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
+            skips.append(Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}"))
         bad_images = len(skips) - self.bad_rows
         if not self.images_named:
             raise UserError(
@@ -97,13 +103,7 @@ class ConversionPlan:
                 f"{self.bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
                 f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
             )
-        return skips
-
-    def _skip_of(self, index: int, reason: str) -> Skip:
-        """Return the skip of an unusable file, with the first row that names it."""
-        row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
-        log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
-        return Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}")
+        return tuple(skips)
 
 
 def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
@@ -240,7 +240,8 @@ def _new_rows(
         known = rows["center"].isin([name.decode() for name in names.tolist()])
         if known.any():
             notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
-        if _are_mostly_in(rows[~known], old.rows):
+        new, stored = rows.loc[~known, _DRIVEN], pd.DataFrame({name: old.rows[name] for name in _DRIVEN})
+        if 2 * len(new.astype(stored.dtypes).merge(stored.drop_duplicates())) > len(new):  # only times are often alike
             notices.append(
                 f"{log.path}: most rows have times, steering and speed of rows in the store; is this a copy of a "
                 "recording in it?"
@@ -248,12 +249,6 @@ def _new_rows(
     rows = rows[~known & ~repeated].reset_index(drop=True)
     used = [camera for camera in CAMERAS if camera in samples.cameras]
     return _NewRecording(log, rows, rows[used].map(index.find))
-
-
-def _are_mostly_in(rows: pd.DataFrame, stored: RowTable) -> bool:
-    """Return whether most of the rows have time, steering and speed of a stored one; only times are often alike."""
-    old = pd.DataFrame({name: stored[name] for name in _DRIVEN}).drop_duplicates()
-    return 2 * len(rows[_DRIVEN].astype(old.dtypes).merge(old)) > len(rows)
 
 
 def _joined(
