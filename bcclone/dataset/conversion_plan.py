@@ -90,10 +90,10 @@ class ConversionPlan:
                 f"{self.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras"
             )
         if bad_images >= self.images_named:
-            log = self.recordings[0].path
+            path = self.recordings[0].path
             raise UserError(
-                f"{log}: none of the {self.images_named} images can be used; looked in "
-                f"{', '.join(map(str, ImageIndex(log).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
+                f"{path}: none of the {self.images_named} images can be used; looked in "
+                f"{', '.join(map(str, ImageIndex(path).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
                 "copy the images into one of these folders"
             )
         if max(self.bad_rows / self.rows_read, bad_images / self.images_named) > MOST_SKIPPED and not allowed:
