@@ -5,7 +5,7 @@ import pytest
 
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.commands.preprocess import convert
+from bcclone.commands.data import convert
 from bcclone.dataset.samples import windows
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
