@@ -1,5 +1,6 @@
 """A trainer that divides each batch among the devices of a strategy of tf.distribute."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,16 @@ from bcclone.feed.selection import TrainingData
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
-from bcclone.train.prepare import computing_in, first_network, make_augmenter, make_optimizer, prepare_keras
+from bcclone.train.prepare import make_trainer
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import Trainer, samples_of
+from bcclone.train.trainer import Trainer
 
 
 class JointTrainer(Trainer):
     """A trainer on several devices or machines. strategy: has them; network: as Trainer() takes it."""
 
-    def __init__(self, strategy: Any, **network: Any) -> None:
-        super().__init__(**network)
+    def __init__(self, strategy: Any, *network: Any) -> None:
+        super().__init__(*network)
         self._strategy = strategy
         step = [self.samples_signature, (tf.TensorSpec((), tf.int32),) * 2, tf.TensorSpec((), tf.float32)]
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
@@ -26,7 +27,7 @@ class JointTrainer(Trainer):
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss, and add the batch of all workers to the totals."""
         counts = np.int32(batch.samples), np.int32(batch.global_size)
-        self._train_part(samples_of(batch), counts, np.float32(learning_rate))
+        self._train_part(batch.inputs, counts, np.float32(learning_rate))
 
     def _train_part_step(self, samples: tuple[Any, ...], counts: tuple[Any, Any], learning_rate: Any) -> None:
         """Take a step with an equal part of these samples on each device of this machine.
@@ -61,7 +62,7 @@ class JointTrainer(Trainer):
         return sums
 
 
-def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int, strategy: Any = None) -> JointTrainer:
+def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int, strategy: Any = None) -> Trainer:
     """Return the trainer of the network on several devices; raises UserError as make_trainer() does.
 
     strategy: of tf.distribute, which has the devices; None for the GPUs of this machine.
@@ -75,14 +76,4 @@ def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int,
         if settings.gpus > max(len(gpus), 1):
             raise UserError(f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
         strategy = tf.distribute.MirroredStrategy(gpus[: settings.gpus or len(gpus)] or None)  # 0 for all of them
-    exported = prepare_keras(data, settings, labels)
-    with computing_in(settings), strategy.scope():
-        model = first_network(data, settings, labels)
-        return JointTrainer(
-            strategy,
-            model=model,
-            optimizer=make_optimizer(model, settings, strategy.num_replicas_in_sync),
-            settings=settings,
-            exported=exported,
-            augmenter=make_augmenter(data, settings),
-        )
+    return make_trainer(data, settings, labels, partial(JointTrainer, strategy), strategy)

@@ -10,7 +10,7 @@ from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.settings import setting
-from bcclone.train.settings_file import read_settings
+from bcclone.train.run_folder import read_settings
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 
 if TYPE_CHECKING:

@@ -52,7 +52,6 @@ class DeviceFetcher(Fetcher):
         opened.callback(self.__dict__.pop, "_gather")
 
     def load(self, positions: Order) -> Batch:
-        """Return the samples at these positions, as tensors."""
         with tf.device(self._device):
             return Batch(*self._gather(tf.constant(positions.astype("int64"))))
 

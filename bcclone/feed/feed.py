@@ -56,7 +56,6 @@ class Feed:
 
     @property
     def has_started(self) -> bool:
-        """Return whether the processes that load have started; until then the first batch waits."""
         return self._fetcher.has_started
 
     @contextmanager

@@ -126,7 +126,6 @@ class FeedSettings:
 
     @property
     def cache_bytes(self) -> int:
-        """Return the most that the copies of shards take."""
         return self.cache_mb * 10**6
 
     @property

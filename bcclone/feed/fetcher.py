@@ -17,7 +17,7 @@ from typing import Any, Self
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import Batches, EpochOrder, Order, split_into_windows
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch, Buffers, FrameSource, Source
+from bcclone.feed.source import Batch, Buffers, FrameSource, SampleSource
 from bcclone.system.prefetch import prefetch_ordered
 
 _AHEAD = 4  # batches
@@ -32,7 +32,7 @@ class Fetcher:
     before these are asked for.
     """
 
-    def __init__(self, source: Source, batch_size: int, ahead: int = 0, threads: int = _THREADS) -> None:
+    def __init__(self, source: SampleSource, batch_size: int, ahead: int = 0, threads: int = _THREADS) -> None:
         self.source, self.ahead = source, ahead or _AHEAD
         self.threads = min(threads, self.ahead)
         self._buffers = Buffers(batch_size, source.shape, kept=self.ahead + 2)
@@ -60,8 +60,8 @@ class Fetcher:
         return nullcontext(iter(batches))
 
     def load(self, piece: Any) -> Batch:
-        """Return the batch of a piece; several threads may load at once."""
-        return self.source.read(piece, self._buffers)
+        """Return the batch of a piece, which may be one already; several threads may load at once."""
+        return piece if isinstance(piece, Batch) else self.source.read(piece, self._buffers)
 
 
 def hdf5_shuffle(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
@@ -70,7 +70,6 @@ def hdf5_shuffle(selection: Selection, order: EpochOrder, settings: FeedSettings
 
 
 def memory(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
-    """Read all frames into memory first."""
     return Fetcher(selection.memory_source(), order.batch_size, settings.max_queue_size)
 
 
@@ -82,8 +81,6 @@ def files(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fe
 
 
 def hdf5_chunks(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "WindowFetcher":
-    """Read chunks of the store ahead."""
-
     def split(order: Order) -> list[slice]:
         return [slice(start, start + settings.chunk_size) for start in range(0, len(order), settings.chunk_size)]
 
@@ -148,7 +145,3 @@ class WindowFetcher(Fetcher):
         finally:
             for window in loaded:
                 frames.unload(window)
-
-    def load(self, piece: Batch) -> Batch:
-        """Return the batch, which is filled already."""
-        return piece

@@ -18,7 +18,7 @@ from bcclone.feed.fetcher import Fetcher
 from bcclone.feed.loader_processes import ProcessFetcher
 from bcclone.feed.order import Batches, EpochOrder
 from bcclone.feed.selection import Selection, TargetFunction, describe_windows, select
-from bcclone.feed.source import Batch, Buffers, Source
+from bcclone.feed.source import Batch, Buffers, SampleSource
 from bcclone.system.errors import UserError
 
 NEXT_FRAME = "next frame"  # of SampleDataset, beside what --predict names
@@ -48,7 +48,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     gives_next: the last frame of each window is its target; options: those of `keras.utils.PyDataset`.
     """
 
-    def __init__(self, source: Source, order: EpochOrder, gives_next: bool = False, **options: int) -> None:
+    def __init__(self, source: SampleSource, order: EpochOrder, gives_next: bool = False, **options: int) -> None:
         super().__init__(**options)
         kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
         self.source, self.order, self._gives_next = source, order, gives_next
@@ -111,7 +111,6 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.batches = self.order.batches(self.epoch)
 
     def close(self) -> None:
-        """Close the store; no batch can be read afterwards."""
         self.source.__exit__()
 
     def __enter__(self) -> Self:
@@ -130,10 +129,8 @@ class SequenceFetcher(Fetcher):
         self._dataset = dataset
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[int]]:
-        """Give the numbers of the batches."""
         self._dataset.batches = batches
         return nullcontext(iter(range(len(batches))))
 
     def load(self, number: int) -> Batch:
-        """Return a batch of the dataset."""
         return Batch(*self._dataset[number])

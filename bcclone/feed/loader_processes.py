@@ -23,7 +23,7 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.fetcher import Fetcher
 from bcclone.feed.order import Batches, EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import PAGE, Batch, Source, lend, to_middle_of_page
+from bcclone.feed.source import PAGE, Batch, SampleSource, lend, to_middle_of_page
 from bcclone.system.child_process import become_worker, interrupts_kept_from_children
 from bcclone.system.errors import UserError
 
@@ -56,7 +56,7 @@ class ProcessFetcher(Fetcher):
     fit into the shared memory, including those in use by training.
     """
 
-    def __init__(self, source: Source, batch_size: int, processes: int, slots: int) -> None:
+    def __init__(self, source: SampleSource, batch_size: int, processes: int, slots: int) -> None:
         super().__init__(source, batch_size, threads=0)
         self._batch_size, self._count = batch_size, max(slots, 2 * processes + 2)
         self._processes = processes
@@ -87,7 +87,6 @@ class ProcessFetcher(Fetcher):
 
     @property
     def has_started(self) -> bool:
-        """Return whether all loader processes have started."""
         return all(loader.has_started for loader in self._loaders)
 
     @contextmanager
@@ -104,10 +103,6 @@ class ProcessFetcher(Fetcher):
                 with contextlib.suppress(Exception):
                     loader.wait()
                 self._free.append(slot)
-
-    def load(self, piece: Batch) -> Batch:
-        """Return the batch, which a process has loaded."""
-        return piece
 
     def _received(self, batches: Batches, requested: deque[tuple["Loader", int, Order]]) -> Iterator[Batch]:
         numbered, most = enumerate(batches), _MOST_REQUESTS * self._processes
@@ -156,8 +151,7 @@ class Loader(NamedTuple):
     started: Any
 
     @classmethod
-    def start(cls, context: Any, source: Source, slots: Slots) -> Self:
-        """Start a process."""
+    def start(cls, context: Any, source: SampleSource, slots: Slots) -> Self:
         started = context.RawValue("b", 0)
         ours, theirs = context.Pipe()
         process = context.Process(
@@ -169,7 +163,6 @@ class Loader(NamedTuple):
 
     @property
     def has_started(self) -> bool:
-        """Return whether the process answers requests, or has ended, which wait() reports."""
         return bool(self.started.value) or not self.process.is_alive()
 
     def request(self, slot: int, positions: Order) -> None:
@@ -208,7 +201,7 @@ class Loader(NamedTuple):
         return LoaderError(f"loader process {self.process.pid} {ended}; {remedy}")
 
 
-def _serve(source: Source, connection: Connection, slots: Slots, started: Any) -> None:
+def _serve(source: SampleSource, connection: Connection, slots: Slots, started: Any) -> None:
     """Answer requests until the trainer closes its end of the connection or is gone; runs in the loader process."""
     become_worker()
     with source, contextlib.suppress(EOFError, OSError):
@@ -221,7 +214,7 @@ def _serve(source: Source, connection: Connection, slots: Slots, started: Any) -
             connection.send_bytes(_fill(source, positions, images))
 
 
-def _fill(source: Source, positions: Order, images: Image) -> bytes:
+def _fill(source: SampleSource, positions: Order, images: Image) -> bytes:
     """Fill a batch; return b"", or an error and its traceback, which the trainer raises."""
     try:
         source.fill(positions, images)

@@ -81,7 +81,6 @@ class Batches:
 
     @property
     def positions(self) -> Order:
-        """Return the positions of all batches, one after the other."""
         return self.order if self.part.count == 1 else np.concatenate([self.order[:0], *self])
 
     def _whole(self, number: int) -> Order:
@@ -149,7 +148,6 @@ class EpochOrder:
 
 
 def sequential(size: int) -> Order:
-    """Return 0, 1, ... size - 1."""
     return np.arange(size, dtype=np.uint32)
 
 

@@ -48,7 +48,6 @@ class Selection:
 
     @property
     def seq_length(self) -> int:
-        """Return the number of frames of a window, 1 for single frames."""
         return self.arrays.frame.shape[1] if self.arrays.frame.ndim > 1 else 1
 
     @property
@@ -59,15 +58,12 @@ class Selection:
         return self.data
 
     def mapped_source(self) -> FrameSource:
-        """Return the samples with the mapped frames of the store."""
         return FrameSource(self.arrays, self.store.frames.reopened())
 
     def memory_source(self) -> MemorySource:
-        """Return the samples with frames that are read into memory."""
         return MemorySource(self.arrays, self.store.frames.reopened())
 
     def file_source(self) -> FileSource:
-        """Return the samples with the image files of a recording."""
         if isinstance(self.data, Store):
             raise TypeError(f"{self.data.path} is a store, expected a recording")
         return FileSource(self.arrays, self.data.files, self.data.preprocessing)
@@ -85,7 +81,6 @@ class Selection:
 
     @cached_property
     def augmentation_inputs(self) -> AugmentationInputs:
-        """Return the inputs of the augmentation for the samples."""
         return augmentation_inputs_of(self.data, self.row, self.arrays.flipped)
 
 

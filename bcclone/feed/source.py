@@ -54,7 +54,7 @@ class SampleArrays:
         return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
 
 
-class Source(ABC):
+class SampleSource(ABC):
     """Samples with their frames; a context manager, in whose block they are read.
 
     A new source has opened nothing. It can be sent to another process, which enters a block of its own.
@@ -84,7 +84,7 @@ class Source(ABC):
         return Batch(images, self.arrays.labels[positions])
 
 
-class FrameSource(Source):
+class FrameSource(SampleSource):
     """A source of the frames of a store: mapped files, which the system reads on demand and caches."""
 
     def __init__(self, arrays: SampleArrays, frames: Frames) -> None:
@@ -124,7 +124,7 @@ class MemorySource(FrameSource):
         return self
 
 
-class FileSource(Source):
+class FileSource(SampleSource):
     """A source that decodes image files. files: a path for each frame."""
 
     def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing) -> None:
@@ -218,11 +218,14 @@ class Batch:
         return int(self.labels.shape[0])
 
     @property
+    def inputs(self) -> tuple[Any, ...]:
+        """Return what a training step takes: images, labels, and the inputs of the augmentation."""
+        return self.images, self.labels, *self.augmentation
+
+    @property
     def samples(self) -> int:
-        """Return the number of samples that count."""
         return len(self) if self.span is None else self.span.samples
 
     @property
     def global_size(self) -> int:
-        """Return the number of samples over all workers."""
         return len(self) if self.span is None else self.span.size

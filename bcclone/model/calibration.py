@@ -39,7 +39,6 @@ class SteeringCalibration:
         return value if math.isnan(value) else min(max(value, -1.0), 1.0)
 
     def to_json(self) -> str:
-        """Return the calibration as JSON, as a model file holds it."""
         return json.dumps(to_json(self))
 
     @classmethod

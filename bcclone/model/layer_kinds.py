@@ -34,18 +34,16 @@ def normalize(images: Any) -> Any:
 class LayerKind:
     """A type of layer.
 
-    arguments: those that a file stores (keras_files.arguments.translate); axes: of its input, with the batch, 0 for any
-    number; channels_first: whether a file may have the channels of its images first; keeps_pixels: whether each pixel
-    of its output depends on the same pixel of its input alone; kernel: of a layer that moves a kernel or a pool over an
-    image by its strides, the argument with the kernel's rows and columns; keeps_frames: returns whether a layer of this
-    type processes each frame of a window independently; random: the argument that says how much a layer that draws
-    random numbers in training changes its input, a rate or a standard deviation; weights: returns about how many
-    weights a layer will have, without biases, for the channels of its input and the extents of its output without the
-    batch.
+    axes: of its input, with the batch, 0 for any number; channels_first: whether a file may have the channels of its
+    images first; keeps_pixels: whether each pixel of its output depends on the same pixel of its input alone; kernel:
+    of a layer that moves a kernel or a pool over an image by its strides, the argument with the kernel's rows and
+    columns; keeps_frames: returns whether a layer of this type processes each frame of a window independently; random:
+    the argument that says how much a layer that draws random numbers in training changes its input, a rate or a
+    standard deviation; weights: returns about how many weights a layer will have, without biases, for the channels of
+    its input and the extents of its output without the batch.
     """
 
     type: type[keras.Layer]
-    arguments: str = ""
     axes: int = 0
     channels_first: bool = False
     keeps_pixels: bool = False
@@ -55,45 +53,38 @@ class LayerKind:
     weights: Count = lambda layer, channels, extents: 0
 
 
-def _elementwise(of: type[keras.Layer], arguments: str = "", random: str = "") -> LayerKind:
+def _elementwise(of: type[keras.layers.Layer], random: str = "") -> LayerKind:
     """Return a type that computes each number of its output from the same number of its input."""
-    return LayerKind(of, arguments, 0, True, keeps_pixels=True, keeps_frames=lambda layer: True, random=random)
+    return LayerKind(of, 0, True, keeps_pixels=True, keeps_frames=lambda layer: True, random=random)
 
 
-def _image_layer(of: type[keras.Layer], arguments: str, channels_first: bool = True, **values: Any) -> LayerKind:
-    return LayerKind(of, arguments, 4, channels_first, **values)
+def _image_layer(of: type[keras.layers.Layer], channels_first: bool = True, **values: Any) -> LayerKind:
+    return LayerKind(of, 4, channels_first, **values)
 
 
-def _pooling_3d(of: type[keras.Layer]) -> LayerKind:
-    keeps_frames = lambda layer: layer.pool_size[0] == layer.strides[0] == 1  # noqa: E731
-    return LayerKind(of, _POOLING, 5, keeps_frames=keeps_frames)
+def _pooling_3d(of: type[keras.layers.Layer]) -> LayerKind:
+    return LayerKind(of, 5, keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1)
 
 
-def _recurrent(of: type[keras.Layer], arguments: str = "") -> LayerKind:
+def _recurrent(of: type[keras.layers.Layer]) -> LayerKind:
     """Return a recurrent type; those that read backwards or are stateful are refused."""
-    common = "units activation use_bias dropout recurrent_dropout return_sequences"
-    count: Count = lambda layer, channels, extents: 4 * layer.units * (channels + layer.units)  # noqa: E731
-    return LayerKind(of, f"{common} {arguments}", 3, weights=count)
+    return LayerKind(of, 3, weights=lambda layer, channels, extents: 4 * layer.units * (channels + layer.units))
 
 
 def _convolution_weights(layer: Any, channels: int, extents: Sequence[int]) -> int:
     return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
 
 
-_CONVOLUTION = "kernel_size strides padding dilation_rate? activation use_bias"
-_POOLING = "pool_size strides? padding"
 _ALL = (
-    _image_layer(layers.Conv2D, f"filters groups? {_CONVOLUTION}", kernel=_KERNEL, weights=_convolution_weights),
+    _image_layer(layers.Conv2D, kernel=_KERNEL, weights=_convolution_weights),
     LayerKind(
         layers.Conv3D,
-        f"filters groups? {_CONVOLUTION}",
         5,
         keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
         weights=_convolution_weights,
     ),
     _image_layer(
         layers.SeparableConv2D,
-        f"filters depth_multiplier? {_CONVOLUTION}",
         channels_first=False,
         kernel=_KERNEL,
         weights=lambda layer, channels, extents: (
@@ -102,36 +93,33 @@ _ALL = (
     ),
     _image_layer(
         layers.DepthwiseConv2D,
-        f"depth_multiplier? {_CONVOLUTION}",
         channels_first=False,
         kernel=_KERNEL,
         weights=lambda layer, channels, extents: channels * layer.depth_multiplier * math.prod(layer.kernel_size),
     ),
-    _image_layer(layers.MaxPooling2D, _POOLING, kernel=_POOL),
-    _image_layer(layers.AveragePooling2D, _POOLING, kernel=_POOL),
+    _image_layer(layers.MaxPooling2D, kernel=_POOL),
+    _image_layer(layers.AveragePooling2D, kernel=_POOL),
     _pooling_3d(layers.MaxPooling3D),
     _pooling_3d(layers.AveragePooling3D),
-    _image_layer(layers.GlobalAveragePooling2D, "keepdims?"),
-    _image_layer(layers.GlobalMaxPooling2D, "keepdims?"),
-    _image_layer(layers.Cropping2D, "cropping"),
-    LayerKind(layers.Cropping3D, "cropping", 5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
-    _image_layer(layers.ZeroPadding2D, "padding:edges"),
-    _image_layer(layers.UpSampling2D, "size", channels_first=False),
-    _image_layer(layers.Resizing, "height width interpolation?", channels_first=False),
+    _image_layer(layers.GlobalAveragePooling2D),
+    _image_layer(layers.GlobalMaxPooling2D),
+    _image_layer(layers.Cropping2D),
+    LayerKind(layers.Cropping3D, 5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
+    _image_layer(layers.ZeroPadding2D),
+    _image_layer(layers.UpSampling2D, channels_first=False),
+    _image_layer(layers.Resizing, channels_first=False),
     LayerKind(
         layers.Dense,
-        "units activation use_bias",
         keeps_frames=lambda layer: True,
         weights=lambda layer, channels, extents: channels * layer.units,
     ),
     LayerKind(layers.Flatten, channels_first=True),
-    LayerKind(layers.Reshape, "target_shape", keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]),
-    LayerKind(layers.Permute, "dims", keeps_frames=lambda layer: layer.dims[0] == 1),
+    LayerKind(layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]),
+    LayerKind(layers.Permute, keeps_frames=lambda layer: layer.dims[0] == 1),
     _elementwise(layers.Lambda),  # normalize; others become Rescaling
-    _elementwise(layers.Rescaling, "scale:number offset?"),
+    _elementwise(layers.Rescaling),
     LayerKind(
         layers.BatchNormalization,
-        "axis? momentum? epsilon center? scale?",
         channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
@@ -139,32 +127,24 @@ _ALL = (
     ),
     LayerKind(  # apart from a mean and a variance of the image, a pixel depends on itself alone
         layers.LayerNormalization,
-        "axis:several epsilon center? scale?",
         keeps_pixels=True,
         keeps_frames=lambda layer: 1 not in layer.axis,
         weights=lambda layer, channels, extents: (
             (layer.center + layer.scale) * math.prod(extents[axis - 1] for axis in layer.axis)
         ),
     ),
-    _elementwise(layers.Dropout, _RATE, _RATE),
-    _image_layer(layers.SpatialDropout2D, _RATE, keeps_pixels=True, random=_RATE),
-    _elementwise(layers.GaussianDropout, _RATE, _RATE),
-    _elementwise(layers.AlphaDropout, _RATE, _RATE),
-    _elementwise(layers.GaussianNoise, _DEVIATION, _DEVIATION),
-    _elementwise(layers.Activation, "activation"),
-    _elementwise(layers.ELU, "alpha?"),
-    _elementwise(layers.LeakyReLU, "negative_slope"),
-    _elementwise(layers.ReLU, "max_value? negative_slope? threshold?"),
-    LayerKind(
-        layers.PReLU,
-        "shared_axes?",
-        keeps_pixels=True,
-        weights=lambda layer, channels, extents: math.prod(extents),
-    ),
-    LayerKind(layers.Softmax, "axis:last?"),
-    _recurrent(layers.GRU, "recurrent_activation? reset_after?"),
-    _recurrent(layers.LSTM, "recurrent_activation?"),
-    _recurrent(layers.SimpleRNN),
+    _elementwise(layers.Dropout, _RATE),
+    _image_layer(layers.SpatialDropout2D, keeps_pixels=True, random=_RATE),
+    _elementwise(layers.GaussianDropout, _RATE),
+    _elementwise(layers.AlphaDropout, _RATE),
+    _elementwise(layers.GaussianNoise, _DEVIATION),
+    _elementwise(layers.Activation),
+    _elementwise(layers.ELU),
+    _elementwise(layers.LeakyReLU),
+    _elementwise(layers.ReLU),
+    LayerKind(layers.PReLU, keeps_pixels=True, weights=lambda layer, channels, extents: math.prod(extents)),
+    LayerKind(layers.Softmax),
+    *map(_recurrent, RECURRENT),
 )
 KINDS = {each.type.__name__: each for each in _ALL}
 # the types whose rate --dropout sets
@@ -185,7 +165,6 @@ def keeps_pixels(layer: keras.Layer) -> bool:
 
 
 def keeps_frames(layer: keras.Layer) -> bool:
-    """Return whether a layer processes each frame of a window independently."""
     kind = KINDS.get(type(layer).__name__)
     return type(layer) is layers.TimeDistributed or (kind is not None and bool(kind.keeps_frames(layer)))
 

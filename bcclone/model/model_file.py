@@ -54,7 +54,6 @@ class TrainingInfo:
 
     @property
     def network(self) -> str | None:
-        """Return the name of the network, None if the file does not state it."""
         return self.settings.get("network")
 
     @classmethod
@@ -85,7 +84,6 @@ class ModelFile:
 
     @property
     def seq_length(self) -> int:
-        """Return the number of frames of a window, 1 for a network of single frames."""
         shape = self.model.input_shape
         return int(shape[1]) if len(shape) == 5 else 1
 
@@ -110,11 +108,9 @@ class ForeignModel:
 
     @property
     def fitting(self) -> tuple[str, ...]:
-        """Return the names of the presets that fit the input of the network."""
         return tuple(name for name, preset in PRESETS.items() if preset.shape == self.input_shape[-3:])
 
     def describe(self) -> Iterator[str]:
-        """Yield lines that describe the network, and the presets that fit its input."""
         rebuilt, model = self.rebuilt, self.rebuilt.model
         yield f"{self.path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; {model.count_params()} weights"
         yield f"its input: {' x '.join(map(str, self.input_shape))} values of 0 to 255, {model.inputs[0].dtype}"
@@ -167,7 +163,6 @@ def save_model(
 def model_content(
     model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any], framing: Framing | None = None
 ) -> bytes:
-    """Return the content of a model file."""
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
         # called by model.save(), which does not accept an open file

@@ -10,7 +10,6 @@ _SHIPPED = tuple(Path("models", f"{name}.h5") for name in ("lake", "any-road", "
 
 
 def is_onnx(path: Path) -> bool:
-    """Return whether a file is ONNX by its name."""
     return path.suffix.lower() == ONNX
 
 

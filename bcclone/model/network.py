@@ -53,7 +53,6 @@ def build_network(
 
 
 def _recurrent_network(shape: Shape, seq_length: int, architecture: Architecture, outputs: int) -> keras.Model:
-    """Return a network that processes the frames of a window one by one, with a GRU or LSTM in place of dense2."""
     if seq_length < 2:
         raise UserError(f"--network {architecture.name} is trained on windows of frames; use --seq-length 2 or more")
     frame = keras.Input(shape, dtype="uint8", name="frame")
@@ -151,7 +150,6 @@ def convolutions_for(height: int, width: int, architecture: Architecture) -> tup
 
 
 def _smallest(convolutions: Sequence[Convolution]) -> int:
-    """Return the smallest number of rows or columns that the convolutions can process."""
     extent = 1
     for convolution in reversed(convolutions):
         extent = (extent - 1) * convolution.stride + convolution.kernel
@@ -159,7 +157,6 @@ def _smallest(convolutions: Sequence[Convolution]) -> int:
 
 
 def layer_table(model: keras.Model) -> str:
-    """Return a table of the network's layers with their output shapes and numbers of parameters."""
     rows = [("layer", "type", "output", "parameters")]
     rows.append((model.inputs[0].name, "Input", _shape(model.input_shape), ""))
     for layer in model.layers:

@@ -106,7 +106,6 @@ class OnnxModel:
 
 
 def load_onnxruntime() -> Any:
-    """Return the package onnxruntime; raises UserError where it is missing."""
     require_package("onnxruntime", "an ONNX file", "bcclone[onnx]")
     import onnxruntime
 

@@ -68,7 +68,6 @@ class Policy:
         return replace(answer, steering=self.calibrated(answer.steering)), after
 
     def calibrated(self, steering: float) -> float:
-        """Return the car's steering, -1 to 1, for the network's."""
         return self._calibration.apply(steering) if self._calibration else steering
 
 

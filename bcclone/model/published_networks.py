@@ -85,13 +85,6 @@ def build_published(architecture: Architecture, height: int, width: int, seq_len
 
     Raises UserError for images of another size than the published one, and for windows.
     """
-    check_images(architecture, height, width, seq_length)
-    image = keras.Input((height, width, 3), dtype="uint8", name="frame")
-    return keras.Sequential([image, *_LAYERS[architecture.name]()], name=architecture.name)
-
-
-def check_images(architecture: Architecture, height: int, width: int, seq_length: int = 1) -> None:
-    """Raise UserError for images that a published network does not take."""
     takes = PRESETS[architecture.preset]
     if seq_length > 1:
         raise UserError(f"--network {architecture.name} takes single frames; train it with --seq-length 1")
@@ -100,3 +93,5 @@ def check_images(architecture: Architecture, height: int, width: int, seq_length
             f"--network {architecture.name} was published for images of {takes.width}x{takes.height}, and these have "
             f"{width}x{height}; make the store with: bcclone preprocess --preprocess {architecture.preset}"
         )
+    image = keras.Input((height, width, 3), dtype="uint8", name="frame")
+    return keras.Sequential([image, *_LAYERS[architecture.name]()], name=architecture.name)

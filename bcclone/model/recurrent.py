@@ -89,7 +89,6 @@ def compile_call(model: keras.Model, batch: int | None = 1) -> Callable[[Image],
 
 
 def compile_step(model: keras.Model, steps: Steps) -> TakeStep:
-    """Return one step of a recurrent network as a compiled call for one drive."""
     dtype = model.inputs[0].dtype
     if keras.backend.backend() != "tensorflow":
         return lambda images, states: _stepped(steps, keras.ops.cast(images, dtype), states)

@@ -69,7 +69,6 @@ def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[Tra
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
-    """Return the paths of the checkpoints, the newest first."""
     return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
@@ -160,7 +159,6 @@ class Checkpointing:
         self._try(lambda: self._folder.write_history(history_csv(state.history)))
 
     def _try(self, write: Callable[[], object]) -> bool:
-        """Return whether the file was written; notify otherwise."""
         try:
             write()
         except OSError as error:

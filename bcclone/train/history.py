@@ -47,12 +47,10 @@ class Epoch:
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch with the smallest score, the first of equal ones."""
     return min(history, key=lambda epoch: epoch.score)
 
 
 def history_csv(history: Sequence[Epoch]) -> str:
-    """Return the content of history.csv."""
     text = io.StringIO()
     table = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
     table.writeheader()

@@ -21,12 +21,11 @@ from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import Checkpointing
 from bcclone.train.history import Epoch
-from bcclone.train.losses import Totals, errors_of, losses_of, sums_of
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.schedule import Schedule
+from bcclone.train.schedule import TrainingSchedule
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import Trainer
+from bcclone.train.trainer import Totals, Trainer, errors_of, losses_of, sums_of
 from bcclone.train.training_state import SampleCounts, TrainingState, TrainResult, epoch_summary
 from bcclone.train.worker import Worker
 
@@ -35,43 +34,13 @@ _STEPS_BETWEEN_FIGURES = _STEPS_BETWEEN_DECISIONS = 20
 _LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 
 
-class Pace:
-    """Tells the time of a training, and whether one of its workers was asked to stop.
-
-    elapsed: seconds before a resume. Several workers agree every few steps, by the clock of the first one.
-    """
-
-    def __init__(self, interrupts: Interrupts, elapsed: float, worker: Worker) -> None:
-        self._interrupts, self._before, self._start = interrupts, elapsed, time.monotonic() - elapsed
-        self._worker, self._agreed = worker, (elapsed, False)
-
-    def moment(self, step: int, is_epoch_end: bool = False) -> tuple[float, bool]:
-        """Return the seconds so far, and whether to stop; called after each step, and around each epoch."""
-        elapsed, must_stop = time.monotonic() - self._start, self._interrupts.requested
-        if self._worker.count == 1:
-            return elapsed, must_stop
-        if is_epoch_end or step % _STEPS_BETWEEN_DECISIONS == 0:
-            shared = self._worker.sum(np.array([elapsed if self._worker.writes else 0.0, must_stop]))
-            self._agreed = float(shared[0]), bool(shared[1])
-        return self._agreed
-
-    def await_feed(self, feed: Feed, settings: TrainSettings) -> None:
-        """Wait until the processes of an open feed have started, or until this one is asked to stop.
-
-        Raises UserError when --time is over before, unless it was over already when this training was resumed.
-        """
-        while not feed.has_started and not self._interrupts.requested:
-            if self._before < settings.time <= time.monotonic() - self._start:
-                raise UserError(
-                    f"--time {settings.time:g}s was over before the processes of --feed {settings.feed} had started; "
-                    "give more time, or fewer --feed-workers"
-                )
-            time.sleep(_LOOK_SECONDS)
-
-
-@dataclass(frozen=True)
+@dataclass
 class Training:
-    """The parts of a training. notify: called with lines for the user; worker: the process that trains."""
+    """A training in its run folder, from its newest checkpoint to its end.
+
+    notify: called with lines for the user; worker: the process that trains; several workers agree every few steps on
+    the time, by the clock of the first one, and on whether to stop.
+    """
 
     trainer: Trainer
     samples: Selection
@@ -81,90 +50,73 @@ class Training:
     notify: Notify
     worker: Worker
 
+    def run(self) -> tuple[TrainResult, bytes]:
+        """Train, or continue, the run in the folder; return its result and the model file.
 
-def train_epochs(training: Training) -> tuple[TrainResult, bytes]:
-    """Train, or continue, the run in the folder; return its result and the model file.
+        Raises UserError when the loss is not finite, a loader process has died, or --time is over before the loaders
+        have started, and KeyboardInterrupt, after saving the state, when the process is asked to stop. Files that
+        cannot be written are reported and do not stop the training.
+        """
+        settings, folder, part = self.settings, self.folder, self.worker.part
+        with ExitStack() as opened:
+            self._board = (
+                opened.enter_context(TensorBoard(folder.tensorboard, self.notify)) if settings.tensorboard else None
+            )
+            self._feed = open_feed(self.samples, settings, settings.sampling, part)
+            size = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
+            self._validation_feed = open_validation_feed(self.validation, size, part)
+            if not len(self.validation):
+                self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
+            self._checkpoints = Checkpointing(self.trainer, folder, self.samples.data, settings, self.notify)
+            self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
+            self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
+            self.state: TrainingState = self._checkpoints.restore(self.worker)
+            self._resumed_after = self.state.elapsed
+            self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
+            with self._feed, self._validation_feed, self._interrupts.listening():
+                limit = self._train_epochs()
+        test = select(self.samples.data, TEST, settings.seq_length)
+        counts = SampleCounts(len(self._feed), len(self.validation), len(test))
+        result = TrainResult.of(self.state, settings, counts, limit, folder.path)
+        if len(test):
+            loss, mae = _score(self._checkpoints.model, open_validation_feed(test, size), settings.loss)
+            result = replace(result, test_loss=loss, test_mae=mae)
+        return result, self._checkpoints.model
 
-    Raises UserError when the loss is not finite, a loader process has died, or --time is over before the loaders have
-    started, and KeyboardInterrupt, after saving the state, when the process is asked to stop. Files that cannot be
-    written are reported and do not stop the training.
-    """
-    settings, folder, notify, worker = training.settings, training.folder, training.notify, training.worker
-    with ExitStack() as opened:
-        board = opened.enter_context(TensorBoard(folder.tensorboard, notify)) if settings.tensorboard else None
-        feed = open_feed(training.samples, settings, settings.sampling, worker.part)
-        size = max(_VALIDATION_BATCH // settings.seq_length, worker.count)
-        validation = open_validation_feed(training.validation, size, worker.part)
-        if not len(validation):
-            notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
-        checkpointing = Checkpointing(training.trainer, folder, training.samples.data, settings, notify)
-        interrupts = Interrupts()
-        epochs = _Epochs(training, (feed, validation), checkpointing, interrupts, board)  # the time of --time runs
-        with feed, validation, interrupts.listening():
-            limit = epochs.run()
-    test = select(training.samples.data, TEST, settings.seq_length)
-    counts = SampleCounts(len(feed), len(validation), len(test))
-    result = TrainResult.of(epochs.state, settings, counts, limit, folder.path)
-    if len(test):
-        loss, mae = _score(checkpointing.model, open_validation_feed(test, size), settings.loss)
-        result = replace(result, test_loss=loss, test_mae=mae)
-    return result, checkpointing.model
-
-
-def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
-    """Return mean loss and mean absolute error of the steering by a model, the content of its file, on samples."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
-        write_bytes(path, model)
-        network = load_model_file(path).model
-    totals = Totals()
-    with feed, feed.epoch(1) as batches:
-        for batch in batches:
-            errors = errors_of(network, batch.images, batch.labels, training=False)
-            totals.add(sums_of(losses_of(loss, errors, batch.labels), errors, tf.ones_like(errors[:, :1])))
-    return totals.means()
-
-
-class _Epochs:
-    """The epochs of a training, from its newest checkpoint to its end. state: written nowhere but here."""
-
-    def __init__(
-        self,
-        training: Training,
-        feeds: tuple[Feed, Feed],
-        checkpointing: Checkpointing,
-        interrupts: Interrupts,
-        board: TensorBoard | None,
-    ) -> None:
-        self._trainer, self._settings, self._notify = training.trainer, training.settings, training.notify
-        self._feed, self._validation = feeds
-        self._checkpointing, self._board = checkpointing, board
-        self._schedule = Schedule(training.settings, len(self._feed), len(self._validation))
-        self.state: TrainingState = checkpointing.restore(training.worker)
-        self._worker, self._pace = training.worker, Pace(interrupts, self.state.elapsed, training.worker)
-        self._must_stop, self._seconds_of_ending = False, 0.0
-
-    def run(self) -> str:
+    def _train_epochs(self) -> str:
         """Train to the end; return the limit that ended it."""
-        self._checkpointing.save(self.state)
-        self._pace.await_feed(self._feed, self._settings)
-        if limit := self._schedule.reached_limit(self.state, self._is_time_up()):
-            self._notify(f"note: nothing is left to train: {limit}; increase it to train on")
+        self._checkpoints.save(self.state)
+        self._await_feed()
+        if limit := self._limits.reached_limit(self.state, self._is_time_up()):
+            self.notify(f"note: nothing is left to train: {limit}; increase it to train on")
         self._take_time(is_epoch_end=True)
         is_cut = False
-        while not (limit := self._schedule.reached_limit(self.state, is_cut or self._is_time_up())):
+        while not (limit := self._limits.reached_limit(self.state, is_cut or self._is_time_up())):
             self._raise_if_interrupted()
             is_cut = self._train_epoch()
             self._take_time(is_epoch_end=True)
             self._complete_epoch()
         return limit
 
+    def _await_feed(self) -> None:
+        """Wait until the processes of the feed have started, or until this one is asked to stop.
+
+        Raises UserError when --time is over before, unless it was over already when this training was resumed.
+        """
+        while not self._feed.has_started and not self._interrupts.requested:
+            if self._resumed_after < self.settings.time <= time.monotonic() - self._start:
+                raise UserError(
+                    f"--time {self.settings.time:g}s was over before the processes of --feed {self.settings.feed} had "
+                    "started; give more time, or fewer --feed-workers"
+                )
+            time.sleep(_LOOK_SECONDS)
+
     def _train_epoch(self) -> bool:
         """Train on the rest of this epoch; return whether it was cut, as the time left is needed for validation."""
         number, samples = self.state.epoch + 1, self.state.samples
         if not samples:
-            self._trainer.totals.reset()
-        label = f"epoch {number}/{self._settings.epochs}" if self._settings.epochs else f"epoch {number}"
+            self.trainer.totals.reset()
+        label = f"epoch {number}/{self.settings.epochs}" if self.settings.epochs else f"epoch {number}"
         left = len(self._feed) - samples
         with self._feed.epoch(number, samples) as batches, ProgressBar(label, left, "samples") as progress:
             start = time.perf_counter()
@@ -173,18 +125,17 @@ class _Epochs:
                 self._take_time()
                 if self._is_time_up():
                     return True
-                if self._must_stop or self._checkpointing.is_due(self.state):
-                    self._checkpointing.save(self.state)
+                if self._must_stop or self._checkpoints.is_due(self.state):
+                    self._checkpoints.save(self.state)
                 self._raise_if_interrupted()
                 start = time.perf_counter()
         return False
 
     def _step(self, batch: Batch, start: float) -> str:
-        """Take a step; return the figures of the epoch so far, every few steps. start: of the wait for the batch."""
-        waited, rate = time.perf_counter() - start, self._schedule.learning_rate(self.state)
-        self._trainer.train(batch, rate)
+        waited, rate = time.perf_counter() - start, self._limits.learning_rate(self.state)
+        self.trainer.train(batch, rate)
         step = self.state.step + 1
-        loss = None if step % _STEPS_BETWEEN_FIGURES else self._trainer.totals.means()[0]  # waits for the device
+        loss = None if step % _STEPS_BETWEEN_FIGURES else self.trainer.totals.means()[0]  # waits for the device
         self.state = self.state.after_step(batch.global_size, time.perf_counter() - start, waited)
         if loss is None:
             return ""
@@ -201,23 +152,23 @@ class _Epochs:
         last = self.state.history[-1]
         if not last.is_finite:
             raise self._divergence(last.epoch)
-        if self.state.kept(self._settings.keep) is last:
-            self._checkpointing.take_model(self.state)
-        self._checkpointing.save(self.state)
+        if self.state.kept(self.settings.keep) is last:
+            self._checkpoints.take_model(self.state)
+        self._checkpoints.save(self.state)
         self._take_time(is_epoch_end=True)
         self._seconds_of_ending = self.state.elapsed - start
         if self._board:
             self._board.log_epoch(last)
-        self._notify(epoch_summary(self.state))
+        self.notify(epoch_summary(self.state))
 
     def _epoch_figures(self) -> Epoch:
         """Evaluate the validation samples; return the figures of the epoch."""
         state = self.state
-        loss, mae = self._trainer.totals.means()
+        loss, mae = self.trainer.totals.means()
         val_loss, val_mae = None, None
-        if len(self._validation):
-            with self._validation.epoch(1) as batches:
-                val_loss, val_mae = self._trainer.evaluate(batches, self._worker.sum)
+        if len(self.validation):
+            with self._validation_feed.epoch(1) as batches:
+                val_loss, val_mae = self.trainer.evaluate(batches, self.worker.sum)
         seconds = max(state.seconds, 1e-9)
         return Epoch(
             epoch=state.epoch + 1,
@@ -225,28 +176,46 @@ class _Epochs:
             mae=mae,
             val_loss=val_loss,
             val_mae=val_mae,
-            learning_rate=self._schedule.learning_rate(state),
+            learning_rate=self._limits.learning_rate(state),
             seconds=seconds,
             samples_per_second=state.samples / seconds,
             data_wait_share=state.waited / seconds,
         )
 
     def _take_time(self, is_epoch_end: bool = False) -> None:
-        elapsed, self._must_stop = self._pace.moment(self.state.step, is_epoch_end)
-        self.state = replace(self.state, elapsed=elapsed)
+        """Note the time, and whether to stop; called after each step, and around each epoch."""
+        if self.worker.count > 1 and not is_epoch_end and self.state.step % _STEPS_BETWEEN_DECISIONS:
+            return
+        elapsed = time.monotonic() - self._start if self.worker.writes else 0.0
+        elapsed, must_stop = self.worker.sum(np.array([elapsed, self._interrupts.requested])).tolist()
+        self.state, self._must_stop = replace(self.state, elapsed=elapsed), bool(must_stop)
 
     def _is_time_up(self) -> bool:
-        return self._schedule.is_time_up(self.state, self._seconds_of_ending)
+        return self._limits.is_time_up(self.state, self._seconds_of_ending)
 
     def _raise_if_interrupted(self) -> None:
         if self._must_stop:
-            kept = f"the model so far is {self._checkpointing.path}; " if self._checkpointing.path.exists() else ""
+            kept = f"the model so far is {self._checkpoints.path}; " if self._checkpoints.path.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
 
     def _divergence(self, epoch: int) -> UserError:
-        path = self._checkpointing.path
+        path = self._checkpoints.path
         kept = f"; the model of the epochs before is {path}" if path.exists() else ""
         return UserError(
             f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
-            f"{self._settings.learning_rate:g}{kept}"
+            f"{self.settings.learning_rate:g}{kept}"
         )
+
+
+def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
+    """Return mean loss and mean absolute error of the steering by a model, the content of its file, on samples."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        write_bytes(path, model)
+        network = load_model_file(path).model
+    totals = Totals()
+    with feed, feed.epoch(1) as batches:
+        for batch in batches:
+            errors = errors_of(network, batch.images, batch.labels, training=False)
+            totals.add(sums_of(losses_of(loss, errors, batch.labels), errors, tf.ones_like(errors[:, :1])))
+    return totals.means()

@@ -86,7 +86,6 @@ def resolve(
 
 
 def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int = 1) -> Plan:
-    """Return the plan of a new run, which so many workers train."""
     return Plan(resolve(settings, data, notify, workers), identity_of(settings, data))
 
 
@@ -145,7 +144,6 @@ def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
-    """Return what identifies a run of these samples and this output."""
     return RunIdentity(str(data.path.resolve()), data.content_hash, os.path.realpath(files.output))
 
 
@@ -176,7 +174,6 @@ def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify)
 
 
 def _describe_order(settings: FeedSettings) -> str:
-    """Return the options that decide the order of the samples."""
     names = ("feed", *ORDERS[settings.ordering.kind])
     return " ".join(f"{option_of(FeedSettings, name)} {getattr(settings, name)}" for name in names)
 

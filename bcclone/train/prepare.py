@@ -1,9 +1,10 @@
 """Build what is trained: a new network, or that of a model file, with its optimizer and its augmenter."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,7 +22,6 @@ from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ForeignModel, ModelFile, load_model_file, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
-from bcclone.model.published_networks import check_images
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
@@ -40,34 +40,31 @@ def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Work
     return plan, trainer
 
 
-def make_trainer(data: TrainingData, settings: TrainSettings, labels: int = 1) -> Trainer:
+def make_trainer(
+    data: TrainingData,
+    settings: TrainSettings,
+    labels: int = 1,
+    kind: Callable[..., Trainer] = Trainer,
+    strategy: Any = None,
+) -> Trainer:
     """Return the trainer of an untrained network, or of the network in the model file `settings.start`.
 
-    labels: number of labels of a sample. Raises UserError when the samples do not suit the network.
+    labels: number of labels of a sample; kind: makes the trainer; strategy: of tf.distribute, for several devices.
+    Raises UserError when the samples do not suit the network.
     """
-    exported = prepare_keras(data, settings, labels)
-    with computing_in(settings):
-        model = first_network(data, settings, labels)
-        return Trainer(model, make_optimizer(model, settings), settings, exported, make_augmenter(data, settings))
-
-
-def prepare_keras(data: TrainingData, settings: TrainSettings, labels: int) -> keras.Model | None:
-    """Set the seed, and return the network to be saved if it differs from the one that is trained."""
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     helps = settings.predict == PATH  # these outputs only help in training
-    return first_network(data, settings, 1 if helps else labels) if settings.mixed_precision or helps else None
-
-
-@contextmanager
-def computing_in(settings: TrainSettings) -> Iterator[None]:
-    """Build networks within the block that compute in 16 bits, if the settings ask for it."""
+    saved = _first_network(data, settings, 1 if helps else labels) if settings.mixed_precision or helps else None
     before = keras.config.dtype_policy()
-    if settings.mixed_precision:
-        keras.config.set_dtype_policy("mixed_float16")
     try:
-        yield
+        if settings.mixed_precision:
+            keras.config.set_dtype_policy("mixed_float16")
+        with strategy.scope() if strategy else nullcontext():
+            model = _first_network(data, settings, labels)
+            optimizer = make_optimizer(model, settings, strategy.num_replicas_in_sync if strategy else 1)
+            return kind(model, optimizer, settings, saved, _make_augmenter(data, settings))
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -83,7 +80,7 @@ def make_optimizer(model: keras.Model, settings: TrainSettings, devices: int = 1
     return optimizer
 
 
-def make_augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
+def _make_augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
     """Return what augments in the training step, None when the feed augments or nothing does."""
     if not settings.augment or settings.augment_on != "device":
         return None
@@ -98,9 +95,12 @@ def with_augment_device(settings: TrainSettings) -> TrainSettings:
     return replace(settings, augment_on="device" if tf.config.list_logical_devices("GPU") else "cpu")
 
 
-def first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
+def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
     """Return an untrained network with so many outputs, or that of the model file to begin with; raises UserError."""
-    model = _built_or_loaded(data, settings, outputs)
+    if settings.start:
+        model = _loaded_network(data, settings, settings.start, outputs)
+    else:
+        model = build_network(data.preprocessing.shape, settings.seq_length, settings.network, outputs)
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
 
@@ -126,42 +126,18 @@ def _announce_losses(model: keras.Model, data: TrainingData, start: Path | None,
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
     """Return a copy of the network with the same weights, whose dropout layers have this rate, 0 to less than 1."""
 
-    def with_rate(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-        return layer.from_config(layer.get_config() | {"rate": rate}) if isinstance(layer, DROPOUT) else None
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+            each = keras.models.clone_model(layer.layer, clone_function=copied)
+            return keras.layers.TimeDistributed(each, name=layer.name)
+        return layer.from_config(layer.get_config() | ({"rate": rate} if isinstance(layer, DROPOUT) else {}))
 
-    copy = with_layers(model, with_rate)
+    copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def with_layers(
-    model: keras.Model, replacement: Callable[[keras.layers.Layer], keras.layers.Layer | None]
-) -> keras.Model:
-    """Return an untrained copy of the network with other layers, in each frame of a window, too.
-
-    replacement: returns the layer to use instead of a layer, None for one that stays.
-    """
-
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if (other := replacement(layer)) is not None:
-            return other
-        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
-            return keras.layers.TimeDistributed(
-                keras.models.clone_model(layer.layer, clone_function=copied), name=layer.name
-            )
-        return layer.__class__.from_config(layer.get_config())
-
-    return keras.models.clone_model(model, clone_function=copied)
-
-
-def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
-    preprocessing, start = data.preprocessing, settings.start
-    if start is None:
-        height, width = preprocessing.height, preprocessing.width
-        architecture = ARCHITECTURES[settings.network]
-        if architecture.preset:
-            check_images(architecture, height, width, settings.seq_length)
-        return build_network(preprocessing.shape, settings.seq_length, settings.network, outputs)
+def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, outputs: int) -> keras.Model:
     file = open_model(start)
     if isinstance(file, ForeignModel):
         raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
@@ -184,7 +160,6 @@ def _built_or_loaded(data: TrainingData, settings: TrainSettings, outputs: int) 
 
 
 def _check_frames(file: ModelFile, start: Path, data: TrainingData) -> None:
-    """Raise UserError for a model of other images than those of the data."""
     if file.preprocessing != data.preprocessing:
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"

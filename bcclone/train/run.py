@@ -13,9 +13,8 @@ from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
-from bcclone.train.environment import describe_environment
 from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
-from bcclone.train.run_folder import RunFolder, new_path
+from bcclone.train.run_folder import RunFolder, describe_environment, new_path
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from bcclone.train.training_state import TrainResult
 from bcclone.train.worker import Worker
@@ -60,7 +59,6 @@ def _train(
     open_if_store: OpenIfStore,
     worker: Worker,
 ) -> TrainResult:
-    """Train in the folder of a resumed run, or in a new one."""
     if worker.writes:
         check_inputs(files)
     with open_samples(files.data, notify, open_if_store) as data:
@@ -69,19 +67,17 @@ def _train(
         if plan.result:
             return _republish(plan, notify) if worker.writes else plan.result
         device = worker.load(plan.settings)
-        from bcclone.train.loop import Training, train_epochs
+        from bcclone.train.loop import Training
         from bcclone.train.prepare import prepare_trainer
 
         plan, trainer = prepare_trainer(plan, samples, notify, worker)
         with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
-            training = Training(trainer, samples, validation, plan.settings, folder, notify, worker)
-            result, model = train_epochs(training)
+            result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
             return _publish(plan, folder, result, model, notify) if worker.writes else result
 
 
 @contextmanager
 def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]:
-    """Give the folder of the resumed run, or a new one, locked within the block."""
     settings, folder = plan.settings, plan.folder
     if device == "CPU":
         device = f"CPU (oneDNN {settings.onednn})"
@@ -136,7 +132,6 @@ def _republish(plan: Plan, notify: Notify) -> TrainResult:
 
 
 def _describe_augmentation(settings: TrainSettings) -> str:
-    """Return where samples are augmented, as a part of a sentence."""
     if not settings.augment:
         return ", without augmentation"
     return ", which augments the samples, too" if settings.augment_on == "device" else ", augmenting on the CPU"

@@ -1,26 +1,37 @@
-"""The files of one training in its run folder, runs/NAME/: written by the training, read by a resume."""
+"""The files of one training in its run folder, runs/NAME/: written by the training, read by a resume.
+
+In: settings, environment and results as values. Out: JSON and TOML files, which users may read, too.
+"""
 
 import datetime
 import glob
 import hashlib
 import itertools
 import json
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from bcclone.system import atomic
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
+from bcclone.system.settings import SettingError
+from bcclone.system.settings_file import key_of, read_settings_file
 from bcclone.train.history import START_NAME
-from bcclone.train.settings_file import settings_as_text, settings_path
-from bcclone.train.train_settings import TrainSettings, values_of
+from bcclone.train.train_settings import RunFiles, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
+_GIT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,6 @@ class RunIdentity:
 
 
 def new_path(runs: Path, name: str | None) -> Path:
-    """Return the path of a new run folder; without a name, make a folder named by date and time."""
     if name is not None:
         return runs / name
     started = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -113,7 +123,6 @@ class RunFolder:
 
     @property
     def settings(self) -> TrainSettings:
-        """Return the settings of the run."""
         return self._record.settings
 
     @property
@@ -195,5 +204,82 @@ class RunFolder:
         atomic.write_text(self.path / _RESULT, json.dumps(result.as_json(), indent=2))
 
     def write_history(self, table: str) -> None:
-        """Replace history.csv."""
         atomic.write_text(self.path / "history.csv", table)
+
+
+# ---- the settings, as a TOML file with the names of the options
+
+
+def settings_path(output: Path) -> Path:
+    """Return the path of the settings file beside a model: model.settings.toml for model.h5."""
+    return output.with_suffix(".settings.toml")
+
+
+def settings_as_text(settings: TrainSettings) -> str:
+    return tomli_w.dumps({key_of(name): value for name, value in values_of(settings).items() if value is not None})
+
+
+def read_settings(path: Path, output: Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, by field name.
+
+    Raises UserError for a file that is wrong, or that would be overwritten by the settings of the model `output`.
+    """
+    if path.resolve() == settings_path(output).resolve():
+        raise UserError(
+            f"{path} will be overwritten with the settings of this training; copy it to another name, or change -o"
+        )
+    values = read_settings_file(path, TrainSettings, without=[each.name for each in fields(RunFiles)])
+    try:
+        TrainSettings(**values)
+    except SettingError as error:
+        raise UserError(f"{path}: {error.naming(key_of)}") from None
+    return values
+
+
+# ---- the machine
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return what this process runs with, as environment.json holds it; TensorFlow is loaded here.
+
+    command: the words of the command line; gpus: a description of each GPU that is used; cuda: the version that
+    TensorFlow was built for; packages: version by name; git: of this code, None outside of a checkout.
+    """
+    from importlib import metadata
+
+    import psutil
+    import tensorflow as tf
+
+    from bcclone.system.tensorflow_quietly import used_gpus
+
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "gpus": [gpu.describe() for gpu in used_gpus()],
+        "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
+        "packages": dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
+        "git": _git_state(Path(__file__).parent),
+    }
+
+
+def _git_state(folder: Path) -> dict[str, Any] | None:
+    """Return commit and changed files of a folder's git checkout; None without a checkout or without git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None or not _git(folder, "ls-files"):  # an installed package may be in another's checkout
+        return None
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
+    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        completed = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return completed.stdout

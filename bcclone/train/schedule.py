@@ -11,7 +11,7 @@ _FIRST_STEPS = 20  # compilation takes most of their time, so they give no estim
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """The learning rate and the limits of a training; each method answers for the state that it is given.
 
     samples: number of training samples in an epoch; validation_samples: number evaluated after each epoch.
@@ -22,7 +22,6 @@ class Schedule:
     validation_samples: int
 
     def learning_rate(self, state: TrainingState) -> float:
-        """Return the learning rate of the next step."""
         steps_per_epoch = -(-self.samples // self.settings.batch_size)
         return learning_rate(self.settings, fraction_done(self.settings, state.step, steps_per_epoch, state.elapsed))
 

@@ -24,11 +24,9 @@ class TensorBoard:
         self._try(self._writer.close)
 
     def log_step(self, step: int, loss: float, learning_rate: float) -> None:
-        """Log the mean loss of the epoch so far."""
         self._try(lambda: self._write(step, {"step/loss": loss, "step/learning_rate": learning_rate}))
 
     def log_epoch(self, figures: Epoch) -> None:
-        """Log the figures of an epoch."""
         names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
         values = {f"epoch/{name}": getattr(figures, name) for name in names}
         self._try(lambda: self._write(figures.epoch, values))

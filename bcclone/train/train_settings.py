@@ -248,7 +248,6 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 
     @property
     def sampling(self) -> SamplingSettings:
-        """Return how the feed draws from the samples."""
         whole = self.network in PUBLISHED  # the others crop the images
         return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
 
@@ -269,5 +268,4 @@ SETTING_NAMES = tuple(each.name for each in fields(TrainSettings) if each.name n
 
 
 def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
-    """Return settings as plain values by name."""
     return {name: getattr(settings, name) for name in names}

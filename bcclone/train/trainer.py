@@ -10,8 +10,9 @@ import tensorflow as tf
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch
 from bcclone.system.arrays import FloatArray
-from bcclone.train.losses import Totals, errors_of, label_weights, losses_of, sums_of
-from bcclone.train.train_settings import LearningSettings
+from bcclone.train.train_settings import HUBER_DELTA, LOG_SCALE, LearningSettings
+
+_STEERING_WEIGHT, _OTHER_WEIGHT = 1.0, 0.1  # in the loss that is minimised; the reported loss is the steering's
 
 
 class Trainer:
@@ -31,7 +32,8 @@ class Trainer:
         augmenter: DeviceAugmenter | None = None,
     ) -> None:
         self.model, self.optimizer, self.totals = model, optimizer, Totals()
-        self._loss, self._label_weights = settings.loss, label_weights(model.output_shape[-1])
+        self._loss = settings.loss
+        self._label_weights = [_STEERING_WEIGHT] + [_OTHER_WEIGHT] * (model.output_shape[-1] - 1)
         self._exported, self._augmenter = exported, augmenter
         images_and_labels = (
             tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
@@ -50,7 +52,7 @@ class Trainer:
 
     def train(self, batch: Batch, learning_rate: float) -> None:
         """Take one step down the gradient of the mean loss and add the batch to the totals."""
-        self._train(samples_of(batch), np.float32(learning_rate))
+        self._train(batch.inputs, np.float32(learning_rate))
 
     def evaluate(
         self, batches: Iterable[Batch], joined: Callable[[FloatArray], FloatArray] = lambda sums: sums
@@ -109,6 +111,49 @@ class Trainer:
         return images, tf.concat([steering, labels[:, 1:]], axis=1)
 
 
-def samples_of(batch: Batch) -> tuple[Any, ...]:
-    """Return what a step takes of a batch: images, labels, and the inputs of the augmentation if the feed adds them."""
-    return batch.images, batch.labels, *batch.augmentation
+def losses_of(kind: str, errors: Any, labels: Any) -> Any:
+    """Return the loss of each error, (samples, labels), for each label. kind: one of train_settings.LOSSES."""
+    if kind == "mse":
+        return tf.square(errors)
+    if kind == "log":
+        return tf.square(LOG_SCALE * (tf.asinh((errors + labels) / LOG_SCALE) - tf.asinh(labels / LOG_SCALE)))
+    absolute = tf.abs(errors)
+    if kind == "mae":
+        return absolute
+    linear = HUBER_DELTA * (absolute - HUBER_DELTA / 2)
+    return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
+
+
+def errors_of(model: Any, images: Any, labels: Any, training: bool) -> Any:
+    """Return prediction minus label, float32 (samples, outputs); a single label is the steering."""
+    images = tf.cast(images, model.inputs[0].dtype)  # networks of bcclone take uint8, others float32
+    return tf.cast(model(images, training=training), tf.float32) - labels
+
+
+def sums_of(losses: Any, errors: Any, weights: Any) -> Any:
+    """Return the sums of the loss and the absolute errors of the steering, and of the weights."""
+    values = losses[:, :1], tf.abs(errors[:, :1]), weights
+    return tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in values])
+
+
+class Totals:
+    """Sums of losses and absolute errors over samples, kept on the device."""
+
+    def __init__(self) -> None:
+        self._sums = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
+
+    def reset(self) -> None:
+        self._sums.assign(tf.zeros(3, tf.float64))
+
+    def add(self, sums: Any) -> None:
+        self._sums.assign_add(sums)
+
+    def read(self) -> FloatArray:
+        return np.asarray(self._sums.numpy())
+
+    def write(self, sums: FloatArray) -> None:
+        self._sums.assign(sums)
+
+    def means(self) -> tuple[float, float]:
+        loss, absolute, count = self.read().tolist()
+        return loss / max(count, 1.0), absolute / max(count, 1.0)

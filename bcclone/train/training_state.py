@@ -32,16 +32,13 @@ class TrainingState:
 
     @property
     def epoch(self) -> int:
-        """Return the number of complete epochs."""
         return len(self.history)
 
     @property
     def best(self) -> Epoch:
-        """Return the epoch with the smallest validation loss, the earlier of equals."""
         return best_epoch(self.history)
 
     def kept(self, keep: str) -> Epoch:
-        """Return the epoch whose model is kept: the "last" or the "best"."""
         return self.best if keep == "best" else self.history[-1]
 
     def is_out_of_patience(self, patience: int) -> bool:
@@ -64,7 +61,6 @@ class TrainingState:
 
 
 def epoch_summary(state: TrainingState) -> str:
-    """Return one line on the last epoch."""
     last = state.history[-1]
     validation = "" if last.val_loss is None else f", val_loss {last.val_loss:.4f}, val_mae {last.val_mae:.4f}"
     best = " (best)" if state.best.epoch == last.epoch else ""
@@ -120,7 +116,6 @@ class TrainResult:
 
     @classmethod
     def of(cls, state: TrainingState, settings: TrainSettings, samples: SampleCounts, ended: str, run: Path) -> Self:
-        """Return the result of a training that has ended in this state."""
         kept = state.kept(settings.keep)
         trained = sum(figures.seconds for figures in state.history)
         taken = sum(figures.samples_per_second * figures.seconds for figures in state.history)
@@ -155,5 +150,4 @@ class TrainResult:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the values that result.json and --json hold."""
         return {name: value for name, value in to_json(self).items() if name not in ("run", "was_complete")}

@@ -25,7 +25,6 @@ class Worker:
 
     @property
     def part(self) -> BatchPart:
-        """Return the part of each batch that this worker trains on."""
         return BatchPart(self.index, self.count)
 
     @property
@@ -42,15 +41,12 @@ class Worker:
         return values
 
     def decide(self, data: TrainingData, make_plan: Callable[[], Plan]) -> Plan:
-        """Return the plan of the run."""
         return make_plan()
 
     def load(self, settings: TrainSettings) -> str:
-        """Load TensorFlow with the settings of a plan, and return its devices."""
         return load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn)
 
     def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
-        """Return the trainer of a network with so many labels, as prepare.make_trainer() does."""
         from bcclone.train.prepare import make_trainer
 
         return make_trainer(data, settings, labels)

@@ -41,7 +41,7 @@ assert build_network(network="cnn-wide").output_shape == (None, 1)
         (
             (
                 "bcclone/model/layer_kinds.py",
-                '    LayerKind(layers.UnitNormalization, "axis:last?", keeps_pixels=True),\n',
+                '    LayerKind(layers.UnitNormalization, keeps_pixels=True),\n',
                 "    _elementwise(layers.ELU",
             ),
         ),
@@ -86,7 +86,7 @@ assert build_network(outputs=len(outputs_of("brake"))).output_shape == (None, 4)
 
 import numpy as np
 
-from bcclone.feed.augment.kind import Kind
+from bcclone.feed.augment.kind import LensChange
 
 
 def _factor(numbers, fraction, extent, xp=np):
@@ -103,7 +103,7 @@ def _on_device(images, factor, xp):
     return images * factor[:, None, None, None]
 
 
-KIND = Kind("dimming", {"dimming": 1}, _factor, _on_cpu, _on_device)
+KIND = LensChange("dimming", {"dimming": 1}, _factor, _on_cpu, _on_device)
 ''',
                 "",
             ),

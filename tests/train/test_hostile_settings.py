@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.system.settings_file import read_settings_file
-from bcclone.train.settings_file import settings_as_text
+from bcclone.train.run_folder import settings_as_text
 from bcclone.train.train_settings import TrainSettings
 from tests.hostile import damaged
 

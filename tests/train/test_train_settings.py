@@ -14,7 +14,7 @@ from bcclone.system.errors import UserError
 from bcclone.train.history import Epoch
 from bcclone.train.plan import Plan, resolve, resumed_plan
 from bcclone.train.run_folder import RunFolder, RunIdentity
-from bcclone.train.schedule import Schedule, fraction_done, learning_rate
+from bcclone.train.schedule import TrainingSchedule, fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
 from bcclone.train.training_state import TrainingState
 
@@ -194,7 +194,7 @@ def test_the_learning_rate_rises_and_falls_to_a_hundredth():
 
 def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
     figures = [Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1) for number, loss in ((1, 0.2), (2, 0.3))]
-    schedule = Schedule(TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320)
+    schedule = TrainingSchedule(TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320)
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
     assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
     assert schedule.is_time_up(begun, seconds_of_ending=40.0)

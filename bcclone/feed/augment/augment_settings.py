@@ -57,5 +57,4 @@ class AugmentSettings:
 
     @property
     def moves_camera(self) -> bool:
-        """Return whether the camera is moved at all."""
         return any(getattr(self, name) for name in CAMERA_MOVES)

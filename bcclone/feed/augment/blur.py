@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import Extent, Kind, Numbers
+from bcclone.feed.augment.kind import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
 
@@ -88,4 +88,4 @@ def filtered(images: Any, taps: Any, xp: Any) -> Any:
     return images
 
 
-KIND = Kind("blur", {"blur": 1, "blur_sigma": 1}, _taps, _on_cpu, filtered)
+KIND = LensChange("blur", {"blur": 1, "blur_sigma": 1}, _taps, _on_cpu, filtered)

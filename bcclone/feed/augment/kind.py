@@ -55,13 +55,12 @@ class Extent:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing, rows: slice) -> "Extent":
-        """Return the extent of these rows in an image of this preprocessing."""
         top, below, _ = rows.indices(preprocessing.height)
         return cls(top, below - top, preprocessing.width, preprocessing.height)
 
 
 @dataclass(frozen=True)
-class Kind:
+class LensChange:
     """A change of finished RGB views, which leaves the steering as it is.
 
     setting: the field of AugmentSettings with the fraction of samples to change; uniforms: how many random numbers of

@@ -10,10 +10,10 @@ import numpy as np
 
 from bcclone.feed.augment import light, shadows, viewpoint
 from bcclone.feed.augment.augment_settings import LENS_SETTINGS
-from bcclone.feed.augment.kind import Draws, Kind, Numbers
+from bcclone.feed.augment.kind import Draws, LensChange, Numbers
 
 # the kind of a setting is the KIND of the module with its name
-LENS: tuple[Kind, ...] = tuple(import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS)
+LENS: tuple[LensChange, ...] = tuple(import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS)
 _DRAWN_TOGETHER = ("blur", "patches", "noise")  # in one table with viewpoint, light and shadows, as they always were
 
 
@@ -40,7 +40,7 @@ _UNIFORM = columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)])
 NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
 
 
-def draw(samples: int, seed: Sequence[int], alone: Sequence[Kind] = _ALONE) -> Draws:
+def draw(samples: int, seed: Sequence[int], alone: Sequence[LensChange] = _ALONE) -> Draws:
     """Return random numbers for `samples` samples. seed: for example training seed, epoch and first sample.
 
     alone: kinds that came later; each draws by its name, so that a new kind leaves the numbers of all others as they

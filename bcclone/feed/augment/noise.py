@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import Extent, Kind, Numbers
+from bcclone.feed.augment.kind import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
 
 # tables of JPEG, as printed: rows from low to high vertical frequency
@@ -92,4 +92,4 @@ def _enlarged(planes: Any, xp: Any) -> Any:
     return planes
 
 
-KIND = Kind("noise", {"noise": 1, "noise_quality": 1}, _quality, _on_cpu, _on_device)
+KIND = LensChange("noise", {"noise": 1, "noise_quality": 1}, _quality, _on_cpu, _on_device)

@@ -63,7 +63,6 @@ class Scratch(NamedTuple):
 
     @classmethod
     def of(cls, height: int, width: int, rows: int) -> "Scratch":
-        """Return new working arrays."""
         return cls(
             np.empty(height * width, np.uint64),
             np.empty(width, np.int32),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import Extent, Kind, Numbers
+from bcclone.feed.augment.kind import Extent, LensChange, Numbers
 from bcclone.system.compiled import compiled
 
 _MOST = 3  # patches of one image
@@ -25,7 +25,6 @@ class _Patches(NamedTuple):
 
 
 def _patches(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> _Patches:
-    """Return patches for a fraction of the images."""
     width, height = float(extent.width), float(extent.height)
     count = 1.0 + xp.floor(_MOST * numbers["patch_count"][:, 0])
     geometry = xp.reshape(numbers["patch_geometry"], (-1, _MOST, 4))
@@ -73,4 +72,4 @@ def _covered(images: Any, patches: _Patches, xp: Any) -> Any:
 
 
 _UNIFORMS = {"patches": 1, "patch_count": 1, "patch_geometry": 4 * _MOST, "patch_color": 3 * _MOST}
-KIND = Kind("patches", _UNIFORMS, _patches, _on_cpu, _covered)
+KIND = LensChange("patches", _UNIFORMS, _patches, _on_cpu, _covered)

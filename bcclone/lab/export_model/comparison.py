@@ -1,5 +1,7 @@
-"""Run an exported file, and compare its answers with the answers of the original model."""
+"""Run an exported file, and compare its answers with the model's, on noise or on pictures of the user's camera."""
 
+import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,15 +11,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bcclone.dataset.images import Image
+from bcclone.dataset.images import BadImage, Image, decode_image
 from bcclone.lab.export_model.export_settings import DONKEYCAR, INT8, ONNX, TFLITE, ExportModelSettings
 from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.model.onnx_model import OnnxModel
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.opencv import cv2
 
 TOLERANCE = 1e-5  # of the steering, which is -1 to 1
 QUANTIZED_TOLERANCE = 0.01  # of the mean difference
 _TIMED = 100
+_ENDINGS = (".jpg", ".jpeg", ".png")
+# as in recordings, in tables and in tubs
+_SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
+_PICTURES, _FEWEST = 400, 20
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,6 @@ def differences(own: Run, exported: Run, inputs: Iterable[Inputs]) -> Difference
 
 
 def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Image]) -> float:
-    """Return the median time of an answer on one core, in milliseconds."""
     run, inputs = open_exported(path, kind), list(interface.inputs_of(frames))
     seconds = []
     for number in range(_TIMED):
@@ -105,3 +112,48 @@ def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Imag
         run(inputs[number % len(inputs)])
         seconds.append(time.perf_counter() - start)
     return 1000 * float(np.median(seconds[_TIMED // 10 :]))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a camera, uint8 (height, width, 3).
+
+    calibrating, comparing: every other one; unreadable: how many files had to be left out.
+    """
+
+    calibrating: Sequence[Image]
+    comparing: Sequence[Image]
+    unreadable: int
+
+
+def read_pictures(folder: Path, camera: tuple[int, int]) -> Pictures:
+    """Return at most 400 pictures from all over a recording, a tub or a folder, in the camera's size.
+
+    Raises UserError where there are fewer than 20 that can be read.
+    """
+    paths = sorted(
+        Path(where, name)
+        for where, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(_ENDINGS) and not _SIDE_CAMERA.match(name)
+    )
+    frames: list[Image] = []
+    unreadable = 0
+    for index in np.unique(np.linspace(0, len(paths) - 1, min(2 * _PICTURES, len(paths))).astype(int)):
+        try:
+            frames.append(_of_size(decode_image(read_bytes(paths[index], "image")), camera))
+        except (BadImage, OSError):
+            unreadable += 1
+    if len(frames) < _FEWEST:
+        raise UserError(
+            f"{folder}: {len(frames)} pictures (.jpg, .png) that can be read, expected {_FEWEST} or more of the "
+            "car's camera; name a recording, a tub or a folder of pictures"
+        )
+    frames = [frames[index] for index in np.linspace(0, len(frames) - 1, min(_PICTURES, len(frames))).astype(int)]
+    return Pictures(frames[::2], frames[1::2], unreadable)
+
+
+def _of_size(picture: Image, size: tuple[int, int]) -> Image:
+    if picture.shape[1::-1] == size:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

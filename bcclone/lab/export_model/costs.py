@@ -33,7 +33,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """One operation of a file.
 
     output: name of what it computes; numbers: how many these are; weights: of a convolution, a dense layer or a product
@@ -48,7 +48,6 @@ class Step:
 
 
 def costs_of(content: bytes) -> Costs:
-    """Return what one answer of a LiteRT file costs."""
     steps = list(steps_of_file(content))
     multiply_adds = sum(step.multiply_adds for step in steps)
     others = sum(step.numbers for step in steps if step.name not in MULTIPLYING | _FREE)
@@ -61,8 +60,7 @@ def costs_of(content: bytes) -> Costs:
     )
 
 
-def steps_of_file(content: bytes) -> Iterator[Step]:
-    """Yield the operations of a LiteRT file in their order."""
+def steps_of_file(content: bytes) -> Iterator[Operation]:
     schema, model = _read(content)
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     for graph in model.subgraphs:
@@ -76,7 +74,7 @@ def steps_of_file(content: bytes) -> Iterator[Step]:
                 shapes = [[int(size) for size in graph.tensors[place].shape] for place in operator.inputs[:3]]
                 weights = math.prod(shapes[1])
                 multiply_adds = _multiply_adds(name, numbers, shapes, operator.builtinOptions)
-            yield Step(name, output.name.decode(), numbers, weights, multiply_adds)
+            yield Operation(name, output.name.decode(), numbers, weights, multiply_adds)
 
 
 def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], options: Any) -> int:

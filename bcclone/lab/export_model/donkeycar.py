@@ -87,7 +87,6 @@ def follows_prediction(settings: ExportModelSettings, outputs: int) -> bool:
 
 
 def describe_throttle(settings: ExportModelSettings, outputs: int) -> str:
-    """Return where the throttle comes from, in words."""
     throttle = settings.constant_throttle
     if follows_prediction(settings, outputs):
         return "as the model predicts it, 0 to 1"
@@ -104,7 +103,6 @@ def _inputs_of(pictures: Sequence[Image]) -> Iterable[Inputs]:
 
 
 def _framing_of(file: ModelFile, settings: ExportModelSettings) -> Framing:
-    """Return how the camera's pictures become frames; raises UserError for pictures of another shape."""
     width, height = settings.camera
     try:
         return (file.framing or Framing(width, height)).for_size(width, height)

@@ -69,16 +69,16 @@ def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Frami
     frame, only the pixels are computed that the network's input is made of.
     """
     size = preprocessing.frame_width, preprocessing.frame_height
-    if framing.lens:
-        columns, rows, taps = _seen(preprocessing)
-        frames = _warp(pictures, sampling_of(framing), (columns, rows))
-        return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
-    if framing.rows or framing.columns:
-        pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
-    if tuple(pictures.shape[2:0:-1]) == size:
-        return prepare_frames(pictures, preprocessing)
+    if not framing.lens:
+        if framing.rows or framing.columns:
+            pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
+        if tuple(pictures.shape[2:0:-1]) == size:
+            return prepare_frames(pictures, preprocessing)
     columns, rows, taps = _seen(preprocessing)
-    frames = _fit(pictures, size, (columns, rows))
+    if framing.lens:
+        frames = _warp(pictures, sampling_of(framing), (columns, rows))
+    else:
+        frames = _fit(pictures, size, (columns, rows))
     return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
 
 
@@ -144,12 +144,9 @@ def _resize(images: Any, across: _Taps, down: _Taps) -> Any:
 def _compacted(taps: _Taps) -> tuple[_Taps, Pixels]:
     """Return the taps of an image that has only the pixels that they need, and these pixels."""
     needed = np.unique(np.concatenate([tap.index[tap.weight > 0] for tap in taps]))
-    return [_Tap(_index_in(needed, tap), tap.weight) for tap in taps], needed
-
-
-def _index_in(needed: Pixels, tap: _Tap) -> Pixels:
-    """Return where a tap's pixels are among the needed ones; any of them where it weighs nothing."""
-    return np.minimum(np.searchsorted(needed, tap.index), len(needed) - 1).astype(np.int32)
+    # a tap that weighs nothing may take any pixel
+    places = [np.minimum(np.searchsorted(needed, tap.index), len(needed) - 1).astype(np.int32) for tap in taps]
+    return [_Tap(place, tap.weight) for place, tap in zip(places, taps, strict=True)], needed
 
 
 def _weighted(high: Any, low: Any, tap: _Tap) -> Any:
@@ -192,7 +189,6 @@ def _scale(source: int, target: int) -> float:
 
 
 def _linear_positions(source: int, target: int) -> Positions:
-    """Return the positions of INTER_LINEAR."""
     positions = ((np.arange(target) + 0.5) * _scale(source, target) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
     return first, positions - first.astype(np.float32)

@@ -86,7 +86,6 @@ class ExportModelSettings:
             )
 
     def _check_format(self) -> None:
-        """Raise SettingError for a setting that the format has no use for."""
         for each in fields(self):
             formats = TFLITE if each.name in _OF_TFLITE else (DONKEYCAR,) if each.name in _OF_CAR else tuple(FORMATS)
             if self.to not in formats and getattr(self, each.name) != each.default:
@@ -95,10 +94,8 @@ class ExportModelSettings:
 
     @property
     def constant_throttle(self) -> float:
-        """Return the throttle on straight roads, where the model does not predict it."""
         return _THROTTLE if self.throttle is None else self.throttle
 
     @property
     def path(self) -> Path:
-        """Return the path to write: the output, or the model's name with the ending of the format."""
         return self.output or self.model.with_suffix(FORMATS[self.to][0])

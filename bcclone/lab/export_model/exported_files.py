@@ -52,7 +52,6 @@ def write_exported(
 
 
 def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
-    """Return the content of an ONNX file for any number of drives."""
     import onnx
     import tf2onnx
 
@@ -89,7 +88,6 @@ def _metadata(file: ModelFile) -> dict[str, str]:
 
 
 def _describe_columns(file: ModelFile) -> str:
-    """Return what the columns of the answer are."""
     _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
     return ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
 

@@ -43,7 +43,6 @@ class Interface:
     camera: tuple[int, int]
 
     def specs(self, drives: int | None) -> dict[str, tf.TensorSpec]:
-        """Return the specification of each input by its name."""
         return {
             name: tf.TensorSpec((drives, *shape), tf.uint8 if name == FRAME else tf.float32, name=name)
             for name, shape in self.inputs.items()

@@ -94,8 +94,7 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.lab.export_model.camera_pictures import read_pictures
-    from bcclone.lab.export_model.comparison import check_answers, median_ms
+    from bcclone.lab.export_model.comparison import check_answers, median_ms, read_pictures
     from bcclone.lab.export_model.donkeycar import describe_throttle, donkeycar_interface
     from bcclone.lab.export_model.exported_files import write_exported
     from bcclone.lab.export_model.interface import frame_interface
@@ -138,7 +137,6 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
 
 
 def _check_packages(kind: str) -> None:
-    """Raise UserError when a package is missing that writes a format, or runs it for the comparison."""
     if kind == ONNX:
         load_onnxruntime()
     extra = LITERT if kind in TFLITE else kind

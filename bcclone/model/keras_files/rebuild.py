@@ -146,7 +146,6 @@ class _Builder:
         return keras.Sequential([keras.Input(self.start[1:], dtype=self.dtype, name="frame"), *self._layers], name=name)
 
     def _begin_frames(self, leaf: Leaf) -> None:
-        """Continue with single frames of a window."""
         if len(self.shape) < 3 or self.shape[1] is None:
             raise UnsupportedModel(
                 f"is applied to each frame of a window, but its input has the shape {self.shape[1:]}"
@@ -185,7 +184,7 @@ class _Builder:
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
         else:
-            layer = kind.type(**translate(kind.arguments, config, self.shape, self.channels_first), name=name)
+            layer = kind.type(**translate(kind.type, config, self.shape, self.channels_first), name=name)
         layer.trainable = config.get("trainable", True) is not False
         self._append(layer)
         return layer
@@ -195,7 +194,7 @@ class _Builder:
         scaling = self._rescale
         if not scaling:
             scaling = _lambda_scaling(config["function"])
-            translate("", {key: value for key, value in config.items() if key != "function"}, self.shape, False)
+            translate(keras.layers.Layer, {key: config[key] for key in config if key != "function"}, self.shape, False)
         if not scaling:
             return keras.layers.Lambda(normalize, output_shape=self.shape[1:], name=name)
         return keras.layers.Rescaling(scaling.scale, scaling.offset, name=name)

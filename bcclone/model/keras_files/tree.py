@@ -56,7 +56,6 @@ class Nest:
         return self.kind == _EACH_FRAME
 
     def leaves(self) -> Iterator[Leaf]:
-        """Yield all layers but inputs, in order."""
         for node in self.nodes:
             if isinstance(node, Nest):
                 yield from node.leaves()

@@ -6,7 +6,7 @@ import pytest
 
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.recording_export import export
-from bcclone.lab.export_model.camera_pictures import read_pictures
+from bcclone.lab.export_model.comparison import read_pictures
 from tests.lab.exchange.driven_recordings import make_driven
 
 
