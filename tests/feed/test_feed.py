@@ -93,10 +93,6 @@ def test_the_next_epoch_has_the_same_samples_in_its_own_order(feed, expected):
     assert_same(drain(feed, 2), expected(2))
 
 
-def test_an_epoch_can_be_repeated(feed, expected):
-    assert_same(drain(feed, 1), expected(1))
-
-
 @pytest.mark.parametrize("start", [BATCH, 100])
 def test_an_epoch_can_continue_in_the_middle(feed, expected, start):
     images, steering = expected(2)

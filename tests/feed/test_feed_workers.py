@@ -339,24 +339,6 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
 
 
 @pytest.mark.slow
-def test_a_killed_loader_ends_training_with_its_error(simulated_store, tmp_path):
-    run = training(simulated_store, tmp_path, "--feed", "workers")
-    processes = psutil.Process(run.pid).children(recursive=True)
-    loader = next(process for process in processes if "resource_tracker" not in " ".join(process.cmdline()))
-    begun = time.monotonic()
-    loader.kill()
-    output = ""
-    while "was killed by signal 9" not in output:
-        output += (line := run.stderr.readline())
-        assert line, output
-        assert time.monotonic() - begun < SECONDS_TO_END
-    output += run.communicate(timeout=60)[1]
-    assert run.returncode == 1
-    assert "Traceback" not in output
-    assert not running_after(processes, 60)
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to make a folder read-only even for root")
 @pytest.mark.parametrize("name", ["hdf5-shuffle", "hdf5-chunks", "workers", "memory"])
 def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name):

@@ -1,7 +1,6 @@
 """Older models are converted to bcclone models, or driven directly, with a named preprocessing."""
 
 import json
-import socket
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from bcclone.cli import run
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.system.errors import UserError
 from bcclone.system.settings import PRESET_NAMES
-from tests.conftest import ROOT, run_process
+from tests.conftest import ROOT
 from tests.model.keras_files.old_models import INPUT, expected_output, images, keras1_config, write
 
 YUV = "nvidia-66x200-yuv"
@@ -113,24 +112,6 @@ def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model,
     code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")
     assert code == 1
     assert expected in complaint
-
-
-def test_a_model_of_ours_is_not_imported(import_model, untrained_model):
-    code, _, complaint = import_model(untrained_model)
-    assert code == 1
-    assert f"{untrained_model} is a bcclone model already" in complaint
-
-
-@pytest.mark.long
-def test_drive_prints_the_preprocessing_and_requires_it_for_other_models(old):
-    with socket.create_server(("127.0.0.1", 0)) as taken:  # the port is in use, so it ends after loading
-        port = taken.getsockname()[1]
-        done = run_process("drive.py", old, "--preprocess", YUV, "--port", port, code=1)
-    assert "frames are prepared as" in done.stdout
-    assert "200x66 YUV" in done.stdout
-    assert "in use" in done.stderr
-    assert f"--preprocess {YUV}" in run_process("drive.py", old, code=1).stderr
-    assert "nvidia-66x200-yuv-bgr" in run_process("drive.py", old, "--preprocess", "nvidia", code=2).stderr
 
 
 def test_the_options_offer_all_presets():

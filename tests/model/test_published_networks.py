@@ -85,12 +85,6 @@ def test_it_is_saved_loaded_and_exported(keras, name, kind, tmp_path):
     assert result.greatest_difference <= 1e-5
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("kind", FORMATS)
-def test_epoch_with_its_34_million_weights_is_exported(keras, kind, tmp_path):
-    test_it_is_saved_loaded_and_exported(keras, "epoch", kind, tmp_path)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_images_of_another_size_and_windows_are_refused(keras, name):
     from bcclone.model.network import build_network
@@ -120,8 +114,3 @@ def test_model_py_trains_it_on_a_store_of_its_preset(keras, name, simulated_reco
     options = ("--network", name, "--epochs", 1, "--no-plots", "--runs", tmp_path / "runs")
     run_script("model.py", tmp_path / "data.h5", "-o", tmp_path / "model.h5", *options)
     assert load_model_file(tmp_path / "model.h5").training.network == name
-
-
-def test_model_py_names_the_preset_for_a_store_of_another_size(simulated_store, tmp_path):
-    done = run_script("model.py", simulated_store, "-o", tmp_path / "model.h5", "--network", "chauffeur", code=1)
-    assert "--preprocess chauffeur-120x320-yuv" in done.stderr

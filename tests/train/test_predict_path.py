@@ -8,8 +8,6 @@ import pytest
 
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.model_file import calibrated_content, save_model
@@ -30,15 +28,6 @@ def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
                 arrays.labels[:, 1:][(arrays.frame == frame) & (arrays.flipped == flip)] for flip in (0, 1)
             )
             assert (plain == -mirrored).all()
-
-
-@pytest.mark.parametrize("feed", ["memory", "workers", "device"])
-def test_feeds_give_the_path(simulated_store, feed):
-    with Store(simulated_store) as store:
-        selection = select(store, predict="path")
-        with open_feed(selection, FeedSettings(feed), SamplingSettings(64, 3)) as opened, opened.epoch(1) as batches:
-            labels = np.concatenate([np.array(batch.labels) for batch in batches])
-    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.labels[:, 1:], axis=0))
 
 
 def trainer_of(store, start=None, **settings):

@@ -85,14 +85,11 @@ def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
     assert asdict(one.answer(frame)) == pytest.approx(asdict(other.answer(frame)), abs=1e-3)
 
 
-@pytest.mark.slow
-def test_a_policy_without_a_speed_is_refused(untrained_model, trained):
+def test_a_policy_without_a_speed_is_refused(untrained_model):
     from bcclone.model.policy import load_policy
 
-    speed = SpeedSettings(predicted_speed=True)
     with pytest.raises(UserError, match="predicted_speed.*--predict speed"):
-        Driver(load_policy(untrained_model), speed)
-    Driver(load_policy(trained[0]), speed)
+        Driver(load_policy(untrained_model), SpeedSettings(predicted_speed=True))
 
 
 @pytest.mark.long
@@ -119,13 +116,6 @@ def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, sim
     assert answer.steering == pytest.approx(knew, abs=1e-3)
     with Store(simulated_store) as store:
         assert answer.predicted_speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)  # half a second later
-
-
-@pytest.mark.slow
-def test_pictures_show_the_steering_of_a_model_of_both(trained, simulated_store, tmp_path):
-    shown = run_script("plots", trained[0], simulated_store, "--only", "predictions,saliency,network", "-o", tmp_path)
-    assert "not all pictures" not in shown.stderr
-    assert {"predictions.png", "saliency.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_published_network_predicts_the_steering_alone():

@@ -123,12 +123,3 @@ def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
     for wrong in ([7], [[]], {"a": 1}, None, [{"command": 1}]):
         (run.path / "environment.json").write_text(json.dumps(wrong))
         run.record(SETTINGS, {"command": "python model.py --resume"})
-
-
-def test_a_link_in_a_run_is_replaced(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    run.path.mkdir()
-    (tmp_path / "precious").write_text("mine")
-    (run.path / "history.csv").symlink_to(tmp_path / "precious")
-    run.write_history("epoch\n")
-    assert (tmp_path / "precious").read_text() == "mine"

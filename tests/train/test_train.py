@@ -296,33 +296,6 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     assert "nothing is left to train: --epochs 1" in longer.stderr
 
 
-@pytest.mark.slow
-def test_two_trainings_of_one_run_are_refused(trained, simulated_store, tmp_path):
-    line = command(
-        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 900
-    )
-    run = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: list((tmp_path / "runs").glob("*/checkpoints/*[0-9].h5")))
-        refused = train(simulated_store, tmp_path, "--resume", code=1)
-        assert "another process is training this run" in refused.stderr
-    finally:
-        run.kill()
-        run.wait()
-
-
-@pytest.mark.slow
-def test_an_existing_model_and_an_existing_run_are_not_overwritten(trained, simulated_store, tmp_path):
-    folder, _, _ = trained
-    before = (folder / "model.h5").read_bytes()
-    assert "--force" in train(simulated_store, folder, code=1).stderr
-    refused = run_script(
-        "model.py", simulated_store, "-o", tmp_path / "model.h5", "--runs", folder / "runs", "--name", "whole", code=1
-    )
-    assert "exists already" in refused.stderr
-    assert (folder / "model.h5").read_bytes() == before
-
-
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulated_store, tmp_path, how):
     options = (
@@ -437,13 +410,6 @@ def train_on_a_small_disk(store, folder, limit):
     assert "Traceback" not in done.stderr
     assert not list(folder.rglob("*.partial*"))
     return done
-
-
-@pytest.mark.long
-def test_a_disk_too_full_for_the_model_ends_with_one_line(small_store, tmp_path):
-    done = train_on_a_small_disk(small_store, tmp_path, 300_000)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.long

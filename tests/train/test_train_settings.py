@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice, product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +12,10 @@ from bcclone.commands.options import Given, make_parser
 from bcclone.commands.training import chosen_settings, model
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
+from bcclone.system.settings_file import read_settings_file
 from bcclone.train.history import Epoch
 from bcclone.train.plan import Plan, resolve, resumed_plan
-from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.train.run_folder import RunFolder, RunIdentity, settings_as_text
 from bcclone.train.schedule import TrainingSchedule, fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
 from bcclone.train.training_state import TrainingState
@@ -75,17 +77,6 @@ def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_give
     assert resolve(replace(DEFAULT, learning_rate=0.0), data()).learning_rate == 1e-3
 
 
-def test_a_program_resumes_a_run_with_its_settings_and_may_extend_it(tmp_path):
-    stored = replace(DEFAULT, epochs=80, batch_size=8, seq_length=4, blur=0.1)
-    folder = begin(tmp_path / "run", stored)
-    assert resumed(folder, {}) == stored
-    assert resumed(folder, {"epochs": 90}) == replace(stored, epochs=90)
-    left_open = {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}
-    assert resumed(folder, left_open) == stored
-    with pytest.raises(UserError, match="batch size: 8, and 32 is given"):
-        resumed(folder, {"batch_size": 32})
-
-
 @pytest.mark.parametrize("left_open", [{"feed": "auto"}, {"seq_length": 0}, {"learning_rate": 0.0}])
 def test_the_plan_of_a_run_leaves_nothing_open(left_open):
     with pytest.raises(ValueError, match="leave something to decide"):
@@ -138,6 +129,35 @@ def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, tex
     assert expected in str(refusal.value)
 
 
+VALUES = (
+    "1", "-1", "1.5", "'x'", "true", "[]", "[1]", "['a']", "[[]]", "{}", "{a = 1}", "1979-05-27", "07:32:00", "nan",
+    "inf", "0x" + "f" * 300, "9" * 30, "9" * 5000, "1e400", '"\\u0000"', '""', "1979-05-27T07:32:00Z", "[" * 5000,
+)  # fmt: skip
+
+
+def test_each_setting_with_a_value_of_each_type(tmp_path):
+    path = tmp_path / "settings.toml"
+    lines = settings_as_text(TrainSettings()).splitlines()
+    keys = [line.partition("=")[0].strip("# ") for line in lines if "=" in line]
+    for key, value in islice(product(keys, VALUES), 0, None, 5):
+        path.write_text(f"{key} = {value}\n")
+        try:
+            read_settings_file(path, TrainSettings)
+        except UserError as error:
+            named = str(error)
+            assert str(path) in named  # noqa: PT017 most values fit some of the settings
+
+
+@pytest.mark.parametrize(
+    "line", ['output = "a\\u0000.h5"', 'runs = "\\u0000"', 'name = "a\\U00000000"', 'from = "\\u0000"']
+)
+def test_a_nul_in_a_name_is_refused(tmp_path, line):
+    path = tmp_path / "settings.toml"
+    path.write_text(line)
+    with pytest.raises(UserError, match=r"settings\.toml: .*(NUL|expected the name of a file)"):
+        read_settings_file(path, TrainSettings)
+
+
 def test_time_is_a_limit_besides_or_instead_of_epochs():
     assert new("--time", "10m") == replace(DEFAULT, time=600.0)
     assert new("--time", "10m", "--epochs", 0) == replace(DEFAULT, time=600.0, epochs=0)
@@ -154,15 +174,13 @@ def test_the_window_length_follows_the_option_then_the_store_then_the_network():
 
 
 def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_path):
-    stored = replace(DEFAULT, epochs=5, batch_size=8, seq_length=4)
+    stored = replace(DEFAULT, epochs=5, batch_size=8, seq_length=4, blur=0.1)
     folder = begin(tmp_path / "run", stored)
-    assert resume(folder) == stored
-    assert resume(folder, "--epochs", 9).epochs == 9
+    left_open = {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}
+    assert resume(folder) == resumed(folder, left_open) == stored
     assert resume(folder, "--time", "5m", "--patience", 2) == replace(stored, time=300.0, patience=2)
     with pytest.raises(UserError, match="batch size: 8, and 9 is given"):
         resume(folder, "--batch-size", 9)
-    with pytest.raises(UserError, match="network"):
-        resume(folder, "--network", "gru")
     timed = begin(tmp_path / "timed", replace(DEFAULT, epochs=0, time=9.0))
     assert resume(timed, "--time", 0, "--epochs", 3) == replace(DEFAULT, epochs=3)
     both = begin(tmp_path / "both", replace(DEFAULT, epochs=3, time=9.0))

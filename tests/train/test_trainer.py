@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import ROOT
@@ -62,19 +61,15 @@ def test_two_devices_train_like_one():
     assert done.stdout == "True\nFalse\nTrue\n", done.stderr  # longer without a limit than with it
 
 
-@pytest.mark.parametrize("network", [name for name, each in ARCHITECTURES.items() if each.batch_norm])
-def test_batch_normalization_is_refused_on_several_devices(tools, network):
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"), ({"jit_compile": True}, "--jit-compile")],
+)
+def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(tools, chosen, named):
     from bcclone.cluster.joint_trainer import make_joint_trainer
 
-    with pytest.raises(UserError, match=f"{network} trains on one device; use --gpus 1"):
-        make_joint_trainer(None, TrainSettings(network=network), 1)
-
-
-def test_a_step_compiled_by_xla_is_refused_on_several_devices(tools):
-    from bcclone.cluster.joint_trainer import make_joint_trainer
-
-    with pytest.raises(UserError, match="--jit-compile trains on one device; use --gpus 1"):
-        make_joint_trainer(None, TrainSettings(jit_compile=True), 1)
+    with pytest.raises(UserError, match=f"{named} trains on one device; use --gpus 1"):
+        make_joint_trainer(None, TrainSettings(**chosen), 1)
 
 
 @pytest.fixture(scope="module")
@@ -130,18 +125,23 @@ def test_a_long_gradient_is_clipped(tools):
     assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
 
 
-@pytest.mark.slow
-def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated_store):
+def trainer_of(store, **settings):
+    """Return the trainer of a new network, and the first frames of the store."""
     from bcclone.dataset.store import Store
     from bcclone.train.prepare import make_trainer
 
+    with Store(store) as data:
+        return make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings)), np.array(
+            data.frames[:4]
+        )
+
+
+@pytest.mark.slow
+def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated_store):
     weights = {}
     for jit_compile in (False, True):
-        with Store(simulated_store) as store:
-            trainer = make_trainer(
-                store, TrainSettings(seq_length=1, learning_rate=1e-3, dropout=0.0, jit_compile=jit_compile)
-            )
-            trainer.train(tools[1](np.array(store.frames[:4]), np.full((4, 1), 0.2, np.float32)), 1e-3)
+        trainer, frames = trainer_of(simulated_store, dropout=0.0, jit_compile=jit_compile)
+        trainer.train(tools[1](frames, np.full((4, 1), 0.2, np.float32)), 1e-3)
         weights[jit_compile] = trainer.model.get_weights()
     for plain, compiled in zip(weights[False], weights[True], strict=True):
         assert compiled == pytest.approx(plain, abs=5e-4)
@@ -149,13 +149,7 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated
 
 
 def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
-    from bcclone.dataset.store import Store
-    from bcclone.train.prepare import make_trainer
-    from bcclone.train.train_settings import TrainSettings
-
-    with Store(simulated_store) as store:
-        trainer = make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, mixed_precision=True))
-        frames = np.array(store.frames[:4])
+    trainer, frames = trainer_of(simulated_store, mixed_precision=True)
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
     assert (set(inner), last) == ({"float16"}, "float32")
     batch = tools[1](frames, np.full((4, 1), 0.2, np.float32))
@@ -170,12 +164,7 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
 
 
 def test_weight_decay_excludes_biases(tools, simulated_store):
-    from bcclone.dataset.store import Store
-    from bcclone.train.prepare import make_trainer
-    from bcclone.train.train_settings import TrainSettings
-
-    with Store(simulated_store) as store:
-        trainer = make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, weight_decay=0.2))
+    trainer, _ = trainer_of(simulated_store, weight_decay=0.2)
     variables = trainer.model.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))

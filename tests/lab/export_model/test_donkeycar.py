@@ -13,6 +13,9 @@ import pytest
 
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.lab.exchange.exchange_settings import ExportSettings
+from bcclone.lab.exchange.recording_export import export
+from bcclone.lab.export_model.comparison import read_pictures
 from bcclone.lab.export_model.export_settings import ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.model.model_file import load_model_file, save_model
@@ -24,6 +27,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import ROOT, made_once
+from tests.lab.exchange.driven_recordings import make_driven
 
 pytest.importorskip("ai_edge_litert")
 LAKE = ROOT / "models" / "lake.h5"
@@ -211,6 +215,22 @@ def test_too_few_pictures_are_refused(untrained_model, tmp_path):
         exported(untrained_model, tmp_path, quantize="int8", calibrate=tmp_path / "images")
     with pytest.raises(UserError, match=": 0 pictures"):
         exported(untrained_model, tmp_path, quantize="int8", calibrate=tmp_path / "none")
+
+
+@pytest.mark.parametrize("to", [None, "csv", "tub"])
+def test_side_cameras_of_recordings_and_exports_are_left_out(tmp_path, to):
+    folder = make_driven(tmp_path / "lake", rows=24)
+    if to:
+        export(ExportSettings(str(folder), tmp_path / "set", to))
+        folder = tmp_path / "set"
+    pictures = read_pictures(folder, (320, 160))
+    assert len(pictures.calibrating) + len(pictures.comparing) == 24
+
+
+def test_a_picture_of_a_turn_to_the_left_is_no_side_camera(tmp_path):
+    for number in range(20):
+        cv2.imwrite(str(tmp_path / f"turn_left_{number}.png"), np.zeros((160, 320, 3), np.uint8))
+    assert len(read_pictures(tmp_path, (320, 160)).calibrating) == 10
 
 
 @pytest.mark.parametrize(
