@@ -12,19 +12,19 @@ import tensorflow as tf
 
 from bcclone.dataset.images import Image
 from bcclone.feed.feed_settings import FeedSettings
-from bcclone.feed.fetcher import Fetcher
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, FrameSource, SampleArrays
+from bcclone.feed.strategies import Feed
 from bcclone.system.errors import UserError
 
 
-def device(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "DeviceFetcher":
+def device(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "DeviceFeed":
     """Keep the frames of these samples on the GPU, or in TensorFlow's memory if there is none."""
-    return DeviceFetcher(selection.memory_source(), order.batch_size, str(selection.data.path))
+    return DeviceFeed(selection.memory_source(), order, str(selection.data.path))
 
 
-class DeviceFetcher(Fetcher):
+class DeviceFeed(Feed):
     """Gather each batch on the device; only positions are sent there.
 
     The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
@@ -33,8 +33,8 @@ class DeviceFetcher(Fetcher):
 
     source: FrameSource
 
-    def __init__(self, source: FrameSource, batch_size: int, name: str) -> None:
-        super().__init__(source, batch_size, ahead=1, threads=1)
+    def __init__(self, source: FrameSource, order: EpochOrder, name: str) -> None:
+        super().__init__(source, order, ahead=1, threads=1)
         self._name = name
 
     def _open(self, opened: ExitStack) -> None:

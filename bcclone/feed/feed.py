@@ -1,18 +1,8 @@
-"""Open the feed of a selection of samples, and give its batches, epoch by epoch.
-
-In: a `Selection` and settings. Out: a `Feed`, whose epochs give batches.
-
-A strategy is a function from samples, their order and the settings to a fetcher. Its module, which may load TensorFlow,
-is imported when it is used.
-"""
+"""Open the feed of a selection of samples, by the strategy that the settings name or that suits the samples."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
-from threading import Event
-from typing import Any, Self
 
 import numpy as np
 
@@ -22,80 +12,14 @@ from bcclone.feed.augment.kind import Draws
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
-from bcclone.feed.fetcher import Fetcher
-from bcclone.feed.order import ALL, Batches, BatchPart, BatchSpan, EpochOrder, Order
+from bcclone.feed.order import ALL, BatchPart, EpochOrder, Order
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import Batch, Buffers
+from bcclone.feed.strategies import Augment, Feed
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
-from bcclone.system.prefetch import prefetch_ordered
-
-# batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch -> the batch
-Augment = Callable[[Batch, Order, int, int], Batch]
 
 _USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
-
-
-class Feed:
-    """The batches of one side of the split, epoch by epoch. A context manager, which opens and closes its fetcher.
-
-    order: decides alone which sample comes next, so that every fetcher gives the same batches; augment: of each batch,
-    None for unchanged samples; its draws depend on (seed, epoch, first sample of the batch over all workers), so that a
-    resume is exact; threads: that load and augment, 0 for the one that asks for a batch.
-    """
-
-    def __init__(
-        self, order: EpochOrder, fetcher: Fetcher, augment: Augment | None = None, threads: int | None = None
-    ) -> None:
-        self._order, self._fetcher, self._augment = order, fetcher, augment
-        self._threads = fetcher.threads if threads is None else threads
-
-    def __len__(self) -> int:
-        """Return the number of samples in an epoch."""
-        return len(self._order)
-
-    @property
-    def has_started(self) -> bool:
-        return self._fetcher.has_started
-
-    @contextmanager
-    def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
-        """Give the batches of an epoch; each sample comes once.
-
-        The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
-        a worker is raised when the batch is asked for.
-        """
-        batches, stop = self._order.batches(number, start), Event()
-
-        def load(piece: Any, positions: Order, span: BatchSpan, first: int) -> Batch:
-            batch = self._fetcher.load(piece)
-            if batches.part.count > 1:
-                batch = replace(batch, span=span)
-            return self._augment(batch, positions, number, first) if self._augment else batch
-
-        ahead = max(self._fetcher.ahead, 2 * self._threads)
-        with (
-            self._fetcher.pieces(batches, stop) as pieces,
-            prefetch_ordered(lambda item: load(*item), _tasks(pieces, batches, start), self._threads, ahead) as loaded,
-        ):
-            try:
-                yield loaded
-            finally:
-                stop.set()  # first, since a thread may wait for a window of samples
-
-    def __enter__(self) -> Self:
-        self._fetcher.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._fetcher.__exit__(*error)
-
-
-def _tasks(pieces: Iterator[Any], batches: Batches, start: int) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
-    """Return, for each batch, its piece, its positions, the part of the whole batch, and the batch's first sample."""
-    firsts = range(start, start + len(batches.order), batches.size)
-    # zip() would refer to the last piece, and so to its memory
-    return map(lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts)
 
 
 def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = ALL) -> Feed:
@@ -125,15 +49,18 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
         )
     strategy = STRATEGIES[settings.feed]
-    fetcher = _make_fetcher(strategy.makes, selection, order, settings)
+    feed = _make_feed(strategy.makes, selection, order, settings)
     if not sampling.augmentation.augment:
-        return Feed(order, fetcher)
+        return feed
     if sampling.augmentation.augment_on == "device":
-        return Feed(order, fetcher, _drawing(selection, sampling))
+        feed.augment = _drawing(selection, sampling)
+        return feed
     # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
-    threads = settings.feed_workers or (fetcher.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1))
-    kept = max(fetcher.ahead, 2 * threads) + threads + 2
-    return Feed(order, fetcher, _augmenting(selection, sampling, kept), threads)
+    usual = feed.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1)
+    feed.threads = settings.feed_workers or usual
+    kept = max(feed.ahead, 2 * feed.threads) + feed.threads + 2
+    feed.augment = _augmenting(selection, sampling, kept)
+    return feed
 
 
 def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
@@ -177,10 +104,10 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     """
     data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
     if not isinstance(data, Store):
-        makes = "fetcher.files"
+        makes = "strategies.files"
     else:
-        makes = "fetcher.windows" if data.frames.is_far else "fetcher.hdf5_shuffle"
-    return Feed(order, _make_fetcher(makes, selection, order, FeedSettings()))
+        makes = "strategies.windows" if data.frames.is_far else "strategies.hdf5_shuffle"
+    return _make_feed(makes, selection, order, FeedSettings())
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -231,8 +158,8 @@ def _check_memory(store: Store, copies: int) -> None:
         )
 
 
-def _make_fetcher(makes: str, selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
-    """Return the fetcher that a function of bcclone.feed makes, given as MODULE.FUNCTION."""
+def _make_feed(makes: str, selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
+    """Return the feed that a function of bcclone.feed makes, given as MODULE.FUNCTION; it may load TensorFlow."""
     module, function = makes.split(".")
-    fetcher: Fetcher = getattr(import_module(f"bcclone.feed.{module}"), function)(selection, order, settings)
-    return fetcher
+    feed: Feed = getattr(import_module(f"bcclone.feed.{module}"), function)(selection, order, settings)
+    return feed

@@ -20,7 +20,7 @@ ORDERS = {  # order of the samples -> the settings that it depends on
 class Strategy:
     """A way to fetch samples.
 
-    text: for --help; makes: module and function of bcclone.feed that makes its fetcher; order: one of ORDERS; copies:
+    text: for --help; makes: module and function of bcclone.feed that makes the feed; order: one of ORDERS; copies:
     how many of all frames are in memory; of_files: reads the images of a recording, others a store; at_url: reads
     stores at a URL.
     """
@@ -35,21 +35,21 @@ class Strategy:
 
 STRATEGIES = {
     "files": Strategy(
-        "decodes the images of a recording for each batch; needs no store", "fetcher.files", of_files=True
+        "decodes the images of a recording for each batch; needs no store", "strategies.files", of_files=True
     ),
-    "memory": Strategy("loads all frames into memory first; shuffled", "fetcher.memory", copies=1),
+    "memory": Strategy("loads all frames into memory first; shuffled", "strategies.memory", copies=1),
     "hdf5-chunks": Strategy(
         "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
-        "fetcher.hdf5_chunks",
+        "strategies.hdf5_chunks",
         CHUNKS,
     ),
     "shards": Strategy(
         "reads windows of a store's shards ahead, in random order, shuffled within; for stores at a URL, too",
-        "fetcher.shards",
+        "strategies.shards",
         WINDOWS,
         at_url=True,
     ),
-    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "fetcher.hdf5_shuffle"),
+    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "strategies.hdf5_shuffle"),
     "queue": Strategy(
         "a loader process reads chunks of the store, each shuffled, into a bounded queue",
         "loader_processes.queue",

@@ -14,11 +14,11 @@ import keras
 from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, FeedSettings, Ordering
-from bcclone.feed.fetcher import Fetcher
-from bcclone.feed.loader_processes import ProcessFetcher
+from bcclone.feed.loader_processes import ProcessFeed
 from bcclone.feed.order import Batches, EpochOrder
 from bcclone.feed.selection import Selection, TargetFunction, describe_windows, select
 from bcclone.feed.source import Batch, Buffers, SampleSource
+from bcclone.feed.strategies import Feed
 from bcclone.system.errors import UserError
 
 NEXT_FRAME = "next frame"  # of SampleDataset, beside what --predict names
@@ -27,7 +27,7 @@ _WORKERS, _QUEUE_SIZE = 6, 32
 _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 
-def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fetcher:
+def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
     """Read the memory-mapped store with the workers of a PyDataset: threads, or loader processes.
 
     Keras's own queue waits forever when a worker process is killed.
@@ -35,8 +35,8 @@ def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) ->
     source, ahead = selection.mapped_source(), settings.max_queue_size or _QUEUE_SIZE
     workers = settings.feed_workers or _WORKERS
     if settings.multiprocessing:
-        return ProcessFetcher(source, order.batch_size, workers, ahead)
-    return SequenceFetcher(SampleDataset(source, order, workers=workers, max_queue_size=ahead))
+        return ProcessFeed(source, order, workers, ahead)
+    return SequenceFeed(SampleDataset(source, order, workers=workers, max_queue_size=ahead))
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
@@ -121,11 +121,11 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.close()
 
 
-class SequenceFetcher(Fetcher):
+class SequenceFeed(Feed):
     """Index a SampleDataset in threads: as many, and as many batches ahead, as it asks for."""
 
     def __init__(self, dataset: SampleDataset) -> None:
-        super().__init__(dataset.source, dataset.order.batch_size, dataset.max_queue_size, dataset.workers)
+        super().__init__(dataset.source, dataset.order, dataset.max_queue_size, dataset.workers)
         self._dataset = dataset
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[int]]:

@@ -20,10 +20,10 @@ import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.feed.feed_settings import FeedSettings
-from bcclone.feed.fetcher import Fetcher
 from bcclone.feed.order import Batches, EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import PAGE, Batch, SampleSource, lend, to_middle_of_page
+from bcclone.feed.strategies import Feed
 from bcclone.system.child_process import become_worker, interrupts_kept_from_children
 from bcclone.system.errors import UserError
 
@@ -32,40 +32,40 @@ _MOST_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
 _PATIENCE_SECONDS = 2.0
 
 
-def workers(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFetcher":
+def workers(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":
     """Read the memory-mapped store in loader processes, by default two."""
     processes = settings.feed_workers or _PROCESSES
     slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
-    return ProcessFetcher(selection.mapped_source(), order.batch_size, processes, slots)
+    return ProcessFeed(selection.mapped_source(), order, processes, slots)
 
 
-def queue(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFetcher":
+def queue(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":
     """Read the memory-mapped store in loader processes, by default one, whose batches wait in a bounded queue."""
     slots = settings.max_queue_size or _QUEUE_SIZE
-    return ProcessFetcher(selection.mapped_source(), order.batch_size, settings.feed_workers or 1, slots)
+    return ProcessFeed(selection.mapped_source(), order, settings.feed_workers or 1, slots)
 
 
 class LoaderError(UserError):
     """A loader process ended unexpectedly."""
 
 
-class ProcessFetcher(Fetcher):
+class ProcessFeed(Feed):
     """Loader processes that write batches into shared memory, which training reads without a copy.
 
     Process k modulo their number loads batch k, so that the order does not depend on their speed. slots: batches that
     fit into the shared memory, including those in use by training.
     """
 
-    def __init__(self, source: SampleSource, batch_size: int, processes: int, slots: int) -> None:
-        super().__init__(source, batch_size, threads=0)
-        self._batch_size, self._count = batch_size, max(slots, 2 * processes + 2)
+    def __init__(self, source: SampleSource, order: EpochOrder, processes: int, slots: int) -> None:
+        super().__init__(source, order, threads=0)
+        self._count = max(slots, 2 * processes + 2)
         self._processes = processes
         self._loaders: list[Loader] = []
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
         context = multiprocessing.get_context("spawn")
-        self._slots = Slots(context, self._count, self._batch_size, self.source.shape)
+        self._slots = Slots(context, self._count, self.order.batch_size, self.source.shape)
         self._free = deque(range(self._count))
         opened.callback(self._end)
         for _ in range(self._processes):

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.sample_settings import TEST
-from bcclone.feed.feed import Feed, open_feed, open_validation_feed
+from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
+from bcclone.feed.strategies import Feed
 from bcclone.model.model_file import load_model_file
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError

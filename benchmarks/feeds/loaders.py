@@ -15,10 +15,11 @@ import numpy as np
 
 from bcclone.cluster.shards import open_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed import Feed, open_feed
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import TrainingData, select
 from bcclone.feed.source import Batch
+from bcclone.feed.strategies import Feed
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
 from benchmarks.feeds.other_loaders import JPEG_LOADERS, OTHER_LOADERS, ROOFLINES, Loader, open_recordings

@@ -134,7 +134,7 @@ def test_validation_samples_come_in_order_and_apart(store, files):
             assert_same(drain(feed, 1), plain(store, validation))
 
 
-def test_the_order_does_not_depend_on_the_fetcher():
+def test_the_order_does_not_depend_on_how_samples_are_loaded():
     """A run may be resumed with another feed when the order stays."""
     orderings = {STRATEGIES[settings.feed].order: set() for settings in FORMS.values()}
     for settings in FORMS.values():

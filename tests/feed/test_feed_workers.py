@@ -16,12 +16,12 @@ import pytest
 
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Feed, open_validation_feed
-from bcclone.feed.fetcher import Fetcher, WindowFetcher
-from bcclone.feed.loader_processes import LoaderError, ProcessFetcher
+from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.loader_processes import LoaderError, ProcessFeed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers, FrameSource, SampleArrays
+from bcclone.feed.strategies import Feed, WindowFeed
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command
 
@@ -54,31 +54,36 @@ class Faulty(FrameSource):
         super().fill(positions, images)
 
 
-def window_fetcher(source):
-    return WindowFetcher(source, 10, 4, lambda order: [slice(first, first + 40) for first in range(0, len(order), 40)])
+def order_of(source):
+    return EpochOrder(len(source.arrays.frame), batch_size=10)
 
 
-def sequence_fetcher(source):
-    from bcclone.feed.keras_sequence import SampleDataset, SequenceFetcher
-
-    order = EpochOrder(len(source.arrays.frame), batch_size=10)
-    return SequenceFetcher(SampleDataset(source, order, workers=2, max_queue_size=4))
+def window_feed(source):
+    windows = lambda order: [slice(first, first + 40) for first in range(0, len(order), 40)]  # noqa: E731
+    return WindowFeed(source, order_of(source), 4, windows)
 
 
-FETCHERS = {
-    "windows": window_fetcher,
-    "threads": lambda source: Fetcher(source, 10),
-    "one thread": lambda source: Fetcher(source, 10, threads=1),
-    "sequence": sequence_fetcher,
-    "process": lambda source: ProcessFetcher(source, 10, 1, 4),
-    "processes": lambda source: ProcessFetcher(source, 10, 2, 8),
+def sequence_feed(source):
+    from bcclone.feed.keras_sequence import SampleDataset, SequenceFeed
+
+    return SequenceFeed(SampleDataset(source, order_of(source), workers=2, max_queue_size=4))
+
+
+FEEDS = {
+    "windows": window_feed,
+    "threads": lambda source: Feed(source, order_of(source)),
+    "one thread": lambda source: Feed(source, order_of(source), threads=1),
+    "sequence": sequence_feed,
+    "process": lambda source: ProcessFeed(source, order_of(source), 1, 4),
+    "processes": lambda source: ProcessFeed(source, order_of(source), 2, 8),
 }
 
 
 def feed_of(source, kind="processes", threads=None):
     """Return the feed of a source. threads: that take its batches, where the feed has none of its own."""
-    fetcher = FETCHERS[kind](source) if isinstance(kind, str) else kind
-    return Feed(EpochOrder(len(source.arrays.frame), batch_size=10), fetcher, threads=threads)
+    feed = FEEDS[kind](source)
+    feed.threads = feed.threads if threads is None else threads
+    return feed
 
 
 def count_epoch(feed, seconds=SECONDS_TO_END):
@@ -136,7 +141,7 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize(
-    ("kind", "threads"), [*((kind, None) for kind in FETCHERS if kind != "processes"), ("windows", 2), ("processes", 2)]
+    ("kind", "threads"), [*((kind, None) for kind in FEEDS if kind != "processes"), ("windows", 2), ("processes", 2)]
 )
 def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, threads):
     with feed_of(Faulty("error"), kind, threads) as feed:
@@ -211,7 +216,7 @@ def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, threads):
 
 def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
     source = Faulty("stuck")  # the second process has batch 15 to load, and sleeps
-    with feed_of(source, ProcessFetcher(source, 10, 2, 32)) as feed:
+    with ProcessFeed(source, order_of(source), 2, 32) as feed:
         idle = min(loaders(), key=lambda process: process.pid)  # the first that was started
 
         def train():
@@ -257,7 +262,7 @@ def test_any_number_of_slots_may_wait_without_filling_a_pipe():
     size = 20_000
     arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32))
     source = FrameSource(arrays, FramesInMemory(np.zeros((1, *SHAPE), np.uint8)))
-    with feed_of(source, ProcessFetcher(source, 10, 1, 1500)) as feed:
+    with ProcessFeed(source, order_of(source), 1, 1500) as feed:
         assert count_epoch(feed) == (size, None)
 
 

@@ -150,10 +150,10 @@ assert EpochOrder(3, Ordering("backwards")).order(1).tolist() == [2, 1, 0]
         (
             (
                 "bcclone/feed/feed_settings.py",
-                '    "hdf5-backwards": Strategy("reads the store backwards", "fetcher.backwards", "backwards"),\n',
+                '    "hdf5-backwards": Strategy("reads the store backwards", "strategies.backwards", "backwards"),\n',
                 '    "hdf5-shuffle": Strategy(',
             ),
-            ("bcclone/feed/fetcher.py", "backwards = hdf5_shuffle\n\n\n", "def memory("),
+            ("bcclone/feed/strategies.py", "backwards = hdf5_shuffle\n\n\n", "def memory("),
         ),
         """
 import bcclone
