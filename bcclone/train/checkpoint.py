@@ -6,26 +6,19 @@ The order of the samples follows from seed and epoch. The last two checkpoints a
 """
 
 import io
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
-from bcclone.dataset.store import common_framing
-from bcclone.feed.selection import TrainingData
-from bcclone.model.model_file import model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import read_hdf5
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
-from bcclone.train.history import history_csv
 from bcclone.train.run_folder import RunFolder
-from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.trainer import Trainer
 from bcclone.train.training_state import TrainingState
 from bcclone.train.worker import Worker
@@ -100,71 +93,13 @@ def _load(source: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
     return state, model.tobytes()
 
 
-class Checkpointing:
-    """Restores a training from its newest checkpoint, and saves its state and its model from then on.
-
-    model: the model file so far, empty before the first epoch is complete.
-    """
-
-    def __init__(
-        self, trainer: Trainer, folder: RunFolder, data: TrainingData, settings: TrainSettings, notify: Notify
-    ) -> None:
-        self._trainer, self._folder, self._data, self._settings = trainer, folder, data, settings
-        self._notify, self._saved, self.model, self._model_is_written = notify, TrainingState(), b"", True
-
-    @property
-    def path(self) -> Path:
-        """Return the path of the model so far, which exists once an epoch is complete."""
-        return self._folder.model
-
-    def restore(self, worker: Worker) -> TrainingState:
-        """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get the chief's."""
-        self._saved, self.model = load_checkpoint(self._folder.checkpoints, self._trainer, self._notify)
-        if worker.count > 1:
-            shared = worker.share(_content(self._trainer, self._saved, self.model) if worker.writes else b"")
-            if not worker.writes:
-                path = self._folder.path / "shared.h5"
-                write_bytes(path, shared)
-                self._saved, self.model = _load(path, self._trainer)
-        self._model_is_written = not self.model  # a killed training may have left a newer one
-        return self._saved
-
-    def is_due(self, state: TrainingState) -> bool:
-        """Return whether a checkpoint is due by steps or minutes since the last one."""
-        steps, minutes = self._settings.checkpoint_steps, self._settings.checkpoint_minutes
-        by_steps = bool(steps) and state.step - self._saved.step >= steps
-        return by_steps or bool(minutes) and state.elapsed - self._saved.elapsed >= minutes * 60
-
-    def take_model(self, state: TrainingState) -> None:
-        """Use the current weights, of the last epoch, for the model."""
-        last, data = state.history[-1], self._data
-        described = {
-            "settings": values_of(self._settings, DECIDE_WEIGHTS),
-            "samples": asdict(data.sample_settings),
-            "store_content_hash": data.content_hash,
-            "epoch": last.epoch,
-            "val_loss": last.val_loss,
-        }
-        self.model = model_content(
-            self._trainer.export(), data.preprocessing, described, common_framing(data.recordings)
-        )
-        self._model_is_written = False
-
-    def save(self, state: TrainingState) -> None:
-        """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
-        self._saved = state
-        if not self._model_is_written:
-            self._model_is_written = self._try(lambda: write_bytes(self._folder.model, self.model))
-        self._try(lambda: save_checkpoint(self._folder.checkpoints, self._trainer, state, self.model))
-        self._try(lambda: self._folder.write_history(history_csv(state.history)))
-
-    def _try(self, write: Callable[[], object]) -> bool:
-        try:
-            write()
-        except OSError as error:
-            self._notify(
-                f"note: {error.filename or self._folder.path}: cannot be written: {error.strerror or error}; "
-                "training continues, and the earlier files are unchanged"
-            )
-            return False
-        return True
+def restore(folder: RunFolder, trainer: Trainer, worker: Worker, notify: Notify) -> tuple[TrainingState, bytes]:
+    """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get the chief's."""
+    state, model = load_checkpoint(folder.checkpoints, trainer, notify)
+    if worker.count > 1:
+        shared = worker.share(_content(trainer, state, model) if worker.writes else b"")
+        if not worker.writes:
+            path = folder.path / "shared.h5"
+            write_bytes(path, shared)
+            state, model = _load(path, trainer)
+    return state, model

@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,23 +12,24 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.sample_settings import TEST
+from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model_file, model_content
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
-from bcclone.train.checkpoint import Checkpointing
-from bcclone.train.history import Epoch
+from bcclone.train.checkpoint import restore, save_checkpoint
+from bcclone.train.history import Epoch, history_csv
 from bcclone.train.run_folder import RunFolder
 from bcclone.train.schedule import TrainingSchedule
 from bcclone.train.tensorboard import TensorBoard
-from bcclone.train.train_settings import TrainSettings
+from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.trainer import Totals, Trainer, errors_of, losses_of, sums_of
-from bcclone.train.training_state import SampleCounts, TrainingState, TrainResult, epoch_summary
+from bcclone.train.training_state import SampleCounts, TrainResult, epoch_summary
 from bcclone.train.worker import Worker
 
 _VALIDATION_BATCH = 256  # frames
@@ -68,10 +70,13 @@ class Training:
             self._validation_feed = open_validation_feed(self.validation, size, part)
             if not len(self.validation):
                 self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
-            self._checkpoints = Checkpointing(self.trainer, folder, self.samples.data, settings, self.notify)
             self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
             self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
-            self.state: TrainingState = self._checkpoints.restore(self.worker)
+            self.state, self._model = restore(folder, self.trainer, self.worker, self.notify)
+            self._saved, self._model_is_written = (
+                self.state,
+                not self._model,
+            )  # a killed training may have left a newer one
             self._resumed_after = self.state.elapsed
             self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
             with self._feed, self._validation_feed, self._interrupts.listening():
@@ -80,13 +85,13 @@ class Training:
         counts = SampleCounts(len(self._feed), len(self.validation), len(test))
         result = TrainResult.of(self.state, settings, counts, limit, folder.path)
         if len(test):
-            loss, mae = _score(self._checkpoints.model, open_validation_feed(test, size), settings.loss)
+            loss, mae = _score(self._model, open_validation_feed(test, size), settings.loss)
             result = replace(result, test_loss=loss, test_mae=mae)
-        return result, self._checkpoints.model
+        return result, self._model
 
     def _train_epochs(self) -> str:
         """Train to the end; return the limit that ended it."""
-        self._checkpoints.save(self.state)
+        self._save()
         self._await_feed()
         if limit := self._limits.reached_limit(self.state, self._is_time_up()):
             self.notify(f"note: nothing is left to train: {limit}; increase it to train on")
@@ -126,8 +131,8 @@ class Training:
                 self._take_time()
                 if self._is_time_up():
                     return True
-                if self._must_stop or self._checkpoints.is_due(self.state):
-                    self._checkpoints.save(self.state)
+                if self._must_stop or self._is_due():
+                    self._save()
                 self._raise_if_interrupted()
                 start = time.perf_counter()
         return False
@@ -154,8 +159,8 @@ class Training:
         if not last.is_finite:
             raise self._divergence(last.epoch)
         if self.state.kept(self.settings.keep) is last:
-            self._checkpoints.take_model(self.state)
-        self._checkpoints.save(self.state)
+            self._take_model()
+        self._save()
         self._take_time(is_epoch_end=True)
         self._seconds_of_ending = self.state.elapsed - start
         if self._board:
@@ -183,6 +188,45 @@ class Training:
             data_wait_share=state.waited / seconds,
         )
 
+    def _is_due(self) -> bool:
+        """Return whether a checkpoint is due by steps or minutes since the last one."""
+        steps, minutes = self.settings.checkpoint_steps, self.settings.checkpoint_minutes
+        by_steps = bool(steps) and self.state.step - self._saved.step >= steps
+        return by_steps or bool(minutes) and self.state.elapsed - self._saved.elapsed >= minutes * 60
+
+    def _take_model(self) -> None:
+        """Use the current weights, of the last epoch, for the model."""
+        last, data = self.state.history[-1], self.samples.data
+        described = {
+            "settings": values_of(self.settings, DECIDE_WEIGHTS),
+            "samples": asdict(data.sample_settings),
+            "store_content_hash": data.content_hash,
+            "epoch": last.epoch,
+            "val_loss": last.val_loss,
+        }
+        framing = common_framing(data.recordings)
+        self._model = model_content(self.trainer.export(), data.preprocessing, described, framing)
+        self._model_is_written = False
+
+    def _save(self) -> None:
+        """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
+        self._saved, folder = self.state, self.folder
+        if not self._model_is_written:
+            self._model_is_written = self._try(lambda: write_bytes(folder.model, self._model))
+        self._try(lambda: save_checkpoint(folder.checkpoints, self.trainer, self.state, self._model))
+        self._try(lambda: folder.write_history(history_csv(self.state.history)))
+
+    def _try(self, write: Callable[[], object]) -> bool:
+        try:
+            write()
+        except OSError as error:
+            self.notify(
+                f"note: {error.filename or self.folder.path}: cannot be written: {error.strerror or error}; "
+                "training continues, and the earlier files are unchanged"
+            )
+            return False
+        return True
+
     def _take_time(self, is_epoch_end: bool = False) -> None:
         """Note the time, and whether to stop; called after each step, and around each epoch."""
         if self.worker.count > 1 and not is_epoch_end and self.state.step % _STEPS_BETWEEN_DECISIONS:
@@ -196,11 +240,11 @@ class Training:
 
     def _raise_if_interrupted(self) -> None:
         if self._must_stop:
-            kept = f"the model so far is {self._checkpoints.path}; " if self._checkpoints.path.exists() else ""
+            kept = f"the model so far is {self.folder.model}; " if self.folder.model.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
 
     def _divergence(self, epoch: int) -> UserError:
-        path = self._checkpoints.path
+        path = self.folder.model
         kept = f"; the model of the epochs before is {path}" if path.exists() else ""
         return UserError(
             f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "

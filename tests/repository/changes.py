@@ -41,7 +41,7 @@ assert build_network(network="cnn-wide").output_shape == (None, 1)
         (
             (
                 "bcclone/model/layer_kinds.py",
-                '    LayerKind(layers.UnitNormalization, keeps_pixels=True),\n',
+                "    LayerKind(layers.UnitNormalization, keeps_pixels=True),\n",
                 "    _elementwise(layers.ELU",
             ),
         ),

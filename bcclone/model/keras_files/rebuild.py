@@ -12,7 +12,7 @@ from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import Shape, dtype_of, short, translate
 from bcclone.model.keras_files.lambda_formula import REMEDY, Scaling, scaling_of_code
 from bcclone.model.keras_files.stored import StoredModel
-from bcclone.model.keras_files.tree import Input, Leaf, Nest, read_tree
+from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
 from bcclone.model.keras_files.weights import (
     assign_weights,
     check_mirrored,
@@ -56,7 +56,7 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
 
     most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes.
     """
-    nest, start = read_tree(parse_json(stored.texts["model_config"]))
+    nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]))
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
     if mirrored:
@@ -65,7 +65,7 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     if rescale and (count := sum(leaf.kind == "Lambda" for leaf in leaves)) != 1:
         raise UnsupportedModel(f"has {count} Lambda layers, expected 1 for --rescale")
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_channels_last(start, first), start.dtype, first, budget, rescale)
+    builder = _Builder(_channels_last(shape, first), dtype, first, budget, rescale)
     for leaf in leaves:
         builder.add(leaf)
     model = builder.finish(nest, most_outputs)
@@ -85,12 +85,10 @@ def _describe(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
     return RebuiltLayer(leaf.name, kind, now)
 
 
-def _channels_last(start: Input, first: bool) -> Shape:
-    if first and len(start.shape) == 3:
-        return (None, *start.shape[1:], start.shape[0])
-    if first:
-        raise UnsupportedModel(f"its input has the shape {start.shape} with channels first, which is not supported")
-    return (None, *start.shape)
+def _channels_last(shape: tuple[int, ...], first: bool) -> Shape:
+    if first and len(shape) != 3:
+        raise UnsupportedModel(f"its input has the shape {shape} with channels first, which is not supported")
+    return (None, *shape[1:], shape[0]) if first else (None, *shape)
 
 
 class _Builder:

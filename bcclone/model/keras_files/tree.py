@@ -63,21 +63,16 @@ class Nest:
                 yield node
 
 
-@dataclass(frozen=True)
-class Input:
-    """The input of the network as stored: its shape without the batch, and its type."""
+def read_tree(config: Mapping[str, Any]) -> tuple[Nest, tuple[int, ...], str]:
+    """Return the model's layers, and the shape of its input, without the batch, and its type.
 
-    shape: tuple[int, ...]
-    dtype: str
-
-
-def read_tree(config: Mapping[str, Any]) -> tuple[Nest, Input]:
-    """Return the model's layers and its input; raises UnsupportedModel, LookupError, TypeError and other errors."""
+    Raises UnsupportedModel, LookupError, TypeError and other errors.
+    """
     nest = _nest(config)
     count = sum(1 for _ in nest.leaves())
     if not 0 < count <= _LAYERS_AT_MOST:
         raise UnsupportedModel(f"has {count} layers, expected 1 to {_LAYERS_AT_MOST}")
-    return nest, _input(config, nest)
+    return nest, *_input(config, nest)
 
 
 def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
@@ -203,7 +198,7 @@ def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"class_name": "Rescaling", "name": _name(item), "config": {"name": name, **arguments}}
 
 
-def _input(config: Mapping[str, Any], nest: Nest) -> Input:
+def _input(config: Mapping[str, Any], nest: Nest) -> tuple[tuple[int, ...], str]:
     """Return the input that the first layer, or the model, declares; raises UnsupportedModel."""
     first: Leaf | Nest = nest
     while isinstance(first, Nest) and not first.is_over_time:
@@ -226,4 +221,4 @@ def _input(config: Mapping[str, Any], nest: Nest) -> Input:
     dtype = dtype_of(first.config.get("dtype")) if first.kind == "InputLayer" else "float32"
     if dtype != "uint8" and "float" not in dtype:
         raise UnsupportedModel(f"its input is of type {dtype!r}, expected 'float32' or 'uint8'")
-    return Input(tuple(shape[1:]), "uint8" if dtype == "uint8" else "float32")
+    return tuple(shape[1:]), "uint8" if dtype == "uint8" else "float32"
