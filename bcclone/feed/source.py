@@ -43,11 +43,6 @@ class SampleArrays:
     flipped: npt.NDArray[np.bool_]
     labels: npt.NDArray[np.float32]
 
-    def __post_init__(self) -> None:
-        if not len(self.frame) == len(self.flipped) == len(self.labels):
-            lengths = f"{len(self.frame)} frames, {len(self.flipped)} flips and {len(self.labels)} labels"
-            raise ValueError(f"{lengths}, expected one of each for a sample")
-
     def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
         frame = self.frame[positions]

@@ -60,11 +60,8 @@ def learning_rate(settings: TrainSettings, fraction: float) -> float:
     """Return the learning rate of the next step. fraction: how much of the training is complete, 0 to 1.
 
     The rate rises linearly during the warm-up and then falls by the schedule to a hundredth of its highest value.
-    "cosine" follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts. Raises ValueError
-    if plan.resolve() has not decided the highest value.
+    "cosine" follows I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts.
     """
-    if not settings.learning_rate:
-        raise ValueError("learning rate 0, expected one that plan.resolve() has decided")
     rise = min((fraction + 1e-3) / settings.warmup, 1.0) if settings.warmup else 1.0
     fallen = max(fraction - settings.warmup, 0.0) / (1.0 - settings.warmup)
     left = {"constant": 1.0, "linear": 1.0 - fallen, "cosine": (1.0 + math.cos(math.pi * fallen)) / 2}

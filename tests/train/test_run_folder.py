@@ -101,12 +101,6 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
     assert [(found["system"], found["command"]) for found in noted] == [("a", ["train"]), ("b", ["resume"])]
 
 
-@pytest.mark.parametrize("values", [("", "hash", "model.h5"), ("data.h5", "", "model.h5"), ("data.h5", "hash", "")])
-def test_a_run_that_could_be_taken_for_another_is_refused(values):
-    with pytest.raises(ValueError, match=r"RunIdentity\(.*expected none of them empty"):
-        RunIdentity(*values)
-
-
 def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
     run = begin(tmp_path / "runs/a")
     run.record(SETTINGS, {"command": "python model.py"})

@@ -111,26 +111,3 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
     (compiled, labels), (plain, expected) = step(images, steering, *inputs), augmenter(images, steering, *inputs)
     assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
     np.testing.assert_allclose(labels, expected, atol=1e-6)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("draws", [4_000, 10_000])
-def test_draws_of_other_seeds_have_the_same_statistics(device, draws):
-    """The seeds differ, so the distributions are compared and not single draws."""
-    small = Preprocessing(width=64, height=64)
-    images, settings = pictures(200, small), AugmentSettings()
-    of_cpu, of_device = [], []
-    for batch in range(draws // 200):
-        by_cpu, _ = both(device, settings, images, small, seed=(0, 1, batch))
-        _, by_device = both(device, settings, images, small, seed=(1, 1, batch))
-        for found, (changed, steering) in ((of_cpu, by_cpu), (of_device, by_device)):
-            seen = changed[:, seen_rows(64)].astype(np.float32)
-            moments = seen.mean(axis=(1, 2)), seen.std(axis=(1, 2)), np.abs(np.diff(seen, axis=2)).mean(axis=(1, 2))
-            found.append(np.concatenate([*moments, steering], axis=1))
-    first, second = np.concatenate(of_cpu), np.concatenate(of_device)
-    assert first.shape == (draws, 10)
-    for quantile in (0.05, 0.25, 0.5, 0.75, 0.95):
-        spread = first.std(axis=0)
-        apart = np.abs(np.quantile(first, quantile, axis=0) - np.quantile(second, quantile, axis=0))
-        assert (apart < 0.1 * spread).all(), (quantile, apart / spread)
-    np.testing.assert_allclose(second.std(axis=0), first.std(axis=0), rtol=0.04)
