@@ -1,14 +1,12 @@
 """The four commands, from a recording to a clip, with a simulated car that connects to drive.py."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from bcclone.recording.log import read_log
-from tests.conftest import ROOT, run_process, run_script, shared
+from tests.conftest import run_process, run_script, shared
 from tests.drive.drive_server import drive, serving
 from tests.frame_replay import FrameReplay
 
@@ -59,20 +57,11 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("names", "rows", "frames"),
-    [
-        (("lake_linux",), 1572, 4716),
-        (("mountain_windows",), 1084, 3252),
-        (("lake_linux", "mountain_windows"), 2656, 7968),
-    ],
-    ids=["lake", "mountain", "both"],
-)
-def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
-    recordings = [shared("recordings") / name for name in names]
+def test_the_whole_chain_on_real_recordings(tmp_path):
+    recordings = [shared("recordings") / name for name in ("lake_linux", "mountain_windows")]
     made, trained, report, clip, world = run_chain(recordings, tmp_path, (), ("--epochs", 2), frames=600)
     print(json.dumps([made, trained]))
-    assert (made["recordings"], made["rows"], made["frames"], made["skipped"]) == (len(names), rows, frames, 0)
+    assert (made["recordings"], made["rows"], made["frames"], made["skipped"]) == (2, 2656, 7968, 0)
     assert trained["val_loss"] < 0.2
     assert report.steers == 599
     assert clip["frames"] == 600
@@ -81,12 +70,3 @@ def test_the_whole_chain_on_real_recordings(tmp_path, names, rows, frames):
     correlation = np.corrcoef(human, steering)[0, 1]
     print(f"correlation with the human: {correlation:.2f}")
     assert correlation > 0.2
-
-
-@pytest.mark.long
-def test_the_simulators_measurements_are_reported():
-    line = [sys.executable, "-m", "benchmarks", "simulator", "--frames", "30", "--check-bars", "--json"]
-    done = subprocess.run(line, capture_output=True, check=False, cwd=ROOT)
-    measures = json.loads(done.stdout)["measures"]
-    assert {measure["bar"] for measure in measures} >= {60, 25, 3, 10}
-    assert done.returncode == int(any(measure["reached"] is False for measure in measures))
