@@ -8,10 +8,9 @@ count in their order, or corrects the steering of all rows. A file that changes 
 removed.
 """
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +20,11 @@ from bcclone.recording.row import time_of
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_text
 from bcclone.system.codec import explained, parse_json, read_bytes
+from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import Location, as_local
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
 MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
-_VERSION = 1
 _LONGEST_PAUSE_SECONDS = 10.0
 
 Mask = npt.NDArray[np.bool_]
@@ -71,7 +70,7 @@ class Edit:
 class Edits:
     """The edits of a recording, in the order in which they were made."""
 
-    done: tuple[Edit, ...] = field(default=())
+    done: tuple[Edit, ...] = ()
 
     def deleted(self, time_ms: IndexArray) -> Mask:
         """Return which rows are left out, (rows,), given their times."""
@@ -91,27 +90,20 @@ class Edits:
         """Return how much later the steering was recorded that the rows get."""
         return round(sum(edit.seconds for edit in self.done), 6)
 
-    def to_json(self) -> str:
-        """Return the text of the file."""
-        edits = [
-            {"edit": edit.kind, "rows": [[span.first, span.last] for span in edit.spans]}
-            | ({"seconds": edit.seconds} if edit.seconds else {})
-            for edit in self.done
-        ]
-        return json.dumps({"version": _VERSION, "edits": edits}, indent=1) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read the text of a file; raises KeyError, TypeError or ValueError for any other."""
-        stored: Any = parse_json(text)
-        if stored["version"] != _VERSION:
-            raise ValueError(f"version {stored['version']}, expected {_VERSION}")
-        return cls(
-            tuple(
-                Edit(each["edit"], tuple(Span(*names) for names in each["rows"]), float(each.get("seconds", 0)))
-                for each in stored["edits"]
-            )
-        )
+@dataclass(frozen=True)
+class _StoredEdit:
+    edit: str
+    rows: tuple[tuple[str, str], ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _StoredEdits:
+    """The content of the file."""
+
+    version: Literal[1]
+    edits: tuple[_StoredEdit, ...]
 
 
 def seconds_since_first(seconds: FloatArray) -> FloatArray:
@@ -129,13 +121,23 @@ def read_edits(log: Location) -> Edits:
     path = edits_path(log)
     remedy = "restore the file, or remove it to use all rows of the recording"
     with explained(path, "the edits of a recording", remedy):
-        return Edits.from_json(read_bytes(path, "settings")) if path.exists() else Edits()
+        if not path.exists():
+            return Edits()
+        stored = from_json(_StoredEdits, parse_json(read_bytes(path, "settings")))
+        return Edits(
+            tuple(Edit(each.edit, tuple(Span(*row) for row in each.rows), each.seconds) for each in stored.edits)
+        )
 
 
 def write_edits(log: Path, edits: Edits) -> None:
     """Write the edits of a log, or remove their file if there are none."""
     path = as_local(edits_path(log))
     if edits.done:
-        write_text(path, edits.to_json())
+        stored = [
+            {"edit": edit.kind, "rows": [[span.first, span.last] for span in edit.spans]}
+            | ({"seconds": edit.seconds} if edit.seconds else {})
+            for edit in edits.done
+        ]
+        write_text(path, json_text({"version": 1, "edits": stored}, indent=1))
     else:
         path.unlink(missing_ok=True)

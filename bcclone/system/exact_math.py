@@ -25,19 +25,13 @@ _BLOCK = 512  # values
 @compiled(cache=True)
 def sine(angle: float) -> float:
     """Return the sine of an angle in radians."""
-    quarters = math.floor(angle / (math.pi / 2) + 0.5)
-    rest = angle - quarters * _HALF_PI - quarters * _HALF_PI_REST
-    value = _cosine_series(rest) if quarters % 2 == 1 else _sine_series(rest)
-    return -value if quarters % 4 >= 2 else value
+    return _shifted_sine(angle, 0)
 
 
 @compiled(cache=True)
 def cosine(angle: float) -> float:
     """Return the cosine of an angle in radians."""
-    quarters = math.floor(angle / (math.pi / 2) + 0.5)
-    rest = angle - quarters * _HALF_PI - quarters * _HALF_PI_REST
-    value = _sine_series(rest) if quarters % 2 == 1 else _cosine_series(rest)
-    return -value if quarters % 4 in (1, 2) else value
+    return _shifted_sine(angle, 1)
 
 
 @compiled(cache=True)
@@ -128,6 +122,16 @@ def _exponentials(
                 totals[number] = 1.0 + totals[number] * rests[number] / power
         for number in range(count):
             results[begin + number] = math.ldexp(totals[number], int(doublings[number]))
+
+
+@compiled(cache=True)
+def _shifted_sine(angle: float, shift: int) -> float:
+    """Return the sine of an angle and so many quarters of a turn."""
+    quarters = math.floor(angle / (math.pi / 2) + 0.5)
+    rest = angle - quarters * _HALF_PI - quarters * _HALF_PI_REST
+    turned = quarters + shift
+    value = _cosine_series(rest) if turned % 2 == 1 else _sine_series(rest)
+    return -value if turned % 4 >= 2 else value
 
 
 @compiled(cache=True)

@@ -115,7 +115,8 @@ def test_edits_with_any_wrong_value_or_too_many_are_harmless_or_refused(tmp_path
     edits_path(log).write_bytes(b" " * (1 << 22) + b"{}")
     with pytest.raises(UserError, match="larger than"):
         read_edits(log)
-    for wrong in with_wrong_values(json.loads(edited((DELETE, 2, 6), (RESTORE, 4, 9)).to_json())):
+    write_edits(log, edited((DELETE, 2, 6), (RESTORE, 4, 9)))
+    for wrong in with_wrong_values(json.loads(edits_path(log).read_text())):
         edits_path(log).write_text(json.dumps(wrong))
         with contextlib.suppress(UserError):
             read_edits(log).deleted(TIMES)

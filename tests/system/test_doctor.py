@@ -18,8 +18,15 @@ from bcclone.system.doctor.accelerator import (
     check_devices,
     check_driver,
 )
-from bcclone.system.doctor.machine import check_cores, check_folder, check_memory, check_system
-from bcclone.system.doctor.packages import PYTHONS, check_installation, check_packages, check_python
+from bcclone.system.doctor.machine import (
+    PYTHONS,
+    check_cores,
+    check_folder,
+    check_memory,
+    check_packages,
+    check_python,
+    check_system,
+)
 from bcclone.system.hardware import Card
 from tests.conftest import ROOT, command, run_script
 from tests.processes import imported_by
@@ -140,13 +147,6 @@ def test_missing_old_and_broken_packages_fail_with_the_command_that_installs_the
         "its version cannot be read",
         'python -m pip install --force-reinstall "broken>=1"',
     )
-
-
-def test_an_installation_older_than_its_checkout_is_a_warning():
-    assert check_installation(["numpy>=2,<3"], ["numpy<3,>=2"]).state == "ok"
-    assert check_installation(["numpy>=2", "pytest; extra == 'dev'"], ["numpy>=2"]).state == "ok"
-    assert check_installation(["numpy>=2"], ["numpy>=2", "scipy"]).state == "warning"
-    assert check_installation(None, ["numpy>=2"]).state == "warning"
 
 
 def test_the_supported_pythons_are_those_of_pyproject():

@@ -9,18 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.doctor.accelerator import check_card, check_devices, check_driver, find_driver, installed_cudnn
+from bcclone.system.doctor.accelerator import check_accelerator, check_card, installed_cudnn
 from bcclone.system.doctor.machine import (
     Check,
     check_cores,
+    check_declared_packages,
     check_ffmpeg,
     check_folder,
     check_memory,
     check_port,
+    check_python,
     check_system,
     check_test_tools,
 )
-from bcclone.system.doctor.packages import check_declared_packages, check_python
 from bcclone.system.errors import number_of
 from bcclone.system.hardware import available_memory, find_cards, read_text, usable_cores
 from bcclone.system.settings import SIMULATOR_PORT, Port, check_settings, setting
@@ -72,11 +73,6 @@ class Examination:
 
 def examine(settings: DoctorSettings) -> Examination:
     """Run every check; one that breaks is itself reported as failed."""
-
-    def check_accelerator() -> Check:
-        driver = find_driver()
-        return check_devices(driver) if settings.full else check_driver(driver, sys.platform)
-
     steps: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
         ("system", lambda: [check_system(read_text(Path("/proc/version")))]),
         ("python", lambda: [check_python(sys.version_info[:2])]),
@@ -85,7 +81,7 @@ def examine(settings: DoctorSettings) -> Examination:
         ("folder", lambda: check_folder(settings.folder)),
         ("memory", lambda: [check_memory(available_memory())]),
         ("cores", lambda: [check_cores(usable_cores())]),
-        ("accelerator", lambda: [check_accelerator()]),
+        ("accelerator", lambda: [check_accelerator(settings.full)]),
         ("GPU", lambda: [check_card(card, installed_cudnn()) for card in find_cards()]),
         ("ffmpeg", lambda: [check_ffmpeg()]),
         ("test tools", check_test_tools),

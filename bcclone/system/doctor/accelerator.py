@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from bcclone.system.doctor.machine import Check
-from bcclone.system.doctor.packages import REINSTALL, check_packages
+from bcclone.system.doctor.machine import REINSTALL, Check, check_packages
 from bcclone.system.hardware import Card, find_cards, read_text
 
 Capability = tuple[int, int]
@@ -27,13 +26,14 @@ _OLDEST_FOR_CUDNN: Capability = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
 _CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "9.10.2.21"
 
 
-def find_driver() -> str | None:
-    """Return the version of the NVIDIA driver, None if no driver is found; TensorFlow is not loaded."""
+def check_accelerator(full: bool) -> Check:
+    """Check whether TensorFlow can use a GPU. full: load it."""
     if text := read_text(Path("/proc/driver/nvidia/version")):
         version = re.search(r"\d+\.\d+(\.\d+)?", text)
-        return version[0] if version else "of unknown version"
-    cards = find_cards()
-    return cards[0].driver if cards else None
+        driver = version[0] if version else "of unknown version"
+    else:
+        driver = next((card.driver for card in find_cards()), None)
+    return check_devices(driver) if full else check_driver(driver, sys.platform)
 
 
 def check_driver(driver: str | None, system: str) -> Check:

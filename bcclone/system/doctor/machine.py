@@ -1,21 +1,30 @@
-"""What a check of this machine is; those of system, port, folder, memory, cores, ffmpeg and tools of the tests."""
+"""What a check is; those of the system, port, folder, memory, cores, programs, Python and its packages."""
 
 import errno
 import os
 import platform
 import shutil
 import socket
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bcclone.system.hardware import output_of
+from bcclone.system.hardware import output_of, read_text
 from bcclone.system.settings import SIMULATOR_PORT
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 State = Literal["ok", "warning", "failed"]
 
+PYTHONS = ((3, 11), (3, 13))  # as in pyproject.toml; a test compares
+REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
+_INSTALL = f"activate the virtual environment in which it is installed, or {REINSTALL}"
+_FOLDER = Path(__file__).parents[3]
 _FFMPEG_SECONDS = 1.0
 # name, names of the program, package of Debian and Ubuntu
 _TEST_TOOLS = (
@@ -136,3 +145,85 @@ def check_test_tools() -> Iterator[Check]:
         else:
             advice = f"for the tests, on Debian and Ubuntu: apt-get install {package}"
             yield Check(name, "warning", "not on the PATH (only needed for tests)", advice)
+
+
+def check_python(version: tuple[int, int]) -> Check:
+    """Compare the version of Python with the supported ones."""
+    lowest, highest = (".".join(map(str, python)) for python in PYTHONS)
+    found = f"{platform.python_version()} ({sys.executable})"
+    if PYTHONS[0] <= version <= PYTHONS[1]:
+        return Check("python", "ok", found)
+    advice = f"install bcclone into a virtual environment with one of them: python{highest} -m venv .venv"
+    return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
+
+
+def check_declared_packages() -> Iterator[Check]:
+    """Yield a check of bcclone's own installation, then one of each package that it requires.
+
+    The pyproject.toml of a checkout has precedence over the installed metadata, which may be older.
+    """
+    try:
+        import packaging.requirements  # noqa: F401
+    except ImportError:
+        yield Check("packaging", "failed", "missing, so versions cannot be compared", _INSTALL)
+        return
+    installed: list[str] = []
+    try:
+        installed = metadata.requires("bcclone") or []
+        yield Check("bcclone", "ok", f"{metadata.version('bcclone')} ({_FOLDER})")
+    except metadata.PackageNotFoundError:
+        yield Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
+    yield from check_packages(_requirements_of_checkout(_FOLDER / "pyproject.toml") or installed)
+
+
+def _requirements_of_checkout(pyproject: Path) -> list[str]:
+    """Return the requirements in a pyproject.toml of bcclone, none if there is no such file."""
+    if sys.version_info < PYTHONS[0]:  # it has no tomllib, and check_python() reports it
+        return []
+    import tomllib
+
+    project = tomllib.loads(read_text(pyproject)).get("project", {})
+    return [*project["dependencies"]] if project.get("name") == "bcclone" else []
+
+
+def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
+    """Compare the installed packages with requirements in pip's syntax, with markers and extras.
+
+    extra: of the package that requires them; only the requirements that it adds are checked.
+    """
+    checks = []
+    for requirement in _needed(requirements, extra):
+        checks.append(_check_package(requirement))
+        for added in sorted(requirement.extras):
+            if checks[-1].state == "ok":
+                checks.extend(check_packages(metadata.requires(requirement.name) or [], added))
+    return checks
+
+
+def _needed(requirements: Sequence[str], extra: str = "") -> "list[Requirement]":
+    """Return the requirements whose marker is true here; with an extra, only those that it adds."""
+    from packaging.requirements import Requirement
+
+    every = [Requirement(text) for text in requirements]
+    always = [one for one in every if one.marker is None or one.marker.evaluate({"extra": ""})]
+    if not extra:
+        return always
+    return [one for one in every if one not in always and one.marker and one.marker.evaluate({"extra": extra})]
+
+
+def _check_package(requirement: "Requirement") -> Check:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    needs = f"{requirement.name}{extras}{requirement.specifier}"
+    advice = f'python -m pip install "{needs}"'
+    try:
+        found = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return Check(requirement.name, "failed", f"missing, needs {requirement.specifier or 'any'}", advice)
+    except (KeyError, FileNotFoundError):  # an interrupted installation; up to Python 3.13 the version is None instead
+        found = ""
+    if not found:
+        advice = f'python -m pip install --force-reinstall "{needs}"'
+        return Check(requirement.name, "failed", "its version cannot be read", advice)
+    if requirement.specifier.contains(found, prereleases=True):
+        return Check(requirement.name, "ok", found)
+    return Check(requirement.name, "failed", f"{found}, needs {requirement.specifier}", advice)
