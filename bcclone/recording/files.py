@@ -137,17 +137,13 @@ def _images_folder(home: Location) -> Location:
     usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
-    with os.scandir(as_local(home)) as entries:  # there may be 300,000 images beside the log
-        names = [entry.name for entry in entries if entry.name.lower() == IMAGES.lower() and entry.is_dir()]
+    names = [path.name for path in home.iterdir() if path.name.lower() == IMAGES.lower() and path.is_dir()]
     return home / min(names, default=IMAGES)
 
 
 def _jpeg_names(folder: Location) -> list[str]:
-    if is_url(folder):
-        with reaching(folder):
-            return [path.name for path in folder.iterdir() if path.name.lower().endswith((".jpg", ".jpeg"))]
-    with os.scandir(as_local(folder)) as entries:
-        return [entry.name for entry in entries if entry.name.lower().endswith((".jpg", ".jpeg"))]
+    with reaching(folder):
+        return [path.name for path in folder.iterdir() if path.name.lower().endswith((".jpg", ".jpeg"))]
 
 
 def _expand(name: str) -> list[Location]:

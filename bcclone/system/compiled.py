@@ -60,17 +60,14 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
     """
 
     def compile_function(function: Function) -> Function:
-        # KeyError: this Numba lacks the option _nrt; RuntimeError: no folder to cache in, such as a read-only one
-        for without in ((), ("_nrt",), ("_nrt", "cache")):
-            every = {"nogil": True, "_nrt": False} | options
-            with suppress(KeyError, RuntimeError):
-                dispatcher: Any = njit(**{name: value for name, value in every.items() if name not in without})(
-                    function
-                )
-                if "cache" not in without and every.get("cache"):
-                    dispatcher._cache = _Cache(function, sources)
-                return cast(Function, dispatcher)
-        raise RuntimeError(f"Numba cannot compile {function.__name__}")
+        every = {"nogil": True, "_nrt": False} | options
+        try:
+            dispatcher: Any = njit(**every)(function)
+            if every.get("cache"):
+                dispatcher._cache = _Cache(function, sources)
+        except RuntimeError:  # no folder to cache in, such as a read-only one
+            dispatcher = njit(**every | {"cache": False})(function)
+        return cast(Function, dispatcher)
 
     return compile_function
 

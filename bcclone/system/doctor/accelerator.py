@@ -28,11 +28,10 @@ _CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "
 
 def check_accelerator(full: bool) -> Check:
     """Check whether TensorFlow can use a GPU. full: load it."""
+    driver = next((card.driver for card in find_cards()), None)
     if text := read_text(Path("/proc/driver/nvidia/version")):
         version = re.search(r"\d+\.\d+(\.\d+)?", text)
         driver = version[0] if version else "of unknown version"
-    else:
-        driver = next((card.driver for card in find_cards()), None)
     return check_devices(driver) if full else check_driver(driver, sys.platform)
 
 
