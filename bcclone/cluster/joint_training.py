@@ -33,8 +33,8 @@ from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
 from bcclone.train.plan import Plan
-from bcclone.train.run_folder import RunIdentity
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings
+from bcclone.train.training_folder import RunIdentity
 from bcclone.train.training_state import TrainResult
 from bcclone.train.worker import Worker
 

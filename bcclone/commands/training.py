@@ -10,8 +10,8 @@ from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.settings import setting
-from bcclone.train.run_folder import read_settings
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
+from bcclone.train.training_folder import read_settings
 
 if TYPE_CHECKING:
     from bcclone.train.worker import Worker

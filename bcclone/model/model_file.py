@@ -19,12 +19,12 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
-from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.lambda_formula import Scaling
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.model_path import check_keras_path
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError

@@ -18,7 +18,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
 from bcclone.system.tensorflow_quietly import onednn_for_batches
-from bcclone.train.run_folder import RunFolder, RunIdentity
 from bcclone.train.train_settings import (
     DECIDE_WEIGHTS,
     FINE_TUNING_LEARNING_RATE,
@@ -30,6 +29,7 @@ from bcclone.train.train_settings import (
     TrainSettings,
     values_of,
 )
+from bcclone.train.training_folder import RunFolder, RunIdentity
 from bcclone.train.training_state import TrainResult
 
 

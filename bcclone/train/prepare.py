@@ -18,10 +18,10 @@ from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ForeignModel, ModelFile, load_model_file, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify

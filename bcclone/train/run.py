@@ -14,8 +14,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
-from bcclone.train.run_folder import RunFolder, describe_environment, new_path
 from bcclone.train.train_settings import RunFiles, TrainSettings
+from bcclone.train.training_folder import RunFolder, describe_environment, new_path
 from bcclone.train.training_state import TrainResult
 from bcclone.train.worker import Worker
 

@@ -8,9 +8,9 @@ import h5py
 
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
-from bcclone.model.calibration import SteeringCalibration
-from bcclone.train.run_folder import RunFolder, RunIdentity
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_folder import RunFolder, RunIdentity
 from tests.conftest import ROOT
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording

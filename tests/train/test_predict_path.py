@@ -9,8 +9,8 @@ import pytest
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.dataset.store import Store
 from bcclone.feed.selection import select
-from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.model_file import calibrated_content, save_model
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from tests.conftest import run_script

@@ -471,9 +471,9 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simula
 def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording, tmp_path):
     import keras
 
-    from bcclone.model.calibration import SteeringCalibration
     from bcclone.model.model_file import calibrated_content, load_model_file, save_model
     from bcclone.model.network import build_network
+    from bcclone.model.steering_calibration import SteeringCalibration
 
     imported = shutil.copytree(simulated_recording, tmp_path / "imported")
     (imported / "framing.json").write_text(Framing(160, 120).to_json())

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import numpy as np
 
-from bcclone.feed.augment import light, shadows, viewpoint
+from bcclone.feed.augment import lighting, shadows, viewpoint
 from bcclone.feed.augment.augment_settings import LENS_SETTINGS
 from bcclone.feed.augment.kind import Draws, LensChange, Numbers
 
@@ -31,9 +31,9 @@ def columns_of(names: Iterable[Mapping[str, int]]) -> dict[str, slice]:
     return columns
 
 
-_NORMAL = columns_of([viewpoint.NORMALS, light.NORMALS])
+_NORMAL = columns_of([viewpoint.NORMALS, lighting.NORMALS])
 _ALONE = tuple(kind for kind in LENS if kind.setting not in _DRAWN_TOGETHER)
-_FIRST: list[Mapping[str, int]] = [viewpoint.UNIFORMS, light.UNIFORMS, shadows.UNIFORMS]
+_FIRST: list[Mapping[str, int]] = [viewpoint.UNIFORMS, lighting.UNIFORMS, shadows.UNIFORMS]
 _FIRST += [kind.uniforms for kind in LENS if kind.setting in _DRAWN_TOGETHER]
 _FIRST_NUMBERS = sum(width for names in _FIRST for width in names.values())
 _UNIFORM = columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)])

@@ -18,14 +18,14 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent, Numbers
 from bcclone.feed.augment.kinds import LENS, draw, numbers_of
-from bcclone.feed.augment.light import levels_of, light_of, light_row
+from bcclone.feed.augment.lighting import levels_of, light_of, light_row
 from bcclone.feed.augment.shadows import FULL_SHADE, Shadows, band_rows, cast_shadows, fill_tables, shadows_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, spread_channels, steering_change, warp_row
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled, source_checksum
 
 _SOURCES = source_checksum(
-    f"bcclone.feed.augment.{module}" for module in ("blur", "light", "on_cpu", "shadows", "viewpoint")
+    f"bcclone.feed.augment.{module}" for module in ("blur", "lighting", "on_cpu", "shadows", "viewpoint")
 )
 
 

@@ -16,7 +16,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent
 from bcclone.feed.augment.kinds import LENS, NORMALS, UNIFORMS, numbers_of
-from bcclone.feed.augment.light import change_light, light_of
+from bcclone.feed.augment.lighting import change_light, light_of
 from bcclone.feed.augment.shadows import shadowed, shadows_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change, warped
 

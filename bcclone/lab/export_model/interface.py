@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from bcclone.dataset.images import Image
 from bcclone.lab.export_model.exact_frames import prepare_frames
-from bcclone.model.calibration import SteeringCalibration
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.recurrent import steps_of
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.arrays import Float32Array
 
 Inputs = Mapping[str, Any]

@@ -104,8 +104,8 @@ def test_another_camera_and_a_throttle_that_falls_in_bends(tmp_path):
     "framing", [Framing(320, 240, rows=(80, 240)), Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))]
 )
 def test_a_calibrated_model_brings_its_framing_and_its_gain(framing, tmp_path):
-    from bcclone.model.calibration import SteeringCalibration
     from bcclone.model.model_file import calibrated_content
+    from bcclone.model.steering_calibration import SteeringCalibration
 
     (tmp_path / "own.h5").write_bytes(calibrated_content(LAKE, framing, SteeringCalibration(gain=0.5, bias=0.05)))
     exported(tmp_path / "own.h5", tmp_path)

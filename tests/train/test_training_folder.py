@@ -7,8 +7,8 @@ from itertools import islice
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.train.run_folder import RunFolder, RunIdentity, new_path, settings_as_text
 from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_folder import RunFolder, RunIdentity, new_path, settings_as_text
 from bcclone.train.training_state import SampleCounts, TrainResult
 from tests.hostile import with_wrong_values
 
