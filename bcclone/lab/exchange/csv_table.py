@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, read_foreign
-from bcclone.lab.exchange.rows import FIELDS, ExchangedRow, Format, Source, read_image, row_of, suffix_of
+from bcclone.lab.exchange.rows import FIELDS, ExchangedRow, ExportedRows, Format, read_image, row_of, suffix_of
 from bcclone.recording.row import CAMERAS
 from bcclone.system.codec import open_text, path_inside
 from bcclone.system.errors import UserError
@@ -21,7 +21,7 @@ COLUMNS = (*FIELDS[:3], *CAMERAS, *FIELDS[3:])
 _NEEDED = ("center", "time_ms", "steering")
 
 
-def _write(source: Source, folder: Path) -> None:
+def _write(source: ExportedRows, folder: Path) -> None:
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()
@@ -57,21 +57,20 @@ def _is_ours(path: Path) -> bool:
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the rows of a table, or of the folder that holds table.csv; numbers that are missing are 0."""
     path = _table_of(settings.source)
-    table = read_foreign(path)
-    if missing := [name for name in _NEEDED if name not in table.names]:
+    table = read_foreign(path, findings)
+    if missing := [name for name in _NEEDED if name not in table.cells]:
         raise UserError(
             f"{path}: no column {missing[0]!r}, expected a table with center, time_ms, steering and perhaps others of "
             f"{','.join(COLUMNS)}; a driving_log.csv needs no import: name it to preprocess.py"
         )
-    findings.columns_left_out = tuple(name for name in table.names if name not in COLUMNS)
-    table.count_broken(findings)
-    for line, cells in table.lines:
-        values = dict(zip(table.names, map(str.strip, cells), strict=True))
+    findings.columns_left_out = tuple(name for name in table.cells if name not in COLUMNS)
+    for index, cells in enumerate(zip(*table.cells.values(), strict=True)):
+        values = dict(zip(table.cells, cells, strict=True))
         try:
             images = {camera: read_image(path.parent, name) for camera in CAMERAS if (name := values.get(camera))}
-            yield row_of({name: values.get(name) for name in FIELDS}, images, table.place(line))
+            yield row_of({name: values.get(name) for name in FIELDS}, images, table.place(index))
         except ValueError as error:
-            findings.leave_out(table.place(line), error)
+            findings.leave_out(table.place(index), error)
 
 
 def _table_of(path: Path) -> Path:

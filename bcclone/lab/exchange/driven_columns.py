@@ -1,4 +1,4 @@
-"""Find the steering, throttle, brake and speed in a source of another program, and convert them to a recording's."""
+"""Find steering, throttle, brake and speed in a source of another program, and convert them to a recording's."""
 
 import math
 import re
@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.exchange.exchange_settings import ImportSettings
+import numpy as np
+
+from bcclone.lab.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.foreign_table import ForeignTable, is_steering, no_column, number_of_cell, plain
-from bcclone.lab.exchange.foreign_units import SteeringScale, Times, check_scale, speed_factor, steering_scale, times_of
-from bcclone.recording.row import RANGES, ROUNDING
+from bcclone.lab.exchange.foreign_table import (
+    ForeignTable,
+    find_table,
+    is_steering,
+    no_column,
+    number_of_cell,
+    plain,
+    read_foreign,
+)
+from bcclone.lab.exchange.foreign_times import Times, find_times, unit_in_name
+from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
 
@@ -21,7 +31,13 @@ _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whe
     "brake": re.compile(r"^brake(_|$)").search,
     "speed_mph": re.compile(r"^(vehicle_)?speed(_|$)").search,
 }
-_TIMES = re.compile(r"^(timestamp|time|t|date)(_(s|sec|seconds|ms|us|ns))?$|^seconds$")
+_UNIT_ENDINGS = {
+    "rad": RADIANS, "radian": RADIANS, "radians": RADIANS, "deg": DEGREES, "degree": DEGREES, "degrees": DEGREES,
+    "ratio": RATIO, "normalized": RATIO, "norm": RATIO,
+}  # fmt: skip
+_RATIO_NAMES = ("steering", "user_angle")  # what simulators and donkeycar call a steering of -1 to 1
+_SPEED_ENDINGS = {"mph": "mph", "kmh": "km/h", "kph": "km/h", "km_h": "km/h", "mps": "m/s", "m_s": "m/s", "ms": "m/s"}
+_FULL = RANGES["steering"][1]
 
 
 @dataclass(frozen=True)
@@ -40,19 +56,43 @@ class Column:
 
 @dataclass(frozen=True)
 class Driving:
-    """Which columns hold the driving, by the names of NUMBERS, and how their values become those of a recording."""
+    """Which columns hold the driving, by the names of NUMBERS, and how their values become those of a recording.
+
+    factor: of the steering, which is -1 to 1 then, right positive; words: how it is read.
+    """
 
     columns: Mapping[str, Column]
-    scale: SteeringScale
+    factor: float
+    words: str
     speed_factor: float = 1.0
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a row, given those of the source by the names of NUMBERS; raises ValueError."""
         numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
-        numbers["steering"] = self.scale.convert(numbers["steering"])
+        if self.factor != 1:  # else to the last bit
+            steering = numbers["steering"] * self.factor
+            if not abs(steering) <= _FULL + ROUNDING:
+                raise RowError(f"steering {numbers['steering']:g} is {steering:g} of full steering, expected -1 to 1")
+            numbers["steering"] = min(max(steering, -_FULL), _FULL) + 0.0
         if "speed_mph" in numbers:
             numbers["speed_mph"] *= self.speed_factor
         return numbers
+
+    def check_steering(self, values: Sequence[float], place: Path, settings: ImportSettings) -> None:
+        """Raise UserError if more than one in a hundred values is beyond full steering, which a wrong unit shows."""
+        steering = np.abs(np.asarray(values, float) * self.factor)
+        beyond = int(np.sum(steering > _FULL + ROUNDING))
+        if beyond <= 0.01 * len(steering):
+            return
+        most = float(np.nanmax(steering))
+        remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
+        if self.factor in (1.0, -1.0):
+            remedy = "say its unit with --unit rad or deg"
+        raise UserError(
+            f"{place}: {beyond} of {len(steering)} values of the steering are beyond full steering, the greatest is "
+            f"{most:.3g} of it ({self.words}); {remedy}",
+            exit_code=2,
+        )
 
 
 def find_driving(
@@ -68,14 +108,10 @@ def find_driving(
     the first with one column that fits is taken. Raises UserError for a steering that cannot be found or has no unit,
     and for a column that was asked for and does not exist, or several times.
     """
-    asked_for = {
-        "steering": settings.steering_column,
-        "throttle": settings.throttle_column,
-        "speed_mph": settings.speed_column,
-    }
     found: dict[str, Column] = {}
     for name, fits in _FITS.items():
-        asked = asked_for.get(name)
+        short = name.removesuffix("_mph")
+        asked = getattr(settings, f"{short}_column", None)
         fitting = [each for each in columns if (asked in (each.name, each.full) if asked else fits(plain(each.name)))]
         for feature in (preferred or {}).get(name, ()):
             of_feature = [each for each in fitting if each.feature == feature]
@@ -83,83 +119,100 @@ def find_driving(
         if len(fitting) == 1:
             found[name] = fitting[0]
         elif asked or name == "steering":
-            short = name.removesuffix("_mph")
             reason = f"no column {asked[:60]!r}" if asked else "no column is called so"
-            raise no_column(
-                path,
-                f"the {short}",
-                f"--{short}-column",
-                [each.full for each in fitting or columns],
-                "several columns may be it" if fitting else reason,
-            )
-    scale = steering_scale(settings, found["steering"].name)
-    findings.notes.append(scale.words)
-    factor = 1.0
+            listed = [each.full for each in fitting or columns]
+            reason = "several columns may be it" if fitting else reason
+            raise no_column(path, f"the {short}", f"--{short}-column", listed, reason)
+    factor, words = _steering_scale(settings, found["steering"].name)
+    findings.notes.append(words)
+    speed_factor = 1.0
     if speed := found.get("speed_mph"):
-        factor = speed_factor(speed.name, settings.speed_unit) or 0.0
-        if not factor:
+        if unit := settings.speed_unit or unit_in_name(speed.name, _SPEED_ENDINGS):
+            speed_factor = MPH_OF[unit]
+        else:
             findings.notes.append(
                 f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
             )
             del found["speed_mph"]
-    return Driving(found, scale, factor)
+    return Driving(found, factor, words, speed_factor)
+
+
+def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
+    """Return the factor of a column's steering, and the words for it.
+
+    Raises UserError where nothing says the unit, and for settings of an angle where it is none.
+    """
+    unit = settings.unit or unit_in_name(column, _UNIT_ENDINGS) or (RATIO if plain(column) in _RATIO_NAMES else None)
+    side, sign = ("left", -1.0) if settings.left_positive else ("right", 1.0)
+    ratio, most = settings.steering_ratio, settings.max_degrees
+    problem = ""
+    if unit is None:
+        problem = (
+            "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg or ratio, and "
+            "--left-positive where positive is left"
+        )
+    elif unit == RATIO and (ratio, most) != (1, ImportSettings.max_degrees):
+        problem = (
+            "it is read as -1 to 1, which --steering-ratio and --max-degrees do not change; leave them out, or say that "
+            "it is an angle with --unit rad or deg"
+        )
+    if problem:
+        raise UserError(f"{settings.source}: column {column[:60]!r}: {problem}", exit_code=2)
+    if unit == RATIO:
+        return sign, f"steering: {column}, -1 to 1, {side} positive"
+    of_wheel = "" if ratio == 1 else f", of the steering wheel, {ratio:g} to 1"
+    words = f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {most:g} degrees of the front wheels"
+    return sign * (math.degrees(1) if unit == RADIANS else 1.0) / (ratio * most), words
 
 
 @dataclass(frozen=True)
 class DrivenTable:
-    """A table with its driving. values: of the rows, by the names of NUMBERS: numbers, or a cell that is none."""
+    """A table with its driving. values: of the rows, by the names of NUMBERS: numbers, or a cell that is none.
+
+    times: of the rows, None where no column has some.
+    """
 
     table: ForeignTable
     driving: Driving
     values: Mapping[str, Sequence[Any]]
+    times: Times | None
 
     def numbers(self, index: int) -> dict[str, float]:
         """Return the numbers of a row as a recording has them; raises ValueError."""
         return self.driving.converted({name: values[index] for name, values in self.values.items()})
 
+    def others(self, *read: str) -> tuple[str, ...]:
+        """Return the columns that nothing reads. read: those that hold neither the driving nor the times."""
+        driving = {self.driving.columns[name].name for name in self.values}
+        time = self.times.column if self.times else ""
+        return tuple(name for name in self.table.cells if name not in {*driving, time, *read})
 
-def find_driven(table: ForeignTable, settings: ImportSettings, findings: Findings) -> DrivenTable:
-    """Return a table with its driving; columns that are no throttle or brake by their values are left out.
 
-    Raises UserError as find_driving(), and for a wrong unit.
+def read_driven(settings: ImportSettings, findings: Findings) -> DrivenTable:
+    """Return the table of a source with its driving; what is no throttle or brake by its values is left out.
+
+    Raises UserError as find_table(), read_foreign(), find_driving() and find_times(), and for a wrong unit.
     """
+    table = read_foreign(find_table(settings), findings)
     asked = {settings.steering_column, settings.throttle_column, settings.speed_column}
-    columns = [Column(name) for name in table.names if name in asked or table.is_numeric(name)]
+    columns = [Column(name) for name in table.cells if name in asked or table.is_numeric(name)]
     driving = find_driving(table.path, columns, settings, findings)
     values: dict[str, Sequence[Any]] = {}
     for name, column in driving.columns.items():
-        cells = table.cells(column.name)
+        cells = table.cells[column.name]
         numbers = [number_of_cell(cell) for cell in cells]
         low, high = RANGES.get(name, (-math.inf, math.inf))
         beyond = [value for value in numbers if not low - ROUNDING <= value <= high + ROUNDING and value == value]
+        words = f"{name.removesuffix('_mph')}: {column.name}"
         if name == "steering":
-            check_scale(driving.scale, list(filter(math.isfinite, numbers)), str(table.path), settings)
+            driving.check_steering(list(filter(math.isfinite, numbers)), table.path, settings)
         elif beyond:
-            words = f"{column.name} has {beyond[0]:g}, expected {low:g} to {high:g}"
+            words = f"{name}: {column.name} has {beyond[0]:g}, expected {low:g} to {high:g}"
             if column.name in asked:
-                raise UserError(f"{table.path}: {name}: column {words}; name another column", exit_code=2)
-            findings.notes.append(f"{name}: {words}; it is left out")
+                raise UserError(f"{table.path}: {words}; name another column", exit_code=2)
+            findings.notes.append(f"{words}; it is left out")
             continue
         else:
-            findings.notes.append(f"{name.removesuffix('_mph')}: {column.name}")
-        pairs = zip(numbers, cells, strict=True)
-        values[name] = [value if math.isfinite(value) else cell for value, cell in pairs]
-    table.count_broken(findings)
-    return DrivenTable(table, driving, values)
-
-
-def find_times(table: ForeignTable, settings: ImportSettings) -> tuple[str, Times] | None:
-    """Return the column of the times, and its times; None if there is none.
-
-    Raises UserError for a named column without times.
-    """
-    asked = settings.time_column and table.named(settings.time_column, "the times", "--time-column")
-    for name in [asked] if asked else [name for name in table.names if _TIMES.search(plain(name))]:
-        if times := times_of(table.cells(name), name):
-            return name, times
-    if asked:
-        raise UserError(
-            f"{table.path}: column {asked[:60]!r} holds no times, expected numbers in s, ms, us or ns, or dates",
-            exit_code=2,
-        )
-    return None
+            findings.notes.append(words)
+        values[name] = [value if math.isfinite(value) else cell for value, cell in zip(numbers, cells, strict=True)]
+    return DrivenTable(table, driving, values, find_times(table, settings))

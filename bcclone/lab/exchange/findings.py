@@ -1,10 +1,11 @@
 """Count what an import takes and what it leaves out, and check that enough is left."""
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,11 @@ _EXAMPLES = 3  # of each kind
 _SHOWN_COLUMNS = 20
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
 _EPISODE_GAP_MS = 1000  # a longer one begins another episode
+
+
+def describe_left_out(counts: Mapping[str, Any]) -> list[str]:
+    """Return how many rows are left out for each reason, in words. counts: of KINDS, perhaps among others."""
+    return [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in KINDS.items() if counts[kind]]
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,8 @@ class Summary:
         yield from self.notes
         steering = f"{self.left:.0%} left, {self.straight:.0%} straight, {self.right:.0%} right"
         yield f"steers {steering}; {self.steering_mean:+.3f} on average"
-        counts = [(getattr(self, kind), words) for kind, words in KINDS.items() if getattr(self, kind)]
-        if counts:
-            yield f"left out: {', '.join(f'{count} {words[count != 1]}' for count, words in counts)}"
+        if counts := describe_left_out(vars(self)):
+            yield f"left out: {', '.join(counts)}"
             yield from (f"  {line}" for line in self.left_out)
         if self.below_min_throttle:
             yield f"left out: {number_of(self.below_min_throttle, 'row')} below --min-throttle"
@@ -78,7 +83,6 @@ class Summary:
             yield f"not read: {', '.join(self.columns_left_out[:_SHOWN_COLUMNS])}"
 
 
-@dataclass
 class Findings:
     """Collects what an import sees.
 
@@ -86,19 +90,18 @@ class Findings:
     record are left out, as those of a video are.
     """
 
-    min_throttle: float | None = None
-    images_without_record: int = 0
-    frames_are_rows: bool = False
-    columns_left_out: tuple[str, ...] = ()
-    notes: list[str] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-    below_min_throttle: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _most_throttle: float = -1.0
-    _sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    _numbers: list[tuple[float, float, float]] = field(default_factory=list)
-    _times: dict[int, list[int]] = field(default_factory=dict)
+    def __init__(self, min_throttle: float | None = None) -> None:
+        self.min_throttle = min_throttle
+        self.images_without_record, self.frames_are_rows = 0, False
+        self.columns_left_out: tuple[str, ...] = ()
+        self.notes: list[str] = []
+        self.left_out: Counter[str] = Counter()
+        self.examples: list[str] = []
+        self._below_min_throttle, self._greatest_throttle = 0, -1.0
+        self._lock = threading.Lock()
+        self._sizes: Counter[tuple[int, int]] = Counter()
+        self._numbers: list[tuple[float, float, float]] = []
+        self._times: defaultdict[int, list[int]] = defaultdict(list)
 
     def leave_out(self, place: str, error: ValueError | str, kind: str = "") -> None:
         """Count a row that cannot be used. kind: one of KINDS, "" for that of the error."""
@@ -111,55 +114,45 @@ class Findings:
 
     def drives(self, row: ExchangedRow) -> bool:
         """Return whether a row has --min-throttle; counts the others."""
-        self._most_throttle = max(self._most_throttle, row.throttle)
-        if self.min_throttle is None or row.throttle >= self.min_throttle:
-            return True
-        self.below_min_throttle += 1
-        return False
+        self._greatest_throttle = max(self._greatest_throttle, row.throttle)
+        drives = self.min_throttle is None or row.throttle >= self.min_throttle
+        self._below_min_throttle += not drives
+        return drives
 
     def take(self, row: ExchangedRow, size: tuple[int, int]) -> None:
         """Count a row that is written. size: width and height of its image as it was."""
         self._sizes[size] += 1
         self._numbers.append((row.steering, row.throttle, row.speed_mph))
-        self._times.setdefault(row.recording, []).append(row.time_ms)
+        self._times[row.recording].append(row.time_ms)
 
     def check(self, source: Path) -> None:
         """Raise UserError if nothing, or less than a tenth of the source, is left."""
-        kept, lost = len(self._numbers) + self.below_min_throttle, self.left_out.total()
         frames = self.images_without_record if self.frames_are_rows else 0
-        lost += frames
-        if kept and kept >= _LEAST_SHARE * (kept + lost):
-            if self._numbers:
-                return
+        usable, lost = len(self._numbers) + self._below_min_throttle, self.left_out.total() + frames
+        if not usable and not lost:
+            raise UserError(f"{source}: it has no rows; name a source that has some")
+        if not usable or usable < _LEAST_SHARE * (usable + lost):
+            without_row = [f"{frames} frames without a row"] if frames else []
+            reasons = ", ".join((*describe_left_out(self.left_out), *without_row))
+            first = f"; the first: {self.examples[0]}" if self.examples else ""
+            raise UserError(
+                f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more ({reasons}){first}; "
+                "correct the source, or copy it again"
+            )
+        if not self._numbers:
             raise UserError(
                 f"{source}: no row has a throttle of {self.min_throttle:g} or more, the greatest is "
-                f"{self._most_throttle:g}; choose a smaller --min-throttle"
+                f"{self._greatest_throttle:g}; choose a smaller --min-throttle"
             )
-        if not lost:
-            raise UserError(f"{source}: it has no rows; name a source that has some")
-        without_row = f"{frames} frames without a row" if frames else ""
-        left_out = ", ".join(filter(None, (self.describe_left_out(), without_row)))
-        first = f"; the first: {self.examples[0]}" if self.examples else ""
-        raise UserError(
-            f"{source}: {kept} of {kept + lost} rows can be used, expected a tenth or more ({left_out}){first}; "
-            "correct the source, or copy it again"
-        )
-
-    def describe_left_out(self) -> str:
-        """Return how many rows are left out and why, "" for none."""
-        counts = [(self.left_out[kind], words) for kind, words in KINDS.items() if self.left_out[kind]]
-        return ", ".join(f"{count} {words[count != 1]}" for count, words in counts)
 
     def summary(self) -> Summary:
         """Return what was seen; at least one row was taken."""
         steering, throttle, speed = np.array(self._numbers, np.float64).T
         size = self._sizes.most_common(1)[0][0]
-        standing = None
-        if np.any(speed):
-            standing = int(np.sum(np.abs(speed) < _STANDING_MPH))
-        elif np.any(throttle):
-            standing = int(np.sum(np.abs(throttle) < _STANDING_THROTTLE))
-        kinds = {each.name: self.left_out[each.name] for each in fields(Summary) if each.name in KINDS}
+        moves, limit = (speed, _STANDING_MPH) if np.any(speed) else (throttle, _STANDING_THROTTLE)
+        left, right = steering < -_STRAIGHT, steering > _STRAIGHT
+        shares: dict[str, Any] = {"left": left, "straight": ~(left | right), "right": right}
+        shares = {name: round(float(share.mean()), 4) for name, share in shares.items()}
         return Summary(
             size=size,
             sizes={f"{width}x{height}": count for (width, height), count in self._sizes.most_common()},
@@ -167,15 +160,13 @@ class Findings:
             frame_rate=self._frame_rate(),
             images_without_record=self.images_without_record,
             left_out=tuple(self.examples),
-            below_min_throttle=self.below_min_throttle,
-            standing=standing,
+            below_min_throttle=self._below_min_throttle,
+            standing=int(np.sum(np.abs(moves) < limit)) if np.any(moves) else None,
             columns_left_out=self.columns_left_out,
             notes=tuple(self.notes),
-            left=_share(steering < -_STRAIGHT),
-            straight=_share(np.abs(steering) <= _STRAIGHT),
-            right=_share(steering > _STRAIGHT),
             steering_mean=round(float(steering.mean()), 4),
-            **kinds,
+            **shares,
+            **{kind: self.left_out[kind] for kind in KINDS},
         )
 
     def _frame_rate(self) -> float | None:
@@ -183,7 +174,3 @@ class Findings:
         steps = steps[(steps > 0) & (steps <= _EPISODE_GAP_MS)]
         usual = steps[steps <= 1.5 * np.median(steps)] if len(steps) else steps  # without rows that are left out
         return round(1000 / float(usual.mean()), 1) if len(usual) else None
-
-
-def _share(which: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> float:
-    return round(float(which.mean()), 4)

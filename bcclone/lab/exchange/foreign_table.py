@@ -1,4 +1,4 @@
-"""Read a table of any form: a CSV file -> names of columns, and cells.
+"""Read a table of any form: a CSV file -> its columns of cells.
 
 The separator is a comma, semicolon, tab or blank; a first line with a number in it is no header, and its columns are
 called 1, 2 and so on.
@@ -7,7 +7,7 @@ called 1, 2 and so on.
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import islice
@@ -21,34 +21,27 @@ from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _SEPARATORS = ";\t, "  # a comma may be that of decimals
-_LINE = 100_000  # characters
+_CHARACTERS, _COLUMNS = 100_000, 1000  # of a line, at most
 _LOOKED_AT = 200  # rows that decide what a column holds
-_COLUMNS = 1000
 _NO_STEERING = re.compile(r"torque|velocity|speed|(^|_)rate(_|$)|accel|driver|override")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 
 
 @dataclass(frozen=True)
 class ForeignTable:
-    """A table. names: of its columns; lines: number of each line, and its cells; broken: lines of other lengths."""
+    """A table. lines: the number of each row's line; cells: of each column, by its name, (rows,)."""
 
     path: Path
-    names: tuple[str, ...]
-    lines: Sequence[tuple[int, Sequence[str]]]
-    broken: Sequence[int]
+    lines: Sequence[int]
+    cells: Mapping[str, Sequence[str]]
 
-    def place(self, line: int) -> str:
-        """Return the words for a line in a message."""
-        return f"{self.path}: line {line}"
+    def place(self, index: int) -> str:
+        """Return the words for a row in a message."""
+        return f"{self.path}: line {self.lines[index]}"
 
-    def cells(self, name: str, rows: int | None = None) -> list[str]:
-        """Return the cells of a column, (rows,), all or the first ones."""
-        index = self.names.index(name)
-        return [cells[index].strip() for _, cells in self.lines[:rows]]
-
-    def first_cells(self, name: str) -> list[str]:
+    def first_cells(self, name: str) -> Sequence[str]:
         """Return the first cells of a column, by which it is judged."""
-        return self.cells(name, _LOOKED_AT)
+        return self.cells[name][:_LOOKED_AT]
 
     def is_numeric(self, name: str) -> bool:
         """Return whether a column mostly holds numbers."""
@@ -57,14 +50,9 @@ class ForeignTable:
 
     def named(self, asked: str, what: str, option: str) -> str:
         """Return a column that was asked for; raises UserError if there is none of this name."""
-        if asked not in self.names:
-            raise no_column(self.path, what, option, self.names, f"no column {asked[:60]!r}")
+        if asked not in self.cells:
+            raise no_column(self.path, what, option, list(self.cells), f"no column {asked[:60]!r}")
         return asked
-
-    def count_broken(self, findings: Findings) -> None:
-        """Count the lines that are left out for their length."""
-        for line in self.broken:
-            findings.leave_out(self.place(line), f"not {len(self.names)} cells, as in the first line")
 
 
 def no_column(path: Path, what: str, option: str, names: Sequence[str], reason: str) -> UserError:
@@ -73,8 +61,11 @@ def no_column(path: Path, what: str, option: str, names: Sequence[str], reason: 
     return UserError(f"{path}: {what}: {reason}; name it with {option}; there are: {listed}", exit_code=2)
 
 
-def read_foreign(path: Path) -> ForeignTable:
-    """Return a table; raises UserError for one that cannot be read, is too large, or has no rows."""
+def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
+    """Return a table; its lines of another length are counted.
+
+    Raises UserError for one that cannot be read, is too large, or has no rows.
+    """
     try:
         with TextIOWrapper(open_file(path, "cells"), encoding="utf-8-sig", errors="replace", newline="") as file:
             start = list(islice(_lines(file), 20))
@@ -89,20 +80,30 @@ def read_foreign(path: Path) -> ForeignTable:
     header = [cell.strip() for cell in filled[0][1]]
     if len(header) > _COLUMNS:
         raise UserError(f"{path}: {len(header)} columns, expected at most {_COLUMNS}")
-    if any(map(is_number, header)):
-        names = [str(number) for number in range(1, len(header) + 1)]
-    else:
-        names, filled = _distinct(header), filled[1:]
-    complete = [(line, cells) for line, cells in filled if len(cells) == len(names)]
+    names: list[str] = []
+    has_names = not any(map(is_number, header))
+    for number, name in enumerate(header, start=1):  # an empty or second one is its number
+        unnamed = f"{name}#{number}" if has_names else str(number)
+        names.append(name if has_names and name and name not in names else unnamed)
+    complete = [(line, cells) for line, cells in filled[has_names:] if len(cells) == len(names)]
     if not complete:
         raise UserError(f"{path}: it has no rows below its header; expected one for each frame")
-    return ForeignTable(path, tuple(names), complete, [line for line, cells in filled if len(cells) != len(names)])
+    columns = zip(*(cells for _, cells in complete), strict=True)
+    table = ForeignTable(
+        path,
+        [line for line, _ in complete],
+        {name: [cell.strip() for cell in column] for name, column in zip(names, columns, strict=True)},
+    )
+    for line, cells in filled:
+        if findings and len(cells) != len(names):
+            findings.leave_out(f"{path}: line {line}", f"not {len(names)} cells, as in the first line")
+    return table
 
 
 def _lines(file: TextIOWrapper) -> Iterator[str]:
-    while line := file.readline(_LINE + 1):
-        if len(line) > _LINE:
-            raise csv.Error(f"a line of more than {_LINE} characters")
+    while line := file.readline(_CHARACTERS + 1):
+        if len(line) > _CHARACTERS:
+            raise csv.Error(f"a line of more than {_CHARACTERS} characters")
         yield line
 
 
@@ -115,14 +116,6 @@ def _separator_of(start: Sequence[str]) -> str:
     return ","
 
 
-def _distinct(header: Sequence[str]) -> list[str]:
-    """Return the names of the columns, each once: an empty or second one is its number."""
-    names: list[str] = []
-    for number, name in enumerate(header, start=1):
-        names.append(name if name and name not in names else f"{name}#{number}")
-    return names
-
-
 def find_table(settings: ImportSettings) -> Path:
     """Return the table that was named, or the only one with a steering beside the pictures; raises UserError."""
     source = settings.source
@@ -133,19 +126,14 @@ def find_table(settings: ImportSettings) -> Path:
     paths = files_inside(source.parent if source.is_file() else source, TABLE_ENDINGS, "--table")
     if source.is_file():
         paths = [path for path in paths if path.stem == source.stem] or paths
-    if not paths:
-        raise UserError(
-            f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; "
-            "name one with --table",
-            exit_code=2,
-        )
     fitting = paths if len(paths) == 1 else [path for path in paths if _has_steering(path, settings.steering_column)]
-    if len(fitting) != 1:
-        listed = ", ".join(path.name for path in (fitting or paths)[:20])
-        raise UserError(
-            f"{source}: which table has the steering? Name it with --table; there are: {listed}", exit_code=2
-        )
-    return fitting[0]
+    if len(fitting) == 1:
+        return fitting[0]
+    listed = ", ".join(path.name for path in (fitting or paths)[:20])
+    reason = f"which table has the steering? Name it with --table; there are: {listed}" if paths else (
+        f"no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; name one with --table"
+    )  # fmt: skip
+    raise UserError(f"{source}: {reason}", exit_code=2)
 
 
 def _has_steering(path: Path, asked: str | None) -> bool:
@@ -153,7 +141,7 @@ def _has_steering(path: Path, asked: str | None) -> bool:
         table = read_foreign(path)
     except UserError:
         return False
-    return asked in table.names or any(is_steering(plain(name)) and table.is_numeric(name) for name in table.names)
+    return asked in table.cells or any(is_steering(plain(name)) and table.is_numeric(name) for name in table.cells)
 
 
 def is_steering(name: str) -> bool:

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from bcclone.lab.exchange.driven_columns import find_driven, find_times
+from bcclone.lab.exchange.driven_columns import DrivenTable, read_driven
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, find_table, no_column, plain, read_foreign
-from bcclone.lab.exchange.foreign_units import Times, times_of
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column, plain
+from bcclone.lab.exchange.foreign_times import times_of
 from bcclone.lab.exchange.rows import IMAGE_ENDINGS, ExchangedRow, Format, ImageMissing, read_image, row_of
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
@@ -24,25 +24,22 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 
     Raises UserError for a table without steering or images, and where it is not clear which columns these are.
     """
-    path = find_table(settings)
-    folder = path.parent if settings.source.is_file() else settings.source
-    table = read_foreign(path)
-    driven = find_driven(table, settings, findings)
+    driven = read_driven(settings, findings)
+    table = driven.table
+    folder = table.path.parent if settings.source.is_file() else settings.source
     images = _ImageNames(folder)
     cameras = _image_columns(table, images, settings.image_column)
-    time_column, times = _times(table, cameras["center"], settings, findings)
-    findings.notes.append(f"images: by {', '.join(cameras.values())}")
-    read = {*(driven.driving.columns[name].name for name in driven.values), *cameras.values(), time_column}
-    findings.columns_left_out = tuple(name for name in table.names if name not in read)
-    cells = {camera: table.cells(column) for camera, column in cameras.items()}
+    times_ms, words = _times(driven, cameras["center"], settings)
+    findings.notes += [f"times: {words}", f"images: by {', '.join(cameras.values())}"]
+    findings.columns_left_out = driven.others(*cameras.values())
     named: set[str] = set()
-    for index, (line, _) in enumerate(table.lines):
-        place = table.place(line)
+    for index, time_ms in enumerate(times_ms):
+        place = table.place(index)
         try:
-            of_row = {camera: column[index] for camera, column in cells.items()}
-            names = {camera: images.find(cell) for camera, cell in of_row.items() if cell or camera == "center"}
+            cells = {camera: table.cells[column][index] for camera, column in cameras.items()}
+            names = {camera: images.find(cell) for camera, cell in cells.items() if cell or camera == "center"}
             named.update(names.values())
-            values = driven.numbers(index) | {"time_ms": times.milliseconds[index]}
+            values = driven.numbers(index) | {"time_ms": time_ms}
             contents = {camera: read_image(folder, name) for camera, name in names.items()}
             row = row_of(values, contents, place, called={"time_ms": "time"})
         except ValueError as error:
@@ -86,14 +83,16 @@ class _ImageNames:
         raise ImageMissing(f"image {cell[:60]!r} is not in the folder" if cell else "it names no image")
 
     def share_found(self, cells: Sequence[str]) -> float:
-        """Return the share of cells that name an image."""
-        return sum(map(self._has, cells)) / len(cells)
-
-    def _has(self, cell: str) -> bool:
-        try:
-            return bool(self.find(cell))
-        except RowError as error:
-            return not isinstance(error, ImageMissing)
+        """Return the share of cells that name an image, or several."""
+        missing = 0
+        for cell in cells:
+            try:
+                self.find(cell)
+            except ImageMissing:
+                missing += 1
+            except RowError:
+                pass
+        return 1 - missing / len(cells)
 
 
 def _unique(pairs: Iterable[tuple[str, PurePosixPath]]) -> dict[str, PurePosixPath | None]:
@@ -109,8 +108,8 @@ def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) 
     option = "--image-column"
     if asked is not None:
         return {"center": table.named(asked, "the images", option)}
-    shares = {name: images.share_found(table.first_cells(name)) for name in table.names}
-    naming = [name for name in table.names if shares[name] >= _LEAST_FOUND]
+    shares = {name: images.share_found(table.first_cells(name)) for name in table.cells}
+    naming = [name for name, share in shares.items() if share >= _LEAST_FOUND]
     of_text = [name for name in naming if any(not cell.isdecimal() for cell in table.first_cells(name))]
     naming = of_text or naming  # a counter may be the number of an image, too
     cameras = {camera: name for name in naming for camera in CAMERAS if camera in plain(name).split("_")}
@@ -129,18 +128,16 @@ def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) 
     raise no_column(table.path, "the images", option, naming, "several columns name images")
 
 
-def _times(table: ForeignTable, column: str, settings: ImportSettings, findings: Findings) -> tuple[str | None, Times]:
-    """Return the column that has the times, None for that of the images, and the times of the rows."""
-    if found := find_times(table, settings):
-        findings.notes.append(f"times: {found[0]}, in {found[1].unit}")
-        return found
-    times = times_of([_without_ending(cell) for cell in table.cells(column)])
+def _times(driven: DrivenTable, column: str, settings: ImportSettings) -> tuple[Sequence[int | None], str]:
+    """Return the times of the rows in milliseconds, and where they come from. column: that of the images."""
+    if times := driven.times:
+        return times.milliseconds, f"{times.column}, in {times.unit}"
+    times = times_of([_without_ending(cell) for cell in driven.table.cells[column]])
     if times and times.is_since_1970:
-        findings.notes.append(f"times: the names of the images, in {times.unit}")
-        return None, times
+        return times.milliseconds, f"the names of the images, in {times.unit}"
     rate = settings.frame_rate
-    findings.notes.append(f"times: none found; counted as {rate:g} frames a second, which --frame-rate changes")
-    return None, Times([round(1000 * index / rate) for index in range(len(table.lines))], False, "rows")
+    counted = [round(1000 * index / rate) for index in range(len(driven.table.lines))]
+    return counted, f"none found; counted as {rate:g} frames a second, which --frame-rate changes"
 
 
 def _without_ending(cell: str) -> str:

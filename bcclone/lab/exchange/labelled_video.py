@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.lab.exchange.driven_columns import DrivenTable, find_driven, find_times
+from bcclone.lab.exchange.driven_columns import DrivenTable, read_driven
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import MISSING, UNREADABLE, Findings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, find_table, read_foreign
-from bcclone.lab.exchange.foreign_units import Times
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
+from bcclone.lab.exchange.foreign_times import Times
 from bcclone.lab.exchange.rows import ExchangedRow, Format, files_inside, row_of
 from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, open_video
 from bcclone.recording.row import RowError
@@ -29,17 +29,13 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 
     Raises UserError for a video or a table that cannot be read.
     """
-    path = _video_of(settings.source)
-    table = read_foreign(find_table(settings))
-    driven = find_driven(table, settings, findings)
-    found = find_times(table, settings)
-    read = {*(driven.driving.columns[name].name for name in driven.values), found and found[0]}
-    findings.columns_left_out = tuple(name for name in table.names if name not in read)
+    path, driven = _video_of(settings.source), read_driven(settings, findings)
+    findings.columns_left_out = driven.others()
     with open_video(path) as video:
-        if found:
-            start = "the first row's time" if found[1].is_since_1970 else "0"
-            findings.notes.append(f"times: {found[0]}, in {found[1].unit}; the first frame is at {start}")
-            yield from _rows_by_time(video, _TimedRows(driven, found[1], findings), findings)
+        if times := driven.times:
+            start = "the first row's time" if times.is_since_1970 else "0"
+            findings.notes.append(f"times: {times.column}, in {times.unit}; the first frame is at {start}")
+            yield from _rows_by_time(video, _TimedRows(driven, times, findings), findings)
         else:
             findings.notes.append("times: of the video; a row of the table for each frame")
             yield from _rows_by_number(video, driven, findings)
@@ -64,20 +60,20 @@ def _video_of(source: Path) -> Path:
 def _rows_by_number(video: Video, driven: DrivenTable, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield row N of the table with frame N; a packet that cannot be decoded is a frame, too."""
     table = driven.table
-    index = 0
+    index, rows = 0, len(table.lines)
     for number, frame in enumerate(video.frames()):
         index = number + video.broken
-        if index >= len(table.lines):
+        if index >= rows:
             findings.images_without_record += 1
             return  # video.count_others() counts the next ones
-        place = table.place(table.lines[index][0])
+        place = table.place(index)
         try:
             values = driven.numbers(index) | {"time_ms": round(1000 * frame.seconds)}
             yield row_of(values, {"center": frame}, place)
         except ValueError as error:
             findings.leave_out(place, error)
-    for line, _ in table.lines[index + 1 :]:
-        findings.leave_out(table.place(line), "the video has ended before it", MISSING)
+    for after in range(index + 1, rows):
+        findings.leave_out(table.place(after), "the video has ended before it", MISSING)
 
 
 class _TimedRows:
@@ -85,20 +81,20 @@ class _TimedRows:
 
     def __init__(self, driven: DrivenTable, times: Times, findings: Findings) -> None:
         self.table, usable = driven.table, []
-        for index, (time_ms, (line, _)) in enumerate(zip(times.milliseconds, self.table.lines, strict=True)):
+        for index, time_ms in enumerate(times.milliseconds):
             try:
                 if time_ms is None:
                     raise RowError("it has no time")
-                usable.append((time_ms, line, driven.numbers(index)))
+                usable.append((time_ms, index, driven.numbers(index)))
             except ValueError as error:
-                findings.leave_out(self.table.place(line), error)
+                findings.leave_out(self.table.place(index), error)
         if not usable:
             raise UserError(f"{self.table.path}: no row has a time and a steering; correct the table")
         usable.sort(key=lambda row: row[:2])
-        self.lines = [line for _, line, _ in usable]
-        self.start_ms = usable[0][0] if times.is_since_1970 else 0
-        self.seconds: FloatArray = np.array([time_ms - self.start_ms for time_ms, _, _ in usable]) / 1000
-        self._values = {name: np.array([numbers[name] for *_, numbers in usable]) for name in driven.values}
+        milliseconds, self.rows, numbers = zip(*usable, strict=True)
+        self.start_ms = milliseconds[0] if times.is_since_1970 else 0
+        self.seconds: FloatArray = np.array([time_ms - self.start_ms for time_ms in milliseconds]) / 1000
+        self._values = {name: np.array([each[name] for each in numbers]) for name in driven.values}
 
     def numbers_at(self, seconds: float) -> dict[str, float] | None:
         """Return the values at a time; None before the first row, after the last one, and in a gap between two."""
@@ -110,9 +106,9 @@ class _TimedRows:
         return {name: float(np.interp(seconds, self.seconds, each)) for name, each in self._values.items()}
 
     def outside(self, last: float) -> Sequence[int]:
-        """Return the lines of the rows before the first frame, and after the last one, which is at these seconds."""
+        """Return the rows before the first frame, and after the last one, which is at these seconds."""
         within = (self.seconds >= -_LATEST_SECONDS) & (self.seconds <= last + _LATEST_SECONDS)
-        return [line for line, inside in zip(self.lines, within, strict=True) if not inside]
+        return [row for row, inside in zip(self.rows, within, strict=True) if not inside]
 
 
 def _rows_by_time(video: Video, rows: _TimedRows, findings: Findings) -> Iterator[ExchangedRow]:
@@ -131,8 +127,8 @@ def _rows_by_time(video: Video, rows: _TimedRows, findings: Findings) -> Iterato
             yield row_of(numbers | {"time_ms": time_ms}, {"center": frame}, place)
         except ValueError as error:
             findings.leave_out(place, error)
-    for line in rows.outside(last):
-        findings.leave_out(rows.table.place(line), "the video has no frame at its time", MISSING)
+    for index in rows.outside(last):
+        findings.leave_out(rows.table.place(index), "the video has no frame at its time", MISSING)
 
 
 def _has_a_video(path: Path) -> bool:

@@ -1,44 +1,41 @@
 """The format lerobot: a LeRobot data set; versions 2 and 3 are read, with images or videos, and 3 is written.
 
-Read by meta/info.json and the Parquet files, with pyarrow.
+meta/info.json declares the columns of the Parquet files in data. Videos of version 3 join episodes in a file,
+videos/KEY/chunk-000/file-000.mp4, and meta/episodes says from which second on an episode lies in it; version 2 has a
+file for each, videos/chunk-000/KEY/episode_000000.mp4. Each video is decoded once, forwards. Source: LeRobot 0.6,
+datasets/utils.py and video_utils.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bcclone.lab.exchange.driven_columns import Column, Driving, find_driving
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.foreign_units import check_scale
-from bcclone.lab.exchange.lerobot_videos import EpisodeVideo, records_of
 from bcclone.lab.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
-from bcclone.lab.exchange.rows import POINT, ExchangedRow, Format, read_inside, row_of
+from bcclone.lab.exchange.rows import POINT, ExchangedRow, Format, ImageMissing, read_inside, row_of
+from bcclone.lab.exchange.video_frames import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
-from bcclone.system.codec import explained, number, parse_json, path_inside, whole_number
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.codec import explained, number, open_file, parse_json, path_inside, whole_number
+from bcclone.system.errors import UserError
 
-_OURS = (
-    "episode_index",
-    "frame_index",
-    "recording",
-    "time_ms",
-    "driver",
-    "take_over",
-    "track",
-    "position",
-    "timestamp",
-)
-_OF_LEROBOT = {"index", "task_index", *_OURS}
+_KNOWN = ("recording", "time_ms", "driver", "take_over", "track")  # columns of ours, by the names of FIELDS
+_OURS = {"episode_index", "frame_index", "position", "timestamp", *_KNOWN}
+_OF_LEROBOT = {"index", "task_index"}
 _NAMES = 1000  # of a feature, at most
-_LINKS = "copy a data set of links with cp -rL first"
+_REMEDY = "download the data set again; copy a data set of links with cp -rL first"
 _PREFERRED = {  # where several columns fit; ours have the log's values to the last bit
     "steering": (RECORDED, ACTION), "throttle": (RECORDED, ACTION), "brake": (RECORDED, ACTION),
     "speed_mph": (RECORDED, STATE),
 }  # fmt: skip
-Read = TypeVar("Read")
+_EPISODES = "meta/episodes"
+_EPISODES_IN_CHUNK, _EPISODES_AT_MOST = 1000, 1_000_000
+_TOLERANCE = 0.6  # of the time between two frames
+_ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
+_UNPACKED, _TIMES_UNPACKED = 1 << 24, 8  # bytes of a column, and how many times those of its file; JPEGs do not shrink
 
 
 @dataclass(frozen=True)
@@ -52,19 +49,6 @@ class _Columns:
     others: tuple[str, ...]
 
 
-def _numbers_of(record: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Return the values of columns in a record; raises KeyError for a missing column, RowError for a place."""
-    values = {}
-    for name, column in columns.items():
-        value = record[column.feature]
-        if isinstance(value, list):
-            if column.place >= len(value):
-                raise RowError(f"{column.feature} has {len(value)} values, expected {column.place + 1} or more")
-            value = value[column.place]
-        values[name] = value
-    return values
-
-
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the frames of a data set; those that cannot be read are counted.
 
@@ -72,57 +56,41 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     for a steering of a wrong unit. Without `time_ms`, times are counted from 1970, an hour for each episode.
     """
     folder = settings.source
-    columns = _columns(folder / INFO, _read_info(folder), settings, findings)
-    findings.columns_left_out = columns.others
+    columns = _columns(settings, findings)
+    findings.columns_left_out, driving = columns.others, columns.driving
     paths = sorted((folder / "data").rglob("*.parquet"))
     if not paths:
         raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
-    steering = list(_of_files(folder, paths, lambda path, _: _steering_of(path, columns.driving.columns["steering"])))
-    check_scale(columns.driving.scale, steering, str(folder), settings)
-    with ExitStack() as stack:
-        videos = {
-            camera: stack.enter_context(EpisodeVideo(folder, key, columns.fps))
-            for camera, key in columns.videos.items()
-        }
-        yield from _of_files(folder, paths, lambda path, name: _rows_of(path, name, columns, videos, findings))
-
-
-def _of_files(folder: Path, paths: Iterable[Path], read: Callable[[Path, str], Iterator[Read]]) -> Iterator[Read]:
-    """Yield what is read from each file by its path and name; raises UserError for one that cannot be read."""
-    for path in paths:
-        with explained(path, "a file of this data set", f"download the data set again; {_LINKS}"):
-            yield from read(path_inside(folder, str(path.relative_to(folder))), str(path))
-
-
-def _steering_of(path: Path, column: Column) -> Iterator[float]:
-    """Yield the steering of a file's rows that have one."""
-    for record in records_of(path, {column.feature}):
+    steering, column = [], driving.columns["steering"]
+    for _, record in _records(folder, paths, [column.feature]):
         with suppress(ValueError):
-            yield number("steering", _numbers_of(record, {"steering": column})["steering"])
+            steering.append(number("steering", _value_of(record, column)))
+    driving.check_steering(steering, folder, settings)
+    needed = {"episode_index", "frame_index", *columns.images.values()}
+    needed |= {each.feature for each in driving.columns.values()}
+    with ExitStack() as stack:
+        videos = {camera: _EpisodeVideo(folder, key, columns.fps, stack) for camera, key in columns.videos.items()}
+        for place, record in _records(folder, paths, needed, _OURS):
+            try:
+                row = _row(record, columns, videos, place)
+            except ValueError as error:
+                findings.leave_out(place, error)
+                continue
+            yield row
 
 
-def _rows_of(
-    path: Path, name: str, columns: _Columns, videos: Mapping[str, EpisodeVideo], findings: Findings
-) -> Iterator[ExchangedRow]:
-    images = set(columns.images.values())
-    wanted = {*images, *_OURS, *(each.feature for each in columns.driving.columns.values())}
-    for index, record in enumerate(records_of(path, wanted, images), start=1):
-        place = f"{name}: row {index}"
-        try:
-            yield _row(record, columns, videos, place)
-        except ValueError as error:
-            findings.leave_out(place, error)
-
-
-def _row(record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, EpisodeVideo], place: str) -> ExchangedRow:
-    """Return a row; raises ValueError for its values, KeyError for a missing column."""
-    values = columns.driving.converted(_numbers_of(record, columns.driving.columns))
+def _row(
+    record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, "_EpisodeVideo"], place: str
+) -> ExchangedRow:
+    """Return a row; raises ValueError for its values."""
+    driving = columns.driving
+    values: dict[str, Any] = {
+        **driving.converted({name: _value_of(record, driving.columns[name]) for name in driving.columns})
+    }
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
-    values |= {
-        name: record[name] for name in ("recording", "time_ms", "driver", "take_over", "track") if name in record
-    }
+    values |= {name: record[name] for name in _KNOWN if name in record}
     if values.get("track"):
         position = record.get("position")
         if not isinstance(position, list) or len(position) != len(POINT):
@@ -135,60 +103,151 @@ def _row(record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, Epis
     return row_of(values, images, place)
 
 
+def _value_of(record: Mapping[str, Any], column: Column) -> Any:
+    value = record[column.feature]
+    if not isinstance(value, list):
+        return value
+    if column.place >= len(value):
+        raise RowError(f"{column.feature} has {len(value)} values, expected {column.place + 1} or more")
+    return value[column.place]
+
+
 def _image(name: str, value: Any) -> bytes:
-    content = value["bytes"] if isinstance(value, dict) else None
+    content = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(content, bytes):
         raise RowError(f"{name} holds no image file")
     return content
 
 
-def _read_info(folder: Path) -> Mapping[str, Any]:
-    """Return the description of a data set, with `features` and `fps`; raises UserError for any other file."""
-    path, expected = folder / INFO, "expected `features` and `fps`"
-    try:
-        info = parse_json(read_inside(folder, INFO, "json"))
+def _records(
+    folder: Path,
+    paths: Iterable[Path],
+    needed: Collection[str],
+    optional: Collection[str] = (),
+    most: int | None = None,
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place of each row of some Parquet files, and its values in these columns.
+
+    most: rows of a file. Raises UserError for files that cannot be read, have too many rows, lack a needed column, or
+    would fill memory.
+    """
+    for path in paths:
+        with explained(path, "a file of this data set", _REMEDY):
+            inside = path_inside(folder, str(path.relative_to(folder)))
+            for index, row in enumerate(_rows(inside, needed, optional, most), start=1):
+                yield f"{path}: row {index}", row
+
+
+def _rows(
+    path: Path, needed: Collection[str], optional: Collection[str], most: int | None
+) -> Iterator[Mapping[str, Any]]:
+    from pyarrow import parquet
+
+    with open_file(path, "table") as file:
+        unpacked = _UNPACKED + _TIMES_UNPACKED * file.seek(0, 2)
+        table = parquet.ParquetFile(file)
+        if most is not None and table.metadata.num_rows > most:
+            raise ValueError(f"{table.metadata.num_rows} rows, expected at most {most}")
+        groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
+        for column in (group.column(index) for group in groups for index in range(group.num_columns)):
+            if (size := column.total_uncompressed_size) > unpacked:
+                raise ValueError(f"column {column.path_in_schema} has {size} bytes unpacked")
+        names = table.schema_arrow.names
+        if missing := sorted(set(needed) - set(names)):
+            raise KeyError(missing[0])
+        for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[*needed, *(set(optional) & set(names))]):
+            yield from batch.to_pylist()
+
+
+class _EpisodeVideo:
+    """The videos of one camera. key: the camera's feature; fps: frames a second; stack: closes the last one."""
+
+    def __init__(self, folder: Path, key: str, fps: float, stack: ExitStack) -> None:
+        self._folder, self._key, self._fps = folder, key, fps
+        self._places = _read_places(folder, key)
+        self._open = stack.enter_context(ExitStack())
+        self._file: str | None = None
+        self._begun: set[str] = set()
+        self._frames: Iterator[VideoFrame] = iter(())
+        self._now: VideoFrame | None = None
+        self._next: VideoFrame | None = None
+
+    def frame_at(self, episode: int, seconds: float) -> VideoFrame:
+        """Return the frame at a time of an episode; raises ImageMissing where the video has none.
+
+        A frame before the one that was asked for last is missing, too: no video is decoded twice.
+        """
+        chunk = f"chunk-{episode // _EPISODES_IN_CHUNK:03d}"
+        of_version_2 = f"videos/{chunk}/{self._key}/episode_{episode:06d}.mp4", 0.0
+        file, start = self._places.get(episode, ("", 0.0)) if self._places else of_version_2
+        if not file:
+            raise ImageMissing(f"{_EPISODES} has no episode {episode} with videos of {self._key}")
+        if file != self._file:
+            self._begin(file)
+        wanted = start + seconds
+        while self._next and (not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)):
+            self._now, self._next = self._next, next(self._frames, None)
+        if self._now is None or abs(self._now.seconds - wanted) > _TOLERANCE / self._fps:
+            raise ImageMissing(f"{file} has no frame at {wanted:.3f} s")
+        return self._now
+
+    def _begin(self, file: str) -> None:
+        """Open the next file; all frames of one that was open before are missing."""
+        self._open.close()
+        self._file, self._now, self._next = file, None, None
+        if file not in self._begun:
+            self._begun.add(file)
+            with explained(self._folder / file, "", _REMEDY):
+                path = path_inside(self._folder, file)
+            self._frames = self._open.enter_context(open_video(path)).frames()
+            self._next = next(self._frames, None)
+
+
+def _read_places(folder: Path, key: str) -> dict[int, tuple[str, float]]:
+    """Return the file of each episode and its seconds there, as meta/episodes states them; none in version 2."""
+    names = "episode_index", *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp"))
+    places, paths = {}, sorted((folder / _EPISODES).rglob("*.parquet"))
+    for place, row in _records(folder, paths, names, most=_EPISODES_AT_MOST):
+        with explained(place, "an episode of this data set", _REMEDY):
+            episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
+            start = number(names[3], row[names[3]])
+        places[episode] = f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4", start
+    return places
+
+
+def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
+    """Return which columns hold what, by meta/info.json; raises UserError for a set without a camera or a steering."""
+    path = settings.source / INFO
+    with explained(path, "the description of a LeRobot data set", f"expected `features` and `fps`; {_REMEDY}"):
+        info = parse_json(read_inside(settings.source, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
         features = {one: each for one, each in info["features"].items() if isinstance(each["dtype"], str)}
-    except OSError as error:
-        remedy = f"name the folder of a LeRobot data set; {_LINKS}"
-        raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{expected} ({first_line(error)})"
-        raise UserError(f"{path}: not the description of a LeRobot data set, {reason}") from None
-    return {"features": features, "fps": fps}
-
-
-def _columns(path: Path, info: Mapping[str, Any], settings: ImportSettings, findings: Findings) -> _Columns:
-    """Return which columns hold what; raises UserError for a data set without a camera or a steering."""
-    features = info["features"]
     kinds = {name: each["dtype"] for name, each in features.items() if each["dtype"] in ("image", "video")}
     if not kinds:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
     cameras = {camera: name for camera in CAMERAS for name in kinds if name.rpartition(".")[2] == camera}
     if "center" not in cameras:
         cameras = {"center": next(iter(kinds))}
-    of_numbers = {name: each for name, each in features.items() if name not in kinds and name not in _OF_LEROBOT}
     columns = [
         Column(name, feature, place)
-        for feature, each in of_numbers.items()
+        for feature, each in features.items()
+        if feature not in {*kinds, *_OURS, *_OF_LEROBOT}
         for place, name in enumerate(_flat_names(each.get("names"))[:_NAMES] or [feature])
     ]
     driving = find_driving(path, columns, settings, findings, _PREFERRED)
-    read = {*cameras.values(), *(each.feature for each in driving.columns.values()), *_OF_LEROBOT}
-    return _Columns(
-        images={camera: name for camera, name in cameras.items() if kinds[name] == "image"},
-        videos={camera: name for camera, name in cameras.items() if kinds[name] == "video"},
-        driving=driving,
-        fps=info["fps"],
-        others=tuple(name for name in features if name not in read),
-    )
+    read = {*cameras.values(), *(each.feature for each in driving.columns.values()), *_OURS, *_OF_LEROBOT}
+    of_kind = {
+        kind: {camera: name for camera, name in cameras.items() if kinds[name] == kind} for kind in kinds.values()
+    }
+    others = tuple(name for name in features if name not in read)
+    return _Columns(of_kind.get("image", {}), of_kind.get("video", {}), driving, fps, others)
 
 
 def _flat_names(names: Any) -> list[str]:
     """Return the names of a feature, which older data sets group: {"motors": [...]}."""
     if isinstance(names, Mapping):
-        return [str(name) for group in names.values() for name in (group if isinstance(group, list) else [group])]
-    return [str(name) for name in names] if isinstance(names, list) else []
+        names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
+    return list(map(str, names)) if isinstance(names, list) else []
 
 
 FORMAT = Format(

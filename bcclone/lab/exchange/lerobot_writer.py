@@ -3,7 +3,7 @@
 meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
 images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. LeRobot's
 `action` and `observation.state` are float32; our own column `recorded` has the values of the log to the last bit.
-Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
+ExportedRows: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from bcclone.dataset.images import decode_image
-from bcclone.lab.exchange.rows import POINT, ExchangedRow, Source, suffix_of
+from bcclone.lab.exchange.rows import POINT, ExchangedRow, ExportedRows, suffix_of
 from bcclone.recording.row import NUMBERS
 
 INFO = "meta/info.json"
@@ -33,34 +33,53 @@ _IMAGES_READ, _EVERY_PIXEL = 100, 4  # of each camera, about; every fourth pixel
 _ROWS_AT_ONCE = 256
 
 
-def write(source: Source, folder: Path) -> None:
+def write(rows: ExportedRows, folder: Path) -> None:
     """Write the rows into an empty folder."""
     import pandas as pd
     import pyarrow
     from pyarrow import parquet
 
-    features = _features(source)
-    statistics = _Statistics(features, source.rows)
-    episodes = list(_write_episodes(source, folder, features, statistics))
+    features = _features(rows)
+    samples: dict[str, list[Any]] = {name: [] for name, each in features.items() if each["dtype"] != "string"}
+    episodes = list(_write_episodes(rows, folder, features, samples))
     tasks = pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task"))  # as pandas writes an index
     tables = {_EPISODES_PATH: pyarrow.Table.from_pylist(episodes), _TASKS_PATH: pyarrow.Table.from_pandas(tasks)}
     for path, table in tables.items():
         with _open_new(folder / path) as file:
             parquet.write_table(table, file)
-    info = _info(features, episodes, source.rows_per_second)
-    for path, content in ((INFO, info), (_STATS_PATH, statistics.as_json())):
+    info = {
+        "codebase_version": "v3.0",
+        "robot_type": "udacity-simulator",
+        "total_episodes": len(episodes),
+        "total_frames": episodes[-1]["dataset_to_index"],
+        "total_tasks": 1,
+        "chunks_size": _FILES_PER_CHUNK,
+        "data_files_size_in_mb": _FILE_BYTES // 1_000_000,
+        "video_files_size_in_mb": 2 * _FILE_BYTES // 1_000_000,
+        "fps": rows.rows_per_second,
+        "splits": {"train": f"0:{len(episodes)}"},
+        "data_path": _DATA_PATH,
+        "video_path": None,
+        "features": features,
+    }
+    images_last = sorted(samples, key=lambda name: features[name]["dtype"] == "image")
+    statistics = {name: _statistics(samples[name], features[name]["dtype"] == "image") for name in images_last}
+    for path, content in ((INFO, info), (_STATS_PATH, statistics)):
         (folder / path).write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
 def _write_episodes(
-    source: Source, folder: Path, features: Mapping[str, Any], statistics: "_Statistics"
+    source: ExportedRows, folder: Path, features: Mapping[str, Any], samples: Mapping[str, list[Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Write the frames to Parquet files of about 100 MB, an episode in one of them; yield the rows of meta/episodes."""
+    """Write the frames to Parquet files of about 100 MB, an episode in one of them; yield the rows of meta/episodes.
+
+    samples: of each column, to which all numbers and the colours of some images are added.
+    """
     import pyarrow
     from pyarrow import parquet
 
     schema = pyarrow.schema([(name, _type_of(each)) for name, each in features.items()])
-    files, frames, written = 0, 0, 0.0
+    files, frames, written, every = 0, 0, 0.0, max(source.rows // _IMAGES_READ, 1)
     with ExitStack() as stack:
         for number, (_, rows) in enumerate(itertools.groupby(source, key=lambda row: row.episode)):
             if not files or written >= _FILE_BYTES:
@@ -71,7 +90,13 @@ def _write_episodes(
                 files, written = files + 1, 0.0
             first, records = frames, _records(rows, number, source.rows_per_second, frames)
             while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
-                statistics.add(batch)
+                for name, of_column in samples.items():
+                    if features[name]["dtype"] == "image":
+                        some = (record[name]["bytes"] for record in batch if record["index"] % every == 0)
+                        pictures = (decode_image(image)[::_EVERY_PIXEL, ::_EVERY_PIXEL] for image in some)
+                        of_column.extend(picture.reshape(-1, 3) / 255 for picture in pictures)
+                    else:
+                        of_column.extend(np.atleast_1d(record[name]) for record in batch)
                 table = pyarrow.Table.from_pylist(batch, schema)
                 writer.write_table(table)
                 frames, written = frames + len(batch), written + table.nbytes
@@ -83,7 +108,7 @@ def _write_episodes(
             }  # fmt: skip
 
 
-def _features(source: Source) -> dict[str, dict[str, Any]]:
+def _features(source: ExportedRows) -> dict[str, dict[str, Any]]:
     """Return the declaration of each column, as in info.json."""
     image = {"dtype": "image", "shape": [*source.size, 3], "names": ["height", "width", "channels"]}
     features = {f"{_IMAGE}{camera}": image for camera in source.cameras}
@@ -116,47 +141,20 @@ def _type_of(feature: Mapping[str, Any]) -> Any:
     return one if count == 1 else pa.list_(one, count)
 
 
-class _Statistics:
-    """Collects the numbers of all frames, and the colours of some. features: as in info.json; rows: how many follow."""
+def _statistics(samples: Sequence[Any], is_image: bool) -> dict[str, list[Any]]:
+    """Return the statistics of a column, ignoring NaN.
 
-    def __init__(self, features: Mapping[str, Mapping[str, Any]], rows: int) -> None:
-        self._values: dict[str, list[Any]] = {
-            name: [] for name, each in features.items() if each["dtype"] not in ("image", "string")
-        }
-        self._colors: dict[str, list[Any]] = {name: [] for name, each in features.items() if each["dtype"] == "image"}
-        self._between, self._count = max(rows // _IMAGES_READ, 1), 0
-
-    def add(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Add frames."""
-        for name, values in self._values.items():
-            values.extend(np.atleast_1d(record[name]) for record in records)
-        some = [record for number, record in enumerate(records, self._count) if number % self._between == 0]
-        for name, colors in self._colors.items():
-            pictures = (decode_image(record[name]["bytes"]) for record in some)
-            colors.extend(picture[::_EVERY_PIXEL, ::_EVERY_PIXEL].reshape(-1, 3) / 255 for picture in pictures)
-        self._count += len(records)
-
-    def as_json(self) -> dict[str, dict[str, Any]]:
-        """Return the content of stats.json: numbers have the shape of the feature, colours (3, 1, 1), 0 to 1."""
-        content: dict[str, dict[str, Any]] = {
-            name: _statistics(np.array(values, np.float64)) for name, values in self._values.items()
-        }
-        for name, colors in self._colors.items():
-            of_pixels = _statistics(np.concatenate(colors))
-            shaped: dict[str, Any] = {key: [[[one]] for one in value] for key, value in of_pixels.items()}
-            content[name] = shaped | {"count": [len(colors)]}
-        return content
-
-
-def _statistics(values: Any) -> dict[str, list[float]]:
-    """Return the statistics of each column, ignoring NaN."""
-    columns = np.where(np.isnan(values).all(axis=0), 0.0, values)
-    statistics = {
-        "min": np.nanmin(columns, axis=0), "max": np.nanmax(columns, axis=0),
-        "mean": np.nanmean(columns, axis=0), "std": np.nanstd(columns, axis=0),
+    samples: (numbers,) each, or the colours of an image, 0 to 1, (pixels, 3), whose statistics are (3, 1, 1).
+    """
+    values = np.vstack(samples).astype(np.float64)
+    values = np.where(np.isnan(values).all(axis=0), 0.0, values)
+    found: dict[str, Any] = {
+        "min": np.nanmin(values, axis=0), "max": np.nanmax(values, axis=0),
+        "mean": np.nanmean(values, axis=0), "std": np.nanstd(values, axis=0),
     }  # fmt: skip
-    statistics |= {name: np.nanquantile(columns, share, axis=0) for name, share in _QUANTILES.items()}
-    return {name: each.tolist() for name, each in statistics.items()} | {"count": [len(values)]}
+    found |= {name: np.nanquantile(values, share, axis=0) for name, share in _QUANTILES.items()}
+    shaped = {name: (each[:, None, None] if is_image else each).tolist() for name, each in found.items()}
+    return shaped | {"count": [len(samples)]}
 
 
 def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int, first: int) -> Iterator[dict[str, Any]]:
@@ -183,24 +181,6 @@ def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int, f
             "episode_index": episode,
             "task_index": 0,
         }
-
-
-def _info(features: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]], rows_per_second: int) -> dict[str, Any]:
-    return {
-        "codebase_version": "v3.0",
-        "robot_type": "udacity-simulator",
-        "total_episodes": len(episodes),
-        "total_frames": episodes[-1]["dataset_to_index"],
-        "total_tasks": 1,
-        "chunks_size": _FILES_PER_CHUNK,
-        "data_files_size_in_mb": _FILE_BYTES // 1_000_000,
-        "video_files_size_in_mb": 2 * _FILE_BYTES // 1_000_000,
-        "fps": rows_per_second,
-        "splits": {"train": f"0:{len(episodes)}"},
-        "data_path": _DATA_PATH,
-        "video_path": None,
-        "features": features,
-    }
 
 
 def _open_new(path: Path) -> IO[bytes]:

@@ -14,7 +14,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
-from bcclone.lab.exchange.rows import ExchangedRow, Source, format_named
+from bcclone.lab.exchange.rows import ExchangedRow, ExportedRows, format_named
 from bcclone.recording.drivers import BY_MODEL, DrivenRow, read_drivers
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
@@ -116,7 +116,7 @@ class _Recording:
 
 
 @contextmanager
-def _open_source(settings: ExportSettings) -> Iterator[Source]:
+def _open_source(settings: ExportSettings) -> Iterator[ExportedRows]:
     """Open recordings or a store; raises UserError for anything else, and for too many rows without usable images."""
     location = parse_location(settings.source)
     if _is_store(location):
@@ -132,7 +132,7 @@ def _is_store(location: Location) -> bool:
     return (location / MANIFEST_NAME).is_file() if location.is_dir() else location.suffix.lower() in (".h5", ".hdf5")
 
 
-def _recorded_rows(settings: ExportSettings) -> Source:
+def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     recordings = [_Recording.read(path) for path in find_logs([settings.source])]
     named = {camera for recording in recordings for camera in recording.cameras}
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
@@ -161,7 +161,7 @@ def _recorded_rows(settings: ExportSettings) -> Source:
                 yield _exchanged(row, number, images, episode=episodes, driven=driven, point=point)
             episodes += recording.episodes
 
-    return Source(
+    return ExportedRows(
         cameras=cameras,
         size=(FRAME_HEIGHT, FRAME_WIDTH),
         rows=kept,
@@ -210,7 +210,7 @@ def _why_not(row: Row, index: ImageIndex, cameras: Sequence[str], files: Mapping
     return ""
 
 
-def _stored_rows(store: Store, settings: ExportSettings) -> Source:
+def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
     preprocessing = store.preprocessing
     if preprocessing.color != "RGB":
         raise UserError(
@@ -235,7 +235,7 @@ def _stored_rows(store: Store, settings: ExportSettings) -> Source:
             images = {camera: _png_of(store.frames[int(row[f"frame_{camera}"])]) for camera in cameras}
             yield _exchanged(row, int(row["recording"]), images)
 
-    return Source(
+    return ExportedRows(
         cameras=cameras,
         size=(preprocessing.height, preprocessing.width),
         rows=len(usable),

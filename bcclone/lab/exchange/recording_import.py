@@ -1,14 +1,16 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby, islice, repeat
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
@@ -34,53 +36,57 @@ _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _TOGETHER = 8  # rows that a thread reads or converts at once
 
 
-@dataclass(frozen=True)
-class _RecordedImages:
-    """The images of a row as a recording holds them.
+class _Prepared(NamedTuple):
+    """A row and its images as a recording has them.
 
-    images: camera -> JPEG of 320x160; size: width and height of the centre image as it was;
-    converted: how many were of another kind or size.
+    images: camera -> JPEG of 320x160; size: width and height of the centre image as it was; converted: how many images
+    were of another kind or size; error: why the row cannot be used.
     """
 
-    images: Mapping[str, bytes]
-    size: tuple[int, int]
-    converted: int
+    row: ExchangedRow
+    images: Mapping[str, bytes] = MappingProxyType({})
+    size: tuple[int, int] = (0, 0)
+    converted: int = 0
+    error: RowError | None = None
 
 
-class _RecordingFolder:
+class _ImportedRecording(RecordingWriter):
     """Writes the rows of one recording into a new folder.
 
-    rows: written so far; deleted: those that the source marks as deleted; converted: images in another format.
+    deleted: rows that the source marks as deleted; converted: images in another format; framing: of these, if any was
+    of another size.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self._writer = folder, RecordingWriter(folder, prefix=f"{IMAGES}/")
+        super().__init__(folder, prefix=f"{IMAGES}/")
         self.deleted = self.converted = 0
+        self.framing: Framing | None = None
         self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
         self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
 
-    @property
-    def rows(self) -> int:
-        """Return how many rows were written."""
-        return self._writer.rows
-
-    def write(self, row: ExchangedRow, recorded: _RecordedImages) -> None:
+    def add(self, prepared: _Prepared) -> None:
         """Append a row with its images; raises OSError."""
-        stamp = self._free_stamp(row.time_ms, hash(tuple(recorded.images.items())))
-        center = f"{CAMERAS[0]}_{stamp}.jpg"
-        images = {f"{camera}_{stamp}.jpg": image for camera, image in recorded.images.items()}
-        of_tables = ((DRIVERS, row.driven), (TRACE, row.point))
-        tables = {table: value.row(center) for table, value in of_tables if value}
-        self._writer.write(images, map(repr, row.numbers), tables)
+        row = prepared.row
+        stamp = self._free_stamp(row.time_ms, hash(tuple(prepared.images.items())))
+        images = {f"{camera}_{stamp}.jpg": image for camera, image in prepared.images.items()}
+        center, of_tables = f"{CAMERAS[0]}_{stamp}.jpg", ((DRIVERS, row.driven), (TRACE, row.point))
+        self.write(images, map(repr, row.numbers), {table: value.row(center) for table, value in of_tables if value})
         self._marks.append((center, row.deleted))
         self.deleted += row.deleted
-        self.converted += recorded.converted
+        self.converted += prepared.converted
 
     def finish(self) -> None:
-        """Write which rows are deleted."""
-        if self.deleted:
-            write_edits(self.folder / LOG_NAME, Edits((Edit(DELETE, tuple(_spans(self._marks))),)))
+        """Write which rows are deleted, and how images were framed."""
+        spans = []
+        for deleted, run in groupby(sorted(self._marks), key=itemgetter(1)):
+            images = [image for image, _ in run]
+            if deleted:
+                spans.append(Span(images[0], images[-1]))
+        if spans:
+            write_edits(self.log, Edits((Edit(DELETE, tuple(spans)),)))
+        if self.framing:
+            atomic.write_text(self.folder / FRAMING_NAME, self.framing.to_json() + "\n")
 
     def _free_stamp(self, time_ms: int, content: int) -> str:
         """Return the time for the names of a row; other images of the same millisecond get a later one.
@@ -88,44 +94,40 @@ class _RecordingFolder:
         content: hash of its images.
         """
         if (key := (time_ms, content)) not in self._times:
-            self._times[key] = self._next_free(time_ms)
+            passed = []  # a run of taken times is skipped at once when it is met again
+            while time_ms in self._later:
+                passed.append(time_ms)
+                time_ms = self._later[time_ms]
+            self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
+            self._times[key] = time_ms
         return image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
 
-    def _next_free(self, time_ms: int) -> int:
-        """Return the next time that no row has, and take it; a run of taken times is skipped at once."""
-        passed = []
-        while time_ms in self._later:
-            passed.append(time_ms)
-            time_ms = self._later[time_ms]
-        self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
-        return time_ms
+
+def _prepare(framing: Framing | None, rows: Sequence[ExchangedRow]) -> list[_Prepared]:
+    """Return each row with its images, converted by a framing or stretched, or why it cannot be used."""
+    prepared = []
+    for row in rows:
+        try:
+            prepared.append(_prepared(row, framing))
+        except RowError as error:
+            prepared.append(_Prepared(row, error=error))
+    return prepared
 
 
-def _spans(marks: Sequence[tuple[str, bool]]) -> Iterator[Span]:
-    """Yield the spans of deleted rows. marks: each row's centre image, and whether the row is deleted."""
-    for deleted, run in groupby(sorted(marks), key=itemgetter(1)):
-        images = [image for image, _ in run]
-        if deleted:
-            yield Span(images[0], images[-1])
-
-
-def _record_images(row: ExchangedRow, framing: Framing | None = None) -> _RecordedImages:
-    """Convert the images of a row by a framing, or stretch them.
-
-    Raises RowError for a time that no recording has, and for images it cannot use.
-    """
+def _prepared(row: ExchangedRow, framing: Framing | None) -> _Prepared:
+    """Return a row with its images; raises RowError for a time that no recording has, and for images it cannot use."""
     if "center" not in row.images:
         raise ImageMissing("it has no image of the center camera")
     if not 0 <= row.time_ms < _LAST_MS:
         raise RowError(f"its time is {row.time_ms} ms, expected milliseconds since 1970, before the year {_LAST.year}")
-    images, sizes = {}, {}
-    for camera, image in row.images.items():
-        try:
-            images[camera], sizes[camera] = _as_recorded(image, framing)
-        except BadImage as error:
-            raise ImageUnusable(f"its image cannot be read: {error}") from None
-    converted = sum(images[camera] is not row.images[camera] for camera in images)
-    return _RecordedImages(images, sizes["center"], converted)
+    try:
+        recorded = {camera: _as_recorded(image, framing) for camera, image in row.images.items()}
+    except BadImage as error:
+        raise ImageUnusable(f"its image cannot be read: {error}") from None
+    images = {camera: image for camera, (image, _) in recorded.items()}
+    return _Prepared(
+        row, images, recorded["center"][1], sum(images[camera] is not row.images[camera] for camera in images)
+    )
 
 
 def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
@@ -145,60 +147,35 @@ def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[by
 
 def write_recordings(
     rows: Iterable[ExchangedRow], folder: Path, findings: Findings, framing: Framing | None = None
-) -> list[_RecordingFolder]:
-    """Write each recording into a folder of its own, 1, 2 and so on; return the folders, which are complete.
+) -> list[_ImportedRecording]:
+    """Write each recording into a folder of its own, 1, 2 and so on; return these, which are complete.
 
     A thread reads the source, and decodes a video; the images are converted on all cores, ahead of the writing.
     """
-    opened: dict[int, _RecordingFolder] = {}
-    framings: dict[int, Framing] = {}
-    cores = usable_cores()
-    driving = filter(findings.drives, rows)
-    with (
-        _one_thread_of_opencv(),
-        prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2) as read,
-        prefetch_ordered(partial(_record_all, framing), iter(read.__next__, []), cores, 2 * cores) as results,
-    ):
-        for row, recorded in chain.from_iterable(results):
-            if not isinstance(recorded, _RecordedImages):
+    opened: dict[int, _ImportedRecording] = {}
+    cores, driving = usable_cores(), filter(findings.drives, rows)
+    with ExitStack() as stack:
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        cv2.setNumThreads(1)  # images are converted on all cores already
+        read = prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2)
+        parts = iter(stack.enter_context(read).__next__, [])
+        results = stack.enter_context(prefetch_ordered(partial(_prepare, framing), parts, cores, 2 * cores))
+        for one in chain.from_iterable(results):
+            row = one.row
+            if one.error:
                 kind = EMPTY if any(image == b"" for image in row.images.values()) else ""
-                findings.leave_out(row.place, recorded, kind)
+                findings.leave_out(row.place, one.error, kind)
                 continue
-            into = opened.get(row.recording) or _RecordingFolder(folder / str(len(opened) + 1))
-            opened[row.recording] = into
-            into.write(row, recorded)
-            findings.take(row, recorded.size)
-            if recorded.converted and (framing or recorded.size != (FRAME_WIDTH, FRAME_HEIGHT)):
-                framings.setdefault(row.recording, framing or Framing(*recorded.size))
-    for number, recording in opened.items():
+            if row.recording not in opened:
+                opened[row.recording] = _ImportedRecording(folder / str(len(opened) + 1))
+            into = opened[row.recording]
+            into.add(one)
+            findings.take(row, one.size)
+            if one.converted and (framing or one.size != (FRAME_WIDTH, FRAME_HEIGHT)):
+                into.framing = into.framing or framing or Framing(*one.size)
+    for recording in opened.values():
         recording.finish()
-        if number in framings:
-            atomic.write_text(recording.folder / FRAMING_NAME, framings[number].to_json() + "\n")
     return list(opened.values())
-
-
-def _record_all(
-    framing: Framing | None, rows: Sequence[ExchangedRow]
-) -> list[tuple[ExchangedRow, _RecordedImages | RowError]]:
-    """Return each row with its images as a recording has them, or why it cannot be used."""
-    results: list[tuple[ExchangedRow, _RecordedImages | RowError]] = []
-    for row in rows:
-        try:
-            results.append((row, _record_images(row, framing)))
-        except RowError as error:
-            results.append((row, error))
-    return results
-
-
-@contextmanager
-def _one_thread_of_opencv() -> Iterator[None]:
-    """Keep OpenCV from starting threads within the block, which computes images on all cores already."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 @dataclass(frozen=True)
@@ -241,12 +218,19 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     format.check_package()
     findings = Findings(settings.min_throttle)
     framing = read_framing(settings.framing) if settings.framing else None
-    with _parents_of(output):
+    missing = [above for above in output.parents if not above.exists()]
+    try:
+        atomic.make_folder(output.parent, "another -o")
         atomic.check_new_folder(output)
         with atomic.replacing_folder(output, new=True) as folder:
             written = write_recordings(format.read(settings, findings), folder, findings, framing)
             findings.check(source)
             _move_up_single(folder, written)
+    except BaseException:
+        for above in missing:
+            with suppress(OSError):
+                above.rmdir()
+        raise
     return ImportResult(
         output=output,
         format=format.name,
@@ -259,27 +243,11 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     )
 
 
-def _move_up_single(folder: Path, written: Sequence[_RecordingFolder]) -> None:
-    """Move a single recording out of its folder, 1."""
+def _move_up_single(folder: Path, written: Sequence[_ImportedRecording]) -> None:
     if len(written) == 1:
         for path in (folder / "1").iterdir():
             path.rename(folder / path.name)
         (folder / "1").rmdir()
-
-
-@contextmanager
-def _parents_of(path: Path) -> Iterator[None]:
-    """Make the folders above a path; those that are new are removed again after an error."""
-    missing = [folder for folder in path.parents if not folder.exists()]
-    if missing:
-        atomic.make_folder(path.parent, "another -o")
-    try:
-        yield
-    except BaseException:
-        for folder in missing:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def _check_options(settings: ImportSettings, format: Format) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.lab.exchange.foreign_units import times_of
+from bcclone.lab.exchange.foreign_times import times_of
 
 NEW_YEAR_MS = 1_672_531_200_000  # 2023-01-01
 
