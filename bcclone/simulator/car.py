@@ -93,11 +93,17 @@ def holding_throttle(speed: float) -> float:
     return DRAG * speed / FULL_THROTTLE
 
 
-def start_on(track: Track, cross_track_m: float = 0.0, along_m: float | None = None) -> Car:
-    """Return a car that stands on the track, by default at its start, and faces along it."""
+def start_on(
+    track: Track, cross_track_m: float = 0.0, along_m: float | None = None, turn: float = 0.0, rise: float = 0.0
+) -> Car:
+    """Return a car that stands on the track, by default at its start, and faces along it.
+
+    turn: radians to the right of the track's direction; rise: radians by which its nose is higher than the road.
+    """
     along_m = track.start_m if along_m is None else along_m
     x, y, z, heading = track.point(along_m, cross_track_m)
-    return Car(x, y, z, heading, pitch=arctangent(float(track.grade[track.index(along_m)])))
+    grade = float(track.grade[track.index(along_m)]) * cosine(turn)
+    return Car(x, y, z, heading + turn, pitch=arctangent(grade) + rise)
 
 
 class TrackedCar:

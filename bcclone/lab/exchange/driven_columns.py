@@ -153,8 +153,8 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
         )
     elif unit == RATIO and (ratio, most) != (1, ImportSettings.max_degrees):
         problem = (
-            "it is read as -1 to 1, which --steering-ratio and --max-degrees do not change; leave them out, or say that "
-            "it is an angle with --unit rad or deg"
+            "it is read as -1 to 1, which --steering-ratio and --max-degrees do not change; leave them out, or say "
+            "that it is an angle with --unit rad or deg"
         )
     if problem:
         raise UserError(f"{settings.source}: column {column[:60]!r}: {problem}", exit_code=2)

@@ -90,13 +90,7 @@ def _write_episodes(
                 files, written = files + 1, 0.0
             first, records = frames, _records(rows, number, source.rows_per_second, frames)
             while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
-                for name, of_column in samples.items():
-                    if features[name]["dtype"] == "image":
-                        some = (record[name]["bytes"] for record in batch if record["index"] % every == 0)
-                        pictures = (decode_image(image)[::_EVERY_PIXEL, ::_EVERY_PIXEL] for image in some)
-                        of_column.extend(picture.reshape(-1, 3) / 255 for picture in pictures)
-                    else:
-                        of_column.extend(np.atleast_1d(record[name]) for record in batch)
+                _sample(batch, samples, every)
                 table = pyarrow.Table.from_pylist(batch, schema)
                 writer.write_table(table)
                 frames, written = frames + len(batch), written + table.nbytes
@@ -139,6 +133,17 @@ def _type_of(feature: Mapping[str, Any]) -> Any:
         return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     one, count = getattr(pa, feature["dtype"])(), feature["shape"][0]
     return one if count == 1 else pa.list_(one, count)
+
+
+def _sample(records: Sequence[Mapping[str, Any]], samples: Mapping[str, list[Any]], every: int) -> None:
+    """Add the numbers of each column, (numbers,), and the colours of every so many images, (pixels, 3)."""
+    for record, name in itertools.product(records, samples):
+        value = record[name]
+        if not isinstance(value, dict):
+            samples[name].append(np.atleast_1d(value))
+        elif record["index"] % every == 0:
+            picture = decode_image(value["bytes"])[::_EVERY_PIXEL, ::_EVERY_PIXEL]
+            samples[name].append(picture.reshape(-1, 3) / 255)
 
 
 def _statistics(samples: Sequence[Any], is_image: bool) -> dict[str, list[Any]]:

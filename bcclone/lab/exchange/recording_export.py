@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.rows import ExchangedRow, ExportedRows, format_named
 from bcclone.recording.drivers import BY_MODEL, DrivenRow, read_drivers
 from bcclone.recording.files import ImageIndex, find_logs
-from bcclone.recording.log import read_log
+from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.recording.run_tables import TracePoint, read_trace
 from bcclone.system import atomic
@@ -81,7 +81,7 @@ def export(settings: ExportSettings) -> ExportResult:
     )
 
 
-_TOLERATED = 0.05
+_TOLERATED = 0.05  # of the rows, without images that can be used
 _LISTED = 10
 _WHOLE_FRAME = PRESETS["carnd-160x320-rgb"]
 
@@ -89,30 +89,18 @@ Row = Mapping[Any, Any]  # a row of a log's table, or of a store's
 
 
 @dataclass(frozen=True)
-class _Recording:
-    """A log with its tables. rows: at first all, then the usable ones; cameras: in the log."""
+class _Usable:
+    """A log whose images can be used.
 
-    log: Location
-    index: ImageIndex
-    rows: Sequence[Row]
+    rows: the usable ones, and the paths of their images by camera; skipped: a line for each other row; episodes: in
+    the whole log.
+    """
+
+    rows: Sequence[tuple[Row, Mapping[str, str]]]
+    skipped: Sequence[str]
     episodes: int
     drivers: Mapping[str, DrivenRow]
     trace: Mapping[str, TracePoint]
-    cameras: tuple[str, ...]
-
-    @classmethod
-    def read(cls, path: Location) -> Self:
-        """Return a log with all of its rows; raises UserError."""
-        log = read_log(path)
-        return cls(
-            log=path,
-            index=ImageIndex(path),
-            rows=log.rows.to_dict("records"),
-            episodes=log.episodes,
-            drivers=read_drivers(path.parent),
-            trace={} if is_url(path) else read_trace(as_local(path.parent)),
-            cameras=log.dialect.cameras,
-        )
 
 
 @contextmanager
@@ -133,43 +121,41 @@ def _is_store(location: Location) -> bool:
 
 
 def _recorded_rows(settings: ExportSettings) -> ExportedRows:
-    recordings = [_Recording.read(path) for path in find_logs([settings.source])]
-    named = {camera for recording in recordings for camera in recording.cameras}
+    logs = {path: read_log(path) for path in find_logs([settings.source])}
+    named = {camera for log in logs.values() for camera in log.dialect.cameras}
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
-    skipped: list[str] = []
-    usable = [_without_unusable(recording, cameras, skipped) for recording in recordings]
-    kept = sum(len(recording.rows) for recording in usable)
-    read = kept + len(skipped)
-    if not kept or (len(skipped) / read > _TOLERATED and not settings.allow_skips):
+    recordings = [_usable(path, log, cameras) for path, log in logs.items()]
+    skipped = [line for recording in recordings for line in recording.skipped]
+    usable = sum(len(recording.rows) for recording in recordings)
+    if not usable or (len(skipped) / (usable + len(skipped)) > _TOLERATED and not settings.allow_skips):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
         more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
-        remedy = "choose other cameras with --cameras" if not kept else (
+        remedy = "choose other cameras with --cameras" if not usable else (
             f"more than {_TOLERATED:.0%}; repair the recording, choose other --cameras, or leave them out with "
             "--allow-skips"
         )  # fmt: skip
-        raise UserError(
-            f"{settings.source}: {len(skipped)} of {read} rows cannot be exported, {remedy}:\n{listed}{more}"
-        )
+        counts = f"{len(skipped)} of {usable + len(skipped)} rows cannot be exported"
+        raise UserError(f"{settings.source}: {counts}, {remedy}:\n{listed}{more}")
 
     def rows() -> Iterator[ExchangedRow]:
         episodes = 0
-        for number, recording in enumerate(usable):
-            for row in recording.rows:
-                images = {camera: read_file(str(recording.index.find(row[camera]))) for camera in cameras}
+        for number, recording in enumerate(recordings):
+            for row, paths in recording.rows:
+                images = {camera: read_file(path) for camera, path in paths.items()}
                 driven = recording.drivers.get(row["center"], BY_MODEL) if recording.drivers else None
                 point = recording.trace.get(row["center"])
-                yield _exchanged(row, number, images, episode=episodes, driven=driven, point=point)
+                yield _exchanged(row, number, images, episodes, driven=driven, point=point)
             episodes += recording.episodes
 
     return ExportedRows(
         cameras=cameras,
         size=(FRAME_HEIGHT, FRAME_WIDTH),
-        rows=kept,
+        rows=usable,
         skipped=tuple(skipped),
-        rows_per_second=_rate([[row["time_ms"] for row in recording.rows] for recording in usable]),
+        rows_per_second=_rate([[row["time_ms"] for row, _ in recording.rows] for recording in recordings]),
         read=rows,
-        has_drivers=any(recording.drivers for recording in usable),
-        has_trace=any(recording.trace for recording in usable),
+        has_drivers=any(recording.drivers for recording in recordings),
+        has_trace=any(recording.trace for recording in recordings),
     )
 
 
@@ -179,35 +165,29 @@ def _rate(times_ms: Iterable[Sequence[int]]) -> int:
     return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1
 
 
-def _without_unusable(recording: _Recording, cameras: Sequence[str], skipped: list[str]) -> _Recording:
-    """Return the rows whose images can all be decoded; a line for each of the others is appended to skipped."""
-    found = (recording.index.find(row[camera]) for row in recording.rows for camera in cameras)
-    files: dict[str, str] = dict.fromkeys(filter(None, found), "")  # path -> why it cannot be used, or ""
-    paths, checked = list(files), 0
-    with ProgressBar(f"checking {recording.log.name}", len(paths), "images") as progress:
-        for decoded in decode_files(paths, _WHOLE_FRAME):
+def _usable(path: Location, log: Log, cameras: Sequence[str]) -> _Usable:
+    """Return the rows of a log whose images can all be decoded."""
+    index, rows = ImageIndex(path), log.rows.to_dict("records")
+    found = [{camera: index.find(row[camera]) for camera in cameras} for row in rows]
+    files = list(dict.fromkeys(file for of_row in found for file in of_row.values() if file))
+    errors: dict[str | None, str] = {None: ""}  # path -> why it cannot be used
+    checked = 0
+    with ProgressBar(f"checking {path.name}", len(files), "images") as progress:
+        for decoded in decode_files(files, _WHOLE_FRAME):
+            errors |= {files[checked + number]: f": {reason}" for number, reason in decoded.errors.items()}
             count = len(decoded.checksums) + len(decoded.errors)
-            files.update((paths[checked + index], reason) for index, reason in decoded.errors.items())
             checked += count
             progress.advance(count)
-    usable = []
-    for row in recording.rows:
-        if reason := _why_not(row, recording.index, cameras, files):
-            skipped.append(f"{recording.log}: row {row['line']}: {reason}")
+    usable, skipped = [], []
+    for row, of_row in zip(rows, found, strict=True):
+        if camera := next((camera for camera, file in of_row.items() if file in errors), None):
+            name, reason = row[camera], errors[of_row[camera]] or " is missing"
+            reason = f"image {name}{reason}" if name else f"it names no image of the {camera} camera"
+            skipped.append(f"{path}: row {row['line']}: {reason}")
         else:
-            usable.append(row)
-    return replace(recording, rows=usable)
-
-
-def _why_not(row: Row, index: ImageIndex, cameras: Sequence[str], files: Mapping[str, str]) -> str:
-    """Return why a row cannot be used, or ""."""
-    for camera in cameras:
-        path = index.find(row[camera])
-        if path is None:
-            return f"image {row[camera]} is missing" if row[camera] else f"it names no image of the {camera} camera"
-        if files[path]:
-            return f"image {row[camera]}: {files[path]}"
-    return ""
+            usable.append((row, {camera: str(file) for camera, file in of_row.items()}))
+    trace = {} if is_url(path) else read_trace(as_local(path.parent))
+    return _Usable(usable, skipped, log.episodes, read_drivers(path.parent), trace)
 
 
 def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
@@ -245,10 +225,10 @@ def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
     )
 
 
-def _exchanged(row: Any, recording: int, images: Mapping[str, bytes], episode: int = 0, **tables: Any) -> ExchangedRow:
-    """Return a row of a log or of a store. episode: the number of its first one; tables: driven and point."""
+def _exchanged(row: Any, recording: int, images: Mapping[str, bytes], episodes: int = 0, **tables: Any) -> ExchangedRow:
+    """Return a row of a log or of a store. episodes: of the recordings before; tables: driven and point."""
     numbers: Any = [float(row[name]) for name in NUMBERS]
-    return ExchangedRow(recording, episode + int(row["episode"]), int(row["time_ms"]), images, *numbers, **tables)
+    return ExchangedRow(recording, episodes + int(row["episode"]), int(row["time_ms"]), images, *numbers, **tables)
 
 
 def _png_of(frame: Image) -> bytes:

@@ -1,6 +1,6 @@
 """A row of a recording on its way to another format or from one, and what describes a format."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -85,24 +85,22 @@ def row_of(
 
     Only time_ms and steering are needed. called: what the source calls a value, for messages.
     """
-    names = {name: name for name in FIELDS} | dict(called or {})
+    names = dict(zip(FIELDS, FIELDS, strict=True)) | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
     if missing := [names[name] for name in ("time_ms", "steering") if name not in filled]:
         raise RowError(f"no {missing[0]!r}")
-
-    def read(check: Callable[[str, Any], Any], wanted: Sequence[str], missing: Any = None) -> list[Any]:
-        return [check(names[name], filled.get(name, missing)) for name in wanted]
-
-    recording, episode, time_ms = read(whole_number, FIELDS[:3], 0)
-    steering, throttle, brake, speed = read(number, NUMBERS, 0.0)
+    recording, episode, time_ms = (whole_number(names[name], filled.get(name, 0)) for name in FIELDS[:3])
+    numbers = {name: number(names[name], filled.get(name, 0.0)) for name in NUMBERS}
     driven, point = None, None
     if driver := filled.get("driver"):
-        driven = DrivenRow(driver, *(take_over or None for take_over in read(whole_number, ["take_over"], 0)))
+        take_over = whole_number(names["take_over"], filled.get("take_over", 0))
+        driven = DrivenRow(driver, take_over or None)
     if track := filled.get("track"):
-        seconds, *metres = read(number, POINT)
+        seconds, *metres = (number(names[name], filled.get(name)) for name in POINT)
         point = TracePoint(seconds, one_line(names["track"], track), *metres)
-    numbers = steering, throttle, brake, speed
-    return ExchangedRow(recording, episode, time_ms, images, *numbers, driven, point, deleted, place)
+    return ExchangedRow(
+        recording, episode, time_ms, images, **numbers, driven=driven, point=point, deleted=deleted, place=place
+    )
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.vehicle import MPH
-from bcclone.lab.margin.margin_map import SMALL_M, MarginMap, describe_check, describe_place
 from bcclone.lab.margin.margin_settings import MarginSettings
+from bcclone.lab.margin.margins import SMALL_M, MarginMap, describe_check, describe_place
 from bcclone.lab.margin.record_next import Advice, figures_of
-from bcclone.lab.road_samples.rendering import Place, car_at
 from bcclone.pictures.plots.drives import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
-from bcclone.simulator.car import holding_throttle, nose_up
+from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.atomic import write_text
@@ -127,6 +126,6 @@ def _frames(one: MarginMap, settings: MarginSettings) -> list[tuple[str, np.ndar
     frames = []
     for number, place in enumerate(one.narrowest(), 1):
         offset = place.margin_m * (-1 if place.side == "left" else 1)
-        car = car_at(one.track, Place(one.track.start_m + place.along_m, offset, 0.0, pitch))
+        car = start_on(one.track, offset, one.track.start_m + place.along_m, rise=pitch)
         frames.append((f"{number}. {describe_place(place).strip()}", renderer.frame(car)))
     return frames

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.diagnosis.advice import RADII_M
-from bcclone.lab.margin.margin_map import MarginMap
+from bcclone.lab.margin.margins import MarginMap
 from bcclone.pictures.report import shown_command
 from bcclone.system.json_values import to_json
 

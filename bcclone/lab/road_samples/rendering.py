@@ -1,34 +1,38 @@
 """Render the frames of a road in a worker: cars at random places, in several kinds of light and weather.
 
 Each frame is labelled with the steering that brings the car back to the middle, and with where the road leads. Of some
-frames, each shows a road of its own to a camera of its own (sketch.py).
+frames, each shows a road of its own to a camera of its own.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.vehicle import MPH, steering_of
-from bcclone.lab.road_samples.drawn_road import BEND_GAIN
-from bcclone.lab.road_samples.sketch import draw_sketch
-from bcclone.simulator.car import Car
+from bcclone.dataset.vehicle import steering_of
+from bcclone.lab.road_samples.any_camera import draw_camera, with_effects
+from bcclone.lab.road_samples.drawn_road import BEND_GAIN, draw_road, place_on
+from bcclone.lab.road_samples.painting import paint
+from bcclone.lab.road_samples.surroundings import draw_surroundings
+from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
-from bcclone.system.exact_math import arctangent, cosine, sine
+from bcclone.system.exact_math import sine
 from bcclone.system.opencv import cv2
 from bcclone.system.task_pool import report_progress
 
 _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
 _SECONDS = 1e4  # of the clock that drops follow
+_SHARPNESS = (0.4, 1.2)  # width of what a pixel of a sketch shows, in pixels
 _SKETCHES = 1  # in the seed of the frames of any camera
 SPEED_MPH = 20.0  # that the samples state; a frame does not show it
 _BEND_TO_M, _BEND_STEP_M = 6.0, 0.5  # the stretch ahead whose mean curvature is driven
@@ -40,39 +44,28 @@ _BEYOND_M = 0.3  # how far places go beyond the limit, at which a wheel leaves t
 _NOSE_UP, _NOSE_DEGREES = 0.6, 0.8  # mean and standard deviation of what throttle and brake do
 
 
-@dataclass(frozen=True)
-class Place:
-    """A place of the car on a road.
+class Pose(NamedTuple):
+    """How a car stands on a road: metres to the right of its middle and along it, and turn and rise in radians, as in
+    start_on()."""
 
-    along_m: along the road; offset_m: to the right of its middle; turn: radians to the right of its direction; nose_up:
-    pitch of the car relative to the road, in radians.
-    """
-
-    along_m: float
     offset_m: float
+    along_m: float
     turn: float
-    nose_up: float
+    rise: float
 
 
-def draw_place(track: Track, random: np.random.Generator) -> Place:
+def draw_place(track: Track, random: np.random.Generator) -> Pose:
     """Return a place anywhere on a road, nearly half of them near its middle."""
     along_m = track.start_m + track.lap_m * random.random()
     limit_m = float(track.widths_m[track.index(along_m)]) / 2 + _BEYOND_M - 1.0
     near = random.random() < _IN_THE_MIDDLE
     offset_m = random.normal(0.0, _NEAR_M) if near else random.uniform(-limit_m, limit_m)
     turn = random.normal(0.0, _NEAR_DEGREES if near else _FAR_DEGREES)
-    nose_up = random.normal(_NOSE_UP, _NOSE_DEGREES)
-    return Place(along_m, offset_m, math.radians(turn), math.radians(nose_up))
+    rise = random.normal(_NOSE_UP, _NOSE_DEGREES)
+    return Pose(offset_m, along_m, math.radians(turn), math.radians(rise))
 
 
-def car_at(track: Track, place: Place) -> Car:
-    """Return the car at a place."""
-    x, y, z, heading = track.point(place.along_m, place.offset_m)
-    rise = float(track.grade[track.index(place.along_m)]) * cosine(place.turn)
-    return Car(x, y, z, heading + place.turn, SPEED_MPH * MPH, pitch=arctangent(rise) + place.nose_up)
-
-
-def steering_at(track: Track, place: Place) -> float:
+def steering_at(track: Track, place: Pose) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
     It turns firmly along the road and gently towards its middle, as people do when they are off the middle.
@@ -81,7 +74,7 @@ def steering_at(track: Track, place: Place) -> float:
     return float(steering_of(BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
 
 
-def path_at(track: Track, place: Place) -> list[float]:
+def path_at(track: Track, place: Pose) -> list[float]:
     """Return where the road leads, in the order of labels.PATH_COLUMNS.
 
     These are the steering along the road over each stretch ahead, the car's offset in metres and its turn in radians.
@@ -131,8 +124,7 @@ class RoadFrames:
     path: Float32Array
 
 
-@dataclass(frozen=True)
-class RoadFrame:
+class RoadFrame(NamedTuple):
     """A prepared image, uint8 (height, width, channels), its steering, and its path in the order of PATH_COLUMNS."""
 
     image: Image
@@ -147,7 +139,7 @@ def render_road(task: RoadTask) -> RoadFrames:
     steering = np.empty(task.frames, np.float32)
     path = np.empty((task.frames, len(PATH_COLUMNS)), np.float32)
     for number, frame in enumerate(chain(_simulated(task), _sketched(task))):
-        images[number], steering[number], path[number] = frame.image, frame.steering, frame.path
+        images[number], steering[number], path[number] = frame
         report_progress(1)
     return RoadFrames(images, steering, path)
 
@@ -162,7 +154,7 @@ def _simulated(task: RoadTask) -> Iterator[RoadFrame]:
         if number % _FRAMES_OF_A_WEATHER == 0:
             renderer = Renderer(task.road, draw_weather(random, always, task))
         place = draw_place(track, random)
-        frame = renderer.frame(car_at(track, place), seconds=random.uniform(0.0, _SECONDS))
+        frame = renderer.frame(start_on(track, *place), seconds=random.uniform(0.0, _SECONDS))
         image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
         yield RoadFrame(image, steering_at(track, place), path_at(track, place))
 
@@ -172,7 +164,24 @@ def _sketched(task: RoadTask) -> Iterator[RoadFrame]:
     random = np.random.default_rng((*task.seed, _SKETCHES))  # the simulated frames do not depend on their number
     for _ in range(task.sketches):
         sketch = draw_sketch(random, task.preprocessing.height, task.preprocessing.width)
-        yield RoadFrame(task.preprocessing.convert_colors(sketch.picture), sketch.steering, sketch.path)
+        yield sketch._replace(image=task.preprocessing.convert_colors(sketch.image))
+
+
+def draw_sketch(random: np.random.Generator, height: int, width: int) -> RoadFrame:
+    """Sketch a road for one frame: what any camera sees of it, RGB.
+
+    A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one camera. A sketch has a
+    road, materials, surroundings, a lens and a mounting of its own, and takes some milliseconds. A picture does not
+    show the height of its camera, only its ratio to the road. So every camera is REFERENCE_M above the road, which is
+    the height of the simulator's; a small car's narrow road is a wide one here.
+    """
+    road = draw_road(random)
+    camera = draw_camera(random, road.radius_m, road.floor)
+    place = place_on(road, random)
+    surroundings = draw_surroundings(random, road, place.line)
+    pixel = camera.pixel(width) * random.uniform(*_SHARPNESS)
+    picture = paint(surroundings, place.line, camera.rays(height, width), pixel)
+    return RoadFrame(with_effects(picture, random), place.steering, place.path)
 
 
 def _draw_sun(random: np.random.Generator) -> Conditions:

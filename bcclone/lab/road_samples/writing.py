@@ -10,7 +10,7 @@ import pandas as pd
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.dataset.labels import PATH_COLUMNS
-from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
+from bcclone.dataset.preprocessing import choose_preprocessing
 from bcclone.dataset.rows import NO_FRAME, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import sample_chunks
@@ -55,9 +55,25 @@ def make_road_samples(
     if not settings.output.suffix:
         raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
     file_kinds.check_output(settings.output, "store", settings.force)
-    _check_ranges(settings)
+    try:
+        parse_name(settings.road(0))
+    except ValueError as error:
+        raise UserError(f"--ranges {settings.ranges}: {error}") from None
+    load_track(settings.road(0))  # ranges of which no road can be made are refused before any work
     preprocessing = choose_preprocessing(settings.preprocess, settings.size)
-    tasks = [_task(settings, preprocessing, number) for number in range(settings.roads)]
+    tasks = [
+        RoadTask(
+            road=settings.road(number),
+            reverse=bool(number % 2),
+            frames=settings.frames,
+            seed=(settings.seed, settings.first_road + number),
+            preprocessing=preprocessing,
+            recolored=settings.recolored,
+            camera_height_m=settings.camera_height_m,
+            sketches=round(settings.any_camera * settings.frames),
+        )
+        for number in range(settings.roads)
+    ]
     count = settings.roads * settings.frames
     space = count * _BYTES_A_ROW + settings.roads * _BYTES_A_ROAD
     with (
@@ -78,29 +94,6 @@ def make_road_samples(
         train=sum(map(len, tables)) - validation,
         validation=validation,
         seconds=round(time.monotonic() - start, 1),
-    )
-
-
-def _check_ranges(settings: RoadSamplesSettings) -> None:
-    """Refuse malformed ranges, and ranges of which no road can be made, before any work."""
-    first = settings.road(0)
-    try:
-        parse_name(first)
-    except ValueError as error:
-        raise UserError(f"--ranges {settings.ranges}: {error}") from None
-    load_track(first)
-
-
-def _task(settings: RoadSamplesSettings, preprocessing: Preprocessing, number: int) -> RoadTask:
-    return RoadTask(
-        road=settings.road(number),
-        reverse=bool(number % 2),
-        frames=settings.frames,
-        seed=(settings.seed, settings.first_road + number),
-        preprocessing=preprocessing,
-        recolored=settings.recolored,
-        camera_height_m=settings.camera_height_m,
-        sketches=round(settings.any_camera * settings.frames),
     )
 
 

@@ -65,11 +65,6 @@ def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):
     assert len(rows_of(tmp_path / "out")) == 4
 
 
-def test_rows_that_a_pilot_drove_are_the_models(tmp_path):
-    imported(make_tub(tmp_path / "tub", **{"user/mode": "local"}), tmp_path / "out")
-    assert {row.driver for row in read_drivers(tmp_path / "out").values()} == {"model"}
-
-
 def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path):
     folder = make_tub(tmp_path / "tub", rows=5, **{"pilot/angle": -0.7, "pilot/throttle": 0.2})
     for index, mode in ((2, "local_angle"), (3, "local"), (4, "local")):
@@ -105,19 +100,6 @@ def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     result = imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
     assert result.rows == 6
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "words"),
-    [
-        ("meta/info.json", "{}", "not the description of a LeRobot data set, expected `features` and `fps`"),
-        ("data/chunk-000/episode_000001.parquet", "none", r"episode_000001\.parquet: .*download"),
-    ],
-)
-def test_a_broken_data_set_is_refused_by_file(tmp_path, file, content, words):
-    (make_lerobot(tmp_path / "set", camera=PICTURE) / file).write_text(content)
-    with pytest.raises(UserError, match=words):
-        imported(tmp_path / "set", tmp_path / "out")
 
 
 def test_numbers_that_no_recording_has_are_left_out_by_file_and_row(tmp_path):
@@ -164,12 +146,6 @@ def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
         imported(folder, tmp_path / "out3", speed_column="speed")
 
 
-def test_a_data_set_without_its_data_is_refused(tmp_path):
-    shutil.rmtree(make_lerobot(tmp_path / "set", camera=PICTURE) / "data")
-    with pytest.raises(UserError, match="there are no Parquet files; download the whole data set"):
-        imported(tmp_path / "set", tmp_path / "out")
-
-
 def spoil(path, old, new):
     text = path.read_text()
     assert old in text
@@ -177,17 +153,26 @@ def spoil(path, old, new):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("make", "file", "old", "new", "words"),
     [
-        ("{", "<", r"manifest\.json: not the manifest of a tub"),
-        ("catalog_0", "catalog_7", r"catalog_7\.catalog: cannot be read: .*manifest\.json names it"),
+        (make_tub, "manifest.json", "{", "<", r"manifest\.json: not the manifest of a tub"),
+        (make_tub, "manifest.json", "catalog_0", "catalog_7", r"catalog_7\.catalog: cannot be read: .*manifest\.json"),
+        (make_lerobot, "meta/info.json", '"fps"', '"rate"', r"info\.json: not the description of a LeRobot data set"),
+        (make_lerobot, "data/chunk-000/episode_000001.parquet", "", "", r"episode_000001\.parquet: .*download"),
+        (make_lerobot, "data", "", "", "there are no Parquet files; download the whole data set"),
     ],
 )
-def test_a_tub_without_manifest_or_catalog_is_refused(tmp_path, old, new, words):
-    spoil(make_tub(tmp_path / "tub") / "manifest.json", old, new)
+def test_a_source_without_a_file_that_describes_it_is_refused(tmp_path, make, file, old, new, words):
+    path = make(tmp_path / "set", **({} if make is make_tub else {"camera": PICTURE})) / file
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif old:
+        spoil(path, old, new)
+    else:
+        path.write_text("none")
     with pytest.raises(UserError, match=words):
-        imported(tmp_path / "tub", tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["tub"]
+        imported(tmp_path / "set", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +275,7 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
         imported(make_driven(tmp_path / "lake"), tmp_path / "out")
     with pytest.raises(UserError, match="lake exists already, and is not an empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
-    with pytest.raises(UserError, match="cannot be read: No such file .*name the folder of a LeRobot data set"):
+    with pytest.raises(UserError, match="info.json: cannot be read: No such file .*download the data set"):
         imported(tmp_path / "tub", tmp_path / "out", format="lerobot")
 
 

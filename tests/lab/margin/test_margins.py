@@ -10,8 +10,7 @@ import pytest
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.worker_model import InputFile
-from bcclone.lab.margin.answers import Seen, SeenRoad
-from bcclone.lab.margin.driven_states import draw_states
+from bcclone.lab.margin.answers import Seen, SeenRoad, draw_states
 from bcclone.lab.margin.margin_settings import MarginSettings
 from bcclone.lab.margin.margins import map_margins
 from bcclone.model.model_file import calibrated_content

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.lab.road_samples.rendering import Place, RoadTask, car_at, draw_place, draw_weather, steering_at
-from bcclone.simulator.car import TrackedCar
+from bcclone.lab.road_samples.rendering import Pose, RoadTask, draw_place, draw_weather, steering_at
+from bcclone.simulator.car import TrackedCar, start_on
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 
@@ -42,7 +42,7 @@ def test_a_camera_is_mounted_higher_by_up_to_the_limit_and_nothing_else_changes(
 
 
 def place(along_m=50.0, offset_m=0.0, turn=0.0):
-    return Place(along_m, offset_m, turn, 0.0)
+    return Pose(offset_m, along_m, turn, 0.0)
 
 
 def test_the_steering_leads_back_to_the_middle():
@@ -64,7 +64,7 @@ def test_a_car_that_steers_so_returns_to_the_middle_and_cuts_only_sharp_bends(ro
     for step in range(1500):
         position = tracked.position
         turn = (tracked.car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
-        tracked.car.control(steering_at(track, Place(position.along_m, position.cross_track_m, turn, 0.0)), 0.0)
+        tracked.car.control(steering_at(track, place(position.along_m, position.cross_track_m, turn)), 0.0)
         tracked.car.speed = 8.0
         tracked.step()
         assert abs(tracked.position.cross_track_m) < max(most_m, abs(offset_m) + 0.6 if step < 400 else 0.0)
@@ -83,7 +83,7 @@ def test_places_are_all_over_the_road():
 
 def test_the_car_stands_on_the_road_as_it_was_drawn():
     track = load_track(ROAD)
-    car = car_at(track, place(80.0, -1.5, math.radians(4)))
+    car = start_on(track, *place(80.0, -1.5, math.radians(4)))
     found = track.locate(car.x, car.y, car.z, near_m=80.0)
     assert found.cross_track_m == pytest.approx(-1.5, abs=0.05)
     assert car.heading - found.heading == pytest.approx(math.radians(4), abs=0.03)

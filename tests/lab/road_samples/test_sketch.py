@@ -11,8 +11,7 @@ from bcclone.dataset.vehicle import steering_of
 from bcclone.lab.road_samples.any_camera import AnyCamera, draw_camera
 from bcclone.lab.road_samples.drawn_road import REFERENCE_M, draw_road, place_at
 from bcclone.lab.road_samples.painting import paint
-from bcclone.lab.road_samples.rendering import RoadTask, render_road
-from bcclone.lab.road_samples.sketch import draw_sketch
+from bcclone.lab.road_samples.rendering import RoadTask, draw_sketch, render_road
 from bcclone.lab.road_samples.surroundings import draw_surroundings
 
 PINHOLE = AnyCamera(focal=0.5, xi=0.0, aspect=1.0, pitch=0.0, roll=0.0, yaw=0.0)  # 90 degrees
