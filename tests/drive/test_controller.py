@@ -67,10 +67,6 @@ def test_the_gains_are_udacitys():
     assert controller.throttle(9.0, STRAIGHT) == pytest.approx(0.1 * 1 + 0.002 * 2)
 
 
-def test_a_far_too_fast_car_brakes_fully():
-    assert SpeedController(SpeedSettings(5.0)).throttle(60.0, STRAIGHT) == -1.0
-
-
 @pytest.mark.parametrize(
     ("steering", "mph"), [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)]
 )
@@ -84,11 +80,12 @@ def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
     assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 5.0
 
 
-def test_forget_resets_the_integral():
-    controller = SpeedController(SpeedSettings(25.0))
+def test_another_car_gets_no_integral_and_is_not_uncertain():
+    controller = SpeedController(SpeedSettings(25.0, when_uncertain="stop"))
     first = controller.throttle(24.0, STRAIGHT)
     for _ in range(100):
         controller.throttle(0.0, STRAIGHT)
+    controller.uncertain = True
     controller.forget()
     assert controller.throttle(24.0, STRAIGHT) == first
 
@@ -151,10 +148,3 @@ def test_a_car_that_stops_does_not_push_forwards_and_begins_anew():
     assert controller.throttle(-1.0, STRAIGHT) == 0.0  # rolling backwards
     controller.uncertain = False
     assert controller.throttle(19.0, STRAIGHT) == SpeedController(SpeedSettings(20.0)).throttle(19.0, STRAIGHT)
-
-
-def test_another_car_is_not_uncertain():
-    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
-    controller.uncertain = True
-    controller.forget()
-    assert controller.target_mph(STRAIGHT) == 20.0

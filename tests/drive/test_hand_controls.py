@@ -11,45 +11,34 @@ from bcclone.drive.wheel import RELEASED, HandControls, HandInput
 LEFT, RIGHT = HandInput(steering_key=-1), HandInput(steering_key=1)
 
 
-def test_a_held_key_turns_the_wheel_by_a_twentieth_a_step_up_to_full_lock():
+GAS, BRAKE, MOUSE = HandInput(throttle_key=1), HandInput(throttle_key=-1), HandInput(steering=0.0)
+BOTH = HandInput(steering=0.3, throttle=-0.2, steering_key=-1, throttle_key=1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "steering", "throttle"),
+    [
+        ([(LEFT, 1)], -0.05, None),  # a twentieth a step, up to full lock
+        ([(LEFT, 1), (LEFT, 2)], -0.15, None),
+        ([(LEFT, 100)], -1.0, None),
+        ([(RIGHT, 10), (RELEASED, 1)], None, None),  # the wheel centres itself at once
+        ([(RIGHT, 10), (RELEASED, 1), (RIGHT, 1)], 0.05, None),
+        ([(LEFT, 10), (RIGHT, 1)], 0.05, None),  # the other key begins at the centre
+        ([(GAS, 10)], None, 0.6),  # the throttle rises and falls by three a second
+        ([(GAS, 10), (RELEASED, 5)], None, 0.3),
+        ([(GAS, 10), (RELEASED, 10)], None, None),
+        ([(GAS, 20), (BRAKE, 1)], None, -0.06),  # the brake ends the throttle at once
+        ([(BOTH, 1)], 0.3, -0.2),  # a position counts instead of the keys
+        ([(MOUSE, 1)], 0.0, None),  # a mouse in the middle has hands on the wheel
+    ],
+)
+def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(inputs, steering, throttle):
     controls = HandControls()
-    assert [controls.advance(LEFT, 1).steering for _ in range(3)] == [-0.05, -0.1, -0.15]
-    assert controls.advance(LEFT, 100).steering == -1.0
-
-
-def test_a_released_key_centres_the_wheel_at_once():
-    controls = HandControls()
-    controls.advance(RIGHT, 10)
-    assert controls.advance(RELEASED, 1).steering is None
-    assert controls.advance(RIGHT, 1).steering == 0.05
-
-
-def test_the_other_key_begins_at_the_centre():
-    controls = HandControls()
-    controls.advance(LEFT, 10)
-    assert controls.advance(RIGHT, 1).steering == 0.05
-
-
-def test_the_throttle_rises_and_falls_by_three_a_second():
-    controls = HandControls()
-    assert controls.advance(HandInput(throttle_key=1), 10).throttle == pytest.approx(0.6)
-    assert controls.advance(RELEASED, 5).throttle == pytest.approx(0.3)
-    assert controls.advance(RELEASED, 5).throttle is None
-
-
-def test_the_brake_key_ends_the_throttle_at_once():
-    controls = HandControls()
-    controls.advance(HandInput(throttle_key=1), 20)
-    assert controls.advance(HandInput(throttle_key=-1), 1).throttle == pytest.approx(-0.06)
-
-
-def test_a_position_counts_instead_of_the_keys():
-    control = HandControls().advance(HandInput(steering=0.3, throttle=-0.2, steering_key=-1, throttle_key=1), 1)
-    assert (control.steering, control.throttle) == (0.3, -0.2)
-
-
-def test_a_mouse_that_is_held_in_the_middle_has_hands_on_the_wheel():
-    assert HandControls().advance(HandInput(steering=0.0), 1).steering == 0.0
+    *_, last = (controls.advance(hands, steps) for hands, steps in inputs)
+    assert (last.steering, last.throttle) == (
+        steering and pytest.approx(steering),
+        throttle and pytest.approx(throttle),
+    )
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.integers(1, 9)), max_size=30))

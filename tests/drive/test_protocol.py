@@ -32,8 +32,9 @@ def telemetry(**changes):
     return json.loads(text.replace("IMAGE", IMAGE)) | changes
 
 
-def test_telemetry_with_decimal_commas_is_read():
-    parsed = parse_telemetry(telemetry(steering_angle="-3,7500", throttle="0,3000", speed="12,5000"))
+@pytest.mark.parametrize("name", ["steering_angle", "throttle", "speed"])
+def test_telemetry_with_a_decimal_comma_is_read(name):
+    parsed = parse_telemetry(telemetry(**{name: telemetry()[name].replace(".", ",")}))
     assert parsed == Telemetry(-3.75, 0.3, 12.5, JPEG, decimal_comma=True)
 
 
@@ -112,10 +113,7 @@ def test_a_steer_event_is_two_texts_in_the_machines_culture():
         '{"steering_angle": "0.125000", "throttle": "-0.300000"}'
     )
     assert format_steer(control, decimal_comma=True) == {"steering_angle": "0,125000", "throttle": "-0,300000"}
-
-
-def test_a_steer_event_has_no_exponent():
-    assert format_steer(Control(1e-9, -1e-9), False) == {"steering_angle": "0.000000", "throttle": "-0.000000"}
+    assert format_steer(Control(1e-9, -1.0), False) == {"steering_angle": "0.000000", "throttle": "-1.000000"}
 
 
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])
@@ -244,27 +242,9 @@ def test_a_text_that_is_no_packet_is_refused(text, reason):
         SocketIOConnection().receive(text)
 
 
-def test_a_telemetry_has_finite_numbers():
-    with pytest.raises(ProtocolError, match="nan, expected finite"):
-        Telemetry(0.0, 0.0, float("nan"), JPEG)
-
-
 @pytest.mark.parametrize("nothing", [None, {}])
 def test_an_empty_telemetry_means_driving_by_hand(nothing):
     assert parse_telemetry(nothing) is None
-
-
-@pytest.mark.parametrize("name", ["steering_angle", "throttle", "speed"])
-def test_one_number_with_a_decimal_comma_is_enough(name):
-    assert parse_telemetry(telemetry(**{name: "0,5000"})).decimal_comma
-
-
-@pytest.mark.parametrize("value", [-1.0, 1.0])
-def test_full_lock_and_full_throttle_are_in_range(value):
-    assert format_steer(Control(value, value), False) == {
-        "steering_angle": f"{value}00000",
-        "throttle": f"{value}00000",
-    }
 
 
 def test_a_ping_is_answered_with_its_own_text_and_an_event_is_compact_json():
