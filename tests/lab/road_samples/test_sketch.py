@@ -50,16 +50,16 @@ def symmetrical_road(curvature):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_sketch():
     one, again, other = (draw_sketch(random(seed), 64, 64) for seed in (3, 3, 4))
-    assert one.picture.shape == (64, 64, 3)
-    assert one.picture.dtype == np.uint8
-    assert one.picture.tobytes() == again.picture.tobytes()
+    assert one.image.shape == (64, 64, 3)
+    assert one.image.dtype == np.uint8
+    assert one.image.tobytes() == again.image.tobytes()
     assert (one.steering, one.path) == (again.steering, again.path)
-    assert one.picture.tobytes() != other.picture.tobytes()
+    assert one.image.tobytes() != other.image.tobytes()
 
 
 def test_pictures_show_something_and_labels_are_of_a_car():
     sketches = [draw_sketch(random(seed), 32, 32) for seed in range(60)]
-    assert np.mean([sketch.picture.std() > 5 for sketch in sketches]) > 0.9
+    assert np.mean([sketch.image.std() > 5 for sketch in sketches]) > 0.9
     steering = np.array([sketch.steering for sketch in sketches])
     assert np.abs(steering).max() <= 1
     assert steering.min() < 0 < steering.max()
