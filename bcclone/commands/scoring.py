@@ -110,8 +110,7 @@ def margin(scored: Models, settings: MarginSettings, results: Output) -> Result:
     left and to the right of the middle the car comes back, where this is least, and what to record there. With several
     models, each has its map, side by side.
     """
-    from bcclone.lab.margin.margin_map import margin_table
-    from bcclone.lab.margin.margins import map_margins
+    from bcclone.lab.margin.margins import map_margins, margin_table
     from bcclone.lab.margin.record_next import advice_lines, figures_of, record_next
 
     settings = replace(settings, kept=results.output / _PARTS if results.output else None)
