@@ -65,7 +65,7 @@ def video(given: Given, shown: Run) -> Result:
 
 def _no_run_named() -> UserError:
     """Return the error of a command line without RUN, which names the runs that are here."""
-    from bcclone.pictures.video.run_frames import find_runs
+    from bcclone.pictures.video.run_data import find_runs
 
     runs = [path.name for path in find_runs(Path())]
     if not runs:

@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import Browser, Given, Models, Output, Result, command, notify
-from bcclone.evaluate.evaluate_settings import EvaluateSettings, ReplaySettings, SuiteSettings
-from bcclone.evaluate.prediction_settings import PredictSettings, ScoreSettings
+from bcclone.evaluate.evaluate_settings import (
+    EvaluateSettings,
+    PredictSettings,
+    ReplaySettings,
+    ScoreSettings,
+    SuiteSettings,
+)
 from bcclone.lab.margin.margin_settings import MarginSettings
 from bcclone.lab.monitor.monitor_settings import WatchSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
@@ -68,7 +73,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSett
         from bcclone.pictures.score_files import write_evaluation
 
         wrote = write_evaluation(results.output, result, settings, scored.model)
-    return Result(result.figures(), result.as_text(settings), wrote)
+    return Result(result.figures(), str(result.table(settings)), wrote)
 
 
 @command(
@@ -84,7 +89,6 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
     mountain in both directions. The drives run in parallel on all cores.
     """
     from bcclone.evaluate.suite import evaluate_suite
-    from bcclone.evaluate.suite_result import suite_table
 
     settings = replace(settings, kept=results.output / _DRIVES if results.output else None)
     with _pool(settings.scheduler) as pool:
@@ -94,7 +98,7 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
         from bcclone.pictures.score_files import write_suite
 
         wrote = write_suite(results.output, result)
-    return Result(result.figures(), "\n".join(suite_table(result)), wrote)
+    return Result(result.figures(), result.as_text(), wrote)
 
 
 @command(

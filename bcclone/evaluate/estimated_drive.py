@@ -19,7 +19,7 @@ from bcclone.dataset.diagnosis.motion import TurnMeter, Turns
 from bcclone.dataset.framing import Framing, framing_of, sampling_of
 from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
 from bcclone.dataset.images import BadImage, Image, read_frame
-from bcclone.dataset.statistics import block_jackknife
+from bcclone.dataset.statistics import block_jackknife, correlation, top_of
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
@@ -39,6 +39,17 @@ _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
 _BLOCKS, _FEWEST_ROWS = 8, 100
 _MOST_APART, _LEAST_CORRELATION, _MOST_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
 _CHECK_LIMIT = 2.0  # camera heights
+_MEASURED = (  # of the estimates, in words
+    "Estimated speed: {median_speed:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} in 90 % of the "
+    "rows; the near ground shows {near_to_far_speed:.2f} times the speed of the far, which is 1 if the horizon is "
+    "right.",
+    "Estimated steering: 1 is a curvature of {curvature_of_steering:.3f} per camera height (standard error "
+    "{curvature_error:.3f}), with a lag of {lag_seconds:.2f} s; the yaw rates correlate with the camera's by "
+    "{yaw_rate_correlation:.2f}.",
+    "Check: along the path that the frames show, the recorded steering with these estimates deviates by "
+    "{check_rms:.2f} camera heights (rms), {check_interventions} times beyond {check_limit:g}; no steering "
+    "{check_interventions_without_steering} times.",
+)
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
@@ -135,17 +146,7 @@ def _with_estimates(
         for steering in (recorded.steering, [0.0] * len(recorded))
     )
     low, median, high = np.percentile(motion.speed, [5, 50, 95]).tolist()
-    measured = (
-        f"Estimated speed: {median:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} in 90 % of the "
-        f"rows; the near ground shows {motion.near_to_far:.2f} times the speed of the far, which is 1 if the horizon "
-        "is right.",
-        f"Estimated steering: 1 is a curvature of {fit.gain:.3f} per camera height (standard error {fit.error:.3f}), "
-        f"with a lag of {law.lag_seconds:.2f} s; the yaw rates correlate with the camera's by {fit.correlation:.2f}.",
-        f"Check: along the path that the frames show, the recorded steering with these estimates deviates by "
-        f"{human.rms_cross_track_m:.2f} camera heights (rms), {human.interventions} times beyond "
-        f"{_CHECK_LIMIT:g}; no steering {zero.interventions} times.",
-    )
-    estimates = {
+    figures = {
         "median_speed": median,
         "near_to_far_speed": motion.near_to_far,
         "curvature_of_steering": fit.gain,
@@ -157,7 +158,8 @@ def _with_estimates(
         "check_interventions": human.interventions,
         "check_interventions_without_steering": zero.interventions,
     }
-    estimates = {name: round(value, 4) for name, value in estimates.items()}
+    measured = [note.format(low=low, high=high, **figures) for note in _MEASURED]
+    estimates = {name: round(value, 4) for name, value in figures.items()}
     reason = ""
     if not 1 / _MOST_APART < motion.near_to_far < _MOST_APART:
         reason = "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
@@ -172,7 +174,7 @@ def _with_estimates(
         f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
         f"rear axle, and framed as it is: {framing.describe()}.",
     )
-    return replace(drive, notes=assumed + measured, estimates=estimates)
+    return replace(drive, notes=(*assumed, *measured), estimates=estimates)
 
 
 def _read(path: str | None) -> Image | None:
@@ -201,9 +203,7 @@ class _Fit:
 
         error = block_jackknife(np.arange(len(rates)), _BLOCKS, gain_of)
         fitted = columns @ np.array([gain, bias])
-        varies = np.ptp(fitted) > 0 and np.ptp(rates) > 0
-        correlation = float(np.corrcoef(fitted, rates)[0, 1]) if varies else 0.0
-        return cls(gain, bias, error, correlation, float(np.sum((rates - fitted) ** 2)))
+        return cls(gain, bias, error, correlation(fitted, rates) or 0.0, float(np.sum((rates - fitted) ** 2)))
 
 
 class _GroundSweep:
@@ -236,7 +236,7 @@ class _GroundSweep:
         moving = (path > _AROUND) & (path < len(_SPEEDS) - _AROUND)
         around = path[moving, None] + np.arange(-_AROUND, _AROUND + 1)
         rows = np.flatnonzero(moving)[:, None]
-        steps = [_peak(matches[rows, around].sum(axis=0)) for matches in (near, far, near + far)]
+        steps = [top_of(matches[rows, around].sum(axis=0)) - _AROUND for matches in (near, far, near + far)]
         fine = np.where(path > 0, _SPEEDS[path] * _STEP ** steps[2], 0.0)
         return np.append(fine, 0.0), float(_STEP ** (steps[0] - steps[1]))
 
@@ -273,11 +273,3 @@ def _best_path(matches: FloatArray) -> IndexArray:
     for before in reversed(back):
         path.append(int(before[path[-1]]))
     return np.array(path[::-1])
-
-
-def _peak(curve: FloatArray) -> float:
-    """Return where a curve over steps to either side has its maximum, between the steps."""
-    top = int(np.clip(np.argmax(curve), 1, len(curve) - 2))
-    left, middle, right = curve[top - 1 : top + 2].tolist()
-    between = 0.5 * (left - right) / min(left - 2 * middle + right, -1e-9)
-    return float(top - len(curve) // 2 + np.clip(between, -1.0, 1.0))

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
@@ -29,6 +29,7 @@ from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import option_words
+from bcclone.system.table import Table, TableColumn
 
 UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
 
@@ -63,15 +64,6 @@ class Evaluation:
     watched: tuple[WatchedFrame, ...] = ()
     views: tuple[Image, ...] = ()
 
-    def __post_init__(self) -> None:
-        if len(self.interventions) != self.score.interventions:
-            places = f"{len(self.interventions)} places of interventions"
-            raise ValueError(f"{places} for a score with {self.score.interventions}, expected as many")
-        for view in self.views:
-            if view.dtype != np.uint8 or view.shape != (FRAME_HEIGHT, FRAME_WIDTH, 3):
-                expected = f"uint8 ({FRAME_HEIGHT}, {FRAME_WIDTH}, 3)"
-                raise ValueError(f"a view is {view.dtype} {view.shape}, expected {expected}")
-
     @property
     def rank(self) -> tuple[float, ...]:
         """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre line."""
@@ -82,24 +74,25 @@ class Evaluation:
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
         return {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
 
-    def as_text(self, settings: EvaluateSettings) -> str:
+    def table(self, settings: EvaluateSettings) -> Table:
         """Return the figures in words. settings: of the drive."""
-        score, latency, plural = self.score, self.latency, "" if self.score.interventions == 1 else "s"
-        answered = f"request to steer p50 {latency.p50:.1f} ms, p99 {latency.p99:.1f} ms; " if latency else ""
-        text = (
-            f"autonomy {score.autonomy_percent:.1f} %: {score.interventions} intervention{plural} in "
-            f"{score.laps:.2f} laps of the {settings.track} track{' in reverse' if settings.reverse else ''}, "
-            f"{score.distance_m:.0f} m in {score.seconds:.0f} s ({score.mean_speed_mph:.1f} mph)\n"
-            f"distance from the centre line {score.mean_abs_cross_track_m:.2f} m on average, "
-            f"{score.max_abs_cross_track_m:.2f} m at most; "
-            f"steering changes {score.steering_smoothness:.2f} per second\n"
-            f"departures: {score.describe_departures()}\n"
-            f"{answered}it ended: {score.ended}"
-        )
+        score, way = self.score, f"{settings.track} track{' in reverse' if settings.reverse else ''}"
+        rows = {
+            "autonomy": f"{score.autonomy_percent:.1f} %",
+            "interventions": f"{score.interventions}",
+            "departures": score.describe_departures(),
+            "from the centre line": f"{score.mean_abs_cross_track_m:.2f} m on average, "
+            f"{score.max_abs_cross_track_m:.2f} m at most",
+            "driven": f"{score.laps:.2f} laps of the {way}, {score.distance_m:,.0f} m in {score.seconds:.0f} s",
+            "speed": f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed.speed_mph:g})",
+            "change of the steering": f"{score.steering_smoothness:.2f} per second",
+        }
+        if self.latency:
+            rows["request to steer"] = f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
         if self.watched:
-            watched = WatchFigures.of(self.watched).describe()
-            text += f"\nthe monitor {watched}; uncertain: {settings.speed.when_uncertain}"
-        return text
+            described = WatchFigures.of(self.watched).describe()
+            rows["monitor"] = f"{described}; uncertain: {settings.speed.when_uncertain}"
+        return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), ("ended", score.ended)])
 
 
 def evaluate(model: Path | str, settings: EvaluateSettings | None = None, watch: WatchFile | None = None) -> Evaluation:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bcclone.dataset.framing import Framing, check_framed, framing_of, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, read_file
-from bcclone.evaluate.prediction_settings import PredictSettings
+from bcclone.evaluate.evaluate_settings import PredictSettings
 from bcclone.evaluate.rollout import read_reference
 from bcclone.evaluate.steering_tables import seconds_of, write_steering
 from bcclone.model.model_path import is_onnx
@@ -84,10 +84,14 @@ def predict(settings: PredictSettings) -> Predicted:
                 pixels, size = frame
                 sizes[size] += 1
                 steering[file.frame_id] = policy.answer(pixels).steering
-                _check_finite(settings.model, file, steering[file.frame_id])
             progress.advance(1)
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
+    if broken := [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]:
+        raise UserError(
+            f"{settings.model}: its steering at {broken[0]} is not finite, expected a number from -1 to 1; use a model "
+            "that is trained, and whose --preprocess is the one of its training"
+        )
     write_steering(settings.output, steering, new=not settings.force)
     return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
 
@@ -116,8 +120,8 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
             raise UserError(f"{path} and {other} have one name, which is their frame_id; name one folder of them")
     seconds = seconds_of(list(by_id))
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
-    begins = [index == 0 or bool(pause > _PAUSE_SECONDS) for index, pause in enumerate(pauses)]
-    return tuple(NamedFrame(path.stem, str(path), begin) for path, begin in zip(paths, begins, strict=True))
+    begins = (pauses > _PAUSE_SECONDS) | (np.arange(len(paths)) == 0)
+    return tuple(NamedFrame(name, str(path), bool(at)) for (name, path), at in zip(by_id.items(), begins, strict=True))
 
 
 def _recorded(log: Path) -> tuple[NamedFrame, ...]:
@@ -135,14 +139,14 @@ def _recorded(log: Path) -> tuple[NamedFrame, ...]:
 
 def _images(paths: Iterator[Path]) -> list[Path]:
     """Return the images in the order of their names, in which numbers count by their value."""
+
+    def parts(path: Path) -> list[tuple[int, str]]:
+        """Return each part of a path, a number by its length without leading zeros, then by its digits."""
+        found = [(part, part.lstrip("0")) for part in re.split(r"([0-9]+)", str(path))]
+        return [(len(digits), digits) if part.isdecimal() else (0, part) for part, digits in found]
+
     images = (path for path in paths if path.suffix.lower() in _ENDINGS and not path.name.startswith("."))
-    return sorted(images, key=lambda path: [_part(part) for part in re.split(r"([0-9]+)", str(path))])
-
-
-def _part(text: str) -> tuple[int, str]:
-    """Return the sort key of a part of a name: a number by its length without leading zeros, then by its digits."""
-    number = text.lstrip("0") if text.isdecimal() else ""
-    return (len(number), number) if text.isdecimal() else (0, text)
+    return sorted(images, key=parts)
 
 
 def _read(rows: tuple[int, int] | None, framing: Framing | None, file: NamedFrame) -> tuple[Image, str] | str:
@@ -166,14 +170,6 @@ def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | N
     log = find_log(str(settings.frames))
     check_framed(log, str(settings.framing or settings.model), framing)
     return None if framing_of(log) else framing
-
-
-def _check_finite(model: Path, file: NamedFrame, steering: float) -> None:
-    if not np.isfinite(steering):
-        raise UserError(
-            f"{model}: its steering at {file.path} is not finite, expected a number from -1 to 1; use a model that is "
-            "trained, and whose --preprocess is the one of its training"
-        )
 
 
 def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:

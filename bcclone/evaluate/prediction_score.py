@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.statistics import correlation, varies
-from bcclone.evaluate.prediction_settings import ScoreSettings, check_unused
+from bcclone.evaluate.evaluate_settings import ScoreSettings, check_unused
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, running_mean
 from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_steering, seconds_of
 from bcclone.recording.files import is_recording
@@ -88,13 +88,6 @@ class Matched:
     without_prediction: tuple[int, str]
     without_label: tuple[int, str]
 
-    def __post_init__(self) -> None:
-        given = [self.seconds, self.labels, self.predictions, self.public]
-        if len(counts := {len(one) for one in given if one is not None}) > 1 or not len(self.labels):
-            raise ValueError(
-                f"{sorted(counts)} matched frames, expected as many labels as predictions, and one at least"
-            )
-
 
 @dataclass(frozen=True)
 class PredictionScore:
@@ -120,7 +113,7 @@ class PredictionScore:
 
     @property
     def shown(self) -> str:
-        """The driver that a picture shows: the fitted predictions, or without a fit the predictions."""
+        """The driver that a picture shows."""
         return FITTED if self.fit else PREDICTIONS
 
     def figures(self) -> dict[str, Any]:
@@ -256,29 +249,33 @@ def match(predictions: FrameSteering, labels: FrameSteering, settings: ScoreSett
         place = {one: number for number, one in enumerate(labels.steering)}
         seconds = np.array([place[one] - place[ids[0]] for one in ids], np.float64) / settings.rate
     order = np.arange(len(ids)) if seconds is None else np.argsort(seconds, kind="stable")
-    side = -1.0 if settings.left_positive else 1.0
-    lacking = [one for one in labels.steering if one not in predictions.steering]
-    unknown = [one for one in predictions.steering if one not in labels.steering]
+
+    def values(of: Mapping[str, Any], kind: type = np.float64) -> Any:
+        return np.array([of[one] for one in ids], kind)[order]
+
+    def lacking(these: Mapping[str, float], others: Mapping[str, float]) -> tuple[int, str]:
+        missing = [one for one in these if one not in others]
+        return len(missing), missing[0] if missing else ""
+
     return Matched(
         seconds=None if seconds is None else seconds[order] - seconds.min(),
-        labels=np.array([labels.steering[one] for one in ids])[order] * side,
-        predictions=np.array([predictions.steering[one] for one in ids])[order],
-        public=np.array([labels.public[one] for one in ids])[order] if labels.public else None,
-        without_prediction=(len(lacking), lacking[0] if lacking else ""),
-        without_label=(len(unknown), unknown[0] if unknown else ""),
+        labels=values(labels.steering) * (-1.0 if settings.left_positive else 1.0),
+        predictions=values(predictions.steering),
+        public=values(labels.public, np.bool_) if labels.public else None,
+        without_prediction=lacking(labels.steering, predictions.steering),
+        without_label=lacking(predictions.steering, labels.steering),
     )
 
 
 def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> SteeringAgreement:
     """Return how well steering, (frames,), agrees with labels, (frames,); of one frame at least."""
     error, turns = steering - labels, np.abs(labels) > threshold
-    variance = float(labels.var()) if varies(labels) else 0.0
     return SteeringAgreement(
         correlation=_rounded(correlation(steering, labels)),
         right_side=_rounded(float((steering[turns] * labels[turns] > 0).mean())) if turns.any() else None,
         rmse=round(float(np.sqrt(np.mean(error**2))), 6),
         mae=round(float(np.abs(error).mean()), 6),
-        eva=_rounded(1 - float(error.var()) / variance) if variance else None,
+        eva=_rounded(1 - float(error.var() / labels.var())) if varies(labels) and labels.var() else None,
     )
 
 
@@ -314,23 +311,22 @@ def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatAr
 
 
 def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | None) -> Lag | None:
-    """Return the shift by whole frames with the greatest correlation; None at the end of those that are tried.
+    """Return the shift by whole frames with the greatest correlation, the smallest of equal ones.
 
-    So it is where the frames are so few or so far apart that none is tried.
+    None at the end of those that are tried, beyond which it might be greater still, and where the frames are so few or
+    so far apart that none is tried.
     """
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else 0.0
     most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES
-    most = min(most, len(labels) // 4)
-    found = []
+    most, best = min(most, len(labels) // 4), None
     for lag in sorted(range(-most, most + 1), key=abs):
         late, early = slice(max(lag, 0), len(labels) + min(lag, 0)), slice(max(-lag, 0), len(labels) - max(lag, 0))
-        if (r := correlation(steering[late], labels[early])) is not None:
-            found.append((r, lag))
-    if not found:
+        r = correlation(steering[late], labels[early])
+        if r is not None and (best is None or r > best[0]):
+            best = r, lag
+    if best is None or abs(best[1]) == most:
         return None
-    r, lag = max(found, key=lambda one: one[0])  # the smallest of equal ones
-    if abs(lag) == most:
-        return None  # it might be greater still beyond
+    r, lag = best
     return Lag(lag, round(lag * step, 3) if step else None, round(r, 4))
 
 

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -55,7 +54,16 @@ def replay(
 
     watch: monitor of the only model, which watches the recording's own frames. Raises UserError.
     """
-    settings, log = settings or ReplaySettings(), _checked(models, recording, watch, server)
+    if models and server:
+        raise UserError(f"--port {server.port} scores the model of a drive server; leave out the models or --port")
+    if not (models or server):
+        raise UserError(
+            f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
+            "recording and the --port of a drive server"
+        )
+    if server and watch:
+        raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
+    settings, log = settings or ReplaySettings(), find_log(str(recording))
     if server:
         result, report = replay_served(log, settings, server)
         return Replayed({f"{server.host}:{server.port}": result}, report)
@@ -69,22 +77,6 @@ def replay(
     for name, policy in policies.items():
         check_framed(log, name, policy.framing)
     return Replayed(replay_policies(policies, log, settings, open_watch))
-
-
-def _checked(
-    models: Sequence[Path | str], recording: Path | str, watch: WatchFile | None, server: ServerSettings | None
-) -> Path:
-    """Return the log of the recording; raises UserError unless either models or a server are to be scored on it."""
-    if models and server:
-        raise UserError(f"--port {server.port} scores the model of a drive server; leave out the models or --port")
-    if not (models or server):
-        raise UserError(
-            f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
-            "recording and the --port of a drive server"
-        )
-    if server and watch:
-        raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
-    return find_log(str(recording))
 
 
 def replay_policies(
@@ -113,8 +105,18 @@ def replay_policies(
                 watched.judge_row(frames)
             progress.advance(1)
     controls = replay_controls(reference, settings)
-    frames_watched = tuple(watched.frames) if watched else ()
-    return {name: replace(driver.result(controls), watched=frames_watched) for name, driver in drivers.items()}
+    return {
+        name: ReplayResult(
+            reference,
+            driver.rollouts,
+            settings.limit_m,
+            steering := np.array(driver.steering),
+            int(np.isfinite(steering).sum()),
+            controls,
+            tuple(watched.frames) if watched else (),
+        )
+        for name, driver in drivers.items()
+    }
 
 
 class _WatchedRows:
@@ -145,7 +147,6 @@ class _Driver:
     def __init__(self, name: str, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
         self._name, self._policy, self._reference = name, policy, reference
         self._views = Views(policy.preprocessing, reference.in_heights)
-        self._limit_m = settings.limit_m
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
         self.steering: list[float] = []
         self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
@@ -168,12 +169,6 @@ class _Driver:
                 self._memories[index] = ()
         if self._reference.ends[len(self.steering) - 1]:
             self._memories[-1] = ()
-
-    def result(self, controls: Mapping[str, ReplayResult]) -> ReplayResult:
-        """Return the result of the rows so far."""
-        steering = np.array(self.steering)
-        frames = int(np.isfinite(steering).sum())
-        return ReplayResult(self._reference, self.rollouts, self._limit_m, steering, frames, controls)
 
     def _steer(self, frames: RowFrames, centre: Image) -> None:
         """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""

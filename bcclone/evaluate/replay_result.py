@@ -54,9 +54,8 @@ class ReplayFigures:
 
     @property
     def driven(self) -> str:
-        """Return the distance in words."""
-        in_metres = self.unit == "m"
-        return f"{self.distance_m / 1000:.2f} km" if in_metres else f"{self.distance_m:,.0f} {self.unit}"
+        """The distance in words."""
+        return f"{self.distance_m / 1000:.2f} km" if self.unit == "m" else f"{self.distance_m:,.0f} {self.unit}"
 
     @property
     def rank(self) -> tuple[float, ...] | None:
@@ -110,6 +109,10 @@ class ReplayResult:
         """Return the figures of the replay, and of its controls."""
         steers = np.isfinite(self.steering)
         recorded, steering = np.array(self.reference.steering)[steers], self.steering[steers]
+        r, mean_r = (
+            None if (r := correlation(curve, steering)) is None else round(r, 4)
+            for curve in (recorded, self.reference.smoothed_steering[steers])
+        )
         score = asdict(self.rollout.score) if self.rollout else dict.fromkeys(one.name for one in fields(RolloutScore))
         return ReplayFigures(
             **score,
@@ -120,22 +123,17 @@ class ReplayResult:
             frames=self.frames,
             seconds=round(self.reference.total_seconds, 2),
             distance_m=round(self.rollout.distance_m if self.rollout else 0.0, 1),
-            steering_correlation=_rounded(correlation(recorded, steering)),
-            steering_correlation_smoothed=_rounded(correlation(self.reference.smoothed_steering[steers], steering)),
+            steering_correlation=r,
+            steering_correlation_smoothed=mean_r,
             steering_mae=round(float(np.abs(recorded - steering).mean()), 4) if steers.any() else None,
             controls={name: control.figures() for name, control in self.controls.items()},
         )
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
     """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
     recorded = np.array(reference.steering)
-    steerings = (recorded, np.zeros(len(reference)), np.full(len(reference), recorded.mean()))
-    results = {}
+    steerings, results = (recorded, np.zeros_like(recorded), np.full_like(recorded, recorded.mean())), {}
     for name, steering in zip(CONTROLS, steerings, strict=True):
         rollouts = rollouts_of(reference, settings.all_limits_m)
         for rollout in rollouts.values():
@@ -153,10 +151,6 @@ class Replayed:
 
     results: Mapping[str, ReplayResult]
     client: DriveReport | None = None
-
-    def __post_init__(self) -> None:
-        if not self.results:
-            raise ValueError("a replay without a result, expected those of one driver or more")
 
     @property
     def first(self) -> ReplayResult:
@@ -188,21 +182,22 @@ class Replayed:
         drivers = {name: its.figures() for name, its in self.results.items()}
         first = next(iter(drivers.values()))
         drivers |= {CONTROLS[name]: control for name, control in first.controls.items()}
-        in_metres, columns = first.unit == "m", [TableColumn("driver", heading="")]
+        distance, unit = ("a km", "m") if first.unit == "m" else ("a 1000", "h")
+        columns = [TableColumn("driver", heading="")]
         if self.first.rollout:
             columns += [
                 TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
-                TableColumn("interventions_per_km", "{:.1f}".format, "a km" if in_metres else "a 1000"),
+                TableColumn("interventions_per_km", "{:.1f}".format, distance),
                 TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
-                *(TableColumn(limit, heading=f"{limit} {'m' if in_metres else 'h'}") for limit in first.by_limit),
+                *(TableColumn(limit, heading=f"{limit} {unit}") for limit in first.by_limit),
             ]
         compared = {"steering_correlation": "r", "steering_correlation_smoothed": "mean r", "steering_mae": "off by"}
         columns += [TableColumn(key, "{:.2f}".format, heading) for key, heading in compared.items()]
-        values = {
-            name: {**vars(its), **{limit: score.interventions for limit, score in its.by_limit.items()}, "driver": name}
-            for name, its in drivers.items()
-        }
-        return Table(columns, [[its[column.key] for column in columns] for its in values.values()])
+        rows = []
+        for name, its in drivers.items():
+            values = {**vars(its), **{limit: of.interventions for limit, of in its.by_limit.items()}, "driver": name}
+            rows.append([values[column.key] for column in columns])
+        return Table(columns, rows)
 
     def explanations(self) -> list[str]:
         """Return what was replayed, and what the columns of the table mean."""

@@ -16,34 +16,29 @@ from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import ReplayResult, replay_controls
 from bcclone.evaluate.replay_views import Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout
-from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 
 
-def replay_served(
-    recording: Path, settings: ReplaySettings | None = None, server: ServerSettings | None = None
-) -> tuple[ReplayResult, DriveReport]:
-    """Let a drive server drive through a recording, its folder or its log; return the result and the client's report.
+def replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) -> tuple[ReplayResult, DriveReport]:
+    """Let a drive server drive through a recording; return the result and the client's report.
 
     The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError, for frames
     that a server would take for pictures of the camera and frame again, too.
     """
-    settings, server = replace(settings or ReplaySettings(), limits_m=()), server or ServerSettings()
-    log = find_log(str(recording))
     if (framing := framing_of(log)) and framing.has_shape_of_frames and framing.cuts:
         raise UserError(
             f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would do the same again, "
-            f"because they have the shape of these pictures; score the model itself: bcclone replay MODEL {recording}"
+            f"because they have the shape of these pictures; score the model itself: bcclone replay MODEL {log}"
         )
     reference = read_drive(log, settings.fraction)
     with (
         connected(server.host, server.port, server.wait) as connection,
         ProgressBar("replaying", len(reference), "rows") as progress,
     ):
-        world = RolloutWorld(reference, settings, progress.advance)
+        world = RolloutWorld(reference, replace(settings, limits_m=()), progress.advance)
         report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
     return world.result(), report
 

@@ -53,7 +53,6 @@ class RecordedDrive:
 
     @property
     def total_seconds(self) -> float:
-        """Return the duration of the drive without its gaps."""
         return sum(self.seconds)
 
     @property
@@ -63,7 +62,6 @@ class RecordedDrive:
 
     @property
     def in_heights(self) -> bool:
-        """Return whether lengths are in camera heights."""
         return self.unit != "m"
 
     @property
@@ -84,28 +82,21 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     """
     index, table = ImageIndex(log_path), read_log(log_path).rows
     first, last = (round(position * len(table)) for position in fraction)
-    rows = table.iloc[first:last].to_dict("records")
-    images = tuple(_images(index, row) for row in rows)
+    rows = table.iloc[first:last]
+    images = tuple(_images(index, row) for row in rows[list(CAMERAS)].to_dict("records"))
     if not any("center" in paths for paths in images):
         missing = f"none of its centre images is in {index.folders[0]} or next to the log; put them there"
         raise UserError(
-            f"{log_path}: {missing if rows else 'the chosen fraction has no rows; choose another --fraction'}"
+            f"{log_path}: {missing if images else 'the chosen fraction has no rows; choose another --fraction'}"
         )
-    times, episodes = ([row[name] for row in rows] for name in ("time_ms", "episode"))
-    after = range(1, len(rows))
-    ends = (*(episodes[row] != episodes[row - 1] for row in after), True)
-    gaps = (*((times[row] - times[row - 1]) / 1000 for row in after), 0.0)
-    seconds = tuple(0.0 if end else gap for gap, end in zip(gaps, ends, strict=True))
-    steering = tuple(float(row["steering"]) for row in rows)
-    return RecordedDrive(
-        steering=steering,
-        throttle=tuple(float(row["throttle"]) for row in rows),
-        speed=tuple(row["speed_mph"] * MPH for row in rows),
-        seconds=seconds,
-        ends=ends,
-        curvature=SteeringLaw().curvatures(steering, seconds, ends),
-        images=images,
+    last_ones = np.append(np.diff(rows["episode"]) != 0, True)
+    gaps = np.append(np.diff(rows["time_ms"]) / 1000, 0.0)
+    ends, seconds = tuple(last_ones.tolist()), tuple(np.where(last_ones, 0.0, gaps).tolist())
+    steering, throttle, speed = (
+        tuple(values.tolist()) for values in (rows["steering"], rows["throttle"], rows["speed_mph"] * MPH)
     )
+    curvature = SteeringLaw().curvatures(steering, seconds, ends)
+    return RecordedDrive(steering, throttle, speed, seconds, ends, curvature, images)
 
 
 def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
@@ -158,13 +149,8 @@ class Rollout:
     path: list[float] = field(default_factory=list)
     _lagged: float = 0.0
 
-    def __post_init__(self) -> None:
-        if not 0 < self.limit_m < math.inf:
-            raise ValueError(f"limit {self.limit_m:g} m, expected more than 0")
-
     @property
     def ended(self) -> bool:
-        """Return whether the recording is at its end."""
         return self.row == len(self.reference)
 
     def advance(self, steering: float) -> None:

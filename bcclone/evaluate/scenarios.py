@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
 
 from bcclone.dataset.vehicle import MPH
 from bcclone.drive.controller import SpeedSettings
@@ -11,10 +13,11 @@ from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError, did_you_mean
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
-_WEATHERS = ("fog", "rain", "snow")
+_WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}  # as strong as they can be
 _RANDOM_ROADS, _RANDOM_MPH = 30, (15.0, 25.0)  # seeds from 0; those of `simulate roads` begin far above
-_DENSEST_FOG, _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 20.0, 0.5, 60.0
-_LOW_SUN = Conditions(sun_elevation=12.0, sun_azimuth=0.0)  # the azimuth with the most shadows on the road
+_SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 0.5, 60.0
+_PUSHED = WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0)
+_MOST_SHADOWS = 0.0  # degrees: the azimuth of the sun with the most shadows on the road
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,19 @@ class Scenario:
         return self.length_m / (self.settings.speed.speed_mph * MPH)
 
 
-def _lake(
-    name: str, changes: str, world: WorldSettings | None = None, conditions: Conditions | None = None
-) -> Scenario:
-    speed, world, conditions = SpeedSettings(_LAKE_MPH), world or WorldSettings(), conditions or Conditions()
-    settings = EvaluateSettings("lake", speed=speed, world=world, conditions=conditions)
+def _lake(name: str, changes: str, world: WorldSettings | None = None, **conditions: Any) -> Scenario:
+    """Return a drive of the lake, in which the world or some of its conditions are other than usual."""
+    speed = SpeedSettings(_LAKE_MPH)
+    world = world or WorldSettings()
+    settings = EvaluateSettings("lake", speed=speed, world=world, conditions=Conditions(**conditions))
     return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
 
 
-def _plain(track: str, speed_mph: float, reverse: bool = False) -> Scenario:
-    ending = f"-{speed_mph:g}" if track == "lake" else ""
+def _plain(track: str, speed_mph: float, reverse: bool = False, named: bool = True) -> Scenario:
+    """Return a drive of a track. named: by its speed, too."""
     description = f"{track}{' in reverse' if reverse else ''}, {speed_mph:g} mph"
-    settings = EvaluateSettings(track, reverse, SpeedSettings(speed_mph))
-    return Scenario(f"{track}{'-reverse' if reverse else ''}{ending}", description, settings)
+    name = f"{track}{'-reverse' if reverse else ''}{f'-{speed_mph:g}' if named else ''}"
+    return Scenario(name, description, EvaluateSettings(track, reverse, SpeedSettings(speed_mph)))
 
 
 SCENARIOS = (
@@ -57,23 +60,19 @@ SCENARIOS = (
     _plain("lake", 15.0, reverse=True),
     _plain("lake", 30.0, reverse=True),
     _plain("lake", _LAKE_MPH),
-    *(_lake(f"latency-{ms}", f"{ms} ms latency", world=WorldSettings(latency_ms=ms)) for ms in (100, 200, 300)),
-    _lake("light-0.5", "half the light", conditions=Conditions(light=0.5)),
-    _lake("light-1.5", "half as much light again", conditions=Conditions(light=1.5)),
-    _lake("shadows", "long shadows: the sun 12 degrees high", conditions=_LOW_SUN),
-    _lake("fog", "fog 5 times as thick", conditions=Conditions(fog=5.0)),
-    _lake("camera-shift", "camera 0.2 m to the right", conditions=Conditions(camera_shift_m=0.2)),
-    _lake("camera-pitch", "camera 1 degree up", conditions=Conditions(camera_pitch=1.0)),
-    _lake("start-off", "start 1.5 m to the right", world=WorldSettings(start_offset_m=1.5)),
-    _lake("start-turned", "start turned 10 degrees to the right", world=WorldSettings(start_turn=10.0)),
-    _lake(
-        "perturbations",
-        "pushed 1 m sideways every 100 m",
-        world=WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0),
-    ),
-    _lake("no-lines", "no lines", conditions=Conditions(line_visibility=0.0)),
-    _plain("mountain", _MOUNTAIN_MPH),
-    _plain("mountain", _MOUNTAIN_MPH, reverse=True),
+    *(_lake(f"latency-{ms}", f"{ms} ms latency", WorldSettings(latency_ms=ms)) for ms in (100, 200, 300)),
+    _lake("light-0.5", "half the light", light=0.5),
+    _lake("light-1.5", "half as much light again", light=1.5),
+    _lake("shadows", "long shadows: the sun 12 degrees high", sun_elevation=12.0, sun_azimuth=_MOST_SHADOWS),
+    _lake("fog", "fog 5 times as thick", fog=5.0),
+    _lake("camera-shift", "camera 0.2 m to the right", camera_shift_m=0.2),
+    _lake("camera-pitch", "camera 1 degree up", camera_pitch=1.0),
+    _lake("start-off", "start 1.5 m to the right", WorldSettings(start_offset_m=1.5)),
+    _lake("start-turned", "start turned 10 degrees to the right", WorldSettings(start_turn=10.0)),
+    _lake("perturbations", "pushed 1 m sideways every 100 m", _PUSHED),
+    _lake("no-lines", "no lines", line_visibility=0.0),
+    _plain("mountain", _MOUNTAIN_MPH, named=False),
+    _plain("mountain", _MOUNTAIN_MPH, reverse=True, named=False),
 )
 
 
@@ -84,42 +83,24 @@ def _testing() -> Iterator[Scenario]:
     driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
     """
     half, cycle = _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS
-    for kind in _WEATHERS:
-        yield _lake(kind, f"{kind}, {100 * half:g} %", conditions=_weather(kind, half))
-    yield _lake("day-night", f"day and night within {cycle:g} s", conditions=Conditions(night_cycle=cycle))
-    for kind in _WEATHERS:
-        yield _lake(
-            f"day-night-{kind}",
-            f"day and night within {cycle:g} s, {kind}, {100 * half:g} %",
-            conditions=_weather(kind, half, cycle),
-        )
-    for kind in _WEATHERS:
+    night: dict[str, Any] = {"night_cycle": cycle}
+    words = f"day and night within {cycle:g} s"
+    for kind, most in _WEATHERS.items():
+        yield _lake(kind, f"{kind}, {100 * half:g} %", None, **{kind: most * half})
+    yield _lake("day-night", words, None, **night)
+    for kind, most in _WEATHERS.items():
+        yield _lake(f"day-night-{kind}", f"{words}, {kind}, {100 * half:g} %", None, **{kind: most * half}, **night)
+    for kind, most in _WEATHERS.items():
         for percent in range(10, 101, 10):
-            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", conditions=_weather(kind, percent / 100))
-
-
-def _weather(kind: str, strength: float, night_cycle: float = 0.0) -> Conditions:
-    """Return the conditions of fog, rain or snow of a strength, 0 to 1."""
-    return Conditions(
-        fog=_DENSEST_FOG * strength if kind == "fog" else 1.0,
-        rain=strength if kind == "rain" else 0.0,
-        snow=strength if kind == "snow" else 0.0,
-        night_cycle=night_cycle,
-    )
+            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", None, **{kind: most * (percent / 100)})
 
 
 def _roads() -> Iterator[Scenario]:
     """Yield drives of many roads: random ones of the first seeds, then lake and mountain in both directions."""
-    for speed_mph in _RANDOM_MPH:
-        for seed in range(_RANDOM_ROADS):
-            road = f"random:{seed}"
-            settings = EvaluateSettings(road, speed=SpeedSettings(speed_mph))
-            yield Scenario(f"random-{seed}-{speed_mph:g}", f"{road}, {speed_mph:g} mph", settings)
+    for speed_mph, seed in product(_RANDOM_MPH, range(_RANDOM_ROADS)):
+        yield replace(_plain(f"random:{seed}", speed_mph), name=f"random-{seed}-{speed_mph:g}")
     for track, speeds in ((LAKE.name, (20.0, 30.0)), (MOUNTAIN.name, (15.0, 20.0))):
-        for speed_mph in speeds:
-            for reverse in (False, True):
-                name = f"{track}{'-reverse' if reverse else ''}-{speed_mph:g}"
-                yield replace(_plain(track, speed_mph, reverse), name=name)
+        yield from (_plain(track, speed_mph, reverse) for speed_mph in speeds for reverse in (False, True))
 
 
 SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": tuple(_roads())}

@@ -10,13 +10,13 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from bcclone.evaluate.prediction_settings import MOST_STEERING
+from bcclone.evaluate.evaluate_settings import MOST_STEERING
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.log import read_log
 from bcclone.recording.row import RowError, time_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import replacing
-from bcclone.system.codec import read_table
+from bcclone.system.codec import number, read_table
 from bcclone.system.errors import UserError
 from bcclone.system.table import Table, TableColumn
 
@@ -72,13 +72,12 @@ def read_steering(path: Path, column: str = "") -> FrameSteering:
         named = column if column in cells else _steering_column(path, cells, column)
         try:
             frame_id = cells[ID].strip()
-            if not frame_id or not frame_id.isprintable():
-                raise ValueError(f"{ID} is {frame_id[:40]!r}, expected the name of a frame")
-            if frame_id in steering:
-                raise ValueError(f"{ID} {frame_id[:40]!r} stands there twice")
-            steering[frame_id] = _number(named, cells[named])
+            if not frame_id or not frame_id.isprintable() or frame_id in steering:
+                again = "stands there twice" if frame_id in steering else "is no name of a frame"
+                raise ValueError(f"{ID} {frame_id[:40]!r} {again}")
+            steering[frame_id] = number(named, cells[named], -MOST_STEERING, MOST_STEERING)
             if PUBLIC in cells:
-                public[frame_id] = _flag(cells[PUBLIC])
+                public[frame_id] = _flag(cells[PUBLIC].strip().lower())
         except ValueError as error:
             raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
     return FrameSteering(path, steering, public)
@@ -95,20 +94,10 @@ def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
     return names[0]
 
 
-def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not abs(value) <= MOST_STEERING:
-        raise ValueError(f"{name} is {text[:40]!r}, expected a number with a decimal point, up to {MOST_STEERING:g}")
-    return value
-
-
 def _flag(text: str) -> bool:
-    if text.strip().lower() not in _PUBLIC:
+    if text not in _PUBLIC:
         raise ValueError(f"{PUBLIC} is {text[:40]!r}, expected 0 or 1")
-    return _PUBLIC[text.strip().lower()]
+    return _PUBLIC[text]
 
 
 def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:

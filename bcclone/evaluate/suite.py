@@ -90,11 +90,17 @@ def evaluate_suite(
     with a line on them; pool: the workers that drive, None to start some; watch: of each drive of the only model.
     """
     settings = settings or SuiteSettings()
-    _check_models(models)
+    if not models:
+        raise UserError("no model to score; name one, such as: bcclone suite model.h5")
     if watch:
-        _check_watch(watch, models)
+        open_watch = watch.opener(models)
+        from bcclone.system.tensorflow_quietly import load_tensorflow
+
+        load_tensorflow()
+        open_watch(time.monotonic)  # raises UserError for a monitor of another model
     scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
-    recordings = name_recordings(find_local_logs(settings.recordings) if settings.recordings else [])
+    logs = find_local_logs(settings.recordings) if settings.recordings else []
+    recordings = by_short_names(logs, [log.absolute().parent.name for log in logs])
     rows: list[Row] = [*scenarios, *(RecordedRow(name, log.absolute()) for name, log in recordings.items())]
     input_of = cache(InputFile.of)
     # the longest first, so that no worker drives on alone at the end
@@ -112,28 +118,12 @@ def evaluate_suite(
     return SuiteResult(named, scenarios, drives, recordings, replays)
 
 
-def _check_models(models: Sequence[Path | str]) -> None:
-    """Raise UserError without a model."""
-    if not models:
-        raise UserError("no model to score; name one, such as: bcclone suite model.h5")
-
-
-def _check_watch(watch: WatchFile, models: Sequence[Path | str]) -> None:
-    """Raise UserError if a monitor does not fit the only model."""
-    open_watch = watch.opener(models)
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    open_watch(time.monotonic)
-
-
 def _task(row: Row, model: InputFile, preprocess: str | None, watch: WatchFile | None) -> SuiteTask:
     if isinstance(row, RecordedRow):
         return SuiteTask(model, preprocess, row, (InputFile.of(row.log),))
-    if watch is None:
-        return SuiteTask(model, preprocess, row)
-    file = InputFile.of(watch.file)
-    return SuiteTask(model, preprocess, row, (file,), replace(watch, file=file.path))
+    if watch:
+        watch = replace(watch, file=watch.file.absolute())
+    return SuiteTask(model, preprocess, row, (InputFile.of(watch.file),) if watch else (), watch)
 
 
 def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
@@ -181,15 +171,10 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
     for number, path in enumerate(models):
         if path.resolve() in [other.resolve() for other in models[:number]]:
             raise UserError(f"{path} is given twice; name each model once")
-    return _named(models, [[path.stem for path in models], [path.name for path in models]])
+    return by_short_names(models, [path.stem for path in models], [path.name for path in models])
 
 
-def name_recordings(logs: Sequence[Path]) -> dict[str, Path]:
-    """Return the logs of recordings by the names of their folders where these are distinct."""
-    return _named(logs, [[log.absolute().parent.name for log in logs]])
-
-
-def _named(paths: Sequence[Path], choices: Sequence[Sequence[str]]) -> dict[str, Path]:
+def by_short_names(paths: Sequence[Path], *choices: Sequence[str]) -> dict[str, Path]:
     """Map each path to a short name; use the full path if short names collide."""
     for names in choices:
         if len(set(names)) == len(paths):

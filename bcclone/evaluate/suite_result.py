@@ -1,6 +1,6 @@
 """The results of a suite: the best model of each row, the figures as JSON values and the tables in text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario
-from bcclone.simulator.score import FAILURE_LIMITS_M
+from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.system.table import Table, TableColumn
 
 _BEST = "*"
@@ -67,23 +67,46 @@ class SuiteResult:
         ]
         return {"models": models, "rows": rows, "recordings": recordings}
 
+    def table(self) -> Table:
+        """Return a row for each scenario and recording; with several models, the best of each row are marked."""
+        columns = [
+            TableColumn("row", heading=""),
+            TableColumn("description", heading=""),
+            *map(TableColumn, self.models),
+        ]
+        scores = {model: [drives[model].score for drives in self.drives.values()] for model in self.models}
+        rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
+        rows += [[one.name, one.description, *_cells(self.drives[one.name], _drive_cell)] for one in self.scenarios]
+        totals = (
+            f"{self.clean_rows(name)} of {len(of)} rows, {self.interventions(name)}" for name, of in scores.items()
+        )
+        rows += [["", _TOTALS, *totals], ["", _DEPARTURES, *map(_departures, scores.values())]]
+        if self.recordings:
+            rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(self.models)]]
+            rows += [[name, _describe(of), *_cells(of, _replay_cell)] for name, of in self.replays.items()]
+        return Table(columns, rows)
+
+    def explanations(self) -> list[str]:
+        """Return what the columns of the table mean."""
+        lines = [
+            "off: interventions (wheels off the asphalt, or an incomplete drive); mean, most: distance from the centre "
+            "line, m"
+        ]
+        if self.recordings:
+            lines.append(
+                "recordings: off: interventions at the largest deviation; rms: deviation from the recorded drive, m"
+            )
+        if len(self.models) > 1:
+            lines.append(f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line")
+        return lines
+
+    def as_text(self) -> str:
+        """Return the table with its explanations."""
+        return "\n".join([str(self.table()), "", *self.explanations()])
+
 
 def _compared(results: Mapping[str, Result], figures: Callable[[Result], dict[str, Any]]) -> dict[str, Any]:
     return {"best": sorted(best_of(results)), "models": {name: figures(result) for name, result in results.items()}}
-
-
-def suite_table(result: SuiteResult) -> list[str]:
-    """Return the lines of the tables; with several models, the best of each row are marked."""
-    columns = [TableColumn("row", heading=""), TableColumn("description", heading=""), *map(TableColumn, result.models)]
-    rows = [["", "", *["autonomy  off  mean   most"] * len(result.models)]]
-    rows += [[one.name, one.description, *_cells(result.drives[one.name], _drive_cell)] for one in result.scenarios]
-    rows += [["", _TOTALS, *(_totals(result, model) for model in result.models)]]
-    rows += [["", _DEPARTURES, *(_departures(result, model) for model in result.models)]]
-    if result.recordings:
-        rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(result.models)]]
-        for name, replays in result.replays.items():
-            rows += [[name, _describe_recording(replays), *_cells(replays, _replay_cell)]]
-    return [*str(Table(columns, rows)).splitlines(), "", *_legend(result)]
 
 
 def _cells(results: Mapping[str, Result], text: Callable[[Result], str]) -> list[str]:
@@ -103,7 +126,7 @@ def _replay_cell(replay: ReplayFigures) -> str:
     return f"{replay.autonomy_percent:6.1f} %{replay.interventions:5d}{replay.rms_cross_track_m:6.2f}"
 
 
-def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
+def _describe(replays: Mapping[str, ReplayFigures]) -> str:
     figures = next(iter(replays.values()))
     unsteered = figures.controls["zero"].autonomy_percent
     if unsteered is None:
@@ -111,23 +134,6 @@ def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
     return f"a recording, {figures.driven}; without steering {unsteered:.1f} %"
 
 
-def _totals(result: SuiteResult, model: str) -> str:
-    return f"{result.clean_rows(model)} of {len(result.scenarios)} rows, {result.interventions(model)}"
-
-
-def _departures(result: SuiteResult, model: str) -> str:
-    scores = [drives[model].score for drives in result.drives.values()]
+def _departures(scores: Sequence[Score]) -> str:
     beyond = [sum(score.departures.get(f"{limit:g}", 0) for score in scores) for limit in FAILURE_LIMITS_M]
     return ", ".join(map(str, [*beyond, sum(score.interventions for score in scores)]))
-
-
-def _legend(result: SuiteResult) -> list[str]:
-    lines = [
-        "off: interventions (wheels off the asphalt, or an incomplete drive); "
-        "mean, most: distance from the centre line, m"
-    ]
-    if result.recordings:
-        lines += ["recordings: off: interventions at the largest deviation; rms: deviation from the recorded drive, m"]
-    if len(result.models) > 1:
-        lines += [f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"]
-    return lines

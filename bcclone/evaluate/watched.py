@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 from bcclone.drive.driver import Uncertainty, Watch
 from bcclone.system.errors import UserError
@@ -39,9 +39,9 @@ class WatchedFrame:
     uncertain: bool
 
     @classmethod
-    def of(cls, seconds: float, uncertainty: Uncertainty) -> Self:
+    def of(cls, seconds: float, said: Uncertainty) -> "WatchedFrame":
         """Return the entry of a frame."""
-        return cls(round(seconds, 3), uncertainty.score, uncertainty.average, uncertainty.uncertain)
+        return cls(round(seconds, 3), said.score, said.average, said.uncertain)
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,11 @@ class WatchFigures:
     mean_score: float
 
     @classmethod
-    def of(cls, watched: Sequence[WatchedFrame]) -> Self:
-        """Return the figures of some frames."""
-        uncertain = [one for one in watched if one.uncertain]
-        return cls(
-            frames=len(watched),
-            uncertain=len(uncertain),
-            fraction=round(len(uncertain) / max(len(watched), 1), 4),
-            first_seconds=uncertain[0].seconds if uncertain else None,
-            mean_score=sum(one.score for one in watched) / max(len(watched), 1),
-        )
+    def of(cls, watched: Sequence[WatchedFrame]) -> "WatchFigures":
+        """Return the figures of some frames, of one at least."""
+        count, seconds = len(watched), [one.seconds for one in watched if one.uncertain]
+        score = sum(one.score for one in watched) / count
+        return cls(count, len(seconds), round(len(seconds) / count, 4), seconds[0] if seconds else None, score)
 
     def describe(self) -> str:
         """Return in words how much was uncertain."""

@@ -1,13 +1,43 @@
-"""The settings of drawing. Loads neither TensorFlow nor matplotlib, so that --help answers at once."""
+"""The pictures of a model, and the settings of drawing them.
+
+A picture is a function of a Subject and the path of a PNG. It raises NotDrawn if the subject lacks what it needs.
+Loads neither TensorFlow nor matplotlib, so that --help answers at once.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.pictures.plot_list import PICTURE_NAMES
 from bcclone.system.settings import Fraction, Names, Preset, Seed, SettingError, argument, check_settings, setting
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _HISTOGRAM = "histogram of the steering"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture. module: of bcclone.pictures.plots, which defines plot_NAME; caption: in the report of a training.
+
+    The report leaves out those without a caption, which say nothing of this training, or little.
+    """
+
+    name: str
+    module: str
+    caption: str = ""
+
+
+PLOTS = (
+    Plot("history", "charts", "The losses and errors of each epoch"),
+    Plot("crop", "activations", "What the network sees of a frame"),
+    Plot("recovery", "charts"),
+    Plot("recovery-frames", "sample_pictures"),
+    Plot("steering", "charts", "The steering of the training samples"),
+    Plot("samples", "sample_pictures", "Samples as they are fed, before and after augmentation"),
+    Plot("activations", "activations"),
+    Plot("saliency", "predictions", "Where the network looks: the pixels that its steering depends on most"),
+    Plot("predictions", "predictions", "The network's steering beside the recorded steering and the labels"),
+    Plot("network", "diagram"),
+)
+PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
 
 
 @dataclass(frozen=True)
@@ -48,19 +78,14 @@ class PlotSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        images = [name for name in self.data if _names_image(name)]
-        if images and len(self.data) > 1:
+        if self.image and len(self.data) > 1:
             raise SettingError(
-                "{image} beside other samples, expected one image alone, or a store or recordings", image=images[0]
+                "{image} beside other samples, expected one image alone, or a store or recordings", image=self.image
             )
-        if images and self.only:
+        if self.image and self.only:
             raise SettingError("an image is explored in one picture; leave out {only}")
 
     @property
     def image(self) -> Path | None:
-        """Return the image to explore, None to draw pictures of samples."""
-        return next((Path(name) for name in self.data if _names_image(name)), None)
-
-
-def _names_image(name: str) -> bool:
-    return Path(name).suffix.lower() in _IMAGE_SUFFIXES
+        """The image to explore, None to draw pictures of samples."""
+        return next((path for path in map(Path, self.data) if path.suffix.lower() in _IMAGE_SUFFIXES), None)

@@ -7,18 +7,13 @@ import base64
 import hashlib
 import html
 import shlex
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bcclone.system.atomic import write_bytes
-from bcclone.system.codec import read_bytes
-from bcclone.system.errors import UserError
 
 REPORT_NAME = "report.html"
-_PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 24  # its signature; bytes up to the end of the size
-_MP4 = b"ftyp"  # from the fifth byte on
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c2024; --quiet: #5b6570; --page: #fff; --box: #f3f5f7; --line: #d5dbe1 }
 @media (prefers-color-scheme: dark) {
@@ -52,29 +47,20 @@ pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; use
 class Report:
     """What a report shows, in this order.
 
-    clip: an MP4 of at most 64 MiB; figures: rows of a table, the first of which is its heading; pictures: caption ->
-    a PNG of at most 64 MiB, its path or its content; commands: what for -> a command to run next.
+    clip: an MP4; pictures: caption -> a PNG; figures: rows of a table, the first of which is its heading; commands:
+    what for -> a command to run next.
     """
 
     title: str
     sentences: Sequence[str]
     clip: Path | None = None
-    pictures: Mapping[str, Path | bytes] = field(default_factory=dict)
+    pictures: Mapping[str, Path] = field(default_factory=dict)
     figures: Sequence[Sequence[str]] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not self.title or not self.sentences:
-            raise ValueError("a report without a title or a sentence, expected both")
-        if len({len(row) for row in self.figures}) > 1:
-            raise ValueError(f"rows of {[len(row) for row in self.figures]} figures, expected as many in each")
-
 
 def write_report(path: Path, report: Report) -> None:
-    """Write a report atomically; raises UserError for a picture that is no PNG, a clip that is no MP4, or a large one.
-
-    An OSError names the file that cannot be read or written.
-    """
+    """Write a report atomically; an OSError names the file that cannot be read or written."""
     sections = [
         f"<h1>{_text(report.title)}</h1>",
         *(f"<p>{_text(sentence)}</p>" for sentence in report.sentences),
@@ -137,25 +123,15 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="scrolled" tabindex="0" role="region" aria-label="Figures">{table}</div>'
 
 
-def _figure(caption: str, picture: Path | bytes) -> str:
-    content = picture if isinstance(picture, bytes) else read_bytes(picture, "image")
-    if not content.startswith(_PNG) or len(content) < _PNG_HEADER:
-        raise UserError(f"{_name(picture)}: not a PNG, expected a picture in that format")
-    width, height = struct.unpack(">II", content[_PNG_HEADER - 8 : _PNG_HEADER])
+def _figure(caption: str, picture: Path) -> str:
     shown = _text(caption)
-    image = f'<img src="{_data("image/png", content)}" alt="{shown}" width="{width}" height="{height}">'
+    image = f'<img src="{_data("image/png", picture)}" alt="{shown}">'
     return f"<figure><figcaption>{shown}</figcaption>{image}</figure>"
 
 
 def _video(clip: Path, title: str) -> str:
-    content = read_bytes(clip, "image")
-    if content[4:8] != _MP4:
-        raise UserError(f"{clip}: not an MP4, expected a clip that bcclone video has written")
-    source = _data("video/mp4", content)
-    return (
-        f'<figure><video src="{source}" aria-label="{_text(title)}" controls autoplay muted loop playsinline></video>'
-        "</figure>"
-    )
+    attributes = f'aria-label="{_text(title)}" controls autoplay muted loop playsinline'
+    return f'<figure><video src="{_data("video/mp4", clip)}" {attributes}></video></figure>'
 
 
 def _commands(commands: Mapping[str, str]) -> str:
@@ -163,9 +139,5 @@ def _commands(commands: Mapping[str, str]) -> str:
     return f"<dl>{''.join(rows)}</dl>"
 
 
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _name(picture: Path | bytes) -> str:
-    return "a picture" if isinstance(picture, bytes) else str(picture)
+def _data(kind: str, file: Path) -> str:
+    return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"

@@ -1,7 +1,8 @@
 """Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures, events, report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +13,22 @@ from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.suite_result import SuiteResult, suite_table
+from bcclone.evaluate.suite_result import SuiteResult
 from bcclone.evaluate.watched import WatchedFrame, watched_table
-from bcclone.pictures.plots.curves import plot_curves
-from bcclone.pictures.plots.drives import (
-    plot_deviations,
-    plot_drives,
-    plot_frames,
-    plot_scores,
-)
-from bcclone.pictures.report import REPORT_NAME, Report, write_report
-from bcclone.pictures.score_reports import drive_report, prediction_report, replay_report, suite_report
+from bcclone.pictures.plots.drives import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
+from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import event_lines
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import write_text
 from bcclone.system.json_values import json_text
+from bcclone.system.settings import option_words
 
 _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
+_MOST_MAPS = 6  # in the report of a suite
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path) -> list[Path]:
@@ -40,18 +37,58 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
     Return their paths, the report's last.
     """
     paths = [folder / name for name in ("map.png", "views.png", "figures.json", "events.jsonl")]
-    score, track = evaluation.score, load_track(settings.track, settings.reverse)
-    title = (
-        f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed.speed_mph:g} mph: "
-        f"autonomy {score.autonomy_percent:.1f} %, {score.interventions} interventions"
-    )
-    plot_drives("", (track.edge(-1), track.edge(1)), {title: evaluation}, paths[0])
+    track, way = load_track(settings.track, settings.reverse), f"{settings.track}{' reversed' * settings.reverse}"
+    scored = f"autonomy {_title(evaluation)}"
+    plot_drives("", track, {f"{way}, {settings.speed.speed_mph:g} mph: {scored}": evaluation}, paths[0])
     plot_frames([("", view) for view in evaluation.views], paths[1])
     write_text(paths[2], json_text(evaluation.figures(), indent=2))
     write_text(paths[3], event_lines(evaluation.events))
     paths += _write_watched(folder / "uncertainty.csv", evaluation.watched)
-    report = drive_report(model, settings, evaluation, track, (paths[0], paths[1]))
-    return [*paths, _write_report(folder, report)]
+    sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
+    disturbed = replace(settings.world, laps=WorldSettings.laps)
+    if changed := [*option_words(disturbed), *option_words(settings.conditions)]:
+        sentences.append(f"The simulated world was changed by {' '.join(changed)}")
+    pictures = {
+        "The driven line, coloured by its distance from the centre line": paths[0],
+        "What the camera saw on the way": paths[1],
+    }
+    given = ("--preprocess", settings.preprocess) if settings.preprocess else ()
+    commands = {
+        "Let it drive the Udacity simulator": shown_command("drive", model, "run1", *given),
+        "Drive with it in the browser, and take over": shown_command("play", "--model", model, *given),
+        "Score it in 20 other conditions": shown_command("suite", model, "-o", "suite", *given),
+    }
+    if settings.run_folder:
+        commands["Make a clip of this drive"] = shown_command("video", settings.run_folder, "--overlay")
+    else:
+        commands["Score it on a recording of yours"] = shown_command("replay", model, "RECORDING", *given)
+    title, figures = f"{model.name} on {way}: {scored}", evaluation.table(settings).cells()
+    return [*paths, _write(folder, Report(title, _sentences(sentences), None, pictures, figures, commands))]
+
+
+def _title(drive: Evaluation) -> str:
+    return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
+
+
+def _describe_takeovers(evaluation: Evaluation) -> str:
+    score, places = evaluation.score, evaluation.interventions
+    ended = "" if score.complete else f". The drive ended before its goal: {score.ended}"
+    if not places:
+        return f"It needed no intervention{ended}"
+    times = "once" if len(places) == 1 else f"{len(places)} times"
+    return f"A person would have had to take over {times}, first after {places[0].after_m:,.0f} m{ended}"
+
+
+def _describe_worst(evaluation: Evaluation, track: Track) -> str:
+    """Return where the car was farthest from the centre line."""
+    point = max(evaluation.trace, key=lambda point: abs(point.cross_track_m))
+    away = track.line[:, [0, 2]] - (point.x, point.z)
+    along_m = float(np.argmin((away * away).sum(axis=1))) / track.points_a_metre - track.start_m
+    side = "right" if point.cross_track_m > 0 else "left"
+    return (
+        f"It was farthest from the centre line of the road, which is {track.road.width_m:g} m wide, to the {side}, "
+        f"{along_m:,.0f} m along it, at ({point.x:.0f}, {point.z:.0f}) on the map"
+    )
 
 
 def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]:
@@ -76,7 +113,18 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
     paths = [picture, folder / "figures.json"]
     write_text(paths[1], json_text(replayed.figures(), indent=2))
     paths += _write_watched(folder / "uncertainty.csv", first.watched)
-    return [*paths, _write_report(folder, replay_report(name, replayed, {shown.capitalize(): picture}))]
+    ranks = {driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)}
+    commands = {} if replayed.client or not ranks else _after_replay(min(ranks, key=lambda driver: ranks[driver]))
+    sentences = _sentences([*replayed.explanations(), *replayed.notices])
+    title, figures = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
+    return [*paths, _write(folder, Report(title, sentences, None, {shown.capitalize(): picture}, figures, commands))]
+
+
+def _after_replay(model: Path | str) -> dict[str, str]:
+    return {
+        "Score it in the built-in simulator": shown_command("evaluate", Path(model), "-o", "score"),
+        "Let it drive the Udacity simulator": shown_command("drive", Path(model), "run1"),
+    }
 
 
 def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
@@ -91,10 +139,11 @@ def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> l
     axis = "frames", np.arange(len(matched.labels), dtype=np.float64)
     if matched.seconds is not None:
         axis = "seconds", matched.seconds
-    fitted = score.fit.seconds if score.fit else 0.0
-    plot_curves(f"{name}: {score.headline}", axis, steering, paths[0], fitted)
+    plot_curves(f"{name}: {score.headline}", axis, steering, paths[0], score.fit.seconds if score.fit else 0.0)
     write_text(paths[1], json_text(score.figures(), indent=2))
-    return [*paths, _write_report(folder, prediction_report(name, score, paths[0]))]
+    pictures = {f"Labels and predictions, also smoothed ({score.smoothing})": paths[0]}
+    sentences = _sentences([score.headline, *score.explanations(), *score.notices])
+    return [*paths, _write(folder, Report(f"{name} against labels", sentences, None, pictures, score.table().cells()))]
 
 
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
@@ -106,33 +155,44 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     maps, uncertainty = folder / "maps", folder / "uncertainty"
     maps.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
-    write_text(paths[0], "\n".join(suite_table(result)) + "\n")
+    write_text(paths[0], result.as_text() + "\n")
     write_text(paths[1], json_text(result.figures(), indent=2))
     plot_frames(appearances_of(result.scenarios), paths[2])
-    scores = {model: _scores(result, model) for model in result.models}
-    plot_scores([*result.drives, *result.replays], scores, paths[3])
+    plot_scores([*result.drives, *result.replays], {model: _scores(result, model) for model in result.models}, paths[3])
     lines = [
         event_lines(drive.events, row=name, model=model)
         for name, drives in result.drives.items()
         for model, drive in drives.items()
     ]
     write_text(paths[4], "".join(lines))
+    off: dict[str, int] = {}
+    described = {one.name: f"{one.name}: {one.description}" for one in result.scenarios}
     for one in result.scenarios:
+        drives = result.drives[one.name]
+        titled = {f"{model}: {_title(drive)}": drive for model, drive in drives.items()}
         track = load_track(one.settings.track, one.settings.reverse)
-        titled = {f"{model}: {_title(drive)}": drive for model, drive in result.drives[one.name].items()}
-        title, edges = f"{one.name}: {one.description}", (track.edge(-1), track.edge(1))
-        plot_drives(title, edges, titled, maps / f"{one.name}.png")
-        for drive in result.drives[one.name].values():
+        plot_drives(described[one.name], track, titled, maps / f"{one.name}.png")
+        for drive in drives.values():
             _write_watched(uncertainty / f"{one.name}.csv", drive.watched)
-    drawn = {"The models side by side": paths[3], "A view of each row": paths[2]}
-    report = _write_report(folder, suite_report(result, drawn, maps))
+        off[one.name] = sum(drive.score.interventions for drive in drives.values())
+    worst = sorted((name for name, count in off.items() if count), key=lambda name: -off[name])
+    pictures = {"The models side by side": paths[3], "A view of each row": paths[2]}
+    pictures |= {f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MOST_MAPS]}
+    hardest = [f"the hardest row was {described[name]}, with {off[name]} interventions" for name in worst[:1]]
+    best = min(result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name)))
+    title, sentences = f"{', '.join(result.models)} in the suite", _sentences([*hardest, *result.explanations()])
+    commands = _after_replay(result.models[best])
+    report = _write(folder, Report(title, sentences, None, pictures, result.table().cells(), commands))
     return [*paths, maps, *([uncertainty] if uncertainty.exists() else []), report]
 
 
-def _write_report(folder: Path, report: Report) -> Path:
-    path = folder / REPORT_NAME
-    write_report(path, report)
-    return path
+def _sentences(texts: Iterable[str]) -> list[str]:
+    return [f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" for text in texts]
+
+
+def _write(folder: Path, report: Report) -> Path:
+    write_report(folder / REPORT_NAME, report)
+    return folder / REPORT_NAME
 
 
 def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:
@@ -140,15 +200,12 @@ def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:
 
     Scenarios that look the same share a frame.
     """
-    names: dict[str, list[str]] = {}
-    first: dict[str, Scenario] = {}
+    alike: dict[str, list[Scenario]] = {}
     for one in scenarios:
         settings, world = one.settings, one.settings.world
         start = (world.start_offset_m, world.start_turn, world.perturbation_m)
-        key = repr((settings.track, settings.reverse, settings.conditions, start))
-        first.setdefault(key, one)
-        names.setdefault(key, []).append(one.name)
-    return [(", ".join(names[key]), _frame(one)) for key, one in first.items()]
+        alike.setdefault(repr((settings.track, settings.reverse, settings.conditions, start)), []).append(one)
+    return [(", ".join(one.name for one in group), _frame(group[0])) for group in alike.values()]
 
 
 def _frame(scenario: Scenario) -> Image:
@@ -171,10 +228,6 @@ def _scores(result: SuiteResult, model: str) -> list[tuple[float, float, float]]
         *((its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in drives),
         *((math.nan,) * 3 if percent is None or rms is None else (percent, rms, rms) for percent, rms in away),
     ]
-
-
-def _title(drive: Evaluation) -> str:
-    return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
 
 
 def _write_watched(path: Path, watched: Sequence[WatchedFrame]) -> list[Path]:

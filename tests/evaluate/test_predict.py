@@ -12,8 +12,8 @@ import pytest
 
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.evaluate.evaluate_settings import PredictSettings
 from bcclone.evaluate.predict import frame_files, predict
-from bcclone.evaluate.prediction_settings import PredictSettings
 from bcclone.evaluate.steering_tables import read_labels, read_steering
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
 from bcclone.recording.files import is_recording

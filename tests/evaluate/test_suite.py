@@ -10,14 +10,13 @@ import pytest
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, name_recordings, run_task
-from bcclone.evaluate.suite_result import SuiteResult, best_of, suite_table
+from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, run_task
+from bcclone.evaluate.suite_result import SuiteResult, best_of
 from bcclone.evaluate.watched import WatchedFrame
 from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
 from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
-from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import FinishedSteps, open_pool
 from tests.conftest import ROOT, made_once, run_script
@@ -73,27 +72,6 @@ def test_the_suite_has_its_twenty_rows():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "world", "conditions"),
-    [
-        ("latency-200", {"latency_ms": 200}, {}),
-        ("light-0.5", {}, {"light": 0.5}),
-        ("shadows", {}, {"sun_elevation": 12.0, "sun_azimuth": 0.0}),
-        ("fog", {}, {"fog": 5.0}),
-        ("camera-shift", {}, {"camera_shift_m": 0.2}),
-        ("camera-pitch", {}, {"camera_pitch": 1.0}),
-        ("start-off", {"start_offset_m": 1.5}, {}),
-        ("start-turned", {"start_turn": 10.0}, {}),
-        ("perturbations", {"perturbation_m": 1.0, "perturbation_every_m": 100.0}, {}),
-        ("no-lines", {}, {"line_visibility": 0.0}),
-    ],
-)
-def test_a_scenario_differs_from_lake_20_in_one_setting(name, world, conditions):
-    plain = scenario("lake-20").settings
-    changed = replace(plain, world=WorldSettings(**world), conditions=Conditions(**conditions))
-    assert scenario(name).settings == changed
-
-
 @pytest.fixture(scope="module")
 def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
     """The JSON for a new model and an older one, by two processes and by a cluster of one worker, and the pictures."""
@@ -137,13 +115,8 @@ def test_recordings_are_replayed_as_by_the_replay_command(of_two_models, untrain
     assert ours["rows"] == by_replay["rows"] == 120
     # it uses more threads, which may round differently
     assert ours["rms_cross_track_m"] == pytest.approx(by_replay["rms_cross_track_m"], abs=0.01)
-
-
-@pytest.mark.slow
-def test_a_given_preprocessing_is_for_models_without_their_own(of_two_models):
-    single = json.loads(of_two_models[0][0])  # untrained.h5 stores carnd-128-rgb, and is not refused
-    first, second = (single["rows"][0]["models"][name] for name in ("untrained", "older"))
-    assert first != second
+    # a given preprocessing is for models without their own: untrained.h5 is not refused
+    assert single["rows"][0]["models"]["untrained"] != single["rows"][0]["models"]["older"]
 
 
 @pytest.mark.slow
@@ -210,18 +183,14 @@ def result(**drives):
 def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(one, other, best):
     compared = result(one=drive(**one), other=drive(**other))
     assert best_of(compared.drives["lake-20"]) == best
-    (line,) = [line for line in suite_table(compared) if line.startswith("lake-20")]
+    (line,) = [line for line in compared.as_text().splitlines() if line.startswith("lake-20")]
     assert line.count("*") == len(best)
-    lines = suite_table(result(single=drive(interventions=2, autonomy_percent=91.3)))
-    assert not any("*" in line for line in lines)  # of a single model
-    assert "  91.3 %    2  0.30   1.00" in next(line for line in lines if line.startswith("lake-20"))
-    assert "0 of 1 rows, 2" in "\n".join(lines)
+    text = result(single=drive(interventions=2, autonomy_percent=91.3)).as_text()
+    assert "*" not in text  # of a single model
+    assert all(words in text for words in ("  91.3 %    2  0.30   1.00", "0 of 1 rows, 2"))
 
 
-def test_models_and_recordings_of_the_same_name_are_named_with_their_folders(tmp_path):
-    logs = [Path("a/driving_log.csv"), Path("b/driving_log.csv"), Path("c/b/driving_log.csv")]
-    assert list(name_recordings(logs[:2])) == ["a", "b"]
-    assert list(name_recordings(logs[1:])) == ["b/driving_log.csv", "c/b/driving_log.csv"]
+def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
     paths = [tmp_path / name for name in ("a.h5", "b.h5", "b.keras", "x/b.h5")]
     paths[3].parent.mkdir()
     for path in paths:
@@ -266,24 +235,10 @@ def test_a_wrong_command_line_is_refused(untrained_model, line, words):
     assert words in run_script("suite", untrained_model, *line, code=1).stderr
 
 
-@pytest.mark.long
-def test_a_model_that_cannot_be_loaded_ends_the_suite_with_its_message(untrained_model, tmp_path):
-    damaged = tmp_path / "damaged.h5"
-    damaged.write_bytes(b"nothing")
-    line = ("suite", untrained_model, damaged, "--rows", "lake-30", "--laps", 0.01, "--jobs", 2)
-    stderr = run_script(*line, code=1).stderr
-    assert "error: " in stderr
-    assert "damaged.h5" in stderr
-
-
-SCORE = Score(97.5, 1, 120.5, 1140.0, 0.3, 1.0, 19.0, 0.2, 130.0, {"2.2": 1, "3": 0}, 0.98, "laps driven")
-DRIVE = Evaluation(
-    SCORE,
-    None,
-    (LinePoint(0.1, 2.0, -0.3),),
-    (Intervention(1.0, 2.0, 3.0),),
-    (DriveEvent(1.5, 1.0, 2.0, 3.0, 2.4, "off the road"),),
-    (WatchedFrame(0.5, 0.1, 0.2, True),),
+DRIVE = replace(
+    drive(interventions=1, departures={"2.2": 1, "3": 0}),
+    events=(DriveEvent(1.5, 1.0, 2.0, 3.0, 2.4, "off the road"),),
+    watched=(WatchedFrame(0.5, 0.1, 0.2, True),),
 )
 
 

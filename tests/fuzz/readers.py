@@ -134,7 +134,7 @@ def _make_video(folder):
 
 
 def _read_video(folder, out):
-    from bcclone.pictures.video.run_frames import FrameDecoder, find_frames
+    from bcclone.pictures.video.run_data import FrameDecoder, find_frames
 
     decoder = FrameDecoder(find_frames(folder / "run"))
     for index in range(len(decoder.frames.names)):

@@ -60,7 +60,7 @@ def predicted_by_a_broken_one(untrained_model):
 def frame_that_is_gone(untrained_model):
     samples = open_in_place((str(make_recording("rec")),), Preprocessing(), SampleSettings())
     shutil.rmtree("rec")
-    return subject(untrained_model, samples).frames.frame(0)
+    return subject(untrained_model, samples).frame(0)
 
 
 def history(text):

@@ -8,7 +8,6 @@ import math
 from bcclone.commands import split_line
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.protocol import Control
-from bcclone.evaluate.rollout import Rollout
 from bcclone.train.train_settings import TrainSettings, parse_duration
 from tests.messages.refusals import checked, refusal, run_command
 
@@ -45,7 +44,6 @@ REFUSALS = [
     command("drive --allow-from home", "--allow-from home", "172.17.0.1"),
     value(Control, {"steering": math.nan, "throttle": 0}, "steering", "nan", "-1 to 1"),
     command("replay m.h5 rec --fraction 1:0", "--fraction 1:0", "0.8:1"),
-    value(Rollout, {"reference": None, "limit_m": 0}, "limit", "0", "more than 0"),
     command("video run --range 40:10", "--range 40:10", "A:B"),
     command("video run -o clip.avi", "--output clip.avi", ".mp4", ".gif"),
     command("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),

@@ -54,7 +54,7 @@ def test_frames_of_another_size_are_refused(untrained_model, exported):
 def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported):
     from bcclone.drive.saliency_thread import make_saliency_thread, seen_region_of
     from bcclone.model.policy import load_policy
-    from bcclone.pictures.video.reference_model import open_reference_model
+    from bcclone.pictures.video.reference_model import ReferenceModel
 
     path = exported(untrained_model)
     policy = load_policy(path)
@@ -62,7 +62,7 @@ def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported
         assert "ONNX" in saliency.unavailable
     assert seen_region_of(policy) == (0, 0, 1, 1)
     with pytest.raises(UserError, match=r"ONNX file; use the \.h5"):
-        open_reference_model(path)
+        ReferenceModel.open(path)
     with pytest.raises(UserError, match="leave out --preprocess"):
         load_policy(path, "carnd-128-rgb")
 

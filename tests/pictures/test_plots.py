@@ -20,8 +20,7 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import seconds_back, steering_back
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.pictures.plot_list import PICTURE_NAMES
-from bcclone.pictures.plot_settings import PlotSettings
+from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import draw_all, draw_pictures
 from bcclone.pictures.plots.charts import (
     EDGES,
@@ -49,13 +48,6 @@ def store(simulated_store):
 
 
 @pytest.fixture(scope="module")
-def sample_frames(store):
-    from bcclone.pictures.plots.subject import SampleFrames
-
-    return SampleFrames(store)
-
-
-@pytest.fixture(scope="module")
 def model_file(untrained_model):
     from bcclone.model.model_file import load_model_file
 
@@ -72,12 +64,12 @@ def subject(model_file, store):
 def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
     assert seconds_back(0.8, 10.0, steering_back(0.8, 10.0, 1.7)) == pytest.approx(1.7, abs=1e-4)
     assert (seconds_back(0.8, 10.0, 0.0), steering_back(0.8, 0.5, 0.1)) == (math.inf, 1.0)  # full lock
-    slow, fast = returns(Correction(0.1), [10, 30])
-    assert slow.seconds > 2 * fast.seconds
-    assert slow.metres < fast.metres < 1.5 * slow.metres  # the lag of the yaw is longer where it is faster
-    slow, fast = returns(Correction("auto", lookahead_seconds=0.8), [20, 30])
-    assert slow.correction > 1.5 * fast.correction
-    assert slow.seconds == pytest.approx(fast.seconds, rel=0.1)
+    (_, _, slow), (_, _, fast) = returns(Correction(0.1), [10, 30])
+    assert slow > 2 * fast
+    assert 10 * slow < 30 * fast < 1.5 * 10 * slow  # the lag of the yaw is longer where it is faster
+    (_, weak, slow), (_, strong, fast) = returns(Correction("auto", lookahead_seconds=0.8), [20, 30])
+    assert weak > 1.5 * strong
+    assert slow == pytest.approx(fast, rel=0.1)
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
     assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
 
@@ -106,29 +98,29 @@ def recoveries(tmp_path_factory):
 
 
 def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, model_file, tmp_path):
-    from bcclone.pictures.plots.sample_pictures import find_recoveries, locate_samples, plot_recovery_frames
-    from bcclone.pictures.plots.subject import SampleFrames, Subject
+    from bcclone.pictures.plots.sample_pictures import find_recoveries, located_samples
+    from bcclone.pictures.plots.subject import Subject
 
     folder, samples = recoveries
-    located = locate_samples(SampleFrames(samples))
+    subject = Subject(model_file, samples)
+    located, offset_m = located_samples(subject)
     trace = [line.split(",") for line in (folder / "trace.csv").read_text().splitlines()[1:]]
-    assert np.allclose(located.offset_m, [float(cells[-1]) for cells in trace], atol=1e-3)
-    found = find_recoveries(located.seconds, located.offset_m)
+    assert np.allclose(offset_m, [float(cells[-1]) for cells in trace], atol=1e-3)
+    found = find_recoveries(subject.seconds(located), offset_m)
     assert len(found) >= 1
     for recovery in found:
-        distance_m = np.abs(located.offset_m[recovery])
+        distance_m = np.abs(offset_m[recovery])
         assert distance_m[0] >= 1.0
         assert distance_m[-1] <= 0.1
         assert (np.diff(distance_m) < 0).all()
-        steering = samples.rows["steering"][samples.samples["row"][located.indices[recovery[0]]]]
-        assert np.sign(steering) == -np.sign(located.offset_m[recovery[0]])
-    plot_recovery_frames(Subject(model_file, samples), tmp_path / "recovery.png")
-    with PIL.Image.open(tmp_path / "recovery.png") as picture:
-        assert picture.width > 1.5 * picture.height
+        steering = samples.rows["steering"][samples.samples["row"][located[recovery[0]]]]
+        assert np.sign(steering) == -np.sign(offset_m[recovery[0]])
+    (picture,) = draw_pictures(subject, tmp_path, ("recovery-frames",))
+    with PIL.Image.open(picture.path) as drawn:
+        assert drawn.width > 1.5 * drawn.height
     (folder / "trace.csv").unlink()
-    (picture,) = draw_pictures(Subject(model_file, samples), tmp_path, ("recovery-frames",))
-    assert "bcclone simulate record" in picture.reason
-    assert "trace.csv" in picture.reason
+    (picture,) = draw_pictures(subject, tmp_path, ("recovery-frames",))
+    assert all(words in picture.reason for words in ("bcclone simulate record", "trace.csv"))
 
 
 def test_the_learning_rate_is_drawn_only_if_it_changes(subject, tmp_path):
@@ -172,79 +164,74 @@ def test_balancing_limits_the_fraction_of_samples_with_zero_steering_and_keeps_t
     assert len(balanced_samples(samples, rows, 1.0, seed=3)) == 120
 
 
-def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file, sample_frames):
-    from bcclone.pictures.plots.activations import crop_steps
+def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file):
+    from matplotlib.figure import Figure
 
-    steps = crop_steps(model_file.model, model_file.preprocessing, sample_frames.frame(0))
-    layer = model_file.model.get_layer("crop")
-    assert np.array_equal(steps.kept, np.asarray(layer(steps.prepared[np.newaxis]))[0])
-    assert (steps.first_row, steps.last_row) == (43, 115)
-    assert np.array_equal(steps.prepared, model_file.preprocessing.apply(steps.frame))
+    from bcclone.pictures.plots.activations import draw_crop
+
+    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
+    axes = Figure().subplots(1, 3)
+    draw_crop(axes, model_file, frame)
+    prepared, kept = (np.asarray(each.images[0].get_array()) for each in axes[1:])
+    assert np.array_equal(prepared, model_file.preprocessing.apply(frame))
+    assert np.array_equal(kept, np.asarray(model_file.model.get_layer("crop")(prepared[np.newaxis]))[0])
+    assert "rows 43 to 115" in axes[2].get_title()
 
 
-def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(sample_frames, store, tmp_path):
-    from bcclone.pictures.plots.subject import SampleFrames
-
+def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(subject, store, tmp_path):
     position = int(np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0])
     own = store.frames[store.samples["frame"][position]][:, ::-1]
-    assert np.array_equal(store.preprocessing.apply(sample_frames.frame(position)[:, ::-1])[:, ::-1], own)
-    moved = [replace(recording, path=tmp_path / "gone" / "driving_log.csv") for recording in store.recordings]
+    assert np.array_equal(store.preprocessing.apply(subject.frame(position)[:, ::-1])[:, ::-1], own)
     with Store(store.path) as without:
-        without.recordings = moved
-        frame = SampleFrames(without).frame(position)
+        gone = tmp_path / "gone" / "driving_log.csv"
+        without.recordings = [replace(recording, path=gone) for recording in store.recordings]
+        frame = replace(subject, data=without, _images={}).frame(position)
         assert frame.shape == (160, 320, 3)
         assert np.abs(store.preprocessing.apply(frame).astype(int) - own).mean() < 10
 
 
-def test_inputs_are_those_of_the_feed(sample_frames, store):
+def test_inputs_are_those_of_the_feed(subject, store):
     from bcclone.feed.selection import select
 
     part = store.split_indices("validation")[:40]
     expected = np.empty((len(part), 128, 128, 3), np.uint8)
     select(store, "validation").mapped_source().fill(np.arange(len(part)), expected)
-    assert np.array_equal(sample_frames.inputs(part, store.preprocessing), expected)
-    nvidia = sample_frames.inputs(part[:2], PRESETS["nvidia-66x200-yuv"])
-    assert nvidia.shape == (2, 66, 200, 3)
+    assert np.array_equal(subject.images(part, store.preprocessing), expected)
+    assert subject.images(part[:2], PRESETS["nvidia-66x200-yuv"]).shape == (2, 66, 200, 3)
 
 
-def test_one_sample_per_row_is_of_the_centre_camera_in_the_order_of_time(sample_frames, store):
-    chosen = store.samples[sample_frames.one_per_row("validation")]
-    rows = np.flatnonzero(store.rows["validation"])
+def test_one_sample_per_row_is_of_the_centre_camera_in_the_order_of_time(subject, store):
+    samples = subject.one_per_row("validation")
+    chosen, rows = store.samples[samples], np.flatnonzero(store.rows["validation"])
     assert chosen["row"].tolist() == rows.tolist()
     assert not chosen["flipped"].any()
     assert set(chosen["camera"].tolist()) | set(chosen["frame_offset"].tolist()) == {0}
-    assert np.allclose(
-        sample_frames.seconds(sample_frames.one_per_row("validation")) * 1000, store.rows["time_ms"][rows]
-    )
+    assert np.allclose(subject.seconds(samples) * 1000, store.rows["time_ms"][rows])
 
 
-def test_a_recording_without_a_store_gives_the_same_samples(sample_frames, simulated_recording):
-    from bcclone.pictures.plots.subject import SampleFrames
-
+def test_a_recording_without_a_store_gives_the_same_samples(subject, simulated_recording):
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
-    in_place = SampleFrames(open_in_place((str(simulated_recording),), Preprocessing(), settings))
+    in_place = replace(subject, data=open_in_place((str(simulated_recording),), Preprocessing(), settings))
     for part in ("validation", "training"):
-        mine, theirs = sample_frames.one_per_row(part), in_place.one_per_row(part)
-        assert np.allclose(sample_frames.seconds(mine), in_place.seconds(theirs))
+        mine, theirs = subject.one_per_row(part), in_place.one_per_row(part)
+        assert np.allclose(subject.seconds(mine), in_place.seconds(theirs))
         made = Preprocessing()
-        assert np.array_equal(sample_frames.inputs(mine[:3], made), in_place.inputs(theirs[:3], made))
+        assert np.array_equal(subject.images(mine[:3], made), in_place.images(theirs[:3], made))
 
 
-def test_the_samples_of_a_row_have_the_steering_that_training_uses(sample_frames, store):
+def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, store):
     from bcclone.pictures.plots.sample_pictures import samples_of_row, spread_by_steering
 
-    chosen = spread_by_steering(sample_frames, sample_frames.one_per_row("training"))
+    chosen = spread_by_steering(subject, subject.one_per_row("training"))
     recorded = store.samples["steering"][chosen]
     assert np.all(np.diff(recorded) >= 0)
-    shown = samples_of_row(sample_frames, chosen[1])
+    shown = samples_of_row(subject, chosen[1])
     speed = store.rows["speed_mph"][store.samples["row"][chosen[1]]]
-    correction = Correction()
+    titles = ["center", "left", "right", "center,\n1 frame earlier", "center, mirrored"]
+    assert [sample.title for sample in shown] == titles
     for sample in shown[:-1]:
-        camera = sample.title.split(",")[0]
-        assert sample.steering == pytest.approx(
-            recorded[1] + correction.of_camera(camera, np.array([speed]))[0], abs=1e-6
-        )
-    assert shown[-1].title == "center, mirrored"
+        corrected = recorded[1] + Correction().of_camera(sample.title.split(",")[0], np.array([speed]))[0]
+        assert sample.steering == pytest.approx(corrected, abs=1e-6)
     assert shown[-1].steering == pytest.approx(-recorded[1])
     assert np.array_equal(shown[-1].image, shown[0].image[:, ::-1])
 
@@ -254,14 +241,11 @@ def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
     from bcclone.pictures.plots.subject import Subject
 
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
-    position = int(subject.frames.one_per_row("training")[0])
+    position = int(subject.one_per_row("training")[0])
     shown = augmented_samples(subject, position)
     assert len({sample.steering for sample in shown}) == len(shown) == 3
     assert augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
-    seen, plain = (
-        seen_rows(store.preprocessing.height),
-        subject.frames.inputs(np.array([position]), store.preprocessing),
-    )
+    seen, plain = seen_rows(store.preprocessing.height), subject.images(np.array([position]), store.preprocessing)
     for sample in shown:  # as in training, which leaves the other rows alone
         changed = (sample.image != plain[0]).any(axis=(1, 2))
         assert changed[seen].all()
@@ -302,10 +286,10 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
     plot_predictions(subject, tmp_path / "predictions.png")
 
 
-def test_the_frames_of_a_strip_are_half_a_second_apart(sample_frames):
+def test_the_frames_of_a_strip_are_half_a_second_apart(subject):
     from bcclone.pictures.plots.predictions import strip_of
 
-    seconds = sample_frames.seconds(strip_of(sample_frames, sample_frames.one_per_row("training")))
+    seconds = subject.seconds(strip_of(subject, subject.one_per_row("training")))
     assert len(seconds) == 6
     assert np.allclose(np.diff(seconds), 0.5, atol=0.08)
 
@@ -319,13 +303,13 @@ def test_activations_are_the_outputs_of_every_convolution(model_file, network):
     model = build_network(seq_length=3, network=network) if network else model_file.model
     image = np.random.default_rng(0).integers(0, 256, (*[3] * bool(network), 128, 128, 3), dtype=np.uint8)
     given = activations(model, image)
-    assert [one.name for one in given] == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    assert list(given) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
     values = image[-1:] if network == "gru" else image[np.newaxis]  # the newest frame alone
     layers = frame_layers(model) or model.layers
     for layer in layers[: [layer.name for layer in layers].index("conv1") + 1]:
         values = layer(values)
-    assert np.allclose(given[0].maps, values[0], atol=1e-5)
-    sheet = mosaic(np.dstack([given[0].maps[..., 0], np.full((35, 62), 7.0, np.float32)]))
+    assert np.allclose(given["conv1"], values[0], atol=1e-5)
+    sheet = mosaic(np.dstack([given["conv1"][..., 0], np.full((35, 62), 7.0, np.float32)]))
     assert (sheet[:35, :62].min(), sheet[:35, :62].max(), sheet[:35, 69:131].max()) == (0.0, 1.0, 0.0)
     assert np.isnan(sheet[0, 62])
 

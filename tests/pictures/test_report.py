@@ -1,7 +1,6 @@
 """Reports: one page with everything in it, which loads nothing, runs nothing and shows hostile names as text."""
 
 import base64
-import io
 import os
 import subprocess
 import sys
@@ -15,13 +14,13 @@ import pytest
 
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation, Latency
-from bcclone.pictures.plot_list import PLOTS
+from bcclone.pictures.plot_settings import PLOTS
+from bcclone.pictures.plots.all_pictures import training_report
 from bcclone.pictures.plots.drives import plot_drives, plot_scores
-from bcclone.pictures.plots.training_report import training_report
 from bcclone.pictures.report import Report, shown_command, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
-from bcclone.system.errors import UserError
+from bcclone.simulator.track import load_track
 from bcclone.train.training_state import SampleCounts, TrainResult
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
@@ -31,16 +30,14 @@ LOADS = {"src", "href", "srcset", "poster", "data", "action", "background", "cit
 VOID = {"meta", "img", "link"}
 
 
-def png(width=40, height=30, red=0):
-    content = io.BytesIO()
-    PIL.Image.fromarray(np.full((height, width, 3), (red, 128, 0), np.uint8)).save(content, "png")
-    return content.getvalue()
+def png(path, width=40, height=30):
+    PIL.Image.fromarray(np.full((height, width, 3), (1, 128, 0), np.uint8)).save(path)
+    return path
 
 
 REPORT = Report(
     "A title",
     ["One sentence.", "Another one."],
-    pictures={"the first": png(red=1), "the second": png(red=2)},
     figures=[("figure", "value"), ("autonomy", "100 %")],
     commands={"Drive": "bcclone drive model.h5"},
 )
@@ -81,15 +78,12 @@ def written(tmp_path, **changes):
 
 def test_a_report_has_everything_inside(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(CLIP)
-    (tmp_path / "picture.png").write_bytes(png(50, 20))
-    page = written(
-        tmp_path, clip=tmp_path / "clip.mp4", pictures={**REPORT.pictures, "a file": tmp_path / "picture.png"}
-    )
-    sources = [image["src"] for image in page.all("img")]
-    contents = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in sources]
-    assert contents == [png(red=1), png(red=2), png(50, 20)]
-    assert [image["alt"] for image in page.all("img")] == ["the first", "the second", "a file"]
-    assert [(image["width"], image["height"]) for image in page.all("img")][2] == ("50", "20")
+    first, second = png(tmp_path / "first.png"), png(tmp_path / "second.png", 50, 20)
+    page = written(tmp_path, clip=tmp_path / "clip.mp4", pictures={"the first": first, "the second": second})
+    check_closed(page)
+    contents = [base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) for image in page.all("img")]
+    assert contents == [first.read_bytes(), second.read_bytes()]
+    assert [image["alt"] for image in page.all("img")] == ["the first", "the second"]
     (video,) = page.all("video")
     assert base64.b64decode(video["src"].removeprefix("data:video/mp4;base64,")) == CLIP
     assert {"controls", "autoplay", "muted", "loop", "playsinline"} < set(video)
@@ -118,16 +112,12 @@ def check_closed(page):
     }  # fmt: skip
 
 
-def test_a_report_refers_to_nothing_outside_and_runs_nothing(tmp_path):
-    check_closed(written(tmp_path))
-
-
 def test_hostile_texts_are_shown_as_texts(tmp_path):
     page = written(
         tmp_path,
         title=HOSTILE,
         sentences=[HOSTILE],
-        pictures={HOSTILE: png()},
+        pictures={HOSTILE: png(tmp_path / "picture.png")},
         figures=[(HOSTILE, "x"), ("y", HOSTILE)],
         commands={HOSTILE: HOSTILE},
     )
@@ -143,42 +133,11 @@ def test_what_cannot_be_seen_is_marked(tmp_path, hidden):
     assert page.texts["code"] == ["bcclone drive \ufffdmodel.h5"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"pictures": {"a": b"GIF89a"}}, "PNG"),
-        ({"pictures": {"a": png()[:20]}}, "PNG"),
-        ({"pictures": {"a": Path("text.png")}}, r"text\.png.*PNG"),
-        ({"pictures": {"a": Path("/dev/zero")}}, "regular file"),
-        ({"clip": Path("text.png")}, r"text\.png.*MP4"),
-        ({"clip": Path("large.mp4")}, r"large\.mp4.*bytes"),
-    ],
-)
-def test_what_no_page_can_show_is_refused_and_the_old_report_kept(tmp_path, monkeypatch, changes, words):
-    monkeypatch.chdir(tmp_path)
-    Path("text.png").write_text("<svg onload=alert(1)>")
-    with Path("large.mp4").open("wb") as file:
-        file.write(CLIP)
-        file.truncate(1 << 27)
-    Path("report.html").write_text("old")
-    with pytest.raises(UserError, match=words):
-        write_report(Path("report.html"), replace(REPORT, **changes))
-    assert Path("report.html").read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.mp4", "report.html", "text.png"]
-
-
 def test_a_report_replaces_an_old_one_and_does_not_write_into_it(tmp_path):
     (tmp_path / "report.html").write_text("old")
     os.link(tmp_path / "report.html", tmp_path / "opened")  # as a reader who has opened it
     written(tmp_path)
     assert (tmp_path / "opened").read_text() == "old"
-
-
-def test_a_report_without_a_sentence_and_a_table_of_ragged_rows_are_refused():
-    with pytest.raises(ValueError, match="sentence"):
-        Report("title", [])
-    with pytest.raises(ValueError, match="figures"):
-        Report("title", ["one"], figures=[("a", "b"), ("c",)])
 
 
 def test_a_command_is_shown_as_it_is_typed():
@@ -206,22 +165,18 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     assert shown == [(tmp_path / name).read_bytes() for name in ("map.png", "views.png")]
     for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "p50 2.6 ms"):
         assert any(figure in text for text in page.texts["td"]), figure
-    assert 3 <= len(page.texts["p"]) <= 5
     assert "512 m" in " ".join(page.texts["p"])
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
 
 
 @pytest.mark.parametrize("name", ["a$\\frac$b", "not-utf-8-\udcff"])
 def test_names_of_files_are_drawn_as_they_are(tmp_path, name):
-    edges = np.array([[0.0, 0.0], [0.0, 9.0]]), np.array([[9.0, 0.0], [9.0, 9.0]])
-    plot_drives(name, edges, {name: drive(1)}, tmp_path / "map.png")
+    plot_drives(name, load_track("lake"), {name: drive(1)}, tmp_path / "map.png")
     plot_scores([name], {name: [(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
     assert all((tmp_path / picture).stat().st_size > 1000 for picture in ("map.png", "models.png"))
 
 
 def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
-    for name in ("history", "saliency"):
-        (tmp_path / f"{name}.png").write_bytes(png())
     pictures = {name: tmp_path / f"{name}.png" for name in ("saliency", "history", "network")}
     result = TrainResult(
         model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
@@ -230,9 +185,7 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     )  # fmt: skip
     report = training_report(result, ["data.h5"], pictures)
     assert [*report.pictures] == [plot.caption for plot in PLOTS if plot.name in ("history", "saliency")]
-    assert len(report.sentences) <= 5
-    assert "0.0123" in " ".join(report.sentences)
-    assert "1.0 degrees" in " ".join(report.sentences)
+    assert all(words in " ".join(report.sentences) for words in ("0.0123", "1.0 degrees"))
     assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures == {}
 
 
@@ -242,7 +195,12 @@ def test_a_report_fits_into_narrow_and_wide_windows_in_a_browser(tmp_path):
     long = "a-name-without-a-space" * 20
     wide = [("row", *(f"model {number}" for number in range(12))), (long, *(["100.0 %, 0, 0.12 m"] * 12))]
     report = replace(
-        REPORT, title=long, sentences=[long], pictures={long: png(900, 500)}, figures=wide, commands={long: long}
+        REPORT,
+        title=long,
+        sentences=[long],
+        pictures={long: png(tmp_path / "picture.png", 900, 500)},
+        figures=wide,
+        commands={long: long},
     )
     write_report(tmp_path / "report.html", report)
     with chromium() as browser:
@@ -272,7 +230,7 @@ def test_a_browser_shows_hostile_texts_and_would_run_and_load_nothing_that_is_pu
     added = "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
     (tmp_path / "style.css").write_text("* { color: red }")
     added += "<link rel=stylesheet href=style.css><img id=i src=picture.png>"
-    (tmp_path / "picture.png").write_bytes(png())
+    png(tmp_path / "picture.png")
     (tmp_path / "changed.html").write_text(page.replace("</main>", f"{added}</main>"))
     with chromium() as browser:
         for name, refused in (("report.html", 0), ("changed.html", 4)):

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.pictures.video.run_frames import find_frames
+from bcclone.pictures.video.run_data import find_frames
 from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit

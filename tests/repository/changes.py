@@ -273,7 +273,11 @@ assert len((folder / "again" / "driving_log.csv").read_text().splitlines()) == 1
         "a picture of a model",
         "nothing",
         (
-            ("bcclone/pictures/plot_list.py", '    Plot("nothing", "charts"),\n', '    Plot("recovery", "charts"),'),
+            (
+                "bcclone/pictures/plot_settings.py",
+                '    Plot("nothing", "charts"),\n',
+                '    Plot("recovery", "charts"),',
+            ),
             (
                 "bcclone/pictures/plots/charts.py",
                 """def plot_nothing(subject: Subject, path: Path) -> None:

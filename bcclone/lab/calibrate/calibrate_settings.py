@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.evaluate.prediction_settings import Rows
+from bcclone.evaluate.evaluate_settings import Rows
 from bcclone.system.settings import (
     Degrees,
     Force,

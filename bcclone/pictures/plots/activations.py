@@ -1,6 +1,5 @@
 """Draw a frame on its way through a network: a Subject -> PNGs of its crop and of the maps of each convolution."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from bcclone.dataset.images import Image
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
 from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region
@@ -27,26 +25,10 @@ _MOST_MAPS = 64
 _GAP = 0.12  # between two maps, as a fraction of their width
 
 
-@dataclass(frozen=True)
-class CropSteps:
-    """A camera frame (160, 320, 3), the network's input, and what remains of it after the cropping layers.
-
-    first_row, last_row: of the input that remain; region: the rest of the frame as fractions of its size: left, top,
-    right, bottom.
-    """
-
-    frame: Image
-    prepared: Image
-    kept: Image
-    first_row: int
-    last_row: int
-    region: tuple[float, float, float, float]
-
-
 def plot_crop(subject: Subject, path: Path) -> None:
     """Draw a frame, the network's input, and the cropped input into a PNG."""
-    samples = subject.frames.shown_samples()
-    frame = subject.frames.frame(int(samples[len(samples) // 2]))
+    samples = subject.shown_samples()
+    frame = subject.frame(int(samples[len(samples) // 2]))
     figure = new_figure(10, 3.0, "What the crop leaves of a frame")
     draw_crop(figure.subplots(1, 3, width_ratios=CROP_WIDTHS), subject.file, frame)
     save(figure, path)
@@ -55,47 +37,32 @@ def plot_crop(subject: Subject, path: Path) -> None:
 def draw_crop(axes: Sequence[Axes], file: ModelFile, frame: Image) -> None:
     """Draw a frame, the network's input, and the cropped input into three axes, whose widths are CROP_WIDTHS."""
     preprocessing = file.preprocessing
-    steps = crop_steps(file.model, preprocessing, frame)
-    (frame_height, frame_width), (height, width) = frame.shape[:2], steps.prepared.shape[:2]
-    left, top, right, bottom = steps.region
+    prepared = preprocessing.apply(frame)
+    (frame_height, frame_width), (height, width) = frame.shape[:2], prepared.shape[:2]
+    left, top, right, bottom = seen_region(file.model, preprocessing)  # as fractions of the frame's size
     show_image(axes[0], frame, f"camera: {frame_width} x {frame_height}")
     corner = (left * frame_width - 0.5, top * frame_height - 0.5)
     size = ((right - left) * frame_width, (bottom - top) * frame_height)
     axes[0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--"))
     axes[0].set_yticks([0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1])
+    axes[0].set_ylabel("row")
     each = f"each of {file.seq_length} frames" if file.seq_length > 1 else "network's input"
-    show_image(axes[1], steps.prepared, f"{each}: {width} x {height}, {preprocessing.color}")
-    for row in (steps.first_row, steps.last_row + 1):
+    show_image(axes[1], prepared, f"{each}: {width} x {height}, {preprocessing.color}")
+    first_column, first, end_column, end = cropped_edges(file.model, preprocessing)
+    for row in (first, end):
         if 0 < row < height:
             axes[1].axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")
-    axes[1].set_yticks(sorted({0, steps.first_row, steps.last_row, height - 1}))
-    kept_height, kept_width = steps.kept.shape[:2]
-    title = f"after the crop: {kept_width} x {kept_height},\nrows {steps.first_row} to {steps.last_row}"
-    show_image(axes[2], steps.kept, title)
-    axes[2].set_yticks([0, kept_height - 1], [str(steps.first_row), str(steps.last_row)])
-    axes[0].set_ylabel("row")
-
-
-def crop_steps(model: keras.Model, preprocessing: Preprocessing, frame: Image) -> CropSteps:
-    """Apply the preprocessing to a frame, (160, 320, 3), and the cropping before the first convolution."""
-    prepared = preprocessing.apply(frame)
-    left, first, right, last = cropped_edges(model, preprocessing)
-    kept = prepared[first:last, left:right]
-    return CropSteps(frame, prepared, kept, first, last - 1, seen_region(model, preprocessing))
-
-
-@dataclass(frozen=True)
-class Activation:
-    """The output of a convolution, float32 (rows, columns, channels)."""
-
-    name: str
-    maps: Float32Array
+    axes[1].set_yticks(sorted({0, first, end - 1, height - 1}))
+    kept = prepared[first:end, first_column:end_column]
+    kept_height, kept_width = kept.shape[:2]
+    show_image(axes[2], kept, f"after the crop: {kept_width} x {kept_height},\nrows {first} to {end - 1}")
+    axes[2].set_yticks([0, kept_height - 1], [str(first), str(end - 1)])
 
 
 def plot_activations(subject: Subject, path: Path) -> None:
     """Draw the frame of the strongest steering, and every convolution's maps for it, into a PNG."""
     preprocessing, windows = subject.file.preprocessing, subject.shown_windows()
-    strongest = np.argmax(np.abs(subject.frames.table["steering"][windows[:, -1]]))
+    strongest = np.argmax(np.abs(subject.table["steering"][windows[:, -1]]))
     image = subject.inputs(windows[[strongest]])[0]
     sheets = sheets_of(subject.file.model, image)
     heights = [sheet.height for sheet in sheets]
@@ -117,7 +84,7 @@ class Sheet:
 
     @property
     def height(self) -> float:
-        """Return the height of its axes in a figure of SHEET_WIDTH, in inches."""
+        """The height of its axes in a figure of SHEET_WIDTH, in inches."""
         rows, columns = self.pixels.shape
         return float(9.4 * rows / columns + 0.3)
 
@@ -125,11 +92,10 @@ class Sheet:
 def sheets_of(model: keras.Model, image: Image) -> list[Sheet]:
     """Return a sheet of each convolution; takes and raises what activations() does."""
     sheets = []
-    for activation in activations(model, image):
-        rows, columns, channels = activation.maps.shape
+    for name, maps in activations(model, image).items():
+        rows, columns, channels = maps.shape
         part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
-        title = f"{activation.name}: {channels} maps of {columns} x {rows}{part}"
-        sheets.append(Sheet(title, mosaic(activation.maps)))
+        sheets.append(Sheet(f"{name}: {channels} maps of {columns} x {rows}{part}", mosaic(maps)))
     return sheets
 
 
@@ -141,18 +107,19 @@ def draw_sheets(all_axes: Sequence[Axes], sheets: Sequence[Sheet]) -> None:
         axes.set_axis_off()
 
 
-def activations(model: keras.Model, image: Image) -> list[Activation]:
-    """Return the output of every convolution for an input, uint8 (height, width, channels), or a window of such frames.
+def activations(model: keras.Model, image: Image) -> dict[str, Float32Array]:
+    """Return the output of every convolution, float32 (rows, columns, channels), by its name.
 
-    A network that takes a window frame by frame is shown the newest frame. Raises NotDrawn without a convolution.
+    image: the input, uint8 (height, width, channels), or a window of such frames, of which a network that takes them
+    one by one is shown the newest. Raises NotDrawn without a convolution.
     """
     each_frame = frame_layers(model)
     values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
-    outputs = []
+    outputs = {}
     for layer in each_frame or model.layers:
         values = layer(values, training=False)
         if isinstance(layer, CONVOLUTIONS):
-            outputs.append(Activation(layer.name, np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)))
+            outputs[layer.name] = np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)
     if not outputs:
         raise NotDrawn("the network has no convolution, whose maps could be drawn; leave this picture out with --only")
     return outputs
@@ -164,13 +131,11 @@ def mosaic(maps: Float32Array) -> Float32Array:
     A constant map becomes 0.
     """
     maps = maps[..., :_MOST_MAPS]
-    rows, columns, count = maps.shape
-    gap = max(1, round(_GAP * columns))
-    down = math.ceil(count / _ACROSS)
-    sheet = np.full((down * (rows + gap) - gap, _ACROSS * (columns + gap) - gap), np.nan, np.float32)
+    gap = max(1, round(_GAP * maps.shape[1]))
     least, most = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
     scaled = np.divide(maps - least, most - least, out=np.zeros_like(maps), where=most > least)
-    for number in range(count):
-        top, left = (number // _ACROSS) * (rows + gap), (number % _ACROSS) * (columns + gap)
-        sheet[top : top + rows, left : left + columns] = scaled[..., number]
-    return sheet
+    whole_lines = (0, -maps.shape[2] % _ACROSS)
+    padded = np.pad(scaled, ((0, gap), (0, gap), whole_lines), constant_values=np.nan)
+    rows, columns, _ = padded.shape
+    sheet = padded.reshape(rows, columns, -1, _ACROSS).transpose(2, 0, 3, 1).reshape(-1, columns * _ACROSS)
+    return np.asarray(sheet[:-gap, :-gap], np.float32)

@@ -1,5 +1,7 @@
 """Draw all pictures of a model: a model file, with its samples and its run, or with an image -> PNGs in a folder.
 
+Of a training, also a report: on what, how well, what the network saw, what to run next.
+
 TensorFlow is loaded before a module imports Keras.
 """
 
@@ -12,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
 from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.selection import TrainingData
-from bcclone.pictures.plot_list import PLOTS
-from bcclone.pictures.plot_settings import PlotSettings
+from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
-from bcclone.pictures.plots.training_report import training_report
-from bcclone.pictures.report import REPORT_NAME, write_report
+from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import Notify
@@ -26,7 +26,6 @@ from bcclone.train.history import START_NAME, read_history
 from bcclone.train.training_state import TrainResult
 
 if TYPE_CHECKING:
-    from bcclone.model.model_file import ModelFile
     from bcclone.pictures.plots.one_image import ExploredImage
 
 
@@ -88,10 +87,16 @@ def draw_all(
         run = _find_run(settings.model, settings.runs)
         folder = _make_folder(settings, run)
         history = read_history(run / "history.csv") if run else []
-        augmentation, zero_fraction = _trained_with(file.training.settings)
-        zero_fraction = zero_fraction if settings.zero_fraction is None else settings.zero_fraction
-        subject = Subject(file, data, history, settings.seed, zero_fraction, augmentation)
-        return PlotResult(folder, tuple(draw_pictures(subject, folder, settings.only)), _notes(file, data))
+        stated = file.training.settings
+        names = [each.name for each in fields(AugmentSettings)]
+        augment = AugmentSettings(**{"augment": False} | {name: stated[name] for name in names if name in stated})
+        most = stated.get("zero_fraction", 1.0) if settings.zero_fraction is None else settings.zero_fraction
+        subject = Subject(file, data, history, settings.seed, float(most), augment)
+        pictures = tuple(draw_pictures(subject, folder, settings.only))
+        trained_on, notes = file.training.store_content_hash, []
+        if data and trained_on and data.content_hash != trained_on:
+            notes.append(f"{data.path} is not what the model was trained on, or has changed since")
+        return PlotResult(folder, pictures, tuple(notes))
 
 
 def explore_image(settings: PlotSettings) -> "ExploredImage":
@@ -128,10 +133,8 @@ def draw_training(
     model, report = result.run / "model.h5", result.run / REPORT_NAME
     try:
         drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store)
-        write_report(
-            report,
-            training_report(result, data, {picture.name: picture.path for picture in drawn.pictures if picture.path}),
-        )
+        pictures = {picture.name: picture.path for picture in drawn.pictures if picture.path}
+        write_report(report, training_report(result, data, pictures))
     except Exception as error:
         notify(
             f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"
@@ -140,11 +143,46 @@ def draw_training(
     return report
 
 
-def _trained_with(settings: Mapping[str, Any]) -> tuple[AugmentSettings, float]:
-    """Return the augmentation, off if it is not stated, and the largest fraction of samples with zero steering."""
-    names = [each.name for each in fields(AugmentSettings)]
-    augmentation = {"augment": False} | {name: settings[name] for name in names if name in settings}
-    return AugmentSettings(**augmentation), float(settings.get("zero_fraction", 1.0))
+def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]) -> Report:
+    """Return the report of a training. data: what it was trained on; pictures: name -> path of those drawn."""
+    samples, seconds, model = result.samples, f"{result.seconds:,.0f} s", Path(result.model)
+
+    def number(value: float | None) -> str:
+        return "none" if value is None else f"{value:.4f}"
+
+    error = f"its training loss is {result.loss:.4f}; there were no validation samples"
+    if result.val_loss is not None and result.val_mae is not None:
+        more = ", the last one: more epochs may help" if result.best_epoch == result.epochs else f" of {result.epochs}"
+        error = (
+            f"on {samples.validation:,} validation samples its loss is {result.val_loss:.4f}, and its steering is off "
+            f"its labels by {result.val_mae:.3f} on average, which is {result.val_mae * FULL_LOCK_DEGREES:.1f} "
+            f"degrees. The validation loss was smallest in epoch {result.best_epoch}{more}"
+        )
+    sentences = [
+        f"The network was trained on {samples.train:,} samples of {' '.join(data)} for {result.epochs} epochs, in "
+        f"{seconds} at {result.samples_per_second:,.0f} samples/s; {result.ended} ended it.",
+        f"The model is that of epoch {result.epoch}: {error}.",
+        "These errors do not tell whether the car stays on the road; a drive does, so score it next.",
+    ]
+    figures = [
+        ("figure", "value"),
+        ("epochs", f"{result.epochs}, the model is of epoch {result.epoch}"),
+        ("training loss", number(result.loss)),
+        ("validation loss", number(result.val_loss)),
+        ("validation error, mean absolute", number(result.val_mae)),
+        ("test loss", number(result.test_loss)),
+        ("samples", f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test"),
+        ("speed", f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"),
+        ("time", seconds),
+    ]
+    shown = {plot.caption: pictures[plot.name] for plot in PLOTS if plot.caption and plot.name in pictures}
+    commands = {
+        "Score it in the built-in simulator": shown_command("evaluate", model, "-o", "score", "--run", "run1"),
+        "Make a clip of that drive": shown_command("video", "run1", "--overlay"),
+        "Let it drive the Udacity simulator": shown_command("drive", model, "run2"),
+        "Drive with it in the browser, and take over": shown_command("play", "--model", model),
+    }
+    return Report(f"Training of {result.model}", sentences, None, shown, figures, commands)
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:
@@ -165,10 +203,3 @@ def _make_folder(settings: PlotSettings, run: Path | None) -> Path:
     folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
     make_folder(folder, "another --output")
     return folder
-
-
-def _notes(file: "ModelFile", data: TrainingData | None) -> tuple[str, ...]:
-    trained_on = file.training.store_content_hash
-    if data is None or trained_on is None or data.content_hash == trained_on:
-        return ()
-    return (f"{data.path} is not what the model was trained on, or has changed since",)

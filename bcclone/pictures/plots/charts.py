@@ -62,17 +62,15 @@ def plot_history(subject: Subject, path: Path) -> None:
 
 
 def _draw_errors(axes: Axes, history: Sequence[Epoch], name: str, label: str) -> None:
-    axes.plot(
-        [epoch.epoch for epoch in history], [getattr(epoch, name) for epoch in history], "o-", color=BLUE,
-        label="training (with dropout)",
-    )  # fmt: skip
-    validated = [epoch for epoch in history if getattr(epoch, f"val_{name}") is not None]
-    values = [getattr(epoch, f"val_{name}") for epoch in validated]
-    if validated:
-        axes.plot([epoch.epoch for epoch in validated], values, "s-", color=RED, label="validation")
-    if history:
-        best = best_epoch(history)
-        axes.axvline(best.epoch, color=GRAY, linestyle=":", label=f"best: epoch {best.epoch}")
+    for key, style, color, of in (
+        (name, "o-", BLUE, "training (with dropout)"),
+        (f"val_{name}", "s-", RED, "validation"),
+    ):
+        points = [(epoch.epoch, value) for epoch in history if (value := getattr(epoch, key)) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, color=color, label=of)
+    best = best_epoch(history).epoch
+    axes.axvline(best, color=GRAY, linestyle=":", label=f"best: epoch {best}")
     axes.set(ylabel=label, ylim=(0, None))
     tidy(axes)
 
@@ -91,38 +89,31 @@ def plot_steering(subject: Subject, path: Path) -> None:
 
     Raises NotDrawn if there are none.
     """
-    data = subject.frames.data
+    data, most = subject.samples, subject.zero_fraction
     samples = data.samples[data.split_indices(TRAINING)]
     if not len(samples):
         raise NotDrawn("there are no training samples; make the store with a smaller --validation")
-    zero_fraction = subject.zero_fraction
     before = steering_counts(samples, data.rows)
-    after = steering_counts(balanced_samples(samples, data.rows, zero_fraction, subject.seed), data.rows)
-    alike = after.total == before.total
-    why = (
-        "all are kept"
-        if zero_fraction >= 1
-        else f"no more than {zero_fraction:.0%} go straight on: nothing is left out"
-    )
-    figure = new_figure(7 if alike else 11, 4.6, "Steering of the training samples, corrections in it")
-    axes = figure.subplots(1, 1 if alike else 2, sharey=True, squeeze=False)[0]
-    _draw_counts(axes[0], before, f"as recorded ({why})" if alike else "as recorded")
-    if not alike:
-        _draw_counts(axes[1], after, f"an epoch, balanced to {zero_fraction:.0%} straight on")
-    axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
+    after = steering_counts(balanced_samples(samples, data.rows, most, subject.seed), data.rows)
+    drawn = {"as recorded": before, f"an epoch, balanced to {most:.0%} straight on": after}
+    if after.total == before.total:
+        why = "all are kept" if most >= 1 else f"no more than {most:.0%} go straight on: nothing is left out"
+        drawn = {f"as recorded ({why})": before}
+    figure = new_figure(7 if len(drawn) == 1 else 11, 4.6, "Steering of the training samples, corrections in it")
+    all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, (title, counts) in zip(all_axes, drawn.items(), strict=True):
+        _draw_counts(axes, counts, title)
+    all_axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
     save(figure, path)
 
 
 def steering_counts(samples: SampleTable, rows: RowTable) -> SteeringCounts:
     """Count the samples by steering, including corrections; flipped samples count with the recorded sign."""
     recorded = np.where(samples["flipped"], -samples["steering"], samples["steering"])
-    counts = {}
-    for number, camera in enumerate(CAMERAS):
-        of_camera = recorded[samples["camera"] == number]
-        if len(of_camera):
-            counts[camera] = np.histogram(of_camera, EDGES)[0]
-    straight = has_zero_steering(samples["row"], rows)
-    return SteeringCounts(counts, float(straight.mean()) if len(samples) else 0.0, len(samples))
+    by_camera = {camera: recorded[samples["camera"] == number] for number, camera in enumerate(CAMERAS)}
+    counts = {camera: np.histogram(values, EDGES)[0] for camera, values in by_camera.items() if len(values)}
+    straight = int(has_zero_steering(samples["row"], rows).sum())
+    return SteeringCounts(counts, straight / max(len(samples), 1), len(samples))
 
 
 def balanced_samples(samples: SampleTable, rows: RowTable, zero_fraction: float, seed: int) -> SampleTable:
@@ -145,30 +136,19 @@ def _draw_counts(axes: Axes, figures: SteeringCounts, title: str) -> None:
     axes.legend(fontsize=9, loc="upper right")
 
 
-@dataclass(frozen=True)
-class Return:
-    """How a correction brings a car back to its line at a speed: after how many seconds and metres."""
-
-    speed_mph: float
-    correction: float
-    seconds: float
-    metres: float
-
-
 def plot_recovery(subject: Subject, path: Path) -> None:
     """Draw which steering brings a car back to its line in how much time, and the corrections, into a PNG."""
     correction = subject.correction
     title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m off its line"
     figure = new_figure(8, 4.8, title)
     axes = figure.subplots()
-    speeds = typical_speeds(subject.frames.speeds_mph())
-    backs = returns(correction, speeds)
-    for back, (color, style) in zip(backs, _SPEED_STYLES, strict=False):
-        needed = [steering_back(SIDE_CAMERA_M, back.speed_mph * MPH, seconds) for seconds in _SECONDS_SHOWN]
-        label = f"{back.speed_mph:g} mph"
-        if math.isfinite(back.seconds):
-            label += f": {back.correction:.3g} takes {back.seconds:.1f} s, {back.metres:.0f} m"
-            axes.plot([back.seconds], [back.correction], "o", color=color, zorder=4)
+    backs = returns(correction, typical_speeds(np.asarray(subject.samples.rows["speed_mph"], np.float64)))
+    for (speed_mph, steering, seconds), (color, style) in zip(backs, _SPEED_STYLES, strict=False):
+        needed = [steering_back(SIDE_CAMERA_M, speed_mph * MPH, each) for each in _SECONDS_SHOWN]
+        label = f"{speed_mph:g} mph"
+        if math.isfinite(seconds):
+            label += f": {steering:.3g} takes {seconds:.1f} s, {seconds * speed_mph * MPH:.0f} m"
+            axes.plot([seconds], [steering], "o", color=color, zorder=4)
         axes.plot(_SECONDS_SHOWN, needed, style, color=color, linewidth=2, label=label)
     if isinstance(correction.steering, float):
         label = f"correction that the samples carry: {correction.steering:g}"
@@ -179,22 +159,21 @@ def plot_recovery(subject: Subject, path: Path) -> None:
         xlabel="seconds until it is back on its line, beginning parallel to it and holding the steering",
         ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
         xlim=(0, _SECONDS_SHOWN[-1]),
-        ylim=(0, max(0.5, 1.6 * max(back.correction for back in backs))),
+        ylim=(0, max(0.5, 1.6 * max(steering for _, steering, _ in backs))),
     )
     tidy(axes)
     axes.legend(fontsize=9)
     save(figure, path)
 
 
-def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[Return]:
-    """Return how a car at the position of a side camera comes back, at each speed."""
+def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[tuple[float, float, float]]:
+    """Return how a car at the position of a side camera comes back: speed, steering, and after how many seconds."""
     speeds = np.array(speeds_mph, float)
     sides = (correction.of_camera("left", speeds) - correction.of_camera("right", speeds)) / 2
-    backs = []
-    for speed, steering in zip(speeds.tolist(), sides.tolist(), strict=True):
-        seconds = seconds_back(SIDE_CAMERA_M, speed * MPH, steering)
-        backs.append(Return(speed, steering, seconds, seconds * speed * MPH))
-    return backs
+    return [
+        (speed, steering, seconds_back(SIDE_CAMERA_M, speed * MPH, steering))
+        for speed, steering in zip(speeds.tolist(), sides.tolist(), strict=True)
+    ]
 
 
 def typical_speeds(recorded_mph: FloatArray) -> list[float]:

@@ -36,15 +36,23 @@ class Stage:
     parameters: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def box(self) -> tuple[float, float, float]:
+        """Width, height and depth of its box, unscaled: square roots of rows, columns and a vector's length."""
+        extents = [math.sqrt(max(extent or 1, 1)) for extent in self.shape]
+        if len(extents) < 3:
+            return 2 * _CHANNEL, extents[-1], 0.0
+        rows, columns, channels = extents[-3:]
+        return _CHANNEL * channels, rows, _OBLIQUE * columns
+
 
 def stages_of(model: keras.Model) -> list[Stage]:
     """Return the network's input and its layers in order."""
     shape = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
     stages = [Stage("input", "", tuple(shape[1:]), str(model.inputs[0].dtype), 0)]
     for layer, shape in _layers_of(model):
-        parameters = int(layer.count_params())
-        if keeps_pixels(layer) and shape == stages[-1].shape:
-            last = stages[-1]
+        parameters, last = int(layer.count_params()), stages[-1]
+        if keeps_pixels(layer) and shape == last.shape:
             stages[-1] = replace(last, parameters=last.parameters + parameters, notes=(*last.notes, _note(layer)))
         else:
             stages.append(Stage(layer.name, type(layer).__name__, shape, _detail(layer), parameters))
@@ -70,47 +78,19 @@ def _detail(layer: keras.Layer) -> str:
     """Describe the kernel, the cropping and the activation of a layer, a line each."""
     inner: Any = getattr(layer, "layer", layer)  # of a wrapper such as TimeDistributed
     words = []
-    if hasattr(inner, "kernel_size"):
-        words.append(f"{_by(inner.kernel_size)}, stride {inner.strides[0]}")
-    if hasattr(inner, "pool_size"):
-        words.append(f"{_by(inner.pool_size)}")
-    if isinstance(inner, layers.Cropping2D):
+    if kernel := getattr(inner, "kernel_size", None):
+        words.append(f"{_by(kernel)}, stride {inner.strides[0]}")
+    elif pool := getattr(inner, "pool_size", None):
+        words.append(_by(pool))
+    elif isinstance(inner, layers.Cropping2D):
         (top, bottom), (left, right) = inner.cropping
         words.append(f"rows -{top} -{bottom}" + (f"\ncolumns -{left} -{right}" if left or right else ""))
-    activation = getattr(inner, "activation", None)
-    name = getattr(activation, "__name__", "")
-    return "\n".join([*words, *([name] if name and name != "linear" else [])])
+    activation = getattr(getattr(inner, "activation", None), "__name__", "linear")
+    return "\n".join([*words, *([] if activation == "linear" else [activation])])
 
 
-def _by(extents: Sequence[int]) -> str:
-    return "x".join(map(str, extents))
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Units of the picture for the square root of an image's rows or columns, and of a vector's length."""
-
-    pixel: float
-    unit: float
-
-    @classmethod
-    def of(cls, stages: Sequence[Stage]) -> "_Scale":
-        unscaled = cls(1.0, 1.0)
-        boxes = [(len(stage.shape) >= 3, unscaled.box(stage)) for stage in stages]
-        tallest = max((height + depth for is_image, (_, height, depth) in boxes if is_image), default=1.0)
-        longest = max((height for is_image, (_, height, _) in boxes if not is_image), default=1.0)
-        return cls(_TALLEST / tallest, _LONGEST / longest)
-
-    def box(self, stage: Stage) -> tuple[float, float, float]:
-        """Return width, height and depth of a stage's box."""
-        if len(stage.shape) < 3:
-            return 2 * _CHANNEL, self.unit * math.sqrt(_positive(stage.shape[-1])), 0.0
-        rows, columns, channels = (math.sqrt(_positive(extent)) for extent in stage.shape[-3:])
-        return _CHANNEL * channels, self.pixel * rows, _OBLIQUE * self.pixel * columns
-
-
-def _positive(extent: int | None) -> int:
-    return max(extent or 1, 1)
+def _by(extents: Sequence[int | None]) -> str:
+    return "x".join("?" if extent is None else str(extent) for extent in extents)
 
 
 def plot_network(subject: Subject, path: Path) -> None:
@@ -125,28 +105,26 @@ def plot_network(subject: Subject, path: Path) -> None:
         fontsize=8,
     )
     axes = figure.subplots()
-    scale = _Scale.of(stages)
+    pixel = _TALLEST / max((sum(stage.box[1:]) for stage in stages if len(stage.shape) >= 3), default=1.0)
+    unit = _LONGEST / max((stage.box[1] for stage in stages if len(stage.shape) < 3), default=1.0)
     for number, stage in enumerate(stages):
-        _draw(axes, number * _STEP, stage, scale.box(stage))
+        _draw(axes, number * _STEP, stage, pixel if len(stage.shape) >= 3 else unit)
     axes.set(xlim=(-0.65, len(stages) * _STEP - 0.55), ylim=(-1.5, _TALLEST + 0.1), aspect="equal")
     axes.set_axis_off()
     save(figure, path)
 
 
-def _draw(axes: Axes, middle: float, stage: Stage, box: tuple[float, float, float]) -> None:
+def _draw(axes: Axes, middle: float, stage: Stage, scale: float) -> None:
     """Draw a stage's box in oblique projection, and its description below."""
-    width, height, depth = box
-    left, right, floor = middle - (width + depth) / 2, middle + (width - depth) / 2, 0.0
+    width, top, depth = stage.box[0], scale * stage.box[1], scale * stage.box[2]
+    left, right = middle - (width + depth) / 2, middle + (width - depth) / 2
     color = ORANGE if stage.kind == "" else BLUE if len(stage.shape) >= 3 else GREEN
-    top = floor + height
-    front = [(left, floor), (right, floor), (right, top), (left, top)]
-    side = [(right, floor), (right + depth, floor + depth), (right + depth, top + depth), (right, top)]
+    front = [(left, 0.0), (right, 0.0), (right, top), (left, top)]
+    side = [(right, 0.0), (right + depth, depth), (right + depth, top + depth), (right, top)]
     lid = [(left, top), (right, top), (right + depth, top + depth), (left + depth, top + depth)]
     for corners, alpha in ((front, 0.75), (side, 0.45), (lid, 0.3)):
         axes.add_patch(Polygon(corners, facecolor=color, alpha=alpha, edgecolor="black", linewidth=0.6))
     axes.text(middle, -0.12, stage.name, ha="center", va="top", fontsize=9, fontweight="bold")
-    shape = "x".join("?" if extent is None else str(extent) for extent in stage.shape)
     parameters = f"{stage.parameters:,} weights" if stage.parameters else ""
-    lines = [stage.kind, shape, stage.detail, parameters]
-    lines += [f"+ {note}" for note in stage.notes]
+    lines = [stage.kind, _by(stage.shape), stage.detail, parameters, *(f"+ {note}" for note in stage.notes)]
     axes.text(middle, -0.36, "\n".join(filter(None, lines)), ha="center", va="top", fontsize=8, linespacing=1.25)

@@ -1,5 +1,6 @@
-"""Draw drives into PNGs: their scores, their lines on the map, their deviations and frames of them."""
+"""Draw drives into PNGs: their scores, their lines on the map, their deviations, their steering and frames of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -18,24 +19,26 @@ from bcclone.pictures.plots.style import (
     ORANGE,
     RED,
     ShownImage,
+    draw_steering,
     drawable,
     new_figure,
     save,
     save_images,
     tidy,
 )
+from bcclone.simulator.track import Track
 from bcclone.system.arrays import FloatArray
 
 _COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
 _ROW_INCHES, _MARKS_BAND = 0.3, 0.6  # height of a row of scores; the fraction of it that the models' marks take
-_OFFSET_LABEL = (
-    "distance from the centre line, m\n"
-    "(a mark: mean; its line: to the greatest;\nof recordings: rms from the human's path)"
-)
 _OFF_CENTRE = "distance from the centre line, m"
+_OFFSET_LABEL = f"{_OFF_CENTRE}\n(a mark: mean; its line: to the greatest;\nof recordings: rms from the human's path)"
 _MAPS_ACROSS, _FRAMES_ACROSS, _TITLE_LETTERS = 3, 4, 42
 _SET_BACK_M = 2.0  # consecutive points of a driven line are nearer than this, unless the car was set back
 _WORST_M = 2.0  # distance from the centre line at which the colour scale ends
+_LINE_LENGTH, _MOST_LINES = 1200, 6  # frames in a line of curves, if they fit into so many lines
+_MOST_POINTS = 12_000  # of all lines; of more frames, every second or third is drawn
+_PAUSE = 20  # usual steps of time; a longer one is drawn as a gap
 
 
 def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[tuple[float, float, float]]], path: Path) -> None:
@@ -65,20 +68,21 @@ def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[tuple[float, 
     save(figure, path)
 
 
-def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mapping[str, Evaluation], path: Path) -> None:
+def plot_drives(title: str, track: Track, drives: Mapping[str, Evaluation], path: Path) -> None:
     """Draw driven lines on the track's map, coloured by their distance from the centre line, into a PNG.
 
-    edges: x and z of the left and the right side of the road, (points, 2) each, metres; on a closed road, the last
-    point is the first one; drives: title -> drive, each on a map of its own.
+    drives: title -> drive, each on a map of its own.
     """
     across = min(len(drives), _MAPS_ACROSS)
     down = -(-len(drives) // across)
-    wide_m, high_m = np.ptp(np.vstack(edges), axis=0)
+    left, right = track.edge(-1), track.edge(1)
+    wide_m, high_m = np.ptp(np.vstack([left, right]), axis=0)
     wide = 7.0 if len(drives) == 1 else 5.0
     figure = new_figure(wide * across + 1, (np.clip(0.89 * wide * high_m / wide_m, 3, 8) + 0.8) * down, title)
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
-        line = _draw_line(axes, edges, drive)
+        axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
+        line = _draw_line(axes, drive)
         axes.set_title(name, fontsize=9)
         axes.set(xlabel="x, m", ylabel="z, m")
         axes.label_outer()
@@ -89,10 +93,8 @@ def plot_drives(title: str, edges: tuple[FloatArray, FloatArray], drives: Mappin
     save(figure, path)
 
 
-def _draw_line(axes: Axes, edges: tuple[FloatArray, FloatArray], drive: Evaluation) -> LineCollection:
-    """Draw the road and a driven line on it; return the line."""
-    left, right = edges
-    axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
+def _draw_line(axes: Axes, drive: Evaluation) -> LineCollection:
+    """Draw a driven line; return it."""
     points = np.array([(point.x, point.z) for point in drive.trace])
     segments = np.stack([points[:-1], points[1:]], axis=1)
     connected = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M
@@ -137,3 +139,30 @@ def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     lines = max(one.title.count("\n") + 1 if one.title else 0 for one in shown)
     rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
     save_images(path, rows, (3.3, 1.75 + 0.15 * lines))
+
+
+def plot_curves(
+    title: str, axis: tuple[str, FloatArray], steering: Mapping[str, FloatArray], path: Path, fitted: float = 0.0
+) -> None:
+    """Draw the steering of several drivers on the same frames over time, in as many lines as it needs, into a PNG.
+
+    axis: unit of time, and the times of the frames, ascending, (frames,); steering: name of the driver -> its steering,
+    (frames,), NaN where there is none; fitted: length of time from the first frame on that is shaded, because the
+    curves were fitted to each other there.
+    """
+    unit, times = axis
+    every = slice(None, None, max(1, math.ceil(len(times) / _MOST_POINTS)))
+    times, steering = times[every], {name: values[every] for name, values in steering.items()}
+    lines = min(max(1, math.ceil(len(times) / _LINE_LENGTH)), _MOST_LINES)
+    steps = np.diff(times)
+    pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1 if len(steps) else np.array([], int)
+    ends = np.linspace(times[0], max(times[-1], times[0] + 1e-9), lines + 1)
+    figure = new_figure(11, 1.1 + 1.7 * lines, title)
+    column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
+    for axes, begin, end in zip(column, ends, ends[1:], strict=False):
+        draw_steering(axes, times, steering, (begin, end), pauses)
+        if fitted:
+            axes.axvspan(times[0], times[0] + fitted, color="0.9", zorder=0, label="fitted here, not scored")
+    column[-1].set_xlabel(unit)
+    figure.legend(*column[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    save(figure, path)

@@ -5,12 +5,11 @@ steering that the model answers for the frame and for the views of the side came
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from bcclone.dataset.geometry import CameraMove, warp_to
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
@@ -34,7 +33,6 @@ from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 
-_SIDES = ("left", "right")
 _CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
 
 
@@ -62,14 +60,14 @@ class ExploredImage:
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints; null stands for the steering of a network that diverged."""
+        sides = {
+            side: {"steering": _finite(one.steering), "recorded": one.recorded} for side, one in self.sides.items()
+        }
         return {
             "output": str(self.path),
             "steering": _finite(self.steering),
             "recorded_steering": self.recorded_steering,
-            "sides": {
-                side: {"steering": _finite(view.steering), "recorded": view.recorded}
-                for side, view in self.sides.items()
-            },
+            "sides": sides,
             "skipped": dict(self.left_out),
         }
 
@@ -87,38 +85,55 @@ def _finite(steering: float) -> float | None:
     return steering if math.isfinite(steering) else None
 
 
-@dataclass(frozen=True)
-class _Row:
-    """The row of a recording that an image is of: its steering, and camera -> frame of the side cameras."""
-
-    steering: float | None = None
-    sides: Mapping[str, Image] = field(default_factory=dict)
-
-
 def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> ExploredImage:
     """Draw what a model sees in an image and what it answers into a PNG; frame: the image, RGB uint8 (160, 320, 3)."""
-    row, policy = _row_of(image), Policy(file)
-    views = {side: row.sides[side] if side in row.sides else _moved(frame, side) for side in _SIDES}
-    sides = {side: SideView(_steering(policy, view), side in row.sides) for side, view in views.items()}
-    sheets, left_out = _sheets(file, frame)
-    heights = [_CROP_INCHES, _VIEWS_INCHES]
-    heights += [_SHEETS_TITLE_INCHES + sum(sheet.height for sheet in sheets)] * bool(sheets)
-    steering = _steering(policy, frame)
-    recorded = "" if row.steering is None else f", recorded {row.steering:+.3f}"
-    figure = new_figure(SHEET_WIDTH, sum(heights) + 0.4, f"{image.name}: the model steers {steering:+.3f}{recorded}")
+    policy = Policy(file)
+    was, recorded = _row_of(image)
+
+    def steering_of(view: Image) -> float:
+        """Return the steering for a frame as the first of a drive; of a network of windows, it fills the window."""
+        policy.forget()
+        return policy.answer(view).steering
+
+    views = {side: recorded[side] if side in recorded else _moved(frame, side) for side in ("left", "right")}
+    sides = {side: SideView(steering_of(view), side in recorded) for side, view in views.items()}
+    steering = steering_of(frame)
+    title = f"{image.name}: the model steers {steering:+.3f}{'' if was is None else f', recorded {was:+.3f}'}"
+    titled = {
+        f"{side} camera ({'recorded' if one.recorded else 'computed'}): {one.steering:+.3f}": views[side]
+        for side, one in sides.items()
+    }
+    return ExploredImage(path, steering, was, sides, _draw(file, frame, titled, title, path))
+
+
+def _draw(file: ModelFile, frame: Image, sides: Mapping[str, Image], title: str, path: Path) -> dict[str, str]:
+    """Draw the picture; return the parts that are left out, with the reasons. sides: title -> view of a side camera."""
+    left_out, sheets = {}, list[Sheet]()
+    lit, lit_title = frame, "no saliency of this network"
+    try:
+        window = window_after((), file.preprocessing.apply(frame), file.seq_length)
+        sheets = sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:]))
+    except NotDrawn as error:
+        left_out["activations"] = str(error)
+    try:
+        lit = saliency_overlay(frame, np.sqrt(Saliency(file.model, file.preprocessing).mask(frame)))
+        lit_title = "saliency (VisualBackProp)"
+    except UserError as error:
+        left_out["saliency"] = str(error)
+    ratios = [sheet.height for sheet in sheets]
+    heights = [_CROP_INCHES, _VIEWS_INCHES, *([_SHEETS_TITLE_INCHES + sum(ratios)] if sheets else [])]
+    figure = new_figure(SHEET_WIDTH, sum(heights) + 0.4, title)
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     draw_crop(parts[0].subplots(1, 3, width_ratios=CROP_WIDTHS), file, frame)
-    axes = dict(zip(("left", "center", "right"), parts[1].subplots(1, 3), strict=True))
-    left_out |= _draw_decision(axes["center"], file, frame)
-    for side, view in views.items():
-        source = "recorded" if sides[side].recorded else "computed"
-        show_image(axes[side], view, f"{side} camera ({source}): {sides[side].steering:+.3f}")
+    left, center, right = parts[1].subplots(1, 3)
+    show_image(center, lit, lit_title)
+    for axes, (side, view) in zip((left, right), sides.items(), strict=True):
+        show_image(axes, view, side)
     if sheets:
         parts[2].suptitle(SHEETS_TITLE, fontsize=11)
-        ratios = [sheet.height for sheet in sheets]
         draw_sheets(parts[2].subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0], sheets)
     save(figure, path)
-    return ExploredImage(path, steering, row.steering, sides, left_out)
+    return left_out
 
 
 def read_image(image: Path) -> Image:
@@ -132,15 +147,18 @@ def read_image(image: Path) -> Image:
         ) from None
 
 
-def _row_of(image: Path) -> _Row:
-    """Return the row whose centre image this is, of the log in its folder or the one above; an empty one without."""
+def _row_of(image: Path) -> tuple[float | None, dict[str, Image]]:
+    """Return the steering and the side cameras' frames of the row whose centre image this is.
+
+    The log is in its folder or in the one above. Return None and {} without such a row.
+    """
     for log in (image.parent / LOG_NAME, image.absolute().parent.parent / LOG_NAME):
         with suppress(UserError):  # no log, or that of another program
-            rows = read_log(log, edited=False).rows
-            index = ImageIndex(log)
+            rows, index = read_log(log, edited=False).rows, ImageIndex(log)
             for row in rows[rows["center"] == image.name].to_dict("records"):
-                return _Row(float(row["steering"]), _readable({side: index.find(row[side]) for side in _SIDES}))
-    return _Row()
+                paths = {side: index.find(row[side]) for side in ("left", "right")}
+                return float(row["steering"]), _readable(paths)
+    return None, {}
 
 
 def _readable(paths: Mapping[str, str | None]) -> dict[str, Image]:
@@ -156,29 +174,3 @@ def _moved(frame: Image, side: str) -> Image:
     """Return the view of the centre camera from the place of a side camera."""
     (right, _, ahead), (_, _, center_ahead) = MOUNTS[side], MOUNTS["center"]
     return warp_to(CameraMove(right, 0.0, ahead_m=ahead - center_ahead)).apply(frame, FRAME_WIDTH, FRAME_HEIGHT)
-
-
-def _steering(policy: Policy, frame: Image) -> float:
-    """Return the steering for a frame as the first of a drive; of a network of windows, it fills the window."""
-    policy.forget()
-    return policy.answer(frame).steering
-
-
-def _sheets(file: ModelFile, frame: Image) -> tuple[list[Sheet], dict[str, str]]:
-    """Return a sheet of each convolution, and the reason by the picture's name if there are none."""
-    window = window_after((), file.preprocessing.apply(frame), file.seq_length)
-    try:
-        return sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:])), {}
-    except NotDrawn as error:
-        return [], {"activations": str(error)}
-
-
-def _draw_decision(axes: Axes, file: ModelFile, frame: Image) -> dict[str, str]:
-    """Draw the saliency over the frame; return the reason by the picture's name if there is none."""
-    try:
-        lit = saliency_overlay(frame, np.sqrt(Saliency(file.model, file.preprocessing).mask(frame)))
-        show_image(axes, lit, "saliency (VisualBackProp)")
-    except UserError as error:
-        show_image(axes, frame, "no saliency of this network")
-        return {"saliency": str(error)}
-    return {}

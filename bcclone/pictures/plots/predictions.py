@@ -6,13 +6,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from matplotlib.axes import Axes
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.sample_settings import VALIDATION
+from bcclone.dataset.statistics import correlation
 from bcclone.model.saliency import Saliency
 from bcclone.pictures.plots.style import BLUE, GRAY, ShownImage, draw_steering, new_figure, save, save_images, tidy
-from bcclone.pictures.plots.subject import NotDrawn, SampleFrames, Subject
+from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.video.draw import saliency_overlay
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.train.history import best_epoch
@@ -23,8 +23,7 @@ _PAUSE_SECONDS = 1.0  # a longer one ends a stretch
 _GAP_SECONDS = 1.0  # drawn between two stretches
 _LINE_SECONDS, _LINES = 25.0, 4  # of the picture
 
-_STRIP_FRAMES, _STRIP_STEP_SECONDS = 6, 0.5
-_STRIP_SECONDS = _STRIP_STEP_SECONDS * (_STRIP_FRAMES - 1)
+_STRIP_SECONDS = np.arange(6) / 2  # of the frames of a strip
 
 
 @dataclass(frozen=True)
@@ -41,37 +40,28 @@ class Predictions:
 
     @property
     def mae(self) -> float:
-        """Return the mean absolute error from the labels, as a training reports it."""
+        """The mean absolute error from the labels, as a training reports it."""
         return float(np.abs(self.network - self.label).mean())
 
     @property
     def recorded_mae(self) -> float:
-        """Return the mean absolute error from the recorded steering."""
+        """The mean absolute error from the recorded steering."""
         return float(np.abs(self.network - self.recorded).mean())
 
     @property
     def has_labels(self) -> bool:
-        """Return whether the labels differ from the recorded steering by more than their rounding."""
+        """Whether the labels differ from the recorded steering by more than their rounding."""
         return not np.allclose(self.label, self.recorded, atol=1e-6)
-
-    @property
-    def correlation(self) -> float:
-        """Return Pearson's correlation with the labels; NaN if one of the two is constant."""
-        if np.ptp(self.network) == 0 or np.ptp(self.label) == 0:
-            return float("nan")
-        return float(np.corrcoef(self.network, self.label)[0, 1])
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted and recorded steering and the labels over time, and predictions against labels, into a PNG."""
     figures = predictions(subject)
-    part = subject.frames.scored_part
     pauses = [stretch[0] for stretch in stretches(figures.seconds)[1:]]
     steps = np.diff(figures.seconds, prepend=figures.seconds[:1])
     steps[pauses] = _GAP_SECONDS
     seconds = np.cumsum(steps)
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _LINES)
-    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
     curves = {"recorded": figures.recorded, "network": figures.network}
     curves |= {"label": figures.label} if figures.has_labels else {}
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), "\n".join(describe_errors(subject, figures)))
@@ -80,29 +70,34 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     for line, axes in enumerate(column):
         draw_steering(axes, seconds, curves, (line * _LINE_SECONDS, (line + 1) * _LINE_SECONDS), pauses)
     column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False)
+    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
     first = "" if shown == len(seconds) else f", the first {shown:,} samples"
-    column[-1].set_xlabel(f"seconds of {part} driving{first}; gaps: training blocks and pauses between")
-    _draw_scatter(right.subplots(), figures)
+    column[-1].set_xlabel(f"seconds of {subject.scored_part} driving{first}; gaps: training blocks and pauses between")
+    axes, most = right.subplots(), max(float(np.abs([figures.label, figures.network]).max()), 0.05) * 1.05
+    axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
+    axes.plot(figures.label, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.set(ylabel="network's steering", aspect="equal", xlim=(-most, most), ylim=(-most, most))
+    axes.set_xlabel("label" if figures.has_labels else "recorded steering")
+    r = correlation(figures.network, figures.label)
+    axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
+    tidy(axes)
     save(figure, path)
 
 
 def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
     """Return lines that name each error, and what it is measured against: labels, recorded steering, all samples."""
-    part, settings = subject.frames.scored_part, subject.frames.data.sample_settings
-    errors = f"mean absolute error {figures.mae:.4f}"
+    part, settings = subject.scored_part, subject.samples.sample_settings
+    errors, notes = f"mean absolute error {figures.mae:.4f}", []
     if figures.has_labels:
         errors += f" from the labels that were learned, {figures.recorded_mae:.4f} from the recorded steering"
-    lines = [f"{part.capitalize()}: {len(figures.network):,} samples, {errors}"]
-    notes = []
-    if figures.has_labels:
         lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
         notes.append(f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}")
     val_mae = best_epoch(subject.history).val_mae if subject.history else None
     if val_mae is not None and part == VALIDATION:
-        samples = len(subject.frames.data.split_indices(VALIDATION))
+        samples = len(subject.samples.split_indices(VALIDATION))
         others = ", mirrored ones and other cameras included" if samples > len(figures.network) else ""
         notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
-    return [*lines, "; ".join(notes)] if notes else lines
+    return [f"{part.capitalize()}: {len(figures.network):,} samples, {errors}", *filter(None, ["; ".join(notes)])]
 
 
 def predictions(subject: Subject) -> Predictions:
@@ -112,37 +107,28 @@ def predictions(subject: Subject) -> Predictions:
 
     Raises NotDrawn if there are none, or a prediction is not finite.
     """
-    frames, model = subject.frames, subject.file.model
-    samples = frames.one_per_row(frames.scored_part)
+    samples, length = subject.one_per_row(subject.scored_part), subject.file.seq_length
     if not len(samples):
         raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
-    samples = samples[spread_evenly(stretches(frames.seconds(samples)), MOST_ROWS)]
-    windows = frames.windows(samples, subject.file.seq_length)
+    windows = subject.windows(samples[spread_evenly(stretches(subject.seconds(samples)), MOST_ROWS)])
     if not len(windows):
-        raise NotDrawn(
-            f"there are no {subject.file.seq_length} validation frames in a row; make the store with --split blocks"
-        )
-    newest = windows[:, -1]
-    steering = [
-        predict(model, subject.inputs(windows[start : start + _BATCH])) for start in range(0, len(windows), _BATCH)
-    ]
-    network = np.concatenate(steering)
-    if not np.isfinite(network).all():
-        count = int((~np.isfinite(network)).sum())
+        raise NotDrawn(f"there are no {length} validation frames in a row; make the store with --split blocks")
+    batches = np.split(windows, range(_BATCH, len(windows), _BATCH))
+    network = np.concatenate([predict(subject.file.model, subject.inputs(batch)) for batch in batches])
+    if count := int((~np.isfinite(network)).sum()):
         raise NotDrawn(f"the network's steering is not finite at {count} of {len(network)} frames; train it again")
-    recorded = np.asarray(frames.data.rows["steering"][frames.table["row"][newest]], np.float64)
-    return Predictions(frames.seconds(newest), recorded, np.asarray(frames.table["steering"][newest], float), network)
+    newest = subject.table[windows[:, -1]]
+    recorded = np.asarray(subject.samples.rows["steering"][newest["row"]], np.float64)
+    return Predictions(subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network)
 
 
 def predict(model: keras.Model, images: Image) -> FloatArray:
-    """Return the network's steering, (images,), for prepared images, or windows of them, uint8."""
-    dtype = model.inputs[0].dtype
-    batches = [
-        # not compiled, which would take longer than a few batches do
-        keras.ops.convert_to_numpy(model(keras.ops.cast(images[start : start + _BATCH], dtype), training=False))
-        for start in range(0, len(images), _BATCH)
-    ]
-    return np.asarray(np.concatenate(batches)[:, 0], np.float64)  # the first output is the steering
+    """Return the network's steering, (images,), for prepared images, or windows of them, uint8.
+
+    The model is not compiled, which would take longer than a few batches do.
+    """
+    outputs = model(keras.ops.cast(images, model.inputs[0].dtype), training=False)
+    return np.asarray(keras.ops.convert_to_numpy(outputs)[:, 0], np.float64)  # the first output is the steering
 
 
 def stretches(seconds: FloatArray) -> list[IndexArray]:
@@ -158,45 +144,28 @@ def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
     return np.concatenate([parts[number] for number in np.linspace(0, len(parts) - 1, count).round().astype(int)])
 
 
-def _draw_scatter(axes: Axes, figures: Predictions) -> None:
-    most = max(float(np.abs([figures.label, figures.network]).max()), 0.05) * 1.05
-    axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
-    axes.plot(figures.label, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
-    axes.set(ylabel="network's steering", aspect="equal", xlim=(-most, most), ylim=(-most, most))
-    axes.set_xlabel("label" if figures.has_labels else "recorded steering")
-    axes.set_title(f"correlation {figures.correlation:.3f}", fontsize=9)
-    tidy(axes)
-
-
 def plot_saliency(subject: Subject, path: Path) -> None:
-    """Draw frames, and below them the pixels that decide the steering (VisualBackProp), into a PNG.
-
-    Raises NotDrawn if there are no samples.
-    """
-    frames, file = subject.frames, subject.file
-    saliency = Saliency(file.model, file.preprocessing)
+    """Draw frames, and below them the pixels that decide the steering (VisualBackProp), into a PNG."""
+    saliency = Saliency(subject.file.model, subject.file.preprocessing)
     windows = subject.shown_windows()
-    chosen = strip_of(frames, windows[:, -1])
-    predicted = predict(file.model, subject.inputs(windows[np.isin(windows[:, -1], chosen)]))
-    seconds = frames.seconds(chosen) - frames.seconds(chosen[:1])
+    chosen = strip_of(subject, windows[:, -1])
+    predicted = predict(subject.file.model, subject.inputs(windows[np.isin(windows[:, -1], chosen)]))
+    seconds = subject.seconds(chosen) - subject.seconds(chosen[:1])
     above, below = [], []
     for index, second, steering in zip(chosen.tolist(), seconds, predicted, strict=True):
-        frame, recorded = frames.frame(index), float(frames.table["steering"][index])
+        frame, recorded = subject.frame(index), float(subject.table["steering"][index])
         above.append(ShownImage(frame, f"{second:.1f} s"))
         texts = f"network {steering:+.3f}\nrecorded {recorded:+.3f}"
         below.append(ShownImage(saliency_overlay(frame, np.sqrt(saliency.mask(frame))), below=texts))
     save_images(path, [above, below], (2.3, 1.5), "Frames, and what in them decided the steering (VisualBackProp)")
 
 
-def strip_of(frames: SampleFrames, samples: IndexArray) -> IndexArray:
+def strip_of(subject: Subject, samples: IndexArray) -> IndexArray:
     """Return up to six of the samples, half a second apart, from the stretch in which the steering changes most."""
-    seconds = frames.seconds(samples)
-    steering = frames.table["steering"][samples]
-    best = max(
-        stretches(seconds), key=lambda part: (min(np.ptp(seconds[part]), _STRIP_SECONDS), np.ptp(steering[part]))
-    )
-    begin = seconds[best][int(np.argmax(np.abs(steering[best])))] - _STRIP_SECONDS / 2
-    latest = max(seconds[best][-1] - _STRIP_SECONDS, seconds[best][0])
-    times = min(max(begin, seconds[best][0]), latest) + _STRIP_STEP_SECONDS * np.arange(_STRIP_FRAMES)
-    indices = np.clip(np.searchsorted(seconds[best], times - 1e-3), 0, len(best) - 1)
+    seconds, steering, length = subject.seconds(samples), subject.table["steering"][samples], _STRIP_SECONDS[-1]
+    best = max(stretches(seconds), key=lambda part: (min(np.ptp(seconds[part]), length), np.ptp(steering[part])))
+    times = seconds[best]
+    begin = times[int(np.argmax(np.abs(steering[best])))] - length / 2
+    begin = min(max(begin, times[0]), max(times[-1] - length, times[0]))
+    indices = np.clip(np.searchsorted(times, begin + _STRIP_SECONDS - 1e-3), 0, len(best) - 1)
     return np.asarray(samples[best[np.unique(indices)]])

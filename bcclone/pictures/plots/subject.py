@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,10 +30,10 @@ class NotDrawn(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to draw pictures of, and its training.
+    """A model to draw pictures of, its training, and its samples, which are named by their index in their table.
 
     zero_fraction: largest fraction of samples with zero steering in an epoch, 1 for all; augment: how the samples were
-    augmented.
+    augmented. All that needs samples raises NotDrawn if there are none.
     """
 
     file: "ModelFile"
@@ -43,47 +42,28 @@ class Subject:
     seed: int = 0
     zero_fraction: float = 1.0
     augment: AugmentSettings = AugmentSettings(augment=False)
-
-    @cached_property
-    def frames(self) -> "SampleFrames":
-        """Return the samples with their frames; raises NotDrawn if there are none."""
-        if self.data is None or not len(self.data.samples):
-            raise NotDrawn("there are no samples; name the store or the recordings that the model was trained on")
-        return SampleFrames(self.data)
-
-    @property
-    def correction(self) -> Correction:
-        """Return the correction of the steering in samples of the side cameras; raises NotDrawn if there are none."""
-        if not self.frames.table["camera"].any():
-            raise NotDrawn(
-                "all samples are of the centre camera, whose steering is not corrected; name one with side cameras"
-            )
-        return Correction.of(self.frames.data.sample_settings)
-
-    def inputs(self, windows: IndexArray) -> Image:
-        """Return the network's inputs for windows, (windows, seq_length), of samples: single images, or windows."""
-        images = self.frames.inputs(windows.ravel(), self.file.preprocessing)
-        return images.reshape(len(windows), *self.file.model.input_shape[1:])
-
-    def shown_windows(self) -> IndexArray:
-        """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are none."""
-        windows = self.frames.windows(self.frames.shown_samples(), self.file.seq_length)
-        if not len(windows):
-            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row; name a recording without gaps")
-        return windows
-
-
-@dataclass
-class SampleFrames:
-    """A table of samples with their frames and times; samples are named by their index in the table."""
-
-    data: TrainingData
     _images: dict[int, ImageIndex] = field(default_factory=dict)  # by the number of the recording
 
     @property
+    def samples(self) -> TrainingData:
+        """The samples, of which there is one at least."""
+        if self.data is None or not len(self.data.samples):
+            raise NotDrawn("there are no samples; name the store or the recordings that the model was trained on")
+        return self.data
+
+    @property
     def table(self) -> SampleTable:
-        """Return the table of all samples."""
-        return self.data.samples
+        """The table of all samples."""
+        return self.samples.samples
+
+    @property
+    def correction(self) -> Correction:
+        """The correction of the steering in samples of the side cameras; raises NotDrawn if there are none."""
+        if not self.table["camera"].any():
+            raise NotDrawn(
+                "all samples are of the centre camera, whose steering is not corrected; name one with side cameras"
+            )
+        return Correction.of(self.samples.sample_settings)
 
     def one_per_row(self, part: str) -> IndexArray:
         """Return one sample of each log row of a part, (rows,), in order: centre camera, not flipped, without offset.
@@ -92,60 +72,42 @@ class SampleFrames:
         """
         table = self.table
         plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["camera"] == table["camera"].min())
-        samples: IndexArray = self.data.split_indices(part)
+        samples: IndexArray = self.samples.split_indices(part)
         samples = samples[np.flatnonzero(plain[samples])]
         return samples[np.argsort(table["row"][samples], kind="stable")]
 
     @property
     def scored_part(self) -> str:
-        """Return the part of the samples to score a model on: those for tests, or for validation if there are none."""
-        return TEST if len(self.data.split_indices(TEST)) else VALIDATION
+        """The part of the samples to score a model on: those for tests, or for validation if there are none."""
+        return TEST if len(self.samples.split_indices(TEST)) else VALIDATION
 
     def shown_samples(self) -> IndexArray:
         """Return one validation sample of each log row, or training samples if there are no others."""
         samples = self.one_per_row(VALIDATION)
         return samples if len(samples) else self.one_per_row(TRAINING)
 
-    def windows(self, samples: IndexArray, seq_length: int) -> IndexArray:
-        """Return the windows of consecutive rows among samples of one_per_row(), (windows, seq_length)."""
-        row = self.table["row"][samples].astype(np.int64)
+    def windows(self, samples: IndexArray) -> IndexArray:
+        """Return the network's windows of consecutive rows among samples of one_per_row(), (windows, seq_length)."""
+        row, length = self.table["row"][samples].astype(np.int64), self.file.seq_length
         episode = self.table["episode"][samples]
-        first = np.arange(max(len(samples) - seq_length + 1, 0))
-        last = first + seq_length - 1
-        consecutive = (row[last] - row[first] == seq_length - 1) & (episode[last] == episode[first])
-        return np.asarray(samples[first[consecutive][:, np.newaxis] + np.arange(seq_length)])
+        first = np.arange(max(len(samples) - length + 1, 0))
+        last = first + length - 1
+        consecutive = (row[last] - row[first] == length - 1) & (episode[last] == episode[first])
+        return np.asarray(samples[first[consecutive][:, np.newaxis] + np.arange(length)])
 
-    def find(self, index: int, camera: int, frame_offset: int, flipped: bool) -> int | None:
-        """Return the sample of the same row as another, with this camera, frame offset and flip; None if missing."""
-        table = self.table
-        alike = (table["row"] == table["row"][index]) & (table["camera"] == camera)
-        samples = np.flatnonzero(alike & (table["frame_offset"] == frame_offset) & (table["flipped"] == flipped))
-        return int(samples[0]) if len(samples) else None
+    def shown_windows(self) -> IndexArray:
+        """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are none."""
+        windows = self.windows(self.shown_samples())
+        if not len(windows):
+            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row; name a recording without gaps")
+        return windows
 
-    def seconds(self, indices: IndexArray) -> FloatArray:
-        """Return when the rows of samples were recorded, seconds since 1970."""
-        return np.asarray(self.data.rows["time_ms"][self.table["row"][indices]] / 1000.0)
+    def inputs(self, windows: IndexArray) -> Image:
+        """Return the network's inputs for windows, (windows, seq_length), of samples: single images, or windows."""
+        images = self.images(windows.ravel(), self.file.preprocessing)
+        return images.reshape(len(windows), *self.file.model.input_shape[1:])
 
-    def speeds_mph(self) -> FloatArray:
-        """Return the recorded speeds, (rows,)."""
-        return np.asarray(self.data.rows["speed_mph"], np.float64)
-
-    def frame(self, index: int) -> Image:
-        """Return the camera frame of a sample, RGB uint8 (160, 320, 3), flipped if the sample is.
-
-        It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn if both are gone.
-        """
-        sample = self.table[index]
-        path = self.image_path(index)
-        try:
-            if path is None:
-                raise BadImage("it is not there any more; put it back")
-            frame = read_frame(path)
-        except BadImage as error:
-            frame = self._scaled_up(int(sample["frame"]), f"{path or 'an image'}: {error}")
-        return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
-
-    def inputs(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
+    def images(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
         """Return prepared images of samples, uint8 (samples, height, width, channels)."""
         if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
             samples = self.table[indices]
@@ -154,21 +116,36 @@ class SampleFrames:
             return images
         return np.stack([preprocessing.apply(self.frame(index)) for index in indices.tolist()])
 
+    def seconds(self, indices: IndexArray) -> FloatArray:
+        """Return when the rows of samples were recorded, seconds since 1970."""
+        return np.asarray(self.samples.rows["time_ms"][self.table["row"][indices]] / 1000.0)
+
+    def frame(self, index: int) -> Image:
+        """Return the camera frame of a sample, RGB uint8 (160, 320, 3), flipped if the sample is.
+
+        It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn if both are gone.
+        """
+        sample, path = self.table[index], self.image_path(index)
+        try:
+            if path is None:
+                raise BadImage("it is not there any more; put it back")
+            frame = read_frame(path)
+        except BadImage as error:
+            stored = self.samples.preprocessing
+            if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crop_top or stored.crop_bottom:
+                fault = f"{path or 'an image'}: {error}"
+                raise NotDrawn(f"{fault}; and the store holds no frame to show instead") from None
+            size = (stored.frame_width, stored.frame_height)
+            frame = np.asarray(cv2.resize(self.data.frames[int(sample["frame"])], size), np.uint8)
+        return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
+
     def image_path(self, index: int) -> str | None:
         """Return the path of a sample's image, None if the file is gone."""
-        sample = self.table[index]
-        if not isinstance(self.data, Store):
-            return str(self.data.files[sample["frame"]])
-        row = self.data.rows[int(sample["row"]) - int(sample["frame_offset"])]
+        sample, data = self.table[index], self.samples
+        if not isinstance(data, Store):
+            return str(data.files[sample["frame"]])
+        row = data.rows[int(sample["row"]) - int(sample["frame_offset"])]
         number = int(row["recording"])
         if number not in self._images:
-            self._images[number] = ImageIndex(self.data.recordings[number].path)
-        name: str = row[CAMERAS[sample["camera"]]].decode()
-        return self._images[number].find(name)
-
-    def _scaled_up(self, frame: int, fault: str) -> Image:
-        stored = self.data.preprocessing
-        if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crop_top or stored.crop_bottom:
-            raise NotDrawn(f"{fault}; and the store holds no frame to show instead")
-        size = (stored.frame_width, stored.frame_height)
-        return np.asarray(cv2.resize(self.data.frames[frame], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+            self._images[number] = ImageIndex(data.recordings[number].path)
+        return self._images[number].find(row[CAMERAS[sample["camera"]]].decode())

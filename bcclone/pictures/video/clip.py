@@ -1,5 +1,6 @@
 """Make a clip: one run, or two side by side -> an MP4 or a GIF of chosen frames."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -10,24 +11,25 @@ import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.pictures.video.clip_settings import ClipSettings
+from bcclone.pictures.video.draw import GROUND
 from bcclone.pictures.video.encode import encode
-from bcclone.pictures.video.overlay import Overlay, make_overlay, side_by_side
-from bcclone.pictures.video.reference_model import ReferenceDrive, ReferenceModel, open_reference_model
-from bcclone.pictures.video.run_data import FrameInfo, RunData, read_run_data, read_times
-from bcclone.pictures.video.run_frames import (
+from bcclone.pictures.video.overlay import Overlay, make_overlay
+from bcclone.pictures.video.reference_model import ReferenceDrive, ReferenceModel
+from bcclone.pictures.video.run_data import (
     FrameDecoder,
-    RunFrames,
-    clip_times,
+    FrameInfo,
+    RunData,
     find_frames,
-    frames_at,
-    frames_within,
     nothing_to_show,
+    read_run_data,
 )
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
 _SMOOTHING = (7, 60.0, 5.0)  # bilateral filter: pixels across, standard deviations of brightness and of distance
+_ROUNDING = 1e-6  # tolerance for a float just below a whole number
+_GAP_PIXELS = 4  # between two runs side by side
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,24 @@ def make_clip(settings: ClipSettings) -> Clip:
     encoder fails; the file at settings.path is then unchanged.
     """
     atomic.check_output(settings.path, force=True, remedy="")
-    runs = [find_frames(folder) for folder in settings.runs]
-    model = open_reference_model(settings.model, settings.preprocess) if settings.model else None
-    tracks = [_open_track(frames, settings, model) for frames in runs]
+    decoders = [FrameDecoder(find_frames(folder)) for folder in settings.runs]
+    model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
+    tracks = [_open_track(decoder, settings, model) for decoder in decoders]
     indices = _choose_frames(settings, tracks)
-    total = len(indices[0])
-    if not total:
-        raise _nothing_in_range(settings, tracks)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
-        return _draw(tracks, [[of_track[number] for number in numbers] for of_track in indices], settings.in_real_time)
+        pictures = [
+            track.pictures([of_track[number] for number in numbers], settings.in_real_time)
+            for track, of_track in zip(tracks, indices, strict=True)
+        ]
+        return pictures[0] if len(tracks) == 1 else _side_by_side(tracks, zip(*pictures, strict=True))
 
     with atomic.replacing(settings.path, follow=True) as temporary:
-        count = encode(temporary, draw, total, settings)
+        count = encode(temporary, draw, len(indices[0]), settings)
         if not count:
-            raise nothing_to_show(runs[0], tracks[0].decoder.skipped)
-    skipped = tuple(f"{name}: {reason}" for track in tracks for name, reason in track.decoder.skipped.items())
-    notes = tuple(f"{track.frames.folder}: {note}" for track in tracks for note in track.data.notes)
+            raise nothing_to_show(decoders[0].frames, decoders[0].skipped)
+    skipped = tuple(f"{name}: {reason}" for decoder in decoders for name, reason in decoder.skipped.items())
+    notes = tuple(f"{track.decoder.frames.folder}: {note}" for track in tracks for note in track.data.notes)
     return Clip(settings.path, count, count / settings.rate, skipped, notes)
 
 
@@ -88,30 +91,24 @@ class ClipTrack:
     overlay: Overlay | None = None
     model: ReferenceModel | None = None
 
-    @property
-    def frames(self) -> RunFrames:
-        """Return the frames of the run."""
-        return self.decoder.frames
-
-    @property
-    def end(self) -> int:
-        """Return the index after the last frame, which stands for the end of the run."""
-        return len(self.frames.names)
-
     def pictures(self, indices: Sequence[int], hold: bool) -> Iterator[Image | None]:
         """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, in ascending order.
 
-        A repeated index is drawn once. hold: repeat the previous picture for a broken frame, instead of None.
+        A repeated index is drawn once; the index after the last frame is the end of the run. hold: repeat the previous
+        picture for a broken frame, instead of None.
         """
         picture: Image | None = None
         reference = ReferenceDrive(self.model, self.decoder, self.data.seconds) if self.model else None
         last: tuple[Image, FrameInfo] | None = None
         for index, repeats in groupby(indices):
-            if index == self.end:
-                picture = self._draw_ended(last)
+            if index == len(self.data.frames):
+                picture = self.blank() if last is None else self._draw(last[0], replace(last[1], ended=True))
             elif (frame := self.decoder.decode(index)) is not None:
-                last = frame, self._info(index, frame, reference)
-                picture = self._draw(*last)
+                info = self.data.frames[index]
+                if reference is not None:
+                    steering, mask = reference.answer(index, frame)
+                    info = replace(info, model_steering=steering, mask=mask)
+                last, picture = (frame, info), self._draw(frame, info)
             elif not hold:
                 picture = None
             for _ in repeats:
@@ -119,21 +116,13 @@ class ClipTrack:
 
     def blank(self) -> Image:
         """Return the picture, RGB uint8 (height, width, 3), that stands for a missing frame."""
-        width, height = self.frames.size
+        width, height = self.decoder.frames.size
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
-    def _info(self, index: int, frame: Image, reference: ReferenceDrive | None) -> FrameInfo:
-        info = self.data.at(index)
-        if reference is None:
-            return info
-        steering, mask = reference.answer(index, frame)
-        return replace(info, model_steering=steering, mask=mask)
-
-    def _draw_ended(self, last: tuple[Image, FrameInfo] | None) -> Image:
-        return self.blank() if last is None else self._draw(last[0], replace(last[1], ended=True))
-
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
-        shown = _smoothed(frame) if self.smooth else frame
+        shown = frame
+        if self.smooth:
+            shown = np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)
         if self.overlay is not None:
             return self.overlay.draw(shown, info)
         if self.width is None:
@@ -142,54 +131,52 @@ class ClipTrack:
         return np.asarray(cv2.resize(shown, (self.width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _smoothed(frame: Image) -> Image:
-    return np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)
-
-
-def _open_track(frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
-    decoder = FrameDecoder(frames)
+def _open_track(decoder: FrameDecoder, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
+    frames = decoder.frames
+    data = read_run_data(frames, times_only=not settings.overlay)
     if not settings.overlay:
-        return ClipTrack(decoder, read_times(frames), settings.run_width, settings.is_gif)
-    data = read_run_data(frames)
+        return ClipTrack(decoder, data, settings.run_width, settings.is_gif)
     width = settings.run_width or frames.size[0]
     overlay = make_overlay(frames.folder.resolve().name, width, data, frames.size, model is not None)
     return ClipTrack(decoder, data, width, settings.is_gif, overlay, model)
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:
-    """Return for each run the index of the frame to show in each picture; ClipTrack.end once the run is over."""
-    if not settings.in_real_time:
-        return [frames_within(tracks[0].data.seconds, settings.span).tolist()]
-    times = clip_times(_duration(tracks), settings.span, settings.rate)
-    indices = []
-    for track in tracks:
-        of_track = frames_at(track.data.seconds, times)
-        if len(tracks) > 1:
-            of_track[times > track.data.seconds[-1] + 1 / settings.rate] = track.end
-        indices.append(of_track.tolist())
-    return indices
+    """Return for each run the index of the frame to show in each picture, that after the last one once the run is over.
 
-
-def _duration(tracks: Sequence[ClipTrack]) -> float:
-    """Return the seconds of driving of the longest run."""
-    return max(float(track.data.seconds[-1]) for track in tracks)
-
-
-def _draw(tracks: Sequence[ClipTrack], indices: Sequence[Sequence[int]], hold: bool) -> Iterator[Image | None]:
-    pictures = [track.pictures(of_track, hold) for track, of_track in zip(tracks, indices, strict=True)]
-    if len(tracks) == 1:
-        yield from pictures[0]
-        return
-    blanks = [track.blank() for track in tracks]
-    for pair in zip(*pictures, strict=True):
-        left, right = (blank if picture is None else picture for picture, blank in zip(pair, blanks, strict=True))
-        yield side_by_side(left, right)
-
-
-def _nothing_in_range(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> UserError:
+    Raises UserError if there is no picture.
+    """
     begin, end = settings.span
-    names = " and ".join(str(track.frames.folder) for track in tracks)
-    return UserError(
-        f"{names}: no frame in the range {begin:g}:{end:g}, "
-        f"expected a range that overlaps 0 to {_duration(tracks):.1f} s; choose another range"
-    )
+    seconds = [track.data.seconds for track in tracks]
+    duration, rate = max(float(of_track[-1]) for of_track in seconds), settings.rate
+    if not settings.in_real_time:
+        indices = [np.flatnonzero((seconds[0] >= begin) & (seconds[0] < end))]
+    else:
+        if end > duration:  # the last frame of the run is shown, too
+            count = math.floor((duration - begin) * rate + _ROUNDING) + 1
+        else:
+            count = math.ceil((end - begin) * rate - _ROUNDING)
+        times = begin + np.arange(max(count, 0)) / rate
+        indices = [np.searchsorted(of_track, times + _ROUNDING, side="right") - 1 for of_track in seconds]
+        if len(tracks) > 1:
+            for of_track, shown in zip(seconds, indices, strict=True):
+                shown[times > of_track[-1] + 1 / rate] = len(of_track)
+    if not len(indices[0]):
+        names = " and ".join(str(track.decoder.frames.folder) for track in tracks)
+        raise UserError(
+            f"{names}: no frame in the range {begin:g}:{end:g}, expected a range that overlaps 0 to {duration:.1f} s; "
+            "choose another range"
+        )
+    return [shown.tolist() for shown in indices]
+
+
+def _side_by_side(tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | None, ...]]) -> Iterator[Image]:
+    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap; lower ones are filled up below."""
+    blanks = [track.blank() for track in tracks]
+    height = max(map(len, blanks))
+    for pair in pairs:
+        both = [blank if picture is None else picture for picture, blank in zip(pair, blanks, strict=True)]
+        joined = np.full((height, sum(each.shape[1] for each in both) + _GAP_PIXELS, 3), GROUND, np.uint8)
+        joined[: len(both[0]), : both[0].shape[1]] = both[0]
+        joined[: len(both[1]), -both[1].shape[1] :] = both[1]
+        yield joined

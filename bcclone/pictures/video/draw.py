@@ -33,9 +33,7 @@ def saliency_overlay(frame: Image, mask: Float32Array) -> Image:
 
     A pixel with little influence on the steering is red, one with much influence is yellow.
     """
-    height, width = frame.shape[:2]
-    fitting = mask if mask.shape == (height, width) else cv2.resize(mask, (width, height))
-    level = np.rint(np.clip(fitting, 0, 1) * 255).astype(np.uint8)
+    level = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
     opacity = np.take(_OPACITY, level, axis=0)
     gray = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     pale = cv2.addWeighted(frame, _COLOR_KEPT, gray, _GRAY_KEPT, 0)
@@ -46,14 +44,10 @@ def text(picture: Image, words: str, at: tuple[int, int], size: int, color: Colo
     """Write text with its left end and baseline at a point, cut off at the edges; return its right end."""
     glyphs, ascent = _glyphs(words, size)
     left, top = at[0], at[1] - ascent
-    height, width = picture.shape[:2]
-    rows = slice(max(top, 0), min(top + glyphs.shape[0], height))
-    columns = slice(max(left, 0), min(left + glyphs.shape[1], width))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        alpha = glyphs[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left, None]
-        under = picture[rows, columns]
-        under[:] = (under.astype(np.uint16) * (255 - alpha) + np.array(color, np.uint16) * alpha + 127) // 255
-    return left + int(glyphs.shape[1])
+    under = picture[top : top + glyphs.shape[0], left : left + glyphs.shape[1]]
+    alpha = glyphs[: under.shape[0], : under.shape[1], np.newaxis]
+    under[:] = (under.astype(np.uint16) * (255 - alpha) + np.array(color, np.uint16) * alpha + 127) // 255
+    return int(left + glyphs.shape[1])
 
 
 def text_width(words: str, size: int) -> int:
@@ -68,8 +62,8 @@ def right_text(picture: Image, words: str, at: tuple[int, int], size: int, color
 
 def box(picture: Image, begin: Point, end: Point, color: Color) -> None:
     """Fill a rectangle between two corners, which are rounded to whole pixels."""
-    (left, right), (top, bottom) = ((round(min(pair)), round(max(pair))) for pair in zip(begin, end, strict=True))
-    picture[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = color
+    (left, right), (top, bottom) = (sorted(map(round, pair)) for pair in zip(begin, end, strict=True))
+    picture[top:bottom, left:right] = color
 
 
 def dim(picture: Image, fraction: float) -> None:
@@ -79,17 +73,14 @@ def dim(picture: Image, fraction: float) -> None:
 
 def dot(picture: Image, at: Point, radius: float, color: Color) -> None:
     """Draw a filled circle with smooth edges."""
-    cv2.circle(picture, _fine(at), round(radius * 2**_SHIFT), color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    x, y, fine = (round(value * 2**_SHIFT) for value in (*at, radius))
+    cv2.circle(picture, (x, y), fine, color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
 def path(picture: Image, points: FloatArray, color: tuple[int, ...], width: int, closed: bool = False) -> None:
     """Draw a line with smooth edges through points, (points, 2)."""
     fine = np.rint(points * 2**_SHIFT).astype(np.int32)
     cv2.polylines(picture, [fine], closed, color, width, cv2.LINE_AA, _SHIFT)
-
-
-def _fine(point: Point) -> tuple[int, int]:
-    return round(point[0] * 2**_SHIFT), round(point[1] * 2**_SHIFT)
 
 
 @lru_cache(4096)  # a clip repeats the same words and numbers

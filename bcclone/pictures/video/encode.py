@@ -1,7 +1,6 @@
 """Encode pictures: RGB uint8 (height, width, 3), one after the other -> an MP4 or a GIF, by moviepy and ffmpeg."""
 
 import re
-import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +21,6 @@ _PALETTE_PICTURES = 24
 _PALETTE = "png", "-vf", "palettegen=max_colors=64"
 # dithering would take more bytes than the colours are worth; pixels that did not change are left out
 _USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
-_INDEX_BYTES = 1 << 24  # at the beginning of an MP4, which contain its index
-_GIF_END = b";"
 
 # numbers of pictures -> the pictures, None for one that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
@@ -45,10 +42,7 @@ def encode(path: Path, draw: DrawPictures, total: int, settings: ClipSettings) -
                 return 0
             codec = "gif", "-vf", f"movie={_escaped(palette)} [colors]; [in] [colors] {_USE_PALETTE}", "-loop", "0"
         with ProgressBar("encoding", total, "frames") as progress:
-            count = _write(path, draw(range(total)), settings.rate, codec, progress)
-    if count:
-        _check_complete(path, count, settings.is_gif)
-    return count
+            return _write(path, draw(range(total)), settings.rate, codec, progress)
 
 
 def _write(
@@ -83,51 +77,30 @@ def _write(
 def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
     """Return moviepy's writer; raises UserError without an ffmpeg."""
     try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        config: Any = ModuleType("moviepy.config")  # moviepy's own opens a file .env and runs the programs it names
+        config.FFMPEG_BINARY, config.FFPLAY_BINARY = get_ffmpeg_exe(), "ffplay"
+        sys.modules.setdefault(config.__name__, config)
+        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
         # for libx264 it asks for yuva420p, which libx264 does not have; ffmpeg then takes yuv420p, which players know
         options = ["-hide_banner", *codec[1:]]
-        return _writer_class()(str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options)
+        return FFMPEG_VideoWriter(str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options)
     except (OSError, RuntimeError) as error:  # RuntimeError: imageio-ffmpeg finds none
         reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without its number
         raise UserError(f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it") from None
 
 
-def _writer_class() -> Any:
-    """Return moviepy's class; raises RuntimeError without an ffmpeg."""
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    config: Any = ModuleType("moviepy.config")  # moviepy's own opens a file .env and runs the programs that it names
-    config.FFMPEG_BINARY, config.FFPLAY_BINARY = get_ffmpeg_exe(), "ffplay"
-    sys.modules.setdefault(config.__name__, config)
-    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
-    return FFMPEG_VideoWriter
-
-
 def _failure(path: Path, errors: str) -> UserError:
     reason = (errors.strip().splitlines() or ["no reason is known"])[-1].strip()
-    return UserError(f"{path}: ffmpeg cannot write the clip: {reason}; {_room(path)}; bcclone doctor checks ffmpeg")
-
-
-def _room(path: Path) -> str:
-    """Return what helps when a file could not be written completely."""
-    return f"is the disk full? free some space in {path.parent}, or name another -o"
+    return UserError(
+        f"{path}: ffmpeg cannot write the clip: {reason}; is the disk full? free some space in {path.parent}, or name "
+        "another -o; bcclone doctor checks ffmpeg"
+    )
 
 
 def _escaped(path: Path) -> str:
     """Escape a path for the description of a filter graph, which has two levels of escapes."""
     value = re.sub(r"([\\':])", r"\\\1", path.as_posix())
     return re.sub(r"([\\'\[\],;])", r"\\\1", value)
-
-
-def _check_complete(path: Path, count: int, is_gif: bool) -> None:
-    """Raise UserError unless the clip is whole: on a full disk, ffmpeg may still report success."""
-    with path.open("rb") as file:
-        if is_gif:
-            file.seek(-1, 2)
-            if file.read() != _GIF_END:
-                raise UserError(f"the clip is incomplete, its end is missing; {_room(path)}")
-            return
-        _, _, sizes = file.read(_INDEX_BYTES).partition(b"stsz")  # the table of the frames' sizes, ISO/IEC 14496-12
-    written = struct.unpack_from(">I", sizes, 8)[0] if len(sizes) >= 12 else 0
-    if written != count:
-        raise UserError(f"the clip is incomplete, {written} of {count} frames were written; {_room(path)}")

@@ -1,152 +1,235 @@
-"""Read the tables of a run: its folder -> steering, speed, latency and position on the track for each frame."""
+"""Read a run or a recording: its folder -> its frames in the order of time, and the values of each."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import simplejpeg
 
-from bcclone.pictures.video.run_frames import RunFrames, seconds_by_name
-from bcclone.recording.drivers import MODEL, DrivenRow, read_drivers
-from bcclone.recording.edits import seconds_since_first
+from bcclone.dataset.images import BadImage, Image, jpeg_size, read_file
+from bcclone.recording.drivers import MODEL, read_drivers
+from bcclone.recording.edits import read_edits, seconds_since_first
+from bcclone.recording.files import LOG_NAME, find_log
+from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 
-_LOG_COLUMNS = ("steering", "speed_mph")
+_MIN_SIZE = 2  # pixels: H.264 halves the colour planes
+_LOG_COLUMNS = ["center", "steering", "speed_mph"]
+
+
+@dataclass(frozen=True)
+class RunFrames:
+    """The frames of a run that can be shown.
+
+    names: paths within the folder, in the order of time; size: width and height of all of them; skipped: name -> reason
+    of the other frames.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+class FrameDecoder:
+    """Decodes the frames of a run. skipped: name -> reason of the frames that were skipped or turned out broken."""
+
+    def __init__(self, frames: RunFrames) -> None:
+        self.frames = frames
+        self.skipped = dict(frames.skipped)
+
+    def decode(self, index: int) -> Image | None:
+        """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
+        name = self.frames.names[index]
+        try:
+            content = read_file(str(self.frames.folder / name))
+            if jpeg_size(content) != self.frames.size:  # it has been replaced
+                raise BadImage("another size than the others")
+            frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
+        except (ValueError, OSError) as error:
+            self.skipped[name] = f"incomplete JPEG: {error}"
+            return None
+        return frame
+
+
+def find_frames(folder: Path) -> RunFrames:
+    """Return the frames of a run, or of a recording's centre camera; raises UserError if there are none.
+
+    Frames of another size than most, and frames without a time in the name, are skipped; frames of deleted rows are
+    left out.
+    """
+    names, skipped = _find_names(folder)
+    size = _most_common_size(folder, names, skipped)
+    frames = RunFrames(folder, tuple(name for name in names if name not in skipped), size, skipped)
+    if min(size) < _MIN_SIZE:
+        raise nothing_to_show(frames, skipped)
+    return frames
+
+
+def nothing_to_show(frames: RunFrames, skipped: Mapping[str, str]) -> UserError:
+    """Return the error of a run without a single usable frame. skipped: name -> reason; the first one is shown."""
+    first = "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""
+    count = len(skipped.keys() | set(frames.names))
+    expected = "expected JPEG images of one size, with their time in the name"
+    return UserError(f"{frames.folder}: none of its {count} frames can be shown, {expected}{first}")
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run folders and recordings directly within a folder, the newest first."""
+    runs = [path for path in folder.iterdir() if path.is_dir() and _has_times(path)]
+    return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _has_times(folder: Path) -> bool:
+    """Return whether the first image of a folder, or of its IMG, has its time in its name."""
+    first = next(folder.glob("*.jpg"), None) or next(folder.glob("IMG/*.jpg"), None)
+    try:
+        return first is not None and time_of(first.name) >= 0
+    except ValueError:
+        return False
+
+
+def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the frames in the order of time, and name -> reason of the skipped ones."""
+    if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f"{folder}: a file, expected the folder of a run; name one, such as run1")
+        raise UserError(f"{folder}: no such run folder; record one with: bcclone drive model.h5 {folder}")
+    images = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
+    names = [str(path.relative_to(folder)) for path in images if not path.name.startswith(CAMERAS[1:])]
+    if not names:
+        raise UserError(f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, such as run1")
+    skipped, timed = {}, []
+    for name in names:
+        try:
+            timed.append((time_of(Path(name).name), name))
+        except ValueError as error:
+            skipped[name] = str(error)
+    timed.sort()
+    deleted = read_edits(folder / LOG_NAME).deleted(np.array([time for time, _ in timed], np.int64))
+    return [name for (_, name), out in zip(timed, deleted, strict=True) if not out], skipped
+
+
+def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str]) -> tuple[int, int]:
+    """Return the width and height of most frames; add the others to `skipped`."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for name in names:
+        try:
+            sizes[name] = jpeg_size(read_file(str(folder / name)))
+        except OSError as error:
+            skipped[name] = f"cannot be read: {error.strerror}"
+        except BadImage as error:
+            skipped[name] = f"not a JPEG that can be shown: {error}"
+    ((size, _),) = Counter(sizes.values()).most_common(1) or [((0, 0), 0)]
+    for name, other in sizes.items():
+        if other != size:
+            skipped[name] = f"{other[0]}x{other[1]} pixels, the others have {size[0]}x{size[1]}"
+    return size
 
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """The values of one frame on an overlay; None for an unknown one.
+    """The values of one frame; None for an unknown one.
 
     seconds: of driving since the first frame; index: number of the frame, up to which the map draws the driven line;
     steering, model_steering: -1 (left) to 1 (right), of the driver and of the reference model; cross_track_m: to the
-    right of the centre line; mask: how much each pixel decided, float32 (height, width), 0 to 1; taken_over: whether a
-    person has taken over from the model; ended: whether the run is over.
+    right of the centre line; place: x and z on the map, metres; mask: how much each pixel decided, float32 (height,
+    width), 0 to 1; taken_over: whether a person has taken over from the model; ended: whether the run is over.
     """
 
     seconds: float
     index: int = 0
     steering: float | None = None
-    model_steering: float | None = None
     speed_mph: float | None = None
     latency_ms: float | None = None
     cross_track_m: float | None = None
-    mask: Float32Array | None = None
+    place: tuple[float, float] | None = None
     taken_over: bool = False
+    model_steering: float | None = None
+    mask: Float32Array | None = None
     ended: bool = False
 
 
 @dataclass(frozen=True)
 class RunData:
-    """The values of a run's frames: arrays (frames,) with NaN for unknown values, None for unknown columns.
+    """The values of a run's frames.
 
-    seconds: of driving since the first frame; driver: label of the steering, "sent", "human", "expert"; taken_over:
-    whether a person had taken over, bool; track: name of the track; positions: x and z on its map, (frames, 2), metres;
-    notes: parts that are left out, with the reason.
+    driver: label of the steering, "sent", "human", "expert"; track: name of the track, None if it is unknown or there
+    are several; notes: parts that are left out, with the reason.
     """
 
-    seconds: FloatArray
-    driver: str
-    steering: FloatArray | None = None
-    speed_mph: FloatArray | None = None
-    latency_ms: FloatArray | None = None
-    cross_track_m: FloatArray | None = None
-    taken_over: npt.NDArray[np.bool_] | None = None
+    frames: tuple[FrameInfo, ...]
+    driver: str = ""
     track: str | None = None
-    positions: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
-    def at(self, index: int) -> FrameInfo:
-        """Return the values of one frame, without a reference model's."""
+    @cached_property
+    def seconds(self) -> FloatArray:
+        """Return the seconds of driving since the first frame, (frames,)."""
+        return np.array([frame.seconds for frame in self.frames])
 
-        def value_of(values: FloatArray | None) -> float | None:
-            return None if values is None or not np.isfinite(values[index]) else float(values[index])
-
-        return FrameInfo(
-            float(self.seconds[index]),
-            index,
-            steering=value_of(self.steering),
-            speed_mph=value_of(self.speed_mph),
-            latency_ms=value_of(self.latency_ms),
-            cross_track_m=value_of(self.cross_track_m),
-            taken_over=self.taken_over is not None and bool(self.taken_over[index]),
-        )
+    def knows(self, name: str) -> bool:
+        """Return whether a field of FrameInfo is known of any frame."""
+        return any(getattr(frame, name) is not None for frame in self.frames)
 
 
-def read_run_data(frames: RunFrames) -> RunData:
-    """Read the tables of a run folder; raises UserError for a table that cannot be read."""
-    trace, answers, drivers = read_trace(frames.folder), read_answers(frames.folder), read_drivers(frames.folder)
-    names = _base_names(frames)
-    log, notes = _read_log(frames)
-    steering, speed_mph = (_column([log.get(name, {}).get(column) for name in names]) for column in _LOG_COLUMNS)
+def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
+    """Read the tables of a run folder; raises UserError for a table that cannot be read.
+
+    times_only: for a clip without an overlay.
+    """
+    names, trace = [Path(name).name for name in frames.names], read_trace(frames.folder)
     points = [trace.get(name) for name in names]
-    offset_m, x, z = (
-        _column([None if point is None else getattr(point, name) for point in points])
-        for name in ("cross_track_m", "x_m", "z_m")
-    )
+    seconds = _seconds(names, points).tolist()
+    if times_only:
+        return RunData(tuple(map(FrameInfo, seconds)))
+    answers, drivers = read_answers(frames.folder), read_drivers(frames.folder)
+    log, notes = _read_log(frames)
     tracks = {point.track for point in points if point}
     if missing := [track for track in tracks if track.endswith(".json") and not Path(track).is_file()]:
         notes += (f"map and distance are left out: the road {missing[0]} is not here; make the clip where it is",)
-    on_one_track = len(tracks) == 1 and not missing  # a run on two tracks fits neither map
-    return RunData(
-        _seconds(frames, trace),
-        _driver(frames, drivers, trace),
-        steering,
-        speed_mph,
-        _column([answers.get(name) for name in names]),
-        cross_track_m=offset_m if on_one_track else None,
-        taken_over=np.array([name in drivers and drivers[name].take_over is not None for name in names]),
-        track=tracks.pop() if on_one_track else None,
-        positions=np.column_stack([x, z]) if on_one_track and x is not None and z is not None else None,
-        notes=notes,
-    )
+    track = tracks.pop() if len(tracks) == 1 and not missing else None  # a run on two tracks fits neither map
+    infos = []
+    for index, (name, point) in enumerate(zip(names, points, strict=True)):
+        offset_m, place = (point.cross_track_m, (point.x_m, point.z_m)) if point and track else (None, None)
+        taken_over = name in drivers and drivers[name].take_over is not None
+        steering, speed_mph = log.get(name, (None, None))
+        latency_ms = answers.get(name)
+        infos.append(FrameInfo(seconds[index], index, steering, speed_mph, latency_ms, offset_m, place, taken_over))
+    # the simulator names the images of its recordings after the camera
+    if not names[0].lower().startswith(CAMERAS[0]) or any(row.driver == MODEL for row in drivers.values()):
+        driver = "sent"
+    else:
+        driver = "expert" if trace and not drivers else "human"  # our simulator writes who drove unless its expert did
+    return RunData(tuple(infos), driver, track, notes)
 
 
-def _driver(frames: RunFrames, drivers: Mapping[str, DrivenRow], trace: Mapping[str, TracePoint]) -> str:
-    if not frames.is_recording or any(row.driver == MODEL for row in drivers.values()):
-        return "sent"
-    return "expert" if trace and not drivers else "human"  # our simulator writes who drove unless its expert did
+def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> FloatArray:
+    """Return the seconds of driving, (frames,): simulated seconds if the trace has all frames, else by their names.
 
-
-def read_times(frames: RunFrames) -> RunData:
-    """Read only the times of the frames, for a clip without an overlay."""
-    return RunData(_seconds(frames, read_trace(frames.folder)), "")
-
-
-def _base_names(frames: RunFrames) -> list[str]:
-    return [Path(name).name for name in frames.names]
-
-
-def _seconds(frames: RunFrames, trace: Mapping[str, TracePoint]) -> FloatArray:
-    """Return the seconds of driving, (frames,): simulated seconds if the trace has all frames, else by their names."""
-    points = [trace.get(name) for name in _base_names(frames)]
+    Pauses count 10 s at most.
+    """
     seconds = np.array([np.nan if point is None else point.seconds for point in points])
-    if np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all():
-        return seconds_since_first(seconds)
-    return seconds_by_name(frames.names)
+    if not (np.diff(seconds) >= 0).all() or not np.isfinite(seconds).all():
+        seconds = np.array([time_of(name) for name in names]) / 1000
+    return seconds_since_first(seconds)
 
 
-def _read_log(frames: RunFrames) -> tuple[dict[str, dict[str, float]], tuple[str, ...]]:
-    """Return the values of the log by the name of the centre image, and notes on what could not be read."""
-    from bcclone.recording.files import find_log
-    from bcclone.recording.log import read_log
+def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
+    """Return steering and speed by the name of the centre image, and notes on what could not be read."""
+    from bcclone.recording.log import read_log  # loads pandas
 
     try:
         log = read_log(find_log(str(frames.folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
-    columns = log.rows[["center", *_LOG_COLUMNS]]
-    rows = {name: dict(zip(_LOG_COLUMNS, values, strict=True)) for name, *values in columns.itertuples(index=False)}
+    rows = {name: (steering, mph) for name, steering, mph in log.rows[_LOG_COLUMNS].itertuples(index=False)}
     if not log.bad_rows:
         return rows, ()
     first = log.bad_rows[0]
     return rows, (f"{log.path}: {len(log.bad_rows)} rows are left out; the first, row {first.row}: {first.reason}",)
-
-
-def _column(values: Sequence[float | None]) -> FloatArray | None:
-    """Return values as an array, NaN for None; None if all are unknown."""
-    column = np.array([np.nan if value is None else value for value in values], np.float64)
-    return None if np.isnan(column).all() else column
