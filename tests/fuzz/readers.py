@@ -134,11 +134,11 @@ def _make_video(folder):
 
 
 def _read_video(folder, out):
-    from bcclone.pictures.video.run_data import FrameDecoder, find_frames
+    from bcclone.pictures.video.run_data import find_frames
 
-    decoder = FrameDecoder(find_frames(folder / "run"))
-    for index in range(len(decoder.frames.names)):
-        decoder.decode(index)
+    frames = find_frames(folder / "run")
+    for index in range(len(frames.names)):
+        frames.decode(index)
 
 
 def _make_packets(folder):

@@ -8,7 +8,7 @@ import pytest
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.pictures.video.reference_model import ReferenceDrive, ReferenceModel
-from bcclone.pictures.video.run_data import FrameDecoder, find_frames
+from bcclone.pictures.video.run_data import find_frames
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_run
 
@@ -16,8 +16,8 @@ FRAMES = np.random.default_rng(2).integers(0, 256, (4, 160, 320, 3), dtype=np.ui
 
 
 def drive_of(folder, model, count=10, seconds=None):
-    decoder = FrameDecoder(find_frames(make_run(folder, count)))
-    return ReferenceDrive(model, decoder, np.arange(count) / 10 if seconds is None else np.array(seconds)), decoder
+    frames = find_frames(make_run(folder, count))
+    return ReferenceDrive(model, frames, np.arange(count) / 10 if seconds is None else np.array(seconds)), frames
 
 
 def last_answer(drive, numbers):
@@ -70,6 +70,6 @@ def counting():
     ],
 )
 def test_the_memory_has_the_frames_that_a_clip_leaves_out_and_ends_at_a_gap(tmp_path, seconds, shown, remembered):
-    drive, decoder = drive_of(tmp_path / "run", counting(), len(seconds or range(10)), seconds)
-    steering = [drive.answer(index, decoder.decode(index))[0] for index in shown]
+    drive, frames = drive_of(tmp_path / "run", counting(), len(seconds or range(10)), seconds)
+    steering = [drive.answer(index, frames.decode(index))[0] for index in shown]
     assert steering == pytest.approx([count / 100 for count in remembered])

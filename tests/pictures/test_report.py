@@ -133,13 +133,6 @@ def test_what_cannot_be_seen_is_marked(tmp_path, hidden):
     assert page.texts["code"] == ["bcclone drive \ufffdmodel.h5"]
 
 
-def test_a_report_replaces_an_old_one_and_does_not_write_into_it(tmp_path):
-    (tmp_path / "report.html").write_text("old")
-    os.link(tmp_path / "report.html", tmp_path / "opened")  # as a reader who has opened it
-    written(tmp_path)
-    assert (tmp_path / "opened").read_text() == "old"
-
-
 def test_a_command_is_shown_as_it_is_typed():
     assert shown_command("drive", Path("-x y.h5"), "--speed", 9.5) == "bcclone drive './-x y.h5' --speed 9.5"
 
@@ -250,8 +243,6 @@ def test_a_browser_shows_hostile_texts_and_would_run_and_load_nothing_that_is_pu
         (False, ":0", "", False),
         (True, "", "", False),
         (True, ":0", "--no-browser", False),
-        (True, ":0", "--json", False),
-        (True, ":0", "--quiet", False),
     ],
 )
 def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, terminal, display, option, opened):

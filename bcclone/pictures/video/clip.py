@@ -15,14 +15,7 @@ from bcclone.pictures.video.draw import GROUND
 from bcclone.pictures.video.encode import encode
 from bcclone.pictures.video.overlay import Overlay, make_overlay
 from bcclone.pictures.video.reference_model import ReferenceDrive, ReferenceModel
-from bcclone.pictures.video.run_data import (
-    FrameDecoder,
-    FrameInfo,
-    RunData,
-    find_frames,
-    nothing_to_show,
-    read_run_data,
-)
+from bcclone.pictures.video.run_data import FrameInfo, RunData, RunFrames, find_frames, read_run_data
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
@@ -55,9 +48,9 @@ def make_clip(settings: ClipSettings) -> Clip:
     encoder fails; the file at settings.path is then unchanged.
     """
     atomic.check_output(settings.path, force=True, remedy="")
-    decoders = [FrameDecoder(find_frames(folder)) for folder in settings.runs]
+    runs = [find_frames(folder) for folder in settings.runs]
     model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
-    tracks = [_open_track(decoder, settings, model) for decoder in decoders]
+    tracks = [_open_track(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
@@ -70,9 +63,9 @@ def make_clip(settings: ClipSettings) -> Clip:
     with atomic.replacing(settings.path, follow=True) as temporary:
         count = encode(temporary, draw, len(indices[0]), settings)
         if not count:
-            raise nothing_to_show(decoders[0].frames, decoders[0].skipped)
-    skipped = tuple(f"{name}: {reason}" for decoder in decoders for name, reason in decoder.skipped.items())
-    notes = tuple(f"{track.decoder.frames.folder}: {note}" for track in tracks for note in track.data.notes)
+            raise runs[0].nothing_to_show()
+    skipped = tuple(f"{name}: {reason}" for frames in runs for name, reason in frames.skipped.items())
+    notes = tuple(f"{track.frames.folder}: {note}" for track in tracks for note in track.data.notes)
     return Clip(settings.path, count, count / settings.rate, skipped, notes)
 
 
@@ -84,7 +77,7 @@ class ClipTrack:
     overlay: None to draw the frames alone; model: its steering and saliency are drawn on the overlay.
     """
 
-    decoder: FrameDecoder
+    frames: RunFrames
     data: RunData
     width: int | None = None
     smooth: bool = False
@@ -98,12 +91,12 @@ class ClipTrack:
         picture for a broken frame, instead of None.
         """
         picture: Image | None = None
-        reference = ReferenceDrive(self.model, self.decoder, self.data.seconds) if self.model else None
+        reference = ReferenceDrive(self.model, self.frames, self.data.seconds) if self.model else None
         last: tuple[Image, FrameInfo] | None = None
         for index, repeats in groupby(indices):
             if index == len(self.data.frames):
                 picture = self.blank() if last is None else self._draw(last[0], replace(last[1], ended=True))
-            elif (frame := self.decoder.decode(index)) is not None:
+            elif (frame := self.frames.decode(index)) is not None:
                 info = self.data.frames[index]
                 if reference is not None:
                     steering, mask = reference.answer(index, frame)
@@ -116,7 +109,7 @@ class ClipTrack:
 
     def blank(self) -> Image:
         """Return the picture, RGB uint8 (height, width, 3), that stands for a missing frame."""
-        width, height = self.decoder.frames.size
+        width, height = self.frames.size
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
@@ -131,14 +124,13 @@ class ClipTrack:
         return np.asarray(cv2.resize(shown, (self.width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _open_track(decoder: FrameDecoder, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
-    frames = decoder.frames
+def _open_track(frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
     data = read_run_data(frames, times_only=not settings.overlay)
     if not settings.overlay:
-        return ClipTrack(decoder, data, settings.run_width, settings.is_gif)
+        return ClipTrack(frames, data, settings.run_width, settings.is_gif)
     width = settings.run_width or frames.size[0]
     overlay = make_overlay(frames.folder.resolve().name, width, data, frames.size, model is not None)
-    return ClipTrack(decoder, data, width, settings.is_gif, overlay, model)
+    return ClipTrack(frames, data, width, settings.is_gif, overlay, model)
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:
@@ -162,7 +154,7 @@ def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[
             for of_track, shown in zip(seconds, indices, strict=True):
                 shown[times > of_track[-1] + 1 / rate] = len(of_track)
     if not len(indices[0]):
-        names = " and ".join(str(track.decoder.frames.folder) for track in tracks)
+        names = " and ".join(str(track.frames.folder) for track in tracks)
         raise UserError(
             f"{names}: no frame in the range {begin:g}:{end:g}, expected a range that overlaps 0 to {duration:.1f} s; "
             "choose another range"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image
-from bcclone.pictures.video.run_data import FrameDecoder
+from bcclone.pictures.video.run_data import RunFrames
 from bcclone.system.arrays import Float32Array, FloatArray, Memory
 from bcclone.system.errors import UserError
 
@@ -49,9 +49,9 @@ class ReferenceDrive:
     Several runs may share the model: each drive has a memory of its own.
     """
 
-    def __init__(self, model: ReferenceModel, decoder: FrameDecoder, seconds: FloatArray) -> None:
+    def __init__(self, model: ReferenceModel, frames: RunFrames, seconds: FloatArray) -> None:
         self._policy, self._saliency = model.policy, model.saliency
-        self._decoder, self._seconds = decoder, seconds
+        self._frames, self._seconds = frames, seconds
         self._memory: Memory = ()
         self._next = 0
         # how many frames decide an answer; for a recurrent network, all frames of the drive
@@ -66,12 +66,12 @@ class ReferenceDrive:
             for shown in range(max(self._next, index - self._length + 1), index + 1):  # also what the clip leaves out
                 if shown and self._seconds[shown] - self._seconds[shown - 1] > _GAP_SECONDS:
                     self._memory = ()
-                if (pixels := frame if shown == index else self._decoder.decode(shown)) is not None:
+                if (pixels := frame if shown == index else self._frames.decode(shown)) is not None:
                     image = self._policy.preprocessing.apply(pixels)
                     answer, self._memory = self._policy.next_answer(image, self._memory)
         except BadImage as error:
             raise UserError(
-                f"{self._decoder.frames.folder}: the model cannot take these frames: {error}; leave --model out"
+                f"{self._frames.folder}: the model cannot take these frames: {error}; leave --model out"
             ) from None
         self._next, steering = index + 1, answer.steering
         return (min(max(steering, -1.0), 1.0) if np.isfinite(steering) else None), self._saliency.mask_of(image)

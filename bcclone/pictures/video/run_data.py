@@ -1,8 +1,8 @@
 """Read a run or a recording: its folder -> its frames in the order of time, and the values of each."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -27,34 +27,33 @@ class RunFrames:
     """The frames of a run that can be shown.
 
     names: paths within the folder, in the order of time; size: width and height of all of them; skipped: name -> reason
-    of the other frames.
+    of the other frames, also of those that turn out broken.
     """
 
     folder: Path
     names: tuple[str, ...]
     size: tuple[int, int]
-    skipped: Mapping[str, str] = field(default_factory=dict)
-
-
-class FrameDecoder:
-    """Decodes the frames of a run. skipped: name -> reason of the frames that were skipped or turned out broken."""
-
-    def __init__(self, frames: RunFrames) -> None:
-        self.frames = frames
-        self.skipped = dict(frames.skipped)
+    skipped: dict[str, str]
 
     def decode(self, index: int) -> Image | None:
         """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
-        name = self.frames.names[index]
+        name = self.names[index]
         try:
-            content = read_file(str(self.frames.folder / name))
-            if jpeg_size(content) != self.frames.size:  # it has been replaced
+            content = read_file(str(self.folder / name))
+            if jpeg_size(content) != self.size:  # it has been replaced
                 raise BadImage("another size than the others")
             frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
         return frame
+
+    def nothing_to_show(self) -> UserError:
+        """Return the error of a run without a single usable frame."""
+        first = "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
+        count = len(self.skipped.keys() | set(self.names))
+        expected = "expected JPEG images of one size, with their time in the name"
+        return UserError(f"{self.folder}: none of its {count} frames can be shown, {expected}{first}")
 
 
 def find_frames(folder: Path) -> RunFrames:
@@ -67,16 +66,8 @@ def find_frames(folder: Path) -> RunFrames:
     size = _most_common_size(folder, names, skipped)
     frames = RunFrames(folder, tuple(name for name in names if name not in skipped), size, skipped)
     if min(size) < _MIN_SIZE:
-        raise nothing_to_show(frames, skipped)
+        raise frames.nothing_to_show()
     return frames
-
-
-def nothing_to_show(frames: RunFrames, skipped: Mapping[str, str]) -> UserError:
-    """Return the error of a run without a single usable frame. skipped: name -> reason; the first one is shown."""
-    first = "; the first: " + ": ".join(next(iter(skipped.items()))) if skipped else ""
-    count = len(skipped.keys() | set(frames.names))
-    expected = "expected JPEG images of one size, with their time in the name"
-    return UserError(f"{frames.folder}: none of its {count} frames can be shown, {expected}{first}")
 
 
 def find_runs(folder: Path) -> list[Path]:
