@@ -1,7 +1,7 @@
 """Predictions and labels of the same frames -> how well they agree: a score, as JSON values and as a table in text."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,38 +78,40 @@ class Matched:
     """Frames with a label and a prediction, in order of time, or of the labels if their names are no times.
 
     seconds: since the first one, None if unknown; labels, predictions: (frames,), with the same positive side; public:
-    (frames,), None if the labels do not say; the last two: how many frames have only one of the two, and the first.
+    (frames,), None if the labels do not say; the last two: the names of frames that have only one of the two.
     """
 
     seconds: FloatArray | None
     labels: FloatArray
     predictions: FloatArray
     public: BoolArray | None
-    without_prediction: tuple[int, str]
-    without_label: tuple[int, str]
+    without_prediction: Sequence[str]
+    without_label: Sequence[str]
 
 
 @dataclass(frozen=True)
 class PredictionScore:
     """The score of predictions.
 
-    frames: that are scored; turns: those of them beyond the threshold; constant: steering of the driver of that name;
-    smoothing: how the smoothed steering was made; lag: of the steering that `shown` names; drivers: the predictions as
-    they are, smoothed and fitted, and those to compare with -> their agreement; parts: public and private -> the same;
-    steering: of each driver in all matched frames, (frames,).
+    frames: that are scored; labels_without_prediction, predictions_without_label: the frames that are in one table
+    alone; constant_steering: of the driver "constant"; smoothing: how the smoothed steering was made; lag: of the
+    steering that `shown` names; drivers: the predictions as they are, smoothed and fitted, and those to compare with ->
+    their agreement; parts: public and private -> the same; steering: of each driver in all matched frames, (frames,).
     """
 
     frames: int
-    matched: Matched
+    labels_without_prediction: int
+    predictions_without_label: int
     threshold: float
-    turns: int
-    constant: float
+    frames_beyond_threshold: int
     smoothing: str
+    constant_steering: float
     fit: Fit | None
     lag: Lag | None
     drivers: Mapping[str, SteeringAgreement]
     parts: Mapping[str, Mapping[str, SteeringAgreement]]
     steering: Mapping[str, FloatArray]
+    matched: Matched
 
     @property
     def shown(self) -> str:
@@ -118,33 +120,20 @@ class PredictionScore:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        figures: dict[str, Any] = to_json(
-            {
-                "frames": self.frames,
-                "labels_without_prediction": self.matched.without_prediction[0],
-                "predictions_without_label": self.matched.without_label[0],
-                "threshold": self.threshold,
-                "frames_beyond_threshold": self.turns,
-                "smoothing": self.smoothing,
-                "constant_steering": self.constant,
-                "fit": self.fit,
-                "lag": self.lag,
-                **self.drivers,
-                **self.parts,
-            }
-        )
-        return figures
+        arrays = ("drivers", "parts", "steering", "matched")
+        figures = {name: value for name, value in vars(self).items() if name not in arrays}
+        return {name: to_json(value) for name, value in {**figures, **self.drivers, **self.parts}.items()}
 
     @property
     def notices(self) -> list[str]:
         """What a person should know of the frames that were left out, and of the side that is positive."""
         notices = []
-        for what, (count, first) in (
+        for what, lacking in (
             ("labels have no prediction", self.matched.without_prediction),
             ("predictions have no label", self.matched.without_label),
         ):
-            if count:
-                notices.append(f"{count} {what}, and are left out; the first: {first}")
+            if lacking:
+                notices.append(f"{len(lacking)} {what}, and are left out; the first: {lacking[0]}")
         r = self.drivers[PREDICTIONS].correlation
         if r is not None and r < _OPPOSITE:
             notices.append(
@@ -169,18 +158,19 @@ class PredictionScore:
     def explanations(self) -> Iterator[str]:
         """Yield what the columns and rows of the table mean."""
         yield f"{self.frames:,} frames are scored; {_LEGEND}"
-        yield f"right side: in the {self.turns:,} frames with a label beyond {self.threshold:g}"
+        yield f"right side: in the {self.frames_beyond_threshold:,} frames with a label beyond {self.threshold:g}"
         yield f"smoothed: {self.smoothing}; constant: the mean label{' of the fitted frames' if self.fit else ''}"
         if self.fit:
             yield (
                 f"fitted: gain {self.fit.gain:.3f} and bias {self.fit.bias:+.4f}, on the {self.fit.frames:,} frames of "
                 f"the first {self.fit.seconds:g} s, which are not scored"
             )
+        if self.lag:
+            yield f"best lag: the predictions are {self.lag}"
 
     def as_text(self) -> str:
         """Return the table with its explanations."""
-        lag = ["", f"best lag: the predictions are {self.lag}"] if self.lag else []
-        return "\n".join([*self.explanations(), "", str(self.table()), *lag])
+        return "\n".join([*self.explanations(), "", str(self.table())])
 
 
 def score(predictions: Path | str, labels: Path | str, settings: ScoreSettings | None = None) -> PredictionScore:
@@ -222,16 +212,18 @@ def score_predictions(
     seconds = None if matched.seconds is None else matched.seconds[rest]
     return PredictionScore(
         frames=int(rest.sum()),
-        matched=matched,
+        labels_without_prediction=len(matched.without_prediction),
+        predictions_without_label=len(matched.without_label),
         threshold=settings.threshold,
-        turns=int((np.abs(matched.labels[rest]) > settings.threshold).sum()),
-        constant=round(constant, 6),
+        frames_beyond_threshold=int((np.abs(matched.labels[rest]) > settings.threshold).sum()),
         smoothing=smoothing,
+        constant_steering=round(constant, 6),
         fit=fit,
         lag=_best_lag(steering[FITTED if fit else PREDICTIONS][rest], matched.labels[rest], seconds),
         drivers=agreements(rest),
         parts=parts,
         steering=steering,
+        matched=matched,
     )
 
 
@@ -253,17 +245,13 @@ def match(predictions: FrameSteering, labels: FrameSteering, settings: ScoreSett
     def values(of: Mapping[str, Any], kind: type = np.float64) -> Any:
         return np.array([of[one] for one in ids], kind)[order]
 
-    def lacking(these: Mapping[str, float], others: Mapping[str, float]) -> tuple[int, str]:
-        missing = [one for one in these if one not in others]
-        return len(missing), missing[0] if missing else ""
-
     return Matched(
         seconds=None if seconds is None else seconds[order] - seconds.min(),
         labels=values(labels.steering) * (-1.0 if settings.left_positive else 1.0),
         predictions=values(predictions.steering),
         public=values(labels.public, np.bool_) if labels.public else None,
-        without_prediction=lacking(labels.steering, predictions.steering),
-        without_label=lacking(predictions.steering, labels.steering),
+        without_prediction=[one for one in labels.steering if one not in predictions.steering],
+        without_label=[one for one in predictions.steering if one not in labels.steering],
     )
 
 

@@ -214,20 +214,7 @@ class Replayed:
 
     def as_text(self) -> str:
         """Return the table of all drivers with the controls below, and what a watch and the client said."""
-        lines = [*self.explanations(), "", str(self.table()), *self._compared_with_estimates()]
+        lines = [*self.explanations(), "", str(self.table())]
         lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if (watched := self.first.watched) else []
         lines += [self.client.summary()] if self.client else []
         return "\n".join(lines)
-
-    def _compared_with_estimates(self) -> list[str]:
-        """Return how often the first driver, the recorded steering by the same estimates, and none leave the path."""
-        estimates, scored = self.first.reference.estimates, self.first.rollout
-        if not (estimates and scored) or self.first.limit_m != estimates["check_limit"]:
-            return []
-        return [
-            "",
-            f"{next(iter(self.results))} leaves the recorded path {scored.score.interventions} times in "
-            f"{self.first.reference.total_seconds:.0f} s; the recorded steering, by the same estimates, "
-            f"{estimates['check_interventions']} times, and no steering "
-            f"{estimates['check_interventions_without_steering']} times",
-        ]

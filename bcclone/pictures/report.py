@@ -83,6 +83,19 @@ def shown_command(*words: object) -> str:
     return f"bcclone {shlex.join(map(typed, words))}"
 
 
+def next_commands(model: Path | str, names: str, *more: object) -> dict[str, str]:
+    """Return what to do next with a model -> the command. names: of commands; more: words that each of them gets."""
+    model = Path(model)
+    words: dict[str, tuple[object, ...]] = {
+        "evaluate": ("Score it in the built-in simulator", model, "-o", "score"),
+        "drive": ("Let it drive the Udacity simulator", model, "run1"),
+        "play": ("Drive with it in the browser, and take over", "--model", model),
+        "suite": ("Score it in 20 other conditions", model, "-o", "suite"),
+        "replay": ("Score it on a recording of yours", model, "RECORDING"),
+    }
+    return {str(words[name][0]): shown_command(name, *words[name][1:], *more) for name in names.split()}
+
+
 def _page(title: str, content: str) -> str:
     allowed = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = (

@@ -16,7 +16,7 @@ from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite_result import SuiteResult
 from bcclone.evaluate.watched import WatchedFrame, watched_table
 from bcclone.pictures.plots.drives import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
-from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
+from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -52,16 +52,10 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
         "The driven line, coloured by its distance from the centre line": paths[0],
         "What the camera saw on the way": paths[1],
     }
-    given = ("--preprocess", settings.preprocess) if settings.preprocess else ()
-    commands = {
-        "Let it drive the Udacity simulator": shown_command("drive", model, "run1", *given),
-        "Drive with it in the browser, and take over": shown_command("play", "--model", model, *given),
-        "Score it in 20 other conditions": shown_command("suite", model, "-o", "suite", *given),
-    }
+    then = "drive play suite" if settings.run_folder else "drive play suite replay"
+    commands = next_commands(model, then, *(("--preprocess", settings.preprocess) if settings.preprocess else ()))
     if settings.run_folder:
         commands["Make a clip of this drive"] = shown_command("video", settings.run_folder, "--overlay")
-    else:
-        commands["Score it on a recording of yours"] = shown_command("replay", model, "RECORDING", *given)
     title, figures = f"{model.name} on {way}: {scored}", evaluation.table(settings).cells()
     return [*paths, _write(folder, Report(title, _sentences(sentences), None, pictures, figures, commands))]
 
@@ -114,17 +108,11 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
     write_text(paths[1], json_text(replayed.figures(), indent=2))
     paths += _write_watched(folder / "uncertainty.csv", first.watched)
     ranks = {driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)}
-    commands = {} if replayed.client or not ranks else _after_replay(min(ranks, key=lambda driver: ranks[driver]))
+    best = min(ranks, key=lambda driver: ranks[driver], default="")
+    commands = next_commands(best, "evaluate drive") if best and not replayed.client else {}
     sentences = _sentences([*replayed.explanations(), *replayed.notices])
     title, figures = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
     return [*paths, _write(folder, Report(title, sentences, None, {shown.capitalize(): picture}, figures, commands))]
-
-
-def _after_replay(model: Path | str) -> dict[str, str]:
-    return {
-        "Score it in the built-in simulator": shown_command("evaluate", Path(model), "-o", "score"),
-        "Let it drive the Udacity simulator": shown_command("drive", Path(model), "run1"),
-    }
 
 
 def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
@@ -181,7 +169,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     hardest = [f"the hardest row was {described[name]}, with {off[name]} interventions" for name in worst[:1]]
     best = min(result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name)))
     title, sentences = f"{', '.join(result.models)} in the suite", _sentences([*hardest, *result.explanations()])
-    commands = _after_replay(result.models[best])
+    commands = next_commands(result.models[best], "evaluate drive")
     report = _write(folder, Report(title, sentences, None, pictures, result.table().cells(), commands))
     return [*paths, maps, *([uncertainty] if uncertainty.exists() else []), report]
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 DRAW = """
@@ -14,24 +16,19 @@ save(new_figure(1, 1, "$x$"), Path("out.png"))
 """
 
 
-def test_settings_of_matplotlib_in_the_current_folder_start_no_program(tmp_path):
-    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.facecolor: red\n")
+@pytest.mark.parametrize("pipe", [False, True])
+def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_program(tmp_path, pipe):
+    if pipe:  # which would be waited for
+        os.mkfifo(tmp_path / "matplotlibrc")
+    else:
+        (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.facecolor: red\n")
     for name in ("latex", "dvipng"):
         (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/mark\nexit 1\n")
         (tmp_path / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "-P", "-c", DRAW]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "mark").exists()
-
-
-def test_a_pipe_in_the_place_of_matplotlibs_settings_is_not_read(tmp_path):
-    os.mkfifo(tmp_path / "matplotlibrc")
-    line = [sys.executable, "-P", "-c", DRAW]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run(line, cwd=tmp_path, env=environment, check=True, timeout=100)
+    subprocess.run([sys.executable, "-P", "-c", DRAW], cwd=tmp_path, env=environment, check=True, timeout=100)
     assert (tmp_path / "out.png").stat().st_size
+    assert not (tmp_path / "mark").exists()
 
 
 def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():

@@ -18,7 +18,7 @@ from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
-from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
+from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import Notify
@@ -145,7 +145,7 @@ def draw_training(
 
 def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]) -> Report:
     """Return the report of a training. data: what it was trained on; pictures: name -> path of those drawn."""
-    samples, seconds, model = result.samples, f"{result.seconds:,.0f} s", Path(result.model)
+    samples, seconds = result.samples, f"{result.seconds:,.0f} s"
 
     def number(value: float | None) -> str:
         return "none" if value is None else f"{value:.4f}"
@@ -176,12 +176,8 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
         ("time", seconds),
     ]
     shown = {plot.caption: pictures[plot.name] for plot in PLOTS if plot.caption and plot.name in pictures}
-    commands = {
-        "Score it in the built-in simulator": shown_command("evaluate", model, "-o", "score", "--run", "run1"),
-        "Make a clip of that drive": shown_command("video", "run1", "--overlay"),
-        "Let it drive the Udacity simulator": shown_command("drive", model, "run2"),
-        "Drive with it in the browser, and take over": shown_command("play", "--model", model),
-    }
+    commands = next_commands(result.model, "evaluate drive play")
+    commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
     return Report(f"Training of {result.model}", sentences, None, shown, figures, commands)
 
 
