@@ -36,14 +36,6 @@ MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 
-def check_simulated_speed(speed_mph: float) -> None:
-    """Raise SettingError for a speed that the simulated car cannot drive at."""
-    if not 0 < speed_mph <= TOP_SPEED_MPH:
-        raise SettingError(
-            "{speed_mph} {speed}, expected more than 0, up to {top}", speed=f"{speed_mph:g}", top=f"{TOP_SPEED_MPH:g}"
-        )
-
-
 @dataclass(frozen=True)
 class EvaluateSettings:
     """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world.
@@ -69,7 +61,10 @@ class EvaluateSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_simulated_speed(self.speed.speed_mph)
+        speed_mph = self.speed.speed_mph
+        if not 0 < speed_mph <= TOP_SPEED_MPH:
+            limits = {"speed": f"{speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
+            raise SettingError("{speed_mph} {speed}, expected more than 0, up to {top}", **limits)
         if self.in_process and self.run_folder is not None:
             raise SettingError(
                 "{run_folder} {run}: the drive server records a run, and {in_process} has none; leave one of them out",
@@ -136,13 +131,6 @@ class ReplaySettings:
         if not 0 <= first < last <= 1:
             value = f"{first:g}:{last:g}"
             raise SettingError("{fraction} {value}, expected two fractions of the rows such as 0.8:1", value=value)
-        for limit in self.limits_m:
-            if not 0 < limit <= _FARTHEST_M:
-                raise SettingError(
-                    "{limits_m} {limit}, expected more than 0, up to {farthest}",
-                    limit=f"{limit:g}",
-                    farthest=f"{_FARTHEST_M:g}",
-                )
 
     @property
     def all_limits_m(self) -> tuple[float, ...]:

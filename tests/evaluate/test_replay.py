@@ -124,42 +124,29 @@ def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, 
     assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
 
 
-def test_a_fraction_reads_only_those_rows(lap, reference):
+def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_at_both_ends(lap, reference):
     half = read_reference(lap, (0.5, 1.0))
     assert half.steering == reference.steering[round(len(reference) / 2) :]
     with pytest.raises(UserError, match="no rows.*--fraction"):
         read_reference(lap, (0.5, 0.5001))
-
-
-def test_the_smoothed_steering_is_a_running_mean_that_is_shorter_at_both_ends(lap, reference):
-    smoothed = reference.smoothed_steering
-    assert smoothed[20] == pytest.approx(np.mean(reference.steering[16:25]))
-    assert smoothed[0] == pytest.approx(np.mean(reference.steering[:5]))
+    assert half.smoothed_steering[20] == pytest.approx(np.mean(half.steering[16:25]))
+    assert half.smoothed_steering[0] == pytest.approx(np.mean(half.steering[:5]))
     few = read_reference(lap, (0.0, 0.02))
     assert few.smoothed_steering == pytest.approx(np.full(len(few), np.mean(few.steering)))
 
 
-def test_a_view_from_a_side_cameras_position_is_what_it_saw(reference):
+def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(reference):
     frames = read_row(reference.images[150])
-    view = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
-    assert structural_similarity(view, read_frame(reference.images[150]["left"]), ROAD) > 0.8
-
-
-def test_pixels_that_the_nearest_camera_lacks_come_from_the_next(reference):
-    frames = read_row(reference.images[150])
+    left = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
+    assert structural_similarity(left, read_frame(reference.images[150]["left"]), ROAD) > 0.8
     pose = RelativePose(0.35, -0.02)
     lone = Views(FULL).view(RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre)
-    filled = Views(FULL).view(frames, pose, frames.centre)
-    changed = np.abs(filled.astype(int) - lone).max(axis=2) > 0
+    changed = np.abs(Views(FULL).view(frames, pose, frames.centre).astype(int) - lone).max(axis=2) > 0
     assert changed[100:135, -12:].mean() > 0.5  # beyond the centre frame's right side
     assert not changed[:130, 60:200].any()
-
-
-def test_the_bonnet_stays_where_it_is(reference):
-    frames = read_row(reference.images[150])
-    view = Views(FULL).view(frames, RelativePose(1.2, 0.1), frames.centre)
-    assert (view[145:, 130:190] == frames.centre[145:, 130:190]).all()
-    assert (view[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
+    turned = Views(FULL).view(frames, RelativePose(1.2, 0.1), frames.centre)
+    assert (turned[145:, 130:190] == frames.centre[145:, 130:190]).all()
+    assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
 
 @pytest.mark.slow
@@ -246,26 +233,19 @@ def without_speed(lap, tmp_path):
     return tmp_path / "floor" / lap.name
 
 
-SCORE = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
-
-
-def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap, without_speed):
-    settings = ReplaySettings(fraction=(0.0, 0.2))
-    figures, driven = (
-        Replayed(replay_policies({"right": Constant(0.1)}, log, settings)).figures() for log in (without_speed, lap)
-    )
+def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap, without_speed, tmp_path):
+    settings, policies = ReplaySettings(fraction=(0.0, 0.2)), {"right": Constant(0.1), "left": Constant(-0.1)}
+    replayed, driven = (Replayed(replay_policies(policies, log, settings)) for log in (without_speed, lap))
+    figures, of_driven = (each.figures()["models"]["right"] for each in (replayed, driven))
     for driver in (figures, *figures["controls"].values()):
-        assert [driver[name] for name in SCORE] == [None] * 4
+        score = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
+        assert [driver[name] for name in score] == [None] * 4
         assert (driver["by_limit"], driver["distance_m"]) == ({}, 0)
-    compared = ("steering_mae", "steering_correlation", "steering_correlation_smoothed", "rows", "frames")
-    for name in compared:
-        assert figures[name] == driven[name]
+    for name in ("steering_mae", "steering_correlation", "steering_correlation_smoothed", "rows", "frames"):
+        assert figures[name] == of_driven[name]
     assert figures["controls"]["human"]["steering_correlation"] == 1
     json.dumps(figures, allow_nan=False)
 
-
-def test_without_a_speed_table_report_and_picture_say_so(without_speed, tmp_path):
-    replayed = Replayed(replay_policies({"right": Constant(0.1)}, without_speed, ReplaySettings(fraction=(0.0, 0.2))))
     paths = write_replay(tmp_path, str(without_speed), replayed)
     assert [path.name for path in paths] == ["steering.png", "figures.json", "report.html"]
     text, page = replayed.as_text(), paths[-1].read_text()
@@ -273,6 +253,13 @@ def test_without_a_speed_table_report_and_picture_say_so(without_speed, tmp_path
     assert "no speed" in page
     assert not any(words in text for words in ("%", "km", "rms"))
     assert not any(words in page for words in ("rms", "100.0 %"))
+
+    replays = {name: its.figures() for name, its in replayed.results.items()}
+    suite = SuiteResult({name: Path(name) for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays})
+    assert suite.figures()["recordings"][0]["best"] == []
+    (line,) = [line for line in suite.as_text().splitlines() if line.startswith("floor")]
+    assert "without speeds" in line
+    assert not any(words in line for words in ("*", "100"))
 
 
 def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recorded_frames(without_speed):
@@ -283,20 +270,6 @@ def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recor
     figures = drive.result().figures()
     assert figures.autonomy_percent is None
     assert figures.steering_mae == pytest.approx(0.1)
-
-
-def test_in_a_suite_a_recording_without_speeds_has_no_best_model(without_speed, tmp_path):
-    settings = ReplaySettings(fraction=(0.0, 0.2))
-    ran = replay_policies({"right": Constant(0.1), "left": Constant(-0.1)}, without_speed, settings)
-    replays = {name: one.figures() for name, one in ran.items()}
-    suite = SuiteResult(
-        {name: Path(f"{name}.h5") for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays}
-    )
-    assert suite.figures()["recordings"][0]["best"] == []
-    (line,) = [line for line in suite.as_text().splitlines() if line.startswith("floor")]
-    assert "without speeds" in line
-    assert "*" not in line
-    assert "100" not in line
 
 
 KEYS = {

@@ -37,23 +37,23 @@ def scenario(name):
     return found
 
 
-def test_the_testing_suite_has_the_weathers_of_the_studies():
-    rows = select_scenarios(SuiteSettings(suite="testing"))
-    assert len(rows) == 37
-    names = [row.name for row in rows]
+def test_the_suites_have_their_rows():
+    assert [one.name for one in SCENARIOS] == [
+        "lake-15", "lake-30", "lake-reverse-15", "lake-reverse-30", "lake-20", "latency-100", "latency-200",
+        "latency-300", "light-0.5", "light-1.5", "shadows", "fog", "camera-shift", "camera-pitch", "start-off",
+        "start-turned", "perturbations", "no-lines", "mountain", "mountain-reverse",
+    ]  # fmt: skip
+    testing = select_scenarios(SuiteSettings(suite="testing"))
+    names = [row.name for row in testing]
+    assert len(names) == 37
     assert names[:7] == ["fog", "rain", "snow", "day-night", "day-night-fog", "day-night-rain", "day-night-snow"]
     assert {f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)} <= set(names)
-    assert len({row.settings.conditions for row in rows}) == 34  # the single ones are those of 50 %
-
-
-def test_the_suite_roads_drives_roads_that_no_samples_are_made_of():
-    rows = select_scenarios(SuiteSettings(suite="roads"))
-    assert len({row.name for row in rows}) == len(rows) == 68
-    assert len({row.settings.track for row in rows}) == 32
-    assert max(int(row.settings.track.removeprefix("random:")) for row in rows[:60]) < FIRST_ROAD
-    assert {row.settings.speed.speed_mph for row in rows[:60]} == {15.0, 25.0}
-    with pytest.raises(UserError, match="roads of its own"):
-        select_scenarios(SuiteSettings(suite="roads", track="random:7"))
+    assert len({row.settings.conditions for row in testing}) == 34  # the single ones are those of 50 %
+    roads = select_scenarios(SuiteSettings(suite="roads"))
+    assert len({row.name for row in roads}) == len(roads) == 68
+    assert len({row.settings.track for row in roads}) == 32
+    assert max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD  # of no samples
+    assert {row.settings.speed.speed_mph for row in roads[:60]} == {15.0, 25.0}
 
 
 def test_the_suites_rows_are_driven_on_another_road():
@@ -62,14 +62,8 @@ def test_the_suites_rows_are_driven_on_another_road():
     changed = {(row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed) for row in rows}
     assert changed == {("random:7", 0.5, 3)}
     assert rows[0].description == "random:7, 15 mph"
-
-
-def test_the_suite_has_its_twenty_rows():
-    assert [one.name for one in SCENARIOS] == [
-        "lake-15", "lake-30", "lake-reverse-15", "lake-reverse-30", "lake-20", "latency-100", "latency-200",
-        "latency-300", "light-0.5", "light-1.5", "shadows", "fog", "camera-shift", "camera-pitch", "start-off",
-        "start-turned", "perturbations", "no-lines", "mountain", "mountain-reverse",
-    ]  # fmt: skip
+    with pytest.raises(UserError, match="roads of its own"):
+        select_scenarios(SuiteSettings(suite="roads", track="random:7"))
 
 
 @pytest.fixture(scope="module")

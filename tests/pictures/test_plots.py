@@ -171,15 +171,6 @@ def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(subject,
         assert np.abs(store.preprocessing.apply(frame).astype(int) - own).mean() < 10
 
 
-def test_one_sample_per_row_is_of_the_centre_camera_in_the_order_of_time(subject, store):
-    samples = subject.one_per_row("validation")
-    chosen, rows = store.samples[samples], np.flatnonzero(store.rows["validation"])
-    assert chosen["row"].tolist() == rows.tolist()
-    assert not chosen["flipped"].any()
-    assert set(chosen["camera"].tolist()) | set(chosen["frame_offset"].tolist()) == {0}
-    assert np.allclose(subject.seconds(samples) * 1000, store.rows["time_ms"][rows])
-
-
 def test_a_recording_without_a_store_gives_the_same_samples(subject, simulated_recording):
     settings = SampleSettings(block_seconds=2.0, frame_offsets=1)
     in_place = replace(subject, data=open_in_place((str(simulated_recording),), Preprocessing(), settings))
