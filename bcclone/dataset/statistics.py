@@ -1,4 +1,4 @@
-"""Statistics of curves: correlation, robust lines, the top of a curve, running means, and the jackknife's error."""
+"""Statistics of curves: correlation, robust lines, the top of a curve, the jackknife's error; indices spread evenly."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,6 +7,11 @@ import numpy as np
 from bcclone.system.arrays import FloatArray, IndexArray
 
 _CONSTANT = 1e-9  # a smaller range is one of rounding
+
+
+def evenly(count: int, most: int) -> IndexArray:
+    """Return the indices of at most so many of `count` values, spread evenly, the first and the last included."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def varies(values: FloatArray) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from bcclone.dataset.framing import Framing, framing_of
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
+from bcclone.dataset.statistics import evenly
 from bcclone.evaluate.evaluate_settings import check_unused
 from bcclone.evaluate.predict import frame_files
 from bcclone.evaluate.steering_tables import read_labels, seconds_of
@@ -76,7 +77,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     if is_recording(settings.labels or source):
         check_unused(settings, settings.labels or source, "steering_column", "rate")
     first = list(_first(_labelled(settings, recorded), settings.seconds))
-    chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), _MOST_PICTURES)).round().astype(int))
+    chosen = evenly(len(first), _MOST_PICTURES)
     read = list(_decoded([first[index] for index in chosen], imported))
     shapes = Counter(picture.shape for _, picture in read)
     most_frequent = max(shapes, key=lambda shape: shapes[shape], default=None)

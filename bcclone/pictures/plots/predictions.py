@@ -9,7 +9,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.sample_settings import VALIDATION
-from bcclone.dataset.statistics import correlation
+from bcclone.dataset.statistics import correlation, evenly
 from bcclone.model.saliency import Saliency
 from bcclone.pictures.plots.style import BLUE, GRAY, ShownImage, draw_steering, new_figure, save, save_images, tidy
 from bcclone.pictures.plots.subject import NotDrawn, Subject
@@ -141,7 +141,7 @@ def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
     """Join some of the stretches, spread evenly, with about `most` indices in total, but at least one stretch."""
     fraction = min(1.0, most / max(sum(map(len, parts)), 1))
     count = max(1, int(fraction * len(parts)))
-    return np.concatenate([parts[number] for number in np.linspace(0, len(parts) - 1, count).round().astype(int)])
+    return np.concatenate([parts[number] for number in evenly(len(parts), count)])
 
 
 def plot_saliency(subject: Subject, path: Path) -> None:

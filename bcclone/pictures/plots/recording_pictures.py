@@ -14,6 +14,7 @@ from bcclone.dataset.diagnosis.driven import Driven
 from bcclone.dataset.diagnosis.finding import Finding
 from bcclone.dataset.framing import FRACTION, Framing, sampling_of
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.statistics import evenly
 from bcclone.pictures.plots.style import GRAY, GREEN, ORANGE, RED, draw_steering, new_figure, save, show_image
 from bcclone.recording.files import ImageIndex
 from bcclone.system.arrays import FloatArray, IndexArray
@@ -43,7 +44,7 @@ def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
 def _draw_strip(part: SubFigure, rows: pd.DataFrame, images: ImageIndex) -> None:
     across = min(_STRIP_ACROSS, len(rows))
     grid = part.add_gridspec(2, across, height_ratios=(1.0, 0.9))
-    for place, index in enumerate(np.linspace(0, len(rows) - 1, across).round().astype(int)):
+    for place, index in enumerate(evenly(len(rows), across)):
         row, frame = rows.iloc[index].to_dict(), _NO_IMAGE
         if found := images.find(str(row["center"])):
             with suppress(BadImage):
@@ -111,7 +112,7 @@ def _rows_of(finding: Finding, driven: Driven) -> IndexArray:
     rows = np.flatnonzero(concerned) if concerned.any() else np.arange(len(driven.numbers))
     if len(rows) < _ACROSS:
         rows = np.clip(rows[0] - _ACROSS // 2, 0, len(concerned) - _ACROSS) + np.arange(_ACROSS)
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, _ACROSS).round().astype(int)], np.int64)
+    return rows[evenly(len(rows), _ACROSS)]
 
 
 def plot_framing(

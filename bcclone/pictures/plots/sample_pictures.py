@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.sample_settings import PARTS, TRAINING
+from bcclone.dataset.statistics import evenly
 from bcclone.feed.augment.kinds import draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.selection import augmentation_inputs_of
@@ -114,7 +115,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
     windows, length = spread_windows(subject), subject.file.seq_length
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
-    shown = np.linspace(0, length - 1, min(length, _MOST_FRAMES)).round().astype(int).tolist()
+    shown = evenly(length, _MOST_FRAMES).tolist()
     headings = [f"{length - 1 - number} before" for number in shown[:-1]] + ["newest frame", "change, first to last"]
     rows = []
     for window, of_window, steering in zip(windows, images, predicted, strict=True):

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from bcclone.dataset.images import Image
+from bcclone.dataset.statistics import evenly
 from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
@@ -37,7 +36,7 @@ def encode(path: Path, draw: DrawPictures, total: int, settings: ClipSettings) -
         codec: Sequence[str] = _H264
         if settings.is_gif:
             palette = Path(folder) / "palette.png"
-            some = np.unique(np.linspace(0, total - 1, min(_PALETTE_PICTURES, total)).round().astype(int)).tolist()
+            some = evenly(total, _PALETTE_PICTURES).tolist()
             if not _write(palette, draw(some), settings.rate, _PALETTE):
                 return 0
             codec = "gif", "-vf", f"movie={_escaped(palette)} [colors]; [in] [colors] {_USE_PALETTE}", "-loop", "0"
