@@ -69,8 +69,14 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
     moving = motion.usable & (motion.speed > _SLOWEST)
     if moving.sum() < _FEWEST_ROWS:
         return _refused(recorded, f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}")
-    fits = {lag: _Fit.of(_yaw_rates(recorded, motion.speed, lag)[moving], motion.yaw_rate[moving]) for lag in _LAGS}
-    lag, fit = min(fits.items(), key=lambda item: item[1].residual)
+
+    def fit_of(lag: float) -> _Fit:
+        """Return the fit of the yaw rates of a gain of 1 and of a bias of 1, (rows, 2)."""
+        curvatures = SteeringLaw(1.0, 0.0, lag).curvatures(recorded.steering, recorded.seconds, recorded.ends)
+        columns = np.stack([motion.speed * np.array(curvatures), motion.speed], 1)
+        return _Fit.of(columns[moving], motion.yaw_rate[moving])
+
+    lag, fit = min(((lag, fit_of(lag)) for lag in _LAGS), key=lambda item: item[1].residual)
     return _with_estimates(recorded, framing, motion, SteeringLaw(fit.gain, fit.bias, lag), fit)
 
 
@@ -120,12 +126,6 @@ def _measure_motion(recorded: RecordedDrive, framing: Framing) -> _Motion:
     yaw_rate = np.append(np.arctan(turns.right / FOCAL_PX), 0.0) / np.maximum(recorded.seconds, 1e-3)
     speed, near_to_far = sweep.result()
     return _Motion(speed, yaw_rate, np.append(turns.usable, False), near_to_far)
-
-
-def _yaw_rates(recorded: RecordedDrive, speed: FloatArray, lag: float) -> FloatArray:
-    """Return the yaw rates of a gain of 1 and of a bias of 1, (rows, 2)."""
-    curvatures = SteeringLaw(1.0, 0.0, lag).curvatures(recorded.steering, recorded.seconds, recorded.ends)
-    return np.stack([speed * np.array(curvatures), speed], 1)
 
 
 def _with_estimates(

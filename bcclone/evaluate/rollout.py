@@ -1,10 +1,10 @@
 """A log -> the recorded drive; the steering of another driver, row by row -> deviation from it and interventions."""
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -83,7 +83,10 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     index, table = ImageIndex(log_path), read_log(log_path).rows
     first, last = (round(position * len(table)) for position in fraction)
     rows = table.iloc[first:last]
-    images = tuple(_images(index, row) for row in rows[list(CAMERAS)].to_dict("records"))
+    images = tuple(
+        {camera: path for camera in CAMERAS if row[camera] and (path := index.find(row[camera])) is not None}
+        for row in rows[list(CAMERAS)].to_dict("records")
+    )
     if not any("center" in paths for paths in images):
         missing = f"none of its centre images is in {index.folders[0]} or next to the log; put them there"
         raise UserError(
@@ -104,11 +107,6 @@ def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
     ones = np.ones(SMOOTHED_ROWS)
     sums, counts = np.convolve(steering, ones), np.convolve(np.ones(len(steering)), ones)
     return np.asarray(sums / counts)[SMOOTHED_ROWS // 2 :][: len(steering)]
-
-
-def _images(index: ImageIndex, row: Mapping[Hashable, Any]) -> Mapping[str, str]:
-    paths = {camera: index.find(row[camera]) for camera in CAMERAS if row[camera]}
-    return {camera: path for camera, path in paths.items() if path is not None}
 
 
 @dataclass(frozen=True)

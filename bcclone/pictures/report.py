@@ -61,16 +61,26 @@ class Report:
 
 def write_report(path: Path, report: Report) -> None:
     """Write a report atomically; an OSError names the file that cannot be read or written."""
-    sections = [
-        f"<h1>{_text(report.title)}</h1>",
-        *(f"<p>{_text(sentence)}</p>" for sentence in report.sentences),
-        *([_video(report.clip, report.title)] if report.clip else []),
-        *(["<h2>Figures</h2>", _table(report.figures)] if report.figures else []),
-        *(["<h2>Pictures</h2>"] if report.pictures else []),
-        *(_figure(caption, picture) for caption, picture in report.pictures.items()),
-        *(["<h2>Next</h2>", _commands(report.commands)] if report.commands else []),
-    ]
-    write_bytes(path, _page(report.title, "\n".join(sections)).encode())
+    title = _text(report.title)
+    sections = [f"<h1>{title}</h1>", *(f"<p>{_text(sentence)}</p>" for sentence in report.sentences)]
+    if report.clip:
+        source = _data("video/mp4", report.clip)
+        attributes = "controls autoplay muted loop playsinline"
+        sections.append(f'<figure><video src="{source}" aria-label="{title}" {attributes}></video></figure>')
+    if report.figures:
+        sections += ["<h2>Figures</h2>", _table(*report.figures)]
+    if report.pictures:
+        sections.append("<h2>Pictures</h2>")
+    for caption, picture in report.pictures.items():
+        shown, source = _text(caption), _data("image/png", picture)
+        sections.append(f'<figure><figcaption>{shown}</figcaption><img src="{source}" alt="{shown}"></figure>')
+    if report.commands:
+        sections.append("<h2>Next</h2>\n<dl>")
+    for what, line in report.commands.items():
+        sections.append(f"<dt>{_text(what)}</dt><dd><pre><code>{_text(line)}</code></pre></dd>")
+    if report.commands:
+        sections.append("</dl>")
+    write_bytes(path, _page(title, "\n".join(sections)).encode())
 
 
 def typed(word: object) -> str:
@@ -108,7 +118,7 @@ def _page(title: str, content: str) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(title)}</title>
+<title>{title}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
@@ -125,31 +135,14 @@ def _text(text: str) -> str:
     return html.escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    heading, *others = rows
+def _table(heading: Sequence[str], *rows: Sequence[str]) -> str:
     head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in heading)
     body = "".join(
         f'<tr><th scope="row">{_text(first)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
-        for first, *cells in others
+        for first, *cells in rows
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scrolled" tabindex="0" role="region" aria-label="Figures">{table}</div>'
-
-
-def _figure(caption: str, picture: Path) -> str:
-    shown = _text(caption)
-    image = f'<img src="{_data("image/png", picture)}" alt="{shown}">'
-    return f"<figure><figcaption>{shown}</figcaption>{image}</figure>"
-
-
-def _video(clip: Path, title: str) -> str:
-    attributes = f'aria-label="{_text(title)}" controls autoplay muted loop playsinline'
-    return f'<figure><video src="{_data("video/mp4", clip)}" {attributes}></video></figure>'
-
-
-def _commands(commands: Mapping[str, str]) -> str:
-    rows = (f"<dt>{_text(what)}</dt><dd><pre><code>{_text(line)}</code></pre></dd>" for what, line in commands.items())
-    return f"<dl>{''.join(rows)}</dl>"
 
 
 def _data(kind: str, file: Path) -> str:

@@ -14,7 +14,7 @@ from bcclone.recording.drivers import MODEL, read_drivers
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
-from bcclone.recording.run_tables import TracePoint, read_answers, read_trace
+from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 
@@ -176,7 +176,10 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
     """
     names, trace = [Path(name).name for name in frames.names], read_trace(frames.folder)
     points = [trace.get(name) for name in names]
-    seconds = _seconds(names, points).tolist()
+    times = np.array([np.nan if point is None else point.seconds for point in points])  # simulated
+    if not (np.diff(times) >= 0).all() or not np.isfinite(times).all():
+        times = np.array([time_of(name) for name in names]) / 1000
+    seconds = seconds_since_first(times).tolist()  # pauses count 10 s at most
     if times_only:
         return RunData(tuple(map(FrameInfo, seconds)))
     answers, drivers = read_answers(frames.folder), read_drivers(frames.folder)
@@ -198,17 +201,6 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
     else:
         driver = "expert" if trace and not drivers else "human"  # our simulator writes who drove unless its expert did
     return RunData(tuple(infos), driver, track, notes)
-
-
-def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> FloatArray:
-    """Return the seconds of driving, (frames,): simulated seconds if the trace has all frames, else by their names.
-
-    Pauses count 10 s at most.
-    """
-    seconds = np.array([np.nan if point is None else point.seconds for point in points])
-    if not (np.diff(seconds) >= 0).all() or not np.isfinite(seconds).all():
-        seconds = np.array([time_of(name) for name in names]) / 1000
-    return seconds_since_first(seconds)
 
 
 def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
