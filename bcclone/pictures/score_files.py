@@ -207,14 +207,13 @@ def _frame(scenario: Scenario) -> Image:
     return Renderer(settings.track, conditions).frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
 
 
-def _scores(result: SuiteResult, model: str) -> list[tuple[float, float, float]]:
-    """Return autonomy, mean and greatest distance of each drive, and of each replay, NaN for one without speeds."""
-    drives = [drives[model].score for drives in result.drives.values()]
-    replays = [replays[model] for replays in result.replays.values()]
-    away = [(its.autonomy_percent, its.rms_cross_track_m) for its in replays]
+def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
+    """Return autonomy, mean and greatest distance of each drive, and of each replay, None for one without speeds."""
+    drives = (drives[model].score for drives in result.drives.values())
+    replays = (replays[model] for replays in result.replays.values())
     return [
         *((its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in drives),
-        *((math.nan,) * 3 if percent is None or rms is None else (percent, rms, rms) for percent, rms in away),
+        *((its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
     ]
 
 

@@ -41,11 +41,11 @@ _MOST_POINTS = 12_000  # of all lines; of more frames, every second or third is 
 _PAUSE = 20  # usual steps of time; a longer one is drawn as a gap
 
 
-def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[tuple[float, float, float]]], path: Path) -> None:
+def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[tuple[float | None, ...]]], path: Path) -> None:
     """Draw the autonomy and the distance from the centre line of several models into a PNG.
 
     rows: names of the drives; models: name -> for each drive its autonomy in percent, and its mean and greatest
-    distance from the centre line in metres; NaN is not drawn.
+    distance from the centre line in metres; None is not drawn.
     """
     figure = new_figure(10, 1.6 + _ROW_INCHES * len(rows))
     autonomy, offset = figure.subplots(1, 2, sharey=True)
