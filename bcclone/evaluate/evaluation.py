@@ -43,7 +43,6 @@ class Latency:
 
     @classmethod
     def of(cls, latencies_ms: Sequence[float]) -> Self:
-        """Return the percentiles of the latencies of a drive."""
         p50, p99 = np.percentile(latencies_ms, [50, 99]) if latencies_ms else (0.0, 0.0)
         return cls(round(float(p50), 3), round(float(p99), 3))
 
@@ -70,7 +69,6 @@ class Evaluation:
         return not self.score.complete, -self.score.autonomy_percent, self.score.mean_abs_cross_track_m
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
         return {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
 
@@ -183,7 +181,6 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
 def _evaluation(
     world: SimulatedWorld, latencies_ms: Sequence[float], watched: Sequence[WatchedFrame] = ()
 ) -> Evaluation:
-    """Return the result of a drive that has ended."""
     return Evaluation(
         score=world.score(),
         latency=Latency.of(latencies_ms),

@@ -115,11 +115,9 @@ class PredictionScore:
 
     @property
     def shown(self) -> str:
-        """The driver that a picture shows."""
         return FITTED if self.fit else PREDICTIONS
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
         arrays = ("drivers", "parts", "steering", "matched")
         figures = {name: value for name, value in vars(self).items() if name not in arrays}
         return {name: to_json(value) for name, value in {**figures, **self.drivers, **self.parts}.items()}
@@ -144,7 +142,6 @@ class PredictionScore:
 
     @property
     def headline(self) -> str:
-        """The figures of the predictions in a line."""
         its = self.drivers[self.shown]
         r = "not defined" if its.correlation is None else f"{its.correlation:.3f}"
         return f"correlation {r}, root mean square error {its.rmse:.4f}"
@@ -169,7 +166,6 @@ class PredictionScore:
             yield f"best lag: the predictions are {self.lag}"
 
     def as_text(self) -> str:
-        """Return the table with its explanations."""
         return "\n".join([*self.explanations(), "", str(self.table())])
 
 

@@ -54,7 +54,6 @@ class ReplayFigures:
 
     @property
     def driven(self) -> str:
-        """The distance in words."""
         return f"{self.distance_m / 1000:.2f} km" if self.unit == "m" else f"{self.distance_m:,.0f} {self.unit}"
 
     @property
@@ -106,7 +105,6 @@ class ReplayResult:
         return self.rollouts.get(self.limit_m)
 
     def figures(self) -> ReplayFigures:
-        """Return the figures of the replay, and of its controls."""
         steers = np.isfinite(self.steering)
         recorded, steering = np.array(self.reference.steering)[steers], self.steering[steers]
         r, mean_r = (
@@ -154,7 +152,6 @@ class Replayed:
 
     @property
     def first(self) -> ReplayResult:
-        """Return the result of the first driver."""
         return next(iter(self.results.values()))
 
     def figures(self) -> dict[str, Any]:
@@ -168,9 +165,8 @@ class Replayed:
 
     @property
     def notices(self) -> list[str]:
-        """Return a notice for each kind of images that the recording lacks."""
         result, notices = self.first, []
-        if result.rollout and result.reference.cameras == ("center",):
+        if result.rollout and all(paths.keys() <= {"center"} for paths in result.reference.images):
             notices.append("there are no images of the side cameras; views are made from the centre camera alone")
         if lacking := len(result.reference) - result.frames:
             outcome = "the steering before them is held" if result.rollout else "they are not compared"
@@ -200,7 +196,6 @@ class Replayed:
         return Table(columns, rows)
 
     def explanations(self) -> list[str]:
-        """Return what was replayed, and what the columns of the table mean."""
         first, notes = self.first.figures(), self.first.reference.notes
         if not self.first.rollout:
             return [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, _STEERED]
@@ -213,7 +208,6 @@ class Replayed:
         ]
 
     def as_text(self) -> str:
-        """Return the table of all drivers with the controls below, and what a watch and the client said."""
         lines = [*self.explanations(), "", str(self.table())]
         lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if (watched := self.first.watched) else []
         lines += [self.client.summary()] if self.client else []

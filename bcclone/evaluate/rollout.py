@@ -18,7 +18,6 @@ from bcclone.system.errors import UserError
 
 SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
-_PER_ROW = "steering", "throttle", "speed", "seconds", "ends", "curvature", "images"
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,6 @@ class RecordedDrive:
     notes: tuple[str, ...] = ()
     estimates: Mapping[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        counts = {name: len(getattr(self, name)) for name in _PER_ROW}
-        if not self.steering or len(set(counts.values())) > 1:
-            raise ValueError(f"a recorded drive of {counts}, expected as many values in each, and at least one")
-
     def __len__(self) -> int:
         return len(self.steering)
 
@@ -65,13 +59,7 @@ class RecordedDrive:
         return self.unit != "m"
 
     @property
-    def cameras(self) -> tuple[str, ...]:
-        """Return the cameras with images."""
-        return tuple(camera for camera in CAMERAS if any(camera in paths for paths in self.images))
-
-    @property
     def smoothed_steering(self) -> FloatArray:
-        """Return the running mean of the steering over nine rows, (rows,)."""
         return running_mean(self.steering)
 
 
@@ -183,7 +171,6 @@ class Rollout:
 
     @property
     def score(self) -> RolloutScore:
-        """Return the figures of the rollout so far."""
         rms = math.sqrt(sum(deviation**2 for deviation in self.path) / max(len(self.path), 1))
         return RolloutScore(
             autonomy_percent=round(autonomy_percent(len(self.interventions), self.seconds), 2),

@@ -30,7 +30,6 @@ class Scenario:
 
     @property
     def length_m(self) -> float:
-        """Return the length of the drive."""
         return load_track(self.settings.track).goal_m(self.settings.world.laps)
 
     @property

@@ -62,7 +62,6 @@ class SuiteTask:
 
     @property
     def size(self) -> float:
-        """Return the length of the drive in metres."""
         return self.row.length_m
 
     @property

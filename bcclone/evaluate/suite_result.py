@@ -44,11 +44,9 @@ class SuiteResult:
         return sum(not drives[model].score.interventions for drives in self.drives.values())
 
     def interventions(self, model: str) -> int:
-        """Return the sum of a model's interventions over all scenarios."""
         return sum(drives[model].score.interventions for drives in self.drives.values())
 
     def figures(self) -> dict[str, Any]:
-        """Return the results as JSON values."""
         models = {
             model: {
                 "path": str(path),
@@ -87,7 +85,6 @@ class SuiteResult:
         return Table(columns, rows)
 
     def explanations(self) -> list[str]:
-        """Return what the columns of the table mean."""
         lines = [
             "off: interventions (wheels off the asphalt, or an incomplete drive); mean, most: distance from the centre "
             "line, m"
@@ -101,7 +98,6 @@ class SuiteResult:
         return lines
 
     def as_text(self) -> str:
-        """Return the table with its explanations."""
         return "\n".join([str(self.table()), "", *self.explanations()])
 
 

@@ -40,7 +40,6 @@ class WatchedFrame:
 
     @classmethod
     def of(cls, seconds: float, said: Uncertainty) -> "WatchedFrame":
-        """Return the entry of a frame."""
         return cls(round(seconds, 3), said.score, said.average, said.uncertain)
 
 
@@ -62,7 +61,6 @@ class WatchFigures:
         return cls(count, len(seconds), round(len(seconds) / count, 4), seconds[0] if seconds else None, score)
 
     def describe(self) -> str:
-        """Return in words how much was uncertain."""
         first = "" if self.first_seconds is None else f", first after {self.first_seconds:.1f} s"
         return f"uncertain at {self.uncertain} of {self.frames} frames{first}"
 

@@ -89,7 +89,6 @@ def typed(word: object) -> str:
 
 
 def shown_command(*words: object) -> str:
-    """Return a command of bcclone as a user types it."""
     return f"bcclone {shlex.join(map(typed, words))}"
 
 

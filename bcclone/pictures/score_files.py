@@ -74,7 +74,6 @@ def _describe_takeovers(evaluation: Evaluation) -> str:
 
 
 def _describe_worst(evaluation: Evaluation, track: Track) -> str:
-    """Return where the car was farthest from the centre line."""
     point = max(evaluation.trace, key=lambda point: abs(point.cross_track_m))
     away = track.line[:, [0, 2]] - (point.x, point.z)
     along_m = float(np.argmin((away * away).sum(axis=1))) / track.points_a_metre - track.start_m

@@ -100,7 +100,6 @@ def sheets_of(model: keras.Model, image: Image) -> list[Sheet]:
 
 
 def draw_sheets(all_axes: Sequence[Axes], sheets: Sequence[Sheet]) -> None:
-    """Draw a sheet into each of the axes."""
     for axes, sheet in zip(all_axes, sheets, strict=True):
         axes.imshow(sheet.pixels, cmap="viridis", interpolation="nearest")
         axes.set_title(sheet.title, fontsize=9, loc="left")

@@ -47,7 +47,6 @@ class PlotResult:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
         drawn = {picture.name: str(picture.path) for picture in self.pictures if picture.path}
         skipped = {picture.name: picture.reason for picture in self.pictures if not picture.path}
         return {"output": str(self.folder), "drawn": drawn, "skipped": skipped}
@@ -195,7 +194,6 @@ def _find_run(model: Path, runs: Path) -> Path | None:
 
 
 def _make_folder(settings: PlotSettings, run: Path | None) -> Path:
-    """Return the folder to draw into, which exists then."""
     folder = settings.output or (run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots"))
     make_folder(folder, "another --output")
     return folder

@@ -94,7 +94,6 @@ def _by(extents: Sequence[int | None]) -> str:
 
 
 def plot_network(subject: Subject, path: Path) -> None:
-    """Draw the layers of a model into a PNG."""
     model = subject.file.model
     stages = stages_of(model)
     figure = new_figure(max(8.0, 1.1 * len(stages)), 4.9)

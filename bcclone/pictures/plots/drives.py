@@ -94,7 +94,6 @@ def plot_drives(title: str, track: Track, drives: Mapping[str, Evaluation], path
 
 
 def _draw_line(axes: Axes, drive: Evaluation) -> LineCollection:
-    """Draw a driven line; return it."""
     points = np.array([(point.x, point.z) for point in drive.trace])
     segments = np.stack([points[:-1], points[1:]], axis=1)
     connected = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M

@@ -72,7 +72,6 @@ class ExploredImage:
         }
 
     def as_text(self) -> str:
-        """Return what the command prints."""
         recorded = "" if self.recorded_steering is None else f" (recorded: {self.recorded_steering:+.3f})"
         lines = [str(self.path), f"steering      {self.steering:+.3f}{recorded}"]
         for side, view in self.sides.items():

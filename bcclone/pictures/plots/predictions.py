@@ -45,7 +45,6 @@ class Predictions:
 
     @property
     def recorded_mae(self) -> float:
-        """The mean absolute error from the recorded steering."""
         return float(np.abs(self.network - self.recorded).mean())
 
     @property

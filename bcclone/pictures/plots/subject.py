@@ -53,7 +53,6 @@ class Subject:
 
     @property
     def table(self) -> SampleTable:
-        """The table of all samples."""
         return self.samples.samples
 
     @property

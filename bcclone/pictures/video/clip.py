@@ -36,7 +36,6 @@ class Clip:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
         seconds, skipped = round(self.seconds, 3), len(self.skipped)
         return {"output": str(self.path), "frames": self.frames, "skipped": skipped, "seconds": seconds}
 

@@ -151,7 +151,6 @@ class ClipSettings:
 
     @property
     def runs(self) -> tuple[Path, ...]:
-        """Return the folders of the runs, from left to right."""
         return (self.run, self.side_by_side) if self.side_by_side else (self.run,)
 
     @property
@@ -168,7 +167,6 @@ class ClipSettings:
 
     @property
     def is_gif(self) -> bool:
-        """Return whether the clip is a GIF."""
         return self.path.suffix == GIF
 
     @property

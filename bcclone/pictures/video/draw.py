@@ -51,12 +51,10 @@ def text(picture: Image, words: str, at: tuple[int, int], size: int, color: Colo
 
 
 def text_width(words: str, size: int) -> int:
-    """Return the width of a text, in pixels."""
     return int(_glyphs(words, size)[0].shape[1])
 
 
 def right_text(picture: Image, words: str, at: tuple[int, int], size: int, color: Color = WHITE) -> None:
-    """Write text with its right end and baseline at a point."""
     text(picture, words, (at[0] - text_width(words, size), at[1]), size, color)
 
 

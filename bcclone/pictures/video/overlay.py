@@ -174,7 +174,6 @@ class Panel:
             box(picture, (middle - 1, top - 2), (middle + 1, top + _BAR + 2), WHITE)
 
     def _draw_offset(self, picture: Image, offset_m: float | None, left: int, half_m: float) -> None:
-        """Draw the width of the road, its centre line, and the car."""
         right = self.width - _MARGIN
         middle = (left + right) / 2
         text(picture, "from centre", (left, 18), _SMALL, FAINT)

@@ -49,7 +49,6 @@ class RunFrames:
         return frame
 
     def nothing_to_show(self) -> UserError:
-        """Return the error of a run without a single usable frame."""
         first = "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
         count = len(self.skipped.keys() | set(self.names))
         expected = "expected JPEG images of one size, with their time in the name"
