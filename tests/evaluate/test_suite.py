@@ -12,13 +12,12 @@ from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, run_task
 from bcclone.evaluate.suite_result import SuiteResult, best_of
-from bcclone.evaluate.watched import WatchedFrame
 from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
 from bcclone.pictures.score_files import appearances_of, write_suite
-from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
+from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import FinishedSteps, open_pool
+from bcclone.system.task_pool import open_pool
 from tests.conftest import ROOT, made_once, run_script
 from tests.evaluate.blind import Blind
 from tests.model.keras_files.old_models import keras1_config, write
@@ -216,11 +215,9 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
     ("line", "words"),
     [
         (("--rows", "lake-99"), "lake-99; did you mean lake-30 or lake-20 or lake-15?"),
-        (("--rows", "all"), "all; choose from lake-15, lake-30"),
         (("--jobs", -1), "jobs -1, expected 1 to 256"),
         (("--jobs", 2, "--scheduler", "local:2"), "--scheduler is given; leave --jobs out"),
         (("--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
-        (("--laps", 0), "laps 0, expected more than 0"),
         (("--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
         (("none.h5",), "none.h5: no such model"),
     ],
@@ -229,23 +226,9 @@ def test_a_wrong_command_line_is_refused(untrained_model, line, words):
     assert words in run_script("suite", untrained_model, *line, code=1).stderr
 
 
-DRIVE = replace(
-    drive(interventions=1, departures={"2.2": 1, "3": 0}),
-    events=(DriveEvent(1.5, 1.0, 2.0, 3.0, 2.4, "off the road"),),
-    watched=(WatchedFrame(0.5, 0.1, 0.2, True),),
-)
-
-
 def task(row="lake-20", sha256="1" * 64, when_uncertain="ignore", **values):
     (scenario,) = select_scenarios(SuiteSettings((row,), when_uncertain=when_uncertain))
     return SuiteTask(InputFile(Path("model.h5"), sha256), None, scenario, **values)
-
-
-def test_a_drive_is_read_as_it_was_kept(tmp_path):
-    kept = FinishedSteps(tmp_path / "drives", Evaluation)
-    assert kept.find(task().key) is None
-    kept.keep(task().key, DRIVE)
-    assert FinishedSteps(tmp_path / "drives", Evaluation).find(task().key) == DRIVE
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
-from bcclone.dataset.vehicle import seconds_back, steering_back
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import draw_all, draw_pictures
@@ -60,8 +59,6 @@ def subject(model_file, store):
 
 
 def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
-    assert seconds_back(0.8, 10.0, steering_back(0.8, 10.0, 1.7)) == pytest.approx(1.7, abs=1e-4)
-    assert (seconds_back(0.8, 10.0, 0.0), steering_back(0.8, 0.5, 0.1)) == (math.inf, 1.0)  # full lock
     (_, _, slow), (_, _, fast) = returns(Correction(0.1), [10, 30])
     assert slow > 2 * fast
     assert 10 * slow < 30 * fast < 1.5 * 10 * slow  # the lag of the yaw is longer where it is faster
@@ -246,14 +243,6 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
         assert f"{figures.recorded_mae:.4f} from the recorded steering" in first
         assert "smoothed by 0.2 s" in second
     plot_predictions(subject, tmp_path / "predictions.png")
-
-
-def test_the_frames_of_a_strip_are_half_a_second_apart(subject):
-    from bcclone.pictures.plots.predictions import strip_of
-
-    seconds = subject.seconds(strip_of(subject, subject.one_per_row("training")))
-    assert len(seconds) == 6
-    assert np.allclose(np.diff(seconds), 0.5, atol=0.08)
 
 
 @pytest.mark.parametrize("network", ["", "cnn", "gru"])
