@@ -49,7 +49,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     atomic.check_output(settings.path, force=True, remedy="")
     runs = [find_frames(folder) for folder in settings.runs]
     model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
-    tracks = [_open_track(frames, settings, model) for frames in runs]
+    tracks = [ClipTrack.open(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
@@ -72,16 +72,23 @@ def make_clip(settings: ClipSettings) -> Clip:
 class ClipTrack:
     """One run of a clip, and how its frames are drawn.
 
-    width: in pixels, None for the frames' own; smooth: remove noise, which would take most of a GIF's bytes;
     overlay: None to draw the frames alone; model: its steering and saliency are drawn on the overlay.
     """
 
     frames: RunFrames
     data: RunData
-    width: int | None = None
-    smooth: bool = False
+    settings: ClipSettings
     overlay: Overlay | None = None
     model: ReferenceModel | None = None
+
+    @classmethod
+    def open(cls, frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> "ClipTrack":
+        """Read what is known of a run; raises UserError for a table that cannot be read, and for an unknown track."""
+        data, overlay = read_run_data(frames, times_only=not settings.overlay), None
+        if settings.overlay:
+            name, width = frames.folder.resolve().name, settings.run_width or frames.size[0]
+            overlay = make_overlay(name, width, data, frames.size, model is not None)
+        return cls(frames, data, settings, overlay, model)
 
     def pictures(self, indices: Sequence[int], hold: bool) -> Iterator[Image | None]:
         """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, in ascending order.
@@ -112,24 +119,15 @@ class ClipTrack:
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
-        shown = frame
-        if self.smooth:
+        shown, width = frame, self.settings.run_width
+        if self.settings.is_gif:  # noise would take most of its bytes
             shown = np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)
         if self.overlay is not None:
             return self.overlay.draw(shown, info)
-        if self.width is None:
+        if width is None:
             return shown
-        height = round(frame.shape[0] * self.width / frame.shape[1])
-        return np.asarray(cv2.resize(shown, (self.width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _open_track(frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> ClipTrack:
-    data = read_run_data(frames, times_only=not settings.overlay)
-    if not settings.overlay:
-        return ClipTrack(frames, data, settings.run_width, settings.is_gif)
-    width = settings.run_width or frames.size[0]
-    overlay = make_overlay(frames.folder.resolve().name, width, data, frames.size, model is not None)
-    return ClipTrack(frames, data, width, settings.is_gif, overlay, model)
+        height = round(frame.shape[0] * width / frame.shape[1])
+        return np.asarray(cv2.resize(shown, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:
