@@ -91,7 +91,7 @@ def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp
     for line, words in (
         ((tmp_path / "none.h5",), "no such model"),
         ((foreign,), "no_model.h5"),
-        ((untrained_model, "--speed", 99), "--speed 99, expected more than 0, up to 30"),
+        ((untrained_model, "--speed", 45), "--speed 45, expected more than 0, up to 30"),
         ((untrained_model, "--fog", -1), "--fog -1, expected 0 to 20"),
         ((untrained_model, "--latency-ms", "nan"), "--latency-ms nan"),
         ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave one of them out"),

@@ -52,7 +52,7 @@ def car(tmp_path_factory):
 def calibrated(car, tmp_path, **settings):
     return calibrate(
         CalibrateSettings(MODEL, car / "frames", car / "labels.csv", tmp_path / "car.h5", rate=RATE, **settings)
-    ).result
+    )
 
 
 def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
