@@ -112,9 +112,3 @@ def test_what_a_killed_process_left_is_deleted_and_what_another_fetches_is_not(c
         os.utime(cache.folder / f"{name}.partial" / f"{name}.h5", time and (time, time))
     use(cache, shards[0])
     assert [path.name for path in cache.folder.glob("*.partial/*")] == ["fetched.h5"]
-
-
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: cannot make that folder.*--cache"), ShardCache(tmp_path / "file", 1):
-        raise AssertionError("a file was used as a folder")

@@ -16,7 +16,7 @@ from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import wait_for
-from tests.recordings import images_of, many_rows, remove_column, spoil
+from tests.recordings import images_of, many_rows, spoil
 
 SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
 OF_ONE_FILE = SMALL[:4]
@@ -238,23 +238,6 @@ def test_a_damaged_shard_is_refused_by_name(copy, kind):
     damage(copy / "00003.h5")
     with pytest.raises(UserError, match=rf"00003\.h5: .*({reason})"):
         open_store(copy)
-
-
-def test_rows_with_a_new_column_can_be_added_to_older_shards(copy, two_recordings):
-    """As if line were new."""
-    manifest = json.loads((copy / MANIFEST_NAME).read_text())
-    for shard in manifest["shards"]:
-        remove_column(copy / shard["name"], "line")
-        shard["bytes"] = (copy / shard["name"]).stat().st_size
-    (copy / MANIFEST_NAME).write_text(json.dumps(manifest))
-    with open_store(copy) as store:
-        old = store.rows
-    preprocess(two_recordings[1], "-o", copy, "--add", "--shard-mb", 1, "--jobs", 2)
-    with open_store(copy) as store:
-        assert "line" not in old.dtype.names
-        assert (store.rows["steering"][: len(old)] == old["steering"]).all()
-        assert set(store.rows["line"][: len(old)]) == {0}
-        assert store.rows["line"][len(old) :].min() == 1
 
 
 @pytest.mark.long

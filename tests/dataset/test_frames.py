@@ -125,10 +125,3 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path):
         for _ in range(20):
             frames = Frames(files, SHAPE)
             assert all(pool.map(read, [frames] * 8))
-
-
-def test_closed_frames_are_empty(files, one_file):
-    for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
-        frames.take(np.array([0, 8]), np.zeros((2, *SHAPE), np.uint8))
-        frames.close()
-        assert frames.shape == (0, *SHAPE)

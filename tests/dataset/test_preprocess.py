@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
-from tests.processes import on_a_full_disk, wait_for
+from tests.processes import wait_for
 from tests.recordings import images_of, many_rows, remove_column, spoil
 
 PRECIOUS = b"\x89HDF\r\n\x1a\n, what may be replaced by a whole store only"
@@ -119,15 +118,6 @@ def test_cameras_size_and_flips_can_be_chosen(simulated_recording, tmp_path):
     assert sum(made["samples"].values()) == 240
     with Store(store) as opened:
         assert opened.frames.shape == (240, 16, 32, 3)
-
-
-def test_several_recordings_and_patterns_make_one_store(recording, tmp_path):
-    shutil.copytree(recording, tmp_path / "second")
-    log = tmp_path / "second" / "driving_log.csv"
-    log.write_text("".join(log.read_text().splitlines(keepends=True)[:60]))
-    made = convert(f"{tmp_path}/*/", "-o", tmp_path / "data.h5")
-    assert (made["recordings"], made["rows"], made["episodes"]) == (2, 180, 2)
-    assert made["frames"] == 540  # the images of the two lie in different places
 
 
 def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_reported(
@@ -339,18 +329,6 @@ def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(simulated_
     assert "validation" not in done.stderr
 
 
-@pytest.mark.parametrize("limit", [100_000, 330_000, 360_000, 400_000])
-def test_a_full_disk_ends_a_small_conversion_with_a_short_error(recording, tmp_path, limit):
-    log = recording / "driving_log.csv"
-    log.write_text(log.read_text().splitlines(keepends=True)[0])
-
-    line = on_a_full_disk(command("preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 8), limit)
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == (0 if (tmp_path / "data.h5").exists() else 1)
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob(".*"))
-
-
 @pytest.mark.parametrize(
     ("output", "error"),
     [("none/data.h5", "does not exist"), ("folder", "holds other files")],
@@ -359,40 +337,6 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("precious")
     assert error in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
-
-
-def test_a_full_disk_leaves_the_old_store_and_no_temporary_file(simulated_recording, tmp_path):
-    store = tmp_path / "data.h5"
-    store.write_bytes(PRECIOUS)
-
-    line = on_a_full_disk(command("preprocess.py", simulated_recording, "-o", store, "--force"), 5_000_000)
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in done.stderr
-    assert store.read_bytes() == PRECIOUS
-    assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]
-
-
-@pytest.mark.slow
-def test_a_conversion_killed_at_any_time_leaves_the_old_store_or_none(recording, tmp_path):
-    long = many_rows(recording, tmp_path / "long", 1500)
-    for old in (None, PRECIOUS):
-        for delay in (0.0, 0.1, 0.3):
-            store = tmp_path / f"data{bool(old)}{delay}.h5"
-            if old:
-                store.write_bytes(old)
-            run = subprocess.Popen(command("preprocess.py", long, "-o", store, "--force"), stderr=subprocess.DEVNULL)
-            wait_for(lambda store=store: list(tmp_path.glob(f".{store.stem}.*.partial.h5")), every_seconds=0.005)
-            time.sleep(delay)
-            run.send_signal(signal.SIGKILL)
-            if run.wait() == 0:  # it was faster than the kill
-                Store(store).close()
-                continue
-            assert (store.read_bytes() if store.exists() else None) == old
-            convert(recording, "-o", store, "--force")  # and the next run removes what was left
-            assert not list(tmp_path.glob(f".{store.stem}.*"))
-            Store(store).close()
 
 
 def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):

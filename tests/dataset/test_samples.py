@@ -10,7 +10,6 @@ from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
 from bcclone.dataset.samples import (
-    SAMPLE,
     assign_validation,
     count_samples,
     count_split_pairs,
@@ -165,11 +164,6 @@ def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
         assert len(found.samples) + found.paired + found.incomplete == len(part)
 
 
-def test_no_samples_give_no_windows():
-    found = windows(np.zeros(0, SAMPLE), 3)
-    assert found.frames.shape == (0, 3)
-
-
 @pytest.mark.parametrize("rows_per_chunk", [1, 2, 7, 30])
 def test_the_table_does_not_depend_on_the_size_of_the_chunks(rows_per_chunk):
     rows = make_rows(30, episodes=2)
@@ -194,20 +188,10 @@ def test_the_split_depends_only_on_the_seed():
     assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
 
 
-def test_each_side_gets_one_of_two_blocks_and_a_single_block_is_for_training():
-    assert assign_validation(make_rows(200), SampleSettings(validation=0.05)).sum() == 100
-    assert assign_validation(make_rows(200), SampleSettings(validation=0.95)).sum() == 100
-    assert assign_validation(make_rows(99), SampleSettings()).sum() == 0
-
-
 def test_the_smaller_of_two_blocks_moves_when_a_side_would_be_empty():
     rows = make_rows(150)  # blocks of 100 and of 50
     assert assign_validation(rows, SampleSettings(validation=0.05)).sum() == 50
     assert assign_validation(rows, SampleSettings(validation=0.95)).sum() == 100
-
-
-def test_a_validation_fraction_of_zero_keeps_no_rows():
-    assert not assign_validation(make_rows(1000), SampleSettings(validation=0.0)).any()
 
 
 def test_added_rows_keep_the_fraction_and_the_earlier_split():

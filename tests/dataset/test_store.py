@@ -100,16 +100,6 @@ def test_frames_are_memory_mapped_and_read_only(tmp_path):
         assert not mapped.flags.writeable
 
 
-def test_any_hdf5_library_can_read_a_store(tmp_path):
-    frames = some_frames(10)
-    write_store(tmp_path / "data.h5", frames)
-    with h5py.File(tmp_path / "data.h5") as file:
-        assert (file["frames"][()] == frames).all()
-        assert file["frames"].chunks is None
-        assert file["samples"].dtype.names == SAMPLE.names
-        assert file.attrs["schema_version"] == 2
-
-
 def test_the_hdf5_library_is_not_one_that_crafted_files_corrupt():
     assert h5py.version.hdf5_version_tuple[:3] >= (1, 14, 5)
 
@@ -147,18 +137,6 @@ def test_an_inconsistent_store_is_refused_with_the_reason(tmp_path, kind):
     change(path, edit)
     with pytest.raises(UserError, match=reason):
         Store(path)
-
-
-def test_the_content_hash_depends_only_on_the_content(tmp_path):
-    hashes = []
-    changed = some_frames(10)
-    changed[7, 3, 3, 1] ^= 1
-    for frames in (some_frames(10), some_frames(10), some_frames(9), changed):
-        write_store(tmp_path / "data.h5", frames)
-        with Store(tmp_path / "data.h5") as store:
-            hashes.append(store.content_hash)
-    assert hashes[0] == hashes[1]
-    assert len(set(hashes)) == 3
 
 
 def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
