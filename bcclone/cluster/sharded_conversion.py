@@ -16,7 +16,7 @@ from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, Sh
 from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, opened_shards, read_shards
 from bcclone.dataset import conversion
-from bcclone.dataset.conversion import Written
+from bcclone.dataset.conversion import OneFile, Written
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.preprocessing import Preprocessing
@@ -42,11 +42,11 @@ def convert(settings: ShardingSettings, notify: Callable[[str], None] = lambda l
 
 
 @dataclass
-class _Shards:
+class _Shards(OneFile):
     """A folder of shards. cluster: the workers, None for processes of this machine."""
 
     settings: ShardingSettings
-    notify: Callable[[str], None]
+    notify: Callable[[str], None] = lambda line: None
     cluster: TaskPool | None = None
 
     @contextmanager

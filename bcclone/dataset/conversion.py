@@ -6,9 +6,8 @@ In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `Im
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -40,20 +39,53 @@ class Written:
     notices: tuple[str, ...] = ()
 
 
-class Target(Protocol):
-    """Where a conversion writes to: one file, or what bcclone.cluster has for folders of shards."""
+@dataclass
+class OneFile:
+    """Where a conversion writes to: one file; bcclone.cluster has a subclass for folders of shards."""
 
-    def opened(self) -> AbstractContextManager[Store | None]:
+    settings: PreprocessSettings
+
+    @contextmanager
+    def opened(self) -> Iterator[Store | None]:
         """Open the store to add to, if any; raises UserError if the output may not be written."""
+        self._check_output()
+        with Store(self.settings.output) if self.settings.adding else nullcontext() as old:
+            yield old
+
+    def _check_output(self) -> None:
+        settings = self.settings
+        if is_url(settings.output):
+            raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
+        remedy = "overwrite it with --force, add to it with --add, or name another -o"
+        output = as_local(settings.output)
+        replaces = output.is_file() and settings.force and not settings.adding
+        if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
+            raise UserError(f"{output} is one of the recordings; name another -o")
+        file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
 
     def write(
         self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
     ) -> Written:
         """Write the store, with what the old one holds, and open it; raises UserError for many skips."""
+        rows, files = len(plan.rows), len(plan.files)
+        part = StorePart(preprocessing, samples, plan.rows, plan.files, plan.recordings)
+        with (
+            atomic.replacing(as_local(self.settings.output), follow=True) as temporary,
+            ProgressBar("decoding", files, "images") as progress,
+        ):
+
+            def advance(count: int) -> None:
+                progress.advance(count, f"{rows * (int(progress.done) + count) // files}/{rows} rows")
+
+            unusable, _ = write_store(temporary, part, old, advance)
+            skips = plan.skips_with(unusable, self.settings.allow_skips)
+            if old:
+                old.close()  # Windows cannot replace a file that is mapped
+        return Written(Store(self.settings.output), skips)
 
 
 def convert(
-    settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None, target: Target | None = None
+    settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None, target: OneFile | None = None
 ) -> Conversion:
     """Convert recordings to a store, by default of one file, which has a temporary name until it is complete.
 
@@ -61,7 +93,7 @@ def convert(
     UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
-    target = target or _OneFile(settings)
+    target = target or OneFile(settings)
     with target.opened() as old:
         preprocessing, samples = _chosen_settings(settings, old)
         plan = make_plan(settings.inputs, samples, old, notify, settings.held_back)
@@ -144,49 +176,6 @@ def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[P
             f"{differences(images, chosen[0])}{differences(samples, chosen[1])}"
         )
     return chosen
-
-
-@dataclass(frozen=True)
-class _OneFile:
-    """A store of one file."""
-
-    settings: PreprocessSettings
-
-    @contextmanager
-    def opened(self) -> Iterator[Store | None]:
-        self._check_output()
-        with Store(self.settings.output) if self.settings.adding else nullcontext() as old:
-            yield old
-
-    def _check_output(self) -> None:
-        settings = self.settings
-        if is_url(settings.output):
-            raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
-        remedy = "overwrite it with --force, add to it with --add, or name another -o"
-        output = as_local(settings.output)
-        replaces = output.is_file() and settings.force and not settings.adding
-        if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
-            raise UserError(f"{output} is one of the recordings; name another -o")
-        file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
-
-    def write(
-        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
-    ) -> Written:
-        rows, files = len(plan.rows), len(plan.files)
-        part = StorePart(preprocessing, samples, plan.rows, plan.files, plan.recordings)
-        with (
-            atomic.replacing(as_local(self.settings.output), follow=True) as temporary,
-            ProgressBar("decoding", files, "images") as progress,
-        ):
-
-            def advance(count: int) -> None:
-                progress.advance(count, f"{rows * (int(progress.done) + count) // files}/{rows} rows")
-
-            unusable, _ = write_store(temporary, part, old, advance)
-            skips = plan.skips_with(unusable, self.settings.allow_skips)
-            if old:
-                old.close()  # Windows cannot replace a file that is mapped
-        return Written(Store(self.settings.output), skips)
 
 
 def _split_notices(counts: Mapping[str, int], split_pairs: int, settings: SampleSettings) -> Iterator[str]:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcclone.cluster.far_frames import FarFrames
-from bcclone.cluster.shard_cache import ShardCache
+from bcclone.cluster.far_frames import FarFrames, ShardCache
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.location import parse_location, version_of
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.cluster.shard_cache import ShardCache
+from bcclone.cluster.far_frames import ShardCache
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
