@@ -167,8 +167,8 @@ def write_shard(task: ShardTask) -> WrittenShard:
     """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
     try:
         origin = _origin_of(task)
-        if task.reuse and (kept := _kept(task, origin)):
-            return kept
+        if task.reuse and (reused := _reused(task, origin)):
+            return reused
         folder = task.path.parent
         if not is_url(folder) and not folder.is_dir():
             raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
@@ -183,7 +183,7 @@ def write_shard(task: ShardTask) -> WrittenShard:
         raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
 
 
-def _kept(task: ShardTask, origin: str) -> WrittenShard | None:
+def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
     """Return the shard that an interrupted run has left, if there is one of this origin."""
     with local_copy(task.path) as path:
         kept = _described(task, path, origin) if path else None
