@@ -10,10 +10,17 @@ from typing import Self
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bcclone.simulator.roads.line import RUN_OUT_M, STEP_M, RoadLine, interpolate, with_run_outs
+from bcclone.simulator.roads.line import (
+    RUN_OUT_M,
+    STEP_M,
+    RoadLine,
+    RoadRules,
+    faults_of_line,
+    interpolate,
+    with_run_outs,
+)
 from bcclone.simulator.roads.random_road import RANDOM_PREFIX, random_road
 from bcclone.simulator.roads.road_plan import RoadLook, RoadPlan, read_points
-from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.simulator.scene.fields import blur, resize
+from bcclone.simulator.scene.textures import blur, resize
 
 FIELD = np.random.default_rng(0).standard_normal((23, 31)).astype(np.float32)
 

@@ -10,10 +10,9 @@ import pytest
 from bcclone.simulator.car import Car, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.roads.line import interpolate
+from bcclone.simulator.roads.line import RoadRules, interpolate, judge_road, sharpest_bend
 from bcclone.simulator.roads.random_road import random_road
 from bcclone.simulator.roads.road_plan import BARRIERS, EDGES, SURFACES, SURROUNDINGS
-from bcclone.simulator.roads.rules import RoadRules, judge_road, sharpest_bend
 from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings

@@ -37,10 +37,6 @@ class ReturningSet:
     returns: Flags
     stays: Flags
 
-    def __post_init__(self) -> None:
-        if self.stays.shape != self.grid.shape or self.returns.shape != self.grid.shape:
-            raise ValueError(f"sets of {self.stays.shape} and {self.returns.shape}, expected {self.grid.shape}")
-
     @property
     def margins_m(self) -> FloatArray:
         """Return how far from the middle a car that drives along the road comes back: left, right, (places, 2).

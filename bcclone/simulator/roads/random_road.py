@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.simulator.roads.line import interpolate, with_run_outs
+from bcclone.simulator.roads.line import RoadRules, faults_of_line, interpolate, with_run_outs
 from bcclone.simulator.roads.road_plan import (
     BARRIERS,
     EDGES,
@@ -25,7 +25,6 @@ from bcclone.simulator.roads.road_plan import (
     RoadLook,
     RoadPlan,
 )
-from bcclone.simulator.roads.rules import RoadRules, faults_of_line
 from bcclone.simulator.roads.shapes import RoadSize, loop, winding
 from bcclone.system.errors import UserError, did_you_mean
 

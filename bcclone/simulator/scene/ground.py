@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-from bcclone.simulator.scene.fields import resize
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
-from bcclone.simulator.scene.textures import tiling_noise
+from bcclone.simulator.scene.textures import resize, tiling_noise
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, read_figures
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import exponentials

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.scene.fields import blur
-from bcclone.simulator.scene.roadmap import CELL_M, Grid
+from bcclone.simulator.scene.roadmap import CELL_M, FULL_LIGHT, Grid
+from bcclone.simulator.scene.textures import blur
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import cosine, length, sine
@@ -23,7 +23,6 @@ _STEP_M, _REACH_M = 2.0, 120.0  # along the line towards the sun
 _MARGIN_M = 0.3  # a hill casts a shadow where it is at least this much higher than the line
 _BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
 _UNDER_LEAVES = 0.35  # sunlight in a tree's shadow
-_FACING_LIGHT = 1.6  # on a slope that faces the sun
 
 
 def towards_sun(elevation: float, azimuth: float) -> npt.NDArray[np.float64]:
@@ -39,7 +38,7 @@ def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
-    light = np.clip(facing / sun[1], 0, _FACING_LIGHT).astype(np.float32)
+    light = np.clip(facing / sun[1], 0, FULL_LIGHT).astype(np.float32)
     light[on_road] = 1.0
     return np.asarray(light * blur(hide_from_sun(heights_m, sun), 5), np.float32)
 

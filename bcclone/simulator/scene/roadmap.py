@@ -22,7 +22,7 @@ _KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
 _KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
 _DIRT_RIGHT = ((52, 91), (832, 850))
 _BORDER_SLOPE = 0.45  # of the concrete border along the road; an estimate
-_FACING_LIGHT = 1.6
+FULL_LIGHT = 1.6  # on a slope that faces the sun
 _STRAIGHT = 2.5  # the bend's radius is at least so many times the distance between the two roads
 _AROUND_M = 12  # which holds so far ahead and back
 
@@ -131,5 +131,5 @@ def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:
     border = []
     for side in (-1, 1):  # the border slopes towards the road
         facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / math.sqrt(1 + _BORDER_SLOPE * _BORDER_SLOPE)
-        border.append(np.clip(facing / sun[1], 0, _FACING_LIGHT))
+        border.append(np.clip(facing / sun[1], 0, FULL_LIGHT))
     return Shoulders(kinds, np.array(border, np.float32))

@@ -1,9 +1,14 @@
-"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps)."""
+"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps); resize and blur fields.
+
+The result is the same to the last bit on every processor: OpenCV's functions for floating-point images add up in an
+order that depends on it.
+"""
 
 import numpy as np
+import numpy.typing as npt
 
-from bcclone.simulator.scene.fields import blur, resize
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import exponentials, normals
 
 SIZE = 512  # texels of the finest level
@@ -13,6 +18,12 @@ ASPHALT, GRAIN, COBBLE, ROCK = range(4)
 _EVEN = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
 _FINE = ((1, 1.0), (2, 0.6), (8, 0.25))
 _STONES = 32  # in a row of cobbles
+_SHARPNESS = -0.75  # of the cubic convolution kernel, as in OpenCV
+_TAPS = {
+    3: (0.25, 0.5, 0.25),
+    5: (0.0625, 0.25, 0.375, 0.25, 0.0625),
+    9: tuple(weight / 256 for weight in (4, 13, 30, 51, 60, 51, 30, 13, 4)),
+}
 
 
 def make_textures(seed: int) -> Float32Array:
@@ -66,3 +77,76 @@ def _with_levels(texture: Float32Array) -> Float32Array:
         half = levels[-1].shape[0] // 2
         levels.append(levels[-1].reshape(half, 2, half, 2).mean((1, 3)))
     return np.concatenate([level.ravel() for level in levels[:LEVELS]]).astype(np.float32)
+
+
+def resize(
+    field: npt.NDArray[np.floating], height: int, width: int, kept: tuple[int, int] | None = None
+) -> Float32Array:
+    """Return a field of another size, float32 (height, width), by cubic convolution; the edge cells repeat outwards.
+
+    kept: how many of the first rows and columns are computed and returned, by default all.
+    """
+    rows, columns = kept or (height, width)
+    field = np.ascontiguousarray(field)
+    with_new_rows = np.empty((rows, field.shape[1]))
+    result = np.empty((rows, columns), np.float32)
+    _resize_rows(field, *_sources(len(field), height, rows), with_new_rows)
+    _resize_columns(with_new_rows, *_sources(field.shape[1], width, columns), result)
+    return result
+
+
+def blur(field: npt.NDArray[np.floating], taps: int, across: bool = True) -> Float32Array:
+    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: also blur along the rows."""
+    blurred = _weighted(field, _TAPS[taps])
+    return np.ascontiguousarray(_weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32)
+
+
+def _sources(old_size: int, new_size: int, count: int) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the four old cells that each of the first `count` new cells is interpolated from, and their weights."""
+    position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
+    first = np.floor(position)
+    taps = np.arange(-1, 3)
+    cells = np.clip(first.astype(np.intp)[:, None] + taps, 0, old_size - 1)
+    return cells, _cubic(np.abs((position - first)[:, None] - taps))
+
+
+@compiled(cache=True)
+def _resize_rows(
+    field: npt.NDArray[np.floating], cells: npt.NDArray[np.intp], weights: FloatArray, result: FloatArray
+) -> None:
+    for row in range(result.shape[0]):
+        one, two, three, four = cells[row, 0], cells[row, 1], cells[row, 2], cells[row, 3]
+        for column in range(result.shape[1]):
+            total = 0.0 + weights[row, 0] * field[one, column]
+            total += weights[row, 1] * field[two, column]
+            total += weights[row, 2] * field[three, column]
+            total += weights[row, 3] * field[four, column]
+            result[row, column] = total
+
+
+@compiled(cache=True)
+def _resize_columns(field: FloatArray, cells: npt.NDArray[np.intp], weights: FloatArray, result: Float32Array) -> None:
+    for row in range(result.shape[0]):
+        for column in range(result.shape[1]):
+            total = 0.0
+            for tap in range(4):
+                total += weights[column, tap] * field[row, cells[column, tap]]
+            result[row, column] = total
+
+
+def _cubic(distance: FloatArray) -> FloatArray:
+    """Return the weight of a cell at a distance of up to two cells (Keys, 1981)."""
+    sharp = _SHARPNESS
+    near = ((sharp + 2) * distance - (sharp + 3)) * distance * distance + 1
+    far = ((sharp * distance - 5 * sharp) * distance + 8 * sharp) * distance - 4 * sharp
+    return np.where(distance <= 1, near, far)
+
+
+def _weighted(field: npt.NDArray[np.floating], weights: tuple[float, ...]) -> FloatArray:
+    """Return the weighted sum of neighbouring rows; the field is mirrored at its edges."""
+    half = len(weights) // 2
+    padded = np.pad(field, ((half, half), (0, 0)), mode="reflect")
+    result = np.zeros(field.shape)
+    for tap, weight in enumerate(np.array(weights, field.dtype)):
+        result += weight * padded[tap : tap + len(field)]
+    return result

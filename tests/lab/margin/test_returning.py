@@ -10,7 +10,6 @@ from bcclone.dataset.vehicle import MPH, steering_of
 from bcclone.lab.margin.margins import map_by_answers
 from bcclone.lab.margin.motion import RENDERED, Cars, GridStep, follow, shape_of, state_grid, table_of
 from bcclone.lab.margin.record_next import record_next
-from bcclone.lab.margin.returning import ReturningSet
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.roads.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
@@ -154,12 +153,6 @@ def driven(track, steer, start):
             if tracked.progress_m >= 20:
                 part = (20 - before[0]) / (tracked.progress_m - before[0])
                 return before[1] + part * (tracked.position.cross_track_m - before[1])
-
-
-def test_a_set_of_another_grid_is_refused(straight):
-    grid = state_grid(straight, RENDERED)
-    with pytest.raises(ValueError, match="expected "):
-        ReturningSet(grid, np.ones(grid.shape, bool), np.ones((2, 2, 2), bool))
 
 
 def test_a_bend_that_nobody_manages_counts_where_it_is_near_and_no_car_stays():
