@@ -1,17 +1,15 @@
 """`bcclone simulate drive` against servers: ours, none, silent ones, and ones that talk nonsense."""
 
-import base64
-import hashlib
 import json
 import re
 import socket
-import struct
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
 
+from bcclone.drive.wire.websocket import Websocket
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
@@ -19,12 +17,10 @@ from tests.conftest import run_script
 from tests.drive.drive_server import serving
 from tests.frame_replay import FrameReplay
 
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
 
 @contextmanager
 def server(*answers):
-    """A server that answers each telemetry with the next of `answers`, the last one for ever; None: no answer."""
+    """A server that answers each telemetry with the next of `answers`, the last one for ever."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener, list(answers)), daemon=True)
         thread.start()
@@ -33,44 +29,20 @@ def server(*answers):
 
 
 def serve(listener, answers):
-    try:
+    with suppress(OSError):
         connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as stream:
+        with connection:
             head = b""
             while not head.endswith(b"\r\n\r\n"):
-                head += stream.readline()
-            key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)[1]
-            accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-            connection.sendall(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-            )
-            send(connection, '0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
-            while True:
-                if receive(stream).startswith(b'42["telemetry"'):
-                    answer = answers.pop(0) if len(answers) > 1 else answers[0]
-                    if answer is not None:
-                        send(connection, answer)
-    except (OSError, struct.error):
-        return
-
-
-def send(connection, text):
-    data = text if isinstance(text, bytes) else text.encode()
-    head = bytes([0x81, len(data)]) if len(data) < 126 else b"\x81\x7e" + struct.pack("!H", len(data))
-    connection.sendall(head + data)
-
-
-def receive(stream):
-    """Read a whole message, fragments and all."""
-    message, final = b"", False
-    while not final:
-        first, second = struct.unpack("!BB", stream.read(2))
-        length = struct.unpack("!H", stream.read(2))[0] if second & 0x7F == 126 else second & 0x7F
-        mask, payload = stream.read(4), stream.read(length)
-        message += bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-        final = bool(first & 0x80)
-    return message
+                head += connection.recv(1)
+            headers = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:] if line]
+            websocket = Websocket(connection, headers, threading.Lock())
+            websocket.send('0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
+            while (message := websocket.wait()) is not None:
+                answer = answers[0]
+                if message.startswith('42["telemetry"') and answer is not None:
+                    connection.sendall(answer) if isinstance(answer, bytes) else websocket.send(answer)
+                    del answers[: len(answers) > 1]
 
 
 def steer(steering, throttle="0.1"):
@@ -100,7 +72,7 @@ def test_a_server_that_steers_is_driven_by(simulated_recording):
         (("42nonsense",), "a packet that the simulator cannot read: '42nonsense'"),
         (('42{"a":1}',), "a packet that the simulator cannot read"),
         (("42[]",), "an event that the simulator cannot read"),
-        ((b"42\xff\xfe",), "no websocket message"),
+        ((b"\x81\x0442\xff\xfe",), "no websocket message"),
     ],
 )
 def test_an_invalid_answer_ends_the_drive_with_the_reason(simulated_recording, answers, words):
