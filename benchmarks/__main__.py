@@ -29,7 +29,7 @@ BENCHMARKS = {  # name: (its module, what it measures)
         "training",
         "samples per second of a training step: with and without oneDNN, and in PyTorch",
     ),
-    "cluster": ("cluster.run", "what several workers gain and cost, for preprocessing, feeding and training"),
+    "cluster": ("cluster", "what several workers gain and cost, for preprocessing, feeding and training"),
     "recording-faults": ("recording_faults", "how many faults of recordings preprocess.py --check names"),
     "record-next": (
         "record_next",

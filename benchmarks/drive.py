@@ -4,7 +4,6 @@ The servers run side by side and are measured in rounds, so that a slow moment o
 """
 
 import itertools
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,10 +27,9 @@ from bcclone.lab.export_model.export_settings import ONNX, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
-    RoundTrips,
     frames_to_send,
     measure_round_trips,
     model_or_untrained,
@@ -39,22 +37,22 @@ from benchmarks.driving import (
     watching,
 )
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import measure_in_rounds
+from benchmarks.rounds import Checked, free_ports, measure_in_rounds
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _P50_TO_DECISION, _BUSY_P99_TO_DECISION = 1.4, 2.0
 _LISTENING_BAR_S = 1.0
+_DEFAULT = ASYNC_MODES[0]
 _PAGES = 2
 _DECISION, _BUSY = "a decision without a server", "one core busy"
-_WATCHED = f"{_PAGES} pages"
+_WATCHED, _PREDICT, _LEAST, _TWO = f"{_PAGES} pages", "model.predict", "the least server", "two loops"
 _ROUNDS = 10
 _PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much longer
-_LEAST = "the least server"
-_PREDICTING, _LEAST_SERVER = (("-m", "benchmarks.other_servers", kind) for kind in ("predict", "least"))
+_OTHER_SERVERS = {_PREDICT: "predict", _LEAST: "least"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How fast the drive server answers."""
 
     rounds: int = setting(2000, "number of requests to each server", 10)
@@ -65,52 +63,46 @@ class Settings:
         None, "driving_log.csv whose frames are sent", unit="PATH", shown="rendered frames"
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
 
-
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return the drive server's measures; the default mode must reach the bars."""
     with model_or_untrained(settings.model) as model:
-        return Report(_measure(model, frames_to_send(settings.recording), settings.rounds))
+        jpegs = frames_to_send(settings.recording)
+        starts = _starts(model, telemetry_texts(jpegs))
+        return Report([*starts, *_compare(_times(model, jpegs, max(settings.rounds // _ROUNDS, 1)))])
 
 
-def _measure(model: Path, jpegs: Sequence[bytes], requests: int) -> list[Measure]:
+def _times(model: Path, jpegs: Sequence[bytes], count: int) -> dict[str, np.ndarray]:
+    """Return the milliseconds of answers, about `count` in each of the rounds, by what was measured."""
     from bcclone.model.policy import load_policy  # after load_tensorflow(), as drive.py does
 
     texts = telemetry_texts(jpegs)
-    starts = _starts(model, texts)
-    default = ASYNC_MODES[0]
+    same = telemetry_texts(frames_to_send(None))[:1]
     with ExitStack() as stack:
-        modes = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
-        predicting = stack.enter_context(server_process([model], _PREDICTING)).port
-        least = stack.enter_context(server_process([model], _LEAST_SERVER)).port
-        count = max(requests // _ROUNDS, 1)
+        ports = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
+        for name, kind in _OTHER_SERVERS.items():
+            program = ("-m", "benchmarks.other_servers", kind)
+            ports[name] = stack.enter_context(server_process([model], program)).port
+        trips = {mode: partial(measure_round_trips, ports[mode], texts, count) for mode in ASYNC_MODES}
 
         def with_pages(saliency: bool) -> list[float]:
-            with watching(modes[default], _PAGES, saliency):
-                return drives[default]()
+            with watching(ports[_DEFAULT], _PAGES, saliency):
+                return trips[_DEFAULT]()
 
+        few = max(count // 4, 1), max(count // _PREDICT_DIVISOR, 1)
         drives: dict[str, Callable[[], list[float]]] = {
-            mode: partial(measure_round_trips, port, texts, RoundTrips(count)) for mode, port in modes.items()
+            **trips,
+            _WATCHED: partial(with_pages, saliency=False),
+            f"{_WATCHED} and pixels": partial(with_pages, saliency=True),
+            _TWO: partial(trips[_DEFAULT], loops=2),
+            "30 a second": partial(measure_round_trips, ports[_DEFAULT], texts, few[0], rate=FRAMES_PER_SECOND),
+            _PREDICT: partial(measure_round_trips, ports[_PREDICT], texts, few[1]),
+            _LEAST: partial(measure_round_trips, ports[_LEAST], same, count),
+            _DECISION: partial(_decide, load_policy(model), jpegs, count),
         }
-        drives[_WATCHED] = partial(with_pages, saliency=False)
-        drives[f"{_WATCHED} and pixels"] = partial(with_pages, saliency=True)
-        default_port = modes[default]
-        for name, port, trips in (
-            ("two loops", default_port, RoundTrips(count, loops=2)),
-            ("30 a second", default_port, RoundTrips(max(count // 4, 1), rate=FRAMES_PER_SECOND)),
-            ("model.predict", predicting, RoundTrips(max(count // _PREDICT_DIVISOR, 1))),
-        ):
-            drives[name] = partial(measure_round_trips, port, texts, trips)
-        same = telemetry_texts(frames_to_send(None))[:1]
-        drives[_LEAST] = partial(measure_round_trips, least, same, RoundTrips(count))
-        drives[_DECISION] = partial(_decide, load_policy(model), jpegs, count)
-        for name in (default, _DECISION):
+        for name in (_DEFAULT, _DECISION):
             drives[f"{name}, {_BUSY}"] = partial(_beside_a_busy_process, drives[name])
-        rounds = measure_in_rounds(drives, _ROUNDS)
-    times = {name: np.concatenate(of_drive) for name, of_drive in rounds.items()}
-    return [*starts, *_compare(times, default)]
+        return {name: np.concatenate(each) for name, each in measure_in_rounds(drives, _ROUNDS).items()}
 
 
 def _starts(model: Path, texts: Sequence[str]) -> list[Measure]:
@@ -124,15 +116,14 @@ def _starts(model: Path, texts: Sequence[str]) -> list[Measure]:
 
 
 def _start(model: Path, texts: Sequence[str]) -> list[Measure]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [sys.executable, "-P", "-m", "bcclone", "drive", str(model), "--port", str(port), "--quiet"]
     since = time.perf_counter()
     with subprocess.Popen(command) as process:
         try:
             _await_page(port, process)
             listening = time.perf_counter()
-            (first,) = measure_round_trips(port, texts, RoundTrips(1))
+            (first,) = measure_round_trips(port, texts, 1)
             served = time.perf_counter()
         finally:
             process.kill()
@@ -177,26 +168,24 @@ def _beside_a_busy_process(drive: Callable[[], list[float]]) -> list[float]:
             busy.kill()
 
 
-def _compare(times: dict[str, np.ndarray], default: str) -> list[Measure]:
+def _compare(times: dict[str, np.ndarray]) -> list[Measure]:
+    p50, p99 = ({name: float(np.percentile(each, part)) for name, each in times.items()} for part in (50, 99))
+    busy, busy_decision = f"{_DEFAULT}, {_BUSY}", f"{_DECISION}, {_BUSY}"
     measures = []
-    for name, milliseconds in times.items():
-        p50, p99 = np.percentile(milliseconds, [50, 99])
-        p50_bar = _P50_BAR_MS if name == default else None
-        p99_bar = _P99_BAR_MS if name in (default, f"{default}, {_BUSY}") else None
+    for name in times:
         what = name if name.startswith(_DECISION) else f"request to steer, {name}"
-        measures.append(Measure(f"{what}, p50", float(p50), "ms", p50_bar, least=False))
-        measures.append(Measure(f"{what}, p99", float(p99), "ms", p99_bar, least=False))
-    p50, p99 = np.percentile(times[default], [50, 99])
-    pages = np.percentile(times[_WATCHED], [50, 99])
-    predict = float(np.median(times["model.predict"]))
-    measures.append(Measure("times faster than model.predict, p50", predict / float(p50), "x", _PREDICT_BAR))
-    measures.append(Measure(f"{_WATCHED} to none, p50", float(pages[0] / p50), "x", _PAGES_BAR, least=False))
-    measures.append(Measure(f"{_WATCHED} to none, p99", float(pages[1] / p99), "x", _PAGES_BAR, least=False))
-    bare, busy = times[_DECISION], times[f"{_DECISION}, {_BUSY}"]
-    for name, loops in ((default, 1), ("two loops", 2), (_LEAST, 1)):  # two loops wait for each other
-        bar = None if name == _LEAST else _P50_TO_DECISION
-        ratio = float(np.median(times[name]) / loops / np.median(bare))
-        measures.append(Measure(f"{name} to a decision, p50", ratio, "x", bar, least=False))
-    ratio = float(np.percentile(times[f"{default}, {_BUSY}"], 99) / np.percentile(busy, 99))
-    measures.append(Measure(f"{default} to a decision, {_BUSY}, p99", ratio, "x", _BUSY_P99_TO_DECISION, least=False))
-    return measures
+        p50_bar = _P50_BAR_MS if name == _DEFAULT else None
+        p99_bar = _P99_BAR_MS if name in (_DEFAULT, busy) else None
+        measures.append(Measure(f"{what}, p50", p50[name], "ms", p50_bar, least=False))
+        measures.append(Measure(f"{what}, p99", p99[name], "ms", p99_bar, least=False))
+    to_decision = p50[_DECISION]
+    ratios = {
+        f"{_WATCHED} to none, p50": (p50[_WATCHED] / p50[_DEFAULT], _PAGES_BAR),
+        f"{_WATCHED} to none, p99": (p99[_WATCHED] / p99[_DEFAULT], _PAGES_BAR),
+        f"{_DEFAULT} to a decision, p50": (p50[_DEFAULT] / to_decision, _P50_TO_DECISION),
+        f"{_TWO} to a decision, p50": (p50[_TWO] / 2 / to_decision, _P50_TO_DECISION),  # they wait for each other
+        f"{_LEAST} to a decision, p50": (p50[_LEAST] / to_decision, None),
+        f"{_DEFAULT} to a decision, {_BUSY}, p99": (p99[busy] / p99[busy_decision], _BUSY_P99_TO_DECISION),
+    }
+    faster = Measure(f"times faster than {_PREDICT}, p50", p50[_PREDICT] / p50[_DEFAULT], "x", _PREDICT_BAR)
+    return [*measures, faster, *(Measure(name, ratio, "x", bar, False) for name, (ratio, bar) in ratios.items())]

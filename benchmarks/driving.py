@@ -6,15 +6,15 @@ The latency is the time from each telemetry message to its answer, over the simu
 import base64
 import itertools
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -82,51 +82,35 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class RoundTrips:
-    """How a car asks: so many telemetries, with an answer each.
+def measure_round_trips(
+    port: int, texts: Sequence[str], count: int, loops: int = 1, rate: float = math.inf
+) -> list[float]:
+    """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer.
 
-    loops: telemetries under way at a time; the simulator has 2. rate: round trips per second, 0 for no limit.
+    count: of telemetries, with an answer each; loops: telemetries under way at a time; the simulator has 2. rate: round
+    trips per second.
     """
-
-    count: int
-    loops: int = 1
-    rate: float = 0.0
-
-
-def measure_round_trips(port: int, texts: Sequence[str], trips: RoundTrips) -> list[float]:
-    """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer."""
-    milliseconds = []
-    with connected("127.0.0.1", port) as connection, _connection_errors():
-        telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
-        asked: deque[float] = deque()
-        for _ in range(trips.loops - 1):
-            asked.append(time.perf_counter())
-            connection.send_frames(next(telemetry))
-        for _ in _paced(trips.count, trips.rate):
-            asked.append(time.perf_counter())
-            connection.send_frames(next(telemetry))
-            _await_steer(connection)
-            milliseconds.append((time.perf_counter() - asked.popleft()) * 1000)
-        for _ in range(trips.loops - 1):
-            _await_steer(connection)
-    return milliseconds
-
-
-@contextmanager
-def _connection_errors() -> Iterator[None]:
+    telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
     try:
-        yield
+        with connected("127.0.0.1", port) as connection:
+            return list(_round_trips(connection, telemetry, count, loops, rate))
     except OSError as error:  # ServerGone is one
         raise UserError(f"the drive server ended the connection: {error.strerror or error}; measure again") from None
 
 
-def _paced(rounds: int, rate: float) -> Iterator[int]:
-    since = time.monotonic()
-    for number in range(rounds):
-        if rate:
-            time.sleep(max(since + number / rate - time.monotonic(), 0.0))
-        yield number
+def _round_trips(
+    connection: UnitySocket, telemetry: Iterator[list[bytes]], count: int, loops: int, rate: float
+) -> Iterator[float]:
+    asked, since = deque[float](), time.monotonic()
+    for number in range(count + loops - 1):
+        time.sleep(max(since + number / rate - time.monotonic(), 0.0))
+        asked.append(time.perf_counter())
+        connection.send_frames(next(telemetry))
+        if len(asked) == loops:
+            _await_steer(connection)
+            yield (time.perf_counter() - asked.popleft()) * 1000
+    for _ in asked:
+        _await_steer(connection)
 
 
 def _await_steer(connection: UnitySocket) -> None:
@@ -147,7 +131,7 @@ def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
 
     saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end if a page is gone.
     """
-    _control(port, {"saliency": saliency})
+    _control(port, saliency)
     command = [sys.executable, "-c", _WATCH, f"ws://127.0.0.1:{port}/socket"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(pages)]
     try:
@@ -161,10 +145,10 @@ def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
         for reader in readers:
             reader.kill()
             reader.communicate()
-        _control(port, {"saliency": False})
+        _control(port, False)
 
 
-def _control(port: int, changes: Mapping[str, bool]) -> None:
-    """Set controls as the page does."""
-    body, headers = json.dumps(changes).encode(), {"Content-Type": "application/json"}
+def _control(port: int, saliency: bool) -> None:
+    """Switch the saliency overlay as the page does."""
+    body, headers = json.dumps({"saliency": saliency}).encode(), {"Content-Type": "application/json"}
     urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)).close()

@@ -3,32 +3,30 @@
 import importlib.util
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bcclone.system.child_process import process_pool
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, check_settings, setting
+from bcclone.system.settings import Count, setting
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import rounds_setting
+from benchmarks.rounds import Checked, measure_in_rounds, rounds_setting
 
 _LARGE, _SMALL, _RACING = "bcclone, 160x320", "bcclone, 64x64", "CarRacing-v3, 96x96 from above"
+_PAIR = f"two processes to one, {_LARGE}"
 _VECTOR_CARS = 4
 _WARM_STEPS = 10
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How many steps a second the environment makes."""
 
     road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
     steps: Count = setting(300, "number of steps of each measurement", 10)
     rounds: int = rounds_setting(figures="the best of them")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Program(NamedTuple):
@@ -40,7 +38,7 @@ class Program(NamedTuple):
     cars: int = 1
 
 
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return steps a second of each environment, each in processes of its own, in turn; the best round counts.
 
     CarRacing is left out, with a note, if Box2D is not installed.
@@ -55,24 +53,22 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
         programs[_RACING] = Program(road, (), steps)
     else:
         notify(f"note: {_RACING} is left out: the package Box2D is not installed")
-    rates, pair = dict.fromkeys(programs, 0.0), 0.0
-    for _ in range(settings.rounds):
-        for name, program in programs.items():
-            rates[name] = max(rates[name], *steps_a_second(program))
-        pair = max(pair, sum(steps_a_second(programs[_LARGE], processes=2)))
-    bars = {_LARGE: 140.0, _SMALL: 1000.0}
+    functions = {name: partial(steps_a_second, program) for name, program in programs.items()}
+    functions[_PAIR] = partial(steps_a_second, programs[_LARGE], processes=2)
+    rates = {name: max(each) for name, each in measure_in_rounds(functions, settings.rounds).items()}
+    bars, pair = {_LARGE: 140.0, _SMALL: 1000.0}, rates.pop(_PAIR)
     measures = [Measure(name, rate, "steps/s", bars.get(name)) for name, rate in rates.items()]
-    measures.append(Measure(f"two processes to one, {_LARGE}", pair / rates[_LARGE], "times", 1.8))
+    measures.append(Measure(_PAIR, pair / rates[_LARGE], "times", 1.8))
     if _RACING in rates:
         measures.append(Measure(f"{_SMALL} to {_RACING}", rates[_SMALL] / rates[_RACING], "times"))
     return Report(measures)
 
 
-def steps_a_second(program: Program, processes: int = 1) -> list[float]:
-    """Return the rates of processes that drive at the same time; each has made its first steps before."""
+def steps_a_second(program: Program, processes: int = 1) -> float:
+    """Return the rate of processes that drive at the same time, together; each has made its first steps before."""
     with process_pool(processes) as pool:
         list(pool.map(_rate, [program._replace(steps=program.cars)] * processes))
-        return list(pool.map(_rate, [program] * processes))
+        return sum(pool.map(_rate, [program] * processes))
 
 
 def _rate(program: Program) -> float:

@@ -1,5 +1,6 @@
 """Report a benchmark: measured values with their bars -> a table and JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,10 +22,6 @@ class Measure:
         if self.bar is None:
             return None
         return self.value >= self.bar if self.least else self.value <= self.bar
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the measure as JSON values."""
-        return asdict(self) | {"reached": self.reached}
 
     def as_row(self) -> str:
         """Return the measure as a line of a table."""
@@ -52,20 +49,18 @@ class Report:
         return not self.failed and all(measure.reached is not False for measure in self.measures)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return {
-            **self.values,
-            "measures": [measure.as_json() for measure in self.measures],
-            "failed": dict(self.failed),
-        }
+        measures = [asdict(measure) | {"reached": measure.reached} for measure in self.measures]
+        return {**self.values, "measures": measures, "failed": dict(self.failed)}
 
     def to_rows(self) -> list[str]:
         """Return the report as lines of tables."""
-        return [
-            *self.tables,
-            *(measure.as_row() for measure in self.measures),
-            *(f"FAILED: {name}: {reason}" for name, reason in self.failed.items()),
-        ]
+        failed = [f"FAILED: {name}: {reason}" for name, reason in self.failed.items()]
+        return [*self.tables, *(measure.as_row() for measure in self.measures), *failed]
+
+
+def rounded(values: Any) -> Any:
+    """Return JSON values with numbers of four decimals."""
+    return json.loads(json.dumps(values), parse_float=lambda text: round(float(text), 4))
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,27 +4,22 @@ Each model is trained, replays the end of the recording and a road that it has n
 The variants of cnn exist here alone. Each begins as a model file with an untrained network, from which model.py trains.
 """
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from bcclone.dataset.store import Store
-from bcclone.system.atomic import write_text
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, Names, Seed, SettingError, check_settings, setting
+from bcclone.system.settings import Count, Names, Seed, SettingError, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
-from benchmarks.rounds import in_fresh_process
+from benchmarks.rounds import Checked, folder_of, in_fresh_process, once, run_bcclone
 
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 _DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
@@ -62,7 +57,7 @@ NETWORKS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """Which networks are compared, on which roads."""
 
     only: Names = setting((), "compare only these networks, separated by commas", shown="all")
@@ -76,39 +71,29 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if unknown := [name for name in self.only if name not in NETWORKS]:
             raise SettingError(
                 "{only} {names}, expected some of {all}", names=", ".join(unknown), all=", ".join(NETWORKS)
             )
 
 
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return the figures and the commands of each model, which docs/networks.py compares; raises UserError."""
     models: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    with ExitStack() as stack:
-        folder = settings.folder or Path(stack.enter_context(TemporaryDirectory(prefix="bcclone-")))
-        folder.mkdir(parents=True, exist_ok=True)
+    with folder_of(settings.folder) as folder:
         recording = settings.recording or folder / "laps"
         if not recording.exists() and settings.recording is None:
             run_bcclone("simulate", "record", recording, "--laps", 2)
         for name in (f"{network}-{seed}" for seed in range(settings.seeds) for network in settings.only or NETWORKS):
+            measure_one = partial(_measure, name, recording, folder, settings)
             try:
-                models[name] = _kept(name, recording, folder, settings, notify)
+                models[name] = once(folder / f"{name}.json", measure_one, f"training and driving: {name}", notify)
             except UserError as error:
                 failed[name] = str(error)
     machine = f"{usable_cores()} cores; {settings.epochs} passes"
     return Report(tables=_table(models), values={"machine": machine, "models": models}, failed=failed)
-
-
-def _kept(name: str, recording: Path, folder: Path, settings: Settings, notify: Notify) -> Any:
-    """Return the figures of a model, from the folder if it is complete there."""
-    result = folder / f"{name}.json"
-    if not result.exists():
-        notify(f"training and driving: {name}")
-        write_text(result, json.dumps(_measure(name, recording, folder, settings), indent=1))
-    return json.loads(result.read_text(encoding="utf-8"))
 
 
 def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> dict[str, Any]:
@@ -138,32 +123,18 @@ def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> di
     }
     suite, _ = run("suite", model, "--rows", ",".join(ROWS), "--laps", settings.laps)
     rows = {row["row"]: next(iter(row["models"].values())) for row in suite["rows"]}
+    (parameters,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)  # in the table of layers
     return {
         "network": network,
         "title": chosen.title,
         "seed": int(seed),
         "commands": commands,
-        "parameters": parameters_in(log),
+        "parameters": int(parameters.replace(",", "")),
         **{key: trained[key] for key in ("epochs", "seconds", "val_loss", "samples")},
         **{part: {key: figures[key] for key in _REPLAYED} for part, figures in replays.items()},
         "rows": {row: {key: figures[key] for key in _DRIVEN} for row, figures in rows.items()},
         "interventions": sum(figures["interventions"] for figures in rows.values()),
     }
-
-
-def parameters_in(log: str) -> int:
-    """Return the number of parameters in the table of layers that model.py prints."""
-    (total,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)
-    return int(total.replace(",", ""))
-
-
-def run_bcclone(*words: object) -> tuple[Any, str]:
-    """Run a command of bcclone; return its --json and its other output; raises UserError with its last line."""
-    line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
-    completed = subprocess.run(line, capture_output=True, text=True, check=False)
-    if completed.returncode:
-        raise UserError(f"bcclone {words[0]} failed: {(completed.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return json.loads(completed.stdout), completed.stderr
 
 
 def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
@@ -195,12 +166,7 @@ def _table(models: Mapping[str, Any]) -> list[str]:
     rows = [["", "parameters", "val. loss", "correlation", "interventions", "m from the middle"]]
     for name, one in models.items():
         distances = " ".join(f"{row['mean_abs_cross_track_m']:.2f}" for row in one["rows"].values())
-        loss = _shown(one["val_loss"], ".4f")
-        correlation = _shown(one["replay"]["steering_correlation_smoothed"], ".2f")
-        rows.append([name, f"{one['parameters']:,}", loss, correlation, str(one["interventions"]), distances])
+        figures = ((one["val_loss"], ".4f"), (one["replay"]["steering_correlation_smoothed"], ".2f"))
+        shown = ["" if value is None else format(value, form) for value, form in figures]  # None: a short recording
+        rows.append([name, f"{one['parameters']:,}", *shown, str(one["interventions"]), distances])
     return aligned(rows)
-
-
-def _shown(value: float | None, form: str) -> str:
-    """Return a number in a form, "" for a figure that a short recording does not have."""
-    return "" if value is None else format(value, form)

@@ -4,7 +4,6 @@ All are measured in rounds, so that a slow moment of the machine affects all ali
 into the system's cache and is not counted.
 """
 
-import multiprocessing
 import os
 import tempfile
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -28,9 +28,9 @@ from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import setting
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import measure_in_rounds, median_ratio, rounds_setting
+from benchmarks.rounds import Checked, measure_in_rounds, median_ratio, rounds_setting
 from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, refuse_both
 
 _SIDE = 128
@@ -43,7 +43,7 @@ _CONVERSION, _SOURCE = "conversion to a store", "the source's way"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How fast a recording becomes a store."""
 
     frames: int | None = setting(
@@ -55,24 +55,40 @@ class Settings:
     rounds: int = rounds_setting(_ROUNDS)
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         refuse_both(self, "recording")
 
 
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return the conversion's measures for a recording, or for a synthetic one.
 
     All rates are in distinct images per second. Everything is written to the system's temporary folder.
     """
-    recording = settings.recording
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(None, get_context("spawn")) as processes:
         folder = Path(name)
-        if recording is None:
-            recording = folder / "recording"
-            draw_recording(recording, settings.frames or SYNTHETIC_IMAGES)
+        recording = settings.recording or draw_recording(folder / "recording", settings.frames or SYNTHETIC_IMAGES)
         plan = make_plan((str(recording),), SampleSettings(), None)
-        rates = _rates(str(recording), list(plan.files), _complete_rows(plan)[:_SOURCE_ROWS], folder, settings.rounds)
-    return Report(_compare(rates))
+        rows = _complete_rows(plan)[:_SOURCE_ROWS]
+        whole = PreprocessSettings((str(recording),), folder / "data.h5")
+        decode = partial(time_decoding, plan.files)
+        conversions: dict[str, Callable[[], float]] = {
+            _CONVERSION: partial(_convert, whole),
+            "decode and resize alone, threads": decode,
+            "decode and resize alone, processes": partial(decode, processes),
+            _SOURCE: partial(time_source_conversion, rows, folder / "pixels.h5"),
+        }
+        seconds = measure_in_rounds(conversions, settings.rounds)
+    counts = {_SOURCE: sum(map(len, rows))}
+    rates = {name: [counts.get(name, len(plan.files)) / one for one in each] for name, each in seconds.items()}
+    decoding = max((name for name in rates if name.startswith("decode")), key=lambda name: median(rates[name]))
+    to_decoding, to_source = (median_ratio(rates[_CONVERSION], rates[other]) for other in (decoding, _SOURCE))
+    return Report(
+        [
+            *(Measure(name, median(each), "images/s") for name, each in rates.items()),
+            Measure("conversion to the faster decoding alone", to_decoding, "x", _ROOFLINE_BAR),
+            Measure("conversion to the source's way", to_source, "x", _SOURCE_BAR),
+        ]
+    )
 
 
 def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
@@ -81,22 +97,6 @@ def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
     if not complete:
         raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
     return [[plan.files[number] for number in row] for row in complete]
-
-
-def _rates(
-    recording: str, files: Sequence[str], rows: Sequence[Sequence[str]], folder: Path, rounds: int
-) -> dict[str, list[float]]:
-    """Return images per second of each conversion and round. files: all images; rows: what the source's way takes."""
-    settings = PreprocessSettings((recording,), folder / "data.h5")
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as processes:
-        conversions: dict[str, tuple[int, Callable[[], float]]] = {
-            _CONVERSION: (len(files), partial(_convert, settings)),
-            "decode and resize alone, threads": (len(files), partial(time_decoding, files)),
-            "decode and resize alone, processes": (len(files), partial(time_decoding, files, processes)),
-            _SOURCE: (sum(map(len, rows)), partial(time_source_conversion, rows, folder / "pixels.h5")),
-        }
-        seconds = measure_in_rounds({name: measure for name, (_, measure) in conversions.items()}, rounds)
-    return {name: [count / of_round for of_round in seconds[name]] for name, (count, _) in conversions.items()}
 
 
 def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
@@ -109,8 +109,7 @@ def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
             return time_decoding(files, threads)
     tasks = [files[start : start + _FILES_PER_TASK] for start in range(0, len(files), _FILES_PER_TASK)]
     since = time.perf_counter()
-    for _ in pool.map(_decode, tasks):
-        pass
+    list(pool.map(_decode, tasks))
     return time.perf_counter() - since
 
 
@@ -160,13 +159,3 @@ def _convert(settings: PreprocessSettings) -> float:
     conversion = convert(settings)
     conversion.output.unlink()
     return conversion.seconds
-
-
-def _compare(rates: dict[str, list[float]]) -> list[Measure]:
-    decoding = max((name for name in rates if name.startswith("decode")), key=lambda name: median(rates[name]))
-    to_decoding, to_source = (median_ratio(rates[_CONVERSION], rates[other]) for other in (decoding, _SOURCE))
-    return [
-        *(Measure(name, median(of_rounds), "images/s") for name, of_rounds in rates.items()),
-        Measure("conversion to the faster decoding alone", to_decoding, "x", _ROOFLINE_BAR),
-        Measure("conversion to the source's way", to_source, "x", _SOURCE_BAR),
-    ]

@@ -7,11 +7,10 @@ is trained anew on everything drives a lap, and a lap in which it is pushed, wit
 
 import hashlib
 import itertools
-import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,13 +32,13 @@ from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
-from bcclone.system.atomic import write_text
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Seed, check_settings, setting
+from bcclone.system.settings import Seed, setting
 from bcclone.system.task_pool import TaskPool, open_pool
 from bcclone.train.run import run
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from benchmarks.measures import Measure, Report, aligned
+from benchmarks.rounds import Checked, folder_of, once
 
 SPEED_MPH = 30.0
 _NARROW = "length=400-600,radius=18-24,hills=5-20,width=6-8"
@@ -55,7 +54,7 @@ WAYS = ("uniform", "named")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """On which roads, with which seeds, and how long a model is trained."""
 
     roads: tuple[str, ...] = setting(
@@ -69,49 +68,40 @@ class Settings:
     laps: float = setting(1.5, "laps of recording to give up at", _FIRST, 20)
     folder: Path | None = setting(None, "folder that keeps the results, to go on after an interruption", unit="DIR")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
 
+class Camera:
+    """Records what the expert does on a road, a piece at a time, into folders. folder: where they are made.
 
-@dataclass
-class Recording:
-    """The folders that were recorded, and how many rows they hold."""
+    folders: what is recorded; rows: how many rows are in them.
+    """
 
-    folders: list[Path] = field(default_factory=list)
-    rows: int = 0
+    def __init__(self, road: str, seed: int, folder: Path) -> None:
+        self.track, self._renderer, self._folder = load_track(road), Renderer(road, Conditions()), folder
+        self._random, self._seed = np.random.default_rng(seed), seed
+        self._drive = self._rows_of(TrackedCar(self.track), ExpertSettings(speed_mph=SPEED_MPH))
+        self.folders, self.rows = list[Path](), 0
+
+    @property
+    def lap_seconds(self) -> float:
+        return self.track.lap_m / (SPEED_MPH * MPH)
 
     @property
     def seconds(self) -> float:
         """Return the seconds of driving that are recorded, at the simulator's rate."""
         return round(self.rows * BETWEEN_ROWS_SECONDS, 1)
 
-
-class Camera:
-    """Records what the expert does on a road, a piece at a time, into folders. folder: where they are made."""
-
-    def __init__(self, road: str, seed: int, folder: Path) -> None:
-        self.track, self._renderer, self._folder = load_track(road), Renderer(road, Conditions()), folder
-        self._random, self._seed = np.random.default_rng(seed), seed
-        self._rows = self._driven(TrackedCar(self.track), ExpertSettings(speed_mph=SPEED_MPH))
-
-    @property
-    def lap_seconds(self) -> float:
-        """Return the seconds of a lap."""
-        return self.track.lap_m / (SPEED_MPH * MPH)
-
-    def drive_on(self, recording: Recording, seconds: float) -> None:
+    def drive_on(self, seconds: float) -> None:
         """Record so many seconds more of the drive round the road, with its recoveries."""
-        self._write(recording, self._rows, seconds)
+        self._write(self._drive, seconds)
 
-    def drive_from(self, recording: Recording, along_m: float, offset_m: float, seconds: float) -> None:
+    def drive_from(self, along_m: float, offset_m: float, seconds: float) -> None:
         """Record how the expert drives back to the middle from somewhere between the middle and an offset."""
         offset_m *= self._random.uniform(_NEAREST, 1.0)
         tracked = TrackedCar(self.track, offset_m, self.track.start_m + along_m)
         tracked.car.speed = SPEED_MPH * MPH
-        expert = ExpertSettings(speed_mph=SPEED_MPH, recoveries=0, wander_m=0)
-        self._write(recording, self._driven(tracked, expert), seconds)
+        self._write(self._rows_of(tracked, ExpertSettings(speed_mph=SPEED_MPH, recoveries=0, wander_m=0)), seconds)
 
-    def _driven(self, tracked: TrackedCar, settings: ExpertSettings) -> Iterator[TrackedCar]:
+    def _rows_of(self, tracked: TrackedCar, settings: ExpertSettings) -> Iterator[TrackedCar]:
         """Drive for ever; yield at each row that is recorded."""
         expert, row = Expert(self.track, settings, self._seed), 0
         while True:
@@ -122,26 +112,23 @@ class Camera:
                     yield tracked
             tracked.step()
 
-    def _write(self, recording: Recording, rows: Iterator[TrackedCar], seconds: float) -> None:
-        count, folder = round(seconds / BETWEEN_ROWS_SECONDS), self._folder / f"{len(recording.folders)}"
+    def _write(self, rows: Iterator[TrackedCar], seconds: float) -> None:
+        count, folder = round(seconds / BETWEEN_ROWS_SECONDS), self._folder / f"{len(self.folders)}"
         writer = CarRecording(folder)
-        for _ in range(count):
-            tracked = next(rows)
+        for tracked in itertools.islice(rows, count):
             writer.record(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
-        recording.folders.append(folder)
-        recording.rows += count
+        self.folders.append(folder)
+        self.rows += count
 
 
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return how many seconds each way needs on each road with each seed; raises UserError."""
     results = []
-    with ExitStack() as stack:
-        folder = settings.folder or Path(stack.enter_context(TemporaryDirectory(prefix="bcclone-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        pool = stack.enter_context(open_pool(1))
+    with folder_of(settings.folder) as folder, open_pool(1) as pool:
         for seed, road, way in itertools.product(range(settings.seeds), settings.roads, WAYS):
             trial = Trial(road, seed, way, settings, pool)
-            results.append(trial.kept(folder / f"{trial.key}.json", notify))
+            result = partial(trial.result, notify)
+            results.append(once(folder / f"{trial.key}.json", result, f"{road}, seed {seed}, {way}", notify))
     return _report(results)
 
 
@@ -161,34 +148,28 @@ class Trial:
         of_road = hashlib.sha256(repr((self.road, self.settings.steps, self.settings.laps)).encode()).hexdigest()[:8]
         return f"{of_road}-{self.seed}-{self.way}"
 
-    def kept(self, path: Path, notify: Notify) -> dict[str, Any]:
-        """Return the trial's result, from its file if it was finished before."""
-        if not path.exists():
-            notify(f"{self.road}, seed {self.seed}, {self.way}")
-            with TemporaryDirectory(prefix="bcclone-") as folder:
-                rounds = self.run(Path(folder), notify)
-            write_text(path, json.dumps({"road": self.road, "seed": self.seed, "way": self.way, "rounds": rounds}))
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-
-    def run(self, folder: Path, notify: Notify) -> list[dict[str, Any]]:
+    def result(self, notify: Notify) -> dict[str, Any]:
         """Record, train and drive until both laps are clean; return the figures of each round."""
-        camera, recording, rounds = Camera(self.road, self.seed, folder), Recording(), list[dict[str, Any]]()
-        lap, added = camera.lap_seconds, list[str]()
-        camera.drive_on(recording, lap * _FIRST)
-        while True:
-            model = self._train(recording, folder)
-            laps = self._drive(model)
-            clean = len(laps) == len(_DRIVES) and min(laps.values()) >= 1
-            rounds.append({"seconds": recording.seconds, "added": added, "laps": laps, "clean": clean})
-            notify(f"  {rounds[-1]}")
-            if clean or recording.seconds >= lap * self.settings.laps:
-                return rounds
-            added = self._record_more(camera, recording, recording.seconds * (_GROWTH - 1), model)
+        with TemporaryDirectory(prefix="bcclone-") as name:
+            folder = Path(name)
+            camera, rounds, added = Camera(self.road, self.seed, folder), list[dict[str, Any]](), list[str]()
+            lap = camera.lap_seconds
+            camera.drive_on(lap * _FIRST)
+            while True:
+                model = self._train(camera, folder)
+                laps = self._drive(model)
+                clean = len(laps) == len(_DRIVES) and min(laps.values()) >= 1
+                rounds.append({"seconds": camera.seconds, "added": added, "laps": laps, "clean": clean})
+                notify(f"  {rounds[-1]}")
+                if clean or camera.seconds >= lap * self.settings.laps:
+                    break
+                added = self._record_more(camera, camera.seconds * (_GROWTH - 1), model)
+        return {"road": self.road, "seed": self.seed, "way": self.way, "rounds": rounds}
 
-    def _train(self, recording: Recording, folder: Path) -> Path:
+    def _train(self, camera: Camera, folder: Path) -> Path:
         """Train a network on all that is recorded, for so many steps or a few more; return the model file."""
         store, model = folder / "data.h5", folder / "model.h5"
-        inputs = tuple(str(each) for each in recording.folders)
+        inputs = tuple(map(str, camera.folders))
         conversion = PreprocessSettings(inputs, store, force=True, size=(_SIZE, _SIZE), samples={"validation": 0.0})
         passes = math.ceil(self.settings.steps * _BATCH / convert(conversion).train)
         files = RunFiles(data=(str(store),), output=model, force=True, runs=folder / "runs")
@@ -206,19 +187,19 @@ class Trial:
                 break
         return laps
 
-    def _record_more(self, camera: Camera, recording: Recording, seconds: float, model: Path) -> list[str]:
+    def _record_more(self, camera: Camera, seconds: float, model: Path) -> list[str]:
         """Record some seconds more: on round the road, or what the map of a model names, in turn; return what."""
         named: Sequence[RecordNext] = ()
         if self.way == "named":
             (found,) = map_margins([model], MarginSettings(self.road, speed_mph=SPEED_MPH), pool=self.pool).values()
             named = record_next(found)
         if not named:
-            camera.drive_on(recording, seconds)
+            camera.drive_on(seconds)
             return ["on round the road"]
         takes = max(round(seconds / _TAKE_SECONDS), 1)
-        chosen = [named[number % len(named)] for number in range(takes)]
+        chosen = list(itertools.islice(itertools.cycle(named), takes))
         for one in chosen:
-            camera.drive_from(recording, one.start_m, one.start_offset_m, seconds / takes)
+            camera.drive_from(one.start_m, one.start_offset_m, seconds / takes)
         return [f"{one.bend} at {one.start_m:g} m from {one.start_offset_m:g} m" for one in chosen]
 
 

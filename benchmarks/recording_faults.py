@@ -6,7 +6,7 @@ recording must have no finding, and a fault must be named, whatever else is foun
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,40 +26,23 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Names, check_settings, setting
+from bcclone.system.settings import Names, setting
 from benchmarks.measures import Measure, Report, aligned
+from benchmarks.rounds import Checked
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
 _MOST_ROWS = 600
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
+Change = Callable[[Image], Any]  # a frame -> the changed one
 Inject = Callable[["Recorded", float], "Recorded"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How many faults of recordings are named."""
 
     recordings: Names = setting((), "recordings without faults, separated by commas", shown="none")
     only: Names = setting((), "inject only these faults, separated by commas", shown="all")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-
-
-@dataclass(frozen=True)
-class Changed(Sequence[Image]):
-    """Frames that are changed when they are looked at, from a first one on."""
-
-    frames: Sequence[Image]
-    change: Callable[[Image], Image]
-    first: int
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, row: Any) -> Any:
-        frame = self.frames[row]
-        return np.ascontiguousarray(self.change(frame)) if row >= self.first else frame
 
 
 @dataclass(frozen=True)
@@ -92,15 +75,29 @@ class Recorded:
         """Return the rows of the log."""
         return self.log.rows
 
+    def column(self, name: str) -> Any:
+        """Return a copy of a column of the log."""
+        return self.rows[name].to_numpy().copy()
+
+    def first_of(self, share: float) -> int:
+        """Return the first of the last share of the rows."""
+        return round(len(self.rows) * (1 - share))
+
     def with_rows(self, **columns: Any) -> "Recorded":
         """Return it with other columns of the log."""
         return replace(self, log=replace(self.log, rows=self.rows.assign(**columns)))
 
-    def with_frames(self, change: Callable[[Image], Image], share: float = 1.0) -> "Recorded":
+    def with_cameras(self, **frames: Sequence[Image]) -> "Recorded":
+        """Return it with other frames of some cameras."""
+        return replace(self, frames=Frames({**self.frames.of, **frames}))
+
+    def with_frames(self, change: Change, share: float = 1.0) -> "Recorded":
         """Return it with the frames of the last share of the rows changed."""
-        first = round(len(self.rows) * (1 - share))
-        changed: dict[str, Sequence[Image]] = {name: Changed(of, change, first) for name, of in self.frames.of.items()}
-        return replace(self, frames=Frames(changed | {"center": list(changed["center"])}))
+        first = self.first_of(share)
+        changed = {
+            name: [np.ascontiguousarray(change(frame)) for frame in of[first:]] for name, of in self.frames.of.items()
+        }
+        return self.with_cameras(**{name: [*of[:first], *changed[name]] for name, of in self.frames.of.items()})
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -122,55 +119,35 @@ def load_recording(path: str, other: str) -> Recorded:
     return Recorded(Path(path), replace(log, rows=rows), Frames(frames), other_steering)
 
 
-def _pixels_right(degrees: float) -> FloatArray:
-    """Return the homography of a camera that is turned to the right."""
-    angle = np.radians(degrees)
-    sine, cosine = np.sin(angle), np.cos(angle)
-    return _rotated(np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]]))
-
-
-def _pixels_down(degrees: float) -> FloatArray:
-    """Return the homography of a camera that is tilted down."""
-    angle = np.radians(degrees)
-    sine, cosine = np.sin(angle), np.cos(angle)
-    return _rotated(np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]]))
-
-
-def _rotated(rotation: FloatArray) -> FloatArray:
+def _turned(right: float = 0.0, down: float = 0.0) -> Change:
+    """Return what a camera sees that is turned, in degrees."""
     pixels = np.array([[FOCAL_PX, 0, FRAME_WIDTH / 2], [0, FOCAL_PX, VANISHING_ROW], [0, 0, 1.0]])
-    return np.asarray(pixels @ rotation @ np.linalg.inv(pixels))
+    rotation, _ = cv2.Rodrigues(np.radians([down, -right, 0.0]))
+    return _warped(pixels @ rotation @ np.linalg.inv(pixels))
 
 
-def _warped(matrix: FloatArray) -> Callable[[Image], Image]:
-    def change(frame: Image) -> Image:
-        size = (FRAME_WIDTH, FRAME_HEIGHT)
-        return np.asarray(cv2.warpPerspective(frame, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-    return change
+def _warped(matrix: FloatArray) -> Change:
+    size = (FRAME_WIDTH, FRAME_HEIGHT)
+    return lambda frame: cv2.warpPerspective(frame, matrix, size, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _blurred(frame: Image) -> Image:
-    return np.asarray(cv2.GaussianBlur(frame, (0, 0), 4), np.uint8)
-
-
-def _leaning(degrees: float) -> Callable[[Image], Image]:
+def _leaning(degrees: float) -> Change:
     matrix = cv2.getRotationMatrix2D(((FRAME_WIDTH - 1) / 2, (FRAME_HEIGHT - 1) / 2), degrees, 1)
     return _warped(np.vstack([matrix, [0, 0, 1]]))
 
 
 def _delayed(recorded: Recorded, seconds: float) -> Recorded:
     """Take the steering of another time; rows for which that lies in a pause, or nowhere, are left out."""
-    rows = recorded.rows
-    times = rows["time_ms"].to_numpy() / 1000
-    steps = np.diff(times)
+    times = recorded.column("time_ms") / 1000
+    steps, wanted = np.diff(times), times - seconds
     stretch = np.concatenate([[0], np.cumsum(steps > _PAUSE_STEPS * np.median(steps))])
-    after = np.clip(np.searchsorted(times, times - seconds), 1, len(times) - 1)
-    known = (times - seconds >= times[0]) & (times - seconds <= times[-1])
-    known &= (stretch[after - 1] == stretch) & (stretch[after] == stretch)
-    delayed = recorded.with_rows(steering=np.interp(times - seconds, times, rows["steering"]))
-    frames = {name: [of[row] for row in np.flatnonzero(known).tolist()] for name, of in recorded.frames.of.items()}
-    kept = delayed.rows[known].reset_index(drop=True)
-    return replace(delayed, log=replace(delayed.log, rows=kept), frames=Frames(frames))
+    after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    inside = (wanted >= times[0]) & (wanted <= times[-1])
+    inside &= (stretch[after - 1] == stretch) & (stretch[after] == stretch)
+    delayed = recorded.with_rows(steering=np.interp(wanted, times, recorded.rows["steering"]))
+    frames = {name: [of[row] for row in np.flatnonzero(inside).tolist()] for name, of in recorded.frames.of.items()}
+    log = replace(delayed.log, rows=delayed.rows[inside].reset_index(drop=True))
+    return replace(delayed, log=log, frames=Frames(frames))
 
 
 def _clipped(recorded: Recorded, share: float) -> Recorded:
@@ -190,25 +167,23 @@ def _few_steps(recorded: Recorded, levels: float) -> Recorded:
 
 def _unrelated(recorded: Recorded, share: float) -> Recorded:
     """Pair the last share of the frames with the log of another recording."""
-    steering = recorded.rows["steering"].to_numpy().copy()
-    first = round(len(steering) * (1 - share))
+    steering, first = recorded.column("steering"), recorded.first_of(share)
     steering[first:] = np.resize(recorded.other_steering, len(steering) - first)
     return recorded.with_rows(steering=steering)
 
 
 def _exchanged(first: str, second: str) -> Inject:
     def inject(recorded: Recorded, share: float) -> Recorded:
-        start = round(len(recorded.rows) * (1 - share))
-        one, other = recorded.frames.of[first], recorded.frames.of[second]
+        start, one, other = recorded.first_of(share), recorded.frames.of[first], recorded.frames.of[second]
         swapped = {first: [*one[:start], *other[start:]], second: [*other[:start], *one[start:]]}
-        return replace(recorded, frames=Frames({**recorded.frames.of, **swapped}))
+        return recorded.with_cameras(**swapped)
 
     return inject
 
 
 def _clock_jump(recorded: Recorded, seconds: float) -> Recorded:
     """Set the clock forward in the middle of a stretch of driving."""
-    times = recorded.rows["time_ms"].to_numpy().copy()
+    times = recorded.column("time_ms")
     steps = np.diff(times)
     calm = np.flatnonzero(steps < 2 * np.median(steps))
     times[calm[len(calm) // 2] + 1 :] += round(1000 * seconds)
@@ -216,17 +191,14 @@ def _clock_jump(recorded: Recorded, seconds: float) -> Recorded:
 
 
 def _out_of_order(recorded: Recorded, share: float) -> Recorded:
-    lines = recorded.rows["line"].to_numpy().copy()
-    first = round(len(lines) * (1 - share))
+    lines, first = recorded.column("line"), recorded.first_of(share)
     lines[first:] = lines[first:][::-1]
     return recorded.with_rows(line=lines)
 
 
 def _frozen(recorded: Recorded, share: float) -> Recorded:
-    center = list(recorded.frames.of["center"])
-    first = round(len(center) * (1 - share))
-    center[first:] = [center[first]] * (len(center) - first)
-    return replace(recorded, frames=Frames({**recorded.frames.of, "center": center}))
+    center, first = recorded.frames.of["center"], recorded.first_of(share)
+    return recorded.with_cameras(center=[*center[:first], *[center[first]] * (len(center) - first)])
 
 
 FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
@@ -242,8 +214,8 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     "left and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("left", "right")),
     "center and left exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "left")),
     "center and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "right")),
-    "turned, degrees": ("turned", (12, -16, 20), lambda r, s: r.with_frames(_warped(_pixels_right(s)))),
-    "tilted, degrees": ("tilted", (-6, 8, 12), lambda r, s: r.with_frames(_warped(_pixels_down(s)))),
+    "turned, degrees": ("turned", (12, -16, 20), lambda r, s: r.with_frames(_turned(right=s))),
+    "tilted, degrees": ("tilted", (-6, 8, 12), lambda r, s: r.with_frames(_turned(down=s))),
     "leaning, degrees": ("rolled", (-12, 15, 20), lambda r, s: r.with_frames(_leaning(s))),
     "upside down": ("upside-down", (1.0,), lambda r, s: r.with_frames(lambda frame: frame[::-1, ::-1])),
     "clock forward, seconds": ("clock-jump", (2, 10, 3600), _clock_jump),
@@ -254,74 +226,54 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
         "over-exposed", (0.03, 0.1, 0.4), lambda r, s: r.with_frames(lambda frame: np.maximum(frame, 242), s),
     ),
     "blurred, share": (
-        "blurred", (0.03, 0.1, 0.4), lambda r, s: r.with_frames(_blurred, s),
+        "blurred", (0.03, 0.1, 0.4), lambda r, s: r.with_frames(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4), s),
     ),
 }  # fmt: skip
 _THREE_CAMERAS = {"exchanged-cameras", "tilted"}
 _WHOLE_OR_PARTLY = {"unrelated": {"unrelated", "partly-unrelated"}}
 
 
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return how many faults are named; raises UserError for fewer than two recordings, or an unknown fault."""
     if len(settings.recordings) < 2:
         raise UserError("fewer than two recordings; name some that have no faults, with --recordings")
-    if unknown := set(settings.only) - {_name_of(fault) for fault in FAULTS}:
+    if unknown := set(settings.only) - set(map(_name_of, FAULTS)):
         raise UserError(f"no fault {', '.join(sorted(unknown))}; choose from {', '.join(map(_name_of, FAULTS))}")
-    counts = _Counts()
-    others = (*settings.recordings[1:], settings.recordings[0])
-    for path, other in zip(settings.recordings, others, strict=True):
+    outcomes, alarms = list[Outcome](), dict[str, list[str]]()
+    for path, other in zip(settings.recordings, (*settings.recordings[1:], settings.recordings[0]), strict=True):
         recorded = load_recording(path, other)
-        counts.take_untouched(recorded)
-        for injection in _injections(recorded, settings.only):
-            counts.take(recorded, injection)
-        notify(f"{recorded.path.name}: {sum(map(sum, counts.named.values()))} named so far")
-    return _report(settings, counts)
-
-
-class Injection(NamedTuple):
-    """A fault of a strength, and the finding that must name it."""
-
-    fault: str
-    finding: str
-    strength: float
-    inject: Inject
+        if found := [finding.fault for finding in recorded.diagnosis.findings]:
+            alarms[recorded.path.name] = found
+        outcomes += _inject_all(recorded, settings.only)
+        notify(f"{recorded.path.name}: {sum(one.is_named for one in outcomes)} named so far")
+    return _report(settings, outcomes, alarms)
 
 
 def _name_of(fault: str) -> str:
     return fault.split(",")[0]
 
 
-def _injections(recorded: Recorded, only: Sequence[str]) -> Iterator[Injection]:
+class Outcome(NamedTuple):
+    """What --check said of a recording with a fault. lag_error: of a late or early steering, in seconds."""
+
+    fault: str
+    is_named: bool
+    said: str
+    lag_error: float | None
+
+
+def _inject_all(recorded: Recorded, only: Sequence[str]) -> Iterator[Outcome]:
+    """Inject each fault, or only these, into a recording."""
     for fault, (finding, strengths, inject) in FAULTS.items():
         possible = finding not in _THREE_CAMERAS or len(recorded.frames.of) == len(CAMERAS)
-        if possible and (not only or _name_of(fault) in only):
-            for strength in strengths:
-                yield Injection(fault, finding, strength, inject)
-
-
-@dataclass
-class _Counts:
-    """What was named so far. named: fault and strength -> for each recording; alarms: of untouched recordings."""
-
-    named: dict[str, list[bool]] = field(default_factory=dict)
-    alarms: dict[str, list[str]] = field(default_factory=dict)
-    lags: list[float] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
-
-    def take_untouched(self, recorded: Recorded) -> None:
-        if found := [finding.fault for finding in recorded.diagnosis.findings]:
-            self.alarms[recorded.path.name] = found
-
-    def take(self, recorded: Recorded, injection: Injection) -> None:
-        diagnosis = injection.inject(recorded, injection.strength).diagnosis
-        faults = {each.fault for each in diagnosis.findings}
-        is_named = bool(faults & _WHOLE_OR_PARTLY.get(injection.finding, {injection.finding}))
-        name = f"{injection.fault} {injection.strength:g}"
-        self.named.setdefault(name, []).append(is_named)
-        if not is_named:
-            self.missed.append(f"{recorded.path.name}: {name}: {', '.join(sorted(faults)) or 'no finding'}")
-        if injection.finding in ("late", "early"):
-            self.lags.append(_lag(diagnosis) - _lag(recorded.diagnosis) - injection.strength)
+        for strength in strengths if possible and (not only or _name_of(fault) in only) else ():
+            diagnosis, name = inject(recorded, strength).diagnosis, f"{fault} {strength:g}"
+            faults = {each.fault for each in diagnosis.findings}
+            is_named = bool(faults & _WHOLE_OR_PARTLY.get(finding, {finding}))
+            is_late = finding in ("late", "early")
+            error = _lag(diagnosis) - _lag(recorded.diagnosis) - strength if is_late else None
+            said = f"{recorded.path.name}: {name}: {', '.join(sorted(faults)) or 'no finding'}"
+            yield Outcome(name, is_named, said, error)
 
 
 def _lag(diagnosis: Diagnosis) -> float:
@@ -329,30 +281,26 @@ def _lag(diagnosis: Diagnosis) -> float:
     return np.nan if lag is None else lag
 
 
-def _report(settings: Settings, counts: _Counts) -> Report:
-    named, alarms, missed, lags = counts.named, counts.alarms, counts.missed, np.array(counts.lags)
-    rows = [["injected", "named", "of"]]
-    rows += [[fault, str(sum(each)), str(len(each))] for fault, each in named.items()]
-    every = [one for each in named.values() for one in each]
+def _report(settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str, list[str]]) -> Report:
+    named = {
+        fault: [one.is_named for one in outcomes if one.fault == fault] for fault in {o.fault: 0 for o in outcomes}
+    }
+    counts = {fault: [sum(each), len(each)] for fault, each in named.items()}
+    missed = [one.said for one in outcomes if not one.is_named]
     checking, decoding = _seconds(settings.recordings[0])
+    percent = 100 * float(np.mean([one.is_named for one in outcomes])) if outcomes else 0.0
     measures = [
-        Measure("faults that are named", 100 * float(np.mean(every)) if every else 0.0, "%", _NAMED),
+        Measure("faults that are named", percent, "%", _NAMED),
         Measure("untouched recordings with a finding", len(alarms), "", 0, least=False),
         Measure("--check to decoding all images once", checking / decoding, "x", 2, least=False),
     ]
-    if len(lags):
+    if lags := [one.lag_error for one in outcomes if one.lag_error is not None]:
         close = 100 * float(np.mean(np.abs(lags) <= _LAG_WITHIN))
         measures.append(Measure(f"lags that are within {1000 * _LAG_WITHIN:.0f} ms", close, "%", 90))
-    return Report(
-        measures,
-        tables=aligned(rows) + [f"missed: {line}" for line in missed],
-        values={
-            "recordings": [Path(path).name for path in settings.recordings],
-            "named": {fault: [sum(each), len(each)] for fault, each in named.items()},
-            "alarms": dict(alarms),
-            "missed": missed,
-        },
-    )
+    rows = [["injected", "named", "of"], *([fault, *map(str, count)] for fault, count in counts.items())]
+    names = [Path(path).name for path in settings.recordings]
+    values = {"recordings": names, "named": counts, "alarms": dict(alarms), "missed": missed}
+    return Report(measures, [*aligned(rows), *(f"missed: {line}" for line in missed)], values)
 
 
 def _seconds(path: str) -> tuple[float, float]:

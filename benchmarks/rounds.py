@@ -2,23 +2,39 @@
 fresh processes.
 """
 
+import json
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from bcclone.system.atomic import write_text
 from bcclone.system.child_process import process_pool
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import setting
+from bcclone.system.settings import check_settings, setting
 
 _LONGEST_SECONDS = 600.0
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The settings of a benchmark, which are checked at birth."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def rounds_setting(default: int = 3, figures: str = "medians") -> Any:
@@ -37,13 +53,8 @@ def measure_in_rounds(functions: Mapping[str, Callable[[], Result]], rounds: int
 
     A first round, in which caches fill, is not counted.
     """
-    results: dict[str, list[Result]] = {name: [] for name in functions}
-    for number in range(rounds + 1):
-        for name, measure in functions.items():
-            result = measure()
-            if number:
-                results[name].append(result)
-    return results
+    results = [{name: measure() for name, measure in functions.items()} for _ in range(rounds + 1)]
+    return {name: [of_round[name] for of_round in results[1:]] for name in functions}
 
 
 def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
@@ -59,36 +70,35 @@ class Unavailable(Exception):
 class Rounds(Generic[Result]):
     """The results of each name in each round. skipped: name -> why it is unavailable; failed: name -> its error."""
 
-    results: Mapping[str, Sequence[Result]] = field(default_factory=dict)
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
+    results: dict[str, list[Result]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def skipped_rows(self) -> list[str]:
+        """Return a line for each name that was skipped."""
+        return [f"skipped: {name}: {reason}" for name, reason in self.skipped.items()]
 
 
 def run_rounds(
-    names: Sequence[str],
-    measure: Callable[[str], Result],
-    rounds: int,
-    notify: Notify = lambda text: None,
+    names: Sequence[str], measure: Callable[[str], Result], rounds: int, notify: Notify = lambda text: None
 ) -> Rounds[Result]:
     """Measure each name in each round, in a fresh process; one that fails is left out of the next rounds."""
-    results: dict[str, list[Result]] = {}
-    skipped: dict[str, str] = {}
-    failed: dict[str, str] = {}
+    found = Rounds[Result]()
     for number in range(1, rounds + 1):
-        for name in (name for name in names if name not in skipped and name not in failed):
+        for name in names:
+            if name in found.skipped or name in found.failed:
+                continue
             try:
                 result = in_fresh_process(measure, name)
-            except Unavailable as reason:
-                skipped[name] = str(reason)
-                notify(f"skipped: {name}: {reason}")
-            except UserError as error:
-                results.pop(name, None)
-                failed[name] = str(error)
-                notify(f"failed: {name}: {error}")
+            except (Unavailable, UserError) as error:
+                kind = "skipped" if isinstance(error, Unavailable) else "failed"
+                getattr(found, kind)[name] = str(error)
+                found.results.pop(name, None)
+                notify(f"{kind}: {name}: {error}")
             else:
-                results.setdefault(name, []).append(result)
+                found.results.setdefault(name, []).append(result)
                 notify(f"round {number} of {rounds}: {name}: {result}")
-    return Rounds(results, skipped, failed)
+    return found
 
 
 def in_fresh_process(
@@ -122,3 +132,38 @@ def _call(function: Callable[Arguments, Result], arguments: tuple[object, ...], 
     finally:
         # after the measurement, Keras's threads print errors because fit() was stopped early
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def run_bcclone(*words: object) -> tuple[Any, str]:
+    """Run a command of bcclone; return its --json and its other output; raises UserError with its last line."""
+    line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
+    completed = subprocess.run(line, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        raise UserError(f"bcclone {words[0]} failed: {(completed.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return json.loads(completed.stdout or "null"), completed.stderr
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 on which nobody listens now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def folder_of(kept: Path | None) -> Iterator[Path]:
+    """Yield the folder that keeps results, or without one a temporary folder."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with TemporaryDirectory(prefix="bcclone-") as folder:
+        yield Path(folder)
+
+
+def once(path: Path, measure: Callable[[], Any], text: str, notify: Notify) -> Any:
+    """Return the JSON values in a file; if it does not exist, write what a measurement returns."""
+    if not path.exists():
+        notify(text)
+        write_text(path, json.dumps(measure(), indent=1))
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,15 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
-from bcclone.simulator.car import start_on
+from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, check_settings, setting
+from bcclone.system.settings import Count, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
+from benchmarks.rounds import Checked
 
 _FIRST_FRAME = """
 import json, time
@@ -41,16 +42,13 @@ print(json.dumps({"scene": built - since, "frame": time.perf_counter() - built})
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How fast the simulator renders and drives."""
 
     frames: Count = setting(200, "number of frames to render for each measurement")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
 
-
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return the simulator's measures."""
     from bcclone.model.policy import load_policy
 
@@ -58,19 +56,14 @@ def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
         policy = load_policy(model)
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     renderer.frame(start_on(track))
-    return Report(
-        [
-            *_compile_times(),
-            *_frame_rates(renderer, track, settings.frames),
-            _closed_loop(policy),
-        ]
-    )
+    return Report([*_compile_times(), *_frame_rates(renderer, track, settings.frames), _closed_loop(policy)])
 
 
 def _compile_times() -> list[Measure]:
     """Start twice with an empty compiler cache: the first compiles, the second uses its cache."""
     with tempfile.TemporaryDirectory() as cache:
-        first, second = (_first_frame(cache) for _ in range(2))
+        line, environment = [sys.executable, "-c", _FIRST_FRAME], os.environ | {"NUMBA_CACHE_DIR": cache}
+        first, second = (json.loads(subprocess.check_output(line, env=environment)) for _ in range(2))
     return [
         Measure("scene built", first["scene"], "s"),
         Measure("first frame, compiling", first["frame"], "s", 10, least=False),
@@ -78,37 +71,22 @@ def _compile_times() -> list[Measure]:
     ]
 
 
-def _first_frame(cache: str) -> dict[str, float]:
-    completed = subprocess.run(
-        [sys.executable, "-c", _FIRST_FRAME],
-        env=os.environ | {"NUMBA_CACHE_DIR": cache},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    figures: dict[str, float] = json.loads(completed.stdout)
-    return figures
-
-
-def _frame_rates(renderer: Renderer, track: Track, frames: int) -> list[Measure]:
+def _frame_rates(renderer: Renderer, track: Track, frames: int) -> Iterator[Measure]:
     cars = [start_on(track, along_m=along) for along in np.linspace(0, track.length_m, frames, endpoint=False)]
-
-    def rate(draw: Callable[[int], object]) -> float:
-        since = time.perf_counter()
-        for number in range(len(cars)):
-            draw(number)
-        return len(cars) / (time.perf_counter() - since)
-
-    return [
-        Measure("centre frames, one thread", rate(lambda n: renderer.frame(cars[n])), "frames/s", 60),
-        Measure("centre frames as JPEG, one thread", rate(lambda n: encode_jpeg(renderer.frame(cars[n]))), "frames/s"),
-        Measure(
-            "three-camera frames as JPEG, one thread",
-            rate(lambda n: [encode_jpeg(renderer.frame(cars[n], camera)) for camera in MOUNTS]),
-            "frames/s",
+    draws: dict[str, tuple[Callable[[Car], object], float | None]] = {
+        "centre frames, one thread": (renderer.frame, 60),
+        "centre frames as JPEG, one thread": (lambda car: encode_jpeg(renderer.frame(car)), None),
+        "three-camera frames as JPEG, one thread": (
+            lambda car: [encode_jpeg(renderer.frame(car, camera)) for camera in MOUNTS],
             25,
         ),
-        Measure("three-camera frames, all cores", rate(lambda n: renderer.frames(cars[n])), "frames/s"),
-    ]
+        "three-camera frames, all cores": (renderer.frames, None),
+    }
+    for name, (draw, bar) in draws.items():
+        since = time.perf_counter()
+        for car in cars:
+            draw(car)
+        yield Measure(name, len(cars) / (time.perf_counter() - since), "frames/s", bar)
 
 
 def _closed_loop(policy: SteeringPolicy) -> Measure:

@@ -20,11 +20,19 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Count, check_settings, setting
+from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
 from benchmarks.measures import Measure, Report, aligned
-from benchmarks.rounds import Unavailable, in_fresh_process, median_ratio, rounds_setting, run_rounds, seconds_setting
+from benchmarks.rounds import (
+    Checked,
+    Unavailable,
+    in_fresh_process,
+    median_ratio,
+    rounds_setting,
+    run_rounds,
+    seconds_setting,
+)
 
 OURS, DEFAULT, WITHOUT, PYTORCH = "model.py", "TensorFlow's default", "without oneDNN", "PyTorch, channels last"
 _ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}
@@ -35,7 +43,7 @@ Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How fast the step of training is on the CPU."""
 
     size: int = setting(128, "width and height of the images", SMALLEST_IMAGE, LARGEST_IMAGE)
@@ -43,34 +51,23 @@ class Settings:
     rounds: int = rounds_setting(5)
     seconds: float = seconds_setting()
 
-    def __post_init__(self) -> None:
-        check_settings(self)
 
-
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Return the rates of the steps and their ratios; what is not installed is left out."""
     # TensorFlow and PyTorch do not get on in one process
     convolutions = in_fresh_process(convolutions_of, settings.size)
     load = partial(samples_per_second, settings=settings, convolutions=convolutions)
-    rounds = run_rounds((*_ONEDNN, PYTORCH), load, settings.rounds, notify)
-    rates = rounds.results
+    found = run_rounds((*_ONEDNN, PYTORCH), load, settings.rounds, notify)
+    rates = found.results
     if OURS not in rates:
-        raise UserError(rounds.failed[OURS])
+        raise UserError(found.failed[OURS])
+    ratios = {name: median_ratio(rates[OURS], each) for name, each in rates.items()}
     rows = [["", "samples/s", "model.py to it"]]
-    rows += [[name, f"{median(each):,.0f}", f"{median_ratio(rates[OURS], each):.2f}"] for name, each in rates.items()]
-    measures = [
-        Measure(f"model.py to {name}", median_ratio(rates[OURS], rates[name]), "x", bar)
-        for name, bar in _BARS.items()
-        if name in rates
-    ]
+    rows += [[name, f"{median(each):,.0f}", f"{ratios[name]:.2f}"] for name, each in rates.items()]
+    measures = [Measure(f"model.py to {name}", ratios[name], "x", bar) for name, bar in _BARS.items() if name in rates]
     head = f"{usable_cores()} cores; images of {settings.size}x{settings.size}, batches of {settings.batch_size}"
-    skipped = [f"skipped: {name}: {reason}" for name, reason in rounds.skipped.items()]
-    return Report(
-        measures,
-        tables=[head, *aligned(rows), *skipped],
-        values={"machine": head, "samples_per_second": dict(rates), "skipped": dict(rounds.skipped)},
-        failed=rounds.failed,
-    )
+    values = {"machine": head, "samples_per_second": rates, "skipped": found.skipped}
+    return Report(measures, [head, *aligned(rows), *found.skipped_rows()], values, found.failed)
 
 
 def convolutions_of(size: int) -> tuple[Convolution, ...]:

@@ -2,10 +2,10 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from bcclone.system.hardware import CSV_FORMAT, find_nvidia_smi, parse_megabytes, parse_number
 
@@ -13,8 +13,7 @@ _FIELDS = ("timestamp", "utilization.gpu", "memory.used")
 _END_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class GpuSample:
+class GpuSample(NamedTuple):
     """A sample of nvidia-smi. seconds: since watching began; busy: fraction of the time since the last sample in which
     the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes. None if unknown.
     """
@@ -24,34 +23,19 @@ class GpuSample:
     memory_mb: float | None
 
 
-@dataclass(frozen=True)
-class GpuSamples:
-    """The samples of a card, oldest first."""
-
-    samples: tuple[GpuSample, ...] = ()
-
-    def since(self, seconds: float) -> "GpuSamples":
-        """Return the samples after so many seconds, with their times counted from there."""
-        later = [sample for sample in self.samples if sample.seconds >= seconds]
-        return GpuSamples(tuple(replace(sample, seconds=sample.seconds - seconds) for sample in later))
-
-    @property
-    def busy(self) -> float | None:
-        """Return the mean fraction of the time in which the card computed, None without samples."""
-        shares = [sample.busy for sample in self.samples if sample.busy is not None]
-        return sum(shares) / len(shares) if shares else None
-
-    @property
-    def memory_mb(self) -> float | None:
-        """Return the peak of the used memory, None without samples."""
-        return max((sample.memory_mb for sample in self.samples if sample.memory_mb is not None), default=None)
+def busy_and_memory(samples: Sequence[GpuSample]) -> tuple[float | None, float | None]:
+    """Return the mean fraction of the time in which the card computed, and the peak of its memory; None if unknown."""
+    shares = [sample.busy for sample in samples if sample.busy is not None]
+    memory = max((sample.memory_mb for sample in samples if sample.memory_mb is not None), default=None)
+    return sum(shares) / len(shares) if shares else None, memory
 
 
 class GpuWatch:
     """Samples the card while its block runs. samples: of the block, after it; empty without a card."""
 
     def __init__(self, every_ms: int = 200) -> None:
-        self._every_ms, self.samples = every_ms, GpuSamples()
+        self._every_ms = every_ms
+        self.samples: list[GpuSample] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -77,7 +61,7 @@ class GpuWatch:
         self.samples = parse_samples(output.decode(errors="replace"), self._since)
 
 
-def parse_samples(text: str, since: datetime) -> GpuSamples:
+def parse_samples(text: str, since: datetime) -> list[GpuSample]:
     """Return the samples in the output of nvidia-smi; incomplete lines are ignored.
 
     since: when watching began, in local time.
@@ -89,4 +73,4 @@ def parse_samples(text: str, since: datetime) -> GpuSamples:
             at, percent = datetime.strptime(time, "%Y/%m/%d %H:%M:%S.%f"), parse_number(busy)
             share = None if percent is None else percent / 100
             samples.append(GpuSample((at - since).total_seconds(), share, parse_megabytes(memory)))
-    return GpuSamples(tuple(samples))
+    return samples

@@ -23,7 +23,7 @@ from bcclone.feed.strategies import Feed
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
 from benchmarks.feeds.other_loaders import JPEG_LOADERS, OTHER_LOADERS, ROOFLINES, Loader, open_recordings
-from benchmarks.measures import Measure, aligned
+from benchmarks.measures import Measure, aligned, rounded
 from benchmarks.rounds import Rounds, Unavailable, median_ratio
 
 Results = Rounds[LoaderFigures]
@@ -49,23 +49,18 @@ def results_as_json(results: Results) -> dict[str, Any]:
 
     rounds: name -> [samples per second, fraction of the CPU time used by other programs] of each round.
     """
-    medians = _medians(results)
-    limits = medians.pop("rooflines")
-    return {
-        **{
-            group: {
-                name: {key: round(value, 4) for key, value in vars(one).items() if value is not None}
-                for name, one in loaders.items()
-            }
-            for group, loaders in medians.items()
-        },
-        "rooflines": {name: round(figures.samples_per_second, 1) for name, figures in limits.items()},
-        "rounds": {
-            name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
-            for name, figures in results.results.items()
-        },
-        "skipped": dict(results.skipped),
+    groups: dict[str, Any] = {
+        group: {
+            name: {key: value for key, value in vars(one).items() if value is not None} for name, one in each.items()
+        }
+        for group, each in _medians(results).items()
     }
+    groups["rooflines"] = {name: round(one["samples_per_second"], 1) for name, one in groups["rooflines"].items()}
+    rounds = {
+        name: [[round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures]
+        for name, figures in results.results.items()
+    }
+    return {**rounded(groups), "rounds": rounds, "skipped": results.skipped}
 
 
 def result_rows(results: Results) -> list[str]:
@@ -75,17 +70,15 @@ def result_rows(results: Results) -> list[str]:
         memory = [f"{one.resident_mb:.0f}", "" if one.anonymous_mb is None else f"{one.anonymous_mb:.0f}"]
         shares = [f"{one.cpu_share:.0%}", f"{one.others_cpu_share:.0%}"]
         rows.append([name, f"{one.samples_per_second:,.0f}", f"{one.first_batch_seconds:.3f}", *memory, *shares])
-    table = aligned(rows) if results.results else []
-    return [*table, *(f"skipped: {name}: {reason}" for name, reason in results.skipped.items())]
+    return [*(aligned(rows) if results.results else []), *results.skipped_rows()]
 
 
 def _medians(results: Results) -> dict[str, dict[str, LoaderFigures]]:
     """Return the medians over the rounds of the measured loaders, by the names in GROUPS."""
     measured = {}
-    for name, (first, *others) in results.results.items():
-        keys = [key for key, value in vars(first).items() if value is not None]
-        medians = {key: median(getattr(figures, key) for figures in (first, *others)) for key in keys}
-        measured[name] = replace(first, **medians)
+    for name, rounds in results.results.items():
+        keys = [key for key, value in vars(rounds[0]).items() if value is not None]
+        measured[name] = replace(rounds[0], **{key: median(getattr(one, key) for one in rounds) for key in keys})
     return {group: {name: measured[name] for name in names if name in measured} for group, names in GROUPS.items()}
 
 

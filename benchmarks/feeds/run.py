@@ -9,13 +9,13 @@ from pathlib import Path
 from bcclone.cluster.shards import open_store
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, Names, check_settings, setting
+from bcclone.system.settings import Count, Names, setting
 from bcclone.train.train_settings import TrainSettings
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import loader_measures, measure_loader, names_in_order, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing
 from benchmarks.measures import Report
-from benchmarks.rounds import rounds_setting, run_rounds, seconds_setting
+from benchmarks.rounds import Checked, rounds_setting, run_rounds, seconds_setting
 from benchmarks.synthetic import (
     SYNTHETIC_FRAMES,
     given_or_synthetic_store,
@@ -26,7 +26,7 @@ from benchmarks.synthetic import (
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """How fast the feeds, and the loaders that they are compared with, deliver batches.
 
     only: names of loaders and other measurements, empty for all.
@@ -51,48 +51,41 @@ class Settings:
     seconds: float = seconds_setting()
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         refuse_both(self, "store")
 
-    def wants(self, name: str) -> bool:
-        """Return whether a loader or another measurement was asked for."""
-        return not self.only or name in self.only
 
-
-def measure(settings: Settings, notify: Notify = lambda line: None) -> Report:
+def measure(settings: Settings, notify: Notify) -> Report:
     """Measure everything that `only` names, in fresh processes; raises UserError for an unknown name."""
-    names = (*names_in_order(bool(settings.shards)), "training", "gpu")
+    loaders = names_in_order(bool(settings.shards))
+    names = (*loaders, "training", "gpu")
     if unknown := [name for name in settings.only if name not in names]:
         raise UserError(f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(names)}")
+    wanted = [name for name in names if not settings.only or name in settings.only]
+    rounds, seconds, batch_size = settings.rounds, settings.seconds, settings.batch_size
     with ExitStack() as stack:
         path = stack.enter_context(given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES))
         shards = stack.enter_context(sharded_copy(path, settings.shards)) if settings.shards else None
-        return _measure(path, shards, settings, notify)
-
-
-def _measure(path: Path, shards: Path | None, settings: Settings, notify: Notify) -> Report:
-    with open_store(path) as store:
-        samples = int(store.split_indices("training").size)
-    benchmark = Benchmark(path, workers=os.cpu_count() or 1, shards=shards)
-    timing = Timing(warm_samples=samples, seconds=settings.seconds)
-    names = [name for name in names_in_order(bool(shards)) if settings.wants(name)]
-    measure_one = partial(measure_loader, benchmark=benchmark, timing=timing)
-    loaders = run_rounds(names, measure_one, settings.rounds, notify)
-    measures, failed, gpu = list(loader_measures(loaders)), dict(loaders.failed), None
-    if settings.wants("training"):
-        try:
-            measures += training.measure_training(path, settings.rounds, settings.seconds, notify)
-        except UserError as error:
-            failed["training"] = str(error)
-    if settings.wants("gpu"):
-        load = partial(training.train_watched, store=path, seconds=settings.seconds, batch_size=settings.batch_size)
-        gpu = run_rounds(training.FEEDS, load, 1, notify)
-        failed |= {f"training on {name}": reason for name, reason in gpu.failed.items()}
-    values = results_as_json(loaders) | {
-        "samples": samples,
-        "shards": number_of_shards(shards) if shards else 0,
-        "cores": os.cpu_count(),
-        "gpu": training.loads_as_json(gpu, settings.batch_size, settings.seconds) if gpu else None,
-    }
-    blocks = [result_rows(loaders), training.load_rows(gpu, settings.batch_size) if gpu else []]
-    return Report(measures, [line for block in blocks if block for line in (*block, "")], values, failed)
+        with open_store(path) as store:
+            samples = int(store.split_indices("training").size)
+        measure_one = partial(
+            measure_loader,
+            benchmark=Benchmark(path, workers=os.cpu_count() or 1, shards=shards),
+            timing=Timing(warm_samples=samples, seconds=seconds),
+        )
+        found = run_rounds([name for name in loaders if name in wanted], measure_one, rounds, notify)
+        measures, failed, rows = list(loader_measures(found)), found.failed, [*result_rows(found), ""]
+        values = results_as_json(found) | {"samples": samples, "cores": os.cpu_count(), "gpu": None}
+        values["shards"] = number_of_shards(shards) if shards else 0
+        if "training" in wanted:
+            try:
+                measures += training.measure_training(path, rounds, seconds, notify)
+            except UserError as error:
+                failed["training"] = str(error)
+        if "gpu" in wanted:
+            load = partial(training.train_watched, store=path, seconds=seconds, batch_size=batch_size)
+            gpu = run_rounds(training.FEEDS, load, 1, notify)
+            failed |= {f"training on {name}": reason for name, reason in gpu.failed.items()}
+            values["gpu"] = training.loads_as_json(gpu, batch_size, seconds)
+            rows += [*training.load_rows(gpu, batch_size), ""]
+    return Report(measures, rows, values, failed)

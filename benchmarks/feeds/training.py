@@ -30,11 +30,11 @@ from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
-from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch
+from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch, busy_and_memory
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Use
 from benchmarks.feeds.other_loaders import generate, jpeg_samples
-from benchmarks.measures import Measure, aligned
+from benchmarks.measures import Measure, aligned, rounded
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
 BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
@@ -64,7 +64,7 @@ class TrainingLoad:
     cpu_share: float
     gpu_share: float | None = None
     gpu_memory_mb: float | None = None
-    gpu_series: tuple[GpuSample, ...] = ()
+    gpu_series: Sequence[GpuSample] = ()
 
     def __str__(self) -> str:
         busy = "" if self.gpu_share is None else f", GPU busy {self.gpu_share:.0%}"
@@ -81,22 +81,11 @@ def device_of(loads: Loads) -> str:
 
 def loads_as_json(loads: Loads, batch_size: int, seconds: float) -> dict[str, Any]:
     """Return a round of trainings as JSON values; gpu_series: [seconds, busy, MB] of each sample."""
-
-    def rounded(value: Any) -> Any:
-        return round(value, 4) if isinstance(value, float) else value
-
-    feeds = {}
-    for name, (load, *_) in loads.results.items():
-        feeds[name] = {key: rounded(value) for key, value in vars(load).items() if key != "device"}
-        feeds[name]["gpu_series"] = [list(map(rounded, vars(sample).values())) for sample in load.gpu_series]
-    return {
-        "device": device_of(loads),
-        "batch_size": batch_size,
-        "seconds": seconds,
-        "feeds": feeds,
-        "skipped": dict(loads.skipped),
-        "failed": dict(loads.failed),
-    }
+    feeds = {name: dict(vars(load)) for name, (load, *_) in loads.results.items()}
+    for of_feed in feeds.values():
+        del of_feed["device"]
+    head = {"device": device_of(loads), "batch_size": batch_size, "seconds": seconds}
+    return head | {"feeds": rounded(feeds), "skipped": loads.skipped, "failed": loads.failed}
 
 
 def load_rows(loads: Loads, batch_size: int) -> list[str]:
@@ -107,14 +96,11 @@ def load_rows(loads: Loads, batch_size: int) -> list[str]:
         memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
         fractions = [f"{load.data_wait_share:.1%}", f"{load.cpu_share:.0%}", gpu]
         rows.append([name, f"{load.samples_per_second:,.0f}", *fractions, memory])
-    head = [
-        f"training on {device_of(loads)}, batches of {batch_size}",
-        *([] if device_of(loads).startswith("GPU") else [_NO_GPU]),
-    ]
-    return [*head, *aligned(rows), *(f"skipped: {name}: {reason}" for name, reason in loads.skipped.items())]
+    no_gpu = [] if device_of(loads).startswith("GPU") else [_NO_GPU]
+    return [f"training on {device_of(loads)}, batches of {batch_size}", *no_gpu, *aligned(rows), *loads.skipped_rows()]
 
 
-def measure_training(store: Path, rounds: int, seconds: float, notify: Notify = lambda line: None) -> list[Measure]:
+def measure_training(store: Path, rounds: int, seconds: float, notify: Notify) -> list[Measure]:
     """Compare trainings on the default feed, on it without augmentation, and by Keras on one batch, in rounds."""
     on_gpu = bool(visible_cards(find_cards()))
     feed, sizes = (ON_GPU, _GPU_BATCHES) if on_gpu else (AFTER, (TrainSettings().batch_size,))
@@ -134,22 +120,18 @@ def training_measures(loads: Sequence[Sequence[TrainingLoad]], trained_on: str) 
     loads: with augmentation, without it, and by Keras on one batch, in each round; trained_on: such as "batches of 32".
     """
     fed, unaugmented, keras = ([load.samples_per_second for load in rounds] for rounds in loads)
+    rates = {"training with augmentation": fed, "training without augmentation": unaugmented}
+    rates["train_on_batch on one batch"] = keras
     ratios = {
         "with augmentation to without": (fed, unaugmented, _AUGMENTED_BAR_PERCENT),
         "with augmentation to train_on_batch": (fed, keras, _AUGMENTED_BAR_PERCENT),
         "without augmentation to train_on_batch": (unaugmented, keras, _RATE_BAR_PERCENT),
     }
-    rates = {"training with augmentation": fed, "training without augmentation": unaugmented}
-    rates["train_on_batch on one batch"] = keras
+    measures = [Measure(f"{name}, {trained_on}", median(each), "samples/s") for name, each in rates.items()]
+    for name, (mine, theirs, bar) in ratios.items():
+        measures.append(Measure(f"{name}, {trained_on}", 100 * median_ratio(mine, theirs), "%", bar))
     waited = 100 * median(load.data_wait_share for load in loads[0])
-    return [
-        *(Measure(f"{name}, {trained_on}", median(of_rounds), "samples/s") for name, of_rounds in rates.items()),
-        *(
-            Measure(f"{name}, {trained_on}", 100 * median_ratio(mine, theirs), "%", bar)
-            for name, (mine, theirs, bar) in ratios.items()
-        ),
-        Measure(f"waiting for data, {trained_on}", waited, "%", _WAIT_BAR_PERCENT, least=False),
-    ]
+    return [*measures, Measure(f"waiting for data, {trained_on}", waited, "%", _WAIT_BAR_PERCENT, least=False)]
 
 
 def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
@@ -176,15 +158,17 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
         begin = Use.now()
         rate, waited = _train(step, wait, batches, seconds)
         end = Use.now()
-    samples = watch.samples.since(begin.at - entered)
+    warm = begin.at - entered
+    series = [one._replace(seconds=one.seconds - warm) for one in watch.samples if gpus and one.seconds >= warm]
+    busy, memory_mb = busy_and_memory(series)
     return TrainingLoad(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
         samples_per_second=rate,
         data_wait_share=waited,
         cpu_share=(end.cpu - begin.cpu) / (end.at - begin.at) / (psutil.cpu_count() or 1),
-        gpu_share=samples.busy if gpus else None,
-        gpu_memory_mb=samples.memory_mb if gpus else None,
-        gpu_series=samples.samples if gpus else (),
+        gpu_share=busy,
+        gpu_memory_mb=memory_mb,
+        gpu_series=series,
     )
 
 

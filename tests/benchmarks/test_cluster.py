@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.cluster.sharding import Run, ShardingRates
-from benchmarks.cluster.steps import StepRates
+from benchmarks.cluster import Run, sharding_measures, step_measures
 from tests.benchmarks.running import run_benchmark
 
 
@@ -19,18 +18,17 @@ def test_workers_are_compared_round_by_round():
         "1 Dask worker": runs(11.0, 21.0),
         "2 Dask workers": runs(6.0, 12.0),
     }
-    rates = ShardingRates(1000, 10, 0.05, written, {name: runs(1.0, 1.0) for name in written})
-    measures = {measure.name: measure for measure in rates.measures()}
+    empty = {name: runs(1.0, 1.0) for name in written}
+    measures = {measure.name: measure for measure in sharding_measures(written, empty, 1000, 10)}
     assert (measures["2 processes to 1"].value, measures["2 processes to 1"].bar) == (2.0, 1.7)
     assert measures["a shard by Dask, beyond a process"].value == pytest.approx(100.0)
     assert measures["an empty task, 1 Dask worker"].value == pytest.approx(2.0)
-    assert rates.others == 0.5
 
 
 def test_the_cost_of_a_step_is_the_difference_for_the_same_batch():
-    rates = StepRates(alone=[640.0, 640.0], together=[320.0, 320.0])
-    assert rates.step_milliseconds == pytest.approx(100.0)
-    assert {measure.name: measure.value for measure in rates.measures()}["two workers to one"] == 0.5
+    measures = {measure.name: measure.value for measure in step_measures([640.0, 640.0], [320.0, 320.0])}
+    assert measures["two workers to one"] == 0.5
+    assert measures["a step of two workers, beyond one"] == pytest.approx(100.0)
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ from datetime import datetime
 import psutil
 import pytest
 
-from benchmarks.feeds.gpu_watch import GpuSample, GpuSamples, GpuWatch, parse_samples
+from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch, busy_and_memory, parse_samples
 
 # as nvidia-smi prints them: a busy card, one that does not report it (MIG), a line that was cut off when it was ended
 SAMPLES = """2026/11/21 15:21:08.250, 0, 612
@@ -17,30 +17,21 @@ Unable to determine the device handle for GPU0000:01:00.0: Unknown Error
 
 
 def test_samples_are_read_with_their_time_and_other_lines_are_ignored():
-    samples = parse_samples(SAMPLES, datetime(2026, 11, 21, 15, 21, 8)).samples
+    samples = parse_samples(SAMPLES, datetime(2026, 11, 21, 15, 21, 8))
     assert [round(sample.seconds, 3) for sample in samples] == [0.25, 0.451, 0.651]
     assert [sample.busy for sample in samples] == [0.0, 0.93, None]
-    assert samples[1].memory_mb == pytest.approx(1965.0, abs=0.1)
     assert samples[2] == GpuSample(pytest.approx(0.651), None, None)
-
-
-def test_since_leaves_out_earlier_samples():
-    watch = GpuSamples((GpuSample(0.2, 0.1, 500.0), GpuSample(1.2, 0.9, 800.0), GpuSample(1.4, 0.7, 700.0)))
-    later = watch.since(1.0)
-    assert [sample.seconds for sample in later.samples] == pytest.approx([0.2, 0.4])
-    assert later.busy == pytest.approx(0.8)
-    assert (later.memory_mb, watch.memory_mb) == (800.0, 800.0)
+    assert busy_and_memory(samples) == (pytest.approx(0.465), pytest.approx(1965.0, abs=0.1))
+    assert busy_and_memory([]) == (None, None)
 
 
 def test_a_card_is_sampled_within_the_block_and_nvidia_smi_ends_after_it(nvidia_smi):
     nvidia_smi()
     with GpuWatch(every_ms=20) as watch:
         time.sleep(0.5)
-    found = watch.samples
-    assert len(found.samples) >= 3
-    assert found.busy == pytest.approx(0.8)
-    assert found.memory_mb == pytest.approx(1048.6, abs=0.1)
-    times = [sample.seconds for sample in found.samples]
+    assert len(watch.samples) >= 3
+    assert busy_and_memory(watch.samples) == (pytest.approx(0.8), pytest.approx(1048.6, abs=0.1))
+    times = [sample.seconds for sample in watch.samples]
     assert times == sorted(times)
     assert 0 <= times[0] <= times[-1] < 2
     assert not [child for child in psutil.Process().children() if "nvidia-smi" in " ".join(child.cmdline())]
@@ -51,5 +42,4 @@ def test_a_failing_nvidia_smi_gives_no_samples(text, nvidia_smi):
     nvidia_smi(text)
     with GpuWatch() as watch:
         pass
-    assert watch.samples == GpuSamples()
-    assert (watch.samples.busy, watch.samples.memory_mb) == (None, None)
+    assert watch.samples == []

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bcclone.recording.log import read_log
-from benchmarks.record_next import Camera, Recording, Settings, Trial, _report
+from benchmarks.record_next import Camera, Settings, Trial, _report
 
 ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
 
@@ -18,11 +18,11 @@ def road(tmp_path):
 
 @pytest.mark.slow
 def test_a_take_begins_at_the_side_and_steers_back_to_the_middle(road, tmp_path):
-    camera, recording = Camera(road, 0, tmp_path), Recording()
+    camera = Camera(road, 0, tmp_path)
     for offset_m in (2.0, -2.0):
-        camera.drive_from(recording, 10.0, offset_m, 0.2)
-    assert (recording.rows, recording.seconds) == (6, 0.4)
-    right, left = (read_log(folder / "driving_log.csv").rows["steering"] for folder in recording.folders)
+        camera.drive_from(10.0, offset_m, 0.2)
+    assert (camera.rows, camera.seconds) == (6, 0.4)
+    right, left = (read_log(folder / "driving_log.csv").rows["steering"] for folder in camera.folders)
     assert right.max() < 0 < left.min()
 
 
@@ -50,6 +50,6 @@ def test_rounds_go_on_until_the_laps_are_clean_or_the_recording_is_long(road, tm
 
     with open_pool(1) as pool:
         settings = Settings((road,), seeds=1, steps=10, laps=0.2)
-        first = Trial(road, 0, way, settings, pool).kept(tmp_path / "kept.json", print)
+        first = Trial(road, 0, way, settings, pool).result(print)
     assert first["rounds"][-1]["clean"] or first["rounds"][-1]["seconds"] >= 0.2 * 60 / 8.94 - 1
     assert len(first["rounds"]) > 1 or first["rounds"][0]["clean"]

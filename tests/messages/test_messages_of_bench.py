@@ -9,7 +9,7 @@ from bcclone.cli import perform
 from bcclone.commands.options import Given, make_parser
 from benchmarks import preprocess
 from benchmarks.__main__ import make_benchmark
-from benchmarks.cluster.steps import measure_steps
+from benchmarks.cluster import measure_steps
 from benchmarks.feeds.loaders import measure_loader
 from benchmarks.feeds.meter import Benchmark, Timing
 from benchmarks.rounds import Unavailable, in_fresh_process
@@ -64,7 +64,7 @@ REFUSALS = [
     refusal(
         lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
     ),
-    refusal(steps_of_no_store, "training failed", "none.h5"),
+    refusal(steps_of_no_store, "model failed", "none.h5"),
     refusal(lambda: preprocess.time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
     refusal(without_torch, "torch", "pip install '.[bench]'", by=(Unavailable,)),

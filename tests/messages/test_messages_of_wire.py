@@ -13,7 +13,7 @@ from bcclone.drive.protocol import ProtocolError, parse_telemetry
 from bcclone.drive.run_folder import run_recorder
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
-from benchmarks.driving import RoundTrips, measure_round_trips
+from benchmarks.driving import measure_round_trips
 from tests.drive.drive_server import Still
 from tests.messages.refusals import checked, refusal, run_command
 from tests.simulator.test_simulate import GUID, server, steer
@@ -61,7 +61,7 @@ def connect(*chunks, timeout=5.0):
 
 def rounds_with_one_who_leaves():
     with answering(HEAD + b"\r\n") as port:
-        return measure_round_trips(port, ['42["telemetry",{}]'], RoundTrips(1))
+        return measure_round_trips(port, ['42["telemetry",{}]'], 1)
 
 
 def parse(**values):
