@@ -12,15 +12,11 @@ from pathlib import Path
 from statistics import mean, median
 from typing import NamedTuple
 
+from bcclone import Preprocessing, PreprocessSettings, SampleSettings, convert, open_store
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import ShardPlan, ShardSettings
 from bcclone.cluster.sharded_conversion import write_shards
-from bcclone.cluster.shards import open_store
-from bcclone.dataset.conversion import convert
 from bcclone.dataset.conversion_plan import make_plan
-from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import setting
@@ -56,9 +52,7 @@ _BATCH_SIZE = 64
 class Settings(Checked):
     """What several workers gain, and what they cost, measured on this machine."""
 
-    frames: int | None = setting(
-        None, "number of camera images of the synthetic recording", 60, shown=str(SYNTHETIC_IMAGES)
-    )
+    frames: int = setting(SYNTHETIC_IMAGES, "number of camera images of the synthetic recording", 60)
     rounds: int = rounds_setting()
     seconds: float = seconds_setting()
 
@@ -79,7 +73,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
     values, load: of the machine before, as the mean number of processes that ran in a minute; rounds: pool -> [images
     per second, cores that other programs used] of each round.
     """
-    images, rounds = settings.frames or SYNTHETIC_IMAGES, settings.rounds
+    images, rounds = settings.frames, settings.rounds
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         folder = Path(name)
@@ -147,8 +141,7 @@ def _timed(work: Callable[[TaskPool], object], pool: TaskPool) -> Run:
     begin = Use.now()
     work(pool)
     end = Use.now()
-    seconds = end.at - begin.at
-    return Run(seconds, max(end.all_cpu - begin.all_cpu - (end.cpu - begin.cpu), 0.0) / seconds)
+    return Run(end.at - begin.at, end.others_since(begin))
 
 
 def _run_empty(pool: TaskPool) -> None:

@@ -19,16 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone import Conditions, Preprocessing, UserError
 from bcclone.dataset.images import encode_jpeg
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluate.rollout import read_reference
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.unity_client import connected
 from bcclone.simulator.unity_websocket import UnitySocket, text_frames
-from bcclone.simulator.world_settings import Conditions
-from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 _SILENCE_SECONDS = 10.0

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bcclone.dataset.store import Store
-from bcclone.system.errors import UserError
+from bcclone import Store, UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Count, Names, Seed, SettingError, setting

@@ -14,16 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.answer import Answer
+from bcclone import Answer, DriveSettings, SteeringPolicy, load_policy
 from bcclone.dataset.images import Image, decode_jpeg
-from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.process import end_with_stdin
 from bcclone.drive.protocol import Control, event_text, format_steer
 from bcclone.drive.server import serve_policy
 from bcclone.drive.wire.web_server import listen
 from bcclone.drive.wire.websocket import Websocket
-from bcclone.model.policy import Policy, load_policy, window_after
+from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.driving import frames_to_send, telemetry_texts

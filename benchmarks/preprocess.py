@@ -20,18 +20,15 @@ import h5py
 import numpy as np
 import simplejpeg
 
-from bcclone.dataset.conversion import convert
+from bcclone import PreprocessSettings, SampleSettings, UserError, convert
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
-from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
-from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import Checked, measure_in_rounds, median_ratio, rounds_setting
-from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, refuse_both
+from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording
 
 _SIDE = 128
 _FILES_PER_TASK = 64
@@ -46,17 +43,11 @@ _CONVERSION, _SOURCE = "conversion to a store", "the source's way"
 class Settings(Checked):
     """How fast a recording becomes a store."""
 
-    frames: int | None = setting(
-        None, "number of camera images of the synthetic recording", 3, shown=str(SYNTHETIC_IMAGES)
-    )
+    frames: int = setting(SYNTHETIC_IMAGES, "number of camera images of the synthetic recording", 3)
     recording: Path | None = setting(
         None, "recording to convert: a folder or its log", unit="PATH", shown="a synthetic one"
     )
     rounds: int = rounds_setting(_ROUNDS)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        refuse_both(self, "recording")
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
@@ -66,7 +57,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
     """
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(None, get_context("spawn")) as processes:
         folder = Path(name)
-        recording = settings.recording or draw_recording(folder / "recording", settings.frames or SYNTHETIC_IMAGES)
+        recording = settings.recording or draw_recording(folder / "recording", settings.frames)
         plan = make_plan((str(recording),), SampleSettings(), None)
         rows = _complete_rows(plan)[:_SOURCE_ROWS]
         whole = PreprocessSettings((str(recording),), folder / "data.h5")

@@ -17,12 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone import (
+    Conditions,
+    EvaluateSettings,
+    ExpertSettings,
+    PreprocessSettings,
+    RunFiles,
+    SpeedSettings,
+    TrainSettings,
+    WorldSettings,
+    convert,
+    evaluate,
+)
 from bcclone.dataset.vehicle import MPH
-from bcclone.drive.controller import SpeedSettings
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import evaluate
 from bcclone.lab.margin.margin_settings import MarginSettings
 from bcclone.lab.margin.margins import map_margins
 from bcclone.lab.margin.record_next import RecordNext, record_next
@@ -31,12 +38,10 @@ from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.simulator.world_settings import Conditions, ExpertSettings, WorldSettings
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Seed, setting
 from bcclone.system.task_pool import TaskPool, open_pool
 from bcclone.train.run import run
-from bcclone.train.train_settings import RunFiles, TrainSettings
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import Checked, folder_of, once
 

@@ -7,14 +7,14 @@ recording must have no finding, and a fault must be named, whatever else is foun
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.check import check
+from bcclone import UserError, check
 from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
 from bcclone.dataset.diagnosis.finding import Diagnosis
 from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
@@ -23,12 +23,11 @@ from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Names, setting
 from benchmarks.measures import Measure, Report, aligned
-from benchmarks.rounds import Checked
+from benchmarks.rounds import Checked, measure_in_rounds
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
 _MOST_ROWS = 600
@@ -287,12 +286,11 @@ def _report(settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str
     }
     counts = {fault: [sum(each), len(each)] for fault, each in named.items()}
     missed = [one.said for one in outcomes if not one.is_named]
-    checking, decoding = _seconds(settings.recordings[0])
     percent = 100 * float(np.mean([one.is_named for one in outcomes])) if outcomes else 0.0
     measures = [
         Measure("faults that are named", percent, "%", _NAMED),
         Measure("untouched recordings with a finding", len(alarms), "", 0, least=False),
-        Measure("--check to decoding all images once", checking / decoding, "x", 2, least=False),
+        Measure("--check to decoding all images once", _check_to_decoding(settings.recordings[0]), "x", 2, least=False),
     ]
     if lags := [one.lag_error for one in outcomes if one.lag_error is not None]:
         close = 100 * float(np.mean(np.abs(lags) <= _LAG_WITHIN))
@@ -303,18 +301,20 @@ def _report(settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str
     return Report(measures, [*aligned(rows), *(f"missed: {line}" for line in missed)], values)
 
 
-def _seconds(path: str) -> tuple[float, float]:
-    """Return the seconds of a check, and of decoding the same images, the better of three turns each."""
+def _check_to_decoding(path: str) -> float:
+    """Return the time of a check, divided by that of decoding the same images, the better of three turns each."""
     log = read_log(find_log(path))
     index = ImageIndex(log.path)
     files = [found for name in CAMERAS for image in log.rows[name] if (found := index.find(image))]
-    checking, decoding = [], []
-    for _ in range(3):
-        start = time.process_time()
-        check([path])
-        middle = time.process_time()
-        for file in files:
-            read_frame(file)
-        checking.append(middle - start)
-        decoding.append(time.process_time() - middle)
-    return min(checking), min(decoding)
+
+    def cpu_seconds(work: Callable[[], object]) -> float:
+        since = time.process_time()
+        work()
+        return time.process_time() - since
+
+    works: dict[str, Callable[[], object]] = {
+        "check": lambda: check([path]),
+        "decode": lambda: [read_frame(file) for file in files],
+    }
+    times = measure_in_rounds({name: partial(cpu_seconds, work) for name, work in works.items()}, 3)
+    return min(times["check"]) / min(times["decode"])

@@ -17,9 +17,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from bcclone import UserError
 from bcclone.system.atomic import write_text
 from bcclone.system.child_process import process_pool
-from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 

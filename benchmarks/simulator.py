@@ -11,16 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcclone import Conditions, EvaluateSettings, SpeedSettings, SteeringPolicy, WorldSettings, evaluate_policy
 from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.vehicle import MOUNTS
-from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import SteeringPolicy
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import evaluate_policy
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Count, setting
 from benchmarks.driving import model_or_untrained
@@ -29,7 +25,7 @@ from benchmarks.rounds import Checked
 
 _FIRST_FRAME = """
 import json, time
-from bcclone.simulator.world_settings import Conditions
+from bcclone import Conditions
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.car import start_on
@@ -50,7 +46,7 @@ class Settings(Checked):
 
 def measure(settings: Settings, notify: Notify) -> Report:
     """Return the simulator's measures."""
-    from bcclone.model.policy import load_policy
+    from bcclone import load_policy
 
     with model_or_untrained(None) as model:
         policy = load_policy(model)

@@ -6,39 +6,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bcclone import Conditions, ExpertSettings, PreprocessSettings, ShardingSettings, UserError, open_store
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.sharding_settings import ShardingSettings
-from bcclone.cluster.shards import Manifest, open_store
+from bcclone.cluster.shards import Manifest
 from bcclone.dataset import conversion
 from bcclone.dataset.images import Image
-from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.simulator.world_settings import Conditions, ExpertSettings
-from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
-from bcclone.system.settings import SettingError
 
 SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
 _POSITIONS = 64  # around the track at which frames are rendered; the others are variations of these
 _BRIGHTNESSES = 9
 _STEPS_PER_ROW = 4  # of 0.02 s: about 12 rows per second, near the simulator's 15
-
-
-def refuse_both(settings: Any, source: str) -> None:
-    """Raise SettingError if something to measure on is given, and also the size of a synthetic one."""
-    if getattr(settings, source) is not None and settings.frames is not None:
-        raise SettingError(f"{{{source}}} and {{frames}} exclude each other; leave one out")
 
 
 def draw_recording(folder: Path, frames: int) -> Path:
@@ -89,32 +78,26 @@ def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
 
     Raises UserError if the recordings are no longer what the store was made of.
     """
-    with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
-        folder = Path(name) / "shards"
-        try:
-            _convert_again(store, folder, shards)
-        except UserError as error:
-            raise UserError(
-                f"--shards needs the recording that {store} was made of: {error}; put it back, or leave out --store"
-            ) from None
-        yield folder
-
-
-def _convert_again(store: Path, folder: Path, shards: int) -> None:
-    """Convert the recordings of a store into shards; raises UserError if their content is another."""
-    with open_store(store) as old:
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as name, open_store(store) as old:
         settings = ShardingSettings(
             tuple(str(recording.path) for recording in old.recordings),
-            folder,
+            Path(name) / "shards",
             allow_skips=True,
             shard_mb=-(-old.frames.nbytes // (shards * 10**6)),
             preprocessing=old.preprocessing,
             samples=asdict(old.sample_settings),
         )
-        convert(settings)
-        with open_store(folder) as new:
-            if new.content_hash != old.content_hash:
+        try:
+            convert(settings)
+            with open_store(settings.output) as new:
+                is_same = new.content_hash == old.content_hash
+            if not is_same:
                 raise UserError("its rows or images have changed")
+        except UserError as error:
+            raise UserError(
+                f"--shards needs the recording that {store} was made of: {error}; put it back, or leave out --store"
+            ) from None
+        yield Path(name) / "shards"
 
 
 def number_of_shards(folder: Path) -> int:

@@ -4,8 +4,9 @@ Each trains the same network on the same batch in memory in a fresh process, in 
 part. Whether TensorFlow computes with oneDNN by default depends on the processor.
 """
 
-import time
-from collections.abc import Callable, Sequence
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -13,16 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from bcclone import TrainSettings, UserError
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import seen_rows
+from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
+from bcclone.train.train_settings import LEARNING_RATE
+from benchmarks.feeds.training import Step, Wait, take_steps
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
     Checked,
@@ -38,8 +41,6 @@ OURS, DEFAULT, WITHOUT, PYTORCH = "model.py", "TensorFlow's default", "without o
 _ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}
 _BARS = {PYTORCH: 1.2, WITHOUT: 1.4, DEFAULT: 0.95}  # where the default is oneDNN, nothing is lost, but for noise
 _WARM_STEPS = 10
-
-Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -86,33 +87,27 @@ def samples_per_second(name: str, settings: Settings, convolutions: Sequence[Con
     if name == PYTORCH:
         step, wait = pytorch_step(images, steering, convolutions)
     else:
-        step, wait = keras_step(images, steering, _ONEDNN[name])
-    for _ in range(_WARM_STEPS):
-        step()
-    wait()
-    count, since = 0, time.perf_counter()
-    while time.perf_counter() - since < settings.seconds:
-        step()
-        count += 1
-    wait()
-    return round(batch_size * count / (time.perf_counter() - since), 1)
+        step, wait = keras_step(size, _ONEDNN[name])
+    batches = itertools.repeat(Batch(images, steering))
+    take_steps(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)
+    rate, _ = take_steps(step, wait, batches, settings.seconds)
+    return round(rate, 1)
 
 
-def keras_step(images: Image, steering: Float32Array, onednn: str) -> tuple[Step, Step]:
-    """Return the step of model.py on a batch, and how to wait for its end."""
+def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
+    """Return the step of model.py, and how to wait for its end."""
     load_tensorflow(use_gpus=False, onednn=onednn)
-    from bcclone.feed.source import Batch
     from bcclone.model.network import build_network
     from bcclone.train.prepare import make_optimizer
     from bcclone.train.trainer import Trainer
 
     settings = TrainSettings(learning_rate=LEARNING_RATE)
-    model = build_network(images.shape[1:])
+    model = build_network((size, size, 3))
     trainer = Trainer(model, make_optimizer(model, settings), settings)
-    return partial(trainer.train, Batch(images, steering), LEARNING_RATE), trainer.totals.means
+    return partial(trainer.train, learning_rate=LEARNING_RATE), trainer.totals.means
 
 
-def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[Convolution]) -> tuple[Step, Step]:
+def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[Convolution]) -> tuple[Step, Wait]:
     """Return a step of PyTorch on a batch, with the same network, loss and optimizer, which waits for its end."""
     try:
         import torch
@@ -130,7 +125,7 @@ def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[C
     network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE)
 
-    def step() -> None:
+    def step(batch: Batch) -> None:
         loss = torch.nn.functional.mse_loss(network(prepared()), labels)
         optimizer.zero_grad()
         loss.backward()

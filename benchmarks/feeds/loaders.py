@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.cluster.shards import open_store
+from bcclone import open_store
 from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
@@ -85,19 +85,20 @@ def _medians(results: Results) -> dict[str, dict[str, LoaderFigures]]:
 def loader_measures(results: Results) -> Iterator[Measure]:
     """Yield the measures of the loaders that were measured."""
     rates = {name: [one.samples_per_second for one in rounds] for name, rounds in results.results.items()}
-    if FASTEST in rates and "gather" in rates:
-        percent = 100 * median_ratio(rates[FASTEST], rates["gather"])
-        yield Measure(f"{FASTEST} to one thread's gather", percent, "%", _OF_GATHER_PERCENT)
-    others = [name for name in JPEG_LOADERS if name in rates]
-    if FASTEST in rates and others:
-        best = max(others, key=lambda name: median(rates[name]))
-        yield Measure(f"{FASTEST} to {best}", median_ratio(rates[FASTEST], rates[best]), "x", _TIMES_OTHERS)
-    pairs = {_WITH_PROCESSES: (FASTEST, _TIMES_FASTEST)} | {
-        name: (feed, _SHARDS_TO_FILE.get(name)) for name, feed in SHARDED.items()
-    }
-    for name, (other, bar) in pairs.items():
-        if name in rates and other in rates:
-            yield Measure(f"{name} to {other}", median_ratio(rates[name], rates[other]), "x", bar)
+    best = max((name for name in JPEG_LOADERS if name in rates), key=lambda name: median(rates[name]), default="")
+    pairs = [
+        (FASTEST, "gather", _OF_GATHER_PERCENT),
+        (FASTEST, best, _TIMES_OTHERS),
+        (_WITH_PROCESSES, FASTEST, _TIMES_FASTEST),
+        *((name, feed, _SHARDS_TO_FILE.get(name)) for name, feed in SHARDED.items()),
+    ]
+    for mine, theirs, bar in pairs:
+        if mine in rates and theirs in rates:
+            ratio = median_ratio(rates[mine], rates[theirs])
+            if theirs == "gather":
+                yield Measure(f"{mine} to one thread's gather", 100 * ratio, "%", bar)
+            else:
+                yield Measure(f"{mine} to {theirs}", ratio, "x", bar)
     if AUGMENTED in rates:
         costs = [figures.core_milliseconds for figures in results.results[AUGMENTED]]
         yield Measure(f"{AUGMENTED}, of one core a sample", median(costs), "ms", _AUGMENTED_MILLISECONDS, least=False)
@@ -108,42 +109,29 @@ def names_in_order(sharded: bool = False) -> list[str]:
 
     sharded: include the feeds on shards.
     """
-    first = ("gather", FASTEST, AUGMENTED, _WITH_PROCESSES)
-    names = list(dict.fromkeys([*first, *GROUPS["strategies"], *GROUPS["alternatives"], *GROUPS["rooflines"]]))
-    if sharded:
-        for name, feed in SHARDED.items():
-            names.insert(names.index(feed) + 1, name)
+    names = ["gather", FASTEST, AUGMENTED, _WITH_PROCESSES]
+    names += [name for group in GROUPS.values() for name in group if name not in (*names, *SHARDED)]
+    for name, feed in SHARDED.items() if sharded else ():
+        names.insert(names.index(feed) + 1, name)
     return names
 
 
 def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFigures:
-    """Run a loader in this process and return its figures; raises Unavailable."""
+    """Run a loader in this process, with its packages loaded before, and return its figures; raises Unavailable."""
     if name in SHARDED:
         if benchmark.shards is None:
             raise Unavailable("there are no shards to measure; make some with --shards")
         name, benchmark = SHARDED[name], replace(benchmark, store=benchmark.shards)
-    loader = _loader(name)
-    meter = Meter(timing)
-    loader(benchmark, meter.take)
-    return meter.figures()
-
-
-def _loader(name: str) -> Loader:
-    """Return the function of a loader, with its packages loaded; raises Unavailable."""
     if name in _OF_TENSORFLOW:
         load_tensorflow()
-    if name == AUGMENTED:
-        settings = FeedSettings("hdf5-shuffle", feed_workers=os.cpu_count() or 1)
-        return partial(deliver, settings, augment=AugmentSettings())
-    if name in STRATEGIES:
-        return partial(deliver, FeedSettings(feed=name))
-    if name == "torch-jpeg":
-        try:
-            for package in ("torch", "torchvision"):
-                import_module(package)
-        except ImportError as error:
-            raise Unavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
-    return ROOFLINES.get(name) or OTHER_LOADERS[name]
+    try:
+        for package in ("torch", "torchvision") if name == "torch-jpeg" else ():
+            import_module(package)
+    except ImportError as error:
+        raise Unavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
+    meter = Meter(timing)
+    _LOADERS[name](benchmark, meter.take)
+    return meter.figures()
 
 
 def deliver(settings: FeedSettings, benchmark: Benchmark, on_batch: OnBatch, augment: AugmentSettings = _PLAIN) -> None:
@@ -176,3 +164,11 @@ def endless_batches(feed: Feed) -> Generator[Batch]:
     for epoch in itertools.count(1):
         with feed.epoch(epoch) as batches:
             yield from batches
+
+
+_LOADERS: dict[str, Loader] = {
+    **{name: partial(deliver, FeedSettings(feed=name)) for name in STRATEGIES},
+    AUGMENTED: partial(deliver, FeedSettings(FASTEST, feed_workers=os.cpu_count() or 1), augment=AugmentSettings()),
+    **OTHER_LOADERS,
+    **ROOFLINES,
+}

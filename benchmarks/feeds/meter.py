@@ -1,5 +1,6 @@
 """Measure a loader while it delivers: the sizes of its batches -> samples per second, memory and CPU time."""
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -66,12 +67,12 @@ class LoaderFigures:
 class Use(NamedTuple):
     """What this process and its children, and all processes of the machine, have used until a moment.
 
-    resident_mb, anonymous_mb: memory, 10^6 bytes; cpu, all_cpu: seconds.
+    resident_mb, anonymous_mb: memory, 10^6 bytes, NaN if unknown; cpu, all_cpu: seconds.
     """
 
     at: float
     resident_mb: float
-    anonymous_mb: float | None
+    anonymous_mb: float
     cpu: float
     all_cpu: float
 
@@ -87,17 +88,20 @@ class Use(NamedTuple):
                 memories.append(_memory_of(process))
         every = psutil.cpu_times()
         busy = float(sum(every) - every.idle - getattr(every, "iowait", 0.0) - getattr(every, "guest", 0.0))
-        anonymous = [one for _, one in memories if one is not None]
-        known = sum(anonymous) if len(anonymous) == len(memories) else None
-        return cls(time.perf_counter(), sum(resident for resident, _ in memories), known, cpu, busy)
+        resident, anonymous = map(sum, zip(*memories, strict=True))
+        return cls(time.perf_counter(), resident, anonymous, cpu, busy)
+
+    def others_since(self, begin: "Use") -> float:
+        """Return how many cores other programs used since then, on average."""
+        return max(self.all_cpu - begin.all_cpu - (self.cpu - begin.cpu), 0.0) / (self.at - begin.at)
 
 
-def _memory_of(process: psutil.Process) -> tuple[float, float | None]:
-    """Return the resident and the anonymous memory; on systems other than Linux, its resident set and None."""
+def _memory_of(process: psutil.Process) -> tuple[float, float]:
+    """Return the resident and the anonymous memory; on systems other than Linux, its resident set and NaN."""
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
-        return process.memory_info().rss / 1e6, None
+        return process.memory_info().rss / 1e6, math.nan
     kilobytes = dict(re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.MULTILINE))
     resident, anonymous = (int(kilobytes.get(name, 0)) * 1024 / 1e6 for name in ("Pss", "Pss_Anon"))
     return resident, anonymous
@@ -130,14 +134,13 @@ class Meter:
         begin, timed, end = self._begin, self._timed, self._end
         if timed is None or end is None:
             raise RuntimeError("the loader ended before its time was over")
-        seconds, cpu = end.at - timed.at, end.cpu - timed.cpu
-        capacity = seconds * (psutil.cpu_count() or 1)
-        known = end.anonymous_mb is not None and begin.anonymous_mb is not None
+        seconds, cores = end.at - timed.at, psutil.cpu_count() or 1
+        anonymous = end.anonymous_mb - begin.anonymous_mb
         return LoaderFigures(
             samples_per_second=self._samples / seconds,
             first_batch_seconds=self._first,
             resident_mb=end.resident_mb - begin.resident_mb,
-            anonymous_mb=(end.anonymous_mb or 0.0) - (begin.anonymous_mb or 0.0) if known else None,
-            cpu_share=cpu / capacity,
-            others_cpu_share=max(end.all_cpu - timed.all_cpu - cpu, 0.0) / capacity,
+            anonymous_mb=None if math.isnan(anonymous) else anonymous,
+            cpu_share=(end.cpu - timed.cpu) / seconds / cores,
+            others_cpu_share=end.others_since(timed) / cores,
         )

@@ -14,16 +14,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.cluster.shards import open_store
+from bcclone import Preprocessing, UserError, open_store
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.images import Image, decode_jpeg, read_frame
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.store import ImageSamples
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers
-from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
 from benchmarks.rounds import Unavailable

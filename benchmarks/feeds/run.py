@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bcclone.cluster.shards import open_store
-from bcclone.system.errors import UserError
+from bcclone import TrainSettings, UserError, open_store
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Count, Names, setting
-from bcclone.train.train_settings import TrainSettings
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import loader_measures, measure_loader, names_in_order, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing
@@ -20,7 +18,6 @@ from benchmarks.synthetic import (
     SYNTHETIC_FRAMES,
     given_or_synthetic_store,
     number_of_shards,
-    refuse_both,
     sharded_copy,
 )
 
@@ -37,22 +34,12 @@ class Settings(Checked):
         TrainSettings().batch_size, "batch size of the measurement gpu, which trains", 1, 1 << 16
     )
     store: Path | None = setting(None, "store to measure on", unit="PATH", shown="a synthetic one")
-    frames: int | None = setting(
-        None, "number of distinct frames of the synthetic store", 60, shown=str(SYNTHETIC_FRAMES)
-    )
+    frames: int = setting(SYNTHETIC_FRAMES, "number of distinct frames of the synthetic store", 60)
     shards: int = setting(
-        0,
-        "also measure the feeds that read a store on a copy of it in this many shards",
-        2,
-        10_000,
-        zero="only one file",
+        0, "also measure the feeds on a copy of the store in this many shards", 2, 10_000, zero="only one file"
     )
     rounds: int = rounds_setting()
     seconds: float = seconds_setting()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        refuse_both(self, "store")
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
@@ -64,7 +51,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
     wanted = [name for name in names if not settings.only or name in settings.only]
     rounds, seconds, batch_size = settings.rounds, settings.seconds, settings.batch_size
     with ExitStack() as stack:
-        path = stack.enter_context(given_or_synthetic_store(settings.store, settings.frames or SYNTHETIC_FRAMES))
+        path = stack.enter_context(given_or_synthetic_store(settings.store, settings.frames))
         shards = stack.enter_context(sharded_copy(path, settings.shards)) if settings.shards else None
         with open_store(path) as store:
             samples = int(store.split_indices("training").size)

@@ -19,17 +19,15 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bcclone.cluster.shards import open_store
-from bcclone.dataset.store import Store
+from bcclone import Store, TrainSettings, UserError, open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
-from bcclone.system.errors import UserError
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
-from bcclone.train.train_settings import LEARNING_RATE, TrainSettings
+from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch, busy_and_memory
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Use
@@ -154,9 +152,9 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     gpus = used_gpus()
     with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
-        _train(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)  # nvidia-smi needs a second to start, too
+        take_steps(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)  # nvidia-smi needs a second, too
         begin = Use.now()
-        rate, waited = _train(step, wait, batches, seconds)
+        rate, waited = take_steps(step, wait, batches, seconds)
         end = Use.now()
     warm = begin.at - entered
     series = [one._replace(seconds=one.seconds - warm) for one in watch.samples if gpus and one.seconds >= warm]
@@ -183,7 +181,7 @@ def _keras_step(data: Store) -> tuple[Step, Wait]:
     return lambda batch: model.train_on_batch(batch.images, batch.labels), lambda: None
 
 
-def _train(step: Step, wait: Wait, batches: Iterable[Batch], seconds: float) -> tuple[float, float]:
+def take_steps(step: Step, wait: Wait, batches: Iterable[Batch], seconds: float) -> tuple[float, float]:
     """Train for some seconds, or until the batches end.
 
     Return the samples per second, and the fraction of the time spent waiting for the next batch.

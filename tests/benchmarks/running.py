@@ -1,5 +1,6 @@
 """Run a benchmark as its user does."""
 
+import json
 import subprocess
 import sys
 
@@ -7,9 +8,9 @@ from tests.conftest import ROOT
 
 
 def run_benchmark(*words, code=0):
-    """Run `python -m benchmarks` in a process of its own; its exit code must be `code`, unless that is None."""
-    line = [sys.executable, "-m", "benchmarks", *map(str, words)]
+    """Run `python -m benchmarks` in a process of its own; its exit code must be `code`. Return its --json."""
+    line = [sys.executable, "-m", "benchmarks", *map(str, words), "--json"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert code is None or done.returncode == code, done.stderr
+    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    return done
+    return json.loads(done.stdout)

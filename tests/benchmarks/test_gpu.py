@@ -1,12 +1,14 @@
-"""Training on each feed while the GPU is watched: figures and table, with a GPU and without."""
+"""Training on each feed while the GPU is watched: figures and table, with a GPU, without one, with a fake nvidia-smi."""
 
-import json
 import sys
+import time
+from datetime import datetime
 from functools import partial
 
+import psutil
 import pytest
 
-from benchmarks.feeds.gpu_watch import GpuSample
+from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch, busy_and_memory, parse_samples
 from benchmarks.feeds.training import (
     AFTER,
     BEFORE,
@@ -26,6 +28,12 @@ ON_GPU = TrainingLoad(
     (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)),
 )  # fmt: skip
 ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9)
+# as nvidia-smi prints them: a busy card, one that does not report it (MIG), a line that was cut off when it was ended
+SAMPLES = """2026/11/21 15:21:08.250, 0, 612
+2026/11/21 15:21:08.451, 93, 1874
+2026/11/21 15:21:08.651, [N/A], [N/A]
+Unable to determine the device handle for GPU0000:01:00.0: Unknown Error
+2026/11/21 15:21:08.851, 97, 18"""
 
 
 @pytest.fixture(scope="module")
@@ -35,55 +43,75 @@ def store(tmp_path_factory):
 
 
 def test_the_json_has_the_series_and_null_where_nothing_was_measured():
-    with_gpu = json.loads(json.dumps(loads_as_json(Rounds({AFTER: [ON_GPU]}), 256, 1.0), allow_nan=False))
-    assert with_gpu["feeds"][AFTER]["gpu_share"] == 0.95
-    assert with_gpu["feeds"][AFTER]["gpu_series"] == [[0.1, 0.9, 2000.0], [0.3, None, None], [0.5, 1.0, 2100.0]]
-    on_cpu = Rounds({AFTER: [ON_CPU]}, {"files": "gone"})
-    without = json.loads(json.dumps(loads_as_json(on_cpu, 32, 1.0), allow_nan=False))
-    assert without["feeds"][AFTER]["gpu_share"] is None
-    assert without["feeds"][AFTER]["gpu_memory_mb"] is None
-    assert without["feeds"][AFTER]["gpu_series"] == []
-    assert without["feeds"][AFTER]["data_wait_share"] == 0.4
+    with_gpu = loads_as_json(Rounds({AFTER: [ON_GPU]}), 256, 1.0)["feeds"][AFTER]
+    assert with_gpu["gpu_share"] == 0.95
+    assert with_gpu["gpu_series"] == [[0.1, 0.9, 2000.0], [0.3, None, None], [0.5, 1.0, 2100.0]]
+    without = loads_as_json(Rounds({AFTER: [ON_CPU]}, {"files": "gone"}), 32, 1.0)
+    assert without["feeds"][AFTER] == {
+        "samples_per_second": 1000, "data_wait_share": 0.4, "cpu_share": 0.9,
+        "gpu_share": None, "gpu_memory_mb": None, "gpu_series": [],
+    }  # fmt: skip
     assert without["skipped"] == {"files": "gone"}
 
 
 def test_the_table_reports_a_missing_gpu():
     without, with_gpu = (load_rows(Rounds({AFTER: [load]}), 32) for load in (ON_CPU, ON_GPU))
-    assert any("no GPU" in row for row in without)
+    assert [any("no GPU" in row for row in rows) for rows in (without, with_gpu)] == [True, False]
     assert without[-1].split()[-1] == "-"
-    assert not any("no GPU" in row for row in with_gpu)
     assert with_gpu[-1].split()[-2:] == ["95%", "2,100"]
 
 
-def test_trainings_are_compared_round_by_round():
-    rates = [[900.0, 90.0], [1000.0, 100.0], [1100.0, 110.0]]
+def test_the_ratios_are_those_of_rounds_next_to_each_other():
+    rates = ((900.0, 90.0), (1000.0, 100.0), (1100.0, 110.0))  # with augmentation, without it, by Keras
     loads = [[TrainingLoad("CPU", rate, 0.01, 0.9) for rate in of_rounds] for of_rounds in rates]
     measures = {measure.name.partition(", ")[0]: measure for measure in training_measures(loads, "batches of 32")}
     assert measures["with augmentation to without"].value == pytest.approx(90.0)
     assert measures["without augmentation to train_on_batch"].value == pytest.approx(100 / 1.1)
-    assert measures["waiting for data"].value == pytest.approx(1.0)
-    assert measures["waiting for data"].reached
+    assert (measures["waiting for data"].value, measures["waiting for data"].reached) == (pytest.approx(1.0), True)
 
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
-def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, tmp_path, monkeypatch):
-    fake = tmp_path / "nvidia-smi"
-    fake.write_text("#!/bin/sh\necho '2026/11/21 15:21:08.250, 99, 612'\nexec sleep 60\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, nvidia_smi, monkeypatch):
+    nvidia_smi()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     loads = run_rounds([BEFORE], partial(train_watched, store=store, seconds=0.5, batch_size=8), 1)
     ((load,),) = loads.results.values()
     assert load.samples_per_second > 0
     assert 0 <= load.data_wait_share <= 1
-    assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb) == ((), None, None)
-    assert load.device == "CPU"
+    assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb, load.device) == ([], None, None, "CPU")
 
 
 @pytest.mark.long
 def test_the_command_trains_on_every_feed(store):
-    done = run_benchmark("feeds", "--store", store, "--seconds", 0.2, "--only", "gpu", "--json")
-    printed = json.loads(done.stdout)
-    assert set(printed["gpu"]["feeds"]) == set(FEEDS)
-    assert printed["strategies"] == {}
+    found = run_benchmark("feeds", "--store", store, "--seconds", 0.2, "--only", "gpu")
+    assert set(found["gpu"]["feeds"]) == set(FEEDS)
+    assert found["strategies"] == {}
+
+
+def test_samples_are_read_with_their_time_and_other_lines_are_ignored():
+    samples = parse_samples(SAMPLES, datetime(2026, 11, 21, 15, 21, 8))
+    assert [round(sample.seconds, 3) for sample in samples] == [0.25, 0.451, 0.651]
+    assert [sample.busy for sample in samples] == [0.0, 0.93, None]
+    assert samples[2] == GpuSample(pytest.approx(0.651), None, None)
+    assert busy_and_memory(samples) == (pytest.approx(0.465), pytest.approx(1965.0, abs=0.1))
+
+
+def test_a_card_is_sampled_within_the_block_and_nvidia_smi_ends_after_it(nvidia_smi):
+    nvidia_smi()
+    with GpuWatch(every_ms=20) as watch:
+        time.sleep(0.5)
+    times = [sample.seconds for sample in watch.samples]
+    assert len(times) >= 3
+    assert times == sorted(times)
+    assert 0 <= times[0] <= times[-1] < 2
+    assert busy_and_memory(watch.samples) == (pytest.approx(0.8), pytest.approx(1048.6, abs=0.1))
+    assert not [child for child in psutil.Process().children() if "nvidia-smi" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\nexit 9\n", "#!/no/such/program\n"])
+def test_a_failing_nvidia_smi_gives_no_samples(text, nvidia_smi):
+    nvidia_smi(text)
+    with GpuWatch() as watch:
+        pass
+    assert (watch.samples, busy_and_memory(watch.samples)) == ([], (None, None))

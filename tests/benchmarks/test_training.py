@@ -1,7 +1,5 @@
 """The comparison of training steps."""
 
-import json
-
 import pytest
 
 from benchmarks.training import DEFAULT, OURS, WITHOUT
@@ -11,8 +9,7 @@ from tests.benchmarks.running import run_benchmark
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_steps_are_compared_in_one_run():
-    line = ("training", "--size", 64, "--rounds", 1, "--seconds", 0.2, "--json")
-    report = json.loads(run_benchmark(*line).stdout)
+    report = run_benchmark("training", "--size", 64, "--rounds", 1, "--seconds", 0.2)
     assert {OURS, DEFAULT, WITHOUT} <= set(report["samples_per_second"])
     assert all(rate > 0 for (rate,) in report["samples_per_second"].values())
     ratios = {measure["name"]: measure["value"] for measure in report["measures"]}

@@ -52,7 +52,7 @@ def without_torch(monkeypatch):
 REFUSALS = [
     refusal(lambda: run("drive", "--rounds", 9), "rounds 9", "10 or more"),
     refusal(
-        lambda: preprocess.measure(preprocess.Settings(recording=make_recording("rec"))),
+        lambda: preprocess.measure(preprocess.Settings(recording=make_recording("rec")), print),
         "rec/driving_log.csv",
         "all cameras",
         "another recording",
