@@ -29,9 +29,9 @@ from bcclone.system.progress import Notify
 from bcclone.system.settings import setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
-    frames_to_send,
     measure_round_trips,
     model_or_untrained,
+    rendered_frames,
     telemetry_texts,
     watching,
 )
@@ -58,15 +58,12 @@ class Settings(Checked):
     model: Path | None = setting(
         None, "model to measure with", unit="PATH", shown="an untrained network, which is as fast"
     )
-    recording: Path | None = setting(
-        None, "driving_log.csv whose frames are sent", unit="PATH", shown="rendered frames"
-    )
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
     """Return the drive server's measures; the default mode must reach the bars."""
     with model_or_untrained(settings.model) as model:
-        jpegs = frames_to_send(settings.recording)
+        jpegs = rendered_frames()
         starts = _starts(model, telemetry_texts(jpegs))
         return Report([*starts, *_compare(_times(model, jpegs, max(settings.rounds // _ROUNDS, 1)))])
 
@@ -76,7 +73,6 @@ def _times(model: Path, jpegs: Sequence[bytes], count: int) -> dict[str, np.ndar
     from bcclone.model.policy import load_policy  # after load_tensorflow(), as drive.py does
 
     texts = telemetry_texts(jpegs)
-    same = telemetry_texts(frames_to_send(None))[:1]
     with ExitStack() as stack:
         ports = {mode: stack.enter_context(server_process([model, "--async-mode", mode])).port for mode in ASYNC_MODES}
         for name, kind in _OTHER_SERVERS.items():
@@ -96,7 +92,7 @@ def _times(model: Path, jpegs: Sequence[bytes], count: int) -> dict[str, np.ndar
             _TWO: partial(trips[_DEFAULT], loops=2),
             "30 a second": partial(measure_round_trips, ports[_DEFAULT], texts, few[0], rate=FRAMES_PER_SECOND),
             _PREDICT: partial(measure_round_trips, ports[_PREDICT], texts, few[1]),
-            _LEAST: partial(measure_round_trips, ports[_LEAST], same, count),
+            _LEAST: partial(measure_round_trips, ports[_LEAST], texts[:1], count),
             _DECISION: partial(_decide, load_policy(model), jpegs, count),
         }
         for name in (_DEFAULT, _DECISION):

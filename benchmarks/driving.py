@@ -21,7 +21,6 @@ import numpy as np
 
 from bcclone import Conditions, Preprocessing, UserError
 from bcclone.dataset.images import encode_jpeg
-from bcclone.evaluate.rollout import read_reference
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -61,11 +60,8 @@ def model_or_untrained(path: Path | None) -> Iterator[Path]:
         yield untrained
 
 
-def frames_to_send(recording: Path | None) -> list[bytes]:
-    """Return 60 camera frames as JPEG: of a recording, or rendered along the lake track."""
-    if recording is not None:
-        paths = [images["center"] for images in read_reference(recording).images if "center" in images]
-        return [Path(paths[number % len(paths)]).read_bytes() for number in range(_FRAMES)]
+def rendered_frames() -> list[bytes]:
+    """Return 60 camera frames along the lake track as JPEG."""
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     positions = np.linspace(0, track.length_m, _FRAMES, endpoint=False)
     return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in positions]

@@ -24,7 +24,7 @@ from bcclone.drive.wire.websocket import Websocket
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from benchmarks.driving import frames_to_send, telemetry_texts
+from benchmarks.driving import rendered_frames, telemetry_texts
 
 _READ_BYTES = 65_536
 
@@ -78,7 +78,7 @@ def main() -> int:
         policy = PredictingPolicy(load_model_file(arguments.model, None))
         serve_policy(policy, DriveSettings(port=arguments.port), lambda text: print(text, flush=True))
         return 0
-    fast, (jpeg, *_) = load_policy(arguments.model), frames_to_send(None)
+    fast, (jpeg, *_) = load_policy(arguments.model), rendered_frames()
     fast.answer(decode_jpeg(jpeg))
     with listen("127.0.0.1", arguments.port) as listener:
         print(f"listening on 127.0.0.1:{listener.getsockname()[1]};", flush=True)

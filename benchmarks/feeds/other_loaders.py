@@ -21,7 +21,7 @@ from bcclone.dataset.store import ImageSamples
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import select
-from bcclone.feed.source import Buffers
+from bcclone.feed.source import Batch, Buffers
 from bcclone.system.prefetch import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
 from benchmarks.rounds import Unavailable
@@ -75,7 +75,7 @@ def jpeg_samples(path: Path) -> JpegSamples:
 def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by a plain Python generator over JPEG files, as most behavioral-cloning projects do."""
     batches = generate(jpeg_samples(benchmark.store), benchmark.batch_size, benchmark.seed)
-    _deliver(lambda: (images for images, _ in batches), on_batch)
+    _deliver(lambda: batches, on_batch)
 
 
 def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
@@ -145,7 +145,7 @@ def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     order = order.shuffle(len(samples), seed=benchmark.seed, reshuffle_each_iteration=True)
     loaded = order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False)
     batches = loaded.batch(benchmark.batch_size).prefetch(tf.data.AUTOTUNE)
-    _deliver(lambda: (images for images, _ in batches), on_batch)
+    _deliver(lambda: batches, on_batch)
 
 
 def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -162,7 +162,7 @@ def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(benchmark.seed),
     )
-    _deliver(lambda: (images for images, _ in loader), on_batch)
+    _deliver(lambda: loader, on_batch)
 
 
 class TorchImages:
@@ -191,9 +191,9 @@ def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Read the memory-mapped store in its order, as for validation: training without a shuffle."""
     with open_store(benchmark.store) as store, open_validation_feed(select(store), benchmark.batch_size) as feed:
 
-        def epoch() -> Iterator[Image]:
+        def epoch() -> Iterator[Batch]:
             with feed.epoch(1) as batches:
-                yield from (batch.images for batch in batches)
+                yield from batches
 
         _deliver(epoch, on_batch)
 
@@ -259,10 +259,10 @@ def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
-    """Pass on the sizes of the batches, epoch after epoch, until there are enough."""
+    """Pass on the sizes of the batches, or pairs of images and labels, epoch after epoch, until there are enough."""
     while True:
-        for images in epoch():
-            if not on_batch(len(images)):
+        for batch in epoch():
+            if not on_batch(len(batch[0] if isinstance(batch, list | tuple) else batch)):
                 return
 
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcclone.cluster.shards import open_store
-from bcclone.dataset.store import Store
-from bcclone.system.errors import UserError
+from bcclone import Store, UserError, open_store
 from benchmarks.feeds.loaders import SHARDED, loader_measures, measure_loader, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing
 from benchmarks.feeds.other_loaders import jpeg_samples
@@ -30,13 +28,8 @@ def synthetic(tmp_path_factory):
     return make_synthetic_store(draw_recording(folder / "recording", 60), folder / "data.h5")
 
 
-def figures(rate, **others):
-    return LoaderFigures(
-        **({"first_batch_seconds": 0.1, "resident_mb": 50.0, "anonymous_mb": 20.0} | others),
-        samples_per_second=rate,
-        cpu_share=0.5,
-        others_cpu_share=0.0,
-    )
+def figures(rate):
+    return LoaderFigures(rate, 0.1, resident_mb=50.0, anonymous_mb=20.0, cpu_share=0.5, others_cpu_share=0.0)
 
 
 def results(**rates):
@@ -144,24 +137,16 @@ def test_a_loader_that_fails_is_reported_and_left_out(tmp_path):
     assert not report.is_good
 
 
-@pytest.fixture(scope="module")
-def shards(synthetic):
-    with sharded_copy(synthetic, shards=2) as folder:
-        yield folder
-
-
-def test_a_sharded_copy_of_a_store_has_its_content(synthetic, shards):
-    assert number_of_shards(shards) == 2
-    with Store(synthetic) as store, open_store(shards) as copy:
-        assert (copy.samples == store.samples).all()
-        assert (copy.frames[:] == store.frames[:]).all()
-
-
-@pytest.mark.parametrize("name", sorted(SHARDED))
-def test_feeds_deliver_from_shards(synthetic, shards, name):
-    assert measure_loader(name, Benchmark(synthetic, workers=1, shards=shards), SHORT).samples_per_second > 0
-    with pytest.raises(Unavailable, match="--shards"):
-        measure_loader(name, Benchmark(synthetic, workers=1), SHORT)
+def test_feeds_deliver_from_a_sharded_copy_which_has_the_content_of_the_store(synthetic):
+    with sharded_copy(synthetic, shards=2) as shards:
+        assert number_of_shards(shards) == 2
+        with Store(synthetic) as store, open_store(shards) as copy:
+            assert (copy.samples == store.samples).all()
+            assert (copy.frames[:] == store.frames[:]).all()
+        for name in SHARDED:
+            assert measure_loader(name, Benchmark(synthetic, workers=1, shards=shards), SHORT).samples_per_second > 0
+            with pytest.raises(Unavailable, match="--shards"):
+                measure_loader(name, Benchmark(synthetic, workers=1), SHORT)
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Training on each feed while the GPU is watched: figures and table, with a GPU, without one, with a fake nvidia-smi."""
+"""Training on each feed while the GPU is watched: figures and table, with a GPU, without one and with a fake one."""
 
 import sys
 import time
