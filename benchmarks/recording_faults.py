@@ -149,19 +149,32 @@ def _delayed(recorded: Recorded, seconds: float) -> Recorded:
     return replace(delayed, log=log, frames=Frames(frames))
 
 
-def _clipped(recorded: Recorded, share: float) -> Recorded:
+def _clipped(steering: Any, share: float) -> Any:
     """Clip the largest share of the turning rows; at least a tenth of the range, where many rows have full lock."""
-    steering = recorded.rows["steering"]
-    turning = steering[steering.abs() > 0.02].abs()
-    most = min(float(np.quantile(turning, 1 - share)), (1 - share) * float(turning.max()))
-    return recorded.with_rows(steering=steering.clip(-most, most))
+    turning = steering.abs()[steering.abs() > 0.02]
+    most = (1 - share) * float(turning.max())
+    return steering.clip(-most, most).clip(-turning.quantile(1 - share), turning.quantile(1 - share))
 
 
-def _few_steps(recorded: Recorded, levels: float) -> Recorded:
-    steering = recorded.rows["steering"]
-    step = 2 * float(np.quantile(steering.abs(), 0.99)) / (levels - 1)
+def _few_steps(steering: Any, levels: float) -> Any:
     half = (levels - 1) / 2
-    return recorded.with_rows(steering=(steering / step).round().clip(-half, half) * step)
+    step = float(steering.abs().quantile(0.99)) / half
+    return (steering / step).round().clip(-half, half) * step
+
+
+def _steering(change: Callable[[Any, float], Any]) -> Inject:
+    """Return how a fault of the column of the steering is injected. change: column and strength -> the new one."""
+    return lambda recorded, strength: recorded.with_rows(steering=change(recorded.rows["steering"], strength))
+
+
+def _frames(change: Callable[[float], Change]) -> Inject:
+    """Return how a fault of all frames is injected. change: strength -> the change of a frame."""
+    return lambda recorded, strength: recorded.with_frames(change(strength))
+
+
+def _partly(change: Change) -> Inject:
+    """Return how a fault of the last share of the frames is injected."""
+    return lambda recorded, share: recorded.with_frames(change, share)
 
 
 def _unrelated(recorded: Recorded, share: float) -> Recorded:
@@ -202,32 +215,28 @@ def _frozen(recorded: Recorded, share: float) -> Recorded:
 
 FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     # injected: (the finding that must name it, strengths, how)
-    "mirrored steering, share": ("mirrored", (1.0,), lambda r, s: r.with_rows(steering=-r.rows["steering"])),
-    "mirrored frames": ("mirrored", (1.0,), lambda r, s: r.with_frames(lambda frame: frame[:, ::-1])),
+    "mirrored steering, share": ("mirrored", (1.0,), _steering(lambda column, share: -column)),
+    "mirrored frames": ("mirrored", (1.0,), _partly(lambda frame: frame[:, ::-1])),
     "late, seconds": ("late", (0.4, 0.7, 1.0), _delayed),
     "early, seconds": ("early", (-0.4, -0.7, -1.0), _delayed),
     "other log, share": ("unrelated", (0.25, 0.5, 1.0), _unrelated),
-    "bias": ("bias", (0.2, 0.3, 0.4), lambda r, s: r.with_rows(steering=(r.rows["steering"] + s).clip(-1, 1))),
-    "clipped, share": ("clipped", (0.1, 0.2, 0.4), _clipped),
-    "few steps": ("few-steps", (5, 4, 3), _few_steps),
+    "bias": ("bias", (0.2, 0.3, 0.4), _steering(lambda column, bias: (column + bias).clip(-1, 1))),
+    "clipped, share": ("clipped", (0.1, 0.2, 0.4), _steering(_clipped)),
+    "few steps": ("few-steps", (5, 4, 3), _steering(_few_steps)),
     "left and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("left", "right")),
     "center and left exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "left")),
     "center and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "right")),
-    "turned, degrees": ("turned", (12, -16, 20), lambda r, s: r.with_frames(_turned(right=s))),
-    "tilted, degrees": ("tilted", (-6, 8, 12), lambda r, s: r.with_frames(_turned(down=s))),
-    "leaning, degrees": ("rolled", (-12, 15, 20), lambda r, s: r.with_frames(_leaning(s))),
-    "upside down": ("upside-down", (1.0,), lambda r, s: r.with_frames(lambda frame: frame[::-1, ::-1])),
+    "turned, degrees": ("turned", (12, -16, 20), _frames(lambda degrees: _turned(right=degrees))),
+    "tilted, degrees": ("tilted", (-6, 8, 12), _frames(lambda degrees: _turned(down=degrees))),
+    "leaning, degrees": ("rolled", (-12, 15, 20), _frames(_leaning)),
+    "upside down": ("upside-down", (1.0,), _partly(lambda frame: frame[::-1, ::-1])),
     "clock forward, seconds": ("clock-jump", (2, 10, 3600), _clock_jump),
     "rows out of order, share": ("out-of-order", (0.05, 0.2, 1.0), _out_of_order),
     "frozen, share": ("frozen", (0.05, 0.15, 0.4), _frozen),
-    "black, share": ("dark", (0.03, 0.1, 0.4), lambda r, s: r.with_frames(lambda frame: frame // 32, s)),
-    "over-exposed, share": (
-        "over-exposed", (0.03, 0.1, 0.4), lambda r, s: r.with_frames(lambda frame: np.maximum(frame, 242), s),
-    ),
-    "blurred, share": (
-        "blurred", (0.03, 0.1, 0.4), lambda r, s: r.with_frames(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4), s),
-    ),
-}  # fmt: skip
+    "black, share": ("dark", (0.03, 0.1, 0.4), _partly(lambda frame: frame // 32)),
+    "over-exposed, share": ("over-exposed", (0.03, 0.1, 0.4), _partly(lambda frame: np.maximum(frame, 242))),
+    "blurred, share": ("blurred", (0.03, 0.1, 0.4), _partly(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4))),
+}
 _THREE_CAMERAS = {"exchanged-cameras", "tilted"}
 _WHOLE_OR_PARTLY = {"unrelated": {"unrelated", "partly-unrelated"}}
 
