@@ -19,7 +19,7 @@ from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
 from bcclone.commands.options import Browser, Command, Common, Given, Output, list_of, make_parser, notify
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
-from bcclone.system.interrupts import Interrupts
+from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of
@@ -74,9 +74,8 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
     given = Given(make_parser(command, prog), argv)
     common = given.make(Common)
     _prepare_process()
-    interrupts = Interrupts()
     try:
-        with interrupts.raising(), _only_errors() if common.quiet else nullcontext():
+        with keeping_interrupts(), _only_errors() if common.quiet else nullcontext():
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -85,8 +84,6 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if interrupts.requested:  # in the middle of a package that turned the interrupt into an error of its own
-            return _interrupted(command.left_behind(given))
         if common.debug:
             traceback.print_exc()
         text, code = _describe(error)

@@ -40,24 +40,29 @@ def replacing(path: Path, new: bool = False, follow: bool = False) -> Iterator[P
     a name that the user has typed; somebody else may have made a link in a folder.
     """
     path = Path(os.path.realpath(path)) if follow else Path(os.path.realpath(path.parent), path.name)
-    _remove_leftovers(path)
-    token = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary = path.with_name(f"{_temporary_prefix(path)}{token}.partial{path.suffix}")
-    try:
+    with _temporary_path(path, path.suffix) as temporary:
         yield temporary
         _flush(temporary)
         if new:
             _take_name(temporary, path)
         else:
             temporary.replace(path)
-    except OSError as error:
-        if error.filename in (None, str(temporary)):
-            error.filename = str(path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
     if sys.platform != "win32":
         _flush(path.parent)
+
+
+@contextmanager
+def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
+    """Yield a temporary name next to a path, and remove what still has it after the block; an OSError names `path`."""
+    _remove_leftovers(path)
+    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
+    try:
+        yield temporary
+    except OSError as error:
+        error.filename = str(error.filename or path).replace(str(temporary), str(path))
+        raise
+    finally:
+        _remove(temporary)
 
 
 def _take_name(temporary: Path, path: Path) -> None:
@@ -85,28 +90,23 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
     in it.
     """
     path = Path(os.path.realpath(path))
-    _remove_leftovers(path)
-    token = f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary, old = path.with_name(f"{token}.partial"), path.with_name(f"{token}{_OLD}")
-    temporary.mkdir()
-    try:
+    with _temporary_path(path, "") as temporary:
+        temporary.mkdir()
         yield temporary
         if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
         if new:
             _take_folder_name(temporary, path)
-        else:
-            if path.exists():
-                path.replace(old)
+            return
+        old = temporary.with_suffix(_OLD)
+        with suppress(FileNotFoundError):
+            path.replace(old)
+        try:
             temporary.replace(path)
-    except OSError as error:
-        error.filename = str(error.filename or path).replace(str(temporary), str(path))
-        raise
-    finally:
-        if old.exists() and not path.exists():  # the new folder did not get the name
-            old.replace(path)
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        finally:
+            if old.exists() and not path.exists():  # the new folder did not get the name
+                old.replace(path)
+            _remove(old)
 
 
 def _take_folder_name(temporary: Path, path: Path) -> None:
@@ -245,10 +245,15 @@ def _remove_leftovers(path: Path) -> None:
             continue
         if leftover.name.endswith(_OLD) and not path.exists():
             leftover.replace(path)  # the process was killed between the two names
-        elif leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
         else:
-            leftover.unlink(missing_ok=True)
+            _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

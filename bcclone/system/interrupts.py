@@ -29,16 +29,6 @@ class Interrupts:
         with _handled_by(self._request):
             yield self
 
-    @contextmanager
-    def raising(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt for each signal within the block; it is `requested` even if a package swallows it."""
-        with _handled_by(self._raise):
-            yield
-
-    def _raise(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        raise KeyboardInterrupt
-
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
@@ -51,14 +41,20 @@ def keeping_interrupts() -> Iterator[None]:
 
     One that arises in a callback, as of a weak reference, is lost; imports of large packages run many.
     """
-    interrupts = Interrupts()
+    requested = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal requested
+        requested = True
+        raise KeyboardInterrupt
+
     try:
-        with interrupts.raising():
+        with _handled_by(interrupt):
             yield
     except Exception:
-        if not interrupts.requested:
+        if not requested:
             raise
-    if interrupts.requested:
+    if requested:
         raise KeyboardInterrupt
 
 
