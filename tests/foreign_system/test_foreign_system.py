@@ -113,11 +113,3 @@ def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_pat
     run("export", lap, "--to", "tub", "-o", tmp_path / "tub")
     run("import", tmp_path / "tub", "-o", tmp_path / "back")
     run("simulate", "roads", "-o", tmp_path / "roads.h5", "--roads", 2, "--frames", 10, "--validation", 0)
-
-
-@pytest.mark.long
-def test_the_tests_themselves_can_be_collected(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(ROOT)]))
-    line = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", "not long"]
-    collected = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert collected.returncode == 0, collected.stdout[-3000:]

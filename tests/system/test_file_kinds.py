@@ -21,16 +21,9 @@ def files(tmp_path):
 
 
 def test_stores_and_models_are_told_apart(files):
-    kinds = {path.name: kind_of(path) for path in files.iterdir()}
-    assert kinds == {
-        "store": "store",
-        "model": "model",
-        "weights": "model",
-        "other": None,
-        "damaged": None,
-        "text": None,
-        "empty": None,
-    }
+    kinds = {path.name: kind for path in files.iterdir() if (kind := kind_of(path))}
+    assert kinds == {"store": "store", "model": "model", "weights": "model"}
+    check_output(files / "new.h5", "store", force=False)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +41,3 @@ def test_force_replaces_files_of_the_same_kind_and_damaged_ones(files, kind, all
                 with pytest.raises(UserError, match="name another -o") as raised:
                     check_output(path, kind, force=force)
                 assert "--force" not in str(raised.value)
-
-
-def test_a_new_file_may_be_written(tmp_path):
-    check_output(tmp_path / "new.h5", "store", force=False)

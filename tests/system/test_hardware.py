@@ -33,9 +33,7 @@ def test_an_older_nvidia_smi_is_queried_without_unknown_fields(nvidia_smi):
     assert (card.name, card.compute_capability, card.driver) == ("GeForce GTX 680", None, "390.157")
 
 
-@pytest.mark.parametrize(
-    "text", ["#!/bin/sh\nexit 9\n", "#!/bin/sh\necho No devices were found\n", "#!/no/such/program\n"]
-)
+@pytest.mark.parametrize("text", ["#!/bin/sh\nexit 9", "#!/bin/sh\necho No devices were found", "#!/no/such/program"])
 def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
     nvidia_smi(text)
     assert find_cards() == []

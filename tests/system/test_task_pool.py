@@ -47,13 +47,10 @@ def test_progress_arrives_while_a_task_runs(pool, tmp_path):
     assert list(results) == [(0, released)]
 
 
-def test_an_error_for_the_user_arrives_with_its_exit_code(pool):
+def test_an_error_arrives_as_it_is_one_for_the_user_with_its_exit_code(pool):
     with pytest.raises(UserError, match=r"three\.csv: cannot be read") as caught:
         list(pool.run(pool_tasks.refuse_three, range(6)))
     assert caught.value.exit_code == 2
-
-
-def test_another_error_of_a_task_arrives_as_it_is(pool):
     with pytest.raises(ZeroDivisionError):
         list(pool.run(pool_tasks.divide_by, [1, 0]))
 
