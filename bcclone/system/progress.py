@@ -16,23 +16,18 @@ _LEAST_FRACTION = 0.001  # of the total, before the time left is shown
 class ProgressBar:
     """Counts to `total` and shows count, rate and time left, followed by other figures.
 
-    Rate and time left are measured from the first advance on, so that preparations do not count. done: count at the
-    start; clock: returns seconds.
+    Rate and time left are measured from the first advance on, so that preparations do not count. clock: returns
+    seconds.
     """
 
-    def __init__(
-        self, label: str, total: int, unit: str, done: int = 0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done: float = done
-        self._clock = clock
-        self._start = self._begin = (clock(), float(done))  # (time, count) where bar and rate start
+        self.done, self._clock = 0.0, clock
+        self._start = self._begin = (clock(), 0.0)  # (time, count) where bar and rate start
         self._shown = self._start[0]
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
-            self._bar = tqdm(
-                total=total, initial=done, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
-            )
+            self._bar = tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True)
 
     def __enter__(self) -> Self:
         return self

@@ -226,7 +226,7 @@ def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
         recorder.record(row(uncertainty=Uncertainty(0.25, 0.5, 1.0)))
         recorder.record(row(uncertainty=Uncertainty(9.0, 2.0, 1.0)))
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    rows = UNCERTAINTY.read(tmp_path / "run1", list)
+    rows = UNCERTAINTY.read(tmp_path / "run1", lambda cells: [cells[name] for name in UNCERTAINTY.columns])
     assert rows == {names[0]: ["0.25", "0.5", "0"], names[1]: ["9", "2", "1"]}
 
 

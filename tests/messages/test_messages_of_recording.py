@@ -64,7 +64,7 @@ REFUSALS = [
     refusal(
         lambda: answers(b"image,request_to_steer_ms\na.jpg,slow\n"),
         "answers.csv",
-        "row 2",
+        "line 2",
         "request_to_steer_ms",
         "slow",
         "number",
