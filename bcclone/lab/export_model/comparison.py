@@ -12,14 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.images import BadImage, Image, decode_image
-from bcclone.lab.export_model.export_settings import DONKEYCAR, INT8, ONNX, TFLITE, ExportModelSettings
+from bcclone.lab.export_model.export_settings import DONKEYCAR, INT8, ONNX, TFLITE, TOLERANCE, ExportModelSettings
 from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.opencv import cv2
 
-TOLERANCE = 1e-5  # of the steering, which is -1 to 1
 QUANTIZED_TOLERANCE = 0.01  # of the mean difference
 _TIMED = 100
 _ENDINGS = (".jpg", ".jpeg", ".png")

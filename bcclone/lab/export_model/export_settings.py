@@ -15,6 +15,7 @@ FORMATS = {  # name: (ending of the file, description)
 }
 TFLITE = (LITERT, DONKEYCAR)
 _THROTTLE = 0.2  # with which donkeycars drive slowly
+TOLERANCE = 1e-5  # of the steering, which is -1 to 1, between an exported file and its model
 FLOAT16, INT8 = "float16", "int8"
 _OF_TFLITE, _OF_CAR = ("quantize", "calibrate"), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
 

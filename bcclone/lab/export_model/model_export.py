@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.lab.export_model.comparison import TOLERANCE
 from bcclone.lab.export_model.costs import Costs, costs_of
 from bcclone.lab.export_model.export_settings import (
     DONKEYCAR,
@@ -14,6 +13,7 @@ from bcclone.lab.export_model.export_settings import (
     ONNX,
     SAVED_MODEL,
     TFLITE,
+    TOLERANCE,
     ExportModelSettings,
 )
 from bcclone.model.onnx_model import load_onnxruntime
