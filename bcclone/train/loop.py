@@ -24,12 +24,11 @@ from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
 from bcclone.train.history import Epoch, history_csv
-from bcclone.train.schedule import TrainingSchedule
 from bcclone.train.tensorboard import TensorBoard
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.trainer import Totals, Trainer, errors_of, losses_of, sums_of
 from bcclone.train.training_folder import RunFolder
-from bcclone.train.training_state import SampleCounts, TrainResult, epoch_summary
+from bcclone.train.training_state import SampleCounts, TrainingSchedule, TrainResult, epoch_summary
 from bcclone.train.worker import Worker
 
 _VALIDATION_BATCH = 256  # frames

@@ -15,10 +15,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.settings_file import read_settings_file
 from bcclone.train.history import Epoch
 from bcclone.train.plan import Plan, resolve, resumed_plan
-from bcclone.train.schedule import TrainingSchedule, fraction_done, learning_rate
 from bcclone.train.train_settings import RunFiles, TrainSettings, parse_duration
 from bcclone.train.training_folder import RunFolder, RunIdentity, settings_as_text
-from bcclone.train.training_state import TrainingState
+from bcclone.train.training_state import TrainingSchedule, TrainingState, fraction_done, learning_rate
 
 DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on")
 IDENTITY = RunIdentity("data.h5", "hash", str(Path("model.h5").resolve()))
