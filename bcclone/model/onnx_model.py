@@ -135,7 +135,9 @@ def _signature_of(session: Any, path: Path) -> Signature:
     sizes = tuple(shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1)
     columns = outputs.get(STEERING) or (1,)
     predicts = min(columns[0], len(OUTPUTS)) if isinstance(columns[0], int) else 1
-    signature = Signature(_trained_seq_length(session) if sizes else seq_length, sizes, predicts=predicts)
+    trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, "1") if sizes else str(seq_length)
+    is_length = trained.isdecimal() and len(trained) <= 4 and 0 < int(trained) <= _LONGEST_WINDOW
+    signature = Signature(int(trained) if is_length else 1, sizes, predicts=predicts)
     kinds = {each.name: each.type for each in (*session.get_inputs(), *session.get_outputs())}
     fits = (inputs, outputs) == (signature.inputs, signature.outputs) and 0 < seq_length <= _LONGEST_WINDOW
     fits = fits and all(isinstance(size, int) and 0 < size <= _LARGEST_STATE for size in (*sizes, predicts))
@@ -154,11 +156,6 @@ def _framing_of(session: Any, path: Path) -> Framing | None:
         return Framing.from_json(stored) if stored else None
     except ValueError as error:
         raise UserError(f"{path}: its framing cannot be read: {error}; export it again") from None
-
-
-def _trained_seq_length(session: Any) -> int:
-    stored = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, "1")
-    return int(stored) if stored.isdecimal() and len(stored) <= 4 and 0 < int(stored) <= _LONGEST_WINDOW else 1
 
 
 def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
@@ -102,7 +101,11 @@ def resumed_plan(
     if folder is None:
         _explain_missing_run(files, identity, notify)
         return new_plan(TrainSettings(**own | dict(changes)), data, notify, workers)
-    if files.start and not _began_with(folder, files.start):
+    # a run that has overwritten the model that it began with began with it, too
+    if files.start and not (
+        folder.start
+        and (read_bytes(folder.start, "model") == read_bytes(files.start, "model") or folder.has_published(files.start))
+    ):
         raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
     stored = folder.settings
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
@@ -176,10 +179,3 @@ def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify)
 def _describe_order(settings: FeedSettings) -> str:
     names = ("feed", *ORDERS[settings.ordering.kind])
     return " ".join(f"{option_of(FeedSettings, name)} {getattr(settings, name)}" for name in names)
-
-
-def _began_with(folder: RunFolder, start: Path) -> bool:
-    """Return whether the run began with this model, even if it has overwritten it since."""
-    if folder.start is None:
-        return False
-    return read_bytes(folder.start, "model") == read_bytes(start, "model") or folder.has_published(start)

@@ -160,11 +160,16 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
 
 
 def _check_frames(file: ModelFile, start: Path, data: TrainingData) -> None:
-    if file.preprocessing != data.preprocessing:
+    if (taken := file.preprocessing) != data.preprocessing:
+        presets = {preset: f" --preprocess {name}" for name, preset in PRESETS.items()}
+        sized = {
+            replace(Preprocessing(), width=taken.width, height=taken.height): f" --size {taken.width}x{taken.height}"
+        }
+        store = f"data-{taken.width}x{taken.height}.h5{(sized | presets).get(taken, '')}"
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"
-            f"  the model: {file.preprocessing.describe()}\n  the data:  {data.preprocessing.describe()}\n"
-            f"make a store for it: bcclone preprocess RECORDING -o {_store_for(file.preprocessing)}"
+            f"  the model: {taken.describe()}\n  the data:  {data.preprocessing.describe()}\n"
+            f"make a store for it: bcclone preprocess RECORDING -o {store}"
         )
     if file.framing and file.framing != common_framing(data.recordings):
         raise UserError(
@@ -207,14 +212,6 @@ def _scale_steering(model: keras.Model, calibration: SteeringCalibration) -> Non
 def _can_be_scaled(layer: keras.layers.Layer) -> bool:
     linear = keras.activations.linear
     return isinstance(layer, keras.layers.Dense) and layer.use_bias and layer.activation is linear
-
-
-def _store_for(preprocessing: Preprocessing) -> str:
-    """Return a name for a store of such images, and the options of preprocess.py that make them, if there are any."""
-    width, height = preprocessing.width, preprocessing.height
-    options = {replace(Preprocessing(), width=width, height=height): f" --size {width}x{height}"}
-    options |= {preset: f" --preprocess {name}" for name, preset in PRESETS.items()}
-    return f"data-{width}x{height}.h5{options.get(preprocessing, '')}"
 
 
 def _with_outputs(model: keras.Model, begin: FloatArray) -> keras.Model:

@@ -84,8 +84,11 @@ def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]
     if folder:
         notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
     else:
+        on_device = settings.augment_on == "device"
+        augmentation = ", which augments the samples, too" if on_device else ", augmenting on the CPU"
+        augmentation = augmentation if settings.augment else ", without augmentation"
         folder = RunFolder.create(new_path(settings.runs, settings.name), plan.identity, settings)
-        notify(f"training on {device}{_describe_augmentation(settings)}; the run is in {folder.path}")
+        notify(f"training on {device}{augmentation}; the run is in {folder.path}")
         if settings.start:
             notify(f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}")
     with folder.locked():
@@ -129,9 +132,3 @@ def _republish(plan: Plan, notify: Notify) -> TrainResult:
         f"it was ended by {result.ended}: increase that to train on, or train again without --resume"
     )
     return replace(result, was_complete=True)
-
-
-def _describe_augmentation(settings: TrainSettings) -> str:
-    if not settings.augment:
-        return ", without augmentation"
-    return ", which augments the samples, too" if settings.augment_on == "device" else ", augmenting on the CPU"

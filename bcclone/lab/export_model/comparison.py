@@ -140,7 +140,10 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> Pictures:
     unreadable = 0
     for index in np.unique(np.linspace(0, len(paths) - 1, min(2 * _PICTURES, len(paths))).astype(int)):
         try:
-            frames.append(_of_size(decode_image(read_bytes(paths[index], "image")), camera))
+            picture = decode_image(read_bytes(paths[index], "image"))
+            if picture.shape[1::-1] != camera:
+                picture = np.asarray(cv2.resize(picture, camera, interpolation=cv2.INTER_AREA), np.uint8)
+            frames.append(picture)
         except (BadImage, OSError):
             unreadable += 1
     if len(frames) < _FEWEST:
@@ -150,9 +153,3 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> Pictures:
         )
     frames = [frames[index] for index in np.linspace(0, len(frames) - 1, min(_PICTURES, len(frames))).astype(int)]
     return Pictures(frames[::2], frames[1::2], unreadable)
-
-
-def _of_size(picture: Image, size: tuple[int, int]) -> Image:
-    if picture.shape[1::-1] == size:
-        return picture
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

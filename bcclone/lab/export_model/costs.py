@@ -52,11 +52,13 @@ def costs_of(content: bytes) -> Costs:
     multiply_adds = sum(step.multiply_adds for step in steps)
     others = sum(step.numbers for step in steps if step.name not in MULTIPLYING | _FREE)
     work = multiply_adds + _OTHER_OPERATION * others
+    _, model = _read(content)
+    stated = {each.name: model.buffers[each.buffer].data for each in model.metadata or ()}
     return Costs(
         multiply_adds=multiply_adds,
         other_operations=others,
         estimated_ms={board: round(1000 * work / rate, 1) for board, rate in _BOARDS.items()},
-        oldest_runtime=_oldest_runtime(content),
+        oldest_runtime=bytes(stated.get(b"min_runtime_version", ())).rstrip(b"\0").decode("ascii", "replace"),
     )
 
 
@@ -84,12 +86,6 @@ def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], opt
     if name == _TRANSPOSED:  # each number of an input is multiplied, whatever the stride; weights: (out, h, w, in)
         return math.prod(shapes[2]) * math.prod(shapes[1][:3])
     return numbers * math.prod(shapes[1][1:3] if name == _DEPTHWISE else shapes[1][1:])
-
-
-def _oldest_runtime(content: bytes) -> str:
-    _, model = _read(content)
-    stated = {each.name: model.buffers[each.buffer].data for each in model.metadata or ()}
-    return bytes(stated.get(b"min_runtime_version", ())).rstrip(b"\0").decode("ascii", "replace")
 
 
 def _read(content: bytes) -> tuple[Any, Any]:

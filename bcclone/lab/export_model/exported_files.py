@@ -78,18 +78,15 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
 
 def _metadata(file: ModelFile) -> dict[str, str]:
     training = {key: value for key, value in vars(file.training).items() if value}
+    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
+    columns = ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
     return {
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(file.seq_length),
         **({FRAMING: file.framing.to_json()} if file.framing else {}),
-        "description": f"{FRAME}: camera frames, RGB; {_describe_columns(file)}; {file.preprocessing.describe()}",
+        "description": f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}",
     }
-
-
-def _describe_columns(file: ModelFile) -> str:
-    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
-    return ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
 
 
 def _write_saved_model(folder: Path, interface: Interface, drives: int | None) -> None:
