@@ -85,7 +85,8 @@ def compile_step(model: keras.Model, steps: Steps) -> TakeStep:
     """Return one step of a recurrent network as a compiled call for one drive."""
     dtype, image = model.inputs[0].dtype, tf.TensorSpec((1, *model.input_shape[2:]), tf.uint8)
     states = [tf.TensorSpec((1, size), tf.float32) for size in steps.state_sizes]
-    return _compiled(lambda images, states: steps.step(keras.ops.cast(images, dtype), states), image, states)
+    step = _compiled(lambda images, states: steps.step(keras.ops.cast(images, dtype), states), image, states)
+    return lambda images, before: step(images, list(before))
 
 
 def _compiled(function: Callable[..., Any], *signature: Any) -> Callable[..., Any]:
