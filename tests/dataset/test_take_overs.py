@@ -1,91 +1,75 @@
-"""Rows chosen by who drove, and corrections that are seen more often: in a file, in shards, with windows."""
+"""Rows chosen by who drove, and corrections that are seen more often: in a file, with windows."""
 
 import numpy as np
 import pytest
 
-from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import open_store
-from bcclone.commands.data import convert
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.samples import windows
+from bcclone.dataset.take_overs import choose_rows
 from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
 
 # 15 rows a second: the 5 s before the first take-over are 75 rows, those before the second one begin in the first
 FIRST, SECOND = range(80, 95), range(100, 110)
+TAKE_OVERS = [*FIRST, *SECOND]
 
 
 @pytest.fixture
 def driven(recording):
     """A recording in which a person takes over from a model twice."""
-    write_drivers(recording, [row_of(number) for number in range(120)])
-    return recording
-
-
-def row_of(number):
-    if number in FIRST:
-        return DrivenRow(HUMAN, 1)
-    return DrivenRow(HUMAN, 2) if number in SECOND else DrivenRow(MODEL)
+    number_of = dict.fromkeys(FIRST, 1) | dict.fromkeys(SECOND, 2)
+    rows = [DrivenRow(HUMAN, number_of[row]) if row in number_of else DrivenRow(MODEL) for row in range(120)]
+    return write_drivers(recording, rows)
 
 
 def write_drivers(recording, rows):
     names = [image.name for image in images_of(recording)]
     lines = [f"{row.row(name)}\n" for name, row in zip(names, rows, strict=False)]
     (recording / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
+    return recording
 
 
-def make(recording, output, size=8, **samples):
-    values = {"block_seconds": 1.0, **samples}
-    settings = ShardingSettings(
-        (str(recording),), output, size=(size, size), jobs=0 if output.suffix else 1, samples=values
-    )
-    return convert(settings, print)
+def make(recording, output, add=False, **samples):
+    values = {} if add else {"block_seconds": 1.0, **samples}
+    return convert(PreprocessSettings((recording,), output, size=None if add else (8, 8), add=add, samples=values))
 
 
-def lines_in(path):
-    with open_store(path) as store:
-        return (store.rows["line"] - 1).tolist()
+def chosen(recording, choice):
+    return (choose_rows(read_log(recording / "driving_log.csv"), choice).rows["line"] - 1).tolist()
 
 
-def test_good_rows_are_all_but_the_models_last_five_seconds_before_a_take_over(driven, tmp_path):
-    made = make(driven, tmp_path / "data.h5", rows="good")
-    assert lines_in(tmp_path / "data.h5") == [*range(80 - 75), *FIRST, *SECOND, *range(110, 120)]
-    assert any("80" in notice and "left out" in notice for notice in made.notices)
-
-
-def test_the_five_seconds_end_at_a_pause_in_the_driving(driven, tmp_path):
+def test_rows_are_chosen_by_who_drove(driven):
+    assert chosen(driven, "all") == [*range(120)]
+    assert chosen(driven, "corrections") == TAKE_OVERS
+    assert chosen(driven, "good") == [*range(80 - 75), *TAKE_OVERS, *range(110, 120)]
     log = driven / "driving_log.csv"
     rows = log.read_text().splitlines(keepends=True)
-    log.write_text("".join([*rows[:40], *rows[60:]]))  # 1.3 s apart
-    make(driven, tmp_path / "data.h5", rows="good")
-    assert lines_in(tmp_path / "data.h5")[:41] == [*range(40), 60]
-
-
-def test_corrections_are_the_rows_of_the_take_overs(driven, tmp_path):
-    make(driven, tmp_path / "data.h5", rows="corrections")
-    assert lines_in(tmp_path / "data.h5") == [*FIRST, *SECOND]
+    log.write_text("".join([*rows[:40], *rows[60:]]))  # the five seconds end at a pause of 1.3 s
+    assert chosen(driven, "good")[:41] == [*range(40), 60]
 
 
 @pytest.mark.parametrize("drivers", [None, DrivenRow(HUMAN)])
 @pytest.mark.parametrize("rows", ["good", "corrections"])
-def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, tmp_path, rows, drivers):
+def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, rows, drivers):
     if drivers:
         write_drivers(recording, [drivers] * 120)
-    make(recording, tmp_path / "data.h5", rows=rows)
-    assert lines_in(tmp_path / "data.h5") == list(range(120))
+    assert chosen(recording, rows) == list(range(120))
 
 
-def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_are_ignored(driven, tmp_path):
+def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_are_ignored(driven):
     table = driven / DRIVERS.name
-    lines = table.read_text().splitlines(keepends=True)
-    del lines[1 + SECOND[-1] :]
+    lines = table.read_text().splitlines(keepends=True)[: 1 + SECOND[-1]]
     table.write_text("".join([*lines, "center_2020_01_01_00_00_00_000.jpg,human,7\n"]))
-    make(driven, tmp_path / "data.h5", rows="corrections")
-    assert lines_in(tmp_path / "data.h5") == [*FIRST, *SECOND[:-1]]
+    assert chosen(driven, "corrections") == TAKE_OVERS[:-1]
 
 
 def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_left_out(driven, tmp_path):
-    make(driven, tmp_path / "some.h5", rows="good", frame_offsets=2, validation=0.0)
+    made = make(driven, tmp_path / "some.h5", rows="good", frame_offsets=2, validation=0.0)
+    assert any("80" in notice and "left out" in notice for notice in made.notices)
     make(driven, tmp_path / "all.h5", frame_offsets=2, validation=0.0)
     with open_store(tmp_path / "some.h5") as some, open_store(tmp_path / "all.h5") as every:
         assert some.rows["episode"].tolist() == [0] * 5 + [1] * 15 + [2] * 20
@@ -101,25 +85,22 @@ def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(drive
     one = make(driven, tmp_path / "one.h5", frame_offsets=frame_offsets, validation=0.5)
     five = make(driven, tmp_path / "five.h5", frame_offsets=frame_offsets, validation=0.5, correction_weight=5)
     with open_store(tmp_path / "one.h5") as plain, open_store(tmp_path / "five.h5") as weighted:
-        corrects = np.isin(plain.samples["row"], [*FIRST, *SECOND])
+        corrects = np.isin(plain.samples["row"], TAKE_OVERS)
         counts = np.where(corrects & ~plain.samples["validation"], 5, 1)
         assert (weighted.samples == np.repeat(plain.samples, counts)).all()
         assert plain.samples["validation"][corrects].any()
         assert (weighted.rows == plain.rows).all()
-        assert weighted.sample_settings.correction_weight == 5
         training = windows(weighted.samples[~weighted.samples["validation"]], 3)
-        of_take_overs = np.isin(training.samples["row"], [*FIRST, *SECOND])
-        _, counts = np.unique(training.samples[of_take_overs], return_counts=True)
-        assert set(counts.tolist()) == {5}
-    assert five.validation == one.validation
-    assert five.notices == one.notices
+        of_take_overs = np.isin(training.samples["row"], TAKE_OVERS)
+        assert set(np.unique(training.samples[of_take_overs], return_counts=True)[1].tolist()) == {5}
+    assert (five.validation, five.notices) == (one.validation, one.notices)
 
 
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
     make(simulated_recording, tmp_path / "data.h5", rows="corrections", correction_weight=2)
-    convert(ShardingSettings((str(driven),), tmp_path / "data.h5", add=True), print)
+    make(driven, tmp_path / "data.h5", add=True)
     with open_store(tmp_path / "data.h5") as store:
-        assert len(store.rows) == 120 + len(FIRST) + len(SECOND)
+        assert len(store.rows) == 120 + len(TAKE_OVERS)
         assert store.sample_settings.rows == "corrections"
         new = store.samples[(store.samples["row"] >= 120) & ~store.samples["validation"]]
         assert set(np.unique(new, return_counts=True)[1].tolist()) == {2}
