@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bcclone.cluster.workers import Cluster
+from bcclone.cluster.workers import WorkerSettings
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
@@ -51,7 +51,7 @@ _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/
 
 
 @contextmanager
-def open_worker(cluster: Cluster | None, chosen: Mapping[str, Any], notify: Notify) -> Iterator["JointWorker"]:
+def open_worker(cluster: WorkerSettings | None, chosen: Mapping[str, Any], notify: Notify) -> Iterator["JointWorker"]:
     """Connect this worker with the others of a cluster; with None, give the one that trains on all GPUs chosen.
 
     chosen: settings of the training by name, in which the workers must agree. Raises UserError when the workers do not
@@ -62,7 +62,7 @@ def open_worker(cluster: Cluster | None, chosen: Mapping[str, Any], notify: Noti
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # an error of another worker is reported in one line, by us
     own = cluster.describe(cluster.index)
-    others = ", ".join(cluster.describe(index) for index in range(len(cluster)) if index != cluster.index)
+    others = ", ".join(cluster.describe(index) for index in range(cluster.count) if index != cluster.index)
     limit = f"up to {MEETING_SECONDS:g} s for {others}, and ends without them"
     notify(f"{own}, this one, waits {limit}; worker 0 writes the model")
     await_others(cluster)
@@ -77,7 +77,7 @@ def open_worker(cluster: Cluster | None, chosen: Mapping[str, Any], notify: Noti
     with TemporaryDirectory() as scratch:
         worker = JointWorker(cluster, strategies[0], chosen, Path(scratch))
         try:
-            version, addresses = source_digest()[:16], ",".join(cluster.addresses)
+            version, addresses = source_digest()[:16], ",".join(cluster.workers)
             worker.require_agreement({"version of bcclone": version, "workers": addresses})
             yield worker
         except tf.errors.OpError as error:
@@ -95,10 +95,10 @@ class JointWorker(Worker):
     the files of a worker that does not write.
     """
 
-    def __init__(self, cluster: Cluster | None, strategy: Any, chosen: Mapping[str, Any], scratch: Path) -> None:
+    def __init__(self, cluster: WorkerSettings | None, strategy: Any, chosen: Mapping[str, Any], scratch: Path) -> None:
         self._cluster, self._strategy, self._chosen, self._scratch = cluster, strategy, chosen, scratch
         if cluster:
-            self.count, self.index = len(cluster), cluster.index
+            self.count, self.index = cluster.count, cluster.index
             self._sum_words = _summing_words(strategy)
 
     def share(self, content: bytes) -> bytes:
@@ -205,9 +205,9 @@ def _summing_words(strategy: Any) -> Callable[[Any], Any]:
     return compiled
 
 
-def await_others(cluster: Cluster, seconds: float = MEETING_SECONDS) -> None:
+def await_others(cluster: WorkerSettings, seconds: float = MEETING_SECONDS) -> None:
     """Return when every worker listens at its address, as this one does meanwhile. Raises UserError after so long."""
-    until, missing = time.monotonic() + seconds, [index for index in range(len(cluster)) if index != cluster.index]
+    until, missing = time.monotonic() + seconds, [index for index in range(cluster.count) if index != cluster.index]
     with _listening(cluster):
         while missing := [index for index in missing if not _listens(cluster, index)]:
             if time.monotonic() > until:
@@ -220,7 +220,7 @@ def await_others(cluster: Cluster, seconds: float = MEETING_SECONDS) -> None:
         time.sleep(5 * _RETRY_SECONDS)  # for those that have not found this one yet
 
 
-def _listening(cluster: Cluster) -> socket.socket:
+def _listening(cluster: WorkerSettings) -> socket.socket:
     """Return a socket that listens at this worker's port; raises UserError when the port is in use."""
     host, port = cluster.host_and_port(cluster.index)
     try:
@@ -233,21 +233,21 @@ def _listening(cluster: Cluster) -> socket.socket:
         ) from None
 
 
-def _listens(cluster: Cluster, index: int) -> bool:
+def _listens(cluster: WorkerSettings, index: int) -> bool:
     with suppress(OSError):
         socket.create_connection(cluster.host_and_port(index), timeout=_PROBE_SECONDS).close()
         return True
     return False
 
 
-def _connected(cluster: Cluster, gpus: int) -> Any:
+def _connected(cluster: WorkerSettings, gpus: int) -> Any:
     """Return the strategy of all workers. gpus: number of GPUs to use on each machine, 0 for all."""
     import tensorflow as tf
 
     if gpus:
         tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:gpus], "GPU")
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        tf.train.ClusterSpec({"worker": list(cluster.workers)}),
         task_type="worker",
         task_id=cluster.index,
         rpc_layer="grpc",
@@ -261,10 +261,10 @@ def _connected(cluster: Cluster, gpus: int) -> Any:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-def _describe_loss(cluster: Cluster, text: str) -> str:
+def _describe_loss(cluster: WorkerSettings, text: str) -> str:
     """Return which worker was lost, by TensorFlow's error."""
     reported = [int(number) for number in _REPORTED.findall(text)]
-    unreachable = [index for index in range(len(cluster)) if index != cluster.index and not _listens(cluster, index)]
+    unreachable = [index for index in range(cluster.count) if index != cluster.index and not _listens(cluster, index)]
     named = [int(number) for number in _TASK.findall(text)]
     # the chief watches all workers, and the others watch the chief
     candidates = [index for index in [*reported, *unreachable, *named] if index != cluster.index]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
+from bcclone.cluster.workers import WorkerSettings, find_workers
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.settings import setting
@@ -48,7 +48,7 @@ def model(given: Given, course: Course) -> Result:
     settings = None if course.resume else TrainSettings(**given.of(RunFiles), **values)
     from bcclone.cluster.shards import open_if_store
 
-    with _open_worker(find_cluster(given.make(WorkerSettings), os.environ), values) as worker:
+    with _open_worker(find_workers(given.make(WorkerSettings), os.environ), values) as worker:
         from bcclone.train import run as training
 
         if settings:
@@ -74,7 +74,7 @@ def chosen_settings(given: Given) -> dict[str, Any]:
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-def _open_worker(cluster: Cluster | None, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
+def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
     """Give the worker of a training: alone on one device, or connected with the machines that the options name."""
     if cluster or values.get("gpus", 1) != 1:
         from bcclone.cluster import joint_training

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from bcclone.cluster.joint_training import await_others
-from bcclone.cluster.workers import Cluster, WorkerSettings, find_cluster
+from bcclone.cluster.workers import WorkerSettings, find_workers
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.processes import free_addresses
@@ -15,7 +15,7 @@ BOTH = ("one:2345", "two:2345")
 
 
 def found(workers, index, environment):
-    return find_cluster(WorkerSettings(workers, index), environment)
+    return find_workers(WorkerSettings(workers, index), environment)
 
 
 def tf_config(index=1, kind="worker", **jobs):
@@ -24,19 +24,19 @@ def tf_config(index=1, kind="worker", **jobs):
 
 def test_options_name_the_workers():
     cluster = found(BOTH, 1, {})
-    assert cluster == Cluster(BOTH, 1)
-    assert (len(cluster), cluster.index, cluster.host_and_port(0)) == (2, 1, ("one", 2345))
-    assert Cluster(("[::1]:9", "b:9"), 0).host_and_port(0) == ("::1", 9)
+    assert cluster == WorkerSettings(BOTH, 1)
+    assert (cluster.count, cluster.index, cluster.host_and_port(0)) == (2, 1, ("one", 2345))
+    assert WorkerSettings(("[::1]:9", "b:9"), 0).host_and_port(0) == ("::1", 9)
     assert found((), None, {}) is None
     assert found(BOTH[:1], 0, {}) is None
 
 
 def test_tf_config_names_the_workers_unless_options_do():
-    assert found((), None, tf_config(worker=BOTH)) == Cluster(BOTH, 1)
+    assert found((), None, tf_config(worker=BOTH)) == WorkerSettings(BOTH, 1)
     with_chief = tf_config(0, chief=["chief:1"], worker=BOTH)
-    assert found((), None, with_chief) == Cluster(("chief:1", *BOTH), 1)
+    assert found((), None, with_chief) == WorkerSettings(("chief:1", *BOTH), 1)
     assert found((), None, tf_config(0, "chief", chief=["chief:1"], worker=BOTH)).index == 0
-    assert found(("x:1", "y:2"), 0, with_chief) == Cluster(("x:1", "y:2"), 0)
+    assert found(("x:1", "y:2"), 0, with_chief) == WorkerSettings(("x:1", "y:2"), 0)
     assert found((), None, tf_config(0, worker=BOTH[:1])) is None
 
 
@@ -77,9 +77,9 @@ def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):
 def test_a_worker_that_does_not_come_is_named_in_limited_time():
     both = free_addresses(2)
     with pytest.raises(UserError, match=rf"worker 1 \({both[1]}\) did not come within 0.5 s.*--worker-index"):
-        await_others(Cluster(tuple(both), 0), seconds=0.5)
-    host, port = Cluster(tuple(both), 1).host_and_port(1)
+        await_others(WorkerSettings(tuple(both), 0), seconds=0.5)
+    host, port = WorkerSettings(tuple(both), 1).host_and_port(1)
     with socket.create_server((host, port)):
-        await_others(Cluster(tuple(both), 0), seconds=5)
+        await_others(WorkerSettings(tuple(both), 0), seconds=5)
         with pytest.raises(UserError, match="cannot listen at port.*--worker-index of its own"):
-            await_others(Cluster(tuple(both), 1), seconds=0.5)
+            await_others(WorkerSettings(tuple(both), 1), seconds=0.5)
