@@ -8,14 +8,17 @@ from functools import partial
 import psutil
 import pytest
 
-from benchmarks.feeds.gpu_watch import GpuSample, GpuWatch, busy_and_memory, parse_samples
 from benchmarks.feeds.training import (
     AFTER,
     BEFORE,
     FEEDS,
+    GpuSample,
+    GpuWatch,
     TrainingLoad,
+    busy_and_memory,
     load_rows,
     loads_as_json,
+    parse_samples,
     train_watched,
     training_measures,
 )
