@@ -154,11 +154,18 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     if isinstance(source, str):
         source = parse_location(source)
     if isinstance(source, Path):
-        with open_file(source, container) as file:
-            content = file.read()
+        handle = _open(source, most)
+        try:
+            size = os.fstat(handle).st_size
+            content = os.read(handle, size + 1)
+            # a network disk may return a part, and /proc states no sizes
+            while len(content) != size and (part := os.read(handle, _PART)):
+                content += part
+        finally:
+            os.close(handle)
     else:
         content = _read_url(source, most)
-    if len(content) > most:  # /proc states no sizes
+    if len(content) > most:
         raise _too_large(source, most)
     return content
 
@@ -183,18 +190,23 @@ def _read_url(location: Any, most: int) -> bytes:
 
 def open_file(path: Path, container: Container) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    handle = os.open(path, _FLAGS)
-    status, most = os.fstat(handle), _MOST_BYTES[container]
-    is_regular = stat.S_ISREG(status.st_mode)
-    if is_regular and status.st_size <= most:
-        return os.fdopen(handle, "rb")
-    os.close(handle)
-    raise _too_large(path, most) if is_regular else UnfitFile(path, "not a regular file; name a file on a disk")
+    return os.fdopen(_open(path, _MOST_BYTES[container]), "rb")
 
 
 def check_regular(path: Path) -> None:
     """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a library opens it."""
     open_file(path, "store").close()
+
+
+def _open(path: Path, most: int) -> int:
+    """Return a handle of a regular file of so many bytes at most."""
+    handle = os.open(path, _FLAGS)
+    status = os.fstat(handle)
+    is_regular = stat.S_ISREG(status.st_mode)
+    if is_regular and status.st_size <= most:
+        return handle
+    os.close(handle)
+    raise _too_large(path, most) if is_regular else UnfitFile(path, "not a regular file; name a file on a disk")
 
 
 def _too_large(path: Location | str, most: int) -> UnfitFile:
