@@ -63,6 +63,6 @@ def test_the_models_of_any_road_drive_where_they_have_never_been(settings, name)
 
 def test_the_older_names_of_its_settings_are_read():
     """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must augment as much."""
-    from bcclone.lab.improve.training_rounds import StartModel
+    from bcclone.lab.improve.learning import StartModel
 
     assert StartModel.read(MODELS / "lake.h5").training.appearance == 2.0

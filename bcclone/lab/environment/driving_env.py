@@ -1,9 +1,10 @@
-"""The simulator as a Gymnasium environment."""
+"""The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by step."""
 
+import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gymnasium
@@ -11,13 +12,30 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image
+from bcclone.dataset.vehicle import MPH
+from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.lab.environment import CONDITIONS, EnvironmentSettings, changed_conditions, values_by_name
-from bcclone.lab.environment.episode import FARTHEST_M, Episode, Observation
-from bcclone.simulator.render import LABELS
+from bcclone.simulator.car import STEP_SECONDS, TrackedCar
+from bcclone.simulator.render import LABELS, Renderer
+from bcclone.simulator.scene import Obstacles
+from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
-from bcclone.simulator.world_settings import Conditions
+from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import require_package
+from bcclone.system.exact_math import cosine, sine
+from bcclone.system.settings import Metres, Mph, check_settings, setting
+
+FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
+PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)
+_SECTOR_M = 50.0
+_NEXT_SECONDS = 1.0
+_START_OFFSET_M, _START_TURN_DEGREES = 0.8, 4.0  # largest of random starts
+
+Observation = Any  # an array, or a dictionary of arrays
+
 
 _LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
 _UNSEEN = ("dummy", "offscreen")  # drivers that SDL falls back to where there is no display
@@ -61,6 +79,22 @@ class Window:
         self._pygame.display.quit()
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
+
+    start_m: Metres = setting(0.0, "distance along the lap", 0, 100_000)
+    offset_m: Metres = setting(0.0, "distance to the right of the centre line", -LOST_M, LOST_M)
+    turn_degrees: float = setting(0.0, "degrees to the right of the road", -180, 180)
+    speed_mph: Mph = setting(0.0, "speed", 0, TOP_SPEED_MPH)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+_DRIVE_OPTIONS = tuple(each.name for each in fields(Start))
+
+
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
     """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of Conditions.
 
@@ -97,10 +131,10 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is the distance driven
     along the road in metres, times 1 - |cte| / limit; the step that ends an episode off the road or in a crash loses
-    10. An episode terminates there and when its laps are driven, and is truncated at the time limit. reset() takes the
-    options of Episode.reset(); info is described at Episode.info().
+    10. An episode terminates there and when its laps are driven, and is truncated at the time limit. Raises UserError
+    for a road that cannot be built.
 
-    episode: the drive itself, for experts and tests that need more than the observations.
+    track, tracked: the road and the car, for experts and tests that need more than the observations.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1 / FRAME_SECONDS)}  # noqa: RUF012
@@ -110,34 +144,164 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         self.observation_space: spaces.Space[Any] = observation_space(self.settings)
         self.action_space: spaces.Space[Any] = action_space(self.settings)
         self._window = Window(self.settings.height, self.settings.width) if render_mode == "human" else None
-        self.episode = Episode(self.settings)
+        self._offroads = self._crashes = 0
+        self._opened: tuple[str, Conditions] | None = None
+        self._open(self.settings.road, self.settings.conditions)
+        self._begin(Start())
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode."""
+        """Begin an episode; return its first observation and info.
+
+        options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of Conditions by name; road.
+        They hold for this episode. Raises ValueError for other options, and UserError for a road that cannot be built;
+        then the present episode goes on.
+        """
         super().reset(seed=seed)
-        started = self.episode.reset(self.np_random, options)
+        values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
+        conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
+        chosen = {name: values[name] for name in _DRIVE_OPTIONS if name in values}
+        self._open(values.get("road", self.settings.road), conditions, Start(**chosen).start_m)
+        start = Start()
+        if self.settings.random_start:
+            start_m = self.track.lap_m * self.np_random.random() if self.track.closed else 0.0
+            offset, turn = (2 * self.np_random.random() - 1 for _ in range(2))
+            start = Start(start_m, _START_OFFSET_M * offset, _START_TURN_DEGREES * turn, self.settings.speed_mph)
+        self._begin(replace(start, **chosen))
         self._show()
-        return started
+        return self.observe(), self.info()
 
     def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Advance by 0.04 s. Raises gymnasium.error.ResetNeeded after the end of an episode."""
-        if self.episode.ended:
+        """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled.
+
+        Raises ValueError for anything else, and gymnasium.error.ResetNeeded after the end of an episode.
+        """
+        if self._cause:
             raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
-        step = self.episode.step(action)
+        tracked, car = self.tracked, self.tracked.car
+        steering, *others = self.checked(action)
+        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, Answer(steering))
+        car.control(steering, throttle)
+        before = tracked.progress_m
+        for _ in range(_STEPS):
+            tracked.step()
+        self._crashed = self._crashed or self._obstacles.hit(car.x, car.z, tracked.position)
+        off_road = abs(tracked.position.cross_track_m) > self._limit_m
+        self._crashes += self._crashed
+        self._offroads += off_road
+        goal = tracked.progress_m >= self._goal_m
+        failed = off_road or self._crashed
+        self._cause = "crash" if self._crashed else "off road" if off_road else "laps driven" if goal else ""
+        truncated = not self._cause and tracked.seconds >= self.settings.time_limit - 1e-9
+        if truncated:
+            self._cause = "time"
+        reward = (tracked.progress_m - before) * max(1 - abs(tracked.position.cross_track_m) / self._limit_m, 0.0)
         self._show()
-        return step.observation, step.reward, step.terminated, step.truncated, step.info
+        return self.observe(), reward - PENALTY * failed, failed or goal, truncated, self.info()
 
     def render(self) -> Image | None:
-        """Return the picture of the centre camera in the mode rgb_array."""
-        return self.episode.frame() if self.render_mode == "rgb_array" else None
+        """Return the picture of the centre camera in the mode rgb_array, uint8 (height, width, 3)."""
+        return self._frame() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         """Close the window."""
         if self._window is not None:
             self._window.close()
 
+    def observe(self) -> Observation:
+        """Return the present observation: an array, or a dictionary of arrays for several observations."""
+        names, seconds = self.settings.observations, self.tracked.seconds
+        if names == ("center",):
+            return self._frame()
+        seen: dict[str, Any] = {}
+        if {"center", "segmentation", "depth"} & set(names):
+            view = self._renderer.view(self.tracked.car, seconds=seconds)
+            seen = {"center": view.picture, "segmentation": view.labels, "depth": np.minimum(view.depths_m, FARTHEST_M)}
+        for side in {"left", "right"} & set(names):
+            seen[side] = self._renderer.frame(self.tracked.car, side, seconds)
+        return seen[names[0]] if len(names) == 1 else {name: seen[name] for name in names}
+
+    def info(self) -> dict[str, Any]:
+        """Return the figures of the drive, named as in the forks of the Udacity simulator that testers use.
+
+        cte: metres to the right of the centre line; next_cte: the same one second ahead, if the car goes straight on;
+        pos_x, pos_y, pos_z: metres; speed: mph; lap: of the episode, from 1; sector: number of the road's stretch of
+        50 m, from 0 where a lap starts; ang_diff: degrees to the right of the road's direction; crash: whether the car
+        met something; tot_crashes, tot_obes: crashes and departures from the road of all episodes; sim_time: seconds;
+        limit: metres from the centre line that end the episode; progress: metres along the road; cause: why the episode
+        has ended, or "".
+        """
+        tracked, car, position = self.tracked, self.tracked.car, self.tracked.position
+        turned = (car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
+        ahead_m = car.speed * _NEXT_SECONDS
+        following = self.track.locate(
+            car.x + ahead_m * sine(car.heading), car.y, car.z + ahead_m * cosine(car.heading), position.along_m
+        )
+        into = position.along_m - self.track.start_m
+        into = into % self.track.lap_m if self.track.closed else min(max(into, 0.0), self.track.lap_m)
+        return {
+            "cte": position.cross_track_m,
+            "next_cte": following.cross_track_m,
+            "pos_x": car.x,
+            "pos_y": car.y,
+            "pos_z": car.z,
+            "speed": car.speed / MPH,
+            "lap": int(max(tracked.progress_m, 0.0) / self.track.lap_m) + 1,
+            "sector": int(into / _SECTOR_M),
+            "ang_diff": math.degrees(turned),
+            "crash": self._crashed,
+            "tot_crashes": self._crashes,
+            "tot_obes": self._offroads,
+            "sim_time": tracked.seconds,
+            "limit": round(self._limit_m, 3),
+            "progress": tracked.progress_m,
+            "cause": self._cause,
+        }
+
+    def _open(self, road: str, conditions: Conditions, start_m: float = 0.0) -> None:
+        """Show this road under these conditions, all or nothing."""
+        settings = self.settings
+        if not isinstance(road, str):
+            raise ValueError(f"road is {road!r}, expected lake, mountain, random:SEED, or a .json file")  # noqa: TRY004
+        track = self.track if self._opened == (road, conditions) else load_track(road, settings.reverse)
+        goal_m = track.goal_m(settings.laps)
+        if start_m > track.lap_m:
+            raise ValueError(f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {road}")
+        if self._opened == (road, conditions):
+            return
+        self._renderer = Renderer(road, conditions, settings.height, settings.width)
+        self.track: Track = track
+        self._obstacles = Obstacles(self._renderer.scene)
+        self._goal_m, self._opened = goal_m, (road, conditions)
+
+    def _begin(self, start: Start) -> None:
+        ground_height = self._renderer.scene.ground.height_at
+        along_m = self.track.start_m + start.start_m
+        self.tracked = TrackedCar(self.track, start.offset_m, along_m, ground_height)
+        self.tracked.car.heading += math.radians(start.turn_degrees)
+        self.tracked.car.speed = start.speed_mph * MPH
+        self._controller = SpeedController(SpeedSettings(self.settings.speed_mph))
+        self._crashed, self._cause = False, ""
+
+    def checked(self, action: Any) -> list[float]:
+        """Return the numbers of an action; raises ValueError as step()."""
+        names = ("steering", "throttle") if self.settings.action == "steering-throttle" else ("steering",)
+        try:
+            values = [float(value) for value in np.ravel(action)]
+        except (TypeError, ValueError, OverflowError):
+            values = []
+        if len(values) != len(names) or not np.isfinite(values).all():
+            raise ValueError(f"action {action!r}, expected {' and '.join(names)}, each a number from -1 to 1")
+        return values
+
+    @property
+    def _limit_m(self) -> float:
+        return self.settings.limit_m or self.tracked.position.limit_m
+
+    def _frame(self) -> Image:
+        return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
+
     def _show(self) -> None:
         if self._window is not None:
-            self._window.show(self.episode.frame())
+            self._window.show(self._frame())

@@ -1,17 +1,16 @@
 """Several cars in one process as a Gymnasium vector environment, each drawn by its own thread."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
-from bcclone.lab.environment.driving_env import DrivingEnv, action_space, observation_space, settings_from
-from bcclone.lab.environment.episode import Episode, Observation, Step
+from bcclone.lab.environment.driving_env import DrivingEnv, Observation
 
 _Batch = tuple[Observation, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]
 
@@ -31,13 +30,12 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
             raise ValueError(f"num_envs is {num_envs}, expected 1 or more")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode is {render_mode!r}, expected rgb_array: several cars have no window")
-        settings = settings_from(values)
         self.num_envs, self.render_mode = num_envs, render_mode
-        self.single_observation_space, self.single_action_space = observation_space(settings), action_space(settings)
+        self._cars = [DrivingEnv(render_mode, **values) for _ in range(num_envs)]
+        self.single_observation_space = self._cars[0].observation_space
+        self.single_action_space = self._cars[0].action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._episodes = [Episode(settings) for _ in range(num_envs)]
-        self._randomness = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "car")
         self._ended = np.zeros(num_envs, np.bool_)
         self._options: dict[str, Any] | None = None
@@ -47,18 +45,15 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode of every car. seed: of the first car, the others count on; or one for each.
 
-        options: as in Episode.reset(), for all cars, also for the episodes that follow without a reset().
+        options: as in DrivingEnv.reset(), for all cars, also for the episodes that follow without a reset().
         """
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds, expected one for each of {self.num_envs} cars")
-        for number, one in enumerate(seeds):
-            if one is not None:
-                self._randomness[number] = seeding.np_random(one)[0]
-        pairs = zip(self._episodes, self._randomness, strict=True)
-        started = list(self._pool.map(lambda pair: pair[0].reset(pair[1], options), pairs))
+        started = self._pool.map(lambda car, seed: car.reset(seed=seed, options=options), self._cars, seeds)
+        observations, infos = zip(*started, strict=True)
         self._ended[:], self._options = False, options
-        return self._joined([observation for observation, _ in started]), self._infos([info for _, info in started])
+        return self._joined(observations), self._infos(infos)
 
     def step(self, actions: npt.NDArray[np.float32]) -> _Batch:
         """Advance every car by 0.04 s; one whose episode has ended begins another, and its action is not used.
@@ -67,39 +62,37 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
         """
         if np.shape(actions) != self.action_space.shape:
             raise ValueError(f"actions have the shape {np.shape(actions)}, expected {self.action_space.shape}")
-        for number, ended in enumerate(self._ended):
+        for car, action, ended in zip(self._cars, actions, self._ended, strict=True):
             if not ended:
-                self._episodes[number].checked(actions[number])
+                car.checked(action)
 
-        def advance(number: int) -> Step:
+        def advance(number: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+            car = self._cars[number]
             if not self._ended[number]:
-                return self._episodes[number].step(actions[number])
-            observation, info = self._episodes[number].reset(self._randomness[number], self._options)
-            return Step(observation, 0.0, False, False, info)
+                return car.step(actions[number])
+            observation, info = car.reset(options=self._options)
+            return observation, 0.0, False, False, info
 
-        steps = list(self._pool.map(advance, range(self.num_envs)))
-        terminated = np.array([step.terminated for step in steps])
-        truncated = np.array([step.truncated for step in steps])
-        self._ended = terminated | truncated
-        rewards = np.array([step.reward for step in steps], np.float64)
-        observations = self._joined([step.observation for step in steps])
-        return observations, rewards, terminated, truncated, self._infos([step.info for step in steps])
+        observations, rewards, terminated, truncated, infos = zip(
+            *self._pool.map(advance, range(self.num_envs)), strict=True
+        )
+        ends = np.array(terminated), np.array(truncated)
+        self._ended = ends[0] | ends[1]
+        return self._joined(observations), np.array(rewards, np.float64), *ends, self._infos(infos)
 
     def render(self) -> tuple[Any, ...] | None:
         """Return the pictures of the centre cameras in the mode rgb_array."""
-        if self.render_mode != "rgb_array":
-            return None
-        return tuple(self._pool.map(Episode.frame, self._episodes))
+        return tuple(self._pool.map(DrivingEnv.render, self._cars)) if self.render_mode else None
 
     def close_extras(self, **_: Any) -> None:
         """End the threads."""
         self._pool.shutdown()
 
-    def _joined(self, observations: list[Observation]) -> Observation:
+    def _joined(self, observations: Sequence[Observation]) -> Observation:
         empty: Any = create_empty_array(self.single_observation_space, self.num_envs)
         return concatenate(self.single_observation_space, observations, empty)
 
-    def _infos(self, infos: list[dict[str, Any]]) -> dict[str, Any]:
+    def _infos(self, infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
         joined: dict[str, Any] = {}
         for number, info in enumerate(infos):
             joined = self._add_info(joined, info, number)

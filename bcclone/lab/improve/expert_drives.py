@@ -122,8 +122,8 @@ def record_drive(
 ) -> ExpertDrive:
     """Let a policy drive, and record it with the expert's steering.
 
-    A new episode begins after each push, because the car jumps. on_progress: called with the metres since its last
-    call.
+    When the model leaves the road, the expert takes the car back to its line. A new episode begins after each push,
+    because the car jumps. on_progress: called with the metres since its last call.
     """
     settings = task.settings
     track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)
@@ -132,13 +132,23 @@ def record_drive(
         track, ExpertSettings(settings.speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0
     )
     pushes = Perturbations(task.push_m, task.push_every_m)
-    pilot = _Pilot(Driver(policy, settings.speed), expert, world)
-    clock, next_row = task.number * _BETWEEN_DRIVES_SECONDS, 0.0
-    tracked = world.tracked
+    driver, tracked = Driver(policy, settings.speed), world.tracked
+    clock, next_row, rescuing, rescues = task.number * _BETWEEN_DRIVES_SECONDS, 0.0, False, 0
     writer = CarRecording(task.folder)
     while (state := world.observe()) is not None:
-        telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
-        steering = pilot.drive(telemetry)
+        steering, throttle = expert.control(tracked.car, tracked.position)
+        off_m = abs(tracked.position.cross_track_m)
+        if not rescuing and off_m > tracked.position.limit_m:
+            rescuing, rescues = True, rescues + 1
+        elif rescuing and off_m < _ON_THE_ROAD_M:
+            rescuing = False
+            driver.forget()
+        if rescuing:
+            world.steer(steering, throttle)
+        else:
+            telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+            control = driver.decide(telemetry).control
+            world.steer(control.steering, control.throttle)
         if tracked.seconds >= next_row:
             next_row += BETWEEN_ROWS_SECONDS
             labelled = replace(tracked.car, steering=steering)
@@ -146,29 +156,4 @@ def record_drive(
         if right_m := pushes.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
             clock += _BETWEEN_EPISODES_SECONDS
-    return ExpertDrive(writer.rows, pilot.rescues, round(tracked.distance_m, 1))
-
-
-class _Pilot:
-    """Lets the model drive; when it leaves the road, the expert takes the car back to its line."""
-
-    def __init__(self, driver: Driver, expert: Expert, world: SimulatedWorld) -> None:
-        self._driver, self._expert, self._world = driver, expert, world
-        self._rescuing, self.rescues = False, 0
-
-    def drive(self, telemetry: Telemetry) -> float:
-        """Set the controls, and return the expert's steering in this state."""
-        tracked = self._world.tracked
-        steering, throttle = self._expert.control(tracked.car, tracked.position)
-        off_m = abs(tracked.position.cross_track_m)
-        if not self._rescuing and off_m > tracked.position.limit_m:
-            self._rescuing, self.rescues = True, self.rescues + 1
-        elif self._rescuing and off_m < _ON_THE_ROAD_M:
-            self._rescuing = False
-            self._driver.forget()
-        if self._rescuing:
-            self._world.steer(steering, throttle)
-        else:
-            control = self._driver.decide(telemetry).control
-            self._world.steer(control.steering, control.throttle)
-        return steering
+    return ExpertDrive(writer.rows, rescues, round(tracked.distance_m, 1))

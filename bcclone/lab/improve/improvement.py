@@ -1,76 +1,40 @@
-"""Improve a model by take-overs or by an expert: the one call behind the command, and its result."""
+"""Improve a model by take-overs or by an expert, in a work folder that one process uses at a time."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import select_scenarios
 from bcclone.lab.improve.improve_settings import ImproveSettings
-from bcclone.lab.improve.learning import count_images, learn_from_corrections, learn_from_expert
-from bcclone.lab.improve.rounds import (
-    Rounds,
-    RowComparison,
-    chosen_round,
-    compare_rows,
-    comparison_table,
-    plot_rounds,
-    rounds_table,
+from bcclone.lab.improve.learning import (
+    MODELS,
+    RECORDINGS,
+    ROUNDS,
+    RUNS,
+    START,
+    STORE,
+    Learning,
+    StartModel,
+    count_images,
 )
-from bcclone.lab.improve.training_rounds import StartModel, TrainingRounds
-from bcclone.lab.improve.work_folder import opened
+from bcclone.lab.improve.rounds import Improvement, chosen_round, plot_rounds
 from bcclone.model.model_path import is_onnx
 from bcclone.recording.files import find_logs
 from bcclone.recording.row import CAMERAS
+from bcclone.system import atomic, file_kinds
+from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
 
+OPTIONS = "options.json"
 _IDENTITY = (
     "recordings", "expert", "track", "drives", "drive_laps", "epochs", "learning_rate", "correction_weight", "seed",
     "rows", "laps",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Improvement:
-    """The rounds, the model to begin with, the one that was written, and the folder of everything on the way."""
-
-    rounds: Rounds
-    model: Path
-    output: Path
-    work: Path
-
-    @property
-    def rows(self) -> tuple[RowComparison, ...]:
-        """Return the rows of the suite, before and after."""
-        return compare_rows(self.rounds[0].scores, chosen_round(self.rounds).scores)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return {
-            "output": str(self.output),
-            "work": str(self.work),
-            "rounds": [one.figures() for one in self.rounds],
-            "chosen": chosen_round(self.rounds).number,
-            "compared": [one.figures() for one in self.rows],
-            "worse": [one.row for one in self.rows if one.verdict == "worse"],
-        }
-
-    def as_text(self) -> str:
-        """Return the tables: the rounds, and each row before and after; then what was written."""
-        return "\n".join([rounds_table(self.rounds), "", comparison_table(self.rows), self._outcome()])
-
-    def _outcome(self) -> str:
-        rounds, chosen = self.rounds, chosen_round(self.rounds)
-        if chosen.number:
-            return f"{self.output} is the model after round {chosen.number}; everything on the way is in {self.work}"
-        copy = f"{self.output} is {self.model}, unchanged"
-        if len(rounds) == 1:
-            return f"nothing to learn: the model needs no intervention on these rows; {copy}"
-        after = f"{rounds[-1].interventions} interventions, {chosen.interventions} before"
-        remedy = "learn from more drives, or try other --epochs or --learning-rate, and --force"
-        return f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
 
 
 def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda line: None) -> Improvement:
@@ -86,13 +50,69 @@ def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda li
         count_images(settings.recordings, CAMERAS)
     elif settings.recordings:
         find_logs(settings.recordings)
-    with (
-        opened(settings, {name: getattr(settings, name) for name in _IDENTITY}) as folder,
-        open_pool(settings.jobs) as pool,
+    with work_folder(settings) as folder, open_pool(settings.jobs) as pool:
+        notify(f"everything on the way is in {folder}")
+        rounds = Learning(settings, StartModel.read(folder / START), pool, notify).learn()
+        plot_rounds(rounds, folder / "rounds.png")
+        model = read_bytes(folder / chosen_round(rounds).model, "model")
+        atomic.write_bytes(settings.output, model, follow=True)
+        return Improvement(rounds, settings.model, settings.output, folder)
+
+
+@contextmanager
+def work_folder(settings: ImproveSettings) -> Iterator[Path]:
+    """Yield the work folder, locked: a new one, or with --resume the one of the interrupted command.
+
+    It keeps a copy of the first model, so that a resume does not need the original, and the settings that a resumed
+    command must share. Raises UserError if the folder or the output cannot be used.
+    """
+    path, model = settings.folder, settings.model
+    record, start = path / OPTIONS, path / START
+    options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
+    if not record.exists() and not model.is_file():
+        raise UserError(f"{model}: no such model; train one with: bcclone model data.h5 -o {model}")
+    if model.is_file() and not _is_result(model, path):
+        options["model"] = atomic.sha256_of(model)
+    if record.exists() and not (settings.resume or settings.force):
+        raise UserError(
+            f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
+            "it, or name another --work"
+        )
+    may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
+    file_kinds.check_output(settings.output, "model", may_replace)
+    atomic.make_folder(path / MODELS, "another --work")
+    with atomic.locked(
+        path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"
     ):
-        notify(f"everything on the way is in {folder.path}")
-        improvement = TrainingRounds(settings, folder, StartModel.read(folder.start), pool, notify)
-        rounds = learn_from_expert(improvement) if settings.expert else learn_from_corrections(improvement)
-        plot_rounds(rounds, folder.picture)
-        folder.publish(folder.path / chosen_round(rounds).model, settings.output)
-        return Improvement(rounds, settings.model, settings.output, folder.path)
+        if record.exists() and not settings.resume:
+            record.unlink()
+            for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
+                shutil.rmtree(path / part, ignore_errors=True)
+            (path / MODELS).mkdir()
+        if record.exists():
+            _check_same(record, options)
+        else:
+            atomic.write_bytes(start, read_bytes(model, "model"))
+            atomic.write_text(record, json.dumps(options, indent=1) + "\n")
+        yield path
+
+
+def _is_result(file: Path, work: Path) -> bool:
+    """Return whether a file is a model of the work folder."""
+    models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
+    return file.is_file() and atomic.sha256_of(file) in map(atomic.sha256_of, models)
+
+
+def _check_same(record: Path, options: dict[str, Any]) -> None:
+    """Raise UserError if this command differs from the first one."""
+    stored = read_json(record, dict[str, Any], "the options of an improvement", "name another --work")
+    differing = [
+        f"\n  {name}: {stored.get(name)}, but now {value}"
+        for name, value in json.loads(json.dumps(options)).items()
+        if stored.get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{record.parent} has other options; resume it with the same ones, begin anew with --force "
+            f"instead of --resume, or name another --work:{''.join(differing)}"
+        )

@@ -1,29 +1,44 @@
-"""The two ways in which a model learns: from a person's take-overs, once, or from the built-in expert, in rounds.
+"""Train a model on in rounds: from a person's take-overs, once, or from the built-in expert, until it drives well.
 
 Take-overs are mixed with earlier recordings and with what the model does well. With the expert, a round is: drive,
-label, add the rows to all earlier ones, train on, score.
+label, add the rows to all earlier ones, train on, score. The model keeps its own preprocessing, network, windows and
+augmentation, as far as its file states them. Complete rounds are kept in the work folder.
 """
 
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any, Self
 
-from bcclone.cluster.shards import MANIFEST_NAME
-from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
+from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.cluster.shards import MANIFEST_NAME, open_if_store
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT, SampleSettings
 from bcclone.dataset.take_overs import choose_rows
+from bcclone.evaluate.evaluate_settings import SuiteSettings
+from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.evaluate.suite import evaluate_suite
 from bcclone.evaluate.worker_model import InputFile
+from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.lab.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, run_drive
+from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.rounds import Round, Rounds
-from bcclone.lab.improve.training_rounds import TrainingRounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import FinishedSteps, Shown, run_kept
-from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
+from bcclone.system.progress import Notify
+from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, run_kept
+from bcclone.train.run import resume, run
+from bcclone.train.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RATE, TrainSettings, values_of
 
+START, ROUNDS, RECORDINGS, STORE, RUNS, MODELS = "start.h5", "rounds", "recordings", "store", "runs", "models"
 _EPOCHS = 4
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 5e-4  # with the expert
 _ROWS_SEEN, _MOST_EPOCHS = 40_000, 8  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
+_MOST_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
+_KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
 
 
 @dataclass(frozen=True)
@@ -55,75 +70,170 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> Recor
     return RecordedImages(corrections, others)
 
 
-def learn_from_corrections(improvement: TrainingRounds) -> Rounds:
-    """Train on from the model, once; a round that is complete already is kept."""
-    rounds = improvement.begin()
-    return rounds if len(rounds) > 1 else improvement.add(rounds, lambda: _train(improvement))
+@dataclass(frozen=True)
+class StartModel:
+    """The model to begin with: settings of its samples, and those that later trainings keep."""
+
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    training: TrainSettings
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a model file; raises UserError for one of another program."""
+        from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+
+        load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
+        from bcclone.model.model_file import ForeignModel, open_model
+
+        file = open_model(path)
+        if isinstance(file, ForeignModel):
+            raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+        try:
+            stored, values = file.training.samples, file.training.settings
+            samples = SampleSettings.stored(stored) if stored else SampleSettings()
+            kept = {name: values[name] for name in _KEPT if name in values}
+            training = TrainSettings(**kept, seq_length=file.seq_length)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}: its training is described wrongly: {error}; train the model again") from None
+        return cls(file.preprocessing, replace(samples, seq_length=file.seq_length), training)
 
 
-def _train(improvement: TrainingRounds) -> Round:
-    settings, start = improvement.settings, improvement.start
-    images = count_images(settings.recordings, start.samples.cameras)
-    weight = settings.correction_weight or images.balance
-    improvement.notify(
-        f"{images.corrections} images of take-overs, each seen {weight} times an epoch, and {images.others} others"
-    )
-    rows = improvement.convert(settings.recordings, weight)
-    epochs = settings.epochs or _EPOCHS
-    trained = improvement.train(
-        1, improvement.folder.start, epochs, settings.learning_rate or FINE_TUNING_LEARNING_RATE
-    )
-    model = improvement.model_name(1)
-    return improvement.scored(
-        Round(number=1, rows=rows, all_rows=rows, epochs=epochs, val_loss=trained.val_loss, model=model)
-    )
+class Learning:
+    """The rounds of an improvement. start: the model to begin with; pool: the workers that drive."""
 
+    def __init__(self, settings: ImproveSettings, start: StartModel, pool: TaskPool, notify: Notify) -> None:
+        self._settings, self._start, self._pool, self._notify = settings, start, pool, notify
+        self._folder = settings.folder
+        self._kept = FinishedSteps(self._folder / ROUNDS, Round)
+        on_track = (one.name for one in SCENARIOS if not settings.expert or one.settings.track == settings.track)
+        self._rows = tuple(dict.fromkeys(settings.rows or on_track))  # of the suite, which are driven
 
-def learn_from_expert(improvement: TrainingRounds) -> Rounds:
-    """Train a model on in rounds, until no row of the suite needs an intervention or the budget ends."""
-    rounds = improvement.begin()
-    while not _has_ended(improvement, rounds):
-        rounds = improvement.add(rounds, partial(_round, improvement, rounds[-1]))
-    return improvement.finish(rounds)
+    def learn(self) -> Rounds:
+        """Complete the rounds, until no row needs an intervention, or the rounds or the minutes are used up.
 
+        Take-overs are learned from in one round. Rounds that are complete already are kept. Raises UserError.
+        """
+        settings, rounds = self._settings, self.begin()
+        if not rounds:
+            rounds = [self._add(Round(number=0, model=START), time.monotonic())]
+        while len(rounds) <= (settings.rounds if settings.expert else 1):
+            is_late = bool(settings.minutes) and sum(one.seconds for one in rounds) >= settings.minutes * 60
+            if settings.expert and (not rounds[-1].interventions or is_late):
+                break
+            begin, last = time.monotonic(), rounds[-1]
+            learn = self._learn_from_expert if settings.expert else self._learn_from_corrections
+            failed = [row for row, score in last.scores.items() if score.interventions] if settings.expert else []
+            rounds.append(self._add(learn(last), begin, failed))
+        last = rounds[-1]
+        if len(last.scores) < len(self._rows):  # after a round that failed on some, the others were left out
+            begin = time.monotonic()
+            whole = self._scored(last)
+            whole = replace(whole, seconds=round(last.seconds + time.monotonic() - begin, 1))
+            rounds[-1] = self._kept.keep(f"{last.number:02d}-all-rows", whole)
+        return tuple(rounds)
 
-def _has_ended(improvement: TrainingRounds, rounds: Rounds) -> bool:
-    """Return whether no row needs an intervention, or the rounds or the minutes are used up."""
-    settings = improvement.settings
-    is_late = bool(settings.minutes) and sum(one.seconds for one in rounds) >= settings.minutes * 60
-    return not rounds[-1].interventions or len(rounds) > settings.rounds or is_late
+    def begin(self) -> list[Round]:
+        """Return the rounds that are complete; the first one, number 0, is the score of the model to begin with."""
+        rounds: list[Round] = []
+        while one := self._kept.find(f"{len(rounds):02d}-all-rows") or self._kept.find(f"{len(rounds):02d}"):
+            if one.number != len(rounds) or not set(one.scores) <= set(self._rows):
+                raise UserError(
+                    f"{self._kept.folder}: round {len(rounds)} is not of this improvement; begin anew with --force"
+                )
+            rounds.append(one)
+        if rounds:
+            self._notify(f"continuing after round {rounds[-1].number}, which is complete")
+        return rounds
 
+    def _add(self, one: Round, begin: float, first: Sequence[str] = ()) -> Round:
+        """Score the model of a round, and keep the round with its duration."""
+        scored = self._scored(one, first)
+        timed = replace(scored, seconds=round(time.monotonic() - begin, 1))
+        self._notify(timed.as_text())
+        return self._kept.keep(f"{one.number:02d}", timed)
 
-def _round(improvement: TrainingRounds, last: Round) -> Round:
-    number, model, settings = last.number + 1, improvement.folder.path / last.model, improvement.settings
-    tasks = _tasks(improvement, number, model)
-    kept = FinishedSteps(improvement.folder.recordings, ExpertDrive)
-    drives = run_kept(improvement.pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))
-    recorded = [str(improvement.folder.recordings / task.folder.name) for task in tasks]
-    recordings = (*(settings.recordings if number == 1 else ()), *recorded)
-    add = (improvement.folder.store / MANIFEST_NAME).exists()
-    all_rows = improvement.convert(recordings, settings.correction_weight or 1, add)
-    epochs = settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MOST_EPOCHS)
-    trained = improvement.train(number, model, epochs, settings.learning_rate or LEARNING_RATE)
-    one = Round(
-        number=number,
-        rows=sum(drive.rows for drive in drives),
-        all_rows=all_rows,
-        rescues=sum(drive.rescues for drive in drives),
-        distance_m=round(sum(drive.distance_m for drive in drives), 1),
-        epochs=epochs,
-        val_loss=trained.val_loss,
-        model=improvement.model_name(number),
-    )
-    return improvement.scored(one, first=[row for row, score in last.scores.items() if score.interventions])
+    def _scored(self, one: Round, first: Sequence[str] = ()) -> Round:
+        """Return a round with the score of its model on all rows of the suite that it lacks.
 
+        first: rows to drive before the others, which are left out if one of these needs an intervention.
+        """
+        scores, most = dict(one.scores), _MOST_INTERVENTIONS if self._settings.expert else 0
+        for some in (first, self._rows):
+            if left := tuple(name for name in some if name not in scores):
+                suite = SuiteSettings(left, laps=self._settings.laps, most_interventions=most)
+                drives = evaluate_suite([self._folder / one.model], suite, pool=self._pool).drives
+                scores |= {name: drive.score for name, by_model in drives.items() for drive in by_model.values()}
+            if first and any(score.interventions for score in scores.values()):
+                break
+        return replace(one, scores={name: scores[name] for name in self._rows if name in scores})
 
-def _tasks(improvement: TrainingRounds, number: int, model: Path) -> list[ExpertDriveTask]:
-    """Return the drives of a round."""
-    settings, tasks = improvement.settings, []
-    for index in range(settings.drives):
-        drive = (number - 1) * settings.drives + index
-        folder = (improvement.folder.recordings / f"{number:02d}-{index}").absolute()
-        drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
-        tasks.append(ExpertDriveTask(InputFile.of(model), folder, drive, *drawn))
-    return tasks
+    def _learn_from_corrections(self, last: Round) -> Round:
+        settings = self._settings
+        images = count_images(settings.recordings, self._start.samples.cameras)
+        weight = settings.correction_weight or images.balance
+        self._notify(
+            f"{images.corrections} images of take-overs, each seen {weight} times an epoch, and {images.others} others"
+        )
+        rows = self._convert(settings.recordings, weight)
+        return self._train(last, rows, settings.epochs or _EPOCHS, FINE_TUNING_LEARNING_RATE, rows=rows)
+
+    def _learn_from_expert(self, last: Round) -> Round:
+        settings, number, tasks = self._settings, last.number + 1, []
+        for index in range(settings.drives):
+            drive, folder = last.number * settings.drives + index, self._folder / RECORDINGS / f"{number:02d}-{index}"
+            drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
+            tasks.append(ExpertDriveTask(InputFile.of(self._folder / last.model), folder.absolute(), drive, *drawn))
+        kept = FinishedSteps(self._folder / RECORDINGS, ExpertDrive)
+        drives = run_kept(self._pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))
+        recorded = [str(self._folder / RECORDINGS / task.folder.name) for task in tasks]
+        recordings = (*(settings.recordings if number == 1 else ()), *recorded)
+        add = (self._folder / STORE / MANIFEST_NAME).exists()
+        all_rows = self._convert(recordings, settings.correction_weight or 1, add)
+        return self._train(
+            last,
+            all_rows,
+            settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MOST_EPOCHS),
+            LEARNING_RATE,
+            rows=sum(drive.rows for drive in drives),
+            rescues=sum(drive.rescues for drive in drives),
+            distance_m=round(sum(drive.distance_m for drive in drives), 1),
+        )
+
+    def _convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
+        """Write recordings into the store, or add them to it; return how many rows it has.
+
+        A call that was interrupted continues, and one that is repeated changes nothing.
+        """
+        settings = ShardingSettings(
+            tuple(recordings),
+            self._folder / STORE,
+            add=add,
+            resume=True,
+            preprocessing=self._start.preprocessing,
+            samples=asdict(self._start.samples) | {"rows": GOOD_ROWS, "correction_weight": correction_weight},
+        )
+        return convert(settings, self._notify).rows
+
+    def _train(self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any) -> Round:
+        """Train on from the model of the last round; an interrupted training continues where it stopped."""
+        number = last.number + 1
+        name, model = f"{number:02d}", f"{MODELS}/{number:02d}.h5"
+        settings = replace(
+            self._start.training,
+            data=(str(self._folder / STORE),),
+            output=self._folder / model,
+            start=self._folder / last.model,
+            runs=self._folder / RUNS,
+            name=name,
+            epochs=epochs,
+            learning_rate=self._settings.learning_rate or learning_rate,
+            seed=self._settings.seed + number,
+        )
+        if (settings.runs / name).exists():
+            trained = resume(settings, values_of(settings, DECIDE_WEIGHTS), self._notify, open_if_store)
+        else:
+            trained = run(settings, self._notify, open_if_store)
+        return Round(
+            number=number, all_rows=all_rows, epochs=epochs, val_loss=trained.val_loss, model=model, **recorded
+        )

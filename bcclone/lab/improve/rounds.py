@@ -1,4 +1,4 @@
-"""The rounds in which a model is improved: figures, rows of the suite before and after, tables and a chart."""
+"""The rounds in which a model is improved, and the result: figures, rows of the suite before and after, a chart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,8 @@ _ROW_INCHES, _ROUND_INCHES = 0.24, 0.42
 _MOST_TICKS = 30
 _MOST_SHOWN = 3  # interventions at which the colour scale ends
 
+Scores = Mapping[str, Score]  # row of the suite -> score
+
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
@@ -26,9 +28,8 @@ class Round:
 
     number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it was trained on;
     rescues: how often the expert took the car back to the road while it was recorded; epochs: passes over the samples;
-    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: row
-    of the suite -> score; rows that failed in the round before are driven first, the others only if none of them fails
-    again.
+    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: rows
+    that failed in the round before are driven first, the others only if none of them fails again.
     """
 
     number: int
@@ -40,28 +41,33 @@ class Round:
     val_loss: float | None = None
     seconds: float = 0.0
     model: str
-    scores: Mapping[str, Score] = field(default_factory=dict)
-
-    @property
-    def row_interventions(self) -> dict[str, int]:
-        """Return the interventions on each row of the suite that was driven."""
-        return {row: score.interventions for row, score in self.scores.items()}
+    scores: Scores = field(default_factory=dict)
 
     @property
     def interventions(self) -> int:
         """Return the sum over the rows of the suite that were driven."""
-        return sum(self.row_interventions.values())
+        return sum(score.interventions for score in self.scores.values())
 
     @property
     def clean_rows(self) -> int:
         """Return how many rows of the suite need no intervention."""
-        return sum(not count for count in self.row_interventions.values())
+        return sum(not score.interventions for score in self.scores.values())
 
-    def figures(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the round as JSON values."""
         scores = [_row_figures(row, score) for row, score in self.scores.items()]
         sums = {"interventions": self.interventions, "clean_rows": self.clean_rows}
         return {**to_json(self), "scores": scores, **sums}
+
+    def as_text(self) -> str:
+        """Return a line on the round."""
+        after = f", after {self.all_rows} rows" if self.number else ""
+        return f"round {self.number}{after}: {self.driven}; {self.seconds / 60:.1f} minutes"
+
+    @property
+    def driven(self) -> str:
+        """Return how the model drove, in words."""
+        return f"{self.interventions} interventions, {self.clean_rows} of {len(self.scores)} driven rows without"
 
 
 Rounds = tuple[Round, ...]
@@ -73,60 +79,73 @@ def chosen_round(rounds: Sequence[Round]) -> Round:
     return min(reversed(complete), key=lambda one: one.interventions)
 
 
-def rounds_table(rounds: Sequence[Round]) -> str:
-    """Return a table with a line for each round."""
-    columns = (
-        *map(TableColumn, ("round", "rows", "all rows", "rescues", "epochs")),
-        TableColumn("val_loss", "{:.4f}".format),
-        TableColumn("minutes", "{:.1f}".format),
-        TableColumn("suite"),
-    )
-    rows = [
-        (one.number, one.rows, one.all_rows, one.rescues, one.epochs, one.val_loss, one.seconds / 60, _suite(one))
-        for one in rounds
-    ]
-    legend = "rows: of the round; all rows: trained on so far; rescues: how often the expert took the car back"
-    return f"{legend}\n{Table(columns, rows)}"
-
-
-def describe_round(one: Round) -> str:
-    """Return a line on a round, for the progress of a command."""
-    after = f", after {one.all_rows} rows" if one.number else ""
-    return f"round {one.number}{after}: {_suite(one)}; {one.seconds / 60:.1f} minutes"
-
-
 @dataclass(frozen=True)
-class RowComparison:
-    """A row of the suite, driven by the model before and after."""
+class Improvement:
+    """The rounds, the model to begin with, the one that was written, and the folder of everything on the way."""
 
-    row: str
-    before: Score
-    after: Score
+    rounds: Rounds
+    model: Path
+    output: Path
+    work: Path
 
-    @property
-    def description(self) -> str:
-        """Return the row in words."""
-        return _DESCRIPTIONS[self.row]
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        before, after = self.rounds[0].scores, chosen_round(self.rounds).scores
+        verdicts = compare(before, after)
+        compared = [
+            {"before": _row_figures(row, before[row]), "after": _row_figures(row, after[row]), "verdict": verdict}
+            for row, verdict in verdicts.items()
+        ]
+        return {
+            "output": self.output,
+            "work": self.work,
+            "rounds": [one.as_json() for one in self.rounds],
+            "chosen": chosen_round(self.rounds).number,
+            "compared": compared,
+            "worse": [row for row, verdict in verdicts.items() if verdict == "worse"],
+        }
 
-    @property
-    def verdict(self) -> str:
-        """Return "better", "worse" or, where neither more nor fewer interventions were needed, "same"."""
-        before, after = _failures(self.before), _failures(self.after)
-        return "same" if after == before else "worse" if after > before else "better"
+    def as_text(self) -> str:
+        """Return the tables: the rounds, and each row before and after; then what was written."""
+        rounds, chosen = self.rounds, chosen_round(self.rounds)
+        columns = (
+            *map(TableColumn, ("round", "rows", "all rows", "rescues", "epochs")),
+            TableColumn("val_loss", "{:.4f}".format),
+            TableColumn("minutes", "{:.1f}".format),
+            TableColumn("suite"),
+        )
+        rows = [
+            (one.number, one.rows, one.all_rows, one.rescues, one.epochs, one.val_loss, one.seconds / 60, one.driven)
+            for one in rounds
+        ]
+        copy = f"{self.output} is {self.model}, unchanged"
+        if chosen.number:
+            outcome = f"{self.output} is the model after round {chosen.number}; everything on the way is in {self.work}"
+        elif len(rounds) == 1:
+            outcome = f"nothing to learn: the model needs no intervention on these rows; {copy}"
+        else:
+            after = f"{rounds[-1].interventions} interventions, {chosen.interventions} before"
+            remedy = "learn from more drives, or try other --epochs or --learning-rate, and --force"
+            outcome = f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
+        legend = "rows: of the round; all rows: trained on so far; rescues: how often the expert took the car back"
+        return f"{legend}\n{Table(columns, rows)}\n\n{comparison_table(rounds[0].scores, chosen.scores)}\n{outcome}"
 
-    def figures(self) -> dict[str, Any]:
-        """Return the comparison as JSON values."""
-        before, after = (_row_figures(self.row, score) for score in (self.before, self.after))
-        return {"before": before, "after": after, "verdict": self.verdict}
+
+def compare(before: Scores, after: Scores) -> dict[str, str]:
+    """Return "better", "worse" or, where neither more nor fewer interventions were needed, "same", for each row.
+
+    A drive that misses its goal is worse than any number of interventions.
+    """
+    verdicts = {}
+    for row, score in before.items():
+        old, new = ((not one.complete, one.interventions) for one in (score, after[row]))
+        verdicts[row] = "same" if new == old else "worse" if new > old else "better"
+    return verdicts
 
 
-def compare_rows(before: Mapping[str, Score], after: Mapping[str, Score]) -> tuple[RowComparison, ...]:
-    """Return the rows of two scores, side by side."""
-    return tuple(RowComparison(row, score, after[row]) for row, score in before.items())
-
-
-def comparison_table(rows: Sequence[RowComparison]) -> str:
+def comparison_table(before: Scores, after: Scores) -> str:
     """Return a table with a line for each row, and what follows from it."""
+    verdicts = compare(before, after)
     scores = [
         TableColumn(f"{key} {when}", words, heading)
         for when in ("before", "after")
@@ -134,21 +153,26 @@ def comparison_table(rows: Sequence[RowComparison]) -> str:
             ("interventions", str, f"{when}: off"), ("mean", "{:.2f}".format, "mean"), ("most", "{:.2f}".format, "most")
         )
     ]  # fmt: skip
-    columns = (
-        TableColumn("row", heading=""),
-        TableColumn("description", heading=""),
-        *scores,
-        TableColumn("verdict", heading=""),
-    )
+    row, description, verdict = (TableColumn(key, heading="") for key in ("row", "description", "verdict"))
     values = [
-        (one.row, one.description, *_cells(one.before), *_cells(one.after), _VERDICTS[one.verdict]) for one in rows
+        (
+            name,
+            _DESCRIPTIONS[name],
+            *(
+                figure
+                for one in (before[name], after[name])
+                for figure in (one.interventions, one.mean_abs_cross_track_m, one.max_abs_cross_track_m)
+            ),
+            _VERDICTS[said],
+        )
+        for name, said in verdicts.items()
     ]
+    worse = ", ".join(name for name, said in verdicts.items() if said == "worse")
+    lost = f"WORSE than before on {worse}" if worse else "no row became worse"
+    were, are = (sum(score.interventions for score in one.values()) for one in (before, after))
     legend = "off: interventions; mean, most: distance from the centre line, m"
-    return f"{legend}\n{Table(columns, values)}\n\n{_describe_comparison(rows)}"
-
-
-def _cells(score: Score) -> tuple[float, ...]:
-    return score.interventions, score.mean_abs_cross_track_m, score.max_abs_cross_track_m
+    table = Table((row, description, *scores, verdict), values)
+    return f"{legend}\n{table}\n\n{were} interventions before, {are} after; {lost}"
 
 
 def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
@@ -157,7 +181,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
     Rows that were not driven, after others had failed again, are grey.
     """
     names = list(rounds[0].scores)
-    counts = np.array([[one.row_interventions.get(name, np.nan) for one in rounds] for name in names])
+    counts = np.array([[getattr(one.scores.get(name), "interventions", np.nan) for one in rounds] for name in names])
     figure = new_figure(3 + max(len(rounds), 8) * _ROUND_INCHES, 3.2 + len(names) * _ROW_INCHES)
     above, below = figure.subplots(2, sharex=True, height_ratios=(2.2, len(names) * _ROW_INCHES))
     above.plot(range(len(rounds)), np.nansum(counts, axis=0), "o-", color=BLUE)
@@ -175,22 +199,5 @@ def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
     save(figure, path)
 
 
-def _describe_comparison(rows: Sequence[RowComparison]) -> str:
-    """Return in a sentence whether the model became better, and which rows became worse."""
-    before, after = (sum(getattr(one, when).interventions for one in rows) for when in ("before", "after"))
-    worse = [one.row for one in rows if one.verdict == "worse"]
-    lost = f"WORSE than before on {', '.join(worse)}" if worse else "no row became worse"
-    return f"{before} interventions before, {after} after; {lost}"
-
-
-def _failures(score: Score) -> tuple[bool, int]:
-    """Return a sort key that is larger for a worse drive: whether it missed its goal, then its interventions."""
-    return not score.complete, score.interventions
-
-
 def _row_figures(row: str, score: Score) -> dict[str, Any]:
     return {"row": row, "description": _DESCRIPTIONS[row], **to_json(score)}
-
-
-def _suite(one: Round) -> str:
-    return f"{one.interventions} interventions, {one.clean_rows} of {len(one.scores)} driven rows without"

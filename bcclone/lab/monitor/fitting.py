@@ -11,9 +11,9 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, decode_jpeg, read_file
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import VALIDATION
-from bcclone.lab.monitor.monitor import KINDS, GammaFit, Monitor, MonitorInfo, save_monitor
+from bcclone.lab.monitor.kinds import KINDS, Scorer, UnsuitableNetwork
+from bcclone.lab.monitor.monitor import GammaFit, Monitor, MonitorInfo, save_monitor
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
-from bcclone.lab.monitor.scorer import FitInputs, Scorer, UnsuitableNetwork
 from bcclone.model.model_file import load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
@@ -49,21 +49,21 @@ def fit(
     """
     settings = settings or MonitorSettings()
     check_output(Path(output), settings.force, "choose another name with -o, or add --force")
-    inputs = FitInputs(load_model_file(Path(model)), Path(store), settings)
-    with open_store(inputs.store) as samples:
-        if samples.preprocessing != (expected := inputs.model.preprocessing):
+    file, samples_of = load_model_file(Path(model)), Path(store)
+    with open_store(samples_of) as samples:
+        if samples.preprocessing != file.preprocessing:
             raise UserError(
                 f"{store}: its frames are prepared as {samples.preprocessing.describe()}, the model's as "
-                f"{expected.describe()}; give the store that {model} was trained on"
+                f"{file.preprocessing.describe()}; give the store that {model} was trained on"
             )
-    kind = KINDS[settings.kind]
+    learn, make_scorer = KINDS[settings.kind]
     try:
-        arrays = kind.learn(inputs, notify)
+        arrays = learn(file, samples_of, settings, notify)
     except UnsuitableNetwork as error:
         raise UserError(f"{model}: {error}") from None
     nominal = settings.nominal
-    drives = recorded_drives(nominal, inputs.model.preprocessing) if nominal else validation_drives(inputs.store)
-    scores = nominal_scores(kind.make_scorer(inputs.model, arrays), drives)
+    drives = recorded_drives(nominal, file.preprocessing) if nominal else validation_drives(samples_of)
+    scores = nominal_scores(make_scorer(file, arrays), drives)
     try:
         gamma = GammaFit.of(scores)
     except ValueError as error:
@@ -72,7 +72,7 @@ def fit(
     notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
     info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))
     save_monitor(Path(output), info, arrays)
-    return Monitor(info, inputs.model, arrays)
+    return Monitor(info, file, arrays)
 
 
 def nominal_scores(scorer: Scorer, drives: Iterable[NominalDrive]) -> FloatArray:

@@ -14,10 +14,8 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -25,8 +23,7 @@ import tensorflow as tf
 from scipy.stats import gamma
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.lab.monitor import dropout, ensemble, features
-from bcclone.lab.monitor.scorer import Arrays
+from bcclone.lab.monitor.kinds import KINDS, Arrays
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes
@@ -34,8 +31,6 @@ from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
 
-# a kind is a module with learn(inputs, notify) -> arrays and make_scorer(model, arrays) -> scorer
-KINDS: Mapping[str, ModuleType] = {"ensemble": ensemble, "dropout": dropout, "features": features}
 _VERSION = 1
 _ZIP = b"PK"  # the first bytes of a monitor's file
 _TEXT, _ARRAYS = "monitor", "arrays/"
@@ -102,7 +97,7 @@ class Monitor:
 
     def __init__(self, info: MonitorInfo, model: ModelFile, arrays: Arrays) -> None:
         self.info, self.threshold, self.preprocessing = info, info.threshold, model.preprocessing
-        self._scorer = KINDS[info.kind].make_scorer(model, arrays)
+        self._scorer = KINDS[info.kind][1](model, arrays)
         self.score(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
 
     def score(self, frame: Image) -> float:
@@ -124,12 +119,12 @@ def load_monitor(path: Path | str, model: Path | str) -> Monitor:
     path, model = Path(path), Path(model)
     info, arrays = read_monitor(path)
     loaded = load_model_file(model)
+    remedy = _FIT.format(path=path)
     if info.model_sha256 != sha256_of(model):
-        remedy = _FIT.format(path=path)
         raise UserError(
             f"{path}: belongs to another model than {model}, which may have been trained again since; {remedy}"
         )
-    with explained(path, _WHAT, _FIT.format(path=path)):
+    with explained(path, _WHAT, remedy):
         try:
             return Monitor(info, loaded, arrays)
         except tf.errors.OpError as error:  # arrays of other shapes and types

@@ -1,7 +1,6 @@
 """Learning from the built-in expert: its labels, drives that differ, rounds that survive a kill."""
 
 import json
-import shutil
 import signal
 import subprocess
 
@@ -44,17 +43,9 @@ def test_a_drive_that_leaves_the_road_is_labelled_with_the_way_back_and_rescued(
     assert figures.rows == len(rows) == len(images_of(folder, "left"))
     assert rows["steering"].min() < -0.1  # to the left again, where the model steered to the right all the time
     assert not np.isclose(rows["steering"], 0.2).any()
-
-
-@pytest.mark.slow
-def test_a_new_episode_begins_where_the_car_was_pushed(drive):
-    assert read_log(drive[1] / "driving_log.csv").episodes > 1
-
-
-@pytest.mark.slow
-def test_drives_share_no_time(drive):
-    rows = read_log(drive[1] / "driving_log.csv").rows
-    assert (rows["time_ms"] - time_of("center_2026_01_01_00_00_00_000.jpg")).between(3e8, 4e8).all()  # the fourth one
+    assert read_log(folder / "driving_log.csv").episodes > 1  # another one begins where the car was pushed
+    # drives share no time: this is the fourth one
+    assert (rows["time_ms"] - time_of("center_2026_01_01_00_00_00_000.jpg")).between(3e8, 4e8).all()
 
 
 def test_drives_are_random_but_for_their_seed_in_both_directions():
@@ -98,22 +89,11 @@ def test_each_round_adds_its_rows_to_all_earlier_ones_and_is_scored(improved):
         assert one["interventions"] == score["interventions"]
     assert rounds[0]["interventions"] > 0
     work = improved / "better-improve"
-    assert [one["interventions"] for one in rounds] == [sum_of_interventions(one) for one in rounds_of(work)]
     assert (work / "rounds.png").read_bytes().startswith(b"\x89PNG")
     chosen = min(rounds, key=lambda one: (one["interventions"], -one["number"]))
     assert (improved / "better.h5").read_bytes() == (work / chosen["model"]).read_bytes()
     (compared,) = result["compared"]
     assert compared["after"] == chosen["scores"][0]
-
-
-@pytest.mark.long
-def test_force_begins_anew_where_an_improvement_has_been(improved, untrained_model, tmp_path):
-    shutil.copytree(improved, tmp_path / "copy")
-    line = ("improve", untrained_model, *ROUNDS, *SUITE, "-o", tmp_path / "copy" / "better.h5", "--seed", 1)
-    run_script(*line, "--force")
-    work = tmp_path / "copy" / "better-improve"
-    assert json.loads((work / "options.json").read_text())["seed"] == 1
-    assert len(rounds_of(work)) == 2
 
 
 @pytest.mark.long
@@ -135,12 +115,11 @@ def test_a_killed_improvement_is_resumed_and_gives_the_same_model(improved, untr
     for one, other in zip(weights_of(tmp_path / "better.h5"), weights_of(improved / "better.h5"), strict=True):
         assert (one == other).all()
     assert rounds_of(work) == rounds_of(improved / "better-improve")
+    run_script(*line, "--seed", 1, "--force")
+    assert json.loads((work / "options.json").read_text())["seed"] == 1
+    assert len(rounds_of(work)) == 2
 
 
 def rounds_of(work):
     stored = [json.loads(path.read_text()) for path in sorted((work / "rounds").glob("*.json"))]
     return [{name: value for name, value in one.items() if name != "seconds"} for one in stored]
-
-
-def sum_of_interventions(one):
-    return sum(score["interventions"] for score in one["scores"].values())

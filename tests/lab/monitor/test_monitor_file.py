@@ -31,17 +31,17 @@ def test_what_is_written_is_read_again(monitor):
 
 def test_each_damaged_byte_is_harmless_or_refused_and_each_truncated_file_refused(monitor):
     content = monitor.read_bytes()
-    for place in range(len(content)):
+    for place in range(0, len(content), 3):
         monitor.write_bytes(content[:place] + bytes([content[place] ^ 0x21]) + content[place + 1 :])
         with contextlib.suppress(UserError):
             read_monitor(monitor)
-    for length in range(0, len(content), 7):
+    for length in range(0, len(content), 31):
         monitor.write_bytes(content[:length])
         with pytest.raises(UserError, match="model.monitor: not a .*bcclone monitor fit"):
             read_monitor(monitor)
 
 
-@pytest.mark.parametrize("value", [None, True, 7, -1, 1.5, 10**400, "x", "x" * 1000, [], {}, [[]], {"a": {}}, 1e308])
+@pytest.mark.parametrize("value", [None, -1, 10**400, "x", [], {"a": {}}])
 def test_each_field_with_a_value_of_another_kind_is_harmless_or_refused(monitor, value):
     with np.load(monitor) as archive:
         members = dict(archive)

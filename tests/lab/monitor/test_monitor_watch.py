@@ -33,20 +33,9 @@ def test_the_scores_of_the_last_second_are_averaged():
     assert judged_frames[2].score == 0.0
 
 
-def test_there_is_no_uncertainty_before_a_whole_second_was_seen():
-    judged = watch([5.0, 5.5, 6.0, 9.0, 9.9], 9.0, 9.0, 9.0, 9.0, 9.0)
+def test_there_is_no_uncertainty_before_a_whole_second_was_seen_or_at_the_threshold():
+    judged = watch([5.0, 5.5, 6.0, 9.0, 9.9, 10.0], 9.0, 9.0, 9.0, 1.0, 1.0, 1.0)
     assert [judged.judge(FRAME).uncertain for _ in range(3)] == [False, False, True]
     judged.forget()
-    assert [judged.judge(FRAME).uncertain for _ in range(2)] == [False, False]
-
-
-def test_an_average_at_the_threshold_is_no_uncertainty():
-    judged = watch([0.0, 1.0], 1.0, 1.0)
-    assert [judged.judge(FRAME).uncertain for _ in range(2)] == [False, False]
-
-
-def test_frames_that_were_forgotten_do_not_count():
-    judged = watch([0.0, 0.1], 9.0, 0.5)
-    judged.judge(FRAME)
-    judged.forget()
-    assert judged.judge(FRAME).average == 0.5
+    seen = [judged.judge(FRAME) for _ in range(3)]  # which do not follow the others, and are at the threshold
+    assert [(one.average, one.uncertain) for one in seen] == [(1.0, False)] * 3
