@@ -57,7 +57,7 @@ class DemoSettings:
         choices=(64, 128),
     )
     epochs: Count = setting(12, "epochs to train")
-    laps: Laps = setting(1.0, "laps that the model drives")
+    laps: Laps = setting(1.0)
     speed_mph: Mph = setting(25.0, "speed that the model holds", above=0, maximum=TOP_SPEED_MPH, option="speed")
 
     def __post_init__(self) -> None:

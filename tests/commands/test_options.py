@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.cli import perform
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Command, Given, Output, Result, list_of, make_parser
+from bcclone.commands.options import Command, Given, Output, Result, make_parser
 from bcclone.commands.training import chosen_settings
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.errors import UserError
@@ -55,13 +55,6 @@ def test_every_option_of_every_command_reaches_its_setting():
     assert count > 300
 
 
-def test_every_setting_of_a_command_has_its_option():
-    for name in COMMANDS:
-        command = load_command(name)
-        dests = {action.dest for action in make_parser(command, name)._actions}
-        assert {each.name for _, each, declared, _ in command.declared() if not declared.rare} <= dests
-
-
 def of_folder(folder, act):
     """Perform a command that has a folder for its results."""
     command = Command(lambda: act() or Result(1, ""), "", (Output,))
@@ -81,16 +74,8 @@ def test_a_folder_for_results_that_came_to_none_is_not_left_behind(tmp_path, exi
     with contextlib.suppress(UserError):
         of_folder(folder, refuse)
     assert folder.exists() is existed
-
-
-def test_a_folder_for_results_stays_with_what_is_in_it(tmp_path):
-    of_folder(tmp_path / "results", (tmp_path / "results" / "figures.json").touch)
-    assert (tmp_path / "results" / "figures.json").exists()
-
-
-def test_the_texts_of_a_list_stand_below_each_other_however_long_a_name_is():
-    lines = list_of({"gru": "recurrent", "a-name-of-more-than-thirteen-letters": "another"}).splitlines()
-    assert lines[0].index("recurrent") == lines[1].index("another")
+    of_folder(folder, (folder / "figures.json").touch)
+    assert (folder / "figures.json").exists()
 
 
 @pytest.mark.parametrize("texts", [{name: each.text for name, each in STRATEGIES.items()}, NETWORKS])

@@ -2,14 +2,11 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from bcclone.cli import perform
 from bcclone.commands.options import Given, make_parser
-from benchmarks import preprocess
 from benchmarks.__main__ import make_benchmark
-from benchmarks.cluster import measure_steps
 from benchmarks.feeds.loaders import measure_loader
 from benchmarks.feeds.meter import Benchmark, Timing
 from benchmarks.rounds import Unavailable, in_fresh_process
@@ -39,35 +36,12 @@ def shards_of_a_store(change):
     run("feeds", "--store", "data.h5", "--shards", 2, "--only", "hdf5-shuffle")
 
 
-def steps_of_no_store():
-    Path("runs").mkdir()
-    measure_steps(Path("none.h5"), Path("runs"), rounds=1)
-
-
-def without_torch(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    return take_part("torch-jpeg")
-
-
 REFUSALS = [
     refusal(lambda: run("drive", "--rounds", 9), "rounds 9", "10 or more"),
     refusal(
-        lambda: preprocess.measure(preprocess.Settings(recording=make_recording("rec")), print),
-        "rec/driving_log.csv",
-        "all cameras",
-        "another recording",
-    ),
-    refusal(lambda: run("feeds --only x"), "x", "training"),
-    refusal(
         lambda: shards_of_a_store(lambda: shutil.rmtree("rec")), "--shards", "data.h5", "no such file", "put it back"
     ),
-    refusal(
-        lambda: shards_of_a_store(lambda: make_recording("rec", rows=2)), "--shards", "data.h5", "changed", "--store"
-    ),
-    refusal(steps_of_no_store, "model failed", "none.h5"),
-    refusal(lambda: preprocess.time_decoding(["nowhere.jpg"]), "nowhere.jpg", "No such file", "recording"),
     refusal(lambda: in_fresh_process(os._exit, 3), "_exit", "memory"),
-    refusal(without_torch, "torch", "pip install '.[bench]'", by=(Unavailable,)),
     refusal(
         lambda: take_part("python-generator", moved=True),
         "rec/driving_log.csv",

@@ -8,11 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.evaluate.rollout import read_reference
-from bcclone.simulator.record import CarRecording
 from tests.drive.drive_server import Still
 from tests.messages.refusals import checked, refusal
-from tests.messages.small_recording import make_recording, without_privileges
+from tests.messages.small_recording import without_privileges
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +48,6 @@ def listen_twice():
         return listen("127.0.0.1", first.getsockname()[1])
 
 
-def asked(**values):
-    """Set controls at a page of drive.py."""
-    from bcclone.drive.page.page_state import ControlChanges
-    from tests.drive.test_page_addresses import make_page
-
-    page = make_page()
-    page.set(ControlChanges.parse(values, page.controls))
-
-
 def asked_to_record_where_nobody_may():
     from bcclone.drive.page.page_state import ControlChanges
     from tests.drive.test_page_addresses import make_page
@@ -70,10 +59,6 @@ def asked_to_record_where_nobody_may():
             page.set(changes)
     finally:
         Path().chmod(0o755)
-
-
-def recorded_into(folder):
-    CarRecording(Path(folder))
 
 
 def driven(model, *, dies=False):
@@ -95,18 +80,9 @@ def kill_a_worker():
 
 REFUSALS = [
     refusal(listen_twice, "127.0.0.1", "in use", "--port", "4567"),
-    refusal(lambda: asked(set_speed_mph=99), "99", "0 to 60", by=(ValueError,)),
     refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
-    refusal(lambda: recorded_into(make_recording("rec")), "rec", "not an empty folder", "another"),
-    refusal(
-        lambda: read_reference(make_recording("rec") / "driving_log.csv", (0.0, 0.1)),
-        "rec/driving_log.csv",
-        "no rows",
-        "--fraction",
-    ),
     refusal(evaluated, "steering", "trained"),
     refusal(lambda: driven("m.h5", dies=True), "worker process", "memory", "--jobs"),
-    refusal(lambda: driven("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5", slow=True),
 ]
 
 

@@ -11,9 +11,7 @@ from bcclone.system.errors import UserError
 
 @pytest.mark.parametrize(
     ("kind", "ending", "package", "extra"),
-    [("onnx", ".onnx", "tf2onnx", "onnx"), ("onnx", ".onnx", "onnxruntime", "onnx"),
-     ("litert", ".tflite", "ai_edge_litert.interpreter", "litert"),
-     ("donkeycar", ".tflite", "ai_edge_litert.interpreter", "litert")],
+    [("onnx", ".onnx", "onnxruntime", "onnx"), ("donkeycar", ".tflite", "ai_edge_litert.interpreter", "litert")],
 )  # fmt: skip
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     untrained_model, kind, ending, package, extra, tmp_path, monkeypatch
@@ -25,13 +23,3 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     with pytest.raises(UserError, match=rf"{package.split('.')[0]}.* pip install 'bcclone\[{extra}\]'"):
         export_model(ExportModelSettings(untrained_model, kind, tmp_path / f"model{ending}"))
     assert not list(tmp_path.iterdir())
-
-
-def test_an_unknown_format_is_refused_with_those_that_there_are(untrained_model):
-    with pytest.raises(ValueError, match="expected one of onnx, litert, saved-model"):
-        ExportModelSettings(untrained_model, "pickle")
-
-
-def test_a_folder_that_does_not_exist_is_named(untrained_model, tmp_path):
-    with pytest.raises(UserError, match="the folder .*none does not exist; make it first"):
-        export_model(ExportModelSettings(untrained_model, "saved-model", tmp_path / "none" / "model"))

@@ -1,15 +1,9 @@
 """feed: samples that a strategy cannot read, and what fetches and dies of it."""
 
-import os
-import pickle
 from pathlib import Path
 
 import h5py
-import numpy as np
 
-from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import check_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
@@ -18,20 +12,9 @@ from bcclone.feed.selection import describe_windows, select
 from tests.dataset.test_store import some_frames, write_store
 from tests.feed.test_feed_workers import Faulty, feed_of
 from tests.messages.refusals import checked, refusal, run_command
-from tests.messages.small_recording import IMAGE, make_recording
+from tests.messages.small_recording import make_recording
 
 PLACE = Path("data.h5")
-
-
-class Leaving(Faulty):
-    """A source whose process ends of itself."""
-
-    def fill(self, positions, images):
-        os._exit(3)
-
-
-def files(image=IMAGE):
-    return open_in_place((str(make_recording("rec", image=image)),), Preprocessing(), SampleSettings())
 
 
 def store(driven="0.1,0.3,0,12"):
@@ -55,20 +38,6 @@ def larger_than_memory():
         PLACE.unlink()
 
 
-def written_anew():
-    with store() as opened:
-        sent = pickle.dumps(select(opened).mapped_source())
-    write_store(PLACE, some_frames(10))
-    with pickle.loads(sent) as source:
-        source.fill(np.arange(1), np.empty((1, *source.shape), np.uint8))
-
-
-def of_a_bad_image():
-    samples = files(image=b"")
-    with select(samples).file_source() as source:
-        source.fill(np.arange(1), np.empty((1, *source.shape), np.uint8))
-
-
 def all_for_training():
     run_command("preprocess", make_recording("rec"), "--size", 8, "--validation", 0)
     return SampleDataset.from_store(PLACE, part="validation")
@@ -80,7 +49,6 @@ def fed(source):
 
 
 REFUSALS = [
-    refusal(lambda: check_feed(store(), FeedSettings("files")), "data.h5", "--feed files", "recording"),
     refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
     refusal(
         lambda: open_feed(select(store("0,0.3,0,12")), FeedSettings(), SamplingSettings(1, zero_fraction=0.1)),
@@ -96,10 +64,7 @@ REFUSALS = [
         "--seq-length",
         "--split blocks",
     ),
-    refusal(written_anew, "data.h5", "train"),
-    refusal(of_a_bad_image, "rec/2026_01_01_00_00_00_000.jpg", "empty", "preprocess.py"),
     refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--feed-workers", "--feed"),
-    refusal(lambda: fed(Leaving("exit")), "exit code 3", "--resume"),
     refusal(all_for_training, "data.h5", "validation", "bcclone preprocess RECORDING... -o data.h5 --validation 0.2"),
 ]
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg
-from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.pictures.video.clip import make_clip
 from bcclone.pictures.video.clip_settings import ClipSettings
 from tests.messages.refusals import checked, refusal
@@ -36,41 +36,12 @@ def changed(model, **attributes):
     return load("model.h5")
 
 
-def of_no_model():
-    h5py.File("model.h5", "w").close()
-    return load("model.h5")
-
-
 def of_other_images():
     from bcclone.model.model_file import model_content
     from bcclone.model.network import build_network
 
     Path("model.h5").write_bytes(model_content(build_network((128, 64, 3)), Preprocessing(), {}))
     return load("model.h5")
-
-
-def saved(*layers):
-    """Return what saves a network of these layers of its own, made by functions of keras."""
-
-    def provoke(untrained_model):
-        import keras
-
-        from bcclone.model.model_file import save_model
-
-        images = keras.Input((128, 128, 3), dtype="uint8")
-        found = keras.layers.Rescaling(1 / 255)(images)
-        for layer in layers:
-            found = layer(keras)(found)
-        steering = keras.layers.Dense(1)(keras.layers.Flatten()(found))
-        save_model("mine.h5", keras.Model(images, steering), Preprocessing())
-
-    return provoke
-
-
-def too_small():
-    from bcclone.model.network import build_network
-
-    return build_network((32, 40, 3))
 
 
 def recurrent_without_windows(untrained_model):
@@ -90,13 +61,6 @@ def look_at(make):
     return provoke
 
 
-def chain(*kinds):
-    """Return what makes a network of layers of these kinds on whole frames."""
-    return lambda keras: keras.Sequential([
-        keras.Input((160, 320, 3)), *(getattr(keras.layers, kind)(**values) for kind, values in kinds)
-    ])  # fmt: skip
-
-
 def branched(keras):
     given = keras.Input((160, 320, 3))
     one, other = (keras.layers.Conv2D(2, 3)(given) for _ in range(2))
@@ -110,23 +74,13 @@ def watched(untrained_model):
 
 
 REFUSALS = [
-    refusal(lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))), "100x50", "320x160", by=(BadImage,)),
-    refusal(
-        lambda: Preprocessing.from_json('{"zoom": 2}'),
-        "unknown preprocessing",
-        '{"zoom": 2}',
-        '"height": 128',
-        by=(PreprocessingMismatch,),
-    ),
-    refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
     refusal(
         lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "Keras saved"
     ),
+    refusal(lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))), "100x50", "320x160", by=(BadImage,)),
+    refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
-    refusal(of_no_model, "model.h5", "no Keras model"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
-    refusal(saved(lambda keras: keras.layers.RandomBrightness(0.1)), "mine.h5", "Keras", "model-file.md"),
-    refusal(lambda: load("m.h5", "mine"), "mine", "nvidia-66x200-yuv"),
     refusal(lambda untrained_model: changed(untrained_model, preprocessing_hash="0"), "model.h5", "hash", "train"),
     refusal(
         lambda untrained_model: load(untrained_model, NAMED),
@@ -136,9 +90,7 @@ REFUSALS = [
         "--preprocess",
     ),
     refusal(lambda: foreign(), "old.h5", "66, 200, 3", "--preprocess nvidia-66x200-yuv"),
-    refusal(too_small, "40x32", "cnn-64", "29", "--size"),
     refusal(recurrent_without_windows, "--network lstm", "--seq-length"),
-    refusal(look_at(chain(("Flatten", {}))), "convolution", "Flatten"),
     refusal(look_at(branched), "input_layer", "expected Conv2D"),
     refusal(watched, "run", "100x50", "320x160", "--model"),
 ]

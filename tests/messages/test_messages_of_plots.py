@@ -1,14 +1,10 @@
 """plots: which pictures a model and its samples do not give, and why."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
 
-from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.pictures.plots.subject import NotDrawn
 from tests.messages.refusals import checked, refusal, run_command
@@ -40,12 +36,6 @@ def drawn(name, model, data=None):
     raise NotDrawn(picture.reason)
 
 
-def predicted(model, data):
-    from bcclone.pictures.plots.predictions import predictions
-
-    return predictions(subject(model, data))
-
-
 def predicted_by_a_broken_one(untrained_model):
     import keras
 
@@ -57,12 +47,6 @@ def predicted_by_a_broken_one(untrained_model):
     return predictions(replace(whole, file=replace(whole.file, model=broken)))
 
 
-def frame_that_is_gone(untrained_model):
-    samples = open_in_place((str(make_recording("rec")),), Preprocessing(), SampleSettings())
-    shutil.rmtree("rec")
-    return subject(untrained_model, samples).frame(0)
-
-
 def history(text):
     from bcclone.train.history import read_history
 
@@ -72,20 +56,13 @@ def history(text):
 
 REFUSALS = [
     refusal(lambda untrained_model: drawn("crop", untrained_model), "samples", "store", "recordings", by=(NotDrawn,)),
-    refusal(frame_that_is_gone, "rec/2026_01_01_00_00_00_000.jpg", "No such file", by=(NotDrawn,)),
     refusal(
         lambda untrained_model: history("epoch,loss,mae,val_loss,val_mae\n1,x,0,0,0\n"),
         "history.csv",
         "expected names of columns",
         "remove",
     ),
-    refusal(lambda untrained_model: predicted(untrained_model, store()), "no validation samples", by=(NotDrawn,)),
     refusal(predicted_by_a_broken_one, "steering", "3", by=(NotDrawn,)),
-    refusal(
-        lambda untrained_model: drawn("recovery", untrained_model, store("--cameras", "center")),
-        "all samples are of the centre camera",
-        by=(NotDrawn,),
-    ),
 ]
 
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from bcclone.recording.dialect import resolve_decimal_commas, split_line
-from bcclone.recording.files import default_inputs, find_log, find_logs
+from bcclone.recording.files import default_inputs, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import LogRow, RowError, time_of
 from bcclone.recording.run_tables import read_answers
@@ -41,25 +40,12 @@ def answers(text):
 
 
 REFUSALS = [
-    refusal(lambda: find_logs([]), "no recording", "CSV", "'recordings/*/'"),
+    refusal(lambda: log(f"center,left,right,speed\n{ROW}"), "driving_log.csv", "'speed'", "column 4", "7", code=2),
     refusal(default_inputs, "RECORDING", "driving_log.csv", "bcclone simulate record recordings/lake", code=2),
     refusal(several_recordings, "*/", "2 recordings", "one/driving_log.csv"),
-    refusal(
-        lambda: log("version https://git-lfs.github.com/spec/v1\n"),
-        "driving_log.csv",
-        "git-LFS",
-        "git lfs pull",
-        code=2,
-    ),
-    refusal(
-        lambda: log(f"center,left,right,speed\n{ROW}"), "driving_log.csv", "'speed'", "column 4", "column 7", code=2
-    ),
     refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 2", "first column", "1,2", code=2),
     refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "row 1", "speed", "fast", code=2),
     refusal(lambda: bad_row(LATER_ROW.replace(",1,", ",full,")), "row 2", "throttle", "full", "number", by=()),
-    refusal(lambda: split_line(1, "0,1,0,30"), "image", "expected center,left,right,steering", by=(RowError,)),
-    refusal(lambda: resolve_decimal_commas(["9", "9", "9", "9", "9"], 0), "decimal comma", "9,9,9,9,9", by=(RowError,)),
-    refusal(lambda: row(brake=3), "brake", "3", "0 to 1", by=(RowError,)),
     refusal(lambda: time_of("a.jpg"), "a.jpg", "center_yyyy_MM_dd_HH_mm_ss_fff.jpg", by=(RowError,)),
     refusal(
         lambda: answers(b"image,request_to_steer_ms\na.jpg,slow\n"),

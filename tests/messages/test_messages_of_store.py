@@ -1,16 +1,11 @@
 """preprocess, store, atomic: what cannot be converted or written, and what is no whole store."""
 
-import os
 from pathlib import Path
-
-import numpy as np
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.store import Store
-from bcclone.dataset.store_writer import StoreWriter
-from bcclone.system.atomic import check_output
-from tests.dataset.test_store import PREPROCESSING, change, some_frames, write_store
+from tests.dataset.test_store import change, some_frames, write_store
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import DRIVEN, make_recording, without_privileges
 
@@ -27,29 +22,12 @@ def opened(edit):
     return Store(PLACE)
 
 
-def without_column(file):
-    del file["samples"]
-    file["samples"] = np.zeros(3, np.uint8)
-
-
-def shortened_while_read():
-    write_store(PLACE, some_frames(10))
-    with Store(PLACE) as store, StoreWriter(Path("new.h5"), PREPROCESSING, 10) as writer:
-        os.truncate(PLACE, store.frames.files[0].offset)
-        writer.append_from(store)
-
-
 def unreadable():
     write_store(PLACE, some_frames(10))
     PLACE.chmod(0)
     Path().chmod(0o755)
     with without_privileges():
         Store(PLACE)
-
-
-def unwritable():
-    with without_privileges():
-        check_output(Path("/data.h5"), False, "")
 
 
 def existing():
@@ -60,12 +38,6 @@ def existing():
 def over_a_recording():
     make_recording("rec")
     return preprocess("rec", "-o", "rec/driving_log.csv", "--force")
-
-
-def added_otherwise():
-    make_recording("rec")
-    preprocess("rec", "--size", 16)
-    return preprocess("rec", "--add", "--size", 8)
 
 
 def of_no_images():
@@ -80,16 +52,11 @@ def of_many_bad_rows():
 
 REFUSALS = [
     refusal(existing, "data.h5", "--force", "--add", "-o"),
-    refusal(lambda: preprocess("rec", "-o", "no/data.h5"), "no/data.h5", "no does not exist"),
-    refusal(unwritable, "/data.h5", "permission"),
-    refusal(added_otherwise, "data.h5", "width", "16", "8"),
-    refusal(lambda: preprocess("rec", "--correction", "much"), "--correction", "much", "auto", code=2),
     refusal(over_a_recording, "rec/driving_log.csv", "recording", "-o"),
     refusal(of_no_images, "rec/driving_log.csv", "3 images", "rec/IMG", "row 3", "image 2026", "missing"),
     refusal(of_many_bad_rows, "3 rows", "5%", "rec/driving_log.csv, row 4", "25", "-1 to 1", "--allow-skips"),
     refusal(lambda: convert(PreprocessSettings(("rec",), "memory://laps")), "memory://laps", "local path", "-o"),
     refusal(lambda: Store(PLACE), "data.h5", "no such store", "bcclone preprocess RECORDING... -o data.h5"),
-    refusal(lambda: Store("memory://data.h5"), "memory://data.h5", "a file at a URL", "copy it here first"),
     refusal(unreadable, "data.h5", "permission"),
     refusal(
         lambda: opened(lambda file: file.attrs.__setitem__("schema_version", 99)),
@@ -98,8 +65,6 @@ REFUSALS = [
         "expected",
         "bcclone preprocess RECORDING... -o data.h5",
     ),
-    refusal(lambda: opened(without_column), "data.h5", "columns", "bcclone preprocess"),
-    refusal(shortened_while_read, "data.h5", "truncated"),
 ]
 
 

@@ -46,11 +46,6 @@ def resumed(*line, output="model.h5"):
     return model("--resume", "--name", "one", *line)
 
 
-def existing_run():
-    begun()
-    return begun()
-
-
 def in_use():
     folder = begun()
     with folder.locked(), RunFolder(folder.path).locked():
@@ -87,20 +82,6 @@ def from_another_camera(untrained_model):
     return prepared(store(), Path("car.h5"))
 
 
-def from_checkpoint(damage):
-    def provoke(untrained_model):
-        from bcclone.train.checkpoint import checkpoint_paths, load_checkpoint, save_checkpoint
-        from bcclone.train.training_state import TrainingState
-
-        trainer, kept = prepared(store()), Path("kept")
-        save_checkpoint(kept, trainer, TrainingState(), b"")
-        with h5py.File(checkpoint_paths(kept)[0], "r+") as file:
-            damage(file)
-        return load_checkpoint(kept, trainer, print)
-
-    return provoke
-
-
 def diverged():
     start = Path(shutil.copy(ROOT / "models" / "lake.h5", "huge.h5"))
     arrays = []
@@ -120,36 +101,22 @@ def without_tensorboard(untrained_model, monkeypatch):
 
 
 REFUSALS = [
-    refusal(lambda: model("--settings", "model.settings.toml"), "model.settings.toml", "-o"),
-    refusal(lambda: resumed(output="other.h5"), "runs/one", "other.h5", "model.h5"),
-    refusal(lambda: model("--settings", "no.toml"), "no.toml", "No such file", "--settings"),
-    refusal(lambda: settings(b"epochs 3"), "mine.toml", "line 1", "seed = 1"),
-    refusal(lambda: settings(b"batch-size = 8\nbatch_size = 8"), "mine.toml", "batch_size", "twice"),
-    refusal(lambda: settings(b"epoch = 3"), "mine.toml", "'epoch'", "'epochs'"),
-    refusal(lambda: settings(b'time = "soon"'), "mine.toml", "soon", "1h30m"),
-    refusal(lambda: settings(b'epochs = "3"'), "mine.toml", "epochs", "'3'", "whole number"),
-    refusal(lambda: model("--time", "soon"), "--time", "soon", "1h30m", code=2),
-    refusal(lambda: resumed("--feed", "queue"), "runs/one", "--feed hdf5-shuffle", "--feed queue ", "--resume"),
-    refusal(lambda: model("--name", "../one"), "--name", "'../one'", "runs"),
-    refusal(existing_run, "runs/one", "exists already", "--name", "--resume"),
-    refusal(in_use, "runs/one", "another process", "--resume"),
-    refusal(of_no_training_samples, "data.h5", "no training samples", "--validation"),
+    refusal(without_tensorboard, "--tensorboard", "pip install tensorboard"),
     refusal(
         lambda untrained_window_model: prepared(store(), untrained_window_model),
         "windows.h5",
         "3 frames",
         "--seq-length 3",
     ),
+    refusal(lambda: resumed(output="other.h5"), "runs/one", "other.h5", "model.h5"),
+    refusal(lambda: settings(b"batch-size = 8\nbatch_size = 8"), "mine.toml", "batch_size", "twice"),
+    refusal(lambda: settings(b'epochs = "3"'), "mine.toml", "epochs", "'3'", "whole number"),
+    refusal(lambda: resumed("--feed", "queue"), "runs/one", "--feed hdf5-shuffle", "--feed queue ", "--resume"),
+    refusal(in_use, "runs/one", "another process", "--resume"),
+    refusal(of_no_training_samples, "data.h5", "no training samples", "--validation"),
     refusal(from_another_camera, "car.h5", "rows 40 to 120", "data.h5", "bcclone import SOURCE --framing"),
     refusal(lambda untrained_model: on_gpus(64), "--gpus 64", "0", "bcclone doctor"),
-    refusal(
-        from_checkpoint(lambda file: file["variables"].__delitem__("0000")),
-        "kept/checkpoint-000000000.h5",
-        "shapes",
-        "--resume",
-    ),
     refusal(diverged, "epoch 1", "--learning-rate"),
-    refusal(without_tensorboard, "--tensorboard", "pip install tensorboard"),
 ]
 
 

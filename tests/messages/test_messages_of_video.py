@@ -8,7 +8,7 @@ from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.pictures.video.encode import encode
 from tests.conftest import run_process
 from tests.messages.refusals import checked, refusal, run_command
-from tests.pictures.video_runs import make_known_run, make_run, name_of
+from tests.pictures.video_runs import make_known_run, make_run
 
 
 def video(*line):
@@ -22,12 +22,6 @@ def frames(numbers):
 
 def encoded(name):
     return encode(Path(name), frames, 5, ClipSettings(Path("run"), Path(name)))
-
-
-def of_no_jpeg():
-    Path("run").mkdir()
-    Path("run", name_of(0)).write_bytes(b"")
-    return video("run")
 
 
 def without_ffmpeg(monkeypatch):
@@ -52,14 +46,8 @@ def on_another_track():
 
 REFUSALS = [
     refusal(lambda: video("run", "--model", "m.h5"), "--model", "--overlay"),
-    refusal(lambda: video("run", "--preprocess", "carnd-128-rgb"), "--preprocess", "--model"),
-    refusal(lambda: video("/"), "RUN /", "name", "--output"),
-    refusal(lambda: video("run", "--fps", "fast"), "--fps", "fast", "real:N", code=2),
-    refusal(lambda: video("run", "--range", "10"), "--range", "10", "10:40", code=2),
     refusal(lambda: video("run"), "run", "no such run folder", "bcclone drive model.h5 run"),
     refusal(lambda: Path("run").mkdir() or video("run"), "run", "*.jpg", "the folder of a run"),
-    refusal(lambda: Path("run").touch() or video("run"), "run", "a file", "the folder of a run"),
-    refusal(of_no_jpeg, "run", "1 frames", "2026_01_01_00_00_00_000.jpg", "JPEG"),
     refusal(outside_its_time, "run", "40:", "0 to 0.2 s"),
     refusal(on_another_track, "run", "trace.csv", "desert", "expected lake, mountain, random:SEED"),
     refusal(without_ffmpeg, "ffmpeg", "/nonexistent", "bcclone doctor", by=()),

@@ -157,21 +157,6 @@ def test_escape_pauses_and_the_arrows_move_a_focused_slider_instead_of_the_car(p
     assert state["driver"] == "model"
 
 
-def test_a_second_tab_watches_and_asks_for_the_wheel(page):
-    first = page.browser.current_window_handle
-    page.browser.switch_to.new_window("tab")
-    second = PlayPage(page.browser, page.url.split(":")[-1].strip("/"))
-    second.until("!state.wheel.drives")
-    assert wait_for(lambda: second.text("connection-text") == "you watch: another page drives")
-    assert not second.browser.find_element(By.ID, "recording").is_enabled()
-    second.browser.find_element(By.ID, "ask").click()  # the hidden tab sleeps, so that it need not answer
-    second.until("state.wheel.drives")
-    second.check_console()
-    page.browser.close()
-    page.browser.switch_to.window(first)
-    page.until("state.wheel.drives")
-
-
 @pytest.mark.parametrize(("key", "drives"), [("k", False), ("g", True)])
 def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server, key, drives):
     with FakePage(server.port) as other:

@@ -92,7 +92,7 @@ def test_a_full_disk_ends_the_recording_and_says_why(world, renderer, tmp_path):
     assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 2
 
 
-@pytest.mark.parametrize("size", [0, 10, 60, 5_000])  # of headers, of an image
+@pytest.mark.parametrize("size", [10, 5_000])  # of headers, of an image
 def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(world, renderer, tmp_path, size):
     with play_recorder(renderer, tmp_path / "run") as recorder:
         with full_disk(size), suppress(UserError):
@@ -104,11 +104,3 @@ def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(world, ren
         record(recorder, world, 1)
     assert recorder.recorded == 1
     assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 1
-
-
-def test_a_folder_that_cannot_be_made_is_refused(renderer, tmp_path):
-    (tmp_path / "file").touch()
-    with play_recorder(renderer, tmp_path / "file" / "run") as recorder:
-        with pytest.raises(UserError, match="choose another"):
-            recorder.turn(True)
-        assert not recorder.on

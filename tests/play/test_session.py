@@ -80,6 +80,9 @@ def test_a_model_drives_until_a_person_steers(renderer):
     state = until(lambda state: state.steering_sent == -0.3, HandInput(steering=-0.3))
     assert (state.driver, state.take_over) == (HUMAN, 1)
     assert until(lambda state: state.steering_sent == 0.1).driver == MODEL
+    until(lambda state: state.speed_mph > 3)
+    state = until(lambda state: state.speed_mph == 0, HandInput(throttle_key=-1))  # braking takes nothing over
+    assert (state.driver, state.take_over) == (MODEL, None)
 
 
 @pytest.mark.parametrize("steering", [float("nan"), 0.2])
@@ -96,13 +99,6 @@ def test_a_model_that_fails_gets_safe_controls_and_the_reason_is_shown(renderer,
     assert state.throttle > 0
     policy.steady, policy.error = Answer(0.2), ""
     until(lambda state: state.steering_sent == 0.2 and not state.warnings)
-
-
-def test_the_person_brakes_while_the_model_steers(renderer):
-    until = Played(renderer, Steady(0.0)).until
-    until(lambda state: state.speed_mph > 3)
-    state = until(lambda state: state.speed_mph == 0, HandInput(throttle_key=-1))
-    assert (state.driver, state.take_over) == (MODEL, None)
 
 
 def test_the_car_of_a_silent_page_rolls_for_a_second_and_then_brakes(renderer):

@@ -82,7 +82,7 @@ class ImproveSettings:
         "names of the suite's rows to drive, such as lake-30; see docs/reference/cli.md",
         shown="all, with --expert all of the track",
     )
-    laps: Laps = _score(1.0, "length of each row's drive")
+    laps: Laps = _score(1.0)
     jobs: Jobs = _score(0)
 
     def __post_init__(self) -> None:
