@@ -145,6 +145,7 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         self.action_space: spaces.Space[Any] = action_space(self.settings)
         self._window = Window(self.settings.height, self.settings.width) if render_mode == "human" else None
         self._offroads = self._crashes = 0
+        self._crashed, self._cause = False, ""
         self._opened: tuple[str, Conditions] | None = None
         self._open(self.settings.road, self.settings.conditions)
         self._begin(Start())
