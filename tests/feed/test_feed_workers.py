@@ -2,7 +2,6 @@
 
 import gc
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -341,30 +340,6 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
     assert "--resume" in output
     assert "Traceback" not in output
     assert not running_after(processes, 60)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare to make a folder read-only even for root")
-@pytest.mark.parametrize("name", ["hdf5-shuffle", "hdf5-chunks", "workers", "memory"])
-def test_a_store_on_a_read_only_disk_can_be_read(simulated_store, tmp_path, name):
-    shutil.copy(simulated_store, tmp_path / "data.h5")
-    script = tmp_path / "read.py"
-    script.write_text(KILLED.replace("time.sleep(60)", ""))
-    line = (
-        'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && ! touch "$1/data.h5" 2>/dev/null '
-        '&& exec "$2" "$1/read.py" "$1/data.h5" "$3"'
-    )
-    namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    if subprocess.run([*namespace, 'mount --bind "$1" "$1"', "sh", tmp_path], capture_output=True).returncode:
-        pytest.skip("this system allows no mounts in a namespace")
-    done = subprocess.run(
-        [*namespace, line, "sh", tmp_path, sys.executable, name],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert (done.stdout, done.returncode) == ("ready\n", 0), done.stderr
 
 
 def test_a_feed_without_samples_is_empty(simulated_store):

@@ -84,23 +84,6 @@ def expected(path, epoch):
     return [[zlib.crc32(image.tobytes()), float(one)] for image, one in zip(images, steering[:, 0], strict=True)]
 
 
-@pytest.mark.slow
-def test_a_network_trains_and_validates_on_it(simulated_store):
-    import keras
-
-    from bcclone.model.network import build_network
-
-    model = build_network()
-    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss="mse")
-    with (
-        SampleDataset.from_store(simulated_store, batch_size=BATCH, workers=2) as samples,
-        SampleDataset.from_store(simulated_store, batch_size=BATCH, part="validation") as validation,
-    ):
-        history = model.fit(samples, validation_data=validation, epochs=2, verbose=0).history
-    assert np.isfinite(history["loss"] + history["val_loss"]).all()
-    assert len(history["val_loss"]) == 2
-
-
 def test_validation_samples_and_windows_come_in_order(simulated_store):
     with Store(simulated_store) as store:
         images, steering = plain(store, store.samples[store.samples["validation"]])

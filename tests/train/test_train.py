@@ -198,17 +198,6 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     assert not list(run.rglob("*.partial*"))
 
 
-@pytest.mark.long
-def test_a_killed_training_that_augments_in_its_step_resumes_to_the_same_weights(simulated_store, tmp_path):
-    options = (*QUICK, "--augment-on", "device", "--epochs", 1)
-    (tmp_path / "whole").mkdir()
-    result = json.loads(train_apart(simulated_store, tmp_path / "whole", *options).stdout)
-    killed_training(simulated_store, tmp_path, *options, "--set", "checkpoint-steps=7", after=35)
-    done = json.loads(train_apart(simulated_store, tmp_path, *options, "--resume").stdout)
-    assert (done["loss"], done["val_loss"]) == (result["loss"], result["val_loss"])
-    assert_same_weights(tmp_path / "model.h5", tmp_path / "whole" / "model.h5")
-
-
 def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_resume(trained, simulated_store):
     folder, _, _ = trained
     assert json.loads((folder / "runs" / "whole" / "settings.json").read_text())["settings"]["augment_on"] == "cpu"
@@ -363,26 +352,6 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     assert result["ended"] == "--patience 1"
     more = json.loads(train(store, tmp_path, "--patience", 2, "--epochs", result["epochs"] + 1, "--resume").stdout)
     assert more["epochs"] == result["epochs"] + 1
-
-
-@pytest.mark.long
-def test_an_extended_run_resumes_after_a_kill(trained, simulated_store, tmp_path):
-    folder, _, _ = trained
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    settings = copy / "runs" / "whole" / "settings.json"
-    settings.write_text(settings.read_text().replace(str(folder), str(copy)))
-    longer = (*QUICK[2:], "--epochs", 8, "--resume")
-    line = command("model.py", simulated_store, "-o", copy / "model.h5", "--runs", copy / "runs", *longer)
-    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
-    best = (copy / "runs" / "whole" / "model.h5").read_bytes()
-    for line in run.stderr:
-        if line.startswith("epoch") and (copy / "runs" / "whole" / "model.h5").read_bytes() != best:
-            break
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    run.stderr.close()
-    assert (copy / "model.h5").read_bytes() == best
-    train(simulated_store, copy, *QUICK[2:], "--resume", "--patience", 0)
 
 
 def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_store, tmp_path):
