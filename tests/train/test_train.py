@@ -111,15 +111,6 @@ def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(t
     assert ["total", "252,219"] in table
 
 
-def test_quiet_training_prints_only_its_result(small_store, tmp_path):
-    places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
-    done = run_script("model.py", small_store, *places, "--no-plots", "--epochs", 1, "--quiet")
-    with Store(small_store) as store:
-        sides = [int(store.split_indices(part).size) for part in ("training", "validation")]
-    assert "{} training and {} validation samples".format(*sides) in done.stdout
-    assert "conv1" not in done.stdout + done.stderr
-
-
 def test_the_run_folder_holds_everything(trained):
     folder, result, _ = trained
     run = folder / "runs" / "whole"
