@@ -37,10 +37,9 @@ def damaged(content: bytes, random: Any, changes: int = 3) -> bytes:
     """Return a content with some bytes changed, removed, repeated and inserted. random: a random.Random."""
     for _ in range(random.randint(1, changes)):
         begin = random.randrange(len(content) + 1)
-        end = min(begin + random.randint(1, 60), len(content))
-        inserted = random.choice(
-            [b"", bytes([random.randrange(256)]), content[begin:end] * 2, random.choice(_INSERTED)]
-        )
+        end = min(begin + random.choice((1, 1, 4, random.randint(1, 60))), len(content))
+        other = random.randbytes(end - begin)
+        inserted = random.choice([b"", other, other, content[begin:end] * 2, random.choice(_INSERTED)])
         content = content[:begin] + inserted + content[random.choice([begin, end, end]) :]
     return content
 

@@ -18,7 +18,7 @@ def mutate(content, name, draw):
             return structured[ending](content, draw)
         except (ValueError, UnicodeError, OSError, KeyError, RuntimeError, TypeError):
             pass  # HDF5 refuses some values, and a file may be empty
-    return damaged(content, draw, 5)
+    return damaged(content, draw, draw.choice((1, 1, 5)))
 
 
 def _json(content, draw):
