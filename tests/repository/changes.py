@@ -237,7 +237,7 @@ assert "few-rows" in {finding.fault for finding in report.diagnosis.findings}
                 "bcclone/lab/exchange/names.py",
                 '''"""The format names: a list of image files, each named after its steering."""
 
-from bcclone.lab.exchange.rows import Format, read_image, row_of
+from bcclone.lab.exchange.formats import Format, read_image, row_of
 
 
 def _write(source, folder):

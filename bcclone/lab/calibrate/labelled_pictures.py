@@ -19,8 +19,8 @@ from bcclone.evaluate.steering_tables import read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
+from bcclone.lab.exchange.formats import ExchangedRow, format_named
 from bcclone.lab.exchange.recording_import import format_of
-from bcclone.lab.exchange.rows import ExchangedRow, format_named
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray

@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, read_foreign
-from bcclone.lab.exchange.rows import FIELDS, ExchangedRow, ExportedRows, Format, read_image, row_of, suffix_of
+from bcclone.lab.exchange.formats import FIELDS, ExchangedRow, ExportedRows, Format, read_image, row_of, suffix_of
 from bcclone.recording.row import CAMERAS
 from bcclone.system.codec import open_text, path_inside
 from bcclone.system.errors import UserError

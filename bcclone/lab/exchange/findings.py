@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.lab.exchange.rows import ExchangedRow, ImageMissing, ImageUnusable
+from bcclone.lab.exchange.formats import ExchangedRow, ImageMissing, ImageUnusable
 from bcclone.system.errors import UserError, number_of
 
 EMPTY, UNREADABLE, MISSING, BROKEN = "empty_images", "unreadable_images", "records_without_image", "broken_lines"

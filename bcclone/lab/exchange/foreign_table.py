@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.rows import files_inside
+from bcclone.lab.exchange.formats import files_inside
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 

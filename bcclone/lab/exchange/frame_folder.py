@@ -10,7 +10,7 @@ from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column, plain
 from bcclone.lab.exchange.foreign_times import times_of
-from bcclone.lab.exchange.rows import IMAGE_ENDINGS, ExchangedRow, Format, ImageMissing, read_image, row_of
+from bcclone.lab.exchange.formats import IMAGE_ENDINGS, ExchangedRow, Format, ImageMissing, read_image, row_of
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
 

@@ -14,7 +14,7 @@ from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import MISSING, UNREADABLE, Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
 from bcclone.lab.exchange.foreign_times import Times
-from bcclone.lab.exchange.rows import ExchangedRow, Format, files_inside, row_of
+from bcclone.lab.exchange.formats import ExchangedRow, Format, files_inside, row_of
 from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, open_video
 from bcclone.recording.row import RowError
 from bcclone.system.arrays import FloatArray

@@ -15,8 +15,8 @@ from typing import Any
 from bcclone.lab.exchange.driven_columns import Column, Driving, find_driving
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
+from bcclone.lab.exchange.formats import POINT, ExchangedRow, Format, ImageMissing, read_inside, row_of
 from bcclone.lab.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
-from bcclone.lab.exchange.rows import POINT, ExchangedRow, Format, ImageMissing, read_inside, row_of
 from bcclone.lab.exchange.video_frames import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.codec import explained, number, open_file, parse_json, path_inside, whole_number

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from bcclone.dataset.images import decode_image
-from bcclone.lab.exchange.rows import POINT, ExchangedRow, ExportedRows, suffix_of
+from bcclone.lab.exchange.formats import POINT, ExchangedRow, ExportedRows, suffix_of
 from bcclone.recording.row import NUMBERS
 
 INFO = "meta/info.json"

@@ -14,7 +14,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
-from bcclone.lab.exchange.rows import ExchangedRow, ExportedRows, format_named
+from bcclone.lab.exchange.formats import ExchangedRow, ExportedRows, format_named
 from bcclone.recording.drivers import BY_MODEL, DrivenRow, read_drivers
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log

@@ -16,7 +16,7 @@ from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
-from bcclone.lab.exchange.rows import ExchangedRow, Format, ImageMissing, ImageUnusable, format_named
+from bcclone.lab.exchange.formats import ExchangedRow, Format, ImageMissing, ImageUnusable, format_named
 from bcclone.lab.exchange.video_frames import VideoFrame
 from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits

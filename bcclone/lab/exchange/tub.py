@@ -17,7 +17,7 @@ from typing import Any
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.rows import (
+from bcclone.lab.exchange.formats import (
     IMAGE_ENDINGS,
     POINT,
     ExchangedRow,

@@ -15,8 +15,8 @@ import numpy as np
 
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
-from bcclone.lab.margin.motion import Cars
 from bcclone.lab.margin.returning import NEAR_M, ReturningSet
+from bcclone.lab.margin.state_grid import Cars
 from bcclone.model.policy import Policy
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer

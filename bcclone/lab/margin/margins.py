@@ -24,8 +24,8 @@ from bcclone.lab.margin.answers import (
     check_by_driving,
 )
 from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.motion import RENDERED, STARTS, StateGrid, SteeringTable, shape_of, state_grid, table_of
 from bcclone.lab.margin.returning import Flags, ReturningSet, returning_set
+from bcclone.lab.margin.state_grid import RENDERED, STARTS, StateGrid, SteeringTable, shape_of, state_grid, table_of
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError

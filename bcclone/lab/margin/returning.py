@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_erosion
 
-from bcclone.lab.margin.motion import Cars, RoadShape, StateGrid, SteeringTable, cars_at, follow
+from bcclone.lab.margin.state_grid import Cars, RoadShape, StateGrid, SteeringTable, cars_at, follow
 from bcclone.system.arrays import FloatArray
 
 NEAR_M = 0.5  # from the middle, where a car has come back

@@ -8,8 +8,8 @@ from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.dataset.vehicle import MPH, steering_of
 from bcclone.lab.margin.margins import map_by_answers
-from bcclone.lab.margin.motion import RENDERED, Cars, GridStep, follow, shape_of, state_grid, table_of
 from bcclone.lab.margin.record_next import record_next
+from bcclone.lab.margin.state_grid import RENDERED, Cars, GridStep, follow, shape_of, state_grid, table_of
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.roads.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
