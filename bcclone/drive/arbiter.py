@@ -45,12 +45,10 @@ class Reply:
 
     @property
     def event(self) -> str:
-        """Return the name of the event."""
         return "steer" if self.control else "manual"
 
     @property
     def data(self) -> dict[str, str]:
-        """Return the object of the event."""
         comma = self.telemetry is not None and self.telemetry.decimal_comma
         return format_steer(self.control, comma) if self.control else {}
 
@@ -86,7 +84,6 @@ class ConnectionArbiter:
 
     @property
     def autonomous(self) -> bool:
-        """Return whether the model drives."""
         return self._autonomous
 
     @autonomous.setter
@@ -127,7 +124,6 @@ class ConnectionArbiter:
                 self._received, self._wakeups_in_silence = self._clock(), 0
 
     def leave(self, sid: str) -> None:
-        """Remove a connection that has closed."""
         with self._lock:
             if sid not in self._order:
                 return
@@ -180,7 +176,6 @@ class ConnectionArbiter:
         self._received, self._wakeups_in_silence = self._clock(), 0
 
     def _drive(self, telemetry: Telemetry, late: bool) -> Reply:
-        """Return the reply to the car that drives."""
         if self._autonomous:
             if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()

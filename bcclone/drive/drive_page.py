@@ -41,7 +41,6 @@ class DrivePage(PageSession):
         self._next_at = -math.inf
 
     def state(self) -> dict[str, Any]:
-        """Return the current state."""
         return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.clients))
 
     def newest(self) -> PageFrame:

@@ -83,7 +83,6 @@ class Recorder(Generic[Row]):
 
     @property
     def on(self) -> bool:
-        """Return whether rows are recorded now."""
         return bool(self._recordings) and self._recordings[-1].on
 
     @property
@@ -161,7 +160,6 @@ class Recorder(Generic[Row]):
                 self._fail(recording, error)
 
     def _fail(self, recording: _Recording[Row], error: UserError | OSError) -> None:
-        """End a recording by itself."""
         recording.failure = (error.strerror if isinstance(error, OSError) else None) or str(error)
         recording.on = False
         logger.warning("%s: cannot record any more: %s; driving goes on", recording.files.folder, recording.failure)

@@ -209,7 +209,6 @@ class DriveStats:
             self._history.popleft()
 
     def _rate(self) -> float:
-        """Return the recent answers per second."""
         since = self.seconds - _RATE_SECONDS
         return round(sum(sent > since for sent in self._answers) / _RATE_SECONDS, 1)
 

@@ -170,7 +170,6 @@ class PageHands:
 
     @property
     def by(self) -> DrivenRow:
-        """Return who steers."""
         return self.wheel.by
 
     @property
@@ -192,7 +191,6 @@ class PageHands:
             return WheelView(drives, asked=drives and self._asking is not None, asking=page is self._asking)
 
     def may_set(self, page: object) -> bool:
-        """Return whether a page may set controls."""
         return self._shared or page is self.driver
 
     def move(self, page: object, hands: HandInput, number: int = 0) -> None:
@@ -216,7 +214,6 @@ class PageHands:
             self.wheel = Wheel(self.wheel.count)
 
     def join(self, page: object) -> None:
-        """Add a page."""
         with self._lock:
             self.pages.append(page)
 

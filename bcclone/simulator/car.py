@@ -129,7 +129,6 @@ class TrackedCar:
 
     @property
     def seconds(self) -> float:
-        """Return the simulated time that has passed."""
         return self.steps * STEP_SECONDS
 
     @property

@@ -43,7 +43,6 @@ class Score:
 
     @property
     def complete(self) -> bool:
-        """Return whether the drive ended because all laps were driven."""
         return self.ended == LAPS_DRIVEN
 
     def describe_departures(self) -> str:
@@ -105,7 +104,6 @@ class Scorer:
 
     @property
     def seconds(self) -> float:
-        """Return the simulated time driven."""
         return self._steps * STEP_SECONDS
 
     def add_step(self, x: float, z: float, position: TrackPosition, speed: float) -> bool:

@@ -46,7 +46,6 @@ class Road:
     look: RoadLook = field(default_factory=RoadLook)
 
     def on_bridge(self, along_m: float) -> bool:
-        """Return whether a position along the track is on its bridge."""
         return self.bridge[0] <= along_m <= self.bridge[1]
 
 
@@ -195,7 +194,6 @@ class Track:
         return (to_m - from_m + half) % self.length_m - half
 
     def _smoothed(self, values: FloatArray) -> FloatArray:
-        """Return the running mean along the line."""
         width = round(_SMOOTHING_M / STEP_M) | 1
         padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
         total = np.zeros(len(values))

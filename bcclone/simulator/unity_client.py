@@ -80,7 +80,6 @@ class DriveReport:
         }
 
     def summary(self) -> str:
-        """Return the report as a line of text."""
         p50, p99 = self.percentiles_ms
         return (
             f"{self.telemetries} telemetries, {self.steers} steers, {self.manuals} manuals; "

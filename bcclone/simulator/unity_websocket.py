@@ -92,7 +92,6 @@ class UnitySocket:
         return None
 
     def _feed(self, data: bytes) -> None:
-        """Let wsproto read received bytes."""
         self._protocol.receive_data(data)
         self._events.extend(self._protocol.events())
 

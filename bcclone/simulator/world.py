@@ -43,7 +43,6 @@ class SimulationResult:
     traced: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
         return {**self.report.as_json(), **to_json(self.score), "traced": self.traced}
 
 
@@ -116,11 +115,9 @@ class SimulatedWorld:
 
     @property
     def laps(self) -> float:
-        """Return how many laps have been driven."""
         return self.tracked.progress_m / self.track.lap_m
 
     def score(self) -> Score:
-        """Return the score of the drive so far."""
         return self.scorer.score(self.laps, self.ended)
 
     def observe(self) -> CarState | None:
@@ -148,7 +145,6 @@ class SimulatedWorld:
         self._pending.append((at, steering, throttle))
 
     def advance(self, seconds: float) -> None:
-        """Advance the simulated time."""
         for _ in range(round(seconds / STEP_SECONDS)):
             if not self.ended:
                 self._step()

@@ -56,7 +56,6 @@ class _Responses:
         self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
 
     def index(self) -> str:
-        """Return the page."""
         contents = self._session.contents
         port = int(flask.request.environ["SERVER_PORT"])
         option = "" if port == contents.port else f" --port {port}"
@@ -78,15 +77,12 @@ class _Responses:
         return _text(f"{PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the points of the plots."""
         return [asdict(point) for point in self._session.history()]
 
     def track(self) -> Any:
-        """Return the map, if there is one."""
         return self._session.contents.track_map or _text("this car drives in another program's world", 404)
 
     def state(self) -> dict[str, Any]:
-        """Return the state."""
         return self._session.state()
 
     def control(self) -> Any:
@@ -138,7 +134,6 @@ def _json(request: flask.Request) -> Any:
 
 
 def _text(text: str, status: int) -> flask.Response:
-    """Return a response of one line."""
     return flask.Response(f"{text}\n", status, mimetype="text/plain")
 
 

@@ -29,7 +29,6 @@ sleep, make_lock, make_event = eventlet.sleep, eventlet.semaphore.Semaphore, eve
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
-    """Return the socket of a request."""
     return environ["eventlet.input"].get_socket()
 
 
@@ -76,7 +75,6 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         """Print nothing."""
 
     def finish(self) -> None:
-        """End a connection."""
         try:
             super().finish()
         finally:

@@ -61,7 +61,6 @@ class DriveService:
 
     @property
     def clients(self) -> int:
-        """Return the number of open connections."""
         return len(self._cars)
 
     @property

@@ -25,7 +25,6 @@ sleep, make_lock, make_event = time.sleep, threading.Lock, threading.Event
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
-    """Return the socket of a request."""
     return environ[_SOCKET]
 
 

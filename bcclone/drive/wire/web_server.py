@@ -160,7 +160,6 @@ class WebServer:
         self._check, self._app = check, app
 
     def wait(self) -> None:
-        """Wait until the server is stopped."""
         self._stop.wait()
         self._served.result()
 

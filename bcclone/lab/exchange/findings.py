@@ -63,7 +63,6 @@ class Summary:
     steering_mean: float
 
     def lines(self) -> Iterator[str]:
-        """Yield what an import saw, in words."""
         sizes = ", ".join(self.sizes) if len(self.sizes) > 1 else f"{self.size[0]}x{self.size[1]}"
         rate = f", {self.frame_rate:g} frames a second" if self.frame_rate else ""
         yield f"images: {sizes} pixels, {self.aspect:g} to 1{rate}"

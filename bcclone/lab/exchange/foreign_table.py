@@ -145,7 +145,6 @@ def _has_steering(path: Path, asked: str | None) -> bool:
 
 
 def is_steering(name: str) -> bool:
-    """Return whether a column with this plain name holds the steering."""
     return ("steer" in name or name in _ANGLES) and not _NO_STEERING.search(name)
 
 
@@ -155,7 +154,6 @@ def plain(name: str) -> str:
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell is a finite number."""
     return math.isfinite(number_of_cell(cell))
 
 

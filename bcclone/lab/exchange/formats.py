@@ -60,7 +60,6 @@ class ExchangedRow:
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:
-        """Return steering, throttle, brake and speed in mph."""
         return self.steering, self.throttle, self.brake, self.speed_mph
 
     def values(self) -> dict[str, Any]:
@@ -150,7 +149,6 @@ class Format:
 
 
 def format_named(name: str) -> Format:
-    """Return a format by its name."""
     found: Format = import_module(f"bcclone.lab.exchange.{IMPORT_FORMATS[name]}").FORMAT
     return found
 

@@ -147,7 +147,6 @@ def _without_ending(cell: str) -> str:
 
 
 def _has_frames(path: Path) -> bool:
-    """Return whether a path is a table, or a folder with tables or images."""
     names = [each.name for each in path.iterdir()] if path.is_dir() else [path.name] * path.is_file()
     return any(name.lower().endswith(TABLE_ENDINGS + IMAGE_ENDINGS * path.is_dir()) for name in names)
 

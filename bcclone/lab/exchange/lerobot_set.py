@@ -82,7 +82,6 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 def _row(
     record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, "_EpisodeVideo"], place: str
 ) -> ExchangedRow:
-    """Return a row; raises ValueError for its values."""
     driving = columns.driving
     values: dict[str, Any] = {
         **driving.converted({name: _value_of(record, driving.columns[name]) for name in driving.columns})

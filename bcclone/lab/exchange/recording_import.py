@@ -196,7 +196,6 @@ class ImportResult:
     seen: Summary
 
     def as_text(self) -> str:
-        """Return the counts, what the source holds, and the next command."""
         return "\n".join([
             f"{self.output}: {number_of(self.recordings, 'recording')} from {self.format}, "
             f"{number_of(self.rows, 'row')}, {self.seconds:.1f} s",

@@ -144,7 +144,6 @@ def _read_catalog(folder: Path, name: str) -> bytes:
 
 
 def _images_in(folder: Path) -> set[str]:
-    """Return the names of the files of a tub's folder of images."""
     with suppress(OSError, ValueError):
         paths = path_inside(folder, _IMAGES).iterdir()
         return {path.name for path in paths if path.name.lower().endswith(IMAGE_ENDINGS)}
@@ -152,7 +151,6 @@ def _images_in(folder: Path) -> set[str]:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """Return a record; raises ValueError."""
     try:
         record = parse_json(line)
     except ValueError as error:

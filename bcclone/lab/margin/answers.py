@@ -73,7 +73,6 @@ class StatesTask:
 
     @property
     def size(self) -> int:
-        """Return how many states there are."""
         return len(self.places_m) * len(self.offsets_m) * len(self.turns)
 
     def __str__(self) -> str:
@@ -194,7 +193,6 @@ class DriveStatesTask:
 
     @property
     def size(self) -> int:
-        """Return how many cars there are."""
         return len(self.states)
 
     def __str__(self) -> str:

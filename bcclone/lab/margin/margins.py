@@ -100,7 +100,6 @@ class MarginMap:
 
     @property
     def smallest_margin_m(self) -> float:
-        """Return the smallest margin of all places and both sides."""
         return round(float(self.returning.margins_m.min()), 3)
 
     @property
@@ -233,7 +232,6 @@ def margin_table(maps: Mapping[str, MarginMap]) -> list[str]:
 
 
 def describe_place(place: NarrowPlace) -> str:
-    """Return a narrow place in words."""
     way = "a straight"
     if place.radius_m is not None:
         way = f"a {'left' if place.radius_m < 0 else 'right'} bend of {abs(place.radius_m):.0f} m"
@@ -242,7 +240,6 @@ def describe_place(place: NarrowPlace) -> str:
 
 
 def describe_check(check: DrivenCheck) -> str:
-    """Return what the driven cars did."""
     return (
         f"{check.cars:,} cars driven from random states from which they should come back: {check.came_back:,} came "
         f"back, {len(check.left_the_road):,} left the road, {len(check.undecided):,} did neither in time"

@@ -40,7 +40,6 @@ class RecordNext:
 
     @property
     def text(self) -> str:
-        """Return it in words."""
         radii = ""
         if self.radii_m:
             low, high = (round(each) for each in self.radii_m)

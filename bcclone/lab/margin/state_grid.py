@@ -58,7 +58,6 @@ class StateGrid:
 
     @property
     def step_m(self) -> float:
-        """Return the distance between two places."""
         return float(self.places_m[1] - self.places_m[0])
 
 
@@ -121,7 +120,6 @@ class Cars(NamedTuple):
 
 
 def shape_of(track: Track) -> RoadShape:
-    """Return the shape of a track."""
     levels = 1 / np.sqrt(1 + track.grade * track.grade)
     return RoadShape(track.curvature, track.limits_m, levels, track.points_a_metre, track.closed)
 

@@ -90,7 +90,6 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 
 
 def draw_road(random: np.random.Generator) -> DrawnRoad:
-    """Return a random road."""
     floor = random.random() < _FLOOR
     if floor:
         width_m = random.uniform(*_FLOOR_WIDTHS_M)
@@ -126,7 +125,6 @@ def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
 
 
 def _mean(curvatures: FloatArray, start_m: float, end_m: float) -> float:
-    """Return the mean curvature between two distances ahead."""
     return float(curvatures[_BEGIN + round(start_m / _STEP_M) : _BEGIN + round(end_m / _STEP_M)].mean())
 
 

@@ -71,7 +71,6 @@ def _across(pixel_m: float, long_m: float, slope: float) -> float:
 
 @compiled(error_model="numpy")
 def _nearest(x: float, z: float, line: Any) -> int:
-    """Return the point of a line that is nearest to x, z."""
     best, nearest = 1e18, 0
     for number in range(line.shape[0]):
         dx, dz = x - line[number, 0], z - line[number, 1]
@@ -147,7 +146,6 @@ def _upright(u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: 
 def _make_paint(sources: int) -> Any:
     @compiled(cache=True, error_model="numpy", fastmath=FINITE)
     def paint_pixels(rays: Any, pixel: float, line: Any, look: Any, boxes: Any, picture: Any) -> None:
-        """Set every pixel of the picture."""
         if not sources:
             return
         _, _, air, seed = look

@@ -145,7 +145,6 @@ def render_road(task: RoadTask) -> RoadFrames:
 
 
 def _simulated(task: RoadTask) -> Iterator[RoadFrame]:
-    """Yield the frames of the road in the simulator."""
     if task.frames == task.sketches:
         return
     random = np.random.default_rng(task.seed)

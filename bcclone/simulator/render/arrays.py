@@ -158,7 +158,6 @@ class Air(NamedTuple):
 
 
 def surface_of(scene: Scene) -> Surface:
-    """Return the scene's ground and road."""
     ground, road = scene.ground, scene.track.road
     sunlight = np.array(AMBIENT) + np.array(SUNLIGHT) * scene.light[..., None]
     return Surface(
@@ -190,7 +189,6 @@ def surface_of(scene: Scene) -> Surface:
 
 
 def _bands_of(look: RoadLook) -> RoadBands:
-    """Return the bands of a road."""
     color, texture, grain = _SURFACES[look.surface]
     red, green, blue = (channel * look.shade for channel in color)
     lined = look.lines != "none"

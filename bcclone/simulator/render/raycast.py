@@ -142,7 +142,6 @@ def _march(surface: Any, ray: Ray, start: float, guess: float, gap_at_guess: flo
 
 @drawing(inline="always")
 def _sky(sky: Any, ray: Ray) -> RGB:
-    """Return the sky's colour in a direction."""
     up = max(ray.dy / math.sqrt(ray.dx * ray.dx + ray.dy * ray.dy + ray.dz * ray.dz), 0.0)
     step = int(up * (sky.shape[0] - 1))
     return sky[step, 0], sky[step, 1], sky[step, 2]

@@ -128,7 +128,6 @@ def light_at(air: Any, depth_m: float, beam: float) -> float:
 
 @drawing(inline="always")
 def put(canvas: Any, row: int, column: int, color: RGB, brightness: float) -> None:
-    """Write a colour into a picture."""
     for channel in range(3):
         canvas.picture[row, column, channel] = int(min(max(color[channel] * brightness, 0.0), 255.0))
 
