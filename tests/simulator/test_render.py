@@ -13,8 +13,8 @@ from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import LABELS, Renderer, color
-from bcclone.simulator.render.arrays import Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.faces import draw_cards, draw_faces
+from bcclone.simulator.render.inputs import Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES
 from bcclone.simulator.track import load_track

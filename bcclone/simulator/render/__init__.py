@@ -12,8 +12,8 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
-from bcclone.simulator.render.arrays import Canvas, Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.faces import draw_cards, draw_faces
+from bcclone.simulator.render.inputs import Canvas, Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
 from bcclone.simulator.render.weather import draw_drops
