@@ -11,7 +11,7 @@ from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.evaluation import drive_policy
-from bcclone.evaluate.replay_served import RolloutWorld
+from bcclone.evaluate.replay import RolloutWorld
 from bcclone.evaluate.rollout import read_reference
 from bcclone.lab.export_model.export_settings import ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model

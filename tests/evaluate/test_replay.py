@@ -16,9 +16,8 @@ from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.replay import replay_policies
+from bcclone.evaluate.replay import RolloutWorld, replay_policies
 from bcclone.evaluate.replay_result import Replayed, replay_controls
-from bcclone.evaluate.replay_served import RolloutWorld
 from bcclone.evaluate.replay_views import RowFrames, Views, read_row
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluate.suite_result import SuiteResult
