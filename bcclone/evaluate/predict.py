@@ -140,10 +140,8 @@ def _recorded(log: Path) -> tuple[NamedFrame, ...]:
 def _images(paths: Iterator[Path]) -> list[Path]:
     """Return the images in the order of their names, in which numbers count by their value."""
 
-    def parts(path: Path) -> list[tuple[int, str]]:
-        """Return each part of a path, a number by its length without leading zeros, then by its digits."""
-        found = [(part, part.lstrip("0")) for part in re.split(r"([0-9]+)", str(path))]
-        return [(len(digits), digits) if part.isdecimal() else (0, part) for part, digits in found]
+    def parts(path: Path) -> list[str | int]:
+        return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", str(path)))]
 
     images = (path for path in paths if path.suffix.lower() in _ENDINGS and not path.name.startswith("."))
     return sorted(images, key=parts)
