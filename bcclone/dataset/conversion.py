@@ -16,7 +16,7 @@ from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import row_table
-from bcclone.dataset.sample_settings import PARTS, TRAINING, VALIDATION, SampleSettings
+from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
@@ -96,7 +96,8 @@ def convert(
     target = target or OneFile(settings)
     with target.opened() as old:
         preprocessing, samples = _chosen_settings(settings, old)
-        plan = make_plan(settings.inputs, samples, old, notify, settings.held_back)
+        held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
+        plan = make_plan(settings.inputs, samples, old, notify, held_back)
         if plan.rows.empty and old:
             written = Written(old, plan.skips)
         else:

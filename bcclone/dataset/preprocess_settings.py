@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.dataset.sample_settings import TEST, VALIDATION, SampleSettings
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import number_of
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import PRESET_NAMES, Preset, SettingError, Size, check_one_size, check_settings, setting
@@ -70,11 +70,6 @@ class PreprocessSettings:
         SampleSettings(**self.samples)
         if self.validation_recordings and "validation" in self.samples:
             raise SettingError("{validation_recordings} are the validation set, whole; leave out {validation}")
-
-    @property
-    def held_back(self) -> dict[str, tuple[str, ...]]:
-        """Return the recordings that are no training data, by their part of the samples."""
-        return {TEST: self.test_recordings, VALIDATION: self.validation_recordings}
 
     @property
     def adding(self) -> bool:

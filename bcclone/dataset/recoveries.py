@@ -10,7 +10,7 @@ three known positions. docs/explanation/training.md shows how well this works.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -97,9 +97,10 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
     """
     found = [each for each in stretches if abs(each.returned_m) >= _LEAST_RETURN_M]
     from_right = sum(each.returned_m > 0 for each in found)
+    unknown = MeasuredCorrection(len(found), geometry, from_right=from_right)
     if len(found) < _FEWEST:
         reason = f"{len(found)} recoveries after a pause of the recording, expected {_FEWEST} or more"
-        return MeasuredCorrection(len(found), geometry, reason=reason, from_right=from_right)
+        return replace(unknown, reason=reason)
     returned_m, back, against = np.array([(each.returned_m, each.back, each.against) for each in found]).T
     side = np.sign(returned_m)
     # a ratio of means: the noise of single offsets does not weaken it, as it would the slope of a regression
@@ -109,8 +110,8 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
         reason = (
             f"in the {len(found)} stretches after a pause, the driver does not clearly steer back and then against it"
         )
-        return MeasuredCorrection(len(found), geometry, reason=reason, from_right=from_right)
-    return MeasuredCorrection(len(found), geometry, measured, error, from_right=from_right)
+        return replace(unknown, reason=reason)
+    return replace(unknown, measured=measured, standard_error=error)
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
