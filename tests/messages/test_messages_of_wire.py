@@ -15,8 +15,9 @@ from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from tests.drive.drive_server import Still
 from tests.messages.refusals import checked, refusal, run_command
-from tests.simulator.test_simulate import GUID, server, steer
+from tests.simulator.test_simulate import server, steer
 
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 TELEMETRY = {"steering_angle": "0.0", "throttle": "0.0", "speed": "0.0", "image": ""}
 
 
@@ -79,10 +80,9 @@ REFUSALS = [
         "Connection refused",
         "bcclone drive model.h5",
     ),
-    refusal(lambda: drive(b"42\xff"), "utf-8"),
+    refusal(lambda: drive(b"\x81\x03" + b"42\xff"), "no websocket message", "output"),
     refusal(lambda: drive(steer("0.0"), None, patience_seconds=0.5), "0.5 s", "running"),
     refusal(lambda: drive(steer("left")), '"steering_angle": "left"', "steering_angle and throttle"),
-    refusal(lambda: drive(b"42\xff"), "utf-8"),
     refusal(lambda: connect(HEAD + b"\r\n" + b"\x88\x00"), "server", by=(ServerGone,)),
     refusal(
         lambda: connect(HEAD + b"\r\n" + b"\x81\x7f\0\0\0\0\0\x98\x96\x80", b"x" * 1_100_000),
