@@ -91,7 +91,7 @@ def test_the_index_of_a_sample_into_the_training_step(simulated_store, tmp_path)
         )
     assert passed == {
         "feed.order",
-        "feed.fetcher",
+        "feed.strategies",
         "feed.source",
         "dataset.frames",
         "feed.feed",
