@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
-from bcclone.commands.options import Browser, Command, Common, Given, Output, list_of, make_parser, notify
+from bcclone.commands.options import Browser, Command, Common, Given, ResultsFolder, list_of, make_parser, notify
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
@@ -94,7 +94,10 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
 def perform(command: Command, given: Given) -> int:
     """Run a command and print its result; return the exit code. Raises what the command raises."""
     common, kinds = given.make(Common), command.settings
-    with settings_as_typed(given.parser), _results_folder(given.make(Output).output if Output in kinds else None):
+    with (
+        settings_as_typed(given.parser),
+        _results_folder(given.make(ResultsFolder).output if ResultsFolder in kinds else None),
+    ):
         result = command.run(given)
         if common.json:
             print(json.dumps(to_json(result.value), allow_nan=False))

@@ -37,7 +37,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Output:
+class ResultsFolder:
     """The folder for the results of a command."""
 
     output: Path | None = setting(None, "folder to write a report, pictures and figures into", unit="DIR", shown="none")
@@ -146,7 +146,7 @@ class Command:
         try:
             if left := self.left if isinstance(self.left, str) else self.left(given):
                 return left
-            kind: Any = next(kind for kind in self.settings if kind is not Output and hasattr(kind, "output"))
+            kind: Any = next(kind for kind in self.settings if kind is not ResultsFolder and hasattr(kind, "output"))
             output = given.of(kind).get("output", kind.output) or given.make(kind).path
             with reaching(output):
                 return f"{output} is unchanged" if output.exists() else f"{output} was not written"

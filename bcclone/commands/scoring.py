@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import Browser, Given, Models, Output, Result, command, notify
+from bcclone.commands.options import Browser, Given, Models, Result, ResultsFolder, command, notify
 from bcclone.evaluate.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
@@ -56,7 +56,7 @@ class Compared:
     without=("real_time",),
     left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
-def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSettings, results: Output) -> Result:
+def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSettings, results: ResultsFolder) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from the centre line.
 
     The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when a wheel leaves the
@@ -81,7 +81,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSett
     Browser,
     left=lambda given: given.kept("output", "the finished drives; the same command drives the others", _DRIVES),
 )
-def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, results: Output) -> Result:
+def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, results: ResultsFolder) -> Result:
     """Score models by a suite: many simulated drives of each, under other speeds, latency, weather, cameras and roads.
 
     The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake in 37 weathers: fog,
@@ -106,7 +106,7 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
     Browser,
     left=lambda given: given.kept("output", "the finished parts; the same command computes the others", _PARTS),
 )
-def margin(scored: Models, settings: MarginSettings, results: Output) -> Result:
+def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> Result:
     """Map a model's margins: at each few metres of a road, from which offset and heading does the car come back?
 
     States of the car (place, offset, heading, at a held speed) are enumerated, each frame is rendered and answered by
@@ -144,7 +144,7 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
 def replay(
-    given: Given, replayed: ReplayInputs, settings: ReplaySettings, watched: WatchSettings, results: Output
+    given: Given, replayed: ReplayInputs, settings: ReplaySettings, watched: WatchSettings, results: ResultsFolder
 ) -> Result:
     """Score models by driving them through a recording.
 
@@ -190,7 +190,7 @@ def predict(settings: PredictSettings) -> Result:
 
 
 @command("score predictions against labels")
-def score(tables: Compared, settings: ScoreSettings, results: Output) -> Result:
+def score(tables: Compared, settings: ScoreSettings, results: ResultsFolder) -> Result:
     """Score predictions of steering against labels: correlation, right side, RMSE and explained variance.
 
     Both are tables with a column frame_id and one of the steering; the labels may also be a recording. Frames are

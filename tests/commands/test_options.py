@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.cli import perform
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Command, Given, Output, Result, make_parser
+from bcclone.commands.options import Command, Given, Result, ResultsFolder, make_parser
 from bcclone.commands.training import chosen_settings
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.errors import UserError
@@ -57,7 +57,7 @@ def test_every_option_of_every_command_reaches_its_setting():
 
 def of_folder(folder, act):
     """Perform a command that has a folder for its results."""
-    command = Command(lambda: act() or Result(1, ""), "", (Output,))
+    command = Command(lambda: act() or Result(1, ""), "", (ResultsFolder,))
     return perform(command, Given(make_parser(command, "one"), ["-o", str(folder)]))
 
 

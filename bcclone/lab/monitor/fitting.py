@@ -11,8 +11,8 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import Image, decode_jpeg, read_file
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import VALIDATION
-from bcclone.lab.monitor.kinds import KINDS, Scorer, UnsuitableNetwork
 from bcclone.lab.monitor.monitor import GammaFit, Monitor, MonitorInfo, save_monitor
+from bcclone.lab.monitor.monitor_kinds import KINDS, Scorer, UnsuitableNetwork
 from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS, MonitorSettings
 from bcclone.model.model_file import load_model_file
 from bcclone.recording.files import ImageIndex, find_log

@@ -23,7 +23,7 @@ import tensorflow as tf
 from scipy.stats import gamma
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.lab.monitor.kinds import KINDS, Arrays
+from bcclone.lab.monitor.monitor_kinds import KINDS, Arrays
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import sha256_of, write_bytes

@@ -16,14 +16,14 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import made_once, run_script
 from tests.model.random_layers import random_layers
 
-SETTINGS = {"members": 2, "epochs": 1, "passes": 8}
+SETTINGS = {"ensemble": {"members": 2, "epochs": 1}, "dropout": {"passes": 8}, "features": {}}
 pytestmark = pytest.mark.slow  # networks are trained
 
 
 @pytest.fixture(scope="session", params=KINDS)
 def fitted(request, tmp_path_factory, untrained_model, simulated_store):
     """A monitor file of each kind."""
-    settings = MonitorSettings(request.param, **SETTINGS)
+    settings = MonitorSettings(request.param, **SETTINGS[request.param])
     folder = made_once(
         tmp_path_factory,
         f"monitor-{request.param}",
@@ -45,7 +45,7 @@ def test_random_passes_through_a_layer_of_any_type_disagree():
     load_tensorflow()
     from keras import Input, Sequential, layers
 
-    from bcclone.lab.monitor.kinds import score_by_dropout
+    from bcclone.lab.monitor.monitor_kinds import score_by_dropout
     from bcclone.model.model_file import ModelFile
 
     for layer, shape in random_layers(0.5):
