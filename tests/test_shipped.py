@@ -31,7 +31,7 @@ def test_a_shipped_model_is_small_and_contains_weights_only(name):
 @pytest.mark.parametrize(
     "settings",
     [
-        drive_of("lake", False, 30.0, WorldSettings(laps=0.4)),
+        drive_of("lake", False, 30.0, WorldSettings(laps=0.15)),
         pytest.param(
             drive_of("lake", True, 20.0, WorldSettings(laps=0.2, latency_ms=200)),
             marks=pytest.mark.long,

@@ -21,7 +21,6 @@ from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite import SuiteTask
 from bcclone.feed.source import Batch
 from bcclone.system.task_pool import TaskPool, run_task
-from tests.conftest import run_script
 from tests.drive.drive_server import drive, serving_in_a_thread
 from tests.frame_replay import FrameReplay
 
@@ -86,15 +85,14 @@ def test_the_index_of_a_sample_into_the_training_step(simulated_store, tmp_path)
         return isinstance(value, Batch) or (isinstance(value, np.ndarray) and value.dtype == np.uint32)
 
     with passing(is_datum, 20) as passed:
-        run_script(
-            "model.py", simulated_store, "-o", tmp_path / "m.h5", "--epochs", 1, "--batch-size", 32, "--runs", tmp_path
-        )
+        files = bcclone.RunFiles(data=(str(simulated_store),), output=tmp_path / "model.h5", runs=tmp_path)
+        bcclone.train(bcclone.TrainSettings(**vars(files), epochs=1, batch_size=32, augment=False))
+    # with augmentation on the processor also feed.feed
     assert passed == {
         "feed.order",
         "feed.strategies",
         "feed.source",
         "dataset.frames",
-        "feed.feed",
         "train.loop",
         "train.trainer",
     }

@@ -109,10 +109,10 @@ class Given:
             if each.name in self._values:
                 raise UserError(f"{option_of(kind, each.name)} {why}")
 
-    def kept(self, name: str, text: str, part: str = "") -> str:
-        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it."""
+    def kept(self, name: str, text: str, part: str = "", otherwise: str = _NOTHING) -> str:
+        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it; otherwise: without it."""
         folder: Any = self._values.get(name)
-        return f"{folder / part} keeps {text}" if folder and (folder / part).exists() else _NOTHING
+        return f"{folder / part} keeps {text}" if folder and (folder / part).exists() else otherwise
 
     def say(self, text: str) -> None:
         """Print a line of a server on standard output; on standard error with --json and --quiet."""

@@ -19,7 +19,10 @@ class Standing:
     end_with_stdin: bool = setting(False, "exit when standard input is closed, for programs that start the server")
 
 
-@command("drive the simulator's car with a model", left=lambda given: given.kept("run_folder", "what was recorded"))
+@command(
+    "drive the simulator's car with a model",
+    left=lambda given: given.kept("run_folder", "what was recorded", otherwise="nothing was recorded"),
+)
 def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standing: Standing) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 

@@ -16,6 +16,7 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedReader, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
@@ -274,7 +275,7 @@ def parse_json(text: str | bytes) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
     try:
-        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
+        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=partial(number, "a value"))
         _check_depth(value)
     except RecursionError:
         raise ValueError(f"JSON of more than {_DEEPEST} levels") from None

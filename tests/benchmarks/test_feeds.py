@@ -137,6 +137,7 @@ def test_a_loader_that_fails_is_reported_and_left_out(tmp_path):
     assert not report.is_good
 
 
+@pytest.mark.slow
 def test_feeds_deliver_from_a_sharded_copy_which_has_the_content_of_the_store(synthetic):
     with sharded_copy(synthetic, shards=2) as shards:
         assert number_of_shards(shards) == 2

@@ -46,7 +46,8 @@ def test_decoding_refuses_a_damaged_image(simulated_recording, tmp_path):
         time_decoding([*files, str(tmp_path / "broken.jpg")])
 
 
-@pytest.mark.parametrize(("options", "code"), [pytest.param((), 0, marks=pytest.mark.slow), (("--check-bars",), 1)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--check-bars",), 1)])
 def test_a_missed_bar_is_shown_and_changes_the_exit_code_only_with_check_bars(options, code):
     found = run_benchmark("preprocess", "--frames", 3, "--rounds", 1, *options, code=code)  # too few to be fast
     assert [one["reached"] for one in found["measures"]].count(False) == 2

@@ -233,7 +233,8 @@ def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
     assert relative[1] < 0.9 * relative[0]
 
 
-@pytest.mark.parametrize(("neighbor", "side"), [("left", -1), pytest.param("right", 1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
     name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"
     track, conditions = load_track(name), Conditions()

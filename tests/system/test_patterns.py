@@ -10,7 +10,7 @@ import pytest
 
 import bcclone
 
-_LENGTHS = [16, 20, 24, 32, 64, 256, 1024, 4096, 1 << 15]  # a pattern that tries again and again fails early
+_LENGTHS = [16, 20, 24, 32, 64, 256, 1024, 4096, 1 << 13, 1 << 15]  # a pattern that tries again and again fails early
 _PARTS = (*" \t0a,.;:_-+/[\"'\\", "0.", "0,", " ,", "\t,", "a/", ".jpg", ".jpg ", '"",', "center_0", "aA", "1e", '"')
 _ENDS = ("", "!", "x.jpg", ",a.jpg,")
 _SEARCHED = r"\b{}\.(?:search|sub|split|findall|finditer)\("
