@@ -79,9 +79,8 @@ class ConversionPlan:
         """
         skips = list(self.skips)
         for index, reason in unusable.items():
-            row = self.rows.iloc[
-                int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))
-            ]  # the first to name it
+            # the first row to name it
+            row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
             log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
             skips.append(Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}"))
         bad_images = len(skips) - self.bad_rows

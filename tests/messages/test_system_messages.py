@@ -16,7 +16,6 @@ from tests.processes import on_a_full_disk
 NOT_PROVOKED = {
     errno.EDQUOT: "there is no quota on this machine",
     errno.EPERM: "what it comes of differs from file system to file system",
-    errno.EISDIR: "the demo meets it after its first step, which takes a minute; others look for a folder first",
     errno.ELOOP: "the places that meet it report it by themselves; it stands here for those that do not yet",
     errno.EROFS: "it takes a file system that is mounted for reading only",
 }
@@ -49,17 +48,27 @@ def of_a_link_to_itself(*options):
     cli.main([*options, "-o", "loop", "--quiet"])
 
 
+def of_a_folder_in_the_place_of_a_file():
+    Path("demo", "steps", "first look.json").mkdir(parents=True)
+    cli.main(["demo", "--quiet", "--record-laps", "0.01"])
+
+
 REPORTED = {
     errno.ENOSPC: (to_a_full_disk, "error: the disk is full; make room or choose another place\n"),
     errno.EACCES: (of_a_locked_folder, "error: locked/rec: no permission; change the permissions or choose another"),
     errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: the name is too long for the file system; choose a shorter one\n"),
     errno.ENOTDIR: (lambda: of_a_link_to_itself("export", "rec", "--to", "csv"), "loop: a part of the path is a file"),
     errno.EEXIST: (lambda: of_a_link_to_itself("preprocess", "rec", "--shard-mb", "1"), "loop: it exists, and is no"),
+    errno.EISDIR: (of_a_folder_in_the_place_of_a_file, "first look.json: it is a folder, expected a file"),
     errno.EFBIG: (larger_than_allowed, "the file is larger than the system allows here; choose another place\n"),
 }
 
 
-@pytest.mark.parametrize("number", REPORTED, ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(one, marks=pytest.mark.slow) if one == errno.EISDIR else one for one in REPORTED],
+    ids=errno.errorcode.get,
+)
 def test_errors_of_the_operating_system_are_reported_with_a_remedy(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     provoke, words = REPORTED[number]
