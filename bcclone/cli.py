@@ -107,7 +107,7 @@ def perform(command: Command, given: Given) -> int:
             notify(f"wrote {path}")
         shows = result.wrote and Browser in kinds and given.make(Browser).browser
         if shows and not (common.json or common.quiet) and sys.stdout.isatty():
-            from bcclone.system.browser import open_in_browser
+            from bcclone.system.hardware import open_in_browser
 
             open_in_browser(result.wrote[-1])
     return result.code

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.system.child_process import process_pool
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Count, setting
+from bcclone.system.task_pool import process_pool
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import Checked, measure_in_rounds, rounds_setting
 

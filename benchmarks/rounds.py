@@ -19,9 +19,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from bcclone import UserError
 from bcclone.system.atomic import write_text
-from bcclone.system.child_process import process_pool
 from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
+from bcclone.system.task_pool import process_pool
 
 _LONGEST_SECONDS = 600.0
 

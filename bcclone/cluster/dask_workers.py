@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bcclone.system import task_pool
-from bcclone.system.child_process import interrupts_kept_from_children
 from bcclone.system.errors import UserError, require_package
+from bcclone.system.interrupts import interrupts_kept_from_children
 from bcclone.system.progress import Notify
-from bcclone.system.task_pool import Outcome, TaskPool, run_task, source_digest
+from bcclone.system.task_pool import Result, Task, TaskPool, run_task, source_digest
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -57,7 +57,9 @@ class DaskPool(TaskPool):
         """Return the number of threads of all workers; each runs one task at a time."""
         return sum(worker["nthreads"] for worker in self._all_workers().values())
 
-    def submit(self, function: Callable[[Any], Any], task: Any, faulty: Sequence[str]) -> Future[Outcome]:
+    def submit(
+        self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
+    ) -> "Future[tuple[float, Result]]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
         others = [name for name in self._all_workers() if name not in faulty] if faulty else []
         choice: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
@@ -134,13 +136,13 @@ def _other_version(place: str) -> UserError:
     return UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
 
 
-def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Outcome:
+def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> tuple[float, Any]:
     """Run a task in a thread of a worker. sources: the sender's source_digest()."""
     from distributed import get_worker
 
     worker = get_worker()
     if sources != source_digest():
-        return Outcome(worker.address, 0.0, error=_other_version(f"worker {worker.address}"))
+        raise _other_version(f"worker {worker.address}")
     return run_task(function, task, worker.address, lambda amount: worker.log_event(topic, amount))
 
 

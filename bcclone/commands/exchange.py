@@ -44,7 +44,7 @@ def export(given: Given, chosen: Exported) -> Result:
     takes whole camera frames; the file is written only if it gives the same answers as the model. A failed export
     writes nothing.
     """
-    from bcclone.system.file_kinds import kind_of
+    from bcclone.system.hdf5_file import kind_of
 
     is_model, source = chosen.to in FORMATS, Path(chosen.source)
     given.refuse(

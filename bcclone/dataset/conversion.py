@@ -21,7 +21,7 @@ from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sa
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.recording.files import find_logs
-from bcclone.system import atomic, file_kinds
+from bcclone.system import atomic, hdf5_file
 from bcclone.system.errors import UserError
 from bcclone.system.location import as_local, is_url, parse_location
 from bcclone.system.progress import ProgressBar
@@ -61,7 +61,7 @@ class OneFile:
         replaces = output.is_file() and settings.force and not settings.adding
         if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
             raise UserError(f"{output} is one of the recordings; name another -o")
-        file_kinds.check_output(output, "store", settings.force or settings.adding, remedy)
+        hdf5_file.check_output(output, "store", settings.force or settings.adding, remedy)
 
     def write(
         self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None

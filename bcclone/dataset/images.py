@@ -5,11 +5,11 @@ import numpy.typing as npt
 import simplejpeg
 
 from bcclone.system.codec import read_bytes
-from bcclone.system.image_file import MOST_PIXELS as MOST_PIXELS
-from bcclone.system.image_file import BadImage as BadImage
-from bcclone.system.image_file import decode_image as decode_image
-from bcclone.system.image_file import jpeg_size as jpeg_size
 from bcclone.system.location import names_url, read_urls
+from bcclone.system.opencv import MOST_PIXELS as MOST_PIXELS
+from bcclone.system.opencv import BadImage as BadImage
+from bcclone.system.opencv import decode_image as decode_image
+from bcclone.system.opencv import jpeg_size as jpeg_size
 
 Image = npt.NDArray[np.uint8]
 

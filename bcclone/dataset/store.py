@@ -23,8 +23,7 @@ from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import file_version
 from bcclone.system.codec import explained, parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.file_kinds import kind_of
-from bcclone.system.hdf5_file import Place, Table, read_hdf5
+from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location, as_local, parse_location
 

@@ -92,7 +92,7 @@ def predict(settings: PredictSettings) -> Predicted:
             f"{settings.model}: its steering at {broken[0]} is not finite, expected a number from -1 to 1; use a model "
             "that is trained, and whose --preprocess is the one of its training"
         )
-    write_steering(settings.output, steering, new=not settings.force)
+    write_steering(settings.output, steering)
     return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
 
 

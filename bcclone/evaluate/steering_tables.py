@@ -43,10 +43,10 @@ class FrameSteering:
             raise UserError(f"{self.path}: it has no rows, expected a line for each frame below {ID},{STEERING}")
 
 
-def write_steering(path: Path, steering: Mapping[str, float], new: bool) -> None:
-    """Write the steering by frame_id atomically. new: raise UserError for a file that exists."""
+def write_steering(path: Path, steering: Mapping[str, float]) -> None:
+    """Write the steering by frame_id atomically."""
     table = Table((TableColumn(ID), TableColumn(STEERING)), list(steering.items()))
-    with replacing(path, new=new) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(table.csv(), encoding="utf-8", newline="")
 
 

@@ -24,8 +24,8 @@ from bcclone.feed.order import Batches, EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import PAGE, Batch, SampleSource, lend, to_middle_of_page
 from bcclone.feed.strategies import Feed
-from bcclone.system.child_process import become_worker, interrupts_kept_from_children
 from bcclone.system.errors import UserError
+from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
 
 _PROCESSES, _SLOTS_PER_PROCESS, _QUEUE_SIZE = 2, 4, 8
 _MOST_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full

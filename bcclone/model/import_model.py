@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.model.keras_files.lambda_formula import scaling_of_text
-from bcclone.system import file_kinds
+from bcclone.system import hdf5_file
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Force, Preset, SettingError, argument, check_settings, setting
 
@@ -98,4 +98,4 @@ def _check_output(settings: ImportModelSettings) -> None:
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if old.exists() and output.exists() and old.samefile(output):
         raise UserError(f"{output} is the model to import; name another -o")
-    file_kinds.check_output(output, "model", settings.force)
+    hdf5_file.check_output(output, "model", settings.force)

@@ -25,8 +25,8 @@ from bcclone.play.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.system.browser import open_in_browser
 from bcclone.system.errors import UserError
+from bcclone.system.hardware import open_in_browser
 
 logger = logging.getLogger(__name__)
 

@@ -32,9 +32,8 @@ from bcclone.recording.dialect import (
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.arrays import FloatArray
-from bcclone.system.codec import explained, read_bytes
+from bcclone.system.codec import HDF5, explained, read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.file_kinds import HDF5
 from bcclone.system.location import Location
 
 EPISODE_GAP_MS = 1000

@@ -16,14 +16,11 @@ from bcclone.system.errors import UserError
 
 REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
 _FLUSHED_BYTES = 1 << 25
-_MOST_FOLDERS = 500  # in each other; Python makes them by recursion
 _OLD = ".old.partial"  # ending of the folder that is being replaced
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
     """Make a folder with those above it, unless it exists; raises UserError. choose: what to choose instead."""
-    if (count := len(folder.parts)) > _MOST_FOLDERS:
-        raise UserError(f"{count} folders in each other, expected at most {_MOST_FOLDERS}; choose {choose}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,22 +28,18 @@ def make_folder(folder: Path, choose: str = "another") -> None:
 
 
 @contextmanager
-def replacing(path: Path, new: bool = False, follow: bool = False) -> Iterator[Path]:
+def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.
 
     The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary files of killed
-    processes are removed when the same path is written again. An OSError names `path`. new: raise UserError instead of
-    replacing a file that another program wrote meanwhile; follow: where `path` is a link, replace what it leads to, for
-    a name that the user has typed; somebody else may have made a link in a folder.
+    processes are removed when the same path is written again. An OSError names `path`. follow: where `path` is a link,
+    replace what it leads to, for a name that the user has typed; somebody else may have made a link in a folder.
     """
     path = Path(os.path.realpath(path)) if follow else Path(os.path.realpath(path.parent), path.name)
     with _temporary_path(path, path.suffix) as temporary:
         yield temporary
         _flush(temporary)
-        if new:
-            _take_name(temporary, path)
-        else:
-            temporary.replace(path)
+        temporary.replace(path)
     if sys.platform != "win32":
         _flush(path.parent)
 
@@ -54,8 +47,9 @@ def replacing(path: Path, new: bool = False, follow: bool = False) -> Iterator[P
 @contextmanager
 def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
     """Yield a temporary name next to a path, and remove what still has it after the block; an OSError names `path`."""
-    _remove_leftovers(path)
-    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
+    prefix = f".{path.stem[:100]}."  # short enough for any file system
+    _remove_leftovers(path, prefix)
+    temporary = path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
     try:
         yield temporary
     except OSError as error:
@@ -65,29 +59,12 @@ def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
         _remove(temporary)
 
 
-def _take_name(temporary: Path, path: Path) -> None:
-    """Give a file a name that no other has; raises UserError if one has it."""
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        raise _written_meanwhile(path) from None
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise _written_meanwhile(path) from None
-        temporary.replace(path)
-
-
-def _written_meanwhile(path: Path) -> UserError:
-    return UserError(f"{path}: another program wrote it meanwhile; name another -o")
-
-
 @contextmanager
-def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
 
     A folder of that name is replaced. Temporary folders of killed processes are removed when the same path is written
-    again. new: raise UserError instead of replacing anything but an empty folder. An OSError names `path`, or the file
-    in it.
+    again. An OSError names `path`, or the file in it.
     """
     path = Path(os.path.realpath(path))
     with _temporary_path(path, "") as temporary:
@@ -95,9 +72,6 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
         yield temporary
         if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
-        if new:
-            _take_folder_name(temporary, path)
-            return
         old = temporary.with_suffix(_OLD)
         with suppress(FileNotFoundError):
             path.replace(old)
@@ -107,18 +81,6 @@ def replacing_folder(path: Path, new: bool = False) -> Iterator[Path]:
             if old.exists() and not path.exists():  # the new folder did not get the name
                 old.replace(path)
             _remove(old)
-
-
-def _take_folder_name(temporary: Path, path: Path) -> None:
-    """Give a folder a name that none has, or only an empty one; of several that try, one succeeds."""
-    try:
-        with suppress(FileNotFoundError):
-            path.rmdir()  # refused unless it is an empty folder
-        temporary.rename(path)  # refused if another folder, which is not empty, has got the name by now
-    except OSError:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise _written_meanwhile(path) from None
-        raise
 
 
 class EarlyFlush:
@@ -142,7 +104,7 @@ class EarlyFlush:
     def start(self) -> None:
         """Start to flush everything written, after waiting for the last flush."""
         self.wait()
-        self._flushing, self._unflushed = self._pool.submit(_flush_data, self._file.fileno()), 0
+        self._flushing, self._unflushed = self._pool.submit(getattr(os, "fdatasync", os.fsync), self._file.fileno()), 0
 
     def wait(self) -> None:
         """Wait for the flush that was started last."""
@@ -195,12 +157,11 @@ def check_output(path: Path, force: bool, remedy: str = REMEDY) -> None:
 
     force: replace an existing file; remedy: what the user can do about an existing file, for the message.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is not a regular file; give the name of a file")
-    if path.exists() and not force:
-        raise UserError(f"{path} exists already; {remedy}")
+    if path.exists():
+        if not path.is_file():
+            raise UserError(f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file")
+        if not force:
+            raise UserError(f"{path} exists already; {remedy}")
     _check_folder_of(path)
 
 
@@ -220,10 +181,6 @@ def _check_folder_of(path: Path) -> None:
         raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
 
 
-def _flush_data(handle: int) -> None:
-    getattr(os, "fdatasync", os.fsync)(handle)
-
-
 def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
@@ -232,21 +189,19 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _temporary_prefix(path: Path) -> str:
-    """Return the prefix of a path's temporary names, short enough for any file system."""
-    return f".{path.stem[:100]}."
-
-
-def _remove_leftovers(path: Path) -> None:
-    pattern = re.compile(re.escape(_temporary_prefix(path)) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
+def _remove_leftovers(path: Path, prefix: str) -> None:
+    """Remove what killed processes have left under the temporary names of a path."""
+    pattern = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
-        found = pattern.match(leftover.name)
-        if not found or _is_running(int(found[1])):
-            continue
-        if leftover.name.endswith(_OLD) and not path.exists():
-            leftover.replace(path)  # the process was killed between the two names
-        else:
-            _remove(leftover)
+        if found := pattern.match(leftover.name):
+            import psutil
+
+            if psutil.pid_exists(int(found[1])):
+                continue
+            if leftover.name.endswith(_OLD) and not path.exists():
+                leftover.replace(path)  # the process was killed between the two names
+            else:
+                _remove(leftover)
 
 
 def _remove(path: Path) -> None:
@@ -254,9 +209,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    import psutil
-
-    return psutil.pid_exists(pid)

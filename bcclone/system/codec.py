@@ -1,7 +1,7 @@
 """Foreign bytes -> checked values. Only here are the limits of files that somebody else may have made.
 
 read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path, what was expected and
-the remedy; hdf5_file.py does the same for HDF5, and image_file.py for images. Readers of other formats take their bytes
+the remedy; hdf5_file.py does the same for HDF5, and opencv.py for images. Readers of other formats take their bytes
 from read_bytes() or open_file(), and let explained() describe what goes wrong.
 
 A pipe would make a reader wait for ever, a device would never end, and a text of a few bytes can stand for a number or
@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader, StringIO, TextIOWrapper
+from io import BufferedReader, FileIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
@@ -26,6 +26,8 @@ from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, parse_location, reaching
 
 Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
+
+HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 
 _T = TypeVar("_T")
 
@@ -40,11 +42,9 @@ _MOST_BYTES: Mapping[Container, int] = {
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table
-_LONGEST_NUMBER = 40  # characters of JSON, more than any number has that a program writes
 _LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
 _MOST_INTEGER = 1 << 63
 _PART = 1 << 23  # bytes that are asked of a server at once
-_DEEPEST = 100  # brackets in brackets
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
@@ -82,8 +82,6 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}" if error.strerror else _not(what, first_line(error))
         raise UserError(f"{path}: {reason}; {remedy}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: {_not(what, 'it is no UTF-8 text')}; {remedy}") from None
     except KeyError as error:
         raise UserError(f"{path}: {_not(what, f'{first_line(error)} is missing')}; {remedy}") from error
     except (
@@ -155,15 +153,8 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     if isinstance(source, str):
         source = parse_location(source)
     if isinstance(source, Path):
-        handle = _open(source, most)
-        try:
-            size = os.fstat(handle).st_size
-            content = os.read(handle, size + 1)
-            # a network disk may return a part, and /proc states no sizes
-            while len(content) != size and (part := os.read(handle, _PART)):
-                content += part
-        finally:
-            os.close(handle)
+        with FileIO(_open(source, most)) as file:
+            content = file.readall()
     else:
         content = _read_url(source, most)
     if len(content) > most:
@@ -269,41 +260,16 @@ def shown(value: Any) -> str:
 def parse_json(text: str | bytes) -> Any:
     """Return the value of a JSON text, of UTF-8 if it is given as bytes.
 
-    Raises ValueError for a text that is not JSON, for more than 100 levels, NaN, infinity, numbers of more than 40
-    characters or 64 bits, and halves of characters, which no file can hold.
+    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and numbers of more than 64
+    bits, and for halves of characters, which no file can hold.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
+    read_float, read_int = partial(number, "a number"), partial(whole_number, "a number")
     try:
-        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=partial(number, "a value"))
-        _check_depth(value)
+        value = json.loads(text, parse_int=read_int, parse_float=read_float, parse_constant=read_float)
     except RecursionError:
-        raise ValueError(f"JSON of more than {_DEEPEST} levels") from None
+        raise ValueError("JSON of too many levels") from None
     if "\\u" in text:  # the names of files on Linux may have bytes that are no UTF-8, which Python keeps as halves
         json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
-    return value
-
-
-def _check_depth(value: Any, levels: int = _DEEPEST) -> None:
-    if not isinstance(value, (dict, list)):
-        return
-    if not levels:
-        raise ValueError(f"JSON of more than {_DEEPEST} levels")
-    for member in value.values() if isinstance(value, dict) else value:
-        if isinstance(member, (dict, list)):
-            _check_depth(member, levels - 1)
-
-
-def _integer(text: str) -> int:
-    _float(text)
-    value = int(text)
-    if not -_MOST_INTEGER <= value < _MOST_INTEGER:
-        raise ValueError(f"the number {text} is too large")
-    return value
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if len(text) > _LONGEST_NUMBER or not math.isfinite(value):
-        raise ValueError(f"the number {text[:_LONGEST_NUMBER]} is too large")
     return value

@@ -1,4 +1,4 @@
-"""Report the usable cores, the available memory and the NVIDIA cards of this machine, without TensorFlow.
+"""The usable cores, the available memory, the NVIDIA cards and the browser of this machine; loads no TensorFlow.
 
 Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +73,7 @@ class Card:
     """
 
     name: str
-    compute_capability: tuple[int, int] | None = None
+    compute_capability: tuple[int, ...] | None = None
     memory_used_mb: float | None = None
     memory_total_mb: float | None = None
     driver: str = ""
@@ -88,12 +90,10 @@ class Card:
 
 def find_cards() -> list[Card]:
     """Return the cards that nvidia-smi lists, in its order."""
-    program = find_nvidia_smi()
-    if program is None:
-        return []
-    for names in (_CARD, _CARD[:-1]):
-        if text := output_of([program, f"--query-gpu={','.join(names)}", CSV_FORMAT], _ANSWER_SECONDS):
-            return parse_cards(text, names)
+    if program := find_nvidia_smi():
+        for names in (_CARD, _CARD[:-1]):
+            if text := output_of([program, f"--query-gpu={','.join(names)}", CSV_FORMAT], _ANSWER_SECONDS):
+                return parse_cards(text)
     return []
 
 
@@ -113,24 +113,14 @@ def find_nvidia_smi() -> str | None:
     return next(filter(None, map(shutil.which, _PROGRAMS)), None)
 
 
-def parse_cards(text: str, names: Sequence[str] = _CARD) -> list[Card]:
+def parse_cards(text: str) -> list[Card]:
     """Return the cards in the output of nvidia-smi; other lines are ignored."""
     cards = []
     for line in text.splitlines():
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != len(names):
-            continue
-        values = dict(zip(names, cells, strict=True))
-        major, _, minor = values.get("compute_cap", "").partition(".")
-        cards.append(
-            Card(
-                name=values["name"],
-                compute_capability=(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None,
-                memory_used_mb=parse_megabytes(values["memory.used"]),
-                memory_total_mb=parse_megabytes(values["memory.total"]),
-                driver=values["driver_version"],
-            )
-        )
+        if len(cells := [cell.strip() for cell in line.split(",")]) >= len(_CARD) - 1:
+            driver, used, total, name, *capability = cells
+            version = tuple(map(int, capability[0].split("."))) if capability else None
+            cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 
 
@@ -146,3 +136,15 @@ def parse_number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
+    """Open a page, a file or a URL; not on a machine without a display, where a browser would take over the terminal.
+
+    seconds: how long to wait for the browser to start, which may not return before it is closed.
+    """
+    if sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        url = page.resolve().as_uri() if isinstance(page, Path) else page
+        thread = threading.Thread(target=webbrowser.open, args=(url,), daemon=True)
+        thread.start()
+        thread.join(seconds)

@@ -3,6 +3,8 @@
 Reading follows no link and reads no other file. Types, shapes and sizes are compared with the size of the file before
 memory is asked for; a compressed array of a few bytes could stand for any number of them. What is refused raises
 UnfitContent.
+
+kind_of() and check_output() tell stores, models and other files apart, before one is read or overwritten.
 """
 
 import math
@@ -10,18 +12,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.system.codec import check_regular
+from bcclone.system import atomic
+from bcclone.system.codec import HDF5, check_regular, open_file
+from bcclone.system.errors import UserError
 
 Source = Path | IO[bytes]  # a path, or an open file such as one at a URL
 Table: TypeAlias = npt.NDArray[Any] | list[str]
+Kind = Literal["store", "model"]
 
 LONGEST_TEXT = 1 << 20  # bytes of an attribute
+_ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "model", "layer_names": "model"}
 _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING)
 _SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}  # they load no plugin
 
@@ -141,3 +147,33 @@ def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST
             return texts[0]
     words = {int: "a whole number", str: f"a text of at most {most} bytes", list: f"a list of up to {most} names"}
     raise UnfitContent(f"its {name[:40]} is not {words[kind]}")
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files."""
+    try:
+        if _is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                return next((kind for name, kind in _ATTRIBUTES.items() if name in file.attrs), None)
+    except (OSError, RuntimeError):  # a damaged file
+        pass
+    return None
+
+
+def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMEDY) -> None:
+    """Raise UserError if `path` cannot be written, or exists and may not be replaced; call it before long work.
+
+    kind: what is to be written; force: replace an existing HDF5 file, but none of the other kind, so that a wrong name
+    costs nobody a text, a model or a store; remedy: what the user can do about an existing file, for the message.
+    """
+    if path.is_file() and path.stat().st_size:
+        if not _is_hdf5(path):
+            raise UserError(f"{path} exists, and is neither a store nor a model; name another -o")
+        if (found := kind_of(path)) not in (kind, None):
+            raise UserError(f"{path} is a {found}, and a {kind} is to be written; name another -o")
+    atomic.check_output(path, force, remedy)
+
+
+def _is_hdf5(path: Path) -> bool:
+    with open_file(path, "store") as file:
+        return file.read(len(HDF5)) == HDF5

@@ -1,9 +1,15 @@
-"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a waiting server."""
+"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a waiting server.
+
+Worker processes ignore Ctrl-C, and end with their parent. Only the standard library is imported.
+"""
 
 import contextlib
+import multiprocessing
+import os
 import select
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -120,3 +126,31 @@ def _handled_by(handler: Any) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+@contextmanager
+def interrupts_kept_from_children() -> Iterator[None]:
+    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends them."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def become_worker() -> None:
+    """Make this process a worker that ignores Ctrl-C and ends when its parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process with its parent; a killed parent cannot do it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,13 +1,72 @@
-"""Load OpenCV, and take back what it does to the environment.
+"""Load OpenCV, and decode images of somebody else: JPEG or PNG -> RGB pixels.
 
-It adds an empty entry to LD_LIBRARY_PATH. For processes that are started later, such as ffmpeg, the empty entry means
-the current folder, from which they would load shared libraries.
+OpenCV adds an empty entry to LD_LIBRARY_PATH, which is taken back: for processes that are started later, such as
+ffmpeg, it means the current folder, from which they would load shared libraries.
+
+The size in the header of an image is checked before anything is decoded, because a file of a few bytes can declare a
+huge image.
 """
 
 import os
+import struct
+from typing import Self
 
 import cv2 as cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
 
 _NAME = "LD_LIBRARY_PATH"
 if _NAME in os.environ:
     os.environ[_NAME] = os.pathsep.join(filter(None, os.environ[_NAME].split(os.pathsep)))
+
+MOST_PIXELS = 1 << 24
+_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes as long as an image; most files have 10
+_END = b"\xff\xd9"  # of a JPEG
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class BadImage(ValueError):
+    """Bytes that are not a usable camera frame; the text is the reason."""
+
+    @classmethod
+    def wrong_size(cls, width: int, height: int, expected_width: int, expected_height: int) -> Self:
+        """Return the error for an image of an unexpected size."""
+        return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
+
+
+def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+    """Return width and height in pixels of a JPEG, by its header, before anything is decoded.
+
+    Raises BadImage for anything else, for more than 16 million pixels, and for more than 100 scans.
+    """
+    content = bytes(data)
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError as error:
+        raise BadImage(f"not a complete JPEG: {error}" if content else "the file is empty") from None
+    if (scans := content.count(_SCAN)) > _MOST_SCANS:
+        raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
+    _check_pixels(width, height)
+    return width, height
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+
+
+def decode_image(content: bytes) -> npt.NDArray[np.uint8]:
+    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as jpeg_size()."""
+    if content.startswith(_PNG):
+        if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
+            raise BadImage("not a complete PNG")
+        _check_pixels(*struct.unpack(">II", content[16:24]))
+    else:
+        jpeg_size(content)
+        if content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
+            raise BadImage("not a complete JPEG: it ends too early")
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise BadImage("neither a complete JPEG nor a complete PNG")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)

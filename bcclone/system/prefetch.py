@@ -41,7 +41,7 @@ def prefetch_ordered(
     try:
         for worker in workers:
             worker.start()
-        yield _Collected(permits, results)
+        yield _collected(permits, results)
     finally:
         end()
 
@@ -69,24 +69,17 @@ def _work(
             result.put(_Failed(error))
 
 
-class _Collected:
-    """The results in order; after an error, or the last one, there are no more."""
-
-    def __init__(self, permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]") -> None:
-        self._permits, self._results = permits, results
-        self._error: Exception | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if self._error is None:
-            result = self._results.get().get()
-            if not isinstance(result, _Failed):
-                self._permits.put(True)
-                return result
-            self._error = result.error
-        raise self._error
+def _collected(permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]") -> Iterator[Any]:
+    """Yield the results in order, until the last one or an error."""
+    while True:
+        result = results.get().get()
+        if not isinstance(result, _Failed):
+            permits.put(True)
+            yield result
+        elif isinstance(result.error, StopIteration):
+            return
+        else:
+            raise result.error
 
 
 def _end(workers: Sequence[threading.Thread], permits: "queue.SimpleQueue[bool]") -> None:

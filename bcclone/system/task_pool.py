@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from functools import cache
 from itertools import islice
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bcclone.system.atomic import write_text
-from bcclone.system.child_process import process_pool
 from bcclone.system.codec import parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
+from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify, ProgressBar
 
@@ -58,28 +58,17 @@ class WorkerFault(Exception):
     """
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a task or its error, the worker that ran it, and the progress that it has not sent yet."""
-
-    worker: str
-    progress: float
-    result: Any = None
-    error: UserError | WorkerFault | None = None
-
-
 class _Reporter:
     """Sends the progress of one task a few times a second."""
 
     def __init__(self, send: Callable[[float], None]) -> None:
-        self._send, self._sent_at = send, time.monotonic()
-        self.sent = self.unsent = 0.0
+        self._send, self._sent_at, self.unsent = send, time.monotonic(), 0.0
 
     def add(self, amount: float) -> None:
         self.unsent += float(amount)  # NumPy's numbers cannot be sent as events
         if time.monotonic() - self._sent_at >= _SECONDS_BETWEEN_REPORTS:
             self._send(self.unsent)
-            self.sent, self.unsent, self._sent_at = self.sent + self.unsent, 0.0, time.monotonic()
+            self.unsent, self._sent_at = 0.0, time.monotonic()
 
 
 # a worker may run tasks in several threads
@@ -92,20 +81,26 @@ def report_progress(amount: float) -> None:
         reporter.add(amount)
 
 
-def run_task(function: Callable[[Any], Any], task: Any, worker: str, send: Callable[[float], None]) -> Outcome:
-    """Run a task in this thread. worker: name of this worker; send: receives the progress now and then."""
+def run_task(
+    function: Callable[[Any], Any], task: Any, worker: str, send: Callable[[float], None]
+) -> tuple[float, Any]:
+    """Run a task in this thread; return the progress that was not sent, and the result.
+
+    worker: name of this worker, which is added to a WorkerFault; send: receives the progress now and then.
+    """
     reporter = _Reporter(send)
     token = _reporter.set(reporter)
     try:
         result = function(task)
-        return Outcome(worker, reporter.unsent, result)
-    except (UserError, WorkerFault) as error:
-        return Outcome(worker, -reporter.sent, error=error)
+        return reporter.unsent, result
+    except WorkerFault as fault:
+        raise WorkerFault(str(fault), worker) from None
     finally:
         _reporter.reset(token)
 
 
-_Pending = dict["Future[Outcome]", tuple[int, Task, tuple[str, ...]]]  # index, task, workers where it failed
+# index, task, and the workers where it failed
+_Pending = dict["Future[tuple[float, Result]]", tuple[int, Task, tuple[str, ...]]]
 
 
 class TaskPool:
@@ -135,13 +130,25 @@ class TaskPool:
         report by report_progress(). Raises UserError, and whatever a task raises; tasks that have not started are then
         cancelled.
         """
-        pending: _Pending[Task] = {}
+        pending: _Pending[Result, Task] = {}
+        waiting, reported = enumerate(tasks), self.reported()
         try:
-            yield from self._results(function, enumerate(tasks), on_progress, pending)
-        except UserError:
-            raise
+            while True:
+                for index, task in islice(waiting, max(_TASKS_PER_WORKER * max(self.workers, 1) - len(pending), 0)):
+                    pending[self.submit(function, task, ())] = index, task, ()
+                if not pending:
+                    return
+                done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
+                results = self._results(done, pending, function)
+                before, reported = reported, self.reported()
+                if amount := reported - before + sum(unsent for _, (unsent, _) in results):
+                    on_progress(amount)
+                for index, (_, result) in results:
+                    yield index, result
+                if not done:
+                    self.check()
         except Exception as error:
-            if explained := self.explain(error):
+            if not isinstance(error, UserError) and (explained := self.explain(error)):
                 raise explained from None
             raise
         finally:
@@ -150,32 +157,30 @@ class TaskPool:
 
     def _results(
         self,
+        done: "Iterable[Future[tuple[float, Result]]]",
+        pending: "_Pending[Result, Task]",
         function: Callable[[Task], Result],
-        waiting: Iterator[tuple[int, Task]],
-        on_progress: Callable[[float], object],
-        pending: "_Pending[Task]",
-    ) -> Iterator[tuple[int, Result]]:
-        reported = self.reported()
-        while True:
-            for index, task in islice(waiting, max(_TASKS_PER_WORKER * max(self.workers, 1) - len(pending), 0)):
-                pending[self.submit(function, task, ())] = index, task, ()
-            if not pending:
-                return
-            done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
-            completed = [(*pending.pop(future), future.result()) for future in done]
-            before, reported = reported, self.reported()
-            if amount := reported - before + sum(outcome.progress for *_, outcome in completed):
-                on_progress(amount)
-            for index, task, faulty, outcome in completed:
-                if outcome.error:
-                    faulty = _with_faulty(task, faulty, outcome.worker, outcome.error)
-                    pending[self.submit(function, task, faulty)] = index, task, faulty
-                else:
-                    yield index, outcome.result
-            if not done:
-                self.check()
+    ) -> list[tuple[int, tuple[float, Result]]]:
+        """Return the index of each task that is done, and what run_task() returned; repeat those that met a fault."""
+        results = []
+        for future in done:
+            index, task, faulty = pending.pop(future)
+            try:
+                results.append((index, future.result()))
+            except WorkerFault as fault:
+                reason, worker = fault.args
+                if len(faulty) == _RETRIES:
+                    raise UserError(
+                        f"{str(task)[:_LONGEST_NAME]}: failed {_RETRIES + 1} times, at last on worker {worker}: "
+                        f"{reason}; mend the worker and run the same command again"
+                    ) from None
+                faulty = (*faulty, worker)
+                pending[self.submit(function, task, faulty)] = index, task, faulty
+        return results
 
-    def submit(self, function: Callable[[Any], Any], task: Any, faulty: Sequence[str]) -> "Future[Outcome]":
+    def submit(
+        self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
+    ) -> "Future[tuple[float, Result]]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
         return self._executor.submit(_run_in_process, function, task)
 
@@ -185,18 +190,6 @@ class TaskPool:
     def explain(self, error: Exception) -> UserError | None:
         """Return the error for the user if the executor failed, or None if the task did."""
         return _worker_ended() if isinstance(error, BrokenExecutor) else None
-
-
-def _with_faulty(task: Any, before: tuple[str, ...], worker: str, error: UserError | WorkerFault) -> tuple[str, ...]:
-    """Return the workers on which a task failed, this one too; raises UserError after several faults."""
-    if isinstance(error, UserError):
-        raise error
-    if len(before) == _RETRIES:
-        raise UserError(
-            f"{str(task)[:_LONGEST_NAME]}: failed {len(before) + 1} times, at last on worker {worker}: {error}; "
-            "mend the worker and run the same command again"
-        )
-    return (*before, worker)
 
 
 # set once in each worker process: what all of them have reported
@@ -226,7 +219,7 @@ def _set_total(total: "Synchronized[float]") -> None:
     _total.set(total)
 
 
-def _run_in_process(function: Callable[[Any], Any], task: Any) -> Outcome:
+def _run_in_process(function: Callable[[Any], Any], task: Any) -> tuple[float, Any]:
     return run_task(function, task, f"process {os.getpid()}", _add_to_total)
 
 
@@ -234,6 +227,37 @@ def _add_to_total(amount: float) -> None:
     total = _total.get()
     with total.get_lock():
         total.value += amount
+
+
+@contextmanager
+def process_pool(
+    workers: int, initializer: Callable[..., object] = lambda: None, arguments: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Yield an executor with spawned worker processes; all have ended when the block is left.
+
+    An error in the block, or Ctrl-C, kills them. initializer, arguments: called first in each worker.
+    """
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
+    pool = ProcessPoolExecutor(workers, context, _initialize_worker, (initializer, arguments))
+    processes: set[multiprocessing.process.BaseProcess] = set()
+    try:
+        with interrupts_kept_from_children():
+            while len(processes) < workers:  # a task starts a worker, unless one is idle
+                pool.submit(int)
+                processes = set(multiprocessing.active_children()) - before
+        yield pool
+    except BaseException:
+        for process in processes:
+            process.kill()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    become_worker()
+    initializer(*arguments)
 
 
 class FinishedSteps(Generic[Result]):
@@ -263,15 +287,6 @@ class FinishedSteps(Generic[Result]):
         return result
 
 
-class KeptTask(Protocol):
-    """A task whose result may be kept. key: says all that it depends on, "" to keep none; size: progress in units."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def size(self) -> float: ...
-
-
 @dataclass(frozen=True)
 class Shown:
     """How a run is shown: label and unit of its progress bar, what a task is called, and who receives other lines."""
@@ -282,20 +297,18 @@ class Shown:
     notify: Notify = lambda line: None
 
 
-OneTask = TypeVar("OneTask", bound=KeptTask)
-
-
 def run_kept(
     pool: TaskPool | int,
-    function: Callable[[OneTask], Result],
-    tasks: Sequence[OneTask],
+    function: Callable[[Any], Result],
+    tasks: Sequence[Any],
     kept: FinishedSteps[Any],
     shown: Shown,
 ) -> list[Result]:
     """Return the result of each task, in their order; those that are kept already are not run again.
 
-    pool: the workers, or how many processes to start at most, 0 for one per usable core; kept: receives each result as
-    soon as it is there. Raises as TaskPool.run() does.
+    pool: the workers, or how many processes to start at most, 0 for one per usable core; tasks: each has a `key`, which
+    says all that its result depends on, "" to keep none, and a `size`, its progress in units; kept: receives each
+    result as soon as it is there. Raises as TaskPool.run() does.
     """
     results = {index: result for index, task in enumerate(tasks) if task.key and (result := kept.find(task.key))}
     left = [index for index in range(len(tasks)) if index not in results]

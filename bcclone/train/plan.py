@@ -11,7 +11,7 @@ from bcclone.feed.feed import check_feed, choose_feed
 from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.system import file_kinds
+from bcclone.system import hdf5_file
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
@@ -44,7 +44,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.settings.is_resolved:
             raise ValueError("the settings of a plan leave something to decide; expected those of resolve()")
-        file_kinds.check_output(self.settings.output, "model", self.may_overwrite)
+        hdf5_file.check_output(self.settings.output, "model", self.may_overwrite)
 
     @property
     def may_overwrite(self) -> bool:

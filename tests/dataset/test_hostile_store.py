@@ -10,7 +10,7 @@ import pytest
 
 from bcclone.dataset.store import Store
 from bcclone.system.errors import UserError
-from bcclone.system.file_kinds import check_output, kind_of
+from bcclone.system.hdf5_file import check_output, kind_of
 from tests.dataset.test_store import some_frames, write_store
 from tests.hostile import WRONG_PARTS, in_another_place, put, thinned
 

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from bcclone.system.doctor.accelerator import (
+from bcclone.system.doctor import (
     OLDEST_FOR_TENSORFLOW,
     check_card,
     check_computed,
     check_devices,
     check_driver,
 )
-from bcclone.system.doctor.machine import (
+from bcclone.system.hardware import Card
+from bcclone.system.machine_checks import (
     PYTHONS,
     check_cores,
     check_folder,
@@ -27,7 +28,6 @@ from bcclone.system.doctor.machine import (
     check_python,
     check_system,
 )
-from bcclone.system.hardware import Card
 from tests.conftest import ROOT, command, run_script
 from tests.processes import imported_by
 
@@ -131,7 +131,7 @@ def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
     assert "chromium" in done.stdout
 
 
-def test_missing_old_and_broken_packages_fail_with_the_command_that_installs_them(tmp_path, monkeypatch):
+def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
     missing, old = check_packages(["no-such-package-anywhere>=1.2", "packaging<2,>=1"])
     assert (missing.state, missing.found) == ("failed", "missing, needs >=1.2")
     assert missing.advice == 'python -m pip install "no-such-package-anywhere>=1.2"'
@@ -140,13 +140,6 @@ def test_missing_old_and_broken_packages_fail_with_the_command_that_installs_the
     assert old.advice == 'python -m pip install "packaging<2,>=1"'
     assert not check_packages(["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"])
     assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
-    (tmp_path / "broken-1.dist-info").mkdir()  # an interrupted installation
-    monkeypatch.syspath_prepend(tmp_path)
-    (check,) = check_packages(["broken>=1"])
-    assert (check.found, check.advice) == (
-        "its version cannot be read",
-        'python -m pip install --force-reinstall "broken>=1"',
-    )
 
 
 def test_the_supported_pythons_are_those_of_pyproject():

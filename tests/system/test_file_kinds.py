@@ -4,7 +4,7 @@ import h5py
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.system.file_kinds import check_output, kind_of
+from bcclone.system.hdf5_file import check_output, kind_of
 
 
 @pytest.fixture

@@ -1,14 +1,22 @@
-"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former handlers."""
+"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former handlers.
+
+A worker process ignores Ctrl-C and ends with its parent, however that ends.
+"""
 
 import contextlib
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
+import time
 
+import psutil
 import pytest
 
 from bcclone.system.interrupts import Interrupts, StopSocket, keeping_interrupts
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 
@@ -78,3 +86,38 @@ def test_an_interrupt_that_a_package_swallows_or_turns_into_its_own_error_is_not
         _import_interrupted()
     with pytest.raises(ImportError), keeping_interrupts():
         raise ImportError("cannot import name")
+
+
+PARENT = """
+import multiprocessing, time
+from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
+
+def work(ready):
+    become_worker()
+    ready.set()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    worker = context.Process(target=work, args=(ready,))
+    with interrupts_kept_from_children():
+        worker.start()
+    ready.wait()
+    print(worker.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_ignores_ctrl_c_and_ends_when_its_parent_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        worker = psutil.Process(int(parent.stdout.readline()))
+        worker.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert worker.is_running()
+        assert worker.status() != psutil.STATUS_ZOMBIE
+        parent.kill()
+    worker.wait(timeout=30)

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +12,6 @@ import pytest
 
 from bcclone.system.json_values import from_json, json_text, to_json
 from bcclone.system.location import Location, parse_location
-
-
-class Light(StrEnum):
-    DAY = "day"
-    NIGHT = "night"
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,6 @@ class Drive:
     name: str
     points: tuple[Point, ...]
     span: tuple[int, float]
-    light: Light = Light.DAY
     mode: Literal["slow", "stop"] = "slow"
     folder: Path | None = None
     source: Location = Path()
@@ -48,7 +41,7 @@ class Drive:
 
 
 DRIVE = Drive(
-    "lake", (Point(1.0, 2.5), Point(0.1)), (3, 0.25), Light.NIGHT, "stop", Path("a/b"), parse_location("memory://a/b"),
+    "lake", (Point(1.0, 2.5), Point(0.1)), (3, 0.25), "stop", Path("a/b"), parse_location("memory://a/b"),
     complete=True, by_limit={1.5: Point(2.0)}, parts=(Drive("part", (), (0, 1.0)),), notes=["wet"],
     others={"seed": [1, None]}, limit="none",
 )  # fmt: skip
@@ -57,9 +50,9 @@ DRIVE = Drive(
 def test_a_value_comes_back_equal_from_the_text_of_a_file() -> None:
     assert from_json(Drive, json.loads(json_text(DRIVE, indent=1))) == DRIVE
     stored = to_json(DRIVE)
-    assert list(stored)[:4] == ["name", "points", "span", "light"]
+    assert list(stored)[:4] == ["name", "points", "span", "mode"]
     assert stored["points"][0] == {"x_m": 1.0, "y_m": 2.5}
-    assert (stored["light"], stored["folder"], stored["source"]) == ("night", "a/b", "memory://a/b")
+    assert (stored["mode"], stored["folder"], stored["source"]) == ("stop", "a/b", "memory://a/b")
     assert stored["by_limit"] == {"1.5": {"x_m": 2.0, "y_m": 0.0}}
     assert from_json(tuple[Point, ...], to_json(DRIVE.points)) == DRIVE.points
     point = from_json(Point, json.loads('{"x_m": 3, "y_m": NaN}'))
@@ -81,7 +74,6 @@ def test_a_value_comes_back_equal_from_the_text_of_a_file() -> None:
         ({"points": [7]}, r"points\[0\]: 7, expected an object"),
         ({"span": [1]}, "span has 1 members, expected 2"),
         ({"span": [1.5, 1]}, r"span\[0\]: 1.5, expected a whole number"),
-        ({"light": "dusk"}, "light: 'dusk', expected one of 'day', 'night'"),
         ({"mode": "go"}, "mode: 'go', expected one of 'slow', 'stop'"),
         ({"complete": "no"}, "complete: 'no', expected true or false"),
         ({"folder": 5}, "folder: 5, expected Path"),

@@ -16,7 +16,7 @@ from bcclone.model.model_path import check_keras_path
 from bcclone.model.steering_calibration import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.recording_pictures import plot_framing
 from bcclone.recording.files import is_recording
-from bcclone.system import file_kinds
+from bcclone.system import hdf5_file
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import check_output, write_bytes, write_text
 from bcclone.system.errors import UserError
@@ -230,6 +230,6 @@ def _check_output(settings: CalibrateSettings, framing_file: Path) -> None:
     check_keras_path(model)
     if output.exists() and model.samefile(output):
         raise UserError(f"{output} is the model to calibrate; name another -o")
-    file_kinds.check_output(output, "model", settings.force)
+    hdf5_file.check_output(output, "model", settings.force)
     for path in (framing_file, framing_file.with_suffix(".png")):
         check_output(path, settings.force)

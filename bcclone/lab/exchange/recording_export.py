@@ -66,7 +66,7 @@ def export(settings: ExportSettings) -> ExportResult:
                 yield row
                 bar.advance(1)
 
-        with atomic.replacing_folder(settings.output, new=True) as folder:
+        with atomic.replacing_folder(settings.output) as folder:
             format.write(replace(source, read=counted), folder)
     return ExportResult(
         output=settings.output,

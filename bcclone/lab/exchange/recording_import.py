@@ -221,7 +221,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     try:
         atomic.make_folder(output.parent, "another -o")
         atomic.check_new_folder(output)
-        with atomic.replacing_folder(output, new=True) as folder:
+        with atomic.replacing_folder(output) as folder:
             written = write_recordings(format.read(settings, findings), folder, findings, framing)
             findings.check(source)
             _move_up_single(folder, written)

@@ -25,7 +25,7 @@ from bcclone.lab.improve.rounds import Improvement, chosen_round, plot_rounds
 from bcclone.model.model_path import is_onnx
 from bcclone.recording.files import find_logs
 from bcclone.recording.row import CAMERAS
-from bcclone.system import atomic, file_kinds
+from bcclone.system import atomic, hdf5_file
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
@@ -79,7 +79,7 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
             "it, or name another --work"
         )
     may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
-    file_kinds.check_output(settings.output, "model", may_replace)
+    hdf5_file.check_output(settings.output, "model", may_replace)
     atomic.make_folder(path / MODELS, "another --work")
     with atomic.locked(
         path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"

@@ -21,7 +21,7 @@ from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
 from bcclone.recording.dialect import Dialect
 from bcclone.simulator.roads.random_road import parse_name
 from bcclone.simulator.track import load_track
-from bcclone.system import atomic, file_kinds
+from bcclone.system import atomic, hdf5_file
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
@@ -54,7 +54,7 @@ def make_road_samples(
     start = time.monotonic()
     if not settings.output.suffix:
         raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
-    file_kinds.check_output(settings.output, "store", settings.force)
+    hdf5_file.check_output(settings.output, "store", settings.force)
     try:
         parse_name(settings.road(0))
     except ValueError as error:

@@ -22,11 +22,10 @@ import numpy as np
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
-from bcclone.system.child_process import interrupts_kept_from_children
-from bcclone.system.codec import check_regular, open_file, parse_json
+from bcclone.system.codec import HDF5, check_regular, open_file, parse_json
 from bcclone.system.errors import first_line
-from bcclone.system.file_kinds import HDF5
 from bcclone.system.hdf5_file import LONGEST_TEXT, UnfitContent, dataset_of, member_of, open_hdf5, read_attribute
+from bcclone.system.interrupts import interrupts_kept_from_children
 
 _WALL_SECONDS, _BYTES_PER_SECOND = 60.0, 1 << 24  # for a disk that does not respond
 _CPU_SECONDS, _BYTES_PER_CPU_SECOND = 3, 1 << 26  # several times what reading takes, imports included

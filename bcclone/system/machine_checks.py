@@ -1,6 +1,5 @@
-"""What a check is; those of the system, port, folder, memory, cores, programs, Python and its packages."""
+"""The checks of the doctor that are not about TensorFlow: system, port, folder, memory, programs, Python, packages."""
 
-import errno
 import os
 import platform
 import shutil
@@ -19,13 +18,11 @@ from bcclone.system.settings import SIMULATOR_PORT
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-State = Literal["ok", "warning", "failed"]
-
 PYTHONS = ((3, 11), (3, 13))  # as in pyproject.toml; a test compares
+_FFMPEG_SECONDS = 1.0
 REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
 _INSTALL = f"activate the virtual environment in which it is installed, or {REINSTALL}"
-_FOLDER = Path(__file__).parents[3]
-_FFMPEG_SECONDS = 1.0
+_FOLDER = Path(__file__).parents[2]
 # name, names of the program, package of Debian and Ubuntu
 _TEST_TOOLS = (
     ("chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium"),
@@ -33,7 +30,6 @@ _TEST_TOOLS = (
     ("node", ("node",), "nodejs"),
     ("npm", ("npm",), "npm"),
 )
-_GB = 1e9
 # (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses 0.9 GB of memory,
 # without the frames
 _DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
@@ -44,7 +40,7 @@ class Check:
     """The result of a check: name, state, what was found, and how to fix it, which may be "" only if all is well."""
 
     name: str
-    state: State
+    state: Literal["ok", "warning", "failed"]
     found: str
     advice: str = ""
 
@@ -61,21 +57,28 @@ def check_system(proc_version: str) -> Check:
     return Check("system", "ok", f"{name}, in WSL2", advice)
 
 
+def check_python(version: tuple[int, int]) -> Check:
+    """Compare the version of Python with the supported ones."""
+    lowest, highest = (".".join(map(str, python)) for python in PYTHONS)
+    found = f"{platform.python_version()} ({sys.executable})"
+    if PYTHONS[0] <= version <= PYTHONS[1]:
+        return Check("python", "ok", found)
+    advice = f"install bcclone into a virtual environment with one of them: python{highest} -m venv .venv"
+    return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
+
+
 def check_port(port: int) -> Check:
     """Check that a drive server can listen on a port of this machine."""
-    address = f"127.0.0.1:{port}"
-    reason = f"the simulator always connects to {SIMULATOR_PORT}"
+    address, reason = f"127.0.0.1:{port}", f"the simulator always connects to {SIMULATOR_PORT}"
     with socket.socket() as listener:
         if os.name == "posix":  # a port that was in use a minute ago is free; on Windows it would be shared
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
             listener.listen()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
-                return Check("port", "failed", f"{address} is in use", advice)
-            return Check("port", "failed", f"{address}: {error.strerror}", f"allow listening on it; {reason}")
+        except OSError:
+            advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
+            return Check("port", "failed", f"{address} is in use", advice)
     if port != SIMULATOR_PORT:
         return Check("port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {reason}")
     return Check("port", "ok", f"{address} is free")
@@ -83,35 +86,34 @@ def check_port(port: int) -> Check:
 
 def check_folder(folder: Path) -> Iterator[Check]:
     """Check that a folder can be written, and then that its disk has enough free space."""
-    advice = "change into a folder where you may write"
     try:
         folder = folder.absolute()
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".bcclone-doctor-") as file:
             file.write(b"written by bcclone doctor")
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        yield Check("folder", "failed", f"{folder}: cannot write there: {error.strerror or error}", advice)
+        found = f"{folder}: cannot write there: {error.strerror or error}"
+        yield Check("folder", "failed", found, "change into a folder where you may write")
         return
     yield Check("folder", "ok", f"{folder}: can be written")
-    state = _compare(free, _DISK_GB)
     advice = "free some space, or work on another disk: a store of 10,000 rows of three cameras takes 1.5 GB"
-    yield Check("disk space", state, f"{free / _GB:.1f} GB free", "" if state == "ok" else advice)
+    yield _check_size("disk space", free, _DISK_GB, "free", advice)
 
 
 def check_memory(available: float | None) -> Check:
     """Check the available memory, in bytes; None if the system does not report it."""
     if available is None:
         return Check("memory", "warning", "this system does not report it", f"{_MEMORY_GB[1]:.0f} GB should be free")
-    state = _compare(available, _MEMORY_GB)
     advice = f"close other programs, or give the container more memory: training needs {_MEMORY_GB[1]:.0f} GB"
-    return Check("memory", state, f"{available / _GB:.1f} GB available", "" if state == "ok" else advice)
+    return _check_size("memory", available, _MEMORY_GB, "available", advice)
 
 
-def _compare(size: float, bounds_gb: tuple[float, float]) -> State:
-    least, enough = (bound * _GB for bound in bounds_gb)
-    if size < least:
-        return "failed"
-    return "warning" if size < enough else "ok"
+def _check_size(name: str, size: float, bounds_gb: tuple[float, float], word: str, advice: str) -> Check:
+    size_gb, (least, enough) = size / 1e9, bounds_gb
+    found = f"{size_gb:.1f} GB {word}"
+    if size_gb >= enough:
+        return Check(name, "ok", found)
+    return Check(name, "failed" if size_gb < least else "warning", found, advice)
 
 
 def check_cores(cores: int) -> Check:
@@ -139,22 +141,14 @@ def check_ffmpeg() -> Check:
 def check_test_tools() -> Iterator[Check]:
     """Yield a check of each program that only the tests need."""
     for name, programs, package in _TEST_TOOLS:
-        path = next(filter(None, map(shutil.which, programs)), None)
-        if path:
+        if path := next(filter(None, map(shutil.which, programs)), None):
             yield Check(name, "ok", f"{path} (only needed for tests)")
         else:
             advice = f"for the tests, on Debian and Ubuntu: apt-get install {package}"
             yield Check(name, "warning", "not on the PATH (only needed for tests)", advice)
 
 
-def check_python(version: tuple[int, int]) -> Check:
-    """Compare the version of Python with the supported ones."""
-    lowest, highest = (".".join(map(str, python)) for python in PYTHONS)
-    found = f"{platform.python_version()} ({sys.executable})"
-    if PYTHONS[0] <= version <= PYTHONS[1]:
-        return Check("python", "ok", found)
-    advice = f"install bcclone into a virtual environment with one of them: python{highest} -m venv .venv"
-    return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
+# ---- packages
 
 
 def check_declared_packages() -> Iterator[Check]:
@@ -167,23 +161,15 @@ def check_declared_packages() -> Iterator[Check]:
     except ImportError:
         yield Check("packaging", "failed", "missing, so versions cannot be compared", _INSTALL)
         return
-    installed: list[str] = []
-    try:
-        installed = metadata.requires("bcclone") or []
-        yield Check("bcclone", "ok", f"{metadata.version('bcclone')} ({_FOLDER})")
-    except metadata.PackageNotFoundError:
-        yield Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
-    yield from check_packages(_requirements_of_checkout(_FOLDER / "pyproject.toml") or installed)
-
-
-def _requirements_of_checkout(pyproject: Path) -> list[str]:
-    """Return the requirements in a pyproject.toml of bcclone, none if there is no such file."""
-    if sys.version_info < PYTHONS[0]:  # it has no tomllib, and check_python() reports it
-        return []
     import tomllib
 
-    project = tomllib.loads(read_text(pyproject)).get("project", {})
-    return [*project["dependencies"]] if project.get("name") == "bcclone" else []
+    if installed := version_of("bcclone"):
+        yield Check("bcclone", "ok", f"{installed} ({_FOLDER})")
+    else:
+        yield Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
+    project = tomllib.loads(read_text(_FOLDER / "pyproject.toml")).get("project", {})
+    is_checkout = project.get("name") == "bcclone"
+    yield from check_packages(project["dependencies"] if is_checkout else metadata.requires("bcclone") or [])
 
 
 def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
@@ -191,8 +177,15 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
 
     extra: of the package that requires them; only the requirements that it adds are checked.
     """
+    from packaging.requirements import Requirement
+
     checks = []
-    for requirement in _needed(requirements, extra):
+    for requirement in map(Requirement, requirements):
+        with_extra, without = (
+            requirement.marker is None or requirement.marker.evaluate({"extra": name}) for name in (extra, "")
+        )
+        if not with_extra or (extra and without):
+            continue
         checks.append(_check_package(requirement))
         for added in sorted(requirement.extras):
             if checks[-1].state == "ok":
@@ -200,30 +193,18 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
     return checks
 
 
-def _needed(requirements: Sequence[str], extra: str = "") -> "list[Requirement]":
-    """Return the requirements whose marker is true here; with an extra, only those that it adds."""
-    from packaging.requirements import Requirement
-
-    every = [Requirement(text) for text in requirements]
-    always = [one for one in every if one.marker is None or one.marker.evaluate({"extra": ""})]
-    if not extra:
-        return always
-    return [one for one in every if one not in always and one.marker and one.marker.evaluate({"extra": extra})]
-
-
 def _check_package(requirement: "Requirement") -> Check:
+    name, found = requirement.name, version_of(requirement.name)
+    if found and requirement.specifier.contains(found, prereleases=True):
+        return Check(name, "ok", found)
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    needs = f"{requirement.name}{extras}{requirement.specifier}"
-    advice = f'python -m pip install "{needs}"'
+    advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
+    return Check(name, "failed", f"{found or 'missing'}, needs {requirement.specifier or 'any'}", advice)
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package, None if it is missing."""
     try:
-        found = metadata.version(requirement.name)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return Check(requirement.name, "failed", f"missing, needs {requirement.specifier or 'any'}", advice)
-    except (KeyError, FileNotFoundError):  # an interrupted installation; up to Python 3.13 the version is None instead
-        found = ""
-    if not found:
-        advice = f'python -m pip install --force-reinstall "{needs}"'
-        return Check(requirement.name, "failed", "its version cannot be read", advice)
-    if requirement.specifier.contains(found, prereleases=True):
-        return Check(requirement.name, "ok", found)
-    return Check(requirement.name, "failed", f"{found}, needs {requirement.specifier}", advice)
+        return None

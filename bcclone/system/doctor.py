@@ -1,4 +1,6 @@
-"""Check the NVIDIA driver and cards, and with TensorFlow loaded, the devices that it computes on.
+"""Check every requirement of bcclone on this machine, and explain how to fix each fault.
+
+Nothing is changed, downloaded or printed. The checks run even if no package is installed.
 
 TensorFlow's wheels list the cards they are built for in
 `tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.17.1 to 2.21.0 begin with sm_60. cuDNN up to
@@ -11,22 +13,102 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from importlib import metadata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from bcclone.system.doctor.machine import REINSTALL, Check, check_packages
-from bcclone.system.hardware import Card, find_cards, read_text
+from bcclone.system.errors import number_of
+from bcclone.system.hardware import Card, available_memory, find_cards, read_text, usable_cores
+from bcclone.system.machine_checks import (
+    REINSTALL,
+    Check,
+    check_cores,
+    check_declared_packages,
+    check_ffmpeg,
+    check_folder,
+    check_memory,
+    check_packages,
+    check_port,
+    check_python,
+    check_system,
+    check_test_tools,
+    version_of,
+)
+from bcclone.system.settings import SIMULATOR_PORT, Port, check_settings, setting
 
-Capability = tuple[int, int]
-
-_TENSORFLOW_SECONDS = 180.0
-OLDEST_FOR_TENSORFLOW: Capability = (6, 0)  # of the wheels that bcclone requires
-_OLDEST_FOR_CUDNN: Capability = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
+OLDEST_FOR_TENSORFLOW = (6, 0)  # compute capability, of the wheels that bcclone requires
+_OLDEST_FOR_CUDNN = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
 _CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "9.10.2.21"
+_TENSORFLOW_SECONDS = 180.0
 
 
-def check_accelerator(full: bool) -> Check:
+@dataclass(frozen=True)
+class DoctorSettings:
+    """What to check. folder: where files will be written."""
+
+    folder: Path = Path()
+    full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
+    port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The results of all checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether no check failed; warnings are allowed."""
+        return all(check.state != "failed" for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
+
+    def as_text(self) -> str:
+        """Return a line for each check, what to do about those that did not pass, and how many they are."""
+        width = max(len(check.name) for check in self.checks) + 2
+        lines = []
+        for check in self.checks:
+            state = check.state.upper() if check.state == "failed" else check.state
+            lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
+            if check.advice:
+                lines.append(f"{'':<{width + 9}}-> {check.advice}")
+        failed, warnings = (sum(check.state == state for check in self.checks) for state in ("failed", "warning"))
+        return "\n".join([*lines, "", f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}"])
+
+
+def examine(settings: DoctorSettings) -> Examination:
+    """Run every check; one that breaks is itself reported as failed."""
+    steps: Mapping[str, Callable[[], Iterable[Check]]] = {
+        "system": lambda: [check_system(read_text(Path("/proc/version")))],
+        "python": lambda: [check_python(sys.version_info[:2])],
+        "packages": check_declared_packages,
+        "port": lambda: [check_port(settings.port)],
+        "folder": lambda: check_folder(settings.folder),
+        "memory": lambda: [check_memory(available_memory())],
+        "cores": lambda: [check_cores(usable_cores())],
+        "accelerator": lambda: [_check_accelerator(settings.full)],
+        "GPU": lambda: [check_card(card, version_of(_CUDNN)) for card in find_cards()],
+        "ffmpeg": lambda: [check_ffmpeg()],
+        "test tools": check_test_tools,
+    }
+    checks: list[Check] = []
+    for name, step in steps.items():
+        try:
+            checks.extend(step())
+        except Exception as error:  # one broken check must not hide the results of the others
+            found = f"cannot be checked: {type(error).__name__}: {error}"
+            checks.append(Check(name, "failed", found, "please report this, with the whole output"))
+    return Examination(tuple(checks))
+
+
+def _check_accelerator(full: bool) -> Check:
     """Check whether TensorFlow can use a GPU. full: load it."""
     driver = next((card.driver for card in find_cards()), None)
     if text := read_text(Path("/proc/driver/nvidia/version")):
@@ -50,7 +132,7 @@ def check_driver(driver: str | None, system: str) -> Check:
 
 def check_devices(driver: str | None) -> Check:
     """Load TensorFlow in another process, which it may crash, and check the devices that it computes on."""
-    code = "import json; from bcclone.system.doctor.accelerator import compute_on_devices as f; print(json.dumps(f()))"
+    code = "import json; from bcclone.system.doctor import compute_on_devices as f; print(json.dumps(f()))"
     line = [sys.executable, "-P", "-c", code]
     try:
         done = subprocess.run(
@@ -86,9 +168,8 @@ def compute_on_devices() -> dict[str, str]:
                 total = float(tensorflow.reduce_sum(tensorflow.matmul(ones, ones)))
                 image, kernel = tensorflow.ones((1, 8, 8, 1)), tensorflow.ones((3, 3, 1, 1))
                 convolved = float(tensorflow.reduce_sum(tensorflow.nn.conv2d(image, kernel, 1, "VALID")))
-            fault = "" if total == 64**3 else f"64 x 64 x 64 ones make {total:g}"
-            if convolved != 6 * 6 * 9:
-                fault = f"a convolution of ones makes {convolved:g}"
+            is_right = total == 64**3 and convolved == 6 * 6 * 9
+            fault = "" if is_right else f"64 x 64 x 64 ones make {total:g}, a convolution of ones {convolved:g}"
         except Exception as error:  # its class depends on the device and the driver
             fault = f"{type(error).__name__}: {error}"
         faults[device.name.removeprefix("/device:")] = fault
@@ -113,14 +194,6 @@ def _how_to_get_gpu(system: str) -> str:
     return 'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" (on Windows, in WSL2)'
 
 
-def installed_cudnn() -> str | None:
-    """Return the version of the installed cuDNN for CUDA 12, None if there is none."""
-    try:
-        return metadata.version(_CUDNN)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def check_card(card: Card, cudnn: str | None) -> Check:
     """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn: its version."""
     capability, found = card.compute_capability, card.describe()
@@ -134,16 +207,8 @@ def check_card(card: Card, cudnn: str | None) -> Check:
         return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
     if capability >= _OLDEST_FOR_CUDNN:
         return Check("GPU", "ok", found)
-    older_cudnn = f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
     since = ".".join(map(str, _CUDNN_WITHOUT_OLDER))
-    if cudnn is None:
-        advice = f"if '.[gpu]' is installed, install the last cuDNN that supports this card: {older_cudnn}"
-        return Check("GPU", "warning", f"{found}: too old for cuDNN {since} and later", advice)
-    if _version(cudnn) >= _CUDNN_WITHOUT_OLDER:
-        advice = f"install the last version that does, without constraints.txt: {older_cudnn}"
-        return Check("GPU", "failed", f"{found}: cuDNN {cudnn} does not support it", advice)
-    return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
+    if cudnn and tuple(map(int, cudnn.split(".")[:2])) < _CUDNN_WITHOUT_OLDER:
+        return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
+    advice = f'with ".[gpu]", install an older cuDNN: python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
+    return Check("GPU", "failed" if cudnn else "warning", f"{found}: too old for cuDNN {since} and later", advice)
