@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import decode_jpeg, encode_jpeg
-from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import read_answers
+from bcclone.recording.run_tables import read_answers, read_drivers
 from tests.drive.drive_server import Still, drive, serving, state_of
 from tests.pages import FakePage
 from tests.processes import wait_for

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.sample_settings import CORRECTIONS, GOOD_ROWS
-from bcclone.recording.drivers import MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import Log
+from bcclone.recording.run_tables import MODEL, DrivenRow, read_drivers
 from bcclone.system.arrays import IndexArray
 
 WENT_WRONG_SECONDS = 5  # of the model's driving before a take-over: in these it went wrong

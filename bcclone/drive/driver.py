@@ -21,7 +21,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.wheel import PageHands
-from bcclone.recording.drivers import BY_MODEL, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, DrivenRow
 from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)

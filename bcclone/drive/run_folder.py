@@ -14,10 +14,9 @@ from pathlib import Path
 
 from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder
-from bcclone.recording.drivers import DRIVERS
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import ANSWERS, UNCERTAINTY, answer_row, uncertainty_row
+from bcclone.recording.run_tables import ANSWERS, DRIVERS, UNCERTAINTY, answer_row, uncertainty_row
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from bcclone.drive.protocol import Control
-from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
 _HAND_OVER_CHANGE = 0.05  # of the steering from frame to frame, at a hand-over
 SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are off the wheel

@@ -13,8 +13,7 @@ from pathlib import Path
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.drive.recorder import Recorder
-from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.run_tables import TracePoint
+from bcclone.recording.run_tables import DrivenRow, TracePoint
 from bcclone.recording.writer import is_free
 from bcclone.simulator.car import Car
 from bcclone.simulator.record import CarRecording

@@ -18,7 +18,7 @@ from bcclone.drive.recorder import Recorder
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
 from bcclone.play.play_files import PlayedRow
 from bcclone.play.play_world import PlayedWorld, WorldPace
-from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
 
 FRAMES_A_SECOND = 30
 _ROW_SECONDS = 1 / 15  # as the Unity program records

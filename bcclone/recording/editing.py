@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bcclone.recording.drivers import BY_MODEL, read_drivers
 from bcclone.recording.edit_settings import END, MOST_ADVANCE, START, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
@@ -20,8 +19,6 @@ from bcclone.recording.edits import (
     TRIM,
     Edit,
     Edits,
-    Mask,
-    Span,
     edits_path,
     read_edits,
     seconds_since_first,
@@ -29,8 +26,9 @@ from bcclone.recording.edits import (
 )
 from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
+from bcclone.recording.run_tables import BY_MODEL, read_drivers
 from bcclone.system import atomic
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import UserError, number_of
 
 
@@ -51,11 +49,6 @@ class RowSpan:
     driver: str | None
     take_over: int | None
     after_pause: bool
-
-    @property
-    def rows(self) -> int:
-        """Count the rows."""
-        return self.last - self.first + 1
 
     def __str__(self) -> str:
         take_over = f", take-over {self.take_over}" if self.take_over else ""
@@ -113,11 +106,20 @@ def edit(settings: EditSettings) -> EditResult:
         recorded.range_of(settings.show)
     after = recorded.edited(settings)
     deleted, steering = after.deleted(recorded.times), corrected_steering(rows, after)
-    left = after if deleted.any() or after.mirrors or after.advance_seconds else Edits()  # they take each other back
+    corrections = ["mirrored"] * after.mirrors
+    if seconds := after.advance_seconds:
+        corrections.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
+    left = after if deleted.any() or corrections else Edits()  # they take each other back
     if after is not before:
         if deleted.all():
             raise UserError(f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead")
-        _write(path, left)
+        try:
+            write_edits(path, left)
+        except OSError as error:
+            raise UserError(
+                f"{edits_path(path)}: cannot be written: {error.strerror}; "
+                "change the permissions of the folder, or edit a copy of the recording"
+            ) from None
     changed = (deleted != before.deleted(recorded.times)) | (steering != corrected_steering(rows, before))
     return EditResult(
         log=path,
@@ -125,9 +127,9 @@ def edit(settings: EditSettings) -> EditResult:
         deleted=int(deleted.sum()),
         seconds=round(float(recorded.seconds[-1]), 3),
         changed=int(changed.sum()),
-        edits=len(left.done),
+        edits=len(left.edits),
         spans=tuple(recorded.spans(deleted)),
-        steering=_correction_of(after),
+        steering=", ".join(corrections),
     )
 
 
@@ -153,7 +155,7 @@ class _Recorded:
 
     def edited(self, settings: EditSettings) -> Edits:
         """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
-        done = self.edits.done
+        done = self.edits.edits
         if settings.undo:
             if not done:
                 raise UserError(f"{self.path}: there is no edit to undo; list the rows with: bcclone edit {self.path}")
@@ -178,8 +180,8 @@ class _Recorded:
     def _with(self, kind: str, ranges: Sequence[tuple[int, int]]) -> Edits:
         """Return the edits and one more, of ranges of rows; raises UserError if it would change nothing."""
         images = self.rows["center"].tolist()
-        spans = tuple(Span(images[first], images[last]) for first, last in ranges if first <= last)
-        after = Edits((*self.edits.done, Edit(kind, spans))) if spans else self.edits
+        spans = tuple((images[first], images[last]) for first, last in ranges if first <= last)
+        after = Edits((*self.edits.edits, Edit(kind, spans))) if spans else self.edits
         if (after.deleted(self.times) == self.edits.deleted(self.times)).all():
             already = "are deleted already" if spans else "are all of the recording"
             state = "are not deleted" if kind == RESTORE else already
@@ -212,7 +214,7 @@ class _Recorded:
             raise UserError(f"{self.path}: there is no row {int(position)}, expected 1 to {count}")
         return int(position) - 1
 
-    def spans(self, deleted: Mask) -> Iterator[RowSpan]:
+    def spans(self, deleted: BoolArray) -> Iterator[RowSpan]:
         """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
         drivers = read_drivers(self.path.parent)
         by = [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
@@ -234,20 +236,3 @@ class _Recorded:
                 take_over=driven.take_over if driven else None,
                 after_pause=bool(first and pauses[first - 1]),
             )
-
-
-def _correction_of(edits: Edits) -> str:
-    parts = ["mirrored"] if edits.mirrors else []
-    if edits.advance_seconds:
-        parts.append(f"{abs(edits.advance_seconds):g} s {'later' if edits.advance_seconds > 0 else 'earlier'}")
-    return ", ".join(parts)
-
-
-def _write(path: Path, edits: Edits) -> None:
-    try:
-        write_edits(path, edits)
-    except OSError as error:
-        raise UserError(
-            f"{edits_path(path)}: cannot be written: {error.strerror}; "
-            "change the permissions of the folder, or edit a copy of the recording"
-        ) from None

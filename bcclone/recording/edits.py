@@ -1,11 +1,7 @@
 """Read and write the edits of a recording: LOG.edits.json, next to its log, says which rows are left out.
 
 In: the path of a log. Out: its `Edits`, which say for each time of a row whether the row is left out, and how the
-recorded steering is corrected.
-
-The log and its images never change. An edit deletes or restores the rows between two centre images, in which the edits
-count in their order, or corrects the steering of all rows. A file that changes nothing would say nothing, so it is
-removed.
+recorded steering is corrected. The log and its images never change. A file without edits is removed.
 """
 
 from dataclasses import dataclass
@@ -13,97 +9,67 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.recording.edit_settings import MOST_ADVANCE
 from bcclone.recording.row import time_of
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import write_text
 from bcclone.system.codec import explained, parse_json, read_bytes
-from bcclone.system.json_values import from_json, json_text
+from bcclone.system.json_values import from_json, json_text, to_json
 from bcclone.system.location import Location, as_local
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
 MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
 _LONGEST_PAUSE_SECONDS = 10.0
 
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The rows from one centre image to another, both included; the times in the two names decide."""
-
-    first: str
-    last: str
-
-    def __post_init__(self) -> None:
-        if time_of(self.first) > time_of(self.last):
-            raise ValueError(f"a span from {self.first} back to {self.last}, expected the earlier image first")
-
-    def contains(self, time_ms: IndexArray) -> Mask:
-        """Return which times, (rows,), are in the span."""
-        return (time_ms >= time_of(self.first)) & (time_ms <= time_of(self.last))
-
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit: TRIM and DELETE leave the rows of the spans out, RESTORE takes them back.
+    """One edit: TRIM and DELETE leave rows out, RESTORE takes them back.
 
-    Of the steering of all rows, and without spans: MIRROR changes the sign, ADVANCE takes what was recorded so many
-    seconds later.
+    rows: from one centre image to another, both included; the times in the two names decide. Of the steering of all
+    rows: MIRROR changes the sign, ADVANCE takes what was recorded so many seconds later. Raises ValueError.
     """
 
-    kind: str
-    spans: tuple[Span, ...] = ()
+    edit: str
+    rows: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in OF_ROWS + OF_STEERING or bool(self.spans) != (self.kind in OF_ROWS):
+        for first, last in self.rows:
+            if time_of(first) > time_of(last):
+                raise ValueError(f"rows from {first} back to {last}, expected the earlier image first")
+        if self.edit not in OF_ROWS + OF_STEERING or bool(self.rows) != (self.edit in OF_ROWS):
             kinds = ", ".join(OF_ROWS + OF_STEERING)
-            raise ValueError(f"edit {self.kind!r} of {len(self.spans)} spans, expected one of {kinds}")
-        if not abs(self.seconds) <= MOST_ADVANCE or bool(self.seconds) != (self.kind == ADVANCE):
-            raise ValueError(f"edit {self.kind!r} by {self.seconds} s, expected at most {MOST_ADVANCE:g} of {ADVANCE}")
+            raise ValueError(f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}")
+        if not abs(self.seconds) <= MOST_ADVANCE or bool(self.seconds) != (self.edit == ADVANCE):
+            raise ValueError(f"edit {self.edit!r} by {self.seconds} s, expected at most {MOST_ADVANCE:g} of {ADVANCE}")
 
 
 @dataclass(frozen=True)
 class Edits:
     """The edits of a recording, in the order in which they were made."""
 
-    done: tuple[Edit, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    version: Literal[1] = 1
 
-    def deleted(self, time_ms: IndexArray) -> Mask:
-        """Return which rows are left out, (rows,), given their times."""
+    def deleted(self, time_ms: IndexArray) -> BoolArray:
+        """Return which rows are left out, (rows,), given their times: the last edit of a row counts."""
         out = np.zeros(len(time_ms), np.bool_)
-        for edit in self.done:
-            for span in edit.spans:
-                out[span.contains(time_ms)] = edit.kind != RESTORE
+        for edit in self.edits:
+            for first, last in edit.rows:
+                out[(time_ms >= time_of(first)) & (time_ms <= time_of(last))] = edit.edit != RESTORE
         return out
 
     @property
     def mirrors(self) -> bool:
         """Return whether the sign of the steering changes."""
-        return sum(edit.kind == MIRROR for edit in self.done) % 2 == 1
+        return sum(edit.edit == MIRROR for edit in self.edits) % 2 == 1
 
     @property
     def advance_seconds(self) -> float:
         """Return how much later the steering was recorded that the rows get."""
-        return round(sum(edit.seconds for edit in self.done), 6)
-
-
-@dataclass(frozen=True)
-class _StoredEdit:
-    edit: str
-    rows: tuple[tuple[str, str], ...]
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class _StoredEdits:
-    """The content of the file."""
-
-    version: Literal[1]
-    edits: tuple[_StoredEdit, ...]
+        return round(sum(edit.seconds for edit in self.edits), 6)
 
 
 def seconds_since_first(seconds: FloatArray) -> FloatArray:
@@ -121,23 +87,14 @@ def read_edits(log: Location) -> Edits:
     path = edits_path(log)
     remedy = "restore the file, or remove it to use all rows of the recording"
     with explained(path, "the edits of a recording", remedy):
-        if not path.exists():
-            return Edits()
-        stored = from_json(_StoredEdits, parse_json(read_bytes(path, "settings")))
-        return Edits(
-            tuple(Edit(each.edit, tuple(Span(*row) for row in each.rows), each.seconds) for each in stored.edits)
-        )
+        return from_json(Edits, parse_json(read_bytes(path, "settings"))) if path.exists() else Edits()
 
 
 def write_edits(log: Path, edits: Edits) -> None:
     """Write the edits of a log, or remove their file if there are none."""
     path = as_local(edits_path(log))
-    if edits.done:
-        stored = [
-            {"edit": edit.kind, "rows": [[span.first, span.last] for span in edit.spans]}
-            | ({"seconds": edit.seconds} if edit.seconds else {})
-            for edit in edits.done
-        ]
-        write_text(path, json_text({"version": 1, "edits": stored}, indent=1))
+    if edits.edits:
+        stored = [{name: value for name, value in to_json(edit).items() if value != 0.0} for edit in edits.edits]
+        write_text(path, json_text({"version": edits.version, "edits": stored}, indent=1))
     else:
         path.unlink(missing_ok=True)

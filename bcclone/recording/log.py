@@ -7,9 +7,10 @@ Standard logs are parsed by one regular expression; the others line by line, whi
 
 import codecs
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
+from itertools import chain, islice, takewhile
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
 EPISODE_GAP_MS = 1000
+_LARGEST = sys.float_info.max
 _LINES = 10_000_000  # at most
 _LINES_AT_ONCE = 100_000
 _NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
@@ -90,6 +92,9 @@ class Log:
         return int(self.rows["episode"].max()) + 1
 
 
+_Read = tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]
+
+
 def read_log(path: Location, edited: bool = True) -> Log:
     """Read a log of any dialect in docs/reference/dialects.md, without the rows that edits leave out.
 
@@ -98,55 +103,65 @@ def read_log(path: Location, edited: bool = True) -> Log:
     if every row is deleted.
     """
     lines = _read_text(path).split("\n")
-    if standard := read_standard(lines):
-        dialect, table = standard
-        bad_rows: tuple[BadRow, ...] = ()
-    else:
-        dialect, table, bad_rows = _read_line_by_line(path, lines)
-    return _edited(path, dialect, table, bad_rows, read_edits(path) if edited else Edits())
+    dialect, table, bad_rows = read_standard(lines) or _read_line_by_line(path, lines)
+    edits = read_edits(path) if edited else Edits()
+    deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
+    if deleted.all():
+        raise UserError(f"{path}: all {len(table)} rows are deleted; restore some: bcclone edit {path} --undo")
+    table = table.assign(steering=corrected_steering(table, edits))
+    begins = (table["time_ms"].diff() > EPISODE_GAP_MS) | pd.Series(deleted).shift(fill_value=False)
+    rows = table.assign(episode=begins.cumsum().astype("int64"))[~deleted].reset_index(drop=True)
+    rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
+    return Log(path, dialect, rows, bad_rows, table[deleted].reset_index(drop=True))
 
 
-def read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
+def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
+    """Return the recorded steering of all rows, in order of time, as edits correct it, (rows,)."""
+    steering = rows["steering"].to_numpy(np.float64)
+    if edits.mirrors:
+        steering = 0.0 - steering
+    if not edits.advance_seconds:
+        return steering
+    times = rows["time_ms"].to_numpy(np.float64)
+    pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
+    stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
+    return np.concatenate([np.interp(at + 1000 * edits.advance_seconds, at, values) for at, values in stretches])
+
+
+def read_standard(lines: Sequence[str]) -> _Read | None:
     """Return the dialect and a table with the columns of LogRow in order of time, or None for a log of another form.
 
     In a standard log every line holds three images named after their cameras and four valid numbers with decimal
     points; blank lines are ignored.
     """
     numbered = ((number, text) for number, text in enumerate(lines, 1) if text and not text.isspace())
-    tables, separators = [], 0
+    tables, spaced = [], 0
     while part := list(islice(numbered, _LINES_AT_ONCE)):  # the texts of all numbers would take 500 bytes a row
-        if (read := _read_standard_part(part)) is None:
+        found = (_STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part)
+        matches = [match.groups() for match in takewhile(bool, found) if match]
+        if len(matches) < len(part):
             return None
-        tables.append(read[0])
-        separators += read[1]
+        center, separators, left, right, *numbers = zip(*matches, strict=True)
+        table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
+        table = table.assign(center=center, left=left, right=right)
+        for name, texts in zip(NUMBERS, numbers, strict=True):
+            lowest, highest = RANGES.get(name, (-_LARGEST, _LARGEST))
+            table[name] = np.array([float(text) for text in texts])
+            if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
+                return None
+        if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
+            return None
+        try:
+            table["time_ms"] = [time_of(name) for name in center]
+        except RowError:
+            return None
+        tables.append(table.assign(extras=""))
+        spaced += separators.count(", ")
     if not tables:
         return None
-    table = pd.concat(tables, ignore_index=True)
-    dialect = Dialect(separators * 2 > len(table), False, False, CAMERAS, 0)
-    return dialect, table.sort_values("time_ms", kind="stable", ignore_index=True)
-
-
-def _read_standard_part(numbered: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, int] | None:
-    """Return the table of some lines and their numbers, and how many have a space after each comma."""
-    matches = []
-    for number, text in numbered:
-        match = _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None
-        if match is None:
-            return None
-        matches.append((number, *match.groups()))
-    line, center, separator, left, right, *numbers = zip(*matches, strict=True)
-    table = pd.DataFrame({"line": line, "time_ms": 0, "center": center, "left": left, "right": right})
-    for name, column in zip(NUMBERS, numbers, strict=True):
-        table[name] = np.array([float(number) for number in column])
-    fits = all(len(name.encode()) <= LONGEST_NAME for names in (center, left, right) for name in names)
-    for name, (lowest, highest) in RANGES.items():
-        fits = fits and bool(table[name].between(lowest - ROUNDING, highest + ROUNDING).all())
-    try:
-        table["time_ms"] = [time_of(name) for name in center]
-    except ValueError:
-        return None
-    table["extras"] = ""
-    return (table, separator.count(", ")) if fits and np.isfinite(table["speed_mph"]).all() else None
+    whole = pd.concat(tables, ignore_index=True)
+    dialect = Dialect(spaced * 2 > len(whole), False, False, CAMERAS, 0)
+    return dialect, whole.sort_values("time_ms", kind="stable", ignore_index=True), ()
 
 
 def _read_text(path: Location) -> str:
@@ -180,32 +195,7 @@ def _decode(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _edited(path: Location, dialect: Dialect, table: pd.DataFrame, bad_rows: tuple[BadRow, ...], edits: Edits) -> Log:
-    """Return the log of a table of all rows, in order of time."""
-    deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
-    if deleted.all():
-        raise UserError(f"{path}: all {len(table)} rows are deleted; restore some: bcclone edit {path} --undo")
-    table = table.assign(steering=corrected_steering(table, edits))
-    begins = (table["time_ms"].diff() > EPISODE_GAP_MS) | pd.Series(deleted).shift(fill_value=False)
-    rows = table.assign(episode=begins.cumsum().astype("int64"))[~deleted].reset_index(drop=True)
-    rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
-    return Log(path, dialect, rows, bad_rows, table[deleted].reset_index(drop=True))
-
-
-def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
-    """Return the recorded steering of all rows, in order of time, as edits correct it, (rows,)."""
-    steering = rows["steering"].to_numpy(np.float64)
-    if edits.mirrors:
-        steering = 0.0 - steering
-    if not edits.advance_seconds:
-        return steering
-    times = rows["time_ms"].to_numpy(np.float64)
-    pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
-    stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
-    return np.concatenate([np.interp(at + 1000 * edits.advance_seconds, at, values) for at, values in stretches])
-
-
-def _read_line_by_line(path: Location, lines: list[str]) -> tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]:
+def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     first = next(index for index, text in enumerate(lines) if text.strip())
     header = not names_an_image(lines[first])
     if header and (error := header_error(lines[first])):
@@ -213,7 +203,10 @@ def _read_line_by_line(path: Location, lines: list[str]) -> tuple[Dialect, pd.Da
     bad: list[BadRow] = []
     split = list(_split_lines(lines, first + header, bad))
     if not split:
-        raise ForeignLog(path, _why_no_rows(bad, lines[first]), empty=header and not bad)
+        if not bad:
+            raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
+        begins = lines[first].strip()[:60]
+        raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})")
     bare_commas = _has_bare_decimal_commas(split)
     decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split for n in f.numbers[:4])
     dialect = Dialect(
@@ -243,12 +236,6 @@ def _split_lines(lines: list[str], first: int, bad: list[BadRow]) -> Iterator[Fi
         except RowError as error:
             if names_an_image(text) or not is_known_header(text):  # joined logs repeat the header
                 bad.append(BadRow(number, str(error)))
-
-
-def _why_no_rows(bad: list[BadRow], first: str) -> str:
-    if not bad:
-        return f"it has a header and no rows, expected rows of {COLUMNS}"
-    return f"row {bad[0].row}: {bad[0].reason} (the file begins with {first.strip()[:60]!r})"
 
 
 def _has_bare_decimal_commas(split: list[Fields]) -> bool:

@@ -2,8 +2,9 @@
 
 In: a run folder. Out: the values by image. Also how each value is written as a row.
 
-trace.csv contains the position of the simulated car, answers.csv the latency of each request to the drive server,
-uncertainty.csv the scores of a monitor.
+drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered, and
+uncertainty.csv has the scores of a monitor. Each row is written with its row of the log, so that a killed program
+leaves both complete.
 """
 
 import hashlib
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from bcclone.system.atomic import write_text
-from bcclone.system.codec import explained, number, one_line, read_bytes, read_table
+from bcclone.system.codec import explained, number, one_line, read_bytes, read_table, whole_number
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
+MODEL, HUMAN = "model", "human"
+_TAKE_OVERS = 1_000_000  # at most
 _FARTHEST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
 T = TypeVar("T")
 
@@ -57,9 +60,47 @@ class Sidecar:
         return values
 
 
+DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 UNCERTAINTY = Sidecar("uncertainty.csv", ("score", "average", "uncertain"), "the uncertainty")
+SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY)
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenRow:
+    """Who steered at a row of the log: MODEL or HUMAN; take_over: number of the take-over, from 1, None if none.
+
+    A person who takes over from a model begins a take-over, which ends when the model drives again. Raises ValueError.
+    """
+
+    driver: str
+    take_over: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.driver not in (MODEL, HUMAN):
+            raise ValueError(f"driver {str(self.driver)[:40]!r}, expected {MODEL} or {HUMAN}")
+        if self.take_over is not None:
+            whole_number("take_over", self.take_over, 1, _TAKE_OVERS)
+            if self.driver == MODEL:
+                raise ValueError(f"take_over {self.take_over} of a {MODEL}, expected nothing")
+
+    def row(self, image: str) -> str:
+        """Return the row of drivers.csv for an image's base name."""
+        return f"{image},{self.driver},{'' if self.take_over is None else self.take_over}"
+
+
+BY_MODEL = DrivenRow(MODEL)
+
+
+def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
+    """Return who drove, by the base name of the centre image; empty if there is no drivers.csv. Raises UserError."""
+
+    def driven(cells: Mapping[str, str]) -> DrivenRow:
+        take_over = cells["take_over"]
+        return DrivenRow(cells["driver"], whole_number("take_over", take_over, 1, _TAKE_OVERS) if take_over else None)
+
+    return DRIVERS.read(folder, driven)
 
 
 @dataclass(frozen=True, slots=True)

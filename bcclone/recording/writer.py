@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from bcclone.recording.files import IMAGES, LOG_NAME, SIDECARS
+from bcclone.recording.files import IMAGES, LOG_NAME
 from bcclone.recording.row import CAMERAS, camera_of
-from bcclone.recording.run_tables import Sidecar
+from bcclone.recording.run_tables import SIDECARS, Sidecar
 from bcclone.system.errors import UserError
 
 _FILES = (LOG_NAME, *(table.name for table in SIDECARS))

@@ -10,9 +10,8 @@ import numpy as np
 
 from bcclone.dataset.images import Image, encode_jpeg
 from bcclone.dataset.vehicle import MPH
-from bcclone.recording.drivers import DRIVERS, DrivenRow
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import TRACE, TracePoint
+from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenRow, TracePoint
 from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.shards import Manifest, open_store
-from bcclone.recording.drivers import DRIVERS, HUMAN, DrivenRow, read_drivers
+from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.system.location import parse_location
 from tests.conftest import run_script
 from tests.s3 import put_folder, s3_server

@@ -8,8 +8,8 @@ from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.samples import windows
 from bcclone.dataset.take_overs import choose_rows
-from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
 

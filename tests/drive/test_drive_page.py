@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import read_drivers
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
 from tests.pages import chromium, errors_of, named_controls, needs_browser, window_of

@@ -6,7 +6,7 @@ import pytest
 
 from bcclone.drive.protocol import Control
 from bcclone.drive.wheel import ANSWER_SECONDS, RELEASED, SILENT_SECONDS, HandInput, PageHands, WheelView
-from bcclone.recording.drivers import BY_MODEL, HUMAN, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, DrivenRow
 
 MODEL_STEERS = Control(-0.3, 0.4)
 RIGHT = HandInput(steering_key=1)

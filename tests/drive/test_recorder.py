@@ -21,9 +21,8 @@ from bcclone.drive.run_folder import RunRow, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.service import DriveService
-from bcclone.recording.drivers import BY_MODEL, HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import UNCERTAINTY, read_answers
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, UNCERTAINTY, DrivenRow, read_answers, read_drivers
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import Constant
 from tests.processes import full_disk

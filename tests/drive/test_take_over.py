@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bcclone.drive.protocol import Control
 from bcclone.drive.wheel import HandInput, Wheel
-from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
 
 ONE = st.floats(-1, 1)
 

@@ -8,8 +8,7 @@ import pytest
 from bcclone.pictures.video.draw import GREEN, ORANGE, SKY, WHITE, saliency_overlay
 from bcclone.pictures.video.overlay import Panel, make_map, make_overlay
 from bcclone.pictures.video.run_data import FrameInfo, find_frames, read_run_data
-from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
-from bcclone.recording.run_tables import ANSWERS, TRACE, TracePoint
+from bcclone.recording.run_tables import ANSWERS, DRIVERS, HUMAN, MODEL, TRACE, DrivenRow, TracePoint
 from bcclone.simulator.track import load_track
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_known_run, make_run, name_of

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bcclone.recording.drivers import read_drivers
 from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import read_drivers
 from tests.pages import FakePage, chromium, errors_of, needs_browser
 from tests.play.play_server import playing
 from tests.processes import wait_for

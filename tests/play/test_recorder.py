@@ -9,9 +9,8 @@ import pytest
 
 from bcclone.play.play_files import PlayedRow, play_recorder
 from bcclone.play.play_world import PlayedWorld
-from bcclone.recording.drivers import HUMAN, MODEL, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import read_trace
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, read_drivers, read_trace
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions

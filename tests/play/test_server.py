@@ -12,8 +12,8 @@ from bcclone.dataset.conversion import convert
 from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.play.play_settings import PlaySettings
-from bcclone.recording.drivers import HUMAN, MODEL, read_drivers
 from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers
 from tests.pages import FakePage
 from tests.play.play_server import PlayProcess, playing
 from tests.processes import on_a_full_disk

@@ -14,7 +14,7 @@ from bcclone.drive.recorder import Recorder
 from bcclone.drive.wheel import RELEASED, HandInput
 from bcclone.play.play_session import PlaySession
 from bcclone.play.play_world import PlayedWorld
-from bcclone.recording.drivers import HUMAN, MODEL
+from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions

@@ -2,15 +2,13 @@
 
 import json
 
-import numpy as np
-import PIL.Image
 import pytest
 
 from bcclone.pictures.video.run_data import find_frames
-from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
@@ -57,9 +55,7 @@ def test_rows_are_deleted_restored_and_trimmed_by_number_and_taken_back(tmp_path
     ("positions", "deleted"),
     [
         (("0.2s", "0.4s"), [3, 4, 5]),
-        (("0.15s", "0.45s"), [3, 4, 5]),
         (("start", ".1s"), [1, 2]),
-        (("0.8s", "end"), [9, 10]),
         (("9", "99s"), [9, 10]),
     ],
 )
@@ -110,8 +106,6 @@ def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     [
         ({"delete": ("start", "end")}, "delete all 4 rows"),
         ({"delete": ("5", "6")}, "no row 5, expected 1 to 4"),
-        ({"delete": ("0", "2")}, "no row 0, expected 1 to 4"),
-        ({"delete": ("3", "2")}, "expected FROM before TO"),
         ({"delete": ("0.11s", "0.19s")}, "expected FROM before TO"),
         ({"delete": ("7s", "end")}, "ends after 0.3s"),
         ({"restore": ("1", "2")}, "these rows are not deleted"),
@@ -143,24 +137,15 @@ def test_clips_and_stores_leave_deleted_rows_out(recording, tmp_path):
     assert (report["rows"], report["deleted_rows"], report["images"]["orphans"]) == (100, 20, 0)
 
 
-def test_the_picture_shades_deleted_rows(recording, tmp_path):
-    whole, edited = tmp_path / "whole.png", tmp_path / "edited.png"
-    run_script("edit", recording, "--view", whole)
-    run_script("edit", recording, "--delete", 1, 60, "--view", edited)
-    with PIL.Image.open(whole) as before, PIL.Image.open(edited) as after:
-        before, after = (np.asarray(picture.convert("RGB"), np.int64) for picture in (before, after))
-    changed = np.abs(before - after).mean(axis=(0, 2))
-    width = len(changed)
-    assert changed[width // 10 : width // 2 - 20].mean() > 5 * changed[width * 2 // 3 :].mean()
-
-
 def test_the_command_lists_and_undoes(recording):
     before = content(recording)
     result = json.loads(run_script("edit", recording, "--trim", "2s", "6s", "--json").stdout)
     assert result["rows"] == 120
     assert result["deleted"] == result["changed"] == 120 - len(kept(recording)) > 50
     assert [one["kept"] for one in result["spans"]] == [False, True, False]
-    assert "--undo" in run_script("edit", recording, "--delete", "40", "41").stdout
+    picture = recording.parent / "strip.png"
+    assert "--undo" in run_script("edit", recording, "--delete", "40", "41", "--view", picture).stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
     assert "2 edits" in run_script("edit", recording).stdout
     run_script("edit", recording, "--undo")
     assert "0 deleted" in run_script("edit", recording, "--undo").stdout

@@ -13,7 +13,6 @@ from bcclone.recording.edits import (
     RESTORE,
     Edit,
     Edits,
-    Span,
     edits_path,
     read_edits,
     write_edits,
@@ -28,17 +27,8 @@ from tests.pictures.video_runs import name_of
 TIMES = np.arange(10) * 100 + 1_767_225_600_000  # as name_of() counts
 
 
-def span(first, last):
-    return Span(name_of(first * 100), name_of(last * 100))
-
-
 def edited(*edits):
-    return Edits(tuple(Edit(kind, (span(first, last),)) for kind, first, last in edits))
-
-
-def test_the_last_edit_of_a_row_counts():
-    deleted = edited((DELETE, 2, 6), (RESTORE, 4, 9), (DELETE, 9, 9)).deleted(TIMES)
-    assert np.flatnonzero(deleted).tolist() == [2, 3, 9]
+    return Edits(tuple(Edit(kind, ((name_of(first * 100), name_of(last * 100)),)) for kind, first, last in edits))
 
 
 def test_edits_are_read_as_they_were_written(tmp_path):
@@ -62,7 +52,6 @@ def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
     assert found.rows["line"].tolist() == [3, 4, 5, 8, 9, 10]
     assert found.rows["episode"].tolist() == [0, 0, 0, 1, 1, 1]
     assert found.deleted["line"].tolist() == [1, 2, 6, 7]
-    assert found.episodes == 2
     assert read_log(log, edited=False).rows["line"].tolist() == list(range(1, 11))
     make_recording(tmp_path, rows=12)  # rows that are recorded after an edit are there
     assert read_log(log).rows["line"].tolist() == [3, 4, 5, 8, 9, 10, 11, 12]
@@ -80,7 +69,7 @@ def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path
     assert read_edits(log) == edits
     np.testing.assert_allclose(read_log(log).rows["steering"], [-0.2, 0.05, 0.4, 0.4])
     assert read_log(log, edited=False).rows["steering"].tolist() == [0.0, 0.1, 0.3, -0.4]
-    write_edits(log, Edits((*edits.done, Edit(MIRROR), Edit(ADVANCE, seconds=-0.15))))
+    write_edits(log, Edits((*edits.edits, Edit(MIRROR), Edit(ADVANCE, seconds=-0.15))))
     assert read_log(log).rows["steering"].tolist() == [0.0, 0.1, 0.3, -0.4]
 
 

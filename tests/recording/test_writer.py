@@ -2,8 +2,8 @@
 
 import pytest
 
-from bcclone.recording.drivers import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.system.errors import UserError
 from tests.processes import full_disk

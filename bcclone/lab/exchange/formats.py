@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.recording.drivers import DrivenRow
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
-from bcclone.recording.run_tables import TracePoint
+from bcclone.recording.run_tables import DrivenRow, TracePoint
 from bcclone.system.codec import UnfitFile, number, one_line, path_inside, read_bytes, whole_number
 from bcclone.system.errors import UserError, require_package
 

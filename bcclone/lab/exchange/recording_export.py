@@ -15,11 +15,10 @@ from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.formats import ExchangedRow, ExportedRows, format_named
-from bcclone.recording.drivers import BY_MODEL, DrivenRow, read_drivers
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.recording.run_tables import TracePoint, read_trace
+from bcclone.recording.run_tables import BY_MODEL, DrivenRow, TracePoint, read_drivers, read_trace
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location

@@ -18,11 +18,10 @@ from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSetting
 from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
 from bcclone.lab.exchange.formats import ExchangedRow, Format, ImageMissing, ImageUnusable, format_named
 from bcclone.lab.exchange.video_frames import VideoFrame
-from bcclone.recording.drivers import DRIVERS
-from bcclone.recording.edits import DELETE, Edit, Edits, Span, write_edits
+from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import IMAGES, LOG_NAME
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
-from bcclone.recording.run_tables import TRACE
+from bcclone.recording.run_tables import DRIVERS, TRACE
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
 from bcclone.system.errors import UserError, number_of
@@ -82,7 +81,7 @@ class _ImportedRecording(RecordingWriter):
         for deleted, run in groupby(sorted(self._marks), key=itemgetter(1)):
             images = [image for image, _ in run]
             if deleted:
-                spans.append(Span(images[0], images[-1]))
+                spans.append((images[0], images[-1]))
         if spans:
             write_edits(self.log, Edits((Edit(DELETE, tuple(spans)),)))
         if self.framing:

@@ -28,8 +28,8 @@ from bcclone.lab.exchange.formats import (
     row_of,
     suffix_of,
 )
-from bcclone.recording.drivers import HUMAN, MODEL
 from bcclone.recording.row import RowError
+from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import explained, one_line, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError, first_line
 

@@ -10,11 +10,10 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.images import BadImage, Image, jpeg_size, read_file
-from bcclone.recording.drivers import MODEL, read_drivers
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
-from bcclone.recording.run_tables import read_answers, read_trace
+from bcclone.recording.run_tables import MODEL, read_answers, read_drivers, read_trace
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 

@@ -5,8 +5,7 @@ import datetime
 import numpy as np
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.recording.drivers import BY_MODEL, DRIVERS, HUMAN, DrivenRow
-from bcclone.recording.run_tables import TRACE, TracePoint
+from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, TRACE, DrivenRow, TracePoint
 from bcclone.recording.writer import append_row
 
 CAMERAS = ("center", "left", "right")

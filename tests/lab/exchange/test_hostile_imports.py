@@ -19,8 +19,7 @@ from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.formats import ExchangedRow, format_named, row_of
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_import import format_of, import_recording, write_recordings
-from bcclone.recording.drivers import DrivenRow
-from bcclone.recording.run_tables import TracePoint, read_trace
+from bcclone.recording.run_tables import DrivenRow, TracePoint, read_trace
 from bcclone.system.errors import UserError
 from tests.hostile import damaged, with_wrong_values
 from tests.lab.exchange.driven_recordings import make_driven

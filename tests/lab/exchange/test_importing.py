@@ -13,7 +13,7 @@ from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.recording_export import export
-from bcclone.recording.drivers import read_drivers
+from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import run_script

@@ -9,7 +9,7 @@ from bcclone.cluster.shards import open_store
 from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.learning import count_images
 from bcclone.lab.improve.rounds import Improvement, Round, compare, comparison_table
-from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from tests.conftest import run_script

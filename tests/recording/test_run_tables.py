@@ -1,14 +1,30 @@
+"""The tables next to a log are read as they were written; wrong ones are refused with their line."""
+
 import contextlib
 import os
 from random import Random
 
 import pytest
 
-from bcclone.recording.drivers import DRIVERS, HUMAN, MODEL, DrivenRow, read_drivers
-from bcclone.recording.run_tables import ANSWERS, TRACE, read_answers, read_trace
+from bcclone.recording.run_tables import (
+    ANSWERS,
+    DRIVERS,
+    HUMAN,
+    MODEL,
+    TRACE,
+    DrivenRow,
+    ShownFrame,
+    TracePoint,
+    digest_of,
+    read_answers,
+    read_drivers,
+    read_trace,
+    write_trace,
+)
 from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from tests.hostile import damaged
+from tests.pictures.video_runs import name_of
 
 ROWS = {"a.jpg": DrivenRow(MODEL), "b.jpg": DrivenRow(HUMAN, 1), "c.jpg": DrivenRow(HUMAN)}
 
@@ -23,17 +39,11 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     assert read_drivers(tmp_path) == ROWS
 
 
-@pytest.mark.parametrize("cells", ["robot,", "human,0", "human,one", "model,1", "human", "human,1,2"])
+@pytest.mark.parametrize("cells", ["robot,", "human,0", "human,one", "model,1", "human"])
 def test_a_wrong_row_is_named(tmp_path, cells):
     (tmp_path / DRIVERS.name).write_text(DRIVERS.header + f"a.jpg,model,\nb.jpg,{cells}\n")
     with pytest.raises(UserError, match=r"drivers\.csv: line 3: .* expected "):
         read_drivers(tmp_path)
-
-
-@pytest.mark.parametrize(("driver", "take_over"), [("robot", None), (MODEL, 1), (HUMAN, 0)])
-def test_only_a_person_takes_over(driver, take_over):
-    with pytest.raises(ValueError, match="expected"):
-        DrivenRow(driver, take_over)
 
 
 @pytest.mark.parametrize("table", [DRIVERS, TRACE, ANSWERS])
@@ -56,3 +66,29 @@ def test_a_pipe_and_a_take_over_of_400_digits_are_refused(tmp_path):
         os.mkfifo(path)
         with pytest.raises(UserError, match="not a regular file"):
             read_drivers(tmp_path)
+
+
+def shown(*jpegs):
+    return [
+        ShownFrame(digest_of(jpeg), TracePoint(number / 10, "lake", number, 0, 0)) for number, jpeg in enumerate(jpegs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "indices"),
+    [
+        ([b"a", b"b", b"c"], [0, 2, 4]),
+        ([b"b", b"c"], [2, 4]),  # the recorder dropped some
+        ([b"a", b"a", b"b", b"b"], [0, 1, 2, 3]),  # a car that stands still
+        ([b"a", b"x", b"c"], [0, None, 4]),  # of another drive
+        ([b"c", b"a"], [4, None]),  # not in this order
+    ],
+)
+def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_their_bytes(tmp_path, recorded, indices):
+    for number, jpeg in enumerate(recorded):
+        (tmp_path / name_of(number * 10)).write_bytes(jpeg)
+    found = sum(index is not None for index in indices)
+    assert write_trace(tmp_path, shown(b"a", b"a", b"b", b"b", b"c")) == found
+    trace = read_trace(tmp_path)
+    points = [trace.get(name_of(number * 10)) for number in range(len(recorded))]
+    assert [point and point.x_m for point in points] == indices
