@@ -1,7 +1,7 @@
 """What `import bcclone` offers; __init__.py reads this file, so each name is listed once, on a line of its own."""
 # ruff: noqa: I001
 
-from bcclone.cluster.sharding_settings import ShardingSettings as ShardingSettings
+from bcclone.cluster.cluster_settings import ShardingSettings as ShardingSettings
 from bcclone.cluster.shards import open_store as open_store
 from bcclone.dataset.answer import Answer as Answer
 from bcclone.dataset.check import check as check

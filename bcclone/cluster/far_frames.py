@@ -11,7 +11,6 @@ import itertools
 import os
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -27,7 +26,6 @@ from bcclone.system.atomic import make_folder, sha256_of
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching, read_ranges, versions_of
 
-_LONGEST_DOWNLOAD_SECONDS = 3600  # what is older was left by a killed process
 _FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
 _MEGABYTE = 10**6
 _GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making another request
@@ -128,15 +126,14 @@ class ShardCache:
     def _make_room(self, size: int) -> None:
         """Delete the oldest copies that are not in use, until there is room for so many bytes."""
         present = []
-        for path in [*self.folder.glob("*.h5"), *self.folder.glob("*.partial/*.h5")]:
+        for path in self.folder.rglob("*.h5"):  # also what a killed process has left in a folder of its own
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
                 present.append((path.stat().st_mtime, path.stat().st_size, path))
-        total, now = size + sum(bytes_of for _, bytes_of, _ in present), time.time()
-        for changed, bytes_of, path in sorted(present):
+        total = size + sum(bytes_of for _, bytes_of, _ in present)
+        for _, bytes_of, path in sorted(present):
             if total <= self.limit:
                 return
-            is_left = path.parent == self.folder or now - changed > _LONGEST_DOWNLOAD_SECONDS
-            if is_left and not self._in_use[path.name]:
+            if not self._in_use[path.name]:
                 with contextlib.suppress(FileNotFoundError, PermissionError):  # the latter where Windows has it mapped
                     path.unlink()
                     total -= bytes_of

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bcclone.cluster.workers import WorkerSettings
+from bcclone.cluster.cluster_settings import WorkerSettings
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
@@ -44,7 +44,6 @@ if TYPE_CHECKING:  # it loads TensorFlow
 MEETING_SECONDS = 60.0
 _RETRY_SECONDS, _PROBE_SECONDS = 0.2, 2.0
 _WORD_BYTES = 4
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
 _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
@@ -222,10 +221,9 @@ def await_others(cluster: WorkerSettings, seconds: float = MEETING_SECONDS) -> N
 
 def _listening(cluster: WorkerSettings) -> socket.socket:
     """Return a socket that listens at this worker's port; raises UserError when the port is in use."""
-    host, port = cluster.host_and_port(cluster.index)
+    _, port = cluster.host_and_port(cluster.index)
     try:
-        family = socket.AF_INET6 if host == "::1" else socket.AF_INET
-        return socket.create_server((host if host in _LOOPBACK else "", port), family=family)
+        return socket.create_server(("", port))
     except OSError as error:
         raise UserError(
             f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: {error.strerror}; give each "

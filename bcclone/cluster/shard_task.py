@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import h5py
@@ -29,7 +30,7 @@ from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text
-from bcclone.system.location import Location, Unreachable, is_url, local_copy, names_url, replacing
+from bcclone.system.location import Location, Unreachable, as_local, is_url, names_url, reaching, replacing
 from bcclone.system.task_pool import WorkerFault, report_progress
 
 SHARD_FILES = "[0-9]*.h5"
@@ -185,8 +186,14 @@ def write_shard(task: ShardTask) -> WrittenShard:
 
 def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
     """Return the shard that an interrupted run has left, if there is one of this origin."""
-    with local_copy(task.path) as path:
-        kept = _described(task, path, origin) if path else None
+    path = task.path
+    with TemporaryDirectory(prefix="bcclone-") as folder, reaching(path):
+        if not path.is_file():
+            return None
+        if is_url(path):
+            path.fs.get_file(path.path, copy := str(Path(folder, path.name)))
+            path = Path(copy)
+        kept = _described(task, as_local(path), origin)
     if kept:
         report_progress(task.own)
     return kept and replace(kept, was_kept=True)

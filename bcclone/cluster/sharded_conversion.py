@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
-from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, opened_shards, read_shards
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import OneFile, Written

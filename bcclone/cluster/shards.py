@@ -39,8 +39,8 @@ from bcclone.system.location import (
     parse_location,
     reaching,
     read_ranges,
+    replacing,
     versions_of,
-    write_text,
 )
 
 MANIFEST_NAME = "store.json"
@@ -100,7 +100,8 @@ class Manifest:
             "recordings": self.recordings,
             "shards": self.shards,
         }
-        write_text(folder / MANIFEST_NAME, json_text(content, indent=1))
+        with replacing(folder / MANIFEST_NAME) as temporary:
+            temporary.write_text(json_text(content, indent=1), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Location) -> Self:

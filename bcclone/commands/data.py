@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bcclone.cluster.sharding_settings import ShardingSettings
+from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
 from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings

@@ -158,12 +158,6 @@ def check_writable(folder: Location) -> None:
             ) from None
 
 
-def write_text(location: Location, text: str) -> None:
-    """Write a text as a whole: a reader sees the old content or the new, never a part."""
-    with replacing(location) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 @contextmanager
 def replacing(location: Location) -> Iterator[Path]:
     """Yield a local temporary path, whose file replaces the one at `location` when the block ends without an error."""
@@ -176,23 +170,3 @@ def replacing(location: Location) -> Iterator[Path]:
         yield temporary
         with reaching(location):
             location.fs.put_file(str(temporary), location.path)  # an object store shows it when it is complete
-
-
-@contextmanager
-def local_copy(location: Location) -> Iterator[Path | None]:
-    """Yield the path of a file, or of a temporary copy of the one at a URL; None if there is no file."""
-    with reaching(location):
-        exists = location.is_file()
-    if not exists:
-        yield None
-    elif not is_url(location):
-        yield as_local(location)
-    else:
-        with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
-            copy = Path(folder) / location.name
-            before = versions_of([location])
-            with reaching(location):
-                location.fs.get_file(location.path, str(copy))
-            if versions_of([location]) != before or copy.stat().st_size != before[0][0]:
-                raise Unreachable(f"{location}: it was written again while it was read; try again")
-            yield copy

@@ -35,8 +35,6 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
             hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
         name = of_keys[option]
-        if name in values:
-            raise UserError(f"{path}: {key} is set twice, under two spellings; remove one")
         each, declared = settings[name]
         try:
             values[name] = _value(type_of(each), declared, value)

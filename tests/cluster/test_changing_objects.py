@@ -5,7 +5,7 @@ import pytest
 
 from bcclone.cluster.shards import Manifest, open_store, read_shards
 from bcclone.system.errors import UserError
-from bcclone.system.location import local_copy, parse_location
+from bcclone.system.location import parse_location
 from tests.s3 import put_folder, s3_server
 
 pytestmark = pytest.mark.slow
@@ -68,19 +68,6 @@ def test_a_shard_that_changes_while_its_tables_are_read_is_named(store, change, 
     with pytest.raises(UserError, match=f"{FIRST}: .*(start again|cannot be reached)"):
         open_store(store)
     assert changed
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_copy_of_an_object_that_changes_while_it_is_read_is_refused(store, change, monkeypatch):
-    get = store.fs.get_file
-
-    def getting(*arguments, **options):
-        get(*arguments, **options)
-        CHANGES[change](store / FIRST)
-
-    monkeypatch.setattr(store.fs, "get_file", getting)
-    with pytest.raises(UserError, match=f"{FIRST}: .*(try again|cannot be reached)"), local_copy(store / FIRST):
-        pass
 
 
 def test_a_store_that_was_written_again_after_its_manifest_was_read_is_refused(store):

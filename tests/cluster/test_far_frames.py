@@ -161,12 +161,3 @@ def test_several_processes_share_a_folder(cache, shards):
             use(other, shards[number])
             assert bytes_in(other) <= 2 * SIZE
     assert (mapped == shards[0][1]).all()
-
-
-def test_what_a_killed_process_left_is_deleted_and_what_another_fetches_is_not(cache, shards):
-    for name, time in (("killed", 1), ("fetched", None)):
-        (cache.folder / f"{name}.partial").mkdir()
-        (cache.folder / f"{name}.partial" / f"{name}.h5").write_bytes(bytes(2 * SIZE))
-        os.utime(cache.folder / f"{name}.partial" / f"{name}.h5", time and (time, time))
-    use(cache, shards[0])
-    assert [path.name for path in cache.folder.glob("*.partial/*")] == ["fetched.h5"]

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
+from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script

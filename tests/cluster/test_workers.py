@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
+from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.cluster.joint_training import await_others
-from bcclone.cluster.workers import WorkerSettings, find_workers
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.processes import free_addresses
@@ -26,7 +26,6 @@ def test_options_name_the_workers():
     cluster = found(BOTH, 1, {})
     assert cluster == WorkerSettings(BOTH, 1)
     assert (cluster.count, cluster.index, cluster.host_and_port(0)) == (2, 1, ("one", 2345))
-    assert WorkerSettings(("[::1]:9", "b:9"), 0).host_and_port(0) == ("::1", 9)
     assert found((), None, {}) is None
     assert found(BOTH[:1], 0, {}) is None
 
@@ -59,7 +58,7 @@ def test_a_wrong_tf_config_is_refused(environment):
 @pytest.mark.parametrize(
     ("workers", "index", "words"),
     [
-        ("4", None, ["--workers '4'", "--feed-workers 4", "host1:2345"]),
+        ("4", None, ["--workers '4'", "--feed-workers", "host1:2345"]),
         ("one:2345,two", 0, ["'two'", "HOST:PORT"]),
         ("one:2345,two:99999", 0, ["'two:99999'", "HOST:PORT"]),
         ("one:2345,one:2345", 0, ["different addresses"]),

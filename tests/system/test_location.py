@@ -10,13 +10,11 @@ from bcclone.system.location import (
     as_local,
     check_writable,
     is_url,
-    local_copy,
     parse_location,
     reaching,
     read_ranges,
     read_urls,
     replacing,
-    write_text,
 )
 from tests.s3 import forget_connections
 
@@ -62,8 +60,6 @@ def test_a_file_appears_when_it_is_complete(folder, tmp_path):
         with replacing(location) as temporary:
             temporary.write_bytes(b"whole")
         assert location.read_bytes() == b"whole"
-        write_text(location, "other")
-        assert location.read_bytes() == b"other"
 
 
 def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(folder, tmp_path):
@@ -75,16 +71,6 @@ def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(fol
         (tmp_path / "none").read_bytes()
     with pytest.raises(KeyError), reaching(folder):
         raise KeyError("a")
-
-
-def test_a_copy_of_a_file_is_local_and_temporary(folder, tmp_path):
-    for location in (folder / "a", tmp_path / "a"):
-        with local_copy(location) as nothing:
-            assert nothing is None
-        location.write_bytes(b"abc")
-        with local_copy(location) as copy:
-            assert copy.read_bytes() == b"abc"
-        assert copy.exists() == (copy == location)
 
 
 def test_ranges_and_whole_files_are_read_at_once(folder):

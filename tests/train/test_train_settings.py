@@ -117,7 +117,6 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
         ("[train]\nepochs = 1", "no setting is called 'train'"),
         ("epochs: 3", "not a settings file"),
         ("a = " + "[" * 9999, "not a settings file"),
-        ("batch-size = 8\nbatch_size = 16", "set twice"),
         ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
         ('gpus = "many"', "expected a number or all"),
     ],

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.sharding_settings import ShardingSettings
 from bcclone.cluster.shards import MANIFEST_NAME, open_if_store
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT, SampleSettings

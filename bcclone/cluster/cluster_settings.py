@@ -1,15 +1,73 @@
-"""Determine the workers of a training on several machines, from options or from TF_CONFIG."""
+"""Settings of the wing: a store of many shards, and training on several machines; loads no large package.
+
+The workers of a training are named by options or by TF_CONFIG.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.system.codec import explained, parse_json
-from bcclone.system.settings import Names, SettingError, check_settings, setting
+from bcclone.system.location import Location, is_url, parse_location
+from bcclone.system.settings import (
+    Jobs,
+    Megabytes,
+    Names,
+    Scheduler,
+    SettingError,
+    check_one_pool,
+    check_settings,
+    setting,
+)
 
+_SHARDS = "folder of shards"
+_OF_SHARDS = ("scheduler", "resume", "jobs")
 _EXAMPLE = "host1:2345,host2:2345"
 _TF_CONFIG = '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
 _GROUP = "several machines"
 _HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True)
+class ShardingSettings(PreprocessSettings):
+    """Which recordings to convert, and into which store: one file, or a folder of shards that workers write."""
+
+    output: Location = setting(
+        Path("data.h5"),
+        "store to write: one file, or a folder of shards if the name has no ending such as .h5; the folder may be at a "
+        "URL such as s3://BUCKET/STORE",
+        unit="PATH",
+        parse=parse_location,
+    )
+    resume: bool = setting(
+        False, "keep the shards that an interrupted run has left in the folder, and write the others"
+    )
+    scheduler: Scheduler = setting("", group=_SHARDS)
+    jobs: Jobs = setting(0, group=_SHARDS)
+    shard_mb: Megabytes = setting(256, "size of the frames of a shard, about", group=_SHARDS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if is_url(self.output) and self.output.suffix:
+            raise SettingError(
+                "{output} {path}: one file is written to a local path; name a folder of shards, without {suffix}, or a "
+                "local path",
+                path=self.output,
+                suffix=self.output.suffix,
+            )
+        if not self.is_sharded and (option := next((name for name in _OF_SHARDS if getattr(self, name)), None)):
+            raise SettingError(
+                f"{{{option}}} writes a folder of shards, and {{output}} {{path}} is one file; name one without "
+                "{suffix}",
+                path=self.output,
+                suffix=self.output.suffix,
+            )
+        check_one_pool(self.scheduler, self.jobs)
+
+    @property
+    def is_sharded(self) -> bool:
+        return is_url(self.output) or self.output.is_dir() or not (self.output.suffix or self.output.exists())
 
 
 @dataclass(frozen=True)
@@ -32,13 +90,12 @@ class WorkerSettings:
         check_settings(self)
         for address in self.workers:
             host, _, port = address.rpartition(":")
-            if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _HIGHEST_PORT:
-                threads = f"; the threads that load samples are --feed-workers {address}" if address.isdigit() else ""
+            if not host or not port.isdecimal() or not 0 < int(port) <= _HIGHEST_PORT:
                 raise SettingError(
-                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}{threads}",
+                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}; the threads that load "
+                    "samples are --feed-workers",
                     address=repr(address),
                     example=_EXAMPLE,
-                    threads=threads,
                 )
         if len(set(self.workers)) < self.count:
             raise SettingError("{workers} {all}, expected different addresses", all=",".join(self.workers))
@@ -67,7 +124,7 @@ class WorkerSettings:
 
     def host_and_port(self, index: int) -> tuple[str, int]:
         host, _, port = self.workers[index].rpartition(":")
-        return host.strip("[]"), int(port)
+        return host, int(port)
 
 
 def find_workers(settings: WorkerSettings, environment: Mapping[str, str]) -> WorkerSettings | None:
