@@ -62,15 +62,8 @@ def test_bcclone_lists_its_commands_and_its_version():
     assert __version__ in run_process("--version").stdout
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (("preprocess.py",), "RECORDING"),
-        (("model.py", "--epochs", "many"), "invalid int"),
-    ],
-)
-def test_a_wrong_command_line_ends_with_exit_code_2(line, expected):
-    assert expected in run_script(*line, code=2).stderr
+def test_a_wrong_command_line_ends_with_exit_code_2():
+    assert "invalid int" in run_script("model.py", "--epochs", "many", code=2).stderr
 
 
 def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):

@@ -37,10 +37,6 @@ COMMANDS = {
 SLOW = {
     "video": Writing("video.py {recording} -o {here}/clip.mp4"),
     "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
-    "preprocess over an old store": Writing(
-        "preprocess.py {recording} -o {here}/data.h5 --force --size 16x16",
-        "preprocess.py {recording} -o {here}/data.h5 --size 8x8",
-    ),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
     "import": Writing("import {csv} -o {here}/imported"),
     "preprocess, shards": Writing("preprocess.py {recording} -o {here}/data --size 16x16"),
@@ -49,9 +45,7 @@ SLOW = {
         "preprocess.py {recording} -o {here}/data.h5 --size 16x16",
     ),
     "simulate roads": Writing("simulate roads -o {here}/roads.h5 --roads 6 --frames 2"),
-    "video, gif": Writing("video.py {recording} -o {here}/clip.gif"),
     "export csv": Writing("export {recording} --to csv -o {here}/exported"),
-    "export tub": Writing("export {recording} --to tub -o {here}/exported"),
     "export lerobot": Writing("export {recording} --to lerobot -o {here}/exported"),
     "model": Writing(
         "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64", output="model.h5"
@@ -65,7 +59,6 @@ SLOW = {
     "evaluate": Writing("evaluate {model} --laps 0.01 -o {here}/scores"),
     "replay": Writing("replay {model} {recording} -o {here}/scores"),
     "predict": Writing("predict {model} {recording} -o {here}/predictions.csv"),
-    "score": Writing("score {table} {recording} -o {here}/scores"),
     "monitor": Writing("monitor fit {model} {store} -o {here}/monitor.npz"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
@@ -80,15 +73,12 @@ def inputs(simulated_recording, simulated_store, untrained_model, tmp_path_facto
     folder = tmp_path_factory.mktemp("inputs")
     shutil.copytree(simulated_recording, folder / "copy")
     subprocess.run(command("export", simulated_recording, "--to", "csv", "-o", folder / "csv"), check=True)
-    table = folder / "predictions.csv"
-    subprocess.run(command("predict", untrained_model, simulated_recording, "-o", table), check=True)
     return {
         "recording": simulated_recording,
         "store": simulated_store,
         "model": untrained_model,
         "copy": folder / "copy",
         "csv": folder / "csv",
-        "table": table,
     }
 
 

@@ -38,15 +38,10 @@ READING = {
     "import": "import {csv} -o {here}/imported",
 }
 READING_SLOWLY = {
-    "preprocess, --add": "preprocess.py {copy} -o {store} --add",
-    "export of a store": "export {store} --to csv -o {here}/exported",
     "video": "video.py {recording} -o {here}/clip.mp4",
     "model": "model.py {store} -o {here}/model.h5 --runs {here}/runs",
     "evaluate": "evaluate {model} --laps 0.01",
-    "replay": "replay {model} {recording}",
     "plots": "plots {model} {store} -o {here}/plots",
-    "monitor": "monitor fit {model} {store} -o {here}/monitor.npz",
-    "export onnx": "export {model} --to onnx -o {here}/model.onnx",
 }
 WRITING = {
     "preprocess": "preprocess.py {recording} -o {here}/data.h5",
@@ -57,11 +52,9 @@ WRITING = {
 WRITING_SLOWLY = {
     "video": "video.py {recording} -o {here}/clip.mp4",
     "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
-    "export": "export {recording} --to csv -o {here}/exported",
     "model": "model.py {store} -o {here}/model.h5 --runs {runs} --epochs 1",
     "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",
     "evaluate": "evaluate {model} --laps 0.01 -o {here}/scores",
-    "replay": "replay {model} {recording} -o {here}/scores",
     "plots": "plots {model} {store} -o {here}/plots",
     "monitor": "monitor fit {model} {store} -o {here}/monitor.npz",
     "export onnx": "export {model} --to onnx -o {here}/model.onnx",

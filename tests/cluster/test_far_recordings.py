@@ -2,8 +2,6 @@
 
 import re
 
-import h5py
-import numpy as np
 import pytest
 
 from bcclone.cluster.shards import Manifest, open_store
@@ -47,22 +45,6 @@ def test_a_complete_store_is_kept_and_a_removed_shard_is_made_again(server, shar
     run_script("preprocess.py", "s3://bucket/recordings/*", "-o", STORE, *again, "--resume")
     with open_store(url) as far, open_store(sharded_store) as near:
         assert far.content_hash == near.content_hash
-
-
-@pytest.mark.long
-def test_training_on_s3_gives_the_weights_of_training_on_the_local_store(server, sharded_store, tmp_path):
-    options = ("--feed", "shards", "--set", "window-shards=2", "--epochs", 1, "--batch-size", 32, "--runs", tmp_path)
-    weights = []
-    for name, store in (("far.h5", STORE), ("near.h5", sharded_store)):
-        run_script("model.py", store, "-o", tmp_path / name, *options)
-        found = []
-        with h5py.File(tmp_path / name) as file:
-            file["model_weights"].visititems(
-                lambda _, item, found=found: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
-            )
-        weights.append(found)
-    assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
-    assert len(weights[0]) > 10
 
 
 @pytest.mark.parametrize(

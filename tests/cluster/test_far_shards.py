@@ -6,7 +6,7 @@ import pytest
 
 from bcclone.cluster.shards import open_store
 from bcclone.feed.feed import check_feed, choose_feed, open_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
@@ -80,19 +80,14 @@ def test_a_cache_too_small_for_two_windows_is_refused(stores):
         check_feed(stores[0], settings)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(STRATEGIES.keys() - {"shards", "files"}))
-def test_feeds_of_local_files_refuse_a_url(stores, name):
-    with pytest.raises(UserError, match=f"--feed {name} reads local stores; use --feed shards"):
-        check_feed(stores[0], FeedSettings(name))
-
-
-def test_the_feed_chosen_for_a_url_is_shards(stores):
-    assert choose_feed(stores[0])[0] == "shards"
-
-
 def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(url):
     with pytest.raises(UserError, match="00000.h5: a file at a URL, expected a folder of shards"):
         open_store(url / "00000.h5")
     with pytest.raises(UserError, match="memory://stores/none: no such store"):
         open_store(parse_location("memory://stores/none"))
+
+
+def test_a_url_is_read_by_the_feed_shards_and_no_other(stores):
+    assert choose_feed(stores[0])[0] == "shards"
+    with pytest.raises(UserError, match="--feed memory reads local stores; use --feed shards"):
+        check_feed(stores[0], FeedSettings("memory"))

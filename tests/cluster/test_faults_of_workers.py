@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import time
 
-import psutil
 import pytest
 from distributed import Client
 
@@ -17,7 +16,6 @@ from tests.recordings import many_rows
 OPTIONS = ("--size", 64, "--shard-mb", 1)
 SECONDS_TO_END = 30  # what a user has to wait at most
 
-NO_DISK = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (400_000,) * 2)\n"  # as on a full disk
 ELSEWHERE = "import os\nos.chdir('/')\n"
 
 
@@ -103,17 +101,6 @@ def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, 
 
 
 @pytest.mark.long
-def test_a_full_disk_on_all_workers_is_told_in_one_line(recording, folder, tmp_path):
-    with dask_cluster(tmp_path, workers=0) as cluster:
-        cluster.start_worker(*preload(tmp_path, NO_DISK))
-        done = run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--scheduler", cluster.address, code=1)
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
-    assert "File too large" in line
-    assert "tcp://127.0.0.1" in line
-    assert str(folder) in line
-
-
-@pytest.mark.long
 def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording, folder, expected, tmp_path):
     """As where a folder is mounted on one machine only: the images are links into the current folder of each worker."""
     (tmp_path / "images").symlink_to(recording / "IMG")
@@ -133,16 +120,3 @@ def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording,
         wait_for_workers(cluster, 2)
         run_script("preprocess.py", linked, *others, "--scheduler", cluster.address, "--resume")
     assert hash_of(folder) == expected
-
-
-@pytest.mark.long
-def test_a_killed_command_with_its_own_cluster_leaves_whole_shards_and_no_process(recording, folder, expected):
-    process = start(recording, folder, "local:2")
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.communicate()
-    assert psutil.wait_procs(children, timeout=40)[1] == []
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.h5")}
-    run_script("preprocess.py", recording, "-o", folder, *OPTIONS, "--resume")
-    assert hash_of(folder) == expected
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -149,14 +149,6 @@ def test_two_workers_train_the_network_that_one_trains(one, two, store):
     assert {path.name for path in two.iterdir()} == {"model.h5", "model.settings.toml", "runs"}
 
 
-@pytest.mark.long
-def test_three_workers_do_too_without_augmentation(store, tmp_path):
-    (tmp_path / "one").mkdir()
-    options = (*QUICK, "--no-augment", "--keep", "best", "--zero-fraction", 0.3)
-    run_process("model.py", store, *options, cwd=tmp_path / "one")
-    assert_close(tmp_path / "one", trained_together(tmp_path, store, 3, *options))
-
-
 def step_of(folder):
     found = folder.glob("runs/*/checkpoints/checkpoint-*[0-9].h5")
     return max((int(path.stem[-9:]) for path in found), default=0)

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 
-import h5py
 import numpy as np
 import pytest
 
@@ -16,7 +15,7 @@ from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
 from tests.processes import wait_for
-from tests.recordings import images_of, many_rows, spoil
+from tests.recordings import images_of, spoil
 
 SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
 OF_ONE_FILE = SMALL[:4]
@@ -150,24 +149,6 @@ def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_re
 
 
 @pytest.mark.slow
-def test_a_resume_replaces_files_that_are_no_shards(copy, recording):
-    """As somebody else may have put them into the folder."""
-    before = content_of(copy)
-    (copy / MANIFEST_NAME).unlink()
-    for number, origin in enumerate(("[" * 5000, '{"digest": 1, "unusable": {"' + "9" * 5000 + '": ""}}')):
-        with h5py.File(copy / f"0000{number}.h5", "r+") as file:
-            del file["origin"]
-            file["origin"] = origin
-    with h5py.File(copy / "00002.h5", "r+") as file:
-        del file["origin"]
-        file["origin"] = h5py.SoftLink("/origin")
-    (copy / "00003.h5").unlink()
-    os.mkfifo(copy / "00003.h5")
-    preprocess(recording, "-o", copy, *SMALL, "--resume")
-    assert content_of(copy)[:3] == before[:3]
-
-
-@pytest.mark.slow
 def test_a_shard_whose_images_have_changed_is_written_again(recording, tmp_path):
     folder = tmp_path / "store"
     preprocess(recording, "-o", folder, *SMALL)
@@ -238,16 +219,3 @@ def test_a_damaged_shard_is_refused_by_name(copy, kind):
     damage(copy / "00003.h5")
     with pytest.raises(UserError, match=rf"00003\.h5: .*({reason})"):
         open_store(copy)
-
-
-@pytest.mark.long
-def test_200_000_rows_have_the_same_content_in_shards(simulated_recording, tmp_path):
-    recording = many_rows(simulated_recording, tmp_path / "recording", 200_000)
-    options = ("--size", 16, "--frame-offsets", 1)
-    preprocess(recording, "-o", tmp_path / "one.h5", *options)
-    preprocess(recording, "-o", tmp_path / "store", *options, "--shard-mb", 32, "--scheduler", "local:2")
-    with open_store(tmp_path / "one.h5") as one, open_store(tmp_path / "store") as store:
-        assert len(store.rows) == 200_000
-        assert store.content_hash == one.content_hash
-        assert (store.samples == one.samples).all()
-        assert len(store.frames.files) > 10

@@ -1,8 +1,5 @@
 """drive, simulate, evaluate, replay, --suite: addresses, folders, recordings and models that cannot be driven with."""
 
-import multiprocessing
-import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,28 +58,10 @@ def asked_to_record_where_nobody_may():
         Path().chmod(0o755)
 
 
-def driven(model, *, dies=False):
-    """Let a process of the suite drive."""
-    from bcclone.evaluate.evaluate_settings import SuiteSettings
-    from bcclone.evaluate.suite import evaluate_suite
-
-    if dies:
-        Path(model).touch()
-        threading.Thread(target=kill_a_worker, daemon=True).start()
-    return evaluate_suite([Path(model)], SuiteSettings(rows=("lake-15",), jobs=1))
-
-
-def kill_a_worker():
-    while not (workers := multiprocessing.active_children()):
-        time.sleep(0.01)
-    workers[0].kill()
-
-
 REFUSALS = [
     refusal(listen_twice, "127.0.0.1", "in use", "--port", "4567"),
     refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
     refusal(evaluated, "steering", "trained"),
-    refusal(lambda: driven("m.h5", dies=True), "worker process", "memory", "--jobs"),
 ]
 
 

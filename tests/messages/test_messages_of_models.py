@@ -7,11 +7,8 @@ import numpy as np
 
 from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.pictures.video.clip import make_clip
-from bcclone.pictures.video.clip_settings import ClipSettings
 from tests.messages.refusals import checked, refusal
 from tests.model.keras_files import old_models
-from tests.pictures.video_runs import name_of
 
 WHOLE = Preprocessing(width=320, height=160)
 NAMED = "nvidia-66x200-yuv"
@@ -67,12 +64,6 @@ def branched(keras):
     return keras.Model(given, keras.layers.Add()([one, other]))
 
 
-def watched(untrained_model):
-    Path("run").mkdir()
-    Path("run", name_of(0)).write_bytes(encode_jpeg(np.zeros((50, 100, 3), np.uint8)))
-    return make_clip(ClipSettings(Path("run"), Path("clip.mp4"), overlay=True, model=untrained_model))
-
-
 REFUSALS = [
     refusal(
         lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "Keras saved"
@@ -92,7 +83,6 @@ REFUSALS = [
     refusal(lambda: foreign(), "old.h5", "66, 200, 3", "--preprocess nvidia-66x200-yuv"),
     refusal(recurrent_without_windows, "--network lstm", "--seq-length"),
     refusal(look_at(branched), "input_layer", "expected Conv2D"),
-    refusal(watched, "run", "100x50", "320x160", "--model"),
 ]
 
 

@@ -1,25 +1,9 @@
 """plots: which pictures a model and its samples do not give, and why."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import h5py
-
-from bcclone.dataset.store import Store
 from bcclone.pictures.plots.subject import NotDrawn
-from tests.messages.refusals import checked, refusal, run_command
-from tests.messages.small_recording import make_recording
-
-
-def store(*options, validation=None, rows=3):
-    """Make a store of a few rows, all of which may be for validation."""
-    run_command("preprocess", make_recording("rec", rows), *options)
-    if validation is not None:
-        with h5py.File("data.h5", "r+") as file:
-            table = file["samples"][()]
-            table["validation"] = validation
-            file["samples"][...] = table
-    return Store(Path("data.h5"))
+from tests.messages.refusals import checked, refusal
 
 
 def subject(model, data=None):
@@ -34,17 +18,6 @@ def drawn(name, model, data=None):
 
     (picture,) = draw_pictures(subject(model, data), Path(), (name,))
     raise NotDrawn(picture.reason)
-
-
-def predicted_by_a_broken_one(untrained_model):
-    import keras
-
-    from bcclone.pictures.plots.predictions import predictions
-
-    whole = subject(untrained_model, store(validation=True))
-    broken = keras.models.clone_model(whole.file.model)
-    broken.get_layer("steering").bias.assign([float("nan")])
-    return predictions(replace(whole, file=replace(whole.file, model=broken)))
 
 
 def history(text):
@@ -62,7 +35,6 @@ REFUSALS = [
         "expected names of columns",
         "remove",
     ),
-    refusal(predicted_by_a_broken_one, "steering", "3", by=(NotDrawn,)),
 ]
 
 

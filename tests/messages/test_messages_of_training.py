@@ -1,7 +1,6 @@
 """train, model.py: settings files, runs that are resumed, models to train on, and trainings that cannot go on."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import h5py
@@ -93,15 +92,7 @@ def diverged():
     return model(store(), *SMALL, "--from", start)
 
 
-def without_tensorboard(untrained_model, monkeypatch):
-    from bcclone.train.tensorboard import TensorBoard
-
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    return TensorBoard(Path("figures"), print)
-
-
 REFUSALS = [
-    refusal(without_tensorboard, "--tensorboard", "pip install tensorboard"),
     refusal(
         lambda untrained_window_model: prepared(store(), untrained_window_model),
         "windows.h5",
@@ -109,7 +100,6 @@ REFUSALS = [
         "--seq-length 3",
     ),
     refusal(lambda: resumed(output="other.h5"), "runs/one", "other.h5", "model.h5"),
-    refusal(lambda: settings(b"batch-size = 8\nbatch_size = 8"), "mine.toml", "batch_size", "twice"),
     refusal(lambda: settings(b'epochs = "3"'), "mine.toml", "epochs", "'3'", "whole number"),
     refusal(lambda: resumed("--feed", "queue"), "runs/one", "--feed hdf5-shuffle", "--feed queue ", "--resume"),
     refusal(in_use, "runs/one", "another process", "--resume"),

@@ -33,11 +33,6 @@ def test_exponentials_beyond_the_range_of_numbers_are_finite():
     assert 1e300 < exact_math.exponential(1e6) < math.inf
 
 
-def test_exponentials_of_an_array_keep_its_shape():
-    values = np.linspace(-3, 3, 12, dtype=np.float32).reshape(3, 4)
-    np.testing.assert_allclose(exact_math.exponentials(values), np.exp(values), rtol=1e-6)
-
-
 def test_exponentials_of_an_array_are_those_of_its_values():
     values = np.random.default_rng(2).uniform(-90, 80, 1300).astype(np.float32)
     expected = [np.float32(exact_math.exponential(float(value))) for value in values]

@@ -16,15 +16,6 @@ with ProgressBar("counting", 3, "things") as bar:
 """
 
 
-def test_without_a_terminal_progress_is_plain_lines(capsys):
-    with ProgressBar("counting", 3, "things") as bar:
-        for _ in range(3):
-            bar.advance(1)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("counting: 3/3 things, ")
-    assert line.endswith("/s")
-
-
 def test_a_long_step_prints_the_time_left_every_few_seconds(capsys):
     now = 0.0
     with ProgressBar("counting", 240, "things", clock=lambda: now) as bar:
