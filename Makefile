@@ -7,6 +7,9 @@ TESTS ?=
 WORKERS ?= 2
 # systems that mypy checks for
 SYSTEMS ?= linux win32 darwin
+RUFF = $(BIN)/ruff check . && $(BIN)/ruff format --check .
+TYPES = printf '%s\n' $(SYSTEMS) | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform SYSTEM --cache-dir .mypy_cache/SYSTEM \
+  && $(BIN)/lint-imports --no-cache
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -18,8 +21,12 @@ help:            ## show these commands
 demo: $(STAMP)   ## record, train and drive a lap without the simulator, into demo/
 	$(BIN)/bcclone demo
 
-test: lint       ## lint, types, import contract and the fast tests; this is what CI runs
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(TESTS),-m "$(TESTS)")
+# types and import contract take one processor for a minute, beside the tests; what they find follows
+test: $(STAMP)   ## lint, types, import contract and the fast tests; this is what CI runs
+	$(RUFF)
+	@mkdir -p build; { $(TYPES); } > build/types.log 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(TESTS),-m "$(TESTS)"); tests=$$?; \
+	wait $$types || { cat build/types.log; exit 1; }; exit $$tests
 
 test-slow:       ## the same and the slow tests: laps, more whole processes and kills; before a push
 	@$(MAKE) test TESTS="not long"
@@ -40,21 +47,22 @@ coverage: $(STAMP) ## which branches the tests run, in all processes; at least 9
 	$(BIN)/coverage report
 
 lint: $(STAMP)   ## ruff, mypy and import-linter only
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	printf '%s\n' $(SYSTEMS) | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform SYSTEM --cache-dir .mypy_cache/SYSTEM
-	$(BIN)/lint-imports --no-cache
+	$(RUFF)
+	$(TYPES)
 
 # Made once; made again only when what is declared changes. The stamp is written last, so a broken
 # installation is never taken for a complete one. Python compiles the modules that are imported; compiling all
-# of them here takes pip as long as half of the rest. The first simulated frame compiles the renderer, which is kept.
+# of them here takes pip as long as half of the rest. The pip that comes with Python takes three times as long.
+# keras and a simulated frame, so that the processes that run tests do not all compile TensorFlow and the renderer.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
-	@rm -rf .venv/first && $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log
+	@$(BIN)/python -c 'import keras' > .venv/keras.log 2>&1 & rm -rf .venv/first && \
+	  $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log && wait
 	@touch $(STAMP)
 
 bench: $(STAMP)  ## list the benchmarks; one of them: .venv/bin/python -m benchmarks NAME

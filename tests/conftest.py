@@ -56,15 +56,14 @@ if sys.platform == "win32":
     sources = Path(__file__).parent.rglob("test_*.py")
     collect_ignore = [str(path) for path in sources if OF_UNIX.search(path.read_text(encoding="utf-8"))]
 
-# `make mutants`: the same inputs each time, and a failure need not be made small
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as in a shell's background job; the commands would ignore it, too
+# as in a shell's background job; the commands would ignore it, too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for display in ("DISPLAY", "WAYLAND_DISPLAY"):  # without one, no test opens a browser
     os.environ.pop(display, None)
 
+# `make mutants`: the same inputs each time, and a failure need not be made small
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 

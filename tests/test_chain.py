@@ -40,6 +40,7 @@ def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path)
     assert len(world.controls) == 119
 
 
+@pytest.mark.slow
 def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained_model):
     run_script("simulate", "record", tmp_path / "lap", "--laps", 0.3)
     store, model = tmp_path / "data.h5", tmp_path / "model.h5"

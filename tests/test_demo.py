@@ -48,6 +48,7 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times
 
 
+@pytest.mark.slow
 def test_the_demo_removes_only_what_a_demo_made(tmp_path):
     (tmp_path / "demo" / "first").mkdir(parents=True)
     (tmp_path / "demo" / "first" / "mine.txt").write_text("mine")

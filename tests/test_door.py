@@ -73,6 +73,7 @@ def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
     assert done.stdout == "True set() set()\n"
 
 
+@pytest.mark.slow
 def test_a_function_stays_when_the_room_of_its_name_is_imported():
     code = "import bcclone as b, bcclone.train.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -33,8 +33,6 @@ class Writing:
 
 COMMANDS = {
     "preprocess": Writing("preprocess.py {recording} -o {here}/data.h5 --size 16x16"),
-}
-SLOW = {
     "video": Writing("video.py {recording} -o {here}/clip.mp4"),
     "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
@@ -133,9 +131,10 @@ def check_refusal(writing, inputs, here, limit):
     return done.stderr
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_on_a_full_disk_names_the_file_and_leaves_no_part(name, inputs, tmp_path):
-    writing = (COMMANDS | SLOW)[name]
+    writing = COMMANDS[name]
     largest = largest_file(writing, inputs, tmp_path / "here")
     for limit in {min(_LEAST, largest // 2), largest}:
         check_refusal(writing, inputs, tmp_path / "here", limit)

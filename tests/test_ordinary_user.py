@@ -31,13 +31,11 @@ print("-----", file=sys.stderr)
 sys.exit(main(second))
 """
 
-READING = {
+READING = {"edit": "edit {recording}"}
+READING_SLOWLY = {
     "preprocess": "preprocess.py {recording} -o {here}/data.h5",
-    "edit": "edit {recording}",
     "export": "export {recording} --to csv -o {here}/exported",
     "import": "import {csv} -o {here}/imported",
-}
-READING_SLOWLY = {
     "video": "video.py {recording} -o {here}/clip.mp4",
     "model": "model.py {store} -o {here}/model.h5 --runs {here}/runs",
     "evaluate": "evaluate {model} --laps 0.01",
@@ -48,8 +46,6 @@ WRITING = {
     "simulate record": "simulate record {here}/recording --laps 0.01",
     "import": "import {csv} -o {here}/imported",
     "edit": "edit {copy} --delete 3 5",
-}
-WRITING_SLOWLY = {
     "video": "video.py {recording} -o {here}/clip.mp4",
     "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
     "model": "model.py {store} -o {here}/model.h5 --runs {runs} --epochs 1",
@@ -147,10 +143,11 @@ def test_an_input_that_may_not_be_read_is_named(homes, line):
     refused(line, homes, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
-    [*WRITING.values(), *(pytest.param(line, marks=pytest.mark.slow) for line in WRITING_SLOWLY.values())],
-    ids=[*WRITING, *WRITING_SLOWLY],
+    WRITING.values(),
+    ids=WRITING,
 )
 def test_a_folder_that_may_not_be_written_is_named(homes, line):
     for name in ("here", "copy"):

@@ -46,6 +46,7 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
     assert result.score.mean_abs_cross_track_m < 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

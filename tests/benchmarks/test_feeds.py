@@ -96,6 +96,7 @@ def test_a_meter_measures_the_memory_of_a_loader():
     assert len(on_batch) / 1e6 <= meter.figures().anonymous_mb < 60
 
 
+@pytest.mark.slow
 def test_synthetic_frames_are_distinct_and_their_samples_are_mirrored_too(synthetic):
     with Store(synthetic) as store:
         assert len(np.unique(np.asarray(store.frames).reshape(60, -1), axis=0)) == 60

@@ -16,6 +16,7 @@ def images_of_rows(recording, count):
     return [line.split(",")[:3] for line in lines[:count]]
 
 
+@pytest.mark.slow
 def test_a_synthetic_recording_is_measured_and_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     measures = {one.name: one for one in measure(Settings(frames=6, rounds=1), print).measures}

@@ -10,10 +10,12 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSetting
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import select
 
+SLOW = ("device", "queue", "sequence", "workers")  # whole processes
+
 
 @pytest.mark.parametrize(
     "strategy",
-    [*sorted(STRATEGIES.keys() - {"files", "device"}), pytest.param("device", marks=pytest.mark.slow)],
+    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in STRATEGIES if name != "files"],
 )
 def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store, strategy):
     """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the epoch."""

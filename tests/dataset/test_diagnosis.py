@@ -40,6 +40,7 @@ def faults_of(recorded):
     return {finding.fault for finding in recorded.diagnosis.findings}
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_an_untouched_recording(recorded):
     diagnosis = recorded.diagnosis
     assert diagnosis.findings == ()
@@ -156,6 +157,7 @@ def test_a_pause_is_no_clock_jump(recorded):
     assert named(Followed(25, 20, 1.5), np.array([1, 2, 3, 9, 10])) == []  # rows between were deleted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["in order", "shuffled"])
 def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path, order):
     """A header, bad lines and lines out of order are counted by `bcclone edit` otherwise than by a text editor."""
@@ -175,6 +177,7 @@ def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path, orde
     assert not [each for each in check([str(folder)])[0].diagnosis.findings if each.fault in ("dark", "clock-jump")]
 
 
+@pytest.mark.slow
 def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
     printed = json.loads(run_script("preprocess.py", winding, "--check", "--json").stdout)
     (good,) = printed["recordings"]

@@ -41,7 +41,8 @@ def recordings_of(path):
         return of_part
 
 
-@pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["data.h5", "data"])
 def test_a_recording_is_the_validation_set_and_another_one_for_tests(recordings, tmp_path, name):
     inputs = [recordings / "a", recordings / "b"]
     options = ["--validation-recording", recordings / "c", "--test-recording", recordings / "d"]
@@ -103,6 +104,7 @@ def test_recordings_that_cannot_be_held_back_are_refused(recordings, tmp_path, o
     assert not (tmp_path / "data.h5").exists()
 
 
+@pytest.mark.slow
 def test_a_training_scores_its_model_on_the_test_recording_alone(recordings, tmp_path):
     held_back = ("--validation-recording", recordings / "c", "--test-recording", recordings / "d")
     preprocess(recordings / "a", *held_back, "--size", 64, "-o", tmp_path / "data.h5")

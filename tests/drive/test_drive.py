@@ -152,6 +152,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_drive(untrained_model, tmp_p
     assert sorted(log.rows["center"]) == sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_server(untrained_model, tmp_path):
     with serving(untrained_model, tmp_path / "run1") as server, raw(server.port) as connection:
         for _ in range(30):
@@ -206,8 +207,9 @@ def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input
         assert server.process.wait(20) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-@pytest.mark.parametrize("mode", [pytest.param(ASYNC_MODES[0], marks=pytest.mark.slow), ASYNC_MODES[1]])
+@pytest.mark.parametrize("mode", ASYNC_MODES)
 def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
     """Also with standard input open, which must not keep the process from ending."""
     options = ("--end-with-stdin", "--async-mode", mode)

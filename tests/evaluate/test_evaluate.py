@@ -85,6 +85,7 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
+@pytest.mark.slow
 def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp_path):
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
@@ -108,6 +109,7 @@ def test_blind_steering_leaves_the_road_within_150_m():
         assert 5 < distance_m < 150, steering
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("track", ["lake", "mountain"])
 def test_latency_and_offset_reach_the_world(track):
     traces = []
@@ -135,6 +137,7 @@ class Broken:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steering", [float("nan"), None])
 def test_a_model_that_never_steers_gets_no_score(steering):
     with pytest.raises(UserError, match="the policy: no usable steering for any of .* trained"):
@@ -150,6 +153,7 @@ class Forgetful(Blind):
         self.forgotten += 1
 
 
+@pytest.mark.slow
 def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     policy = Forgetful([0.0])
     result = evaluate_policy(policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20)))
@@ -157,6 +161,7 @@ def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     assert policy.forgotten == 1 + len(result.interventions)  # and once at the start
 
 
+@pytest.mark.slow
 def test_a_recurrent_model_starts_each_drive_without_state(untrained_recurrent_model):
     from bcclone.model.policy import load_policy
 

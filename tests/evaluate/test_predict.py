@@ -61,6 +61,7 @@ def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(fram
         assert steering[f"{number}_cam"] == policy.answer(np.asarray(frame(number))).steering
 
 
+@pytest.mark.slow
 def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
     big = frame(0, 640, 480)
     lower = np.asarray(big)[160:]

@@ -185,6 +185,7 @@ def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
         assert str(path) in str(error.value)
 
 
+@pytest.mark.slow
 def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
     for frames in (1, 2, 100_000):
         steering = np.random.default_rng(0).uniform(-1, 1, frames)

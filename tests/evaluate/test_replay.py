@@ -153,6 +153,7 @@ def test_each_rollout_has_a_window_of_its_own(lap, untrained_window_model):
     check_each_rollout_alone(lap, untrained_window_model)
 
 
+@pytest.mark.slow
 def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
     check_each_rollout_alone(lap, untrained_recurrent_model)
 

@@ -127,6 +127,7 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     assert "a recording, " in table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", ["missing", "other"])
 def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, found):
     model = tmp_path / "model.h5"
@@ -141,6 +142,7 @@ def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, 
         list(pool.run(run_task, [task]))
 
 
+@pytest.mark.slow
 def test_a_drive_reports_its_progress():
     metres = []
     done = drive_scenario(Blind([0.0]), select_scenarios(SuiteSettings(("lake-20",), laps=0.1))[0], metres.append)
@@ -203,6 +205,7 @@ def test_rows_with_the_same_appearance_share_a_picture():
     assert (appearances[0][1] != appearances[2][1]).any()
 
 
+@pytest.mark.slow
 def test_pictures_of_many_models_are_drawn(tmp_path):
     names = [f"model-{number}" for number in range(7)]
     drives = {name: drive(autonomy_percent=-10.0 + 15 * number) for number, name in enumerate(names)}

@@ -40,6 +40,7 @@ def test_it_drives_as_a_network_of_single_frames_or_windows(untrained_model, unt
     check_same(untrained_window_model, exported)
 
 
+@pytest.mark.slow
 def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_recurrent_model, exported):
     check_same(untrained_recurrent_model, exported)
 

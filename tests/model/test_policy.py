@@ -104,6 +104,7 @@ def check_memory(policy):
     assert steering == [first, drive(policy, 3, 4, 5)]
 
 
+@pytest.mark.slow
 def test_states_belong_to_a_policy_and_not_to_its_model(recurrent, untrained_recurrent_model, tmp_path):
     from bcclone.model.model_file import save_model
     from bcclone.model.policy import load_policy

@@ -108,6 +108,7 @@ def test_in_real_time_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds
     assert make_clip(ClipSettings(run, pace=Pace(real_time=True))).frames == 60 * 18 + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("run1.mp4", 2_000), ("run1.gif", 60_000)])
 def test_a_full_disk_is_reported_and_keeps_the_old_clip(tmp_path, name, size):
     run = make_run(tmp_path / "run1")

@@ -35,6 +35,7 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
         make_parser(command, name).parse_args([*line, "--json"])
 
 
+@pytest.mark.slow
 def test_a_step_that_was_interrupted_is_run_again_and_a_complete_one_is_not(tmp_path):
     module = script()
     lap = tmp_path / "lap"

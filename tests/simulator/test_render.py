@@ -46,6 +46,7 @@ def at(renderer, along_m, cross_track_m=0.0):
     return start_on(renderer.scene.track, cross_track_m, along_m)
 
 
+@pytest.mark.slow
 def test_a_frame_has_its_format_and_another_process_renders_the_same_bytes(lake):
     frame = lake.frame(at(lake, 200))
     assert (frame.shape, frame.dtype) == ((160, 320, 3), np.uint8)
@@ -136,6 +137,7 @@ def test_each_condition_changes_its_part_of_the_picture(lake, change, region, ch
     assert check(new[region], old[region])
 
 
+@pytest.mark.slow
 def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
     low = Renderer("lake", Conditions(sun_elevation=12.0, sun_azimuth=0.0))
     road = np.abs(lake.scene.ground.road.cross_track_m) < 4.65

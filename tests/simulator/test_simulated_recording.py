@@ -62,6 +62,7 @@ def quick_record(folder, seed, **settings):
     return rows, [path.read_bytes() for path in sorted((folder / "IMG").iterdir())]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     first, again, other = (quick_record(tmp_path / name, seed) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
     assert first == again

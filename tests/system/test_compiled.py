@@ -49,15 +49,18 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_function_that_the_disk_has_no_room_for_is_compiled_and_not_cached(run, tmp_path):
     assert [run(DOUBLED, "1", size=size) for size in (100, 1 << 20, 100)] == [["42", "0"], ["42", "0"], ["42", "1"]]
     assert not list(tmp_path.rglob("*tmp*"))
 
 
+@pytest.mark.slow
 def test_a_function_is_compiled_anew_when_the_checksum_of_its_sources_has_changed(run):
     assert [run(DOUBLED, checksum) for checksum in "112"] == [["42", "0"], ["42", "1"], ["42", "0"]]
 
 
+@pytest.mark.slow
 def test_what_a_version_with_other_modules_has_cached_is_compiled_anew(run, tmp_path):
     for module in ("earlier", "later"):
         pair = "from typing import NamedTuple\n\nclass Pair(NamedTuple):\n    one: int\n    other: int\n"

@@ -19,6 +19,7 @@ def loaded(code, **environment):
     )
 
 
+@pytest.mark.slow
 def test_tensorflow_is_loaded_silently_and_its_devices_described():
     done = loaded(LOAD)
     assert done.stdout.startswith(("CPU", "GPU"))

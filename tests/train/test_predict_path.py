@@ -37,7 +37,7 @@ def trainer_of(store, start=None, **settings):
     return make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, start=start, **settings), learned)
 
 
-@pytest.mark.parametrize("mixed_precision", [False, True])
+@pytest.mark.parametrize("mixed_precision", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_exported_network_is_the_trained_one_without_the_path(simulated_store, mixed_precision):
     with Store(simulated_store) as store:
         trainer = trainer_of(store, predict="path", mixed_precision=mixed_precision)

@@ -87,6 +87,7 @@ def test_cpu_and_device_give_the_same_images_for_every_preset(device, name):
     np.testing.assert_allclose(labels, steering, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_frames_of_a_window_are_augmented_alike(device):
     windows = np.repeat(pictures(6)[:, np.newaxis], 3, axis=1)
     (by_cpu, _), (by_device, _) = both(device, AugmentSettings(), windows)

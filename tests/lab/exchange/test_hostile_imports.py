@@ -138,6 +138,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", IMPORT_FORMATS)
 def test_a_source_with_any_wrong_value_is_read_or_refused(tmp_path, format):
     folder = exported(tmp_path, format)

@@ -34,6 +34,7 @@ def test_a_tub_of_donkeycar_becomes_a_recording(tmp_path):
     assert not (tmp_path / "out" / "drivers.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_path):
     given = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
     (tmp_path / "car.framing.json").write_text(given.to_json())

@@ -92,6 +92,7 @@ def test_a_picture_gives_the_models_steering_and_a_throttle(untrained_model, tmp
     assert found[:, 1] == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_another_camera_and_a_throttle_that_falls_in_bends(tmp_path):
     exported(LAKE, tmp_path, camera=(320, 240), throttle=0.5, throttle_in_bends=0.1)
     pictures = [cv2.resize(picture, (320, 240)) for picture in PICTURES]
@@ -100,6 +101,7 @@ def test_another_camera_and_a_throttle_that_falls_in_bends(tmp_path):
     assert found[:, 1] == pytest.approx(0.5 - 0.4 * np.clip((np.abs(found[:, 0]) - 0.1) / 0.4, 0, 1), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "framing", [Framing(320, 240, rows=(80, 240)), Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))]
 )
@@ -162,6 +164,7 @@ def test_a_smaller_file_answers_nearly_alike_and_says_how_nearly(quantize, most,
     assert np.mean(np.abs(apart)) <= 2 * most
 
 
+@pytest.mark.slow
 def test_a_smaller_file_that_answers_otherwise_is_not_kept(untrained_model, tmp_path):
     """This network steers by millions, so that int8 cannot hold its answers."""
     (pictures := tmp_path / "pictures").mkdir()
@@ -177,6 +180,7 @@ def test_a_smaller_file_that_answers_otherwise_is_not_kept(untrained_model, tmp_
     assert sorted(tmp_path.iterdir()) == [model, pictures]
 
 
+@pytest.mark.slow
 def test_the_costs_are_those_of_the_networks_layers(untrained_model, tmp_path):
     costs = exported(untrained_model, tmp_path).costs
     expected = 0
@@ -189,6 +193,7 @@ def test_the_costs_are_those_of_the_networks_layers(untrained_model, tmp_path):
     assert costs.oldest_runtime == "1.14.0"
 
 
+@pytest.mark.slow
 def test_a_network_of_several_frames_is_refused(untrained_window_model, untrained_recurrent_model, tmp_path):
     for model in (untrained_window_model, untrained_recurrent_model):
         with pytest.raises(UserError, match="a network of 3 frames, expected one of single frames"):

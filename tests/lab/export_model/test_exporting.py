@@ -24,7 +24,9 @@ YUV = "nvidia-66x200-yuv"
 MOST = 1e-5  # that answers may differ
 
 
-@pytest.fixture(params=FRAME_FORMATS)
+@pytest.fixture(
+    params=[pytest.param(kind, marks=pytest.mark.slow if kind == "saved-model" else ()) for kind in FRAME_FORMATS]
+)
 def kind(request):
     for package in PACKAGES[request.param]:
         pytest.importorskip(package)

@@ -62,6 +62,7 @@ def test_activations(keras, name, tmp_path):
     assert difference(model, tmp_path) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN", "GRU of Keras 1"])
 def test_recurrent_layers(keras, kind, tmp_path):
     of = keras.layers

@@ -55,6 +55,7 @@ def mapped(track, law):
     return map_by_answers(track, SPEED, answers(law))
 
 
+@pytest.mark.slow
 def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight_road(straight):
     found = mapped(straight, towards_the_middle)
     grid = found.returning.grid

@@ -48,6 +48,7 @@ def symmetrical_road(curvature):
     raise AssertionError("no symmetrical look")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_sketch():
     one, again, other = (draw_sketch(random(seed), 64, 64) for seed in (3, 3, 4))
     assert one.image.shape == (64, 64, 3)
@@ -134,6 +135,7 @@ def test_cameras_differ_in_lens_and_mounting_and_see_the_horizon():
     assert 0.44 < horizons.max() < 0.56
 
 
+@pytest.mark.slow
 def test_any_camera_adds_sketches_and_leaves_the_other_frames_as_they_are():
     usual = RoadTask("random:3:length=150-200", False, 2, (0, 3), Preprocessing(width=32, height=24), 0.5, 0.0)
     few, more = render_road(usual), render_road(replace(usual, frames=5, sketches=3))

@@ -183,14 +183,17 @@ def check_outputs(model_file, folder, version):
         np.testing.assert_allclose(loaded.rebuilt.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_recurrent_models_of_keras_2_give_the_same_outputs(model_file):
     check_outputs(model_file, KERAS2, "2.15")
 
 
+@pytest.mark.slow
 def test_recurrent_models_of_keras_3_give_the_same_outputs(model_file, keras3):
     check_outputs(model_file, keras3, "3.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", recurrent_models.KEPT)
 def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, name, tmp_path):
     from bcclone.model.policy import Policy

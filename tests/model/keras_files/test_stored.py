@@ -39,6 +39,7 @@ def fuzzed(source, target, count):
             yield str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8, pytest.param(400, marks=pytest.mark.long)])
 def test_randomly_damaged_files_are_read_or_refused_and_crash_only_the_reader(tmp_path, count):
     source = write(tmp_path / "old.h5", keras1_config())
