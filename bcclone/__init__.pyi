@@ -39,8 +39,8 @@ from bcclone.pictures.video.clip_settings import Pace as Pace
 from bcclone.play.play_server import play as play
 from bcclone.play.play_settings import PlaySettings as PlaySettings
 from bcclone.simulator.record import record as record
-from bcclone.simulator.roads.line import RoadRules as RoadRules
-from bcclone.simulator.roads.line import judge_road as judge_road
+from bcclone.simulator.road_plan import RoadRules as RoadRules
+from bcclone.simulator.road_plan import judge_road as judge_road
 from bcclone.simulator.world_settings import Conditions as Conditions
 from bcclone.simulator.world_settings import ExpertSettings as ExpertSettings
 from bcclone.simulator.world_settings import RecordSettings as RecordSettings

@@ -30,12 +30,10 @@ from bcclone import (
     evaluate,
 )
 from bcclone.dataset.vehicle import MPH
-from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.margins import map_margins
-from bcclone.lab.margin.record_next import RecordNext, record_next
+from bcclone.lab.margin import MarginSettings
+from bcclone.lab.margin.margins import RecordNext, map_margins
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.progress import Notify
@@ -197,7 +195,7 @@ class Trial:
         named: Sequence[RecordNext] = ()
         if self.way == "named":
             (found,) = map_margins([model], MarginSettings(self.road, speed_mph=SPEED_MPH), pool=self.pool).values()
-            named = record_next(found)
+            named = found.record_next
         if not named:
             camera.drive_on(seconds)
             return ["on round the road"]

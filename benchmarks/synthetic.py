@@ -18,8 +18,7 @@ from bcclone.dataset import conversion
 from bcclone.dataset.images import Image
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
-from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import CarRecording
+from bcclone.simulator.record import CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.progress import ProgressBar

@@ -12,8 +12,8 @@ import PIL.Image
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.store import Store
-from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD, RoadSamplesSettings
-from bcclone.lab.road_samples.writing import make_road_samples
+from bcclone.lab.road_samples import FIRST_ROAD, RoadSamplesSettings
+from bcclone.lab.road_samples.rendering import make_road_samples
 from bcclone.system.atomic import replacing
 
 PICTURE = Path(__file__).parent.parent / "writeup_images" / "random-roads.png"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
-from bcclone.lab.improve.improve_settings import ImproveSettings
-from bcclone.lab.monitor.monitor_settings import MonitorSettings
+from bcclone.lab.improve import ImproveSettings
+from bcclone.lab.monitor import MonitorSettings
 from bcclone.system.errors import number_of
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting
@@ -76,7 +76,7 @@ def monitor_fit(files: FitFiles, settings: MonitorSettings) -> Result:
     from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 
     load_tensorflow(onednn=onednn_for_batches())
-    from bcclone.lab.monitor.fitting import fit
+    from bcclone.lab.monitor.monitor import fit
 
     info = fit(files.model, files.store, files.path, settings, notify).info
     alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"

@@ -13,8 +13,8 @@ from bcclone.evaluate.evaluate_settings import (
     ScoreSettings,
     SuiteSettings,
 )
-from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.monitor.monitor_settings import WatchSettings
+from bcclone.lab.margin import MarginSettings
+from bcclone.lab.monitor import WatchSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.errors import number_of
 from bcclone.system.settings import argument
@@ -114,20 +114,14 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     left and to the right of the middle the car comes back, where this is least, and what to record there. With several
     models, each has its map, side by side.
     """
-    from bcclone.lab.margin.margins import map_margins, margin_table
-    from bcclone.lab.margin.record_next import advice_lines, figures_of, record_next
+    from bcclone.lab.margin.margin_files import margin_table, write_margins
+    from bcclone.lab.margin.margins import map_margins
 
     settings = replace(settings, kept=results.output / _PARTS if results.output else None)
     with _pool(settings.scheduler) as pool:
         maps = map_margins(scored.models, settings, notify, pool)
-    advice = {name: record_next(one) for name, one in maps.items()}
-    text = "\n".join([*margin_table(maps), *advice_lines(advice, settings.track, settings.reverse)])
-    wrote = []
-    if results.output:
-        from bcclone.lab.margin.margin_files import write_margins
-
-        wrote = write_margins(results.output, maps, advice, settings, scored.models)
-    return Result(figures_of(maps, advice), text, wrote)
+    wrote = write_margins(results.output, maps, settings, scored.models) if results.output else []
+    return Result({name: one.figures() for name, one in maps.items()}, margin_table(maps, settings), wrote)
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":

@@ -7,7 +7,7 @@ from functools import partial
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.process import end_with_stdin
-from bcclone.lab.monitor.monitor_settings import WatchSettings
+from bcclone.lab.monitor import WatchSettings
 from bcclone.play.play_settings import PlaySettings
 from bcclone.system.settings import setting
 

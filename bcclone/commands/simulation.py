@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.commands.options import Result, command, notify
-from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
+from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
 from bcclone.system.settings import argument
 
@@ -49,7 +49,7 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
 @command("write a store of frames of many random roads")
 def simulate_roads(settings: RoadSamplesSettings) -> Result:
     """Render frames all over many random roads, with the steering of an expert, and write them as a store."""
-    from bcclone.lab.road_samples.writing import make_road_samples
+    from bcclone.lab.road_samples.rendering import make_road_samples
 
     result = make_road_samples(settings, notify)
     return Result(

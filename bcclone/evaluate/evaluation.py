@@ -23,9 +23,8 @@ from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures, Watc
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.simulator.unity_client import drive_by_server
+from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
-from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import option_words
@@ -171,8 +170,9 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     with (
         server_process([*files, *option_words(drive), *option_words(drive.speed)]) as server,
         open_world(track, settings.world, settings.conditions) as world,
+        connected("127.0.0.1", server.port) as connection,
     ):
-        report = drive_by_server(world, ServerSettings(port=server.port))
+        report = UnityClient(connection, world).drive()
     if run_folder is not None:
         write_trace(run_folder, world.shown)
     return _evaluation(world, report.latencies_ms)

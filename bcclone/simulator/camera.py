@@ -1,7 +1,7 @@
 """Place the cameras: a car -> position and axes of each of its three cameras, and the pixels that show the bonnet."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,7 @@ _PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
 _USUAL = Conditions()
 
 
-@dataclass(frozen=True)
-class CameraPose:
+class CameraPose(NamedTuple):
     """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as columns."""
 
     position: FloatArray

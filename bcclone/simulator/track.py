@@ -10,17 +10,19 @@ from typing import Self
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bcclone.simulator.roads.line import (
+from bcclone.simulator.random_road import RANDOM_PREFIX, random_road
+from bcclone.simulator.road_plan import (
     RUN_OUT_M,
     STEP_M,
     RoadLine,
+    RoadLook,
+    RoadPlan,
     RoadRules,
     faults_of_line,
     interpolate,
+    read_points,
     with_run_outs,
 )
-from bcclone.simulator.roads.random_road import RANDOM_PREFIX, random_road
-from bcclone.simulator.roads.road_plan import RoadLook, RoadPlan, read_points
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
@@ -86,7 +88,9 @@ class Track:
         self.length_m = line.length_m
         self.start_m = 0.0 if closed else RUN_OUT_M
         self.lap_m = self.length_m - 2 * self.start_m
-        around = np.pad(self.line, ((1, 1), (0, 0)), mode="wrap") if closed else _extended(self.line)
+        around = np.pad(self.line, ((1, 1), (0, 0)), mode="wrap")
+        if not closed:  # straight on
+            around[0], around[-1] = 2 * self.line[0] - self.line[1], 2 * self.line[-1] - self.line[-2]
         x, up, z = (around[2:] - around[:-2]).T
         level = np.sqrt(x * x + z * z)
         self.heading = np.array([arctangent2(*there) for there in zip(x.tolist(), z.tolist(), strict=True)])
@@ -99,8 +103,7 @@ class Track:
 
     def reversed(self) -> Self:
         """Return the same road driven the other way; a closed one from the same start."""
-        start, end = self.road.bridge
-        road = self.road
+        road, (start, end) = self.road, self.road.bridge
         if end > 0:
             road = replace(road, bridge=(self.length_m - end, self.length_m - start))
         points, widths = self.line[::-1], self.widths_m[::-1]
@@ -161,7 +164,14 @@ class Track:
 
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
         """Return the position of a point. near_m: search only the road around this distance along the track."""
-        index = self._nearest((x, y, z), near_m)
+        if near_m is None:
+            index = int(self._tree.query((x, y, z))[1])
+        else:
+            reach = round(_NEAR_M / STEP_M)
+            around = np.arange(-reach, reach + 1) + self.index(near_m)
+            around = around % len(self.line) if self.closed else np.clip(around, 0, len(self.line) - 1)
+            away = self.line[around] - (x, y, z)
+            index = int(around[np.argmin((away * away).sum(axis=1))])
         heading = float(self.heading[index])
         ahead_x, ahead_z = self.ahead[index].tolist()
         dx, dz = x - float(self.line[index, 0]), z - float(self.line[index, 2])
@@ -170,21 +180,8 @@ class Track:
         along = index / self.points_a_metre + forward
         if self.closed:
             along %= self.length_m
-        limit_m = float(self.widths_m[index]) / 2 - _HALF_CAR_M
-        return TrackPosition(along, right, heading, grade, float(self.line[index, 1]) + grade * forward, limit_m)
-
-    def _nearest(self, point: tuple[float, float, float], near_m: float | None) -> int:
-        if near_m is None:
-            return int(self._tree.query(point)[1])
-        reach, middle = round(_NEAR_M / STEP_M), self.index(near_m)
-        if reach <= middle < len(self.line) - reach:
-            begin = middle - reach
-            away = self.line[begin : middle + reach + 1] - point
-            return begin + int(np.argmin((away * away).sum(axis=1)))
-        around = np.arange(-reach, reach + 1) + middle
-        around = around % len(self.line) if self.closed else np.clip(around, 0, len(self.line) - 1)
-        away = self.line[around] - point
-        return int(around[np.argmin((away * away).sum(axis=1))])
+        height_m = float(self.line[index, 1]) + grade * forward
+        return TrackPosition(along, right, heading, grade, height_m, float(self.widths_m[index]) / 2 - _HALF_CAR_M)
 
     def apart(self, from_m: float, to_m: float) -> float:
         """Return the distance along the track between two positions, the shorter way; negative for backwards."""
@@ -196,15 +193,7 @@ class Track:
     def _smoothed(self, values: FloatArray) -> FloatArray:
         width = round(_SMOOTHING_M / STEP_M) | 1
         padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
-        total = np.zeros(len(values))
-        for number in range(width):
-            total += padded[number : number + len(values)]
-        return total / width
-
-
-def _extended(line: FloatArray) -> FloatArray:
-    """Return a line extended straight on by one point at both ends."""
-    return np.vstack([2 * line[0] - line[1], line, 2 * line[-1] - line[-2]])
+        return np.asarray(sum(padded[number : number + len(values)] for number in range(width))) / width
 
 
 def load_track(name: str, reverse: bool = False) -> Track:
@@ -215,19 +204,15 @@ def load_track(name: str, reverse: bool = False) -> Track:
             points = np.column_stack([points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]])
         line = interpolate(np.column_stack([points, np.full(len(points), road.width_m)]), closed=True)
         track = Track(road, line)
+    elif name.startswith(RANDOM_PREFIX):
+        track = build_track(random_road(name))
+    elif Path(name).suffix == ".json":
+        track = build_track(read_points(Path(name)))
     else:
-        track = build_track(_plan(name))
+        raise UserError(
+            f"no track {name!r}; expected lake, mountain, random:SEED such as random:7, or a .json file of points"
+        )
     return track.reversed() if reverse else track
-
-
-def _plan(name: str) -> RoadPlan:
-    if name.startswith(RANDOM_PREFIX):
-        return random_road(name)
-    if Path(name).suffix == ".json":
-        return read_points(Path(name))
-    raise UserError(
-        f"no track {name!r}; expected lake, mountain, random:SEED such as random:7, or a .json file of points"
-    )
 
 
 def build_track(plan: RoadPlan) -> Track:

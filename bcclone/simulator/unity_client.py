@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
-from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.errors import UserError
 
 _PING_SECONDS = 25.0
@@ -60,17 +59,9 @@ class DriveReport:
     lost_loops: int
     latencies_ms: tuple[float, ...]
 
-    @property
-    def percentiles_ms(self) -> tuple[float | None, float | None]:
-        """Return the median and the 99th percentile of the latencies, None without an answer."""
-        if not self.latencies_ms:
-            return None, None
-        p50, p99 = np.percentile(self.latencies_ms, [50, 99])
-        return round(float(p50), 3), round(float(p99), 3)
-
     def as_json(self) -> dict[str, Any]:
-        """Return the counts and the latency's percentiles as JSON values."""
-        p50, p99 = self.percentiles_ms
+        """Return the counts, and median and 99th percentile of the latency, None without an answer."""
+        p50, p99 = np.percentile(self.latencies_ms, [50, 99]).round(3).tolist() if self.latencies_ms else (None, None)
         return {
             "telemetries": self.telemetries,
             "steers": self.steers,
@@ -80,10 +71,10 @@ class DriveReport:
         }
 
     def summary(self) -> str:
-        p50, p99 = self.percentiles_ms
+        latency = self.as_json()["request_to_steer_ms"]
         return (
             f"{self.telemetries} telemetries, {self.steers} steers, {self.manuals} manuals; "
-            f"request to steer p50 {p50} ms, p99 {p99} ms"
+            f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms"
         )
 
 
@@ -112,15 +103,10 @@ class UnityClient:
     @property
     def report(self) -> DriveReport:
         """Return the counts so far; another thread may ask while the car drives."""
-        counts = self._counts
-        return DriveReport(
-            telemetries=counts["telemetry"],
-            steers=counts["steer"],
-            manuals=counts["manual"],
-            pongs=counts["pong"],
-            lost_loops=counts["lost loop"],
-            latencies_ms=tuple(self._latencies_ms),
+        telemetries, steers, manuals, pongs, lost = map(
+            self._counts.__getitem__, ("telemetry", "steer", "manual", "pong", "lost loop")
         )
+        return DriveReport(telemetries, steers, manuals, pongs, lost, tuple(self._latencies_ms))
 
     def drive(self) -> DriveReport:
         """Drive to the end of the world's drive; raises UserError if the server is silent or sends nonsense."""
@@ -159,7 +145,7 @@ class UnityClient:
     def _handle(self, message: str, arrived: float) -> bool:
         """Handle a message; return whether it answers a telemetry."""
         if message.startswith("0"):
-            _parsed(message, message[1:], dict)  # fact 3: only the sid matters
+            _parsed(message, 1, dict)  # fact 3: only the sid matters
             if self._loops > 1:
                 self._send_telemetry()  # fact 4: "open" fires for the packet, too
         elif message == "2":
@@ -167,14 +153,13 @@ class UnityClient:
         elif message == "3":
             self._counts["pong"] += 1
         elif message.startswith("42"):
-            return self._handle_event(_parsed(message, message[2:], list), arrived)
+            return self._handle_event(_parsed(message, 2, list), arrived)
         return False
 
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
         name, *arguments = event or [None]
         if not isinstance(name, str) or len(arguments) > 1 or not all(isinstance(a, dict) for a in arguments):
-            self._connection.close()  # fact 11
-            raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")
+            raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")  # fact 11
         if name not in ("steer", "manual"):
             return False
         if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
@@ -242,7 +227,7 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
-            except (OSError, ValueError) as error:  # ServerGone is an OSError
+            except (OSError, ValueError) as error:  # ServerGone is an OSError; closed by another thread
                 inbox.put(error)
                 return
             if text is not None:
@@ -257,12 +242,6 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         listener.join(_END_SECONDS)  # it ends at the latest when the connection is closed
 
 
-def drive_by_server(world: World, server: ServerSettings) -> DriveReport:
-    """Connect to a drive server and let it drive a world's car to the end; raises UserError."""
-    with connected(server.host, server.port, server.wait) as connection:
-        return UnityClient(connection, world, server.decimal_comma).drive()
-
-
 @contextmanager
 def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
     """Connect to a drive server, trying again while it starts; raises UserError if there is none."""
@@ -271,7 +250,7 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
         try:
             connection = UnitySocket(host, port, _HANDSHAKE_SECONDS)
             break
-        except (OSError, UnicodeError) as error:  # ServerGone is an OSError
+        except (OSError, UnicodeError) as error:  # ServerGone, too; or a host that is no name
             if time.monotonic() >= until:
                 reason = getattr(error, "strerror", None) or error
                 raise UserError(
@@ -284,12 +263,11 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
         connection.close()
 
 
-def _parsed(message: str, text: str, kind: type) -> Any:
-    """Return the JSON value of a packet; raises ServerGone if it is not of that kind."""
+def _parsed(message: str, start: int, kind: type) -> Any:
+    """Return the JSON value of a packet, from a character on; raises ServerGone if it is not of that kind."""
     try:
-        value = json.loads(text)
+        if isinstance(value := json.loads(message[start:]), kind):
+            return value
     except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, kind):
-        raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")
-    return value
+        pass
+    raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")

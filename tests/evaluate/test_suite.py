@@ -13,7 +13,7 @@ from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, run_task
 from bcclone.evaluate.suite_result import SuiteResult, best_of
 from bcclone.evaluate.worker_model import InputFile
-from bcclone.lab.road_samples.road_samples_settings import FIRST_ROAD
+from bcclone.lab.road_samples import FIRST_ROAD
 from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.system.errors import UserError

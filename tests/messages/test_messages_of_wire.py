@@ -51,7 +51,8 @@ def answering(*chunks):
             thread.join(5)
 
 
-HEAD = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ACCEPT\r\n"
+UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+HEAD = b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + b"Sec-WebSocket-Accept: ACCEPT\r\n"
 
 
 def connect(*chunks, timeout=5.0):
@@ -84,11 +85,8 @@ REFUSALS = [
     refusal(lambda: drive(steer("0.0"), None, patience_seconds=0.5), "0.5 s", "running"),
     refusal(lambda: drive(steer("left")), '"steering_angle": "left"', "steering_angle and throttle"),
     refusal(lambda: connect(HEAD + b"\r\n" + b"\x88\x00"), "server", by=(ServerGone,)),
-    refusal(
-        lambda: connect(HEAD + b"\r\n" + b"\x81\x7f\0\0\0\0\0\x98\x96\x80", b"x" * 1_100_000),
-        "1000000 bytes",
-        by=(ServerGone,),
-    ),
+    refusal(lambda: connect(HEAD + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"), "ext", by=(ServerGone,)),
+    refusal(lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"), "no websocket", "404", by=(ServerGone,)),
     refusal(lambda: parse(speed="fast"), "speed", "fast", "number", by=(ProtocolError,)),
     refusal(lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"),
     refusal(lambda: (record(), record()), "run", "run-2", "--append"),

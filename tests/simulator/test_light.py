@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.simulator.scene.light import IN_SHADOW, hide_from_sun
+from bcclone.simulator.scene import IN_SHADOW, hide_from_sun
 from bcclone.simulator.scene.roadmap import CELL_M
 
 SIDE = 160

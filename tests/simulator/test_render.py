@@ -58,7 +58,7 @@ def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (cast, draw_cards, draw_faces):
         assert drawing._cache.sources == SOURCES
     folder = ROOT / "bcclone" / "simulator" / "render"
-    for name in ("faces", "raycast", "surface", "weather"):
+    for name in ("faces", "raycast", "surface"):
         used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
         assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.system.compiled"} <= set(COMPILED_MODULES)
 

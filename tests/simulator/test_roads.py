@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from bcclone.simulator.car import Car, TrackedCar, start_on
-from bcclone.simulator.expert import Expert
+from bcclone.simulator.random_road import random_road
+from bcclone.simulator.record import Expert
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.roads.line import RoadRules, interpolate, judge_road, sharpest_bend
-from bcclone.simulator.roads.random_road import random_road
-from bcclone.simulator.roads.road_plan import BARRIERS, EDGES, SURFACES, SURROUNDINGS
+from bcclone.simulator.road_plan import CHOICES, RoadRules, interpolate, judge_road, sharpest_bend
 from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
@@ -63,7 +62,7 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
         ('{"points": [], "colour": 1}', "colour"),
         ('{"points": [[0, 0, 8]]}', "1 points"),
         ('{"points": [[0, 0], [50, 0, 8]]}', "point 1"),
-        ('{"points": [[0, 0, 8], [50, 0, 90]]}', "point 2 is 90 m wide"),
+        ('{"points": [[0, 0, 8], [50, 0, 90]]}', "point 2 is at 50, 0, 0 and 90 m wide"),
         ('{"points": [[0, 0, 8], [0, 0, 8], [50, 0, 8]]}', "points 1 and 2"),
         (
             json.dumps([[200 * (turn % 2), turn / 10, 8] for turn in range(5000)]),
@@ -120,9 +119,8 @@ def test_random_roads_keep_to_their_ranges_and_use_every_material():
         assert 1 / np.abs(track.curvature).max() > 15
         assert np.abs(track.grade).max() < 0.3
         assert track.closed
-    for name, choices in (("surface", SURFACES), ("edges", EDGES), ("barriers", BARRIERS)):
+    for name, choices in CHOICES.items():
         assert {getattr(look, name) for look in looks} == set(choices)
-    assert {look.surroundings for look in looks} == set(SURROUNDINGS)
 
 
 def test_winding_roads_are_open_have_many_bends_and_keep_to_their_ranges():

@@ -13,7 +13,7 @@ from bcclone.commands.options import Command, Given, declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.lab.monitor.monitor_settings import MonitorSettings
+from bcclone.lab.monitor import MonitorSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Mph, Names, Setting, SettingError, check_settings, option_words, setting
 from bcclone.train.train_settings import TrainSettings

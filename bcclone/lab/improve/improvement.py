@@ -9,7 +9,7 @@ from typing import Any
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import select_scenarios
-from bcclone.lab.improve.improve_settings import ImproveSettings
+from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.improve.learning import (
     MODELS,
     RECORDINGS,

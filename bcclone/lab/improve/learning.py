@@ -22,8 +22,8 @@ from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.evaluate.suite import evaluate_suite
 from bcclone.evaluate.worker_model import InputFile
 from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, run_drive
-from bcclone.lab.improve.improve_settings import ImproveSettings
 from bcclone.lab.improve.rounds import Round, Rounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
@@ -41,21 +41,11 @@ _MOST_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
 
 
-@dataclass(frozen=True)
-class RecordedImages:
-    """How many images of the chosen cameras recordings have: of take-overs, and of the other rows that are used."""
+def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
+    """Return how many images of these cameras recordings have: of take-overs, and of the other rows that are used.
 
-    corrections: int
-    others: int
-
-    @property
-    def balance(self) -> int:
-        """Return how often to repeat a correction so that about half of the samples are corrections."""
-        return min(max(round(self.others / self.corrections), 1), MAX_CORRECTION_WEIGHT)
-
-
-def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> RecordedImages:
-    """Count the images of recordings; raises UserError if nobody has taken over in any of them."""
+    Raises UserError if nobody has taken over in any of them.
+    """
     corrections = others = 0
     for path in find_logs(recordings):
         rows = choose_rows(read_log(path), GOOD_ROWS).rows
@@ -67,7 +57,7 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> Recor
             f"{', '.join(recordings)}: no row in which a person has taken over from a model, so there is nothing to "
             "learn from; name a recording whose drivers.csv has take-overs, or learn from the built-in expert: --expert"
         )
-    return RecordedImages(corrections, others)
+    return corrections, others
 
 
 @dataclass(frozen=True)
@@ -170,23 +160,23 @@ class Learning:
 
     def _learn_from_corrections(self, last: Round) -> Round:
         settings = self._settings
-        images = count_images(settings.recordings, self._start.samples.cameras)
-        weight = settings.correction_weight or images.balance
-        self._notify(
-            f"{images.corrections} images of take-overs, each seen {weight} times an epoch, and {images.others} others"
-        )
+        corrections, others = count_images(settings.recordings, self._start.samples.cameras)
+        balance = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)  # half of the samples are corrections
+        weight = settings.correction_weight or balance
+        self._notify(f"{corrections} images of take-overs, each seen {weight} times an epoch, and {others} others")
         rows = self._convert(settings.recordings, weight)
         return self._train(last, rows, settings.epochs or _EPOCHS, FINE_TUNING_LEARNING_RATE, rows=rows)
 
     def _learn_from_expert(self, last: Round) -> Round:
         settings, number, tasks = self._settings, last.number + 1, []
+        model, folder = InputFile.of(self._folder / last.model), self._folder / RECORDINGS
         for index in range(settings.drives):
-            drive, folder = last.number * settings.drives + index, self._folder / RECORDINGS / f"{number:02d}-{index}"
+            drive = last.number * settings.drives + index
             drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
-            tasks.append(ExpertDriveTask(InputFile.of(self._folder / last.model), folder.absolute(), drive, *drawn))
-        kept = FinishedSteps(self._folder / RECORDINGS, ExpertDrive)
-        drives = run_kept(self._pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))
-        recorded = [str(self._folder / RECORDINGS / task.folder.name) for task in tasks]
+            tasks.append(ExpertDriveTask(model, folder.absolute() / f"{number:02d}-{index}", drive, *drawn))
+        shown = Shown("recording", "m", "drives")
+        drives = run_kept(self._pool, run_drive, tasks, FinishedSteps(folder, ExpertDrive), shown)
+        recorded = [str(folder / task.folder.name) for task in tasks]
         recordings = (*(settings.recordings if number == 1 else ()), *recorded)
         add = (self._folder / STORE / MANIFEST_NAME).exists()
         all_rows = self._convert(recordings, settings.correction_weight or 1, add)

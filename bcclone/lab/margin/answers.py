@@ -5,9 +5,12 @@ them in batches; TensorFlow rounds these differently from the batches of one tha
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
 from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
-from bcclone.lab.margin.returning import NEAR_M, ReturningSet
-from bcclone.lab.margin.state_grid import Cars
+from bcclone.lab.margin.state_grid import NEAR_M, Cars, ReturningSet
 from bcclone.model.policy import Policy
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
@@ -64,29 +66,28 @@ class Seen:
 
 @dataclass(frozen=True)
 class StatesTask:
-    """States to answer: at each place, metres along the track, all combinations of offsets (m) and turns (radians)."""
+    """States to answer, or to drive from. purpose: which of both, "answer" or "drive"."""
 
     seen: Seen
-    places_m: tuple[float, ...]
-    offsets_m: tuple[float, ...]
-    turns: tuple[float, ...]
+    purpose: str
+    states: tuple[State, ...]
 
     @property
     def size(self) -> int:
-        return len(self.places_m) * len(self.offsets_m) * len(self.turns)
+        return len(self.states)
 
     def __str__(self) -> str:
-        return f"the map of {self.seen.model.path} from {self.places_m[0]:.0f} m on"
+        return f"{self.size} states to {self.purpose} with {self.seen.model.path}"
 
     @property
     def key(self) -> str:
         """Return a name that says all that the result depends on."""
-        return f"states-{self.seen.key(self.places_m, self.offsets_m, self.turns)}"
+        return f"{self.purpose}-{self.seen.key(self.states)}"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The steering of the states of a task, in their order."""
+    """The steering in the states of a task, in their order."""
 
     steering: tuple[float, ...]
 
@@ -147,15 +148,24 @@ def open_road(seen: Seen) -> SeenRoad:
 
 
 def answer_states(task: StatesTask) -> Answers:
-    """Answer the states of a task in a worker; raises UserError, and WorkerFault for a model that it does not find."""
-    task.seen.model.check()
-    with one_at_a_time:
-        road, steering = open_road(task.seen), list[float]()
-        for place in task.places_m:
-            cars = [road.car(place, offset, turn) for offset in task.offsets_m for turn in task.turns]
+    """Answer the states of a task in a worker; raises UserError, and WorkerFault for a model that it does not find.
+
+    The states of a place are one after the other, and are answered together.
+    """
+    steering: list[float] = []
+    with _opened(task) as road:
+        for _, states in groupby(task.states, key=itemgetter(0)):
+            cars = [road.car(*state) for state in states]
             steering += road.steering(cars).tolist()
             report_progress(len(cars))
-        return Answers(tuple(steering))
+    return Answers(tuple(steering))
+
+
+@contextmanager
+def _opened(task: StatesTask) -> Iterator[SeenRoad]:
+    task.seen.model.check()
+    with one_at_a_time:
+        yield open_road(task.seen)
 
 
 def _in_batches(policy: Policy) -> Steer:
@@ -174,34 +184,14 @@ def _one_by_one(policy: Policy) -> Steer:
 class DrivenCheck:
     """Cars driven from random states of the set: how many came back, from where others left the road, or did neither.
 
-    left_the_road, undecided: states, each metres along the track, metres to the right, radians to the right.
+    frames: that were rendered.
     """
 
     cars: int
     came_back: int
-    left_the_road: tuple[tuple[float, float, float], ...]
-    undecided: tuple[tuple[float, float, float], ...]
+    left_the_road: tuple[State, ...]
+    undecided: tuple[State, ...]
     frames: int
-
-
-@dataclass(frozen=True)
-class DriveStatesTask:
-    """Cars to drive, each from its state."""
-
-    seen: Seen
-    states: tuple[State, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.states)
-
-    def __str__(self) -> str:
-        return f"{len(self.states)} cars with {self.seen.model.path}"
-
-    @property
-    def key(self) -> str:
-        """Return a name that says all that the result depends on."""
-        return f"driven-{self.seen.key(self.states)}"
 
 
 def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, run: RunKept) -> DrivenCheck:
@@ -211,13 +201,13 @@ def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, 
     """
     states = sorted(draw_states(returning, cars, seed))
     firsts = range(0, cars, _CARS_A_TASK)
-    tasks = [DriveStatesTask(seen, tuple(states[first : first + _CARS_A_TASK])) for first in firsts]
+    tasks = [StatesTask(seen, "drive", tuple(states[first : first + _CARS_A_TASK])) for first in firsts]
     results = run(drive_states, tasks, DrivenCheck, "cars")
     return DrivenCheck(
         cars=cars,
         came_back=sum(one.came_back for one in results),
-        left_the_road=tuple(state for one in results for state in one.left_the_road),
-        undecided=tuple(state for one in results for state in one.undecided),
+        left_the_road=tuple(chain(*(one.left_the_road for one in results))),
+        undecided=tuple(chain(*(one.undecided for one in results))),
         frames=sum(one.frames for one in results),
     )
 
@@ -232,41 +222,38 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
         if draws > _DRAWS and not drawn:
             raise UserError("--check: from no state does the car come back, so none can be driven; leave it out")
         along, offset, turn = random.random((3, count))
-        along_m = grid.places_m[0] + length_m * along
-        offset_m, turns = grid.offsets_m[-1] * (2 * offset - 1), grid.turns[-1] * (2 * turn - 1)
-        inside = returning.inside(Cars(along_m, offset_m, turns, np.abs(offset_m)))
-        drawn += list(zip(along_m[inside].tolist(), offset_m[inside].tolist(), turns[inside].tolist(), strict=True))
+        along_m, offset_m = grid.places_m[0] + length_m * along, grid.offsets_m[-1] * (2 * offset - 1)
+        cars = Cars(along_m, offset_m, grid.turns[-1] * (2 * turn - 1), np.abs(offset_m))
+        inside = returning.inside(cars)
+        drawn += zip(*(each[inside].tolist() for each in cars[:3]), strict=True)
         draws += count
     return tuple(drawn[:count])
 
 
-def drive_states(task: DriveStatesTask) -> DrivenCheck:
-    """Drive the cars of a task in a worker; raises UserError, and WorkerFault for a model that it does not find."""
-    task.seen.model.check()
-    with one_at_a_time:
-        return _drive(open_road(task.seen), task.states)
+def drive_states(task: StatesTask) -> DrivenCheck:
+    """Drive cars from the states of a task in a worker; raises UserError and WorkerFault as answer_states().
 
-
-def _drive(road: SeenRoad, states: tuple[State, ...]) -> DrivenCheck:
-    """Drive each car, at the held speed, until it has come back, has left the road, or the time is over."""
-    driving = {state: _tracked(road, state) for state in states}
+    Each holds its speed until it has come back, has left the road, or the time is over.
+    """
     came_back, left = 0, list[State]()
     frames, seconds = 0, 0.0
-    while driving and seconds < _GIVEN_UP_SECONDS:
-        steering = road.steering([tracked.car for tracked in driving.values()])
-        frames += len(driving)
-        seconds += FRAME_SECONDS
-        for (state, tracked), answer in zip(list(driving.items()), steering.tolist(), strict=True):
-            off_road = _advance(tracked, answer)
-            is_back = seconds >= _DRIVEN_AT_LEAST - 1e-9 and _is_back(tracked)
-            if off_road:
-                left.append(state)
-            came_back += is_back and not off_road
-            if off_road or is_back:
-                del driving[state]
-                report_progress(1)
+    with _opened(task) as road:
+        driving = {state: _tracked(road, state) for state in task.states}
+        while driving and seconds < _GIVEN_UP_SECONDS:
+            steering = road.steering([tracked.car for tracked in driving.values()])
+            frames += len(driving)
+            seconds += FRAME_SECONDS
+            gone: list[State] = []
+            for (state, tracked), answer in zip(driving.items(), steering.tolist(), strict=True):
+                off_road = _advance(tracked, answer)
+                is_back = seconds >= _DRIVEN_AT_LEAST - 1e-9 and _is_back(tracked)
+                left += [state] * off_road
+                came_back += is_back and not off_road
+                gone += [state] * (off_road or is_back)
+            driving = {state: tracked for state, tracked in driving.items() if state not in gone}
+            report_progress(len(gone))
     report_progress(len(driving))
-    return DrivenCheck(len(states), came_back, tuple(left), tuple(driving), frames)
+    return DrivenCheck(task.size, came_back, tuple(left), tuple(driving), frames)
 
 
 def _tracked(road: SeenRoad, state: State) -> TrackedCar:

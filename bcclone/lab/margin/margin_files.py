@@ -1,4 +1,4 @@
-"""Write the files of maps of margins: the road as a strip, frames of the narrowest places, figures and a report."""
+"""Say what maps of margins show: tables, and a folder of the road as a strip, frames, figures and a report."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bcclone.dataset.vehicle import MPH
-from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.margins import SMALL_M, MarginMap, describe_check, describe_place
-from bcclone.lab.margin.record_next import Advice, figures_of
+from bcclone.lab.margin import MarginSettings
+from bcclone.lab.margin.answers import DrivenCheck
+from bcclone.lab.margin.margins import MarginMap
 from bcclone.pictures.plots.drives import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
@@ -19,32 +19,69 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.system.atomic import write_text
 from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
+from bcclone.system.table import Table, TableColumn
 
 _STRIP_INCHES, _WIDE_INCHES = 2.0, 12.0
+_SMALL_M = 0.5  # a margin below this is drawn in red
+
+Maps = Mapping[str, MarginMap]  # name of a model -> its map
 
 
-def write_margins(
-    folder: Path, maps: Mapping[str, MarginMap], advice: Advice, settings: MarginSettings, models: Sequence[Path]
-) -> list[Path]:
+def margin_table(maps: Maps, settings: MarginSettings) -> str:
+    """Return a line for each model, its narrowest places, and what to record next, with a command for each place."""
+    columns = (
+        TableColumn("model", heading=""),
+        TableColumn("comes back", "{:.1f} %".format),
+        TableColumn("never leaves", "{:.1f} %".format),
+        TableColumn("smallest margin", "{:.2f} m".format),
+        TableColumn("mean margin", "{:.2f} m".format),
+    )
+    rows = [
+        (name, one.share_percent, one.stays_percent, one.smallest_margin_m, one.mean_margin_m)
+        for name, one in maps.items()
+    ]
+    lines = [
+        str(Table(columns, rows)),
+        "comes back: share of the states within 2 m and 10 degrees from which the car comes within 0.5 m of the middle",
+        "and does not leave the road in the next 5 s; never leaves: share of all of them from which it stays on",
+        "the road, perhaps beside the middle; margin: from how far it comes back that drives along the road",
+    ]
+    for name, one in maps.items():
+        if one.narrowest:
+            lines += ["", f"{name}, the narrowest places:", *(f"  {place.text}" for place in one.narrowest)]
+        else:
+            lines += ["", f"{name} comes back from either edge, {one.limits_m.min():.2f} m from the middle or more"]
+        if one.check:
+            lines += ["", f"{name}, {_describe_check(one.check)}"]
+    for name, one in maps.items():
+        nothing = "" if one.record_next else " nothing here, nearly every state comes back"
+        lines += ["", f"{name}, what to record next:{nothing}"]
+        for each in one.record_next:
+            lines += [f"  {each.text}", f"    {each.command(settings.track, settings.reverse)}"]
+    return "\n".join(lines)
+
+
+def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Sequence[Path]) -> list[Path]:
     """Write a picture of all maps, frames of each model's narrowest places, the figures and a report into a folder.
 
-    advice: what to record next. Return their paths, the report's last.
+    Return their paths, the report's last.
     """
     strip, figures = folder / "margins.png", folder / "figures.json"
-    plot_margins(maps, _title(settings), strip)
-    write_text(figures, json_text(figures_of(maps, advice), indent=2))
+    reverse = " reversed" if settings.reverse else ""
+    plot_margins(maps, f"{settings.track}{reverse}, {settings.speed_mph:g} mph", strip)
+    write_text(figures, json_text({name: one.figures() for name, one in maps.items()}, indent=2))
     pictures = {"The road as a strip, and from how far to its left and right the car comes back": strip}
     for number, (name, one) in enumerate(maps.items()):
-        if one.narrowest():
+        if one.narrowest:
             path = folder / f"narrowest-{number + 1}.png"
             plot_frames(_frames(one, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
     report = folder / REPORT_NAME
-    write_report(report, margin_report(maps, advice, settings, models, pictures))
+    write_report(report, margin_report(maps, settings, models, pictures))
     return [figures, *pictures.values(), report]
 
 
-def plot_margins(maps: Mapping[str, MarginMap], title: str, path: Path) -> None:
+def plot_margins(maps: Maps, title: str, path: Path) -> None:
     """Draw the road of each map as a strip into a PNG, one model below the other."""
     figure = new_figure(_WIDE_INCHES, 0.8 + _STRIP_INCHES * len(maps), title)
     rows = figure.subplots(len(maps), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -57,8 +94,7 @@ def plot_margins(maps: Mapping[str, MarginMap], title: str, path: Path) -> None:
 
 
 def margin_report(
-    maps: Mapping[str, MarginMap],
-    advice: Advice,
+    maps: Maps,
     settings: MarginSettings,
     models: Sequence[Path],
     pictures: Mapping[str, Path],
@@ -68,22 +104,27 @@ def margin_report(
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
         "still comes back to within 0.5 m, without leaving the road in the next 5 s. The road is grey, the margin "
-        f"blue; below {SMALL_M:g} m it is red.",
+        f"blue; below {_SMALL_M:g} m it is red.",
         *(f"{name}: {_describe(one)}." for name, one in maps.items()),
-        *(f"{name}: {describe_check(one.check)}." for name, one in maps.items() if one.check),
-        *(f"{name}: nothing to record next here, nearly every state comes back." for name in maps if not advice[name]),
+        *(f"{name}: {_describe_check(one.check)}." for name, one in maps.items() if one.check),
+        *(
+            f"{name}: nothing to record next here, nearly every state comes back."
+            for name, one in maps.items()
+            if not one.record_next
+        ),
     ]
     of_several = {name: f"{name}: " if len(maps) > 1 else "" for name in maps}
     table = [("", "the narrowest places")]
     table += [
-        (f"{of_several[name]}{number}", describe_place(place).strip())
+        (f"{of_several[name]}{number}", place.text.strip())
         for name, one in maps.items()
-        for number, place in enumerate(one.narrowest(), 1)
+        for number, place in enumerate(one.narrowest, 1)
     ]
-    commands: dict[str, str] = {}
-    for name, lines in advice.items():
-        for line in lines:
-            commands[f"{of_several[name]}Record next: {line.text}"] = line.command(settings.track, settings.reverse)
+    commands = {
+        f"{of_several[name]}Record next: {each.text}": each.command(settings.track, settings.reverse)
+        for name, one in maps.items()
+        for each in one.record_next
+    }
     if not settings.check:
         kept = ("-o", settings.kept.parent) if settings.kept else ()
         words = (*models, *option_words(settings), "--check", "1000", *kept)
@@ -92,8 +133,11 @@ def margin_report(
     return Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands)
 
 
-def _title(settings: MarginSettings) -> str:
-    return f"{settings.track}{' reversed' if settings.reverse else ''}, {settings.speed_mph:g} mph"
+def _describe_check(check: DrivenCheck) -> str:
+    return (
+        f"{check.cars:,} cars driven from random states from which they should come back: {check.came_back:,} came "
+        f"back, {len(check.left_the_road):,} left the road, {len(check.undecided):,} did neither in time"
+    )
 
 
 def _describe(one: MarginMap) -> str:
@@ -109,10 +153,10 @@ def _draw_strip(axes: Axes, one: MarginMap) -> None:
     axes.fill_between(along, -limits, limits, color="0.88", step="mid")
     axes.fill_between(along, -left, right, color=BLUE, alpha=0.55, step="mid", linewidth=0)
     for side, margin in ((-1, left), (1, right)):
-        narrow = margin < SMALL_M
+        narrow = margin < _SMALL_M
         axes.bar(along[narrow], side * limits[narrow], one.returning.grid.step_m, color=RED)
     axes.axhline(0, color=GRAY, linewidth=0.6)
-    for number, place in enumerate(one.narrowest(), 1):
+    for number, place in enumerate(one.narrowest, 1):
         height = limits.max() * (-1.12 if place.side == "left" else 1.12)
         axes.text(place.along_m, height, str(number), ha="center", va="center", fontsize=8)
     axes.set_ylim(1.25 * limits.max(), -1.25 * limits.max())  # as the driver has it: left is up
@@ -124,8 +168,8 @@ def _frames(one: MarginMap, settings: MarginSettings) -> list[tuple[str, np.ndar
     """Return a frame of each of the narrowest places, from its margin, with a title."""
     renderer, pitch = Renderer(settings.track, Conditions()), nose_up(holding_throttle(settings.speed_mph * MPH))
     frames = []
-    for number, place in enumerate(one.narrowest(), 1):
+    for number, place in enumerate(one.narrowest, 1):
         offset = place.margin_m * (-1 if place.side == "left" else 1)
         car = start_on(one.track, offset, one.track.start_m + place.along_m, rise=pitch)
-        frames.append((f"{number}. {describe_place(place).strip()}", renderer.frame(car)))
+        frames.append((f"{number}. {place.text.strip()}", renderer.frame(car)))
     return frames

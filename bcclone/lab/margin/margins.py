@@ -1,31 +1,37 @@
-"""Models and a road -> the map of each model's margins: frames answered in parallel, then the states that come back."""
+"""Models and a road -> the map of each model's margins, and what to record next.
+
+Frames are answered in parallel, then the states are found from which the car comes back.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.dataset.diagnosis.advice import RADII_M
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.suite import name_models
 from bcclone.evaluate.worker_model import InputFile
-from bcclone.lab.margin.answers import (
-    Answers,
-    DrivenCheck,
-    RunKept,
-    Seen,
-    StatesTask,
-    answer_states,
-    check_by_driving,
+from bcclone.lab.margin import MarginSettings
+from bcclone.lab.margin.answers import Answers, DrivenCheck, RunKept, Seen, StatesTask, answer_states, check_by_driving
+from bcclone.lab.margin.state_grid import (
+    RENDERED,
+    STARTS,
+    Flags,
+    ReturningSet,
+    StateGrid,
+    SteeringTable,
+    returning_set,
+    shape_of,
+    state_grid,
 )
-from bcclone.lab.margin.margin_settings import MarginSettings
-from bcclone.lab.margin.returning import Flags, ReturningSet, returning_set
-from bcclone.lab.margin.state_grid import RENDERED, STARTS, StateGrid, SteeringTable, shape_of, state_grid, table_of
+from bcclone.pictures.report import shown_command
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
@@ -34,11 +40,16 @@ from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, 
 
 _PLACES_A_TASK = 12
 _BOX_M, _BOX_DEGREES = 2.0, 10.0  # the states of which the share that comes back is counted
-SMALL_M = 0.5  # a margin below this is drawn in red
 _WORST_PLACES, _APART_M = 10, 20.0  # the worst places, and how far apart they are
 _STRAIGHT_M, _AHEAD_M = 150.0, 25  # radius from which on a road is straight; the stretch whose bend is named
 
-AnswerPlaces = Callable[[StateGrid, npt.NDArray[np.int_]], Float32Array]
+# what to record next
+_KINDS = 5  # of places, at most
+_FEW = 0.002  # of the states, which need no recording
+_SECONDS_A_STRETCH, _ENOUGH_SECONDS = 10, 60
+_FROM_EDGE_M = 0.5
+_ONE_STRETCH_M = 30.0  # places nearer to each other are one stretch
+_SEEN_AHEAD_M = 20.0  # how far ahead a bridge changes what the car sees
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,55 @@ class NarrowPlace:
     margin_m: float
     radius_m: float | None
 
+    @property
+    def text(self) -> str:
+        """Return a line on the place."""
+        way = "a straight"
+        if self.radius_m is not None:
+            way = f"a {'left' if self.radius_m < 0 else 'right'} bend of {abs(self.radius_m):.0f} m"
+        side = "either side" if self.side == "either" else f"the {self.side}"
+        return f"{self.along_m:6.0f} m: {self.margin_m:.2f} m on {side}, {way}"
+
+
+@dataclass(frozen=True)
+class RecordNext:
+    """What to record.
+
+    seconds: how much; bend: "left bends", "right bends", "straights" or "the bridge"; radii_m: the smallest and the
+    largest of bends; side: on which the car should begin, "left" or "right"; share_percent: of the states that do not
+    come back; start_m, start_offset_m: the worst place, from the start of the lap, and the offset to begin at.
+    """
+
+    seconds: int
+    bend: str
+    radii_m: tuple[float, float] | None
+    side: str
+    share_percent: float
+    start_m: float
+    start_offset_m: float
+
+    @property
+    def text(self) -> str:
+        radii = ""
+        if self.radii_m:
+            low, high = (round(each) for each in self.radii_m)
+            radii = f" of {low} m" if low == high else f" of {low} to {high} m"
+        return f"{self.seconds} s: {self.bend}{radii}, from the {self.side} edge"
+
+    def command(self, track: str, reverse: bool) -> str:
+        """Return the command that opens the simulator at the worst place."""
+        road = ["--road", track] + (["--reverse"] if reverse else [])
+        return shown_command("play", *road, f"--start-m={self.start_m:g}", f"--start-offset-m={self.start_offset_m:g}")
+
 
 @dataclass(frozen=True)
 class MarginMap:
     """The margins of a model on a road.
 
-    frames: rendered; track: the road; table: its steering; returning: the states that come back; check: None where no
-    cars were driven.
+    track: the road; table: the steering in the states that were rendered; returning: the states that come back; check:
+    None where no cars were driven.
     """
 
-    frames: int
     track: Track
     table: SteeringTable
     returning: ReturningSet
@@ -72,15 +122,15 @@ class MarginMap:
     @property
     def share_percent(self) -> float:
         """Return the share of the states within 2 m and 10 degrees, on the asphalt, that come back."""
-        return round(100 * float(self.returning.returns[self.box].mean()), 2)
+        return round(100 * float(self.returning.returns[self._box].mean()), 2)
 
     @property
     def stays_percent(self) -> float:
         """Return the share of the same states from which the car never leaves the road, however far it drives."""
-        return round(100 * float(self.returning.stays[self.box].mean()), 2)
+        return round(100 * float(self.returning.stays[self._box].mean()), 2)
 
     @property
-    def box(self) -> Flags:
+    def _box(self) -> Flags:
         """Return which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets, turns)."""
         grid = self.returning.grid
         offsets = np.abs(grid.offsets_m) <= np.minimum(self.limits_m, _BOX_M + 1e-9)[:, None]
@@ -107,30 +157,76 @@ class MarginMap:
         """Return the mean over the places of the smaller of the two sides' margins."""
         return round(float(self.returning.margins_m.min(axis=1).mean()), 3)
 
-    def narrowest(self, most: int = _WORST_PLACES) -> tuple[NarrowPlace, ...]:
+    @cached_property
+    def narrowest(self) -> tuple[NarrowPlace, ...]:
         """Return the places of the smallest margins, the worst first, each at least 20 m from the others.
 
         Places where the car comes back from either edge are not narrow.
         """
-        margins, along = self.returning.margins_m, self.along_m
-        offsets, limits = self.returning.grid.offsets_m, self.limits_m
-        narrow = margins.min(axis=1) < limits - 2 * (offsets[1] - offsets[0])
-        order = np.argsort(margins.min(axis=1), kind="stable")
+        least, along = self.returning.margins_m.min(axis=1), self.along_m
+        offsets = self.returning.grid.offsets_m
+        narrow = least < self.limits_m - 2 * (offsets[1] - offsets[0])
+        order = np.argsort(least, kind="stable")
         chosen: list[int] = []
         for place in order[narrow[order]].tolist():
             apart = [abs(self.track.apart(float(along[place]), float(along[one]))) for one in chosen]
-            if len(chosen) < most and all(metres >= _APART_M for metres in apart):
+            if len(chosen) < _WORST_PLACES and all(metres >= _APART_M for metres in apart):
                 chosen.append(place)
         return tuple(self._place(place) for place in chosen)
 
     def _place(self, place: int) -> NarrowPlace:
         margins, along = self.returning.margins_m[place], float(self.along_m[place])
         side = "either" if margins[0] == margins[1] else ("left", "right")[int(np.argmin(margins))]
-        bend = self.bend(along)
+        bend = self._bend(along)
         radius = round(1 / bend, 1) if abs(bend) > 1 / _STRAIGHT_M else None
         return NarrowPlace(round(along, 1), side, round(float(margins.min()), 3), radius)
 
-    def bend(self, along_m: float) -> float:
+    @cached_property
+    def record_next(self) -> tuple[RecordNext, ...]:
+        """Return the kinds of places where most states within 2 m and 10 degrees do not come back, the worst first.
+
+        There is nothing to record where nearly all come back.
+        """
+        lost = self._box & ~self.returning.returns
+        if lost.sum() < _FEW * self._box.sum():
+            return ()
+        offsets = self.returning.grid.offsets_m
+        counts = np.stack([lost[:, side].sum(axis=(1, 2)) for side in (offsets < -1e-9, offsets > 1e-9)], axis=1)
+        groups: dict[tuple[tuple[str, int], int], dict[int, int]] = {}
+        for place, side in np.argwhere(counts).tolist():
+            groups.setdefault((self._kind(place), side), {})[place] = int(counts[place, side])
+        total = int(counts.sum())
+        kinds = [self._stretches(kind, side, group, total) for ((kind, _), side), group in groups.items()]
+        return tuple(sorted(kinds, key=lambda one: -one.share_percent)[:_KINDS])
+
+    def _kind(self, place: int) -> tuple[str, int]:
+        """Return the kind of a place: its name, and which of the radii its bend has."""
+        along_m = float(self.returning.grid.places_m[place])
+        if any(self.track.road.on_bridge(along_m + ahead_m) for ahead_m in (0.0, _SEEN_AHEAD_M)):
+            return "the bridge", 0
+        bend = self._bend(float(self.along_m[place]))
+        if abs(bend) < 1 / RADII_M[-1]:
+            return "straights", 0
+        return "right bends" if bend > 0 else "left bends", int(np.searchsorted(RADII_M, 1 / abs(bend)))
+
+    def _stretches(self, kind: str, side: int, counts: Mapping[int, int], total: int) -> RecordNext:
+        """Return a kind of places. side: 0 left, 1 right; counts: place -> how many of its states do not come back."""
+        along = [float(self.along_m[place]) for place in counts]
+        worst = max(counts, key=counts.__getitem__)
+        apart = [self.track.apart(there, here) for here, there in zip(along, [along[-1], *along[:-1]], strict=True)]
+        stretches = max(sum(abs(metres) > _ONE_STRETCH_M for metres in apart), 1)
+        radii = sorted(round(abs(1 / self._bend(metres)), 1) for metres in along) if kind.endswith("bends") else []
+        return RecordNext(
+            seconds=min(_SECONDS_A_STRETCH * stretches, _ENOUGH_SECONDS),
+            bend=kind,
+            radii_m=(radii[0], radii[-1]) if radii else None,
+            side=("left", "right")[side],
+            share_percent=round(100 * sum(counts.values()) / total, 1),
+            start_m=round(float(self.along_m[worst]), 1),
+            start_offset_m=round((float(self.limits_m[worst]) - _FROM_EDGE_M) * (-1, 1)[side], 2),
+        )
+
+    def _bend(self, along_m: float) -> float:
         """Return the sharpest curvature of the next 25 m, 1/m, positive to the right."""
         start = self.track.start_m + along_m
         ahead = [float(self.track.curvature[self.track.index(start + metres)]) for metres in range(_AHEAD_M)]
@@ -144,13 +240,14 @@ class MarginMap:
             "stays_percent": self.stays_percent,
             "smallest_margin_m": self.smallest_margin_m,
             "mean_margin_m": self.mean_margin_m,
-            "frames": self.frames,
+            "frames": self.table.steering.size,
             "states": math.prod(grid.shape),
-            "narrowest": to_json(self.narrowest()),
+            "narrowest": to_json(self.narrowest),
             "along_m": [round(each, 2) for each in self.along_m.tolist()],
             "left_m": [round(each, 3) for each in margins[:, 0].tolist()],
             "right_m": [round(each, 3) for each in margins[:, 1].tolist()],
             "check": to_json(self.check),
+            "record_next": to_json(self.record_next),
         }
 
 
@@ -177,8 +274,7 @@ def map_margins(
             return run_kept(workers, function, tasks, FinishedSteps(settings.kept, kind), shown)
 
         for name, path in named.items():
-            model = InputFile.of(path)
-            seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed)
+            seen = Seen(InputFile.of(path), settings.preprocess, settings.track, settings.reverse, speed)
             maps[name] = map_by_answers(track, speed, partial(_answer, seen, run))
             if settings.check:
                 check = check_by_driving(seen, maps[name].returning, settings.check, settings.seed, run)
@@ -186,61 +282,20 @@ def map_margins(
     return maps
 
 
-def map_by_answers(track: Track, speed: float, answer: AnswerPlaces) -> MarginMap:
+def map_by_answers(track: Track, speed: float, answer: Callable[[StateGrid], Float32Array]) -> MarginMap:
     """Return the map of whatever steers. speed: m/s.
 
-    answer: a grid and the indices of some of its places -> the steering there, float32 (places, offsets, turns).
+    answer: a grid -> the steering in each of its states, float32 (places, offsets, turns).
     """
     grid = state_grid(track, RENDERED)
-    table = table_of(grid, answer(grid, np.arange(len(grid.places_m))))
-    returning = returning_set(state_grid(track, STARTS), shape_of(track), table, speed)
-    return MarginMap(table.steering.size, track, table, returning)
+    table = SteeringTable(grid, np.ascontiguousarray(answer(grid)))
+    return MarginMap(track, table, returning_set(state_grid(track, STARTS), shape_of(track), table, speed))
 
 
-def _answer(seen: Seen, run: RunKept, grid: StateGrid, places: npt.NDArray[np.int_]) -> Float32Array:
-    """Return the steering of a model at some places of a grid, float32 (places, offsets, turns)."""
-    offsets, turns = tuple(grid.offsets_m.tolist()), tuple(grid.turns.tolist())
+def _answer(seen: Seen, run: RunKept, grid: StateGrid) -> Float32Array:
+    """Return the steering of a model in each state of a grid, float32 (places, offsets, turns)."""
+    places, offsets, turns = (values.tolist() for values in grid[:3])
     parts = [places[first : first + _PLACES_A_TASK] for first in range(0, len(places), _PLACES_A_TASK)]
-    tasks = [StatesTask(seen, tuple(grid.places_m[part].tolist()), offsets, turns) for part in parts]
+    tasks = [StatesTask(seen, "answer", tuple(product(part, offsets, turns))) for part in parts]
     answers = run(answer_states, tasks, Answers, "frames")
-    steering = np.concatenate([np.array(one.steering, np.float32) for one in answers])
-    return steering.reshape(len(places), len(offsets), len(turns))
-
-
-def margin_table(maps: Mapping[str, MarginMap]) -> list[str]:
-    """Return the lines of a table with a line for each model, and a line for each of its narrowest places."""
-    width = max(map(len, maps))
-    lines = [f"{'':<{width}}  comes back  never leaves  smallest margin  mean margin"]
-    for name, one in maps.items():
-        figures = f"{one.share_percent:>8.1f} %  {one.stays_percent:>10.1f} %  {one.smallest_margin_m:>13.2f} m"
-        lines.append(f"{name:<{width}}  {figures}  {one.mean_margin_m:>9.2f} m")
-    lines += [
-        "comes back: share of the states within 2 m and 10 degrees from which the car comes within 0.5 m of the middle",
-        "and does not leave the road in the next 5 s; never leaves: share of all of them from which it stays on",
-        "the road, perhaps beside the middle; margin: from how far it comes back that drives along the road",
-    ]
-    for name, one in maps.items():
-        narrow = [f"  {describe_place(place)}" for place in one.narrowest()]
-        lines += (
-            ["", f"{name}, the narrowest places:", *narrow]
-            if narrow
-            else ["", f"{name} comes back from either edge, {one.limits_m.min():.2f} m from the middle or more"]
-        )
-        if one.check:
-            lines += ["", f"{name}, {describe_check(one.check)}"]
-    return lines
-
-
-def describe_place(place: NarrowPlace) -> str:
-    way = "a straight"
-    if place.radius_m is not None:
-        way = f"a {'left' if place.radius_m < 0 else 'right'} bend of {abs(place.radius_m):.0f} m"
-    side = "either side" if place.side == "either" else f"the {place.side}"
-    return f"{place.along_m:6.0f} m: {place.margin_m:.2f} m on {side}, {way}"
-
-
-def describe_check(check: DrivenCheck) -> str:
-    return (
-        f"{check.cars:,} cars driven from random states from which they should come back: {check.came_back:,} came "
-        f"back, {len(check.left_the_road):,} left the road, {len(check.undecided):,} did neither in time"
-    )
+    return np.concatenate([np.array(one.steering, np.float32) for one in answers]).reshape(grid.shape)

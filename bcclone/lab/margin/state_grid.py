@@ -1,14 +1,21 @@
-"""Lay a grid of states over a road, and move cars along it by the steering of a table; compiled.
+"""Find the states from which a car comes back: a grid of states, and the steering in each -> sets of states.
 
 The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the centre line is followed
-by its curvature, and the speed is held.
+by its curvature, and the speed is held. Each state of the grid is followed along a stretch of road. Where a stretch
+ends, the car must be between four states of a set to be in it. A car comes back if it gets near the middle within two
+stretches and leaves the road in neither: a later bend, which it may not manage, does not count. The states from which a
+car never leaves the road, however far it drives, are a greatest fixed point: the set begins with all states, and loses
+those whose stretch ends off the road or outside the set, until none is lost. At the end of an open road all is well.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import binary_erosion
 
 from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
 from bcclone.simulator.track import Track
@@ -16,15 +23,19 @@ from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled, source_checksum
 
-_SOURCES = source_checksum((*LAW_MODULES, __name__))
 _STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
 _SLOWEST = 0.25  # of the speed along the road; a slower car goes astray
 LOST = math.nan
 WIDEST_TURN = math.radians(24.0)  # of a state; a car that is turned farther is taken for lost
+NEAR_M = 0.5  # from the middle, where a car has come back
+_STRETCH_SECONDS = 2.5  # in which most cars are back, and the yaw rate at its start is long forgotten
+_ROUNDS = 50
+_EXACT = 1e-6  # of the distance between two states: nearer to one, no other counts
+
+Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class GridStep:
+class GridStep(NamedTuple):
     """The distances between neighbouring states, at most: metres along, metres across, and degrees."""
 
     along_m: float
@@ -38,8 +49,7 @@ RENDERED = GridStep(4.0, 0.95, 8.0)
 STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which cars start on the map
 
 
-@dataclass(frozen=True)
-class StateGrid:
+class StateGrid(NamedTuple):
     """States of a car: all combinations of three evenly spaced rows of values.
 
     places_m: along the track; on a closed one, the first follows the last; offsets_m: to the right of the middle;
@@ -93,17 +103,10 @@ class RoadShape(NamedTuple):
 
 
 class SteeringTable(NamedTuple):
-    """The steering in each state of a grid, -1 to 1, float32 (places, offsets, turns), interpolated between them.
+    """The steering in each state of a grid, -1 to 1, float32 (places, offsets, turns), interpolated between them."""
 
-    first_m, step_m: the first place, and the distance between two; widest_m, widest_turn: of offsets and turns.
-    """
-
+    grid: StateGrid
     steering: Float32Array
-    first_m: float
-    step_m: float
-    widest_m: float
-    widest_turn: float
-    closed: bool
 
 
 class Cars(NamedTuple):
@@ -124,16 +127,10 @@ def shape_of(track: Track) -> RoadShape:
     return RoadShape(track.curvature, track.limits_m, levels, track.points_a_metre, track.closed)
 
 
-def table_of(grid: StateGrid, steering: Float32Array) -> SteeringTable:
-    """Return the table of a grid's steering, float32 (places, offsets, turns)."""
-    widest = float(grid.offsets_m[-1]), float(grid.turns[-1])
-    return SteeringTable(np.ascontiguousarray(steering), float(grid.places_m[0]), grid.step_m, *widest, grid.closed)
-
-
 def cars_at(grid: StateGrid) -> Cars:
     """Return a car in each state of a grid, in its order."""
-    states = (each.reshape(-1) for each in np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij"))
-    along_m, offset_m, turn = states
+    values = np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij")
+    along_m, offset_m, turn = (each.reshape(-1) for each in values)
     return Cars(along_m, offset_m, turn, np.abs(offset_m))
 
 
@@ -162,20 +159,20 @@ def _at(values: Any, position: float, closed: bool) -> float:
 @compiled(inline="always")
 def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> float:
     """Return the interpolated steering in a state; beyond the table's edge, that of the edge."""
-    values = table.steering
+    grid, values = table.grid, table.steering
     places, offsets, turns = values.shape
-    place = (along_m - table.first_m) / table.step_m
+    place = (along_m - grid.places_m[0]) / (grid.places_m[1] - grid.places_m[0])
     low = int(math.floor(place))
     along = place - low
-    if table.closed:
+    if grid.closed:
         low, high = low % places, (low + 1) % places
     else:
         low = min(max(low, 0), places - 2)
         along, high = min(max(place - low, 0.0), 1.0), low + 1
-    across = min(max((offset_m / table.widest_m + 1) * 0.5 * (offsets - 1), 0.0), offsets - 1.0)
+    across = min(max((offset_m / grid.offsets_m[-1] + 1) * 0.5 * (offsets - 1), 0.0), offsets - 1.0)
     left = min(int(across), offsets - 2)
     across -= left
-    around = min(max((turn / table.widest_turn + 1) * 0.5 * (turns - 1), 0.0), turns - 1.0)
+    around = min(max((turn / grid.turns[-1] + 1) * 0.5 * (turns - 1), 0.0), turns - 1.0)
     first = min(int(around), turns - 2)
     around -= first
     total = 0.0
@@ -202,35 +199,119 @@ def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> 
     return along_m + ahead_m / level, offset_m + metres * level * math.sin(heading), heading - bend * ahead_m
 
 
-def _make_follow(sources: int) -> Any:
-    @compiled(cache=True, error_model="numpy")  # the cache's key has what a function closes over, so `sources` is used
-    def follow_all(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
-        """Move each car until it has come a stretch farther along the road, has left it, or is lost."""
-        most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS)) if sources else 0
-        last_m = math.inf if road.closed else (len(road.curvature) - 1) / road.points_a_metre
-        for number in range(len(cars.offset_m)):
-            along_m, offset_m, turn = cars.along_m[number], cars.offset_m[number], cars.turn[number]
-            goal_m = min(along_m + stretch_m, last_m)
-            yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
-            nearest_m, steering, step = abs(offset_m), 0.0, 0
-            lost = _off_road(road, along_m, offset_m)
-            while along_m < goal_m and not lost:
-                if step % _STEPS == 0:
-                    steering = _steering_at(table, along_m, offset_m, turn)
-                yaw_rate = next_yaw_rate(yaw_rate, steering, speed)
-                before_m, beside_m, turned = along_m, offset_m, turn
-                way = speed * STEP_SECONDS, yaw_rate * STEP_SECONDS
-                along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
-                if along_m > goal_m:  # the state where it passes the goal
-                    part = (goal_m - before_m) / (along_m - before_m)
-                    offset_m, turn = beside_m + part * (offset_m - beside_m), turned + part * (turn - turned)
-                    along_m = goal_m
-                nearest_m, step = min(nearest_m, abs(offset_m)), step + 1
-                lost = _off_road(road, along_m, offset_m) or abs(turn) > 2 * WIDEST_TURN or step > most_steps
-            cars.along_m[number], cars.turn[number], cars.nearest_m[number] = along_m, turn, nearest_m
-            cars.offset_m[number] = LOST if lost else offset_m
-
-    return follow_all
+@compiled(cache=True, sources=source_checksum((*LAW_MODULES, __name__)), error_model="numpy")
+def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
+    """Move each car until it has come a stretch farther along the road, has left it, or is lost."""
+    most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS))
+    last_m = math.inf if road.closed else (len(road.curvature) - 1) / road.points_a_metre
+    for number in range(len(cars.offset_m)):
+        along_m, offset_m, turn = cars.along_m[number], cars.offset_m[number], cars.turn[number]
+        goal_m = min(along_m + stretch_m, last_m)
+        yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
+        nearest_m, steering, step = abs(offset_m), 0.0, 0
+        lost = _off_road(road, along_m, offset_m)
+        while along_m < goal_m and not lost:
+            if step % _STEPS == 0:
+                steering = _steering_at(table, along_m, offset_m, turn)
+            yaw_rate = next_yaw_rate(yaw_rate, steering, speed)
+            before_m, beside_m, turned = along_m, offset_m, turn
+            way = speed * STEP_SECONDS, yaw_rate * STEP_SECONDS
+            along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
+            if along_m > goal_m:  # the state where it passes the goal
+                part = (goal_m - before_m) / (along_m - before_m)
+                offset_m, turn = beside_m + part * (offset_m - beside_m), turned + part * (turn - turned)
+                along_m = goal_m
+            nearest_m, step = min(nearest_m, abs(offset_m)), step + 1
+            lost = _off_road(road, along_m, offset_m) or abs(turn) > 2 * WIDEST_TURN or step > most_steps
+        cars.along_m[number], cars.turn[number], cars.nearest_m[number] = along_m, turn, nearest_m
+        cars.offset_m[number] = LOST if lost else offset_m
 
 
-_follow = _make_follow(_SOURCES)
+@dataclass(frozen=True)
+class ReturningSet:
+    """Sets of the states of a grid, bool (places, offsets, turns) each.
+
+    returns: the car comes within 0.5 m of the middle and does not leave the road, within two stretches; stays: it never
+    leaves the road.
+    """
+
+    grid: StateGrid
+    returns: Flags
+    stays: Flags
+
+    @property
+    def margins_m(self) -> FloatArray:
+        """Return how far from the middle a car that drives along the road comes back: left, right, (places, 2).
+
+        It comes back from all offsets up to there; 0 where it does not even from the middle.
+        """
+        middle, straight = len(self.grid.offsets_m) // 2, len(self.grid.turns) // 2
+        ahead = self.returns[:, :, straight]
+        sides = ahead[:, middle::-1], ahead[:, middle:]
+        reach = [np.logical_and.accumulate(side, axis=1).sum(axis=1) - 1 for side in sides]
+        return np.stack([np.maximum(each, 0) for each in reach], axis=1) * float(
+            self.grid.offsets_m[middle + 1] - self.grid.offsets_m[middle]
+        )
+
+    @cached_property
+    def core(self) -> Flags:
+        """Return the states that come back, and with them all that are a step of the grid away, as `returns`."""
+        ends = np.pad(self.returns, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self.grid.closed else "edge")
+        return np.asarray(binary_erosion(ends, np.ones((3, 3, 3)))[1:-1])
+
+    def inside(self, cars: Cars) -> Flags:
+        """Return which cars are between eight states of the core, (cars,)."""
+        places = len(self.grid.places_m)
+        place = (cars.along_m - self.grid.places_m[0]) / self.grid.step_m
+        low = np.floor(place).astype(int)
+        high = low + 1
+        if self.grid.closed:
+            low, high = low % places, high % places
+        else:
+            low, high = np.clip(low, 0, places - 2), np.clip(high, 1, places - 1)
+        return _between(self.grid, self.core, low, cars) & _between(self.grid, self.core, high, cars)
+
+
+def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed: float) -> ReturningSet:
+    """Return the states of a grid from which a car comes back by the steering of a table. speed: m/s."""
+    stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
+    after = follow(road, table, cars_at(grid), speed, stretch * grid.step_m)
+    after = Cars(*(each.reshape(grid.shape) for each in after))
+    drives = ~np.isnan(after.offset_m)
+    near = drives & (after.nearest_m <= NEAR_M)
+    drives_on, comes_near = drives.copy(), near.copy()
+    stays = drives.copy()
+    for place in range(len(grid.places_m)):
+        drives_on[place] &= _lands(grid, stretch, after, drives, place)
+        comes_near[place] |= _lands(grid, stretch, after, near, place)
+    for _ in range(_ROUNDS):
+        before = int(stays.sum())
+        for place in range(len(grid.places_m) - 1, -1, -1):  # backwards, so that a lap needs few rounds
+            stays[place] &= _lands(grid, stretch, after, stays, place)
+        if int(stays.sum()) == before:
+            break
+    return ReturningSet(grid, drives_on & comes_near, stays)
+
+
+def _lands(grid: StateGrid, stretch: int, after: Cars, states: Flags, place: int) -> Flags:
+    """Return which cars that began at a place end their stretch between four states of a set, (offsets, turns)."""
+    landing, places = place + stretch, len(grid.places_m)
+    if landing >= places and not grid.closed:
+        return np.ones(states.shape[1:], bool)
+    ends = np.full(states.shape[1:], landing % places)
+    return _between(grid, states, ends, Cars(*(each[place] for each in after)))
+
+
+def _between(grid: StateGrid, states: Flags, places: npt.NDArray[np.int_], cars: Cars) -> Flags:
+    """Return which cars are between four states of a set, at these places."""
+    inside = np.ones(cars.offset_m.shape, bool)
+    corners = []
+    for values, row in ((cars.offset_m, grid.offsets_m), (cars.turn, grid.turns)):
+        position = (values - row[0]) / (row[1] - row[0])
+        inside &= (position >= -_EXACT) & (position <= len(row) - 1 + _EXACT)  # NaN is outside
+        ends = np.floor(position + _EXACT), np.ceil(position - _EXACT)  # the same for a car in a state of the grid
+        corners.append([np.clip(np.nan_to_num(end), 0, len(row) - 1).astype(int) for end in ends])
+    for offset in corners[0]:
+        for turn in corners[1]:
+            inside &= states[places, offset, turn]
+    return inside

@@ -1,4 +1,6 @@
-"""Monitors, their thresholds, and the files that hold them.
+"""Monitors: fit one to a model and its store, write it to a file, and load it.
+
+A monitor learns what its kind needs from the store, then its threshold is set on undisturbed driving.
 
 A gamma distribution, fitted to the scores of undisturbed driving, gives the threshold for a rate of false alarms, as in
 SelfOracle: A. Stocco, M. Weiss, M. Calzana and P. Tonella, "Misbehaviour prediction for autonomous driving systems",
@@ -14,7 +16,9 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,20 +26,30 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import gamma
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.lab.monitor.monitor_kinds import KINDS, Arrays
+from bcclone.cluster.shards import open_store
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, read_file
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.sample_settings import VALIDATION
+from bcclone.lab.monitor import WINDOW_SECONDS, MonitorSettings
+from bcclone.lab.monitor.monitor_kinds import KINDS, Arrays, Scorer, UnsuitableNetwork
 from bcclone.model.model_file import ModelFile, load_model_file
-from bcclone.system.arrays import FloatArray
-from bcclone.system.atomic import sha256_of, write_bytes
+from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.log import read_log
+from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.atomic import check_output, sha256_of, write_bytes
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
+from bcclone.system.progress import Notify
 
 _VERSION = 1
 _ZIP = b"PK"  # the first bytes of a monitor's file
 _TEXT, _ARRAYS = "monitor", "arrays/"
 _WHAT, _FIT = "a complete monitor file", "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
 _FEWEST = 10  # scores that a distribution is fitted to
+_BATCH = 64
+
+Drive = tuple[Iterable[Image], int]  # prepared frames that follow each other, and how many of them are a second
 
 
 @dataclass(frozen=True)
@@ -148,3 +162,94 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
         if stored.pop("version", None) != _VERSION:
             raise ValueError("it was written by another version of bcclone")
         return from_json(MonitorInfo, stored), {name.removeprefix(_ARRAYS): array for name, array in arrays.items()}
+
+
+def fit(
+    model: Path | str,
+    store: Path | str,
+    output: Path | str,
+    settings: MonitorSettings | None = None,
+    notify: Notify = lambda line: None,
+) -> Monitor:
+    """Fit a monitor to a model file and the store of its samples, write it to `output`, and return it.
+
+    notify: called with each line of progress. Raises UserError, also for an existing file without settings.force.
+    """
+    settings = settings or MonitorSettings()
+    check_output(Path(output), settings.force, "choose another name with -o, or add --force")
+    file, samples_of = load_model_file(Path(model)), Path(store)
+    with open_store(samples_of) as samples:
+        if samples.preprocessing != file.preprocessing:
+            raise UserError(
+                f"{store}: its frames are prepared as {samples.preprocessing.describe()}, the model's as "
+                f"{file.preprocessing.describe()}; give the store that {model} was trained on"
+            )
+    learn, make_scorer = KINDS[settings.kind]
+    try:
+        arrays = learn(file, samples_of, settings, notify)
+    except UnsuitableNetwork as error:
+        raise UserError(f"{model}: {error}") from None
+    nominal = settings.nominal
+    drives = recorded_drives(nominal, file.preprocessing) if nominal else validation_drives(samples_of)
+    scores = nominal_scores(make_scorer(file, arrays), drives)
+    try:
+        gamma = GammaFit.of(scores)
+    except ValueError as error:
+        raise UserError(f"{', '.join(nominal) or store}: {error}") from None
+    threshold = gamma.threshold(settings.false_alarms)
+    notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
+    info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))
+    save_monitor(Path(output), info, arrays)
+    return Monitor(info, file, arrays)
+
+
+def nominal_scores(scorer: Scorer, drives: Iterable[Drive]) -> FloatArray:
+    """Return the scores of undisturbed driving, averaged over each second of it, (windows,)."""
+    averages = [np.empty(0)]
+    for frames, a_second in drives:
+        images, scores = iter(frames), [np.empty(0)]
+        while batch := list(islice(images, _BATCH)):
+            scores.append(scorer(np.stack(batch)).astype(np.float64))
+        averages.append(moving_average(np.concatenate(scores), a_second))
+    return np.concatenate(averages)
+
+
+def moving_average(scores: FloatArray, frames: int) -> FloatArray:
+    """Return the averages over each `frames` consecutive scores, (n - frames + 1,); of all if there are fewer."""
+    if len(scores) <= frames:
+        return np.array([scores.mean()]) if len(scores) else scores
+    return np.convolve(scores, np.full(frames, 1 / frames), mode="valid")
+
+
+def validation_drives(path: Path) -> Iterator[Drive]:
+    """Yield the stretches of consecutive validation frames of a store, of the centre camera."""
+    with open_store(path) as store:
+        samples = store.samples[store.split_indices(VALIDATION)]
+        samples = samples[(samples["camera"] == 0) & ~samples["flipped"] & (samples["frame_offset"] == 0)]
+        samples = samples[np.argsort(samples["row"], kind="stable")]
+        if not len(samples):
+            raise UserError(
+                f"{path}: it has no validation samples of the centre camera to set a threshold on; fit it on "
+                "one that has some: bcclone preprocess RECORDING... -o OTHER.h5 --validation 0.2"
+            )
+        a_second = _frames_a_second(store.rows["time_ms"])
+        breaks = (np.diff(samples["row"].astype(np.int64)) != 1) | (np.diff(samples["episode"].astype(np.int64)) != 0)
+        for stretch in np.split(samples["frame"], np.flatnonzero(breaks) + 1):
+            yield (store.frames[int(frame)] for frame in stretch), a_second
+
+
+def recorded_drives(recordings: Sequence[str], preprocessing: Preprocessing) -> Iterator[Drive]:
+    """Yield the drives of recordings, such as runs of drive.py; raises UserError for one that cannot be read."""
+    for recording in recordings:
+        log = find_log(recording)
+        index, rows = ImageIndex(log), read_log(log).rows
+        paths = [path for name in rows["center"] if (path := index.find(name)) is not None]
+        images = (preprocessing.apply(decode_jpeg(read_file(path))) for path in paths)
+        yield images, _frames_a_second(rows["time_ms"].to_numpy())
+
+
+def _frames_a_second(times_ms: IndexArray) -> int:
+    """Return how many frames of a recording there are in WINDOW_SECONDS, 1 at least."""
+    steps = np.diff(times_ms)
+    usual_ms = max(float(np.median(steps[steps > 0])), 1.0) if (steps > 0).any() else 1000
+    return max(round(1000 / usual_ms * WINDOW_SECONDS), 1)

@@ -23,7 +23,7 @@ from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.feed.keras_sequence import SampleDataset
-from bcclone.lab.monitor.monitor_settings import MonitorSettings
+from bcclone.lab.monitor import MonitorSettings
 from bcclone.model.layer_kinds import CONVOLUTIONS, random_strength
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
 from bcclone.system.arrays import Float32Array, FloatArray

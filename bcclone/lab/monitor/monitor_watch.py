@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bcclone.dataset.images import Image
 from bcclone.drive.driver import Uncertainty
-from bcclone.lab.monitor.monitor_settings import WINDOW_SECONDS
+from bcclone.lab.monitor import WINDOW_SECONDS
 from bcclone.system.atomic import file_version
 
 if TYPE_CHECKING:

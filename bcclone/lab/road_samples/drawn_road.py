@@ -5,8 +5,9 @@ right.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -115,13 +116,21 @@ def place_on(road: DrawnRoad, random: np.random.Generator) -> DrawnPlace:
 
 def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
     """Return the place of a car offset_m to the right of its lane's middle, turned `turn` radians to its right."""
-    starts = (0.0, *PATH_ENDS_M[:-1])
-    bends = [_mean(road.curvatures, start, end) for start, end in zip(starts, PATH_ENDS_M, strict=True)]
-    aim_m = road.aim_m
+    mean, aim_m = partial(_mean, road.curvatures), road.aim_m
     back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
-    steering = steering_of(BEND_GAIN * _mean(road.curvatures, 0.0, _BEND_PART * aim_m) - back)
-    path = (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
+    steering = steering_of(BEND_GAIN * mean(0.0, _BEND_PART * aim_m) - back)
+    path = path_of(mean, offset_m, turn)
     return DrawnPlace(_line(road.curvatures, road.lane_m + offset_m, turn), float(steering), path)
+
+
+def path_of(mean_curvature: Callable[[float, float], float], offset_m: float, turn: float) -> tuple[float, ...]:
+    """Return where a road leads, in the order of labels.PATH_COLUMNS.
+
+    These are the steering along the road over each stretch ahead, the car's offset in metres and its turn in radians.
+    mean_curvature: of the road between two distances ahead, in 1/m.
+    """
+    bends = map(mean_curvature, (0.0, *PATH_ENDS_M[:-1]), PATH_ENDS_M)
+    return (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
 
 
 def _mean(curvatures: FloatArray, start_m: float, end_m: float) -> float:

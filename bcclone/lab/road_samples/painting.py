@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from bcclone.lab.road_samples.surroundings import Surroundings
+from bcclone.simulator.render.surface import COMPILED_MODULES, covered
 from bcclone.system.arrays import FloatArray
 from bcclone.system.compiled import FINITE, compiled, source_checksum
 
-_SOURCES = source_checksum([__name__])
 _FAR_M = 400.0
 _GRAIN_M = 0.12  # of the finest noise
 _WIDEST_M = 20.0  # of a pixel
@@ -35,13 +35,6 @@ def _noise(x: float, z: float, seed: int) -> float:
     low = _lattice(column, row, seed) * (1.0 - across) + _lattice(column + 1, row, seed) * across
     high = _lattice(column, row + 1, seed) * (1.0 - across) + _lattice(column + 1, row + 1, seed) * across
     return low * (1.0 - up) + high * up
-
-
-@compiled(error_model="numpy")
-def _covered(value: float, start: float, end: float, width: float) -> float:
-    """Return the fraction of an interval of `width` around `value` that is between start and end."""
-    fraction = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
-    return min(max(fraction, 0.0), 1.0)
 
 
 @compiled(error_model="numpy")
@@ -97,7 +90,7 @@ def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look:
     if not beyond:
         width_m = _across(pixel_m, long_m, (x * ahead_z - z * ahead_x) / sight_m)
         for number in range(bands.shape[0]):
-            part, dash_m = _covered(cross, bands[number, 0], bands[number, 1], width_m), bands[number, 5]
+            part, dash_m = covered(cross, bands[number, 0], bands[number, 1], width_m), bands[number, 5]
             if part > 0.0 and dash_m > 0.0:
                 phase = (line[nearest, 4] + forward + bands[number, 6]) / dash_m
                 part = part if phase - math.floor(phase) < 0.5 else 0.0
@@ -107,7 +100,7 @@ def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look:
     for number in range(marks.shape[0]):
         distance = marks[number, 0] * x + marks[number, 1] * z
         width_m = _across(pixel_m, long_m, distance / sight_m)
-        part = _covered(distance - marks[number, 2], -marks[number, 3], marks[number, 3], width_m)
+        part = covered(distance - marks[number, 2], -marks[number, 3], marks[number, 3], width_m)
         if part > 0.0:
             _mix(color, marks[number, 4:7], 1.0, part)
     if air.light > 0.0:
@@ -134,44 +127,34 @@ def _upright(u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: 
         away, half_m, scale = boxes[number, 1], boxes[number, 2], boxes[number, 8]
         if away > nearer_m:
             continue
-        part = _covered(u * away, boxes[number, 0] - half_m, boxes[number, 0] + half_m, wide * away)
+        part = covered(u * away, boxes[number, 0] - half_m, boxes[number, 0] + half_m, wide * away)
         if part > 0.0:
             bottom, top = boxes[number, 7] - air.camera_m, boxes[number, 3] - air.camera_m
-            part *= _covered(v * away, bottom, top, wide * away)
+            part *= covered(v * away, bottom, top, wide * away)
         if part > 0.0:
             texture = _noise(u * away * scale, v * away * scale, seed + 5 + number)
             _mix(color, boxes[number, 4:7], max(1.0 + boxes[number, 9] * texture, 0.05), part)
 
 
-def _make_paint(sources: int) -> Any:
-    @compiled(cache=True, error_model="numpy", fastmath=FINITE)
-    def paint_pixels(rays: Any, pixel: float, line: Any, look: Any, boxes: Any, picture: Any) -> None:
-        if not sources:
-            return
-        _, _, air, seed = look
-        for row in range(rays.shape[0]):
-            for column in range(rays.shape[1]):
-                right, up, ahead = rays[row, column, 0], rays[row, column, 1], rays[row, column, 2]
-                color, depth_m = picture[row, column], _FAR_M
-                # the ground is a parabola: camera_m + depth up = crest (depth ahead)^2 / 2
-                under = up * up + 2.0 * air.crest * ahead * ahead * air.camera_m
-                downward = math.sqrt(under) - up if under >= 0.0 else 0.0
-                if downward * _FAR_M > 2.0 * air.camera_m:
-                    depth_m = 2.0 * air.camera_m / downward
-                    _ground(depth_m * right, depth_m * ahead, depth_m * pixel, depth_m, line, look, color)
-                    _mix(color, air.haze, 1.0, min(depth_m / air.haze_m, 1.0) * air.haze_most)
-                else:
-                    _mix(color, air.haze, 1.0, 1.0)
-                    _mix(color, air.zenith, 1.0, min(max(up, 0.0) * 1.6, 1.0))
-                if ahead > 0.05:
-                    _upright(
-                        right / ahead, up / ahead, pixel / (ahead * ahead), depth_m * ahead, boxes, air, seed, color
-                    )
-
-    return paint_pixels
-
-
-_paint_pixels = _make_paint(_SOURCES)
+@compiled(cache=True, sources=source_checksum((*COMPILED_MODULES, __name__)), error_model="numpy", fastmath=FINITE)
+def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, boxes: Any, picture: Any) -> None:
+    _, _, air, seed = look
+    for row in range(rays.shape[0]):
+        for column in range(rays.shape[1]):
+            right, up, ahead = rays[row, column, 0], rays[row, column, 1], rays[row, column, 2]
+            color, depth_m = picture[row, column], _FAR_M
+            # the ground is a parabola: camera_m + depth up = crest (depth ahead)^2 / 2
+            under = up * up + 2.0 * air.crest * ahead * ahead * air.camera_m
+            downward = math.sqrt(under) - up if under >= 0.0 else 0.0
+            if downward * _FAR_M > 2.0 * air.camera_m:
+                depth_m = 2.0 * air.camera_m / downward
+                _ground(depth_m * right, depth_m * ahead, depth_m * pixel, depth_m, line, look, color)
+                _mix(color, air.haze, 1.0, min(depth_m / air.haze_m, 1.0) * air.haze_most)
+            else:
+                _mix(color, air.haze, 1.0, 1.0)
+                _mix(color, air.zenith, 1.0, min(max(up, 0.0) * 1.6, 1.0))
+            if ahead > 0.05:
+                _upright(right / ahead, up / ahead, pixel / (ahead * ahead), depth_m * ahead, boxes, air, seed, color)
 
 
 def paint(surroundings: Surroundings, line: FloatArray, rays: FloatArray, pixel: float) -> FloatArray:

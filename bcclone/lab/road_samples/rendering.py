@@ -1,34 +1,55 @@
-"""Render the frames of a road in a worker: cars at random places, in several kinds of light and weather.
+"""Render frames of many random roads in workers, and write them as a store.
 
-Each frame is labelled with the steering that brings the car back to the middle, and with where the road leads. Of some
-frames, each shows a road of its own to a camera of its own.
+A worker renders the frames of a road: cars at random places, in several kinds of light and weather. Each frame is
+labelled with the steering that brings the car back to the middle, and with where the road leads. Of some frames, each
+shows a road of its own to a camera of its own.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from bcclone.cluster.dask_workers import open_pool
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
-from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.labels import PATH_COLUMNS
+from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
+from bcclone.dataset.rows import NO_FRAME, row_table
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import sample_chunks
+from bcclone.dataset.store import RecordingInfo
+from bcclone.dataset.store_writer import StoreWriter
 from bcclone.dataset.vehicle import steering_of
+from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.lab.road_samples.any_camera import draw_camera, with_effects
-from bcclone.lab.road_samples.drawn_road import BEND_GAIN, draw_road, place_on
+from bcclone.lab.road_samples.drawn_road import BEND_GAIN, draw_road, path_of, place_on
 from bcclone.lab.road_samples.painting import paint
 from bcclone.lab.road_samples.surroundings import draw_surroundings
+from bcclone.recording.dialect import Dialect
 from bcclone.simulator.car import start_on
+from bcclone.simulator.random_road import parse_name
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system import atomic, hdf5_file
 from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
 from bcclone.system.exact_math import sine
+from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
+from bcclone.system.progress import ProgressBar
 from bcclone.system.task_pool import report_progress
 
+_CAMERAS = ("center",)
+_DIALECT = Dialect(spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0)
+_BYTES_A_ROW, _BYTES_A_ROAD = 300, 8192  # in the tables, at most
 _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
 _SECONDS = 1e4  # of the clock that drops follow
@@ -74,16 +95,6 @@ def steering_at(track: Track, place: Pose) -> float:
     return float(steering_of(BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
 
 
-def path_at(track: Track, place: Pose) -> list[float]:
-    """Return where the road leads, in the order of labels.PATH_COLUMNS.
-
-    These are the steering along the road over each stretch ahead, the car's offset in metres and its turn in radians.
-    """
-    starts = (0.0, *PATH_ENDS_M[:-1])
-    bends = [_mean_curvature(track, place.along_m, *stretch) for stretch in zip(starts, PATH_ENDS_M, strict=True)]
-    return [*(float(steering_of(bend)) for bend in bends), place.offset_m, place.turn]
-
-
 def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
     """Return the mean curvature of the road between two distances ahead, in 1/m, positive to the right."""
     ahead = np.arange(start_m, end_m + _BEND_STEP_M / 2, _BEND_STEP_M)
@@ -92,76 +103,67 @@ def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) 
 
 @dataclass(frozen=True)
 class RoadTask:
-    """Frames to render.
+    """The frames of a road to render. number: of the road, from 0."""
 
-    road: its name; reverse: driven the other way; frames: how many; seed: of all random numbers; recolored: fraction of
-    the weathers in random colours; camera_height_m: by how much the camera is mounted higher, at most; sketches: how
-    many of the frames, the last ones, are of other roads and of any camera.
-    """
-
-    road: str
-    reverse: bool
-    frames: int
-    seed: tuple[int, int]
+    settings: RoadSamplesSettings
     preprocessing: Preprocessing
-    recolored: float
-    camera_height_m: float
-    sketches: int = 0
+    number: int = 0
 
     def __str__(self) -> str:
-        return f"the frames of {self.road}"
-
-
-@dataclass(frozen=True)
-class RoadFrames:
-    """The prepared images of a task, uint8 (frames, height, width, channels), and their labels.
-
-    steering: float32 (frames,); path: where the road leads from there, float32 (frames, len(PATH_COLUMNS)).
-    """
-
-    images: Image
-    steering: Float32Array
-    path: Float32Array
+        return f"the frames of {self.settings.road(self.number)}"
 
 
 class RoadFrame(NamedTuple):
-    """A prepared image, uint8 (height, width, channels), its steering, and its path in the order of PATH_COLUMNS."""
+    """A prepared image, uint8 (height, width, channels), its steering, and its path in the order of PATH_COLUMNS.
+
+    Those of a road have a further first axis, and are float32.
+    """
 
     image: Image
-    steering: float
-    path: Sequence[float]
+    steering: float | Float32Array
+    path: Sequence[float] | Float32Array
 
 
-def render_road(task: RoadTask) -> RoadFrames:
+def render_road(task: RoadTask) -> RoadFrame:
     """Render the frames of a task; raises UserError for a road that cannot be built."""
     cv2.setNumThreads(1)
-    images = np.empty((task.frames, *task.preprocessing.shape), np.uint8)
-    steering = np.empty(task.frames, np.float32)
-    path = np.empty((task.frames, len(PATH_COLUMNS)), np.float32)
-    for number, frame in enumerate(chain(_simulated(task), _sketched(task))):
-        images[number], steering[number], path[number] = frame
+    frames = []
+    for frame in chain(_simulated(task), _sketched(task)):
+        frames.append(frame)
         report_progress(1)
-    return RoadFrames(images, steering, path)
+    images, steering, path = zip(*frames, strict=True)
+    return RoadFrame(np.stack(images), np.array(steering, np.float32), np.array(path, np.float32))
+
+
+def _sketches(settings: RoadSamplesSettings) -> int:
+    """Return how many of the frames of a road, the last ones, are of other roads and of any camera."""
+    return round(settings.any_camera * settings.frames)
+
+
+def _random(task: RoadTask, *more: int) -> np.random.Generator:
+    return np.random.default_rng((task.settings.seed, task.settings.first_road + task.number, *more))
 
 
 def _simulated(task: RoadTask) -> Iterator[RoadFrame]:
-    if task.frames == task.sketches:
+    settings, road, random = task.settings, task.settings.road(task.number), _random(task)
+    count = settings.frames - _sketches(settings)
+    if not count:
         return
-    random = np.random.default_rng(task.seed)
-    track, always = load_track(task.road, task.reverse), _draw_sun(random)
-    for number in range(task.frames - task.sketches):
+    track, always = load_track(road, bool(task.number % 2)), _draw_sun(random)
+    for number in range(count):
         if number % _FRAMES_OF_A_WEATHER == 0:
-            renderer = Renderer(task.road, draw_weather(random, always, task))
+            renderer = Renderer(road, draw_weather(random, always, settings))
         place = draw_place(track, random)
         frame = renderer.frame(start_on(track, *place), seconds=random.uniform(0.0, _SECONDS))
         image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
-        yield RoadFrame(image, steering_at(track, place), path_at(track, place))
+        path = path_of(partial(_mean_curvature, track, place.along_m), place.offset_m, place.turn)
+        yield RoadFrame(image, steering_at(track, place), path)
 
 
 def _sketched(task: RoadTask) -> Iterator[RoadFrame]:
     """Yield the frames of other roads, each by a camera of its own."""
-    random = np.random.default_rng((*task.seed, _SKETCHES))  # the simulated frames do not depend on their number
-    for _ in range(task.sketches):
+    random = _random(task, _SKETCHES)  # the simulated frames do not depend on their number
+    for _ in range(_sketches(task.settings)):
         sketch = draw_sketch(random, task.preprocessing.height, task.preprocessing.width)
         yield sketch._replace(image=task.preprocessing.convert_colors(sketch.image))
 
@@ -192,14 +194,14 @@ def _draw_sun(random: np.random.Generator) -> Conditions:
     )
 
 
-def draw_weather(random: np.random.Generator, conditions: Conditions, task: RoadTask) -> Conditions:
+def draw_weather(random: np.random.Generator, conditions: Conditions, settings: RoadSamplesSettings) -> Conditions:
     """Return the conditions with light, weather, colours and the camera's mounting, mostly fair."""
     drawn = replace(
         conditions,
         light=random.uniform(0.6, 1.4),
         fog=random.choice([0.0, 1.0, random.uniform(1.0, 6.0)]),
         line_visibility=random.choice([1.0, random.random()], p=[0.75, 0.25]),
-        color_seed=int(random.integers(1, 1 << 20)) if random.random() < task.recolored else 0,
+        color_seed=int(random.integers(1, 1 << 20)) if random.random() < settings.recolored else 0,
         camera_shift_m=random.uniform(-0.2, 0.2),
         camera_pitch=random.uniform(-1.5, 1.5),
     )
@@ -207,6 +209,106 @@ def draw_weather(random: np.random.Generator, conditions: Conditions, task: Road
     strength = random.uniform(0.1, 0.7)
     rain, snow, night = (strength if kind == each else 0.0 for each in ("rain", "snow", "night"))
     drawn = replace(drawn, rain=rain, snow=snow, night=night)
-    if task.camera_height_m:  # without it nothing is drawn, so that earlier stores can be made again to the byte
-        drawn = replace(drawn, camera_height_m=random.uniform(0.0, task.camera_height_m))
+    if settings.camera_height_m:  # without it nothing is drawn, so that earlier stores can be made again to the byte
+        drawn = replace(drawn, camera_height_m=random.uniform(0.0, settings.camera_height_m))
     return drawn
+
+
+@dataclass(frozen=True)
+class RoadSamplesResult:
+    """What was written: numbers of roads, frames, and training and validation samples, mirror images included."""
+
+    output: Path
+    roads: int
+    frames: int
+    train: int
+    validation: int
+    seconds: float
+
+
+def make_road_samples(
+    settings: RoadSamplesSettings, notify: Callable[[str], None] = lambda line: None
+) -> RoadSamplesResult:
+    """Render frames on random roads, and write them as a store that model.py trains on, whole or not at all.
+
+    notify: receives the address of the dashboard of a cluster. Raises UserError.
+    """
+    start = time.monotonic()
+    if not settings.output.suffix:
+        raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
+    hdf5_file.check_output(settings.output, "store", settings.force)
+    try:
+        parse_name(settings.road(0))
+    except ValueError as error:
+        raise UserError(f"--ranges {settings.ranges}: {error}") from None
+    load_track(settings.road(0))  # ranges of which no road can be made are refused before any work
+    preprocessing = choose_preprocessing(settings.preprocess, settings.size)
+    tasks = [RoadTask(settings, preprocessing, number) for number in range(settings.roads)]
+    count = settings.roads * settings.frames
+    space = count * _BYTES_A_ROW + settings.roads * _BYTES_A_ROAD
+    with (
+        atomic.replacing(settings.output, follow=True) as temporary,
+        StoreWriter(temporary, preprocessing, count, space) as writer,
+    ):
+        labels = [(frames.steering, frames.path) for frames in _rendered(settings, tasks, writer, notify)]
+        samples = SampleSettings(cameras=_CAMERAS, smooth_seconds=0.0, validation=settings.validation)
+        rows = _rows(settings, *(np.concatenate(one) for one in zip(*labels, strict=True)))
+        tables = list(sample_chunks(rows, samples))
+        names = map(settings.road, range(settings.roads))
+        recordings = [RecordingInfo(Path(name), "", settings.frames, 0, 1, _DIALECT) for name in names]
+        writer.finish(tables, row_table(rows.drop(columns="label")), [], recordings, samples)
+    validation = sum(int(table["validation"].sum()) for table in tables)
+    return RoadSamplesResult(
+        output=settings.output,
+        roads=settings.roads,
+        frames=count,
+        train=sum(map(len, tables)) - validation,
+        validation=validation,
+        seconds=round(time.monotonic() - start, 1),
+    )
+
+
+def _rendered(
+    settings: RoadSamplesSettings, tasks: Sequence[RoadTask], writer: StoreWriter, notify: Callable[[str], None]
+) -> Iterator[RoadFrame]:
+    """Yield the frames of each road in order, when they are in the store."""
+    early: dict[int, RoadFrame] = {}
+    written = 0
+    jobs = min(settings.jobs or usable_cores(), len(tasks))
+    with (
+        open_pool(settings.scheduler, jobs, notify) as pool,
+        ProgressBar("rendering", len(tasks) * settings.frames, "frames") as progress,
+    ):
+        for number, frames in pool.run(render_road, tasks, progress.advance):
+            early[number] = frames
+            while written in early:
+                writer.append(early[written].image)
+                yield early.pop(written)
+                written += 1
+
+
+def _rows(settings: RoadSamplesSettings, labels: Float32Array, path: Float32Array) -> pd.DataFrame:
+    """Return a row for each frame. labels: (frames,); path: (frames, columns). The last roads are for validation."""
+    count, frames = settings.roads * settings.frames, settings.frames
+    road, number = np.divmod(np.arange(count), frames)
+    return pd.DataFrame(
+        {
+            "line": number + 1,
+            "time_ms": np.arange(count, dtype=np.int64) * 1000,
+            "center": [f"{settings.first_road + each}_{one}.png" for each, one in zip(road, number, strict=True)],
+            "left": [""] * count,
+            "right": [""] * count,
+            "steering": labels.astype(np.float64),
+            "throttle": np.zeros(count),
+            "brake": np.zeros(count),
+            "speed_mph": np.full(count, SPEED_MPH),
+            "episode": road,
+            "recording": road,
+            "frame_center": np.arange(count),
+            "frame_left": np.full(count, NO_FRAME),
+            "frame_right": np.full(count, NO_FRAME),
+            "validation": road >= settings.roads - settings.validation_roads,
+            "label": labels.astype(np.float64),
+        }
+        | dict(zip(PATH_COLUMNS, path.T, strict=True))
+    )

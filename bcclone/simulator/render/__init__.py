@@ -12,18 +12,17 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
-from bcclone.simulator.render.faces import draw_cards, draw_faces
+from bcclone.simulator.render.faces import draw_cards, draw_drops, draw_faces
 from bcclone.simulator.render.inputs import Canvas, Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
-from bcclone.simulator.render.weather import draw_drops
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import exponentials, normals
 
 _NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
-LABELS = dict(zip(_NAMES, (SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR), strict=True))
+LABELS = {name: label for label, name in enumerate(_NAMES)}  # of what a pixel shows, as in render/surface.py
 _DROPS_PER_SECOND = 50  # how often the drops of rain or snow change: more often than a camera takes frames
 # logarithms of factors of brightness: mean and standard deviation
 _SURROUNDINGS = (-0.35, 0.9)
@@ -83,8 +82,7 @@ class Renderer:
         conditions, (height, width) = self.conditions, self._size
         pose = pose_of(car, camera, conditions)
         canvas, (pixels, paint, bottoms) = blank_canvas(height, width), self._bonnets[camera]
-        across_px, up_px = FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT
-        eye = Eye(pose.position, pose.axes, across_px, up_px, bottoms)
+        eye = Eye(*pose, FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT, bottoms)
         air = air_of(conditions, seconds) if conditions.night_cycle else self._air
         cast(eye, self._surface, air, canvas)
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)

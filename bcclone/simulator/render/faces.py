@@ -1,7 +1,13 @@
-"""Draw walls and decks as parallelograms, and trees, bushes and signs as upright cards, with a depth test; compiled."""
+"""Draw what stands before ground and sky; compiled.
+
+Walls and decks are parallelograms, trees, bushes and signs upright cards, both with a depth test. Rain and snow come
+last: their drops are random, but those of a moment are always the same, since its number decides their places.
+"""
 
 import math
 from typing import Any
+
+import numpy as np
 
 from bcclone.simulator.render.surface import (
     EDGE,
@@ -10,6 +16,7 @@ from bcclone.simulator.render.surface import (
     RGB,
     SOURCES,
     RoadPixel,
+    direction,
     drawing,
     headlight_beam,
     level_of,
@@ -21,19 +28,20 @@ from bcclone.simulator.render.surface import (
     texel,
     weathered,
 )
-from bcclone.simulator.scene.plants import CARD_HEIGHT, CARD_WIDTH, Kind
-from bcclone.simulator.scene.structures import Material
+from bcclone.simulator.scene.plants import BUSHES, CARD_HEIGHT, CARD_WIDTH
+from bcclone.simulator.scene.structures import BLACK_WALL, BRICK, DECK, RAIL, STONE
 from bcclone.simulator.scene.textures import GRAIN
 
 _CARD_NEAR_M, _BUSH_FAR_M = 1.5, 170.0
 _LEAST_PX = 0.7
 _OPAQUE = 128
-_BUSH_A, _BUSH_B = int(Kind.BUSH_A), int(Kind.BUSH_B)
 
 _FACE_NEAR_M, _FACE_FAR_M = 0.3, 300.0
 _CLOSER_M = 0.02  # than the pixel's present depth
-_BLACK_WALL, _STONE, _DECK = int(Material.BLACK_WALL), int(Material.STONE), int(Material.DECK)
-_RAIL, _BRICK = int(Material.RAIL), int(Material.BRICK)
+
+_STREAKS, _FLAKES = 420, 900  # in a picture of 160 x 320 pixels, at full strength
+_RAIN_COLOR, _SNOW_COLOR = (190.0, 198.0, 210.0), (250.0, 250.0, 252.0)
+_RAIN_COVER, _SNOW_COVER = 0.38, 0.85  # how much a drop hides
 
 
 @drawing(inline="always")
@@ -45,7 +53,7 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
     depth = axes[0, 2] * x + axes[1, 2] * y + axes[2, 2] * z
     if depth < _CARD_NEAR_M or eye.up_px * card[3] < _LEAST_PX * depth:
         return
-    if depth > _BUSH_FAR_M and kind in (_BUSH_A, _BUSH_B):
+    if depth > _BUSH_FAR_M and kind in BUSHES:
         return
     middle = columns * 0.5 + eye.across_px * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
     foot = rows * 0.5 - eye.up_px * (axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z) / depth
@@ -124,21 +132,21 @@ def _face_color(face: Any, along: float, across: float, pixel_m: float, surface:
     material = int(face[9])
     u = face[10] + along * math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
     v = face[11] + across * math.sqrt(face[6] ** 2 + face[7] ** 2 + face[8] ** 2)
-    if material == _DECK:
+    if material == DECK:
         pixel = RoadPixel(u, v, 1.0, pixel_m, pixel_m * 6.0)
         color, label = mountain_road(pixel, surface.paint, air.line_visibility)
         if label == GROUND or air.road_visibility < 0.5:
             return lit((132.0, 126.0, 112.0), 1.0, 1.0), EDGE
         return weathered(color, pixel, surface.paint.textures, air), label
     grain = texel(surface.paint.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
-    if material == _STONE:
+    if material == STONE:
         cap = 1.25 if across > 0.8 else 1.0
         return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6), OBJECT
-    if material == _BLACK_WALL:
+    if material == BLACK_WALL:
         return lit((40.0, 40.0, 40.0) if across > 0.95 else (10.0, 10.0, 12.0), 1.0 + 0.06 * grain, 0.8), OBJECT
-    if material == _RAIL:
+    if material == RAIL:
         return lit((176.0, 180.0, 184.0), 0.75 + 0.5 * across + 0.05 * grain, 0.7), OBJECT
-    if material == _BRICK:
+    if material == BRICK:
         joint = pixel_m < 0.04 and abs(v * 5.0 - math.floor(v * 5.0) - 0.5) > 0.42
         return lit((170.0, 160.0, 150.0) if joint else (158.0, 96.0, 74.0), 1.0 + 0.14 * grain, 0.65), OBJECT
     return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2), OBJECT
@@ -157,9 +165,7 @@ def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air:
         up = (rows * 0.5 - row - 0.5) / eye.up_px
         for column in range(left, right + 1):
             sideways = (column + 0.5 - columns * 0.5) / eye.across_px
-            dx = axes[0, 0] * sideways + axes[0, 1] * up + axes[0, 2]
-            dy = axes[1, 0] * sideways + axes[1, 1] * up + axes[1, 2]
-            dz = axes[2, 0] * sideways + axes[2, 1] * up + axes[2, 2]
+            dx, dy, dz = direction(axes, sideways, up)
             facing = normal[0] * dx + normal[1] * dy + normal[2] * dz
             if abs(facing) < 1e-9:
                 continue
@@ -193,3 +199,46 @@ def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> Non
             normal[axis] = face[3 + after] * face[6 + last] - face[3 + last] * face[6 + after]
         if abs(corner[0]) < _FACE_FAR_M and abs(corner[2]) < _FACE_FAR_M:
             _draw_face(eye, face, corner, normal, surface, air, canvas)
+
+
+@drawing(inline="always")
+def _drawn(state: Any, choices: int) -> tuple[Any, int]:
+    """Return the next state of a sequence of random numbers, and one of them below `choices`.
+
+    A linear congruence of 64 bits (Knuth, The Art of Computer Programming, 3rd edition, section 3.3.4: MMIX).
+    """
+    following = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    return following, int((following >> np.uint64(33)) % np.uint64(choices))
+
+
+@drawing(inline="always")
+def _blend_pixel(picture: Any, row: int, column: int, color: tuple[float, float, float], cover: float) -> None:
+    if 0 <= row < picture.shape[0] and 0 <= column < picture.shape[1]:
+        for channel in range(3):
+            before = float(picture[row, column, channel])
+            picture[row, column, channel] = int(min(before + (color[channel] - before) * cover, 255.0))
+
+
+@drawing(cache=True, sources=SOURCES)
+def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
+    """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: its number decides the places."""
+    rows, columns = picture.shape[0], picture.shape[1]
+    scale, size = rows / 160.0, rows * columns / 51200.0
+    shade = min(max(light, 0.25), 1.0)
+    state = np.uint64(moment) * np.uint64(2862933555777941757) + np.uint64(3037000493)
+    wet = (_RAIN_COLOR[0] * shade, _RAIN_COLOR[1] * shade, _RAIN_COLOR[2] * shade)
+    for _ in range(int(_STREAKS * rain * size)):
+        state, column = _drawn(state, columns)
+        state, row = _drawn(state, rows)
+        state, longer = _drawn(state, 13)
+        for step in range(max(int((5.0 + longer) * scale), 1)):
+            _blend_pixel(picture, row + step, column + int(0.2 * step), wet, _RAIN_COVER)
+    white = (_SNOW_COLOR[0] * shade, _SNOW_COLOR[1] * shade, _SNOW_COLOR[2] * shade)
+    for _ in range(int(_FLAKES * snow * size)):
+        state, column = _drawn(state, columns)
+        state, row = _drawn(state, rows)
+        state, far = _drawn(state, 6)
+        side = 2 if far == 0 and scale >= 0.75 else 1
+        for down in range(side):
+            for right in range(side):
+                _blend_pixel(picture, row + down, column + right, white, _SNOW_COVER)

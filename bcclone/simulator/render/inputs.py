@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
-from bcclone.simulator.roads.road_plan import REACH_M, RoadLook
+from bcclone.simulator.road_plan import REACH_M, RoadLook
 from bcclone.simulator.scene import Scene
-from bcclone.simulator.scene.roadmap import CELL_M
+from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M, Shoulders
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import cosine, exponentials
 
-_BLOCK = 64  # cells in a row of a block
+_BLOCK = round(BLOCK_M / CELL_M)  # cells in a row of a block
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
 _ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (88.0, 116.0, 166.0), (206.0, 220.0, 238.0), (168.0, 176.0, 188.0), 2048
 # What full rain and snow add to the fog and take from the light, and the light at night
@@ -101,16 +101,16 @@ class RoadBands(NamedTuple):
 
 
 class Paint(NamedTuple):
-    """Textures and properties of the road. textures: of make_textures(), (4, texels); kinds, border_light: of the
-    shoulders, (2, metres); bridge_start, bridge_end: metres along the track; style: of the track; half_widths_m: of the
-    asphalt, (metres,); neighbor_m: as in RoadMap; roadside_m: largest distance of any road from the
-    centre line; bands: of a road that is neither the lake's nor the mountain's."""
+    """Textures and properties of the road.
+
+    textures: of make_textures(), (4, texels); bridge: its start and end in metres along the track; style: of the track;
+    half_widths_m: of the asphalt, (metres,); neighbor_m: as in RoadMap; roadside_m: largest distance of any road from
+    the centre line; bands: of a road that is neither the lake's nor the mountain's.
+    """
 
     textures: Float32Array
-    kinds: npt.NDArray[np.int64]
-    border_light: Float32Array
-    bridge_start: float
-    bridge_end: float
+    shoulders: Shoulders
+    bridge: tuple[float, float]
     style: int
     half_widths_m: Float32Array
     neighbor_m: Float32Array
@@ -133,11 +133,9 @@ class Surface(NamedTuple):
     paint: Paint
     x: float
     z: float
-    cells_a_metre: float
     water: float
     top: float
     tops: Float32Array
-    blocks_a_metre: float
 
 
 class Air(NamedTuple):
@@ -168,38 +166,31 @@ def surface_of(scene: Scene) -> Surface:
         lit=np.clip(ground.cover * sunlight, 0, 255).astype(np.uint8),
         paint=Paint(
             textures=scene.textures,
-            kinds=scene.shoulders.kinds,
-            border_light=scene.shoulders.border_light,
-            bridge_start=float(road.bridge[0]),
-            bridge_end=float(road.bridge[1]),
-            style=int(road.style),
+            shoulders=scene.shoulders,
+            bridge=road.bridge,
+            style=road.style,
             half_widths_m=scene.track.half_widths_m,
             neighbor_m=ground.road.neighbor_m,
             roadside_m=REACH_M if road.look.neighbor_m else _ROADSIDE_M,
             bands=_bands_of(road.look),
         ),
-        x=float(ground.grid.x),
-        z=float(ground.grid.z),
-        cells_a_metre=1 / CELL_M,
-        water=float(ground.water_m),
+        x=ground.grid.x,
+        z=ground.grid.z,
+        water=ground.water_m,
         top=float(ground.heights_m.max()) + 0.1,
         tops=_tops(ground.heights_m, ground.water_m),
-        blocks_a_metre=1 / (CELL_M * _BLOCK),
     )
 
 
 def _bands_of(look: RoadLook) -> RoadBands:
-    color, texture, grain = _SURFACES[look.surface]
-    red, green, blue = (channel * look.shade for channel in color)
-    lined = look.lines != "none"
-    middle = "white" if look.lines == "none" else look.lines
+    (red, green, blue), texture, grain = _SURFACES[look.surface]
     return RoadBands(
-        surface=(red, green, blue),
+        surface=(red * look.shade, green * look.shade, blue * look.shade),
         texture=texture,
         grain=grain,
         line=_LINES[look.lines],
-        line_m=_LINE_M if lined else 0.0,
-        middle=_LINES[middle],
+        line_m=_LINE_M if look.lines != "none" else 0.0,
+        middle=_LINES["white" if look.lines == "none" else look.lines],
         middle_m=_LINE_M if look.middle != "none" else 0.0,
         middle_dash_m=_DASH_M if look.middle == "dashed" else 0.0,
         shoulder=_EDGES[look.edges],

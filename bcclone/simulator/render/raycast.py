@@ -14,6 +14,7 @@ from bcclone.simulator.render.surface import (
     SOURCES,
     WATER,
     RoadPixel,
+    direction,
     drawing,
     headlight_beam,
     level_of,
@@ -26,6 +27,7 @@ from bcclone.simulator.render.surface import (
     texel,
     weathered,
 )
+from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 
 _NEAR_M, _FAR_M = 0.8, 640.0
@@ -36,6 +38,7 @@ _CLOSE_M, _CLOSE, _ROUNDS = 0.004, 0.002, 3  # distance to the ground that is ne
 _HIGH_M = 3.0  # above the ground: from here on, rays look for blocks to pass over
 _STRETCH_LIMIT = 40.0
 _NOTHING = 1e9
+_CELLS_A_METRE = 1 / CELL_M
 
 
 class Ray(NamedTuple):
@@ -92,8 +95,8 @@ def _blend(field: Any, cell: Cell) -> float:
 @drawing(inline="always")
 def _above(surface: Any, ray: Ray, depth: float) -> float:
     """Return the height of a ray above the ground or the water, at a depth."""
-    column = (ray.x + ray.dx * depth - surface.x) * surface.cells_a_metre - 0.5
-    row = (ray.z + ray.dz * depth - surface.z) * surface.cells_a_metre - 0.5
+    column = (ray.x + ray.dx * depth - surface.x) * _CELLS_A_METRE - 0.5
+    row = (ray.z + ray.dz * depth - surface.z) * _CELLS_A_METRE - 0.5
     ground = _blend(surface.height, _cell(column, row, surface.height.shape[0]))
     return ray.y + ray.dy * depth - max(ground, surface.water)
 
@@ -102,9 +105,9 @@ def _above(surface: Any, ray: Ray, depth: float) -> float:
 def _leap(surface: Any, ray: Ray, depth: float) -> float:
     """Return how far a ray can go without meeting the ground, 0 if it might."""
     side = surface.tops.shape[0] - 1
-    column = min(max(int((ray.x + ray.dx * depth - surface.x) * surface.blocks_a_metre), 0), side)
-    row = min(max(int((ray.z + ray.dz * depth - surface.z) * surface.blocks_a_metre), 0), side)
-    leap = 1.0 / (surface.blocks_a_metre * math.sqrt(ray.dx * ray.dx + ray.dz * ray.dz))
+    column = min(max(int((ray.x + ray.dx * depth - surface.x) / BLOCK_M), 0), side)
+    row = min(max(int((ray.z + ray.dz * depth - surface.z) / BLOCK_M), 0), side)
+    leap = BLOCK_M / math.sqrt(ray.dx * ray.dx + ray.dz * ray.dz)
     lowest = ray.y + ray.dy * depth + min(ray.dy * leap, 0.0)
     return leap if lowest > surface.tops[row, column] else 0.0
 
@@ -187,7 +190,7 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, size: GroundPixel) -
     """Return the colour and the label of the ground at a depth of a ray."""
     x, y, z = ray.x + ray.dx * depth, ray.y + ray.dy * depth, ray.z + ray.dz * depth
     side = surface.height.shape[0]
-    cell = _cell((x - surface.x) * surface.cells_a_metre - 0.5, (z - surface.z) * surface.cells_a_metre - 0.5, side)
+    cell = _cell((x - surface.x) * _CELLS_A_METRE - 0.5, (z - surface.z) * _CELLS_A_METRE - 0.5, side)
     footprint = size.width_m * math.sqrt(size.stretch)
     cross = surface.cross[cell.low, cell.left]
     if -surface.paint.roadside_m < cross < surface.paint.roadside_m and air.road_visibility > 0.0:
@@ -239,12 +242,8 @@ def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
         last = Met(_NEAR_M, y - 1.25, 0.0)
         for row in range(eye.bottoms[column] - 1, -1, -1):
             up = (rows * 0.5 - row - 0.5) / eye.up_px
-            ray = Ray(
-                x, y, z,
-                axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
-                axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
-                axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
-            )  # fmt: skip
+            dx, dy, dz = direction(axes, across, up)
+            ray = Ray(x, y, z, dx, dy, dz)
             if last.depth > 0.0:
                 last = _meet(surface, ray, last)
             if last.depth < 0.0:

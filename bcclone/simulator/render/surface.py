@@ -26,7 +26,6 @@ COMPILED_MODULES = (
     "bcclone.simulator.render.faces",
     "bcclone.simulator.render.raycast",
     "bcclone.simulator.render.surface",
-    "bcclone.simulator.render.weather",
 )
 SOURCES = source_checksum(COMPILED_MODULES)
 
@@ -111,6 +110,16 @@ def seen_through(color: RGB, depth_m: float, air: Any) -> RGB:
     if depth_m <= air.fog_from:
         return color
     return mixed(color, _FOG, min((depth_m - air.fog_from) / air.fog_over, 1.0))
+
+
+@drawing(inline="always")
+def direction(axes: Any, across: float, up: float) -> tuple[float, float, float]:
+    """Return a camera's line of sight, of length 1 along its axis; across, up: its slopes to the right and upwards."""
+    return (
+        axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
+        axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
+        axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
+    )
 
 
 @drawing(inline="always")
@@ -226,14 +235,14 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     """Return the lake road's colour and its label."""
     offset_m, sunlight = abs(pixel.cross), pixel.sunlight
     level = level_of(math.sqrt(pixel.pixel_m * pixel.stretch_m) * _TEXELS_A_METRE)
-    if paint.bridge_start < pixel.along < paint.bridge_end and offset_m < 5.6:
+    if paint.bridge[0] < pixel.along < paint.bridge[1] and offset_m < 5.6:
         stones = texel(paint.textures, COBBLE, pixel.cross * 64.0, pixel.along * 32.0, level)
         return lit((168.0, 144.0, 130.0), 1.0 + 0.19 * stones, sunlight), ROAD
     if offset_m >= 6.4:
         return (0.0, 0.0, 0.0), GROUND
-    metre = min(max(int(pixel.along), 0), paint.kinds.shape[1] - 1)
+    metre = min(max(int(pixel.along), 0), paint.shoulders.kinds.shape[1] - 1)
     side = 1 if pixel.cross > 0 else 0
-    kind = paint.kinds[side, metre]
+    kind = paint.shoulders.kinds[side, metre]
     fine = _asphalt(pixel, paint)
     broad = texel(paint.textures, GRAIN, pixel.cross * 9.0, pixel.along * 4.0, level - 2)
     if kind == DIRT and offset_m > 3.9:
@@ -244,7 +253,7 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
         color = _lake_lines(color, pixel, fine, kind, line_visibility)
     if offset_m > 4.5:
         border = covered(offset_m, 4.65 if kind != KERB else 4.72, 6.4, pixel.pixel_m)
-        light = paint.border_light[side, metre] * min(sunlight, 1.0)
+        light = paint.shoulders.border_light[side, metre] * min(sunlight, 1.0)
         color = mixed(color, lit((206.0, 199.0, 182.0), 1.0 + 0.035 * broad, light), border)
     label = ROAD
     if covered(offset_m, 3.34, 3.46, pixel.pixel_m) * line_visibility > 0.5:

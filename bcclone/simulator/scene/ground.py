@@ -73,19 +73,22 @@ class Ground:
         return max(float(self.heights_m[self.grid.cell(x, z)]), self.water_m)
 
 
+# grid, road, heights, cover and height of the water
+_GroundParts = tuple[Grid, RoadMap, npt.NDArray[np.floating], npt.NDArray[np.floating], float]
+
+
 def make_ground(track: Track, seed: int) -> Ground:
     """Return the ground of a track; the same seed gives the same ground."""
-    if track.road.style == DESIGNED_STYLE:
-        return _designed(track, seed)
-    return (_lake if track.road.name == LAKE.name else _mountain)(track, seed)
+    make = _designed if track.road.style == DESIGNED_STYLE else _lake if track.road.name == LAKE.name else _mountain
+    grid, road, heights, cover, water_m = make(track, seed)
+    return Ground(grid, _single(heights), _single(cover), road, water_m)
 
 
-def _lake(track: Track, seed: int) -> Ground:
+def _lake(track: Track, seed: int) -> _GroundParts:
     grid = _LAKE_GRID
     road = map_road(track, grid, np.ones(len(track.line), bool))
-    distance_m = np.abs(road.cross_track_m)
-    coarse = read_figures("lake_terrain.csv").astype(np.float32)
-    hills = resize(coarse, grid.side, grid.side)
+    distance_m = road.distance_m
+    hills = resize(read_figures("lake_terrain.csv").astype(np.float32), grid.side, grid.side)
     relief = _noise(grid, seed, 64) * 1.6 + _noise(grid, seed + 1, 16) * 0.5
     hills = hills + relief * np.clip((distance_m - 9) / 12, 0, 1) * np.clip(np.abs(hills) / 6, 0.15, 1)
     steps = (hills + 5 * _noise(grid, seed + 5, 32)) / 9
@@ -106,16 +109,15 @@ def _lake(track: Track, seed: int) -> Ground:
     cover = _mixed(grid, seed, (_GRASS, _DRY, _DIRT, _SCRUB))
     cover = _stone_on_slopes(cover, heights, _STONE, 0.85)
     cover[stony] = _STONE
-    return Ground(grid, _single(heights), _single(cover), road, _LAKE_WATER_M)
+    return grid, road, heights, cover, _LAKE_WATER_M
 
 
-def _mountain(track: Track, seed: int) -> Ground:
+def _mountain(track: Track, seed: int) -> _GroundParts:
     grid = _MOUNTAIN_GRID
     start, end = track.road.bridge
     along = np.arange(len(track.line)) / track.points_a_metre
     on_ground = (along < start) | (along > end)
     road = map_road(track, grid, on_ground)
-    distance_m = np.abs(road.cross_track_m)
     base = _between_roads(track.line[on_ground], grid)
     far = _distance_to_road(track.line[on_ground], grid)
     rise = _smooth_step(far, 8.0, 15.0)
@@ -125,15 +127,14 @@ def _mountain(track: Track, seed: int) -> Ground:
     terraces = np.floor(cliffs / 4) * 4 + 4 * _smooth_step(cliffs / 4 % 1, 0.55, 1.0)
     away = np.clip((far - 40) / 120, 0, 1)
     hills = base + rise * terraces + _noise(grid, seed + 1, 32) * rise * 1.2 + away * 14 * _noise(grid, seed + 2, 256)
-    level = np.clip((LEVEL_M + 2.0 - distance_m) / 2.0, 0, 1)
-    heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
+    heights = _with_road(hills, road)
     cover = _mixed(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = _stone_on_slopes(cover, heights, _CLIFF, 0.7)
     cover = np.where((walls > 0.9)[..., None] & (_slope(heights) > 1.2)[..., None], np.array(_DARK_CLIFF), cover)
-    return Ground(grid, _single(heights), _single(cover), road, _NO_WATER_M)
+    return grid, road, heights, cover, _NO_WATER_M
 
 
-def _designed(track: Track, seed: int) -> Ground:
+def _designed(track: Track, seed: int) -> _GroundParts:
     """Return the ground around a designed road: level along the road, and farther away by its surroundings."""
     low, high = track.line[:, [0, 2]].min(axis=0), track.line[:, [0, 2]].max(axis=0)
     side = math.ceil((float((high - low).max()) + 2 * _MARGIN_M) / CELL_M / 64) * 64
@@ -147,11 +148,16 @@ def _designed(track: Track, seed: int) -> Ground:
     rolling = land.lift_m * np.clip((far - 10) / 50, 0, 1) + land.relief_m * bumps
     terraces = np.floor(rolling / 4) * 4 + 4 * _smooth_step(rolling / 4 % 1, 0.5, 1.0)
     hills = _between_roads(track.line, grid) + rise * (rolling * (1 - land.cliffs) + terraces * land.cliffs)
-    level = np.clip((LEVEL_M + 2.0 - road.distance_m) / 2.0, 0, 1)
-    heights = hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level
+    heights = _with_road(hills, road)
     water_m = float(np.floor(track.line[:, 1].min() - 1.0)) if land.lift_m < 0 else _NO_WATER_M
     cover = _stone_on_slopes(_mixed(grid, seed, land.covers), heights, land.stone, 0.8)
-    return Ground(grid, _single(heights), _single(cover), road, water_m)
+    return grid, road, heights, cover, water_m
+
+
+def _with_road(hills: npt.NDArray[np.floating], road: RoadMap) -> npt.NDArray[np.floating]:
+    """Return the heights of hills with a level bed for the road."""
+    level = np.clip((LEVEL_M + 2.0 - road.distance_m) / 2.0, 0, 1)
+    return np.asarray(hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level)
 
 
 def _boulder(

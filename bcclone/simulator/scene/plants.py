@@ -5,12 +5,11 @@ The pictures are drawn stroke by stroke from a seed, so no image file is needed.
 
 import math
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.simulator.roads.road_plan import REACH_M
+from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
@@ -19,7 +18,7 @@ from bcclone.system.exact_math import cosine, normals, sine
 from bcclone.system.opencv import cv2
 
 Pictures = npt.NDArray[np.uint8]
-Rows = list[tuple[float, float, float, float, float, int]]
+Row = tuple[float, float, float, float, float, int]  # of Cards.placements
 
 CARD_HEIGHT, CARD_WIDTH = 128, 64  # texels
 _PINE_HEIGHT_M = 24.0  # of a tree whose scale in the figures is 1; an estimate
@@ -27,16 +26,10 @@ _PINE_WIDTH, _PALM_WIDTH = 0.42, 0.8  # as fractions of the height
 _CLEAR_M = 7.5  # no plant is nearer to the centre line
 
 
-class Kind(IntEnum):
-    """Which picture a card shows."""
-
-    PINE_A, PINE_B, PINE_C, PINE_D, BUSH_A, BUSH_B, SIGN, TOWER, PALM_A, PALM_B, TIRE = range(11)
-
-
-_PINES = (Kind.PINE_A, Kind.PINE_B, Kind.PINE_C, Kind.PINE_D)
-_PALMS = (Kind.PALM_A, Kind.PALM_B)
+# Which picture a card shows
+_PINES, BUSHES, _SIGN, _TOWER, _PALMS, _TIRE, _KINDS = (0, 1, 2, 3), (4, 5), 6, 7, (8, 9), 10, 11
 # For each surroundings: kinds of trees, their heights in metres, how many of them and of clumps of bushes a kilometre
-_GROWTH: dict[str, tuple[tuple[Kind, ...], tuple[float, float], int, int]] = {
+_GROWTH: dict[str, tuple[tuple[int, ...], tuple[float, float], int, int]] = {
     "meadow": (_PINES, (6.0, 14.0), 90, 120),
     "forest": (_PINES, (8.0, 22.0), 700, 150),
     "desert": (_PALMS, (4.0, 8.0), 25, 60),
@@ -56,67 +49,53 @@ class Cards:
 
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     """Return the cards of everything that stands on the ground."""
-    randomness = np.random.default_rng(seed + 101)
-    if track.road.style == DESIGNED_STYLE:
-        trees, rest = _along_designed(track, ground, randomness)
-    elif track.road.name == LAKE.name:
-        trees = _figured_pines(ground, randomness)
-        rest = _bushes(ground, randomness, clumps=170, reach_m=60.0) + _lake_props()
+    randomness, rest = np.random.default_rng(seed + 101), list[Row]()
+    if track.road.name == LAKE.name:
+        trees = [
+            _tree(ground, randomness, (x, z), _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15), _PINES)
+            for x, z, scale in read_figures("lake_trees.csv")
+        ]
+        clumps, bushes_to_m, rest = 170, 60.0, _lake_props()
     else:
-        places = _random_positions(ground, randomness, 420, (_CLEAR_M + 1.0, 90.0))
-        trees = _trees(ground, randomness, places, _PALMS, (6.0, 11.0))
-        rest = _bushes(ground, randomness, clumps=220, reach_m=70.0)
-    return Cards(np.array(trees + rest, np.float32).reshape(-1, 6), len(trees))
+        if track.road.style == DESIGNED_STYLE:
+            kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
+            count, clumps = (round(a_km * (track.length_m / 1000)) for a_km in (trees_a_km, clumps_a_km))
+            trees_to_m, bushes_to_m = 80.0, 50.0
+        else:
+            kinds, heights_m, count, trees_to_m, clumps, bushes_to_m = _PALMS, (6.0, 11.0), 420, 90.0, 220, 70.0
+        trees = [
+            _tree(ground, randomness, place, randomness.uniform(*heights_m), kinds)
+            for place in _random_positions(ground, randomness, count, (_CLEAR_M + 1.0, trees_to_m))
+        ]
+    rows = trees + _bushes(ground, randomness, clumps, bushes_to_m) + rest
+    return Cards(np.array(rows, np.float32).reshape(-1, 6), len(trees))
 
 
-def _along_designed(track: Track, ground: Ground, randomness: np.random.Generator) -> tuple[Rows, Rows]:
-    """Return the trees and the bushes of a designed road, by its surroundings and its length."""
-    kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
-    km = track.length_m / 1000
-    places = _random_positions(ground, randomness, round(trees_a_km * km), (_CLEAR_M + 1.0, 80.0))
-    trees = _trees(ground, randomness, places, kinds, heights_m)
-    return trees, _bushes(ground, randomness, clumps=round(clumps_a_km * km), reach_m=50.0)
+def _lake_props() -> list[Row]:
+    rows: list[Row] = []
+    for name, kind, (height, width) in (("sign", _SIGN, (2.6, 1.7)), ("tire", _TIRE, (0.75, 0.9))):
+        rows += [(x, 2.0, z, height, width, kind) for x, _, z in read_figures("lake_props.csv", (name,))]
+    return rows + [(x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
 
 
-def _figured_pines(ground: Ground, randomness: np.random.Generator) -> Rows:
-    rows: Rows = []
-    for x, z, scale in read_figures("lake_trees.csv"):
-        height = _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15)
-        rows.append((x, ground.height_at(x, z), z, height, height * _PINE_WIDTH, int(randomness.choice(_PINES))))
-    return rows
-
-
-def _lake_props() -> Rows:
-    rows: Rows = [(x, 2.0, z, 2.6, 1.7, Kind.SIGN) for x, _, z in read_figures("lake_props.csv", ("sign",))]
-    rows += [(x, 2.0, z, 0.75, 0.9, Kind.TIRE) for x, _, z in read_figures("lake_props.csv", ("tire",))]
-    return rows + [(x, y, z, 46.0, 16.0, Kind.TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
-
-
-def _trees(
-    ground: Ground,
-    randomness: np.random.Generator,
-    places: list[tuple[float, float]],
-    kinds: tuple[Kind, ...],
-    heights_m: tuple[float, float],
-) -> Rows:
-    """Return trees of random kinds and heights at places, x and z in metres."""
-    rows: Rows = []
+def _tree(
+    ground: Ground, randomness: np.random.Generator, place: tuple[float, float], height: float, kinds: tuple[int, ...]
+) -> Row:
+    """Return a tree of a random kind at a place, x and z in metres."""
+    x, z = place
     wide = _PALM_WIDTH if kinds is _PALMS else _PINE_WIDTH
-    for x, z in places:
-        height = randomness.uniform(*heights_m)
-        rows.append((x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))))
-    return rows
+    return x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))
 
 
-def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_m: float) -> Rows:
+def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_m: float) -> list[Row]:
     """Return clumps of bushes on dry ground near the road."""
-    rows: Rows = []
+    rows: list[Row] = []
     for x, z in _random_positions(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
         for _ in range(int(randomness.integers(2, 7))):
             near_x, near_z = x + 2.5 * normals(randomness), z + 2.5 * normals(randomness)
-            if _distance_to_road(ground, near_x, near_z) > _CLEAR_M:
+            if ground.road.distance_m[ground.grid.cell(near_x, near_z)] > _CLEAR_M:
                 height = randomness.uniform(0.7, 1.6)
-                kind = Kind.BUSH_A if randomness.random() < 0.5 else Kind.BUSH_B
+                kind = BUSHES[0] if randomness.random() < 0.5 else BUSHES[1]
                 rows.append((near_x, ground.height_at(near_x, near_z) - 0.1, near_z, height, height * 1.7, kind))
     return rows
 
@@ -136,22 +115,15 @@ def _random_positions(
     return list(zip(x.tolist(), z.tolist(), strict=True))
 
 
-def _distance_to_road(ground: Ground, x: float, z: float) -> float:
-    return float(ground.road.distance_m[ground.grid.cell(x, z)])
-
-
 def draw_cards(seed: int) -> Pictures:
     """Return the picture of every kind, RGBA uint8 (kinds, 128, 64, 4)."""
-    pictures = np.zeros((len(Kind), CARD_HEIGHT, CARD_WIDTH, 4), np.uint8)
-    for kind in _PINES:
-        _draw_pine(pictures[kind], np.random.default_rng(seed * 97 + kind))
-    for kind in _PALMS:
-        _draw_palm(pictures[kind], np.random.default_rng(seed * 97 + kind))
-    for kind in (Kind.BUSH_A, Kind.BUSH_B):
-        _draw_bush(pictures[kind], np.random.default_rng(seed * 97 + kind))
-    _draw_sign(pictures[Kind.SIGN])
-    _draw_tower(pictures[Kind.TOWER])
-    cv2.ellipse(pictures[Kind.TIRE], (32, 70), (31, 58), 0, 0, 360, (20, 20, 22, 255), -1)
+    pictures = np.zeros((_KINDS, CARD_HEIGHT, CARD_WIDTH, 4), np.uint8)
+    for kinds, draw in ((_PINES, _draw_pine), (_PALMS, _draw_palm), (BUSHES, _draw_bush)):
+        for kind in kinds:
+            draw(pictures[kind], np.random.default_rng(seed * 97 + kind))
+    _draw_sign(pictures[_SIGN])
+    _draw_tower(pictures[_TOWER])
+    cv2.ellipse(pictures[_TIRE], (32, 70), (31, 58), 0, 0, 360, (20, 20, 22, 255), -1)
     return pictures
 
 

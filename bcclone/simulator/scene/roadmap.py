@@ -2,17 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from bcclone.simulator.roads.road_plan import REACH_M
+from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.track import LAKE, Track
 from bcclone.system.arrays import Float32Array
 from bcclone.system.opencv import cv2
 
-CELL_M = 0.5
+CELL_M, BLOCK_M = 0.5, 32.0  # sides of a cell, and of a block of cells
 _PAST_M = 1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
 FAR_M = 99.0  # cross_track_m of cells farther away
 
@@ -110,8 +111,7 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
     return RoadMap(along_m, cross_track_m, road_height_m, nearest_m, neighbor_m)
 
 
-@dataclass(frozen=True)
-class Shoulders:
+class Shoulders(NamedTuple):
     """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2, metres)."""
 
     kinds: npt.NDArray[np.int64]

@@ -3,14 +3,13 @@
 Everything consists of parallelograms, so that one short loop can draw it.
 """
 
-from enum import IntEnum
-
 import numpy as np
 
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Road, Track
 from bcclone.system.arrays import FloatArray
 
+BLACK_WALL, STONE, DECK, DARK, RAIL, BRICK = range(6)  # materials
 _SEGMENT_M = 4.0
 _LAKE_WALL_M, _LAKE_WALL_HEIGHT_M = 5.55, 0.85
 _GUARD_WALL_M, _GUARD_WALL_HEIGHT_M = 6.1, 0.75
@@ -19,12 +18,6 @@ _OVERLAP_M = 1.0  # of the deck with the ground at both ends
 _SHARP_RADIUS_M = 30.0
 _BARRIER_GAP_M, _RAIL_FROM_M, _RAIL_HEIGHT_M = 0.8, 0.4, 0.35
 _HOUSE_GAP_M, _HOUSE_M = 6.0, 14.0
-
-
-class Material(IntEnum):
-    """How a face is drawn."""
-
-    BLACK_WALL, STONE, DECK, DARK, RAIL, BRICK = range(6)
 
 
 def build_structures(track: Track, ground: Ground) -> FloatArray:
@@ -41,7 +34,7 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
             row
             for side in (-1, 1)
             for row in _wall(
-                _offset_line(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, Material.BLACK_WALL
+                _offset_line(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, BLACK_WALL
             )
         ]
     else:
@@ -60,9 +53,9 @@ def _barriers(track: Track) -> list[FloatArray]:
             continue
         line = _offset_line(track, side * _barriers_m(track.road), 0.0, track.length_m - 0.01 * track.closed)
         if look.barriers == "wall":
-            rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
+            rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, STONE)
         else:
-            rows += _wall(line + (0.0, _RAIL_FROM_M, 0.0), 0.0, _RAIL_HEIGHT_M, Material.RAIL)
+            rows += _wall(line + (0.0, _RAIL_FROM_M, 0.0), 0.0, _RAIL_HEIGHT_M, RAIL)
     return rows
 
 
@@ -95,7 +88,7 @@ def _houses(track: Track) -> list[FloatArray]:
             back_m = away_m + 6.0 * randomness.random()
             begin, end = (np.array(track.point(at, side * back_m)[:3]) for at in (along, along + front_m))
             behind, gable = (np.array(track.point(at, side * (back_m + 8.0))[:3]) for at in (along, along + front_m))
-            material = Material.BRICK if randomness.random() < 0.6 else Material.STONE
+            material = BRICK if randomness.random() < 0.6 else STONE
             for foot in ((begin, end), (begin, behind), (end, gable)):
                 rows += _wall(np.array(foot), -2.0, height_m, material)
             along += front_m + 2.0 + 14.0 * randomness.random()
@@ -124,12 +117,12 @@ def _deck(track: Track, start: float, end: float) -> list[FloatArray]:
     distances = np.linspace(start, end, len(left))
     for segment in range(len(left) - 1):
         ahead, across = left[segment + 1] - left[segment], right[segment] - left[segment]
-        surface = (Material.DECK, distances[segment], -_DECK_HALF_WIDTH_M)
+        surface = (DECK, distances[segment], -_DECK_HALF_WIDTH_M)
         rows.append(np.concatenate([left[segment], ahead, across, surface]))
         below = left[segment] - (0.0, _DECK_THICKNESS_M, 0.0)
-        rows.append(np.concatenate([below, across, ahead, (Material.DARK, 0.0, 0.0)]))
+        rows.append(np.concatenate([below, across, ahead, (DARK, 0.0, 0.0)]))
     for line in (left, right):
-        rows += _wall(line, -_DECK_THICKNESS_M, _GUARD_WALL_HEIGHT_M, Material.STONE)
+        rows += _wall(line, -_DECK_THICKNESS_M, _GUARD_WALL_HEIGHT_M, STONE)
     return rows
 
 
@@ -146,8 +139,8 @@ def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
         for side in (-1, 1):
             outside = side * bend < -1 / _SHARP_RADIUS_M
             if outside or _falls_away(track, ground, here, side):
-                line = np.array([track.point(along_m, side * _GUARD_WALL_M)[:3] for along_m in (here, there)])
-                rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, Material.STONE)
+                line = _offset_line(track, side * _GUARD_WALL_M, here, there)
+                rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, STONE)
     return rows
 
 

@@ -108,7 +108,7 @@ def test_a_crash_ends_an_episode(make):
 
 
 def test_laps_driven_by_an_expert_end_an_episode(make):
-    from bcclone.simulator.expert import Expert
+    from bcclone.simulator.record import Expert
     from bcclone.simulator.world_settings import ExpertSettings
 
     env = make("Road", road="random:2:length=300,hills=0", laps=0.5).unwrapped

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.lab.improve.improve_settings import ImproveSettings
+from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.improve.improvement import OPTIONS, work_folder
 from bcclone.lab.improve.learning import Learning
 from bcclone.lab.improve.rounds import Round

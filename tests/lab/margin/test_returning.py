@@ -8,10 +8,9 @@ from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.dataset.vehicle import MPH, steering_of
 from bcclone.lab.margin.margins import map_by_answers
-from bcclone.lab.margin.record_next import record_next
-from bcclone.lab.margin.state_grid import RENDERED, Cars, GridStep, follow, shape_of, state_grid, table_of
+from bcclone.lab.margin.state_grid import RENDERED, Cars, GridStep, SteeringTable, follow, shape_of, state_grid
 from bcclone.simulator.car import TrackedCar, holding_throttle
-from bcclone.simulator.roads.road_plan import ControlPoint, RoadPlan
+from bcclone.simulator.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
 
 SPEED = 20 * MPH
@@ -35,9 +34,9 @@ def bend(radians):
 def answers(law):
     """What map_by_answers() asks, from a law of steering: metres to the right, radians to the right -> steering."""
 
-    def answer(grid, places):
+    def answer(grid):
         offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
-        return np.broadcast_to(np.clip(law(offsets, turns), -1, 1), (len(places), *offsets.shape)).astype(np.float32)
+        return np.broadcast_to(np.clip(law(offsets, turns), -1, 1), grid.shape).astype(np.float32)
 
     return answer
 
@@ -61,7 +60,7 @@ def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight
     grid = found.returning.grid
     ahead = found.returning.returns[:-12, 1:-1, len(grid.turns) // 2]  # at its end, nobody has the time to come back
     assert ahead.all()
-    assert found.narrowest() == () or found.narrowest()[0].along_m > straight.lap_m - 60
+    assert found.narrowest == () or found.narrowest[0].along_m > straight.lap_m - 60
     assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
 
 
@@ -86,7 +85,7 @@ def test_who_steers_to_one_side_leaves_everywhere(straight):
     far_from_the_end = straight.start_m + straight.lap_m - found.returning.grid.places_m > 30
     assert not found.returning.stays[far_from_the_end].any()
     assert found.smallest_margin_m == 0
-    assert {line.bend for line in record_next(found)} == {"straights"}
+    assert {line.bend for line in found.record_next} == {"straights"}
 
 
 def test_the_margin_is_where_the_law_turns_round(straight):
@@ -117,7 +116,7 @@ def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
     offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
     steering = steering_of(bends)[:, None, None] + 0.3 * towards_the_middle(offsets, turns)
-    table, road = table_of(grid, steering.astype(np.float32)), shape_of(track)
+    table, road = SteeringTable(grid, steering.astype(np.float32)), shape_of(track)
     along = random.integers(0, 2200, 60) / track.points_a_metre + 1e-9
     starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
     after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
@@ -168,7 +167,7 @@ def test_a_bend_that_nobody_manages_counts_where_it_is_near_and_no_car_stays():
 def test_what_to_record_next_names_bends_sides_and_a_command():
     sharp = bend(-1.5)
     found = mapped(sharp, towards_the_middle)  # which does not steer into bends
-    lines = record_next(found)
+    lines = found.record_next
     assert 1 <= len(lines) <= 5
     assert lines[0].bend == "left bends"
     assert lines[0].side == "right"

@@ -8,9 +8,8 @@ import pytest
 
 from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.lab.monitor.fitting import fit
-from bcclone.lab.monitor.monitor import load_monitor, read_monitor, save_monitor
-from bcclone.lab.monitor.monitor_settings import KINDS, MonitorSettings
+from bcclone.lab.monitor import KINDS, MonitorSettings
+from bcclone.lab.monitor.monitor import fit, load_monitor, read_monitor, save_monitor
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import made_once, run_script

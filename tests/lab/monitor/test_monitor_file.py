@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import gamma
 
-from bcclone.lab.monitor.fitting import moving_average
-from bcclone.lab.monitor.monitor import GammaFit, MonitorInfo, read_monitor, save_monitor
-from bcclone.lab.monitor.monitor_settings import MonitorSettings, WatchSettings
+from bcclone.lab.monitor import MonitorSettings, WatchSettings
+from bcclone.lab.monitor.monitor import GammaFit, MonitorInfo, moving_average, read_monitor, save_monitor
 from bcclone.system.errors import UserError
 
 INFO = MonitorInfo("features", "0" * 64, GammaFit(2.0, 3.0), 4.0, 0.01, 100)

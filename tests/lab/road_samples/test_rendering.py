@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.lab.road_samples.rendering import Pose, RoadTask, draw_place, draw_weather, steering_at
+from bcclone.lab.road_samples import RoadSamplesSettings
+from bcclone.lab.road_samples.rendering import Pose, draw_place, draw_weather, steering_at
 from bcclone.simulator.car import TrackedCar, start_on
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
@@ -14,8 +14,8 @@ ROAD = "random:3:length=300-400,hills=10"
 
 
 def weathers(**values):
-    task = replace(RoadTask("random:3", False, 50, (0, 3), Preprocessing(), 0.5, 0.0), **values)
-    return [draw_weather(np.random.default_rng(number), Conditions(), task) for number in range(200)]
+    settings = RoadSamplesSettings(**values)
+    return [draw_weather(np.random.default_rng(number), Conditions(), settings) for number in range(200)]
 
 
 def test_weathers_differ_in_light_colours_and_mounting():

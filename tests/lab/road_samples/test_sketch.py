@@ -8,6 +8,7 @@ import pytest
 
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import steering_of
+from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.lab.road_samples.any_camera import AnyCamera, draw_camera
 from bcclone.lab.road_samples.drawn_road import REFERENCE_M, draw_road, place_at
 from bcclone.lab.road_samples.painting import paint
@@ -137,13 +138,14 @@ def test_cameras_differ_in_lens_and_mounting_and_see_the_horizon():
 
 @pytest.mark.slow
 def test_any_camera_adds_sketches_and_leaves_the_other_frames_as_they_are():
-    usual = RoadTask("random:3:length=150-200", False, 2, (0, 3), Preprocessing(width=32, height=24), 0.5, 0.0)
-    few, more = render_road(usual), render_road(replace(usual, frames=5, sketches=3))
-    assert more.images[:2].tobytes() == few.images.tobytes()
+    def rendered(frames, any_camera, preprocessing=Preprocessing(width=32, height=24)):  # noqa: B008
+        settings = RoadSamplesSettings(frames=frames, any_camera=any_camera, ranges="length=150-200")
+        return render_road(RoadTask(settings, preprocessing))
+
+    few, more = rendered(2, 0.0), rendered(5, 0.6)
+    assert more.image[:2].tobytes() == few.image.tobytes()
     assert more.steering[:2].tolist() == few.steering.tolist()
-    assert len({image.tobytes() for image in more.images}) == 5
+    assert len({image.tobytes() for image in more.image}) == 5
     assert np.isfinite(more.path).all()
-    only = render_road(replace(usual, frames=3, sketches=3))
-    assert only.images.tobytes() == more.images[2:].tobytes()
-    grey = render_road(replace(usual, frames=1, sketches=1, preprocessing=Preprocessing(32, 24, "GRAY")))
-    assert grey.images.shape == (1, 24, 32, 1)
+    assert rendered(3, 1.0).image.tobytes() == more.image[2:].tobytes()
+    assert rendered(1, 1.0, Preprocessing(32, 24, "GRAY")).image.shape == (1, 24, 32, 1)

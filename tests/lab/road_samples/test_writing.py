@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.store import Store
-from bcclone.lab.road_samples.road_samples_settings import RoadSamplesSettings
-from bcclone.lab.road_samples.writing import make_road_samples
-from bcclone.simulator.roads.random_road import parse_name
+from bcclone.lab.road_samples import RoadSamplesSettings
+from bcclone.lab.road_samples.rendering import make_road_samples
+from bcclone.simulator.random_road import parse_name
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 

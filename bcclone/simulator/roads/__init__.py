@@ -1,1 +1,0 @@
-"""Roads other than the two tracks, from control points in a file or from a seed."""
