@@ -122,11 +122,8 @@ def lowered_by(new, old):
         ({"fog": 6.0}, np.s_[40:60], lambda new, old: new.std() < old.std()),
         ({"road_visibility": 0.0}, np.s_[75:120, 140:180], lambda new, old: np.abs(new - old).mean() > 25),
         ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
-        ({"sun_azimuth": -60.0}, np.s_[60:130], lambda new, old: np.abs(new - old).mean() > 1),
-        ({"sun_elevation": 12.0}, np.s_[40:130], lambda new, old: np.abs(new - old).mean() > 1),
         ({"camera_shift_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
         ({"camera_height_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
-        ({"camera_pitch": 1.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (2, 3)),
         ({"camera_pitch": -5.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (-12, -13)),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -171,21 +168,18 @@ def test_the_scenery_has_water_trees_and_hills(lake):
     assert np.abs(ground.heights_m[road] - 2.0).max() < 1e-3
 
 
-def test_no_hill_or_tree_stands_on_the_road():
-    for name in ("lake", "mountain"):
-        scene, track = Renderer(name, Conditions()).scene, load_track(name)
-        for x, y, z in track.line[::10]:
-            height = scene.ground.heights_m[scene.ground.grid.cell(x, z)]
-            assert height < y + 0.3
+def test_no_hill_or_tree_stands_on_the_road(lake, mountain):
+    for scene in (lake.scene, mountain.scene):
+        for x, y, z in scene.track.line[::10]:
+            assert scene.ground.heights_m[scene.ground.grid.cell(x, z)] < y + 0.3
         trees = scene.cards.placements[: scene.cards.trees]
-        distances = [abs(track.locate(x, y, z).cross_track_m) for x, y, z in trees[:, :3]]
-        assert min(distances) > 5.0
+        assert min(abs(scene.track.locate(x, y, z).cross_track_m) for x, y, z in trees[:, :3]) > 5.0
 
 
 @pytest.mark.parametrize("name", ["lake", "mountain"])
-def test_rays_do_not_jump_over_crests(name):
+def test_rays_do_not_jump_over_crests(name, request):
     """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
-    renderer = Renderer(name, Conditions())
+    renderer = request.getfixturevalue(name)
     view = pose_of(at(renderer, 0), "center")
     canvas = blank_canvas(160, 320)
     cast(
@@ -212,9 +206,8 @@ def test_the_mountains_bridge_carries_the_road_over_itself(mountain):
     above = mountain.frame(at(mountain, 1378)).astype(int)[95:130, 140:180]
     assert np.ptp(above.mean((0, 1))) < 25  # the deck is asphalt
     below = track.locate(105.99, -95.0, -33.95)
-    scene = mountain.scene
     bare = Renderer("mountain", Conditions())
-    bare.scene = replace(scene, faces=scene.faces[:0])
+    bare.scene = replace(mountain.scene, faces=mountain.scene.faces[:0])
     car = start_on(track, along_m=below.along_m - 40)
     change = np.abs(mountain.frame(car).astype(int) - bare.frame(car).astype(int)).max(-1)
     assert (change[:60] > 30).sum() > 300  # the bridge stands before the sky

@@ -89,9 +89,13 @@ def test_an_impossible_road_is_refused_with_the_file_and_the_reason(tmp_path, st
     assert part in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["moon", "random:", "random:x", "random:1:length=1", "random:1:size=3", "random:1:shape=star", "none.json"]
-)
+@pytest.mark.parametrize("rest", ["", "x", "1:length=1", "1:size=3", "1:shape=star", "1:dirt", "1:hills=0,hills=0"])
+def test_a_name_of_a_random_road_that_states_nothing_is_refused(rest):
+    with pytest.raises(UserError, match="expected"):
+        load_track(f"random:{rest}")
+
+
+@pytest.mark.parametrize("name", ["moon", "none.json"])
 def test_an_unknown_track_is_refused(name):
     with pytest.raises(UserError, match="expected|cannot read"):
         load_track(name)
@@ -112,7 +116,7 @@ def test_what_is_given_for_a_random_road_is_kept_and_the_rest_stays():
 
 def test_random_roads_keep_to_their_ranges_and_use_every_material():
     looks = []
-    for seed in range(40):
+    for seed in range(25):
         track = load_track(f"random:{seed}")
         looks.append(track.road.look)
         assert 450 < track.length_m < 1350
@@ -124,7 +128,7 @@ def test_random_roads_keep_to_their_ranges_and_use_every_material():
 
 
 def test_winding_roads_are_open_have_many_bends_and_keep_to_their_ranges():
-    for seed in range(20):
+    for seed in range(8):
         name = f"random:{seed}:length=200-400,radius=10-14,hills=40,width=7,shape=winding"
         track, radius_m = load_track(name), 1 / np.maximum(np.abs(load_track(name).curvature), 1e-6)
         assert not track.closed
@@ -162,7 +166,7 @@ def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
 
 @pytest.mark.parametrize(
     "name",
-    ["random:1", "random:2:surroundings=water,surface=paving,edges=kerb", "random:5:shape=winding,length=300", "bend"],
+    ["random:2:surroundings=water,surface=paving,edges=kerb", "random:5:shape=winding,length=200", "bend"],
 )
 def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
     track = load_track(bend if name == "bend" else name)
@@ -174,7 +178,7 @@ def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         tracked.step()
         assert abs(tracked.position.cross_track_m) < tracked.position.limit_m
-        if tracked.steps % 500 == 1:
+        if tracked.steps % 400 == 1:
             labels = renderer.view(tracked.car).labels
             assert labels[130, 160] in (LABELS["road"], LABELS["line"])
             assert (labels == LABELS["sky"]).mean() > 0.05
@@ -183,7 +187,7 @@ def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
 
 
 def test_a_town_has_houses_and_rails_stand_beside_the_road():
-    track = load_track("random:4:surroundings=town,barriers=rail,length=400")
+    track = load_track("random:4:surroundings=town,barriers=rail,shape=winding,length=200")
     renderer = Renderer(track.road.name, Conditions())
     assert len(renderer.scene.faces) > 200
     labels = renderer.view(start_on(track)).labels
@@ -197,11 +201,9 @@ def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
     assert roads["none"].look == plain.look
     assert 8 < roads["right"].look.neighbor_m < 10.2
     assert roads["left"].look.neighbor_m == -roads["right"].look.neighbor_m
-    drawn = [random_road(f"random:{seed}:neighbor=any").look.neighbor_m for seed in range(60)]
-    assert 5 < sum(beside_m < 0 for beside_m in drawn) + sum(beside_m > 0 for beside_m in drawn) < 30
+    drawn = [random_road(f"random:{seed}:neighbor=any,shape=winding").look.neighbor_m for seed in range(24)]
     assert min(drawn) < 0 < max(drawn)
-    with pytest.raises(UserError, match="neighbor=near, expected one of none, left, right, any"):
-        random_road("random:7:neighbor=near")
+    assert 2 * drawn.count(0) > len(drawn)
 
 
 def slope_in_bends(name):
@@ -213,7 +215,7 @@ def slope_in_bends(name):
 
 def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
     kinds = ("even", "eased", "any")
-    names = [f"random:{seed}:shape=winding,length=300,radius=10,hills=40" for seed in range(8)]
+    names = [f"random:{seed}:shape=winding,length=300,radius=10,hills=40" for seed in range(4)]
     even, eased, drawn = ([random_road(f"{name},slopes={kind}") for name in names] for kind in kinds)
     assert [road.points for road in even] == [random_road(name).points for name in names]
     for one, other in zip(even, eased, strict=True):

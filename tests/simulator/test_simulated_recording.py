@@ -55,8 +55,8 @@ def test_the_trace_is_written_beside_the_log(simulated_recording):
         assert position.cross_track_m == pytest.approx(point.cross_track_m, abs=0.05)
 
 
-def quick_record(folder, seed, **settings):
-    record(folder, RecordSettings(laps=0.02, seed=seed, expert=ExpertSettings(**settings)))
+def quick_record(folder, seed):
+    record(folder, RecordSettings(laps=0.01, seed=seed))
     rows = [row[3:] for row in csv.reader((folder / "driving_log.csv").read_text().splitlines())]
     return rows, [path.read_bytes() for path in sorted((folder / "IMG").iterdir())]
 
@@ -68,8 +68,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert first[0] != other[0]
 
 
-def test_keyboard_steering_comes_in_steps_and_is_mostly_zero(tmp_path):
-    rows, _ = quick_record(tmp_path / "keys", 0, steering="keyboard")
+def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
     track = load_track("lake")
     tracked, keys, steering = TrackedCar(track), Expert(track, ExpertSettings(steering="keyboard"), 0), []
     for _ in range(4000):
@@ -79,7 +78,6 @@ def test_keyboard_steering_comes_in_steps_and_is_mostly_zero(tmp_path):
     steering = np.array(steering)
     assert 0.5 < (steering == 0).mean() < 0.85  # 0.72 in a recorded log
     assert np.abs(steering * 20 - np.rint(steering * 20)).max() < 1e-6
-    assert all(abs(float(row[0]) * 20 - round(float(row[0]) * 20)) < 1e-4 for row in rows)
 
 
 def test_recoveries_begin_off_the_centre_and_only_the_way_back_is_recorded():
@@ -104,13 +102,13 @@ def test_every_pause_of_the_recording_begins_an_episode(tmp_path):
     settings = ExpertSettings(recoveries=25, speed_mph=15)
     track = load_track("lake")
     tracked, expert, pauses, paused = TrackedCar(track), Expert(track, settings, seed=2), [], 0
-    for _ in range(15000):
+    for _ in range(6000):
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         if expert.recording and paused:
             pauses.append(paused * 0.02)
         paused = 0 if expert.recording else paused + 1
         tracked.step()
-    assert len(pauses) > 50
+    assert len(pauses) > 20
     assert min(pauses) * 1000 > EPISODE_GAP_MS + 200
 
 

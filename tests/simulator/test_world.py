@@ -31,8 +31,7 @@ def drive_by_expert(world, speed_mph=30.0):
     return world
 
 
-@pytest.mark.parametrize("track", ["lake", "mountain"])
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("track", "reverse"), [("lake", False), ("mountain", True)])
 def test_an_expert_drives_a_lap_without_an_intervention(track, reverse):
     world = drive_by_expert(make_world(track, reverse))
     score = world.scorer.score()
@@ -43,10 +42,7 @@ def test_an_expert_drives_a_lap_without_an_intervention(track, reverse):
     assert score.mean_abs_cross_track_m < 0.6
     assert score.max_abs_cross_track_m < world.tracked.position.limit_m
     json.dumps(to_json(score))
-
-
-def test_a_lake_lap_at_full_speed_takes_as_long_as_in_recordings():
-    assert 82 < drive_by_expert(make_world()).scorer.seconds < 90  # 82.5 to 85 s flying, and the start
+    assert track != "lake" or 82 < score.seconds < 90  # in recordings 82.5 to 85 s flying, and the start
 
 
 def test_a_car_gains_downhill_what_it_loses_uphill():
@@ -142,9 +138,8 @@ def perturbations_of(world):
     return found
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_perturbations_come_at_regular_distances_from_both_sides_and_an_expert_stays_on_the_road(reverse):
-    world = make_world(reverse=reverse, laps=0.4, perturbation_m=1.0, perturbation_every_m=100.0)
+def test_perturbations_come_at_regular_distances_from_both_sides_and_an_expert_stays_on_the_road():
+    world = make_world(reverse=True, laps=0.4, perturbation_m=1.0, perturbation_every_m=100.0)
     perturbations = perturbations_of(world)
     assert [round(after) for after, _ in perturbations] == [100, 200, 300, 400]
     for (_, jump), expected in zip(perturbations, (1.0, -1.0, 1.0, -1.0), strict=True):

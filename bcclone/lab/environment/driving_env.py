@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -109,21 +109,9 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
     return EnvironmentSettings(**given, conditions=conditions)
 
 
-def observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
-    """Return the space of the observations: a Box, or a Dict of them."""
-    shape = settings.height, settings.width
-    every: dict[str, spaces.Space[Any]] = {
-        **{camera: spaces.Box(0, 255, (*shape, 3), np.uint8) for camera in ("center", "left", "right")},
-        "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
-        "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
-    }
-    names = settings.observations
-    return every[names[0]] if len(names) == 1 else spaces.Dict({name: every[name] for name in names})
-
-
-def action_space(settings: EnvironmentSettings) -> spaces.Box:
-    """Return the space of the actions: steering, and throttle if it is controlled, -1 to 1."""
-    return spaces.Box(-1.0, 1.0, (2 if settings.action == "steering-throttle" else 1,), np.float32)
+def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) -> Any:
+    """Return the only value, or what is made of several values by name."""
+    return next(iter(by_name.values())) if len(by_name) == 1 else make(by_name)
 
 
 class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
@@ -141,13 +129,20 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     def __init__(self, render_mode: str | None = None, **values: Any) -> None:
         self.settings, self.render_mode = settings_from(values), render_mode
-        self.observation_space: spaces.Space[Any] = observation_space(self.settings)
-        self.action_space: spaces.Space[Any] = action_space(self.settings)
-        self._window = Window(self.settings.height, self.settings.width) if render_mode == "human" else None
+        names, shape = self.settings.observations, (self.settings.height, self.settings.width)
+        every: dict[str, spaces.Space[Any]] = {
+            **{camera: spaces.Box(0, 255, (*shape, 3), np.uint8) for camera in ("center", "left", "right")},
+            "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
+            "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
+        }
+        self.observation_space: spaces.Space[Any] = _one_or_all({name: every[name] for name in names}, spaces.Dict)
+        self._controls = ("steering", "throttle") if self.settings.action == "steering-throttle" else ("steering",)
+        self.action_space: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (len(self._controls),), np.float32)
+        self._window = Window(*shape) if render_mode == "human" else None
         self._offroads = self._crashes = 0
         self._crashed, self._cause = False, ""
         self._opened: tuple[str, Conditions] | None = None
-        self._open(self.settings.road, self.settings.conditions)
+        self._open(self.settings)
         self._begin(Start())
 
     def reset(
@@ -163,7 +158,8 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
         conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
         chosen = {name: values[name] for name in _DRIVE_OPTIONS if name in values}
-        self._open(values.get("road", self.settings.road), conditions, Start(**chosen).start_m)
+        settings = replace(self.settings, road=values.get("road", self.settings.road), conditions=conditions)
+        self._open(settings, Start(**chosen).start_m)
         start = Start()
         if self.settings.random_start:
             start_m = self.track.lap_m * self.np_random.random() if self.track.closed else 0.0
@@ -212,16 +208,13 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     def observe(self) -> Observation:
         """Return the present observation: an array, or a dictionary of arrays for several observations."""
-        names, seconds = self.settings.observations, self.tracked.seconds
-        if names == ("center",):
-            return self._frame()
+        names, car, seconds = self.settings.observations, self.tracked.car, self.tracked.seconds
         seen: dict[str, Any] = {}
-        if {"center", "segmentation", "depth"} & set(names):
-            view = self._renderer.view(self.tracked.car, seconds=seconds)
+        if {"segmentation", "depth"} & set(names):
+            view = self._renderer.view(car, seconds=seconds)
             seen = {"center": view.picture, "segmentation": view.labels, "depth": np.minimum(view.depths_m, FARTHEST_M)}
-        for side in {"left", "right"} & set(names):
-            seen[side] = self._renderer.frame(self.tracked.car, side, seconds)
-        return seen[names[0]] if len(names) == 1 else {name: seen[name] for name in names}
+        seen |= {camera: self._renderer.frame(car, camera, seconds) for camera in names if camera not in seen}
+        return _one_or_all({name: seen[name] for name in names}, dict)
 
     def info(self) -> dict[str, Any]:
         """Return the figures of the drive, named as in the forks of the Udacity simulator that testers use.
@@ -260,21 +253,18 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
             "cause": self._cause,
         }
 
-    def _open(self, road: str, conditions: Conditions, start_m: float = 0.0) -> None:
-        """Show this road under these conditions, all or nothing."""
-        settings = self.settings
-        if not isinstance(road, str):
-            raise ValueError(f"road is {road!r}, expected lake, mountain, random:SEED, or a .json file")  # noqa: TRY004
-        track = self.track if self._opened == (road, conditions) else load_track(road, settings.reverse)
+    def _open(self, settings: EnvironmentSettings, start_m: float = 0.0) -> None:
+        """Show the road of settings under their conditions, all or nothing."""
+        opened = settings.road, settings.conditions
+        track = self.track if self._opened == opened else load_track(settings.road, settings.reverse)
         goal_m = track.goal_m(settings.laps)
         if start_m > track.lap_m:
-            raise ValueError(f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {road}")
-        if self._opened == (road, conditions):
-            return
-        self._renderer = Renderer(road, conditions, settings.height, settings.width)
-        self.track: Track = track
-        self._obstacles = Obstacles(self._renderer.scene)
-        self._goal_m, self._opened = goal_m, (road, conditions)
+            raise ValueError(f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {settings.road}")
+        if self._opened != opened:
+            self._renderer = Renderer(*opened, settings.height, settings.width)
+            self._obstacles = Obstacles(self._renderer.scene)
+            self.track: Track = track
+            self._goal_m, self._opened = goal_m, opened
 
     def _begin(self, start: Start) -> None:
         ground_height = self._renderer.scene.ground.height_at
@@ -287,13 +277,12 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
 
     def checked(self, action: Any) -> list[float]:
         """Return the numbers of an action; raises ValueError as step()."""
-        names = ("steering", "throttle") if self.settings.action == "steering-throttle" else ("steering",)
         try:
             values = [float(value) for value in np.ravel(action)]
         except (TypeError, ValueError, OverflowError):
             values = []
-        if len(values) != len(names) or not np.isfinite(values).all():
-            raise ValueError(f"action {action!r}, expected {' and '.join(names)}, each a number from -1 to 1")
+        if len(values) != len(self._controls) or not np.isfinite(values).all():
+            raise ValueError(f"action {action!r}, expected {' and '.join(self._controls)}, each a number from -1 to 1")
         return values
 
     @property
