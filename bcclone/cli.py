@@ -79,7 +79,8 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        return _interrupted(str(interrupt) or command.left_behind(given))
+        print(f"\ninterrupted: {str(interrupt) or command.left_behind(given)}", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -149,11 +150,6 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths may not fit the terminal's encoding
-
-
-def _interrupted(reason: str) -> int:
-    print(f"\ninterrupted: {reason}", file=sys.stderr)
-    return 130
 
 
 @contextmanager

@@ -7,7 +7,6 @@ open_store() opens every kind of store: one file, and a folder of shards on this
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -29,7 +28,7 @@ from bcclone.dataset.store import (
     read_store,
 )
 from bcclone.system.codec import explained, parse_json, read_bytes
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import (
@@ -46,7 +45,6 @@ from bcclone.system.location import (
 MANIFEST_NAME = "store.json"
 _FILES_AT_ONCE = 32
 _HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
-_NAME = re.compile("[0-9]{1,18}[.]h5")
 
 
 @dataclass(frozen=True)
@@ -67,10 +65,6 @@ class Shard:
     content_hash: str
     bytes: int
     sha256: str
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):  # of a file in the folder of the store
-            raise ValueError(f"shard {self.name[:60]!r}, expected the name of a file such as 00000.h5")
 
 
 @dataclass(frozen=True)
@@ -159,8 +153,6 @@ def read_shards(
     folder: Location, manifest: Manifest, others: Sequence[str] = ()
 ) -> tuple[StoreContent, list[Sequence[Table]]]:
     """Read the shards in a folder, and further tables of each; raises UserError if a shard is missing or damaged."""
-    if not manifest.shards:
-        raise UserError(f"{folder}: its {MANIFEST_NAME} names no shard; {_remedy(folder)}")
     rows, samples, frames, further = [], [], [], []
     extras: list[str] = []
     first_row = first_frame = 0
@@ -181,7 +173,7 @@ def read_shards(
         extras.extend(content.extras or [""] * shard.rows)
         frames.append(replace(content.frames[0], count=shard.frames, sha256=shard.sha256))
         first_row, first_frame = first_row + shard.rows, first_frame + shard.frames
-    try:
+    with explained(folder, "a folder of shards that fit together", _remedy(folder)):
         return StoreContent(
             preprocessing=manifest.preprocessing,
             sample_settings=manifest.sample_settings,
@@ -192,8 +184,6 @@ def read_shards(
             recordings=list(manifest.recordings),
             frames=frames,
         ), further
-    except (TypeError, ValueError) as error:  # columns of types that have nothing in common
-        raise UserError(f"{folder}: its shards do not fit together: {first_line(error)}; {_remedy(folder)}") from None
 
 
 def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
@@ -226,15 +216,12 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, t
 
 
 def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: StoreContent) -> None:
-    path, remedy = folder / shard.name, _remedy(folder)
-    size = content.frames[0].version[0]
-    if size != shard.bytes:
-        raise UserError(f"{path}: the shard has {size} bytes, expected {shard.bytes}; {remedy}")
-    counts = len(content.rows), len(content.samples), content.frames[0].count
-    expected = shard.rows, shard.samples, shard.frames + len(shard.copied)
-    of_this = content.content_hash == shard.content_hash and content.preprocessing == manifest.preprocessing
-    if counts != expected or not of_this:
-        raise UserError(f"{path}: not the shard that the manifest describes; {remedy}")
+    (file,) = content.frames
+    found = file.version[0], len(content.rows), len(content.samples), file.count, content.content_hash
+    of_frames = shard.frames + len(shard.copied)
+    expected = shard.bytes, shard.rows, shard.samples, of_frames, shard.content_hash
+    if found != expected or content.preprocessing != manifest.preprocessing:
+        raise UserError(f"{folder / shard.name}: not the shard that the manifest describes; {_remedy(folder)}")
 
 
 def _remedy(folder: Location) -> str:

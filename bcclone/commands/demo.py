@@ -75,14 +75,6 @@ class DemoStep:
 
 
 @dataclass(frozen=True)
-class StepState:
-    """What a folder says of a step: the command that began, and whether it is complete."""
-
-    command: tuple[str, ...]
-    complete: bool
-
-
-@dataclass(frozen=True)
 class TimedStep:
     """A completed step: how long it took, and when it ended, in seconds from the start.
 
@@ -165,7 +157,7 @@ def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResul
     if not is_demo and settings.folder.is_dir() and any(settings.folder.iterdir()):
         raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
     make_folder(settings.folder, "another --folder")
-    steps = _Run(FinishedSteps(kept, StepState), notify).complete(_steps(settings))
+    steps = _Run(FinishedSteps(kept, tuple[str, ...]), notify).complete(_steps(settings))
     path = settings.folder / "drive" / _FIGURES
     figures = read_json(path, dict[str, Any], "the figures of a drive", f"remove {path.parent}, and begin again")
     result = DemoResult(steps, figures, settings.folder / "index.html")
@@ -208,9 +200,12 @@ def _steps(settings: DemoSettings) -> list[DemoStep]:
 
 
 class _Run:
-    """Runs the steps that are not complete, and those that need them. states: what earlier demos have done."""
+    """Runs the steps that are not complete, and those that need them.
 
-    def __init__(self, states: FinishedSteps[StepState], notify: Callable[[str], None]) -> None:
+    states: of each step that an earlier demo began, its words once it was complete, and none before.
+    """
+
+    def __init__(self, states: FinishedSteps[tuple[str, ...]], notify: Callable[[str], None]) -> None:
         self._states, self._notify, self._start = states, notify, time.monotonic()
         self._running: list[subprocess.Popen[str]] = []
 
@@ -231,7 +226,7 @@ class _Run:
     def _complete(self, step: DemoStep, needed: "list[Future[TimedStep]]") -> TimedStep:
         is_new = any(seconds for seconds in [one.result().seconds for one in needed])
         state = self._states.find(step.name)
-        if not is_new and state == StepState(step.words, True) and all(path.exists() for path in step.makes):
+        if not is_new and state == step.words and all(path.exists() for path in step.makes):
             self._notify(f"{step.name}: {step.makes[0]} is complete already")
             return TimedStep(step.name, step.makes[0])
         for leftover in step.makes:
@@ -241,7 +236,7 @@ class _Run:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink(missing_ok=True)
-        self._states.keep(step.name, StepState(step.words, complete=False))
+        self._states.keep(step.name, ())
         start, shown = time.monotonic(), f"bcclone {shlex.join(step.words)}"
         self._notify(f"{step.name}: {shown}")
         run = [sys.executable, "-P", "-m", "bcclone", *step.words, "--quiet"]  # no bcclone.py of this folder
@@ -254,7 +249,7 @@ class _Run:
                 f"`{shown}` failed (exit code {process.returncode}); fix this error, and begin again, which keeps what "
                 f"is complete:\n{printed}"
             )
-        self._states.keep(step.name, StepState(step.words, complete=True))
+        self._states.keep(step.name, step.words)
         now = time.monotonic()
         self._notify(f"{step.name}: {step.makes[0]}, {now - start:.0f} s")
         return TimedStep(step.name, step.makes[0], now - start, now - self._start)

@@ -272,8 +272,6 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
         raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=number[1])
     if kind is bool and not isinstance(value, bool):
         raise SettingError(name + " {value}, expected true or false", value=repr(value))
-    if any("\0" in one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, str)):
-        raise SettingError(name + " has a character NUL, which is in no name of a file; leave it out")
     if not declared.allows(value):
         between = "x" if declared.unit == "SIZE" else ", "
         text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -146,16 +146,6 @@ def test_each_setting_with_a_value_of_each_type(tmp_path):
             assert str(path) in named  # noqa: PT017 most values fit some of the settings
 
 
-@pytest.mark.parametrize(
-    "line", ['output = "a\\u0000.h5"', 'runs = "\\u0000"', 'name = "a\\U00000000"', 'from = "\\u0000"']
-)
-def test_a_nul_in_a_name_is_refused(tmp_path, line):
-    path = tmp_path / "settings.toml"
-    path.write_text(line)
-    with pytest.raises(UserError, match=r"settings\.toml: .*(NUL|expected the name of a file)"):
-        read_settings_file(path, TrainSettings)
-
-
 def test_time_is_a_limit_besides_or_instead_of_epochs():
     assert new("--time", "10m") == replace(DEFAULT, time=600.0)
     assert new("--time", "10m", "--epochs", 0) == replace(DEFAULT, time=600.0, epochs=0)
