@@ -24,7 +24,7 @@ from typing import Any
 
 from bcclone.system.atomic import write_text
 from bcclone.system.hardware import find_cards
-from bcclone.train.history import read_history
+from bcclone.train.training_state import read_history
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results" / "gpu.json"

@@ -32,11 +32,10 @@ from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
-from bcclone.train.plan import Plan
+from bcclone.train.plan import Plan, Worker
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings
 from bcclone.train.training_folder import RunIdentity
 from bcclone.train.training_state import TrainResult
-from bcclone.train.worker import Worker
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.train.trainer import Trainer

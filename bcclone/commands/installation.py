@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bcclone.commands import COMMANDS, FAMILIES, load_command
 from bcclone.commands.options import Result, command, declare
-from bcclone.model.trained_models import copy_trained_models
 from bcclone.system.doctor import DoctorSettings, examine
 from bcclone.system.settings import argument
 
@@ -41,6 +40,8 @@ def trained_models(copies: Copies) -> Result:
 
     A clone contains them, in models/. After an installation by name, this command writes them there.
     """
+    from bcclone.model.model_path import copy_trained_models
+
     result = copy_trained_models(copies.folder)
     lines = [f"{path}: {'written' if path in result.written else 'there already'}" for path in result.models]
     return Result(result, "\n".join([*lines, f"next: bcclone evaluate {result.models[-1]}"]))

@@ -14,7 +14,7 @@ from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, Trai
 from bcclone.train.training_folder import read_settings
 
 if TYPE_CHECKING:
-    from bcclone.train.worker import Worker
+    from bcclone.train.plan import Worker
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,6 @@ def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "
         from bcclone.cluster import joint_training
 
         return joint_training.open_worker(cluster, values, notify)
-    from bcclone.train.worker import Worker
+    from bcclone.train.plan import Worker
 
     return nullcontext(Worker())

@@ -19,23 +19,17 @@ from bcclone.feed.strategies import Feed
 from bcclone.system.errors import UserError
 
 
-def device(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "DeviceFeed":
-    """Keep the frames of these samples on the GPU, or in TensorFlow's memory if there is none."""
-    return DeviceFeed(selection.memory_source(), order, str(selection.data.path))
-
-
 class DeviceFeed(Feed):
-    """Gather each batch on the device; only positions are sent there.
+    """Gather each batch on the GPU, or in TensorFlow's memory if there is none; only positions are sent there.
 
     The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
-    name: of the samples, for messages.
     """
 
     source: FrameSource
 
-    def __init__(self, source: FrameSource, order: EpochOrder, name: str) -> None:
-        super().__init__(source, order, ahead=1, threads=1)
-        self._name = name
+    def __init__(self, selection: Selection, order: EpochOrder, settings: FeedSettings) -> None:
+        super().__init__(selection.memory_source(), order, ahead=1, threads=1)
+        self._path = selection.data.path
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
@@ -46,7 +40,7 @@ class DeviceFeed(Feed):
                 self._gather = _gather_from(np.asarray(frames), self.source.arrays, "GPU" in self._device)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{self._name}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
+                f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
                 "hdf5-shuffle"
             ) from None
         opened.callback(self.__dict__.pop, "_gather")

@@ -3,17 +3,18 @@
 import os
 from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.kind import Draws
-from bcclone.feed.augment.kinds import draw
-from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed import strategies
+from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
 from bcclone.feed.order import ALL, BatchPart, EpochOrder, Order
-from bcclone.feed.selection import Selection, TrainingData
+from bcclone.feed.selection import Selection, TrainingData, lookahead_of
 from bcclone.feed.source import Batch, Buffers
 from bcclone.feed.strategies import Augment, Feed
 from bcclone.system.errors import UserError
@@ -49,7 +50,8 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
         )
     strategy = STRATEGIES[settings.feed]
-    feed = _make_feed(strategy.makes, selection, order, settings)
+    module, function = strategy.makes.split(".")  # it may load TensorFlow
+    feed: Feed = getattr(import_module(f"bcclone.feed.{module}"), function)(selection, order, settings)
     if not sampling.augmentation.augment:
         return feed
     if sampling.augmentation.augment_on == "device":
@@ -65,36 +67,32 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
 
 def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
     """Return what draws the random numbers of a batch for the training step, which augments it."""
-    inputs = selection.augmentation_inputs
+    lookahead_m = lookahead_of(selection.data, selection.row)
 
-    def add_draws(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
-        own, draws = inputs.at(positions), _draws(batch, sampling.seed, epoch, first)
-        return replace(batch, augmentation=(own.flipped, own.lookahead_m, draws.normal, draws.uniform))
+    def add_inputs(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
+        draws = draw(batch.global_size, (sampling.seed, epoch, first))
+        begin = batch.span.first if batch.span else 0  # a worker's part has the numbers that it has in the whole batch
+        own = (each[begin : begin + len(batch)] for each in draws)
+        inputs = AugmentationInputs(selection.arrays.flipped[positions], lookahead_m[positions], *own)
+        return replace(batch, augmentation=inputs)
 
-    return add_draws
+    return add_inputs
 
 
 def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> Augment:
     """Return what augments a batch, in the rows that the network sees. kept: number of batches alive at a time."""
-    inputs, preprocessing = selection.augmentation_inputs, selection.data.preprocessing
-    shape = *selection.arrays.frame.shape[1:], *preprocessing.shape
-    buffers = Buffers(sampling.batch_size, shape, kept)
+    preprocessing, add_inputs = selection.data.preprocessing, _drawing(selection, sampling)
+    buffers = Buffers(sampling.batch_size, (*selection.arrays.frame.shape[1:], *preprocessing.shape), kept)
     rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
     augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
 
-    def augment(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
+    def augment(batch: Batch, *place: Any) -> Batch:
+        inputs = AugmentationInputs(*add_inputs(batch, *place).augmentation)
         images, into, labels = np.asarray(batch.images), buffers.take(len(batch)), np.array(batch.labels)
-        draws = _draws(batch, sampling.seed, epoch, first)
-        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs.at(positions), draws, into)
+        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs, into)
         return replace(batch, images=into, labels=labels)
 
     return augment
-
-
-def _draws(batch: Batch, seed: int, epoch: int, first: int) -> Draws:
-    """Return the random numbers of a batch; those of one worker's part are the same as in the whole batch."""
-    draws = draw(batch.global_size, (seed, epoch, first))
-    return draws if batch.span is None else draws.at(batch.span.first, len(batch))
 
 
 def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = ALL) -> Feed:
@@ -104,16 +102,13 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     """
     data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
     if not isinstance(data, Store):
-        makes = "strategies.files"
-    else:
-        makes = "strategies.windows" if data.frames.is_far else "strategies.hdf5_shuffle"
-    return _make_feed(makes, selection, order, FeedSettings())
+        return strategies.files(selection, order, FeedSettings())
+    make = strategies.windows if data.frames.is_far else strategies.hdf5_shuffle
+    return make(selection, order, FeedSettings())
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
-    """Raise UserError when the strategy cannot read the samples, or they do not fit into memory."""
-    if settings.feed == AUTO:
-        settings = replace(settings, feed=choose_feed(data)[0])
+    """Raise UserError when the strategy, which is not AUTO, cannot read the samples, or they do not fit into memory."""
     strategy = STRATEGIES[settings.feed]
     if strategy.of_files and isinstance(data, Store):
         raise UserError(
@@ -130,8 +125,12 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
                 f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
             )
         data.frames.check_cache(settings.cache_bytes, settings.window_shards)
-        if strategy.copies:
-            _check_memory(data, strategy.copies)
+        needed, available = strategy.copies * data.frames.nbytes / 1e9, available_memory()
+        if available is not None and needed > _USABLE_MEMORY * available / 1e9:
+            raise UserError(
+                f"{data.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
+                "available; use --feed hdf5-chunks, which needs little"
+            )
 
 
 def choose_feed(data: TrainingData) -> tuple[str, str]:
@@ -147,19 +146,3 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
     if needed < _USABLE_MEMORY * available / 1e9:
         return "hdf5-shuffle", reason
     return ("shards" if len(data.frames.files) > 1 else "hdf5-chunks"), reason
-
-
-def _check_memory(store: Store, copies: int) -> None:
-    needed, available = copies * store.frames.nbytes / 1e9, available_memory()
-    if available is not None and needed > _USABLE_MEMORY * available / 1e9:
-        raise UserError(
-            f"{store.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
-            "available; use --feed hdf5-chunks, which needs little"
-        )
-
-
-def _make_feed(makes: str, selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
-    """Return the feed that a function of bcclone.feed makes, given as MODULE.FUNCTION; it may load TensorFlow."""
-    module, function = makes.split(".")
-    feed: Feed = getattr(import_module(f"bcclone.feed.{module}"), function)(selection, order, settings)
-    return feed

@@ -1,42 +1,25 @@
-"""SampleDataset, a Keras PyDataset of samples for model.fit, and the feed "sequence", which reads with its workers.
+"""SampleDataset, a Keras PyDataset of samples for model.fit.
 
-In: a store, or a source and an order. Out: batches as Keras asks for them, or as every feed gives them.
+In: a store. Out: batches as Keras asks for them.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from threading import Event
 from typing import Any, Self
 
 import keras
 
 from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, FeedSettings, Ordering
-from bcclone.feed.loader_processes import ProcessFeed
-from bcclone.feed.order import Batches, EpochOrder
-from bcclone.feed.selection import Selection, TargetFunction, describe_windows, select
-from bcclone.feed.source import Batch, Buffers, SampleSource
-from bcclone.feed.strategies import Feed
+from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, Ordering
+from bcclone.feed.order import EpochOrder
+from bcclone.feed.selection import TargetFunction, describe_windows, select
+from bcclone.feed.source import Buffers, SampleSource
 from bcclone.system.errors import UserError
 
 NEXT_FRAME = "next frame"  # of SampleDataset, beside what --predict names
 
-_WORKERS, _QUEUE_SIZE = 6, 32
 _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
-
-
-def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
-    """Read the memory-mapped store with the workers of a PyDataset: threads, or loader processes.
-
-    Keras's own queue waits forever when a worker process is killed.
-    """
-    source, ahead = selection.mapped_source(), settings.max_queue_size or _QUEUE_SIZE
-    workers = settings.feed_workers or _WORKERS
-    if settings.multiprocessing:
-        return ProcessFeed(source, order, workers, ahead)
-    return SequenceFeed(SampleDataset(source, order, workers=workers, max_queue_size=ahead))
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
@@ -119,18 +102,3 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class SequenceFeed(Feed):
-    """Index a SampleDataset in threads: as many, and as many batches ahead, as it asks for."""
-
-    def __init__(self, dataset: SampleDataset) -> None:
-        super().__init__(dataset.source, dataset.order, dataset.max_queue_size, dataset.workers)
-        self._dataset = dataset
-
-    def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[int]]:
-        self._dataset.batches = batches
-        return nullcontext(iter(range(len(batches))))
-
-    def load(self, number: int) -> Batch:
-        return Batch(*self._dataset[number])

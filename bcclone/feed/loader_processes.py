@@ -1,4 +1,4 @@
-"""Load batches in processes, which write them into shared memory: the feeds "workers" and "queue".
+"""Load batches in processes, which write them into shared memory: the feeds "workers", "queue" and "sequence".
 
 In: the positions of each batch, sent to a process. Out: `Batch`, in the same order, whichever process is faster.
 """
@@ -7,7 +7,6 @@ import contextlib
 import math
 import multiprocessing
 import pickle
-import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
 
 _PROCESSES, _SLOTS_PER_PROCESS, _QUEUE_SIZE = 2, 4, 8
+_SEQUENCE_WORKERS, _SEQUENCE_QUEUE_SIZE = 6, 32
 _MOST_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
 _PATIENCE_SECONDS = 2.0
 
@@ -43,6 +43,18 @@ def queue(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "P
     """Read the memory-mapped store in loader processes, by default one, whose batches wait in a bounded queue."""
     slots = settings.max_queue_size or _QUEUE_SIZE
     return ProcessFeed(selection.mapped_source(), order, settings.feed_workers or 1, slots)
+
+
+def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
+    """Read the memory-mapped store with as many threads, or processes, as a Keras PyDataset has workers.
+
+    Keras's own queue waits forever when a worker process is killed.
+    """
+    source, ahead = selection.mapped_source(), settings.max_queue_size or _SEQUENCE_QUEUE_SIZE
+    workers = settings.feed_workers or _SEQUENCE_WORKERS
+    return (
+        ProcessFeed(source, order, workers, ahead) if settings.multiprocessing else Feed(source, order, ahead, workers)
+    )
 
 
 class LoaderError(UserError):
@@ -72,18 +84,13 @@ class ProcessFeed(Feed):
             self._loaders.append(Loader.start(context, self.source, self._slots))
 
     def _end(self) -> None:
-        """End the processes; those that have not started, or do not end in time, are killed."""
+        """Kill the processes, which only read."""
         loaders, self._loaders = self._loaders, []
         for loader in loaders:
-            if not loader.has_started:
-                loader.process.kill()
+            loader.process.kill()
             loader.connection.close()
-        until = time.monotonic() + _PATIENCE_SECONDS
         for loader in loaders:
-            loader.process.join(max(until - time.monotonic(), 0.0))
-            if loader.process.is_alive():
-                loader.process.kill()
-                loader.process.join()
+            loader.process.join()
 
     @property
     def has_started(self) -> bool:
@@ -197,8 +204,7 @@ class Loader(NamedTuple):
                 f"loader process {self.process.pid} was killed by signal {-code}; if memory ran out, use fewer "
                 f"--feed-workers or another --feed; {remedy}"
             )
-        ended = "does not answer" if code is None else f"ended with exit code {code}"
-        return LoaderError(f"loader process {self.process.pid} {ended}; {remedy}")
+        return LoaderError(f"loader process {self.process.pid} ended with exit code {code}; {remedy}")
 
 
 def _serve(source: SampleSource, connection: Connection, slots: Slots, started: Any) -> None:
@@ -219,11 +225,5 @@ def _fill(source: SampleSource, positions: Order, images: Image) -> bytes:
     try:
         source.fill(positions, images)
     except Exception as error:
-        trace = traceback.format_exc()
-        try:
-            answer = pickle.dumps((error, trace))
-            pickle.loads(answer)  # noqa: S301 our own
-            return answer
-        except Exception:  # not every exception can be sent, or read again
-            return pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), trace))
+        return pickle.dumps((error, traceback.format_exc()))
     return b""

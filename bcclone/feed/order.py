@@ -37,10 +37,6 @@ class BatchPart:
     index: int = 0
     count: int = 1
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.index < self.count:
-            raise ValueError(f"worker {self.index} of {self.count}, expected 0 to {self.count - 1}")
-
     def span(self, size: int) -> BatchSpan:
         """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
         samples, longer = divmod(size, self.count)
@@ -127,7 +123,12 @@ class EpochOrder:
         if kind == WINDOWS and self.shard is not None:
             # leave samples out first: later, it would move samples to the part of another worker
             kept = self._balanced(sequential(self.size), epoch)
-            return kept[self._windowed(self.shard[kept], epoch)]
+            shard, window = self.shard[kept], self.ordering.size
+            streams = min(self.ordering.streams, len(np.unique(shard)))
+            if streams <= 1:
+                return kept[windowed(shard, window, self.seed, epoch)]
+            random = np.random.default_rng([self.seed, epoch])
+            return kept[streamed(shard, window, streams, self.batch_size, random)]
         if kind == CHUNKS:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
         else:
@@ -138,13 +139,6 @@ class EpochOrder:
         if self.zero_steering is None:
             return order
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
-
-    def _windowed(self, shard: Order, epoch: int) -> Order:
-        streams = min(self.ordering.streams, len(np.unique(shard)))
-        if streams <= 1:
-            return windowed(shard, self.ordering.size, self.seed, epoch)
-        random = np.random.default_rng([self.seed, epoch])
-        return streamed(shard, self.ordering.size, streams, self.batch_size, random)
 
 
 def sequential(size: int) -> Order:

@@ -6,6 +6,7 @@ In: a store or the images of a recording. Out: a `Selection`: frames, flips and 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
-from bcclone.feed.augment.kind import AugmentationInputs
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArrays
@@ -52,10 +52,8 @@ class Selection:
 
     @property
     def store(self) -> Store:
-        """Return the store that holds the frames; raises TypeError when they are image files."""
-        if not isinstance(self.data, Store):
-            raise TypeError(f"{self.data.path} is a recording, expected a store")
-        return self.data
+        """Return the store that holds the frames, where check_feed() has seen that they are not image files."""
+        return cast("Store", self.data)
 
     def mapped_source(self) -> FrameSource:
         return FrameSource(self.arrays, self.store.frames.reopened())
@@ -64,9 +62,8 @@ class Selection:
         return MemorySource(self.arrays, self.store.frames.reopened())
 
     def file_source(self) -> FileSource:
-        if isinstance(self.data, Store):
-            raise TypeError(f"{self.data.path} is a store, expected a recording")
-        return FileSource(self.arrays, self.data.files, self.data.preprocessing)
+        data = cast("ImageSamples", self.data)
+        return FileSource(self.arrays, data.files, data.preprocessing)
 
     @cached_property
     def zero_steering(self) -> npt.NDArray[np.bool_]:
@@ -78,10 +75,6 @@ class Selection:
         """Return the number of the shard with each sample's frame, the newest one of a window, (samples,)."""
         newest = self.arrays.frame if self.arrays.frame.ndim == 1 else self.arrays.frame[:, -1]
         return self.store.frames.file_of(newest).astype(np.uint32)
-
-    @cached_property
-    def augmentation_inputs(self) -> AugmentationInputs:
-        return augmentation_inputs_of(self.data, self.row, self.arrays.flipped)
 
 
 def select(
@@ -155,13 +148,10 @@ def _results_of(data: TrainingData, function: TargetFunction) -> Callable[[Sampl
     return labels_of
 
 
-def augmentation_inputs_of(
-    data: TrainingData, row: npt.NDArray[np.uint32], flipped: npt.NDArray[np.bool_]
-) -> AugmentationInputs:
-    """Return the inputs of the augmentation for samples of these rows, (samples,), indices into data.rows."""
+def lookahead_of(data: TrainingData, row: npt.NDArray[np.uint32]) -> Float32Array:
+    """Return how far ahead the car aims in samples of these rows, (samples,), indices into data.rows, in metres."""
     rows: RowTable = data.rows
-    correction = Correction.of(data.sample_settings)
-    return AugmentationInputs(flipped, correction.lookahead_m(rows["speed_mph"][row]).astype(np.float32))
+    return Correction.of(data.sample_settings).lookahead_m(rows["speed_mph"][row]).astype(np.float32)
 
 
 def describe_windows(training: Selection, validation: Selection) -> str:

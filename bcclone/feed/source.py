@@ -191,7 +191,7 @@ class Batch:
 
     images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width, channels), oldest
     frame first; labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that
-    the training step augments, the fields of AugmentationInputs and of Draws; span: of one worker's part of a batch,
+    the training step augments, its AugmentationInputs; span: of one worker's part of a batch,
     which has at least one sample; it does not count if the part is empty.
     """
 
@@ -199,15 +199,6 @@ class Batch:
     labels: Float32Array | Tensor
     augmentation: tuple[Any, ...] = ()
     span: BatchSpan | None = None
-
-    def __post_init__(self) -> None:
-        images, labels = self.images.shape, self.labels.shape
-        if images[0] != labels[0] or len(images) not in (4, 5) or len(labels) != 2:
-            shapes = f"images {tuple(images)} with labels {tuple(labels)}"
-            raise ValueError(f"{shapes}, expected (batch, height, width, 3) or windows, with (batch, labels)")
-        arrays = isinstance(self.images, np.ndarray)  # of a tensor, this would cost five times as much
-        if arrays and (self.images.dtype != np.uint8 or self.labels.dtype != np.float32):
-            raise ValueError(f"images {self.images.dtype}, labels {self.labels.dtype}, expected uint8 and float32")
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

@@ -5,8 +5,6 @@ An entry here is all that a variant of the CNN takes: bcclone.model.network buil
 
 from dataclasses import dataclass
 
-from bcclone.system.settings import PRESET_NAMES
-
 
 @dataclass(frozen=True)
 class Convolution:
@@ -15,10 +13,6 @@ class Convolution:
     filters: int
     kernel: int
     stride: int = 1
-
-    def __post_init__(self) -> None:
-        if min(self.filters, self.kernel, self.stride) < 1:
-            raise ValueError(f"{self}, expected filters, kernel and stride of 1 or more")
 
 
 _CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
@@ -43,14 +37,6 @@ class Architecture:
     image_norm: bool = False
     recurrent: str = ""
     preset: str = ""
-
-    def __post_init__(self) -> None:
-        if self.recurrent not in ("", "GRU", "LSTM"):
-            raise ValueError(f"{self.name}: recurrent {self.recurrent!r}, expected GRU, LSTM or nothing")
-        if self.preset and self.preset not in PRESET_NAMES:
-            raise ValueError(f"{self.name}: preset {self.preset!r}, expected one of {', '.join(PRESET_NAMES)}")
-        if not self.convolutions:
-            raise ValueError(f"{self.name}: no convolution, expected 1 or more")
 
 
 _ALL = (

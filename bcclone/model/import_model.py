@@ -65,7 +65,11 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
     file cannot be imported, when its preprocessing is missing or wrong, or when the output cannot be written.
     """
     old, output = settings.old, settings.output
-    _check_output(settings)
+    if output.suffix != ".h5":
+        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
+    if old.exists() and output.exists() and old.samefile(output):
+        raise UserError(f"{output} is the model to import; name another -o")
+    hdf5_file.check_output(output, "model", settings.force)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
@@ -90,12 +94,3 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
         layers=rebuilt.layers,
         preprocessing=file.preprocessing.describe(),
     )
-
-
-def _check_output(settings: ImportModelSettings) -> None:
-    old, output = settings.old, settings.output
-    if output.suffix != ".h5":
-        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
-    if old.exists() and output.exists() and old.samefile(output):
-        raise UserError(f"{output} is the model to import; name another -o")
-    hdf5_file.check_output(output, "model", settings.force)

@@ -66,11 +66,6 @@ def _pooling_3d(of: type[keras.layers.Layer]) -> LayerKind:
     return LayerKind(of, 5, keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1)
 
 
-def _recurrent(of: type[keras.layers.Layer]) -> LayerKind:
-    """Return a recurrent type; those that read backwards or are stateful are refused."""
-    return LayerKind(of, 3, weights=lambda layer, channels, extents: 4 * layer.units * (channels + layer.units))
-
-
 def _convolution_weights(layer: Any, channels: int, extents: Sequence[int]) -> int:
     return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
 
@@ -144,7 +139,10 @@ _ALL = (
     _elementwise(layers.ReLU),
     LayerKind(layers.PReLU, keeps_pixels=True, weights=lambda layer, channels, extents: math.prod(extents)),
     LayerKind(layers.Softmax),
-    *map(_recurrent, RECURRENT),
+    *(  # those that read backwards or are stateful are refused
+        LayerKind(of, 3, weights=lambda layer, channels, extents: 4 * layer.units * (channels + layer.units))
+        for of in RECURRENT
+    ),
 )
 KINDS = {each.type.__name__: each for each in _ALL}
 # the types whose rate --dropout sets

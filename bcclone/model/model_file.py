@@ -24,7 +24,7 @@ from bcclone.model.keras_files.lambda_formula import Scaling
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.model.policy import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
@@ -147,10 +147,7 @@ def save_model(
     training: how it was trained, values of TrainingInfo by name. Raises UserError for a network that could not be
     loaded again, because of unsupported layers, branches or several outputs.
     """
-    try:
-        content = model_content(model, preprocessing, training or {}, framing)
-    except TypeError as error:  # a layer without a configuration
-        raise UserError(f"{path}: Keras cannot write this network: {error}; see {_DRIVABLE}") from None
+    content = model_content(model, preprocessing, training or {}, framing)
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:

@@ -1,12 +1,16 @@
-"""Refuse a path that cannot be a model, before anything large is loaded to read it."""
+"""Refuse a path that cannot be a model, before anything large is loaded; copy the models that come with bcclone."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.recording.files import LOG_NAME
+from bcclone.system.atomic import check_output, make_folder, sha256_of, write_bytes
 from bcclone.system.errors import UserError
 
 ONNX = ".onnx"
 _SHIPPED = tuple(Path("models", f"{name}.h5") for name in ("lake", "any-road", "any-camera"))  # in a clone
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED, _OF_A_CLONE = _PACKAGE / "models", _PACKAGE.parent / "models"  # setup.py puts them into the package
 
 
 def is_onnx(path: Path) -> bool:
@@ -44,3 +48,35 @@ def check_keras_path(path: Path) -> None:
         raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}{other}")
     if path.suffix == ".tflite":
         raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
+
+
+@dataclass(frozen=True)
+class CopiedModels:
+    """Where the trained models are now. models: all of them; written: those that were not there before."""
+
+    models: tuple[Path, ...]
+    written: tuple[Path, ...]
+
+
+def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
+    """Write the trained models into a folder, which is made where it is missing.
+
+    A model that is there already stays. Raises UserError, before anything is written, if another file has its name, or
+    if this installation has no models.
+    """
+    sources = sorted((_INSTALLED if _INSTALLED.is_dir() else _OF_A_CLONE).glob("*.h5"))
+    if not sources:
+        raise UserError(f"{_INSTALLED}: no trained models are installed there; install bcclone again")
+    make_folder(folder)
+    missing = [
+        source
+        for source in sources
+        if not (folder / source.name).is_file() or sha256_of(folder / source.name) != sha256_of(source)
+    ]
+    for source in missing:
+        check_output(folder / source.name, force=False, remedy="remove it, or name another folder")
+    for source in missing:
+        write_bytes(folder / source.name, source.read_bytes())
+    return CopiedModels(
+        tuple(folder / source.name for source in sources), tuple(folder / source.name for source in missing)
+    )

@@ -3,20 +3,26 @@
 An ONNX file needs no TensorFlow; only a file of Keras loads it.
 """
 
+import json
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from bcclone.dataset.answer import Answer
+from bcclone.dataset.geometry import HEIGHT_M
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
 from bcclone.model.model_path import is_onnx
 from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import from_json, to_json
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
@@ -141,3 +147,49 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
     if preprocessing is not None:
         raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
     return Policy(OnnxModel(path))
+
+
+# ---- the scale of a network's steering: what a number means on the road, and which steering of another car it is
+
+
+@dataclass(frozen=True)
+class SteeringCalibration:
+    """How a car steers: gain x the network's steering + bias.
+
+    camera_height_m: of the car's camera above the road; steering_ratio: of the steering wheel's angle to the wheels'.
+    None where unknown; they change no answer.
+    """
+
+    gain: float
+    bias: float = 0.0
+    camera_height_m: float | None = None
+    steering_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in asdict(self).values() if value is not None):
+            raise ValueError(f"a calibration of {asdict(self)}, expected finite numbers")
+        if any(value is not None and value <= 0 for value in (self.camera_height_m, self.steering_ratio)):
+            raise ValueError("a camera height or a steering ratio of 0 or less, expected more")
+
+    def apply(self, steering: float) -> float:
+        """Return the car's steering, -1 to 1; NaN stays NaN."""
+        value = self.gain * steering + self.bias
+        return value if math.isnan(value) else min(max(value, -1.0), 1.0)
+
+    def to_json(self) -> str:
+        return json.dumps(to_json(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a text of to_json(); raises ValueError for any other."""
+        return from_json(cls, parse_json(text))
+
+
+def curvature_in_heights(steering: float) -> float:
+    """Return the curvature, in 1 / camera heights, of the path that a network's steering, -1 to 1, means.
+
+    The network learned the simulator's car, a kinematic bicycle whose camera is HEIGHT_M above the road. In a picture,
+    a road of half the size under a camera of half the height is the same, so the curvature is known up to that height.
+    """
+    wheel = math.radians(FULL_LOCK_DEGREES * min(max(steering, -1.0), 1.0))
+    return YAW_GAIN * math.tan(wheel) / WHEELBASE_M * HEIGHT_M

@@ -135,20 +135,13 @@ def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
     for stage, taken, output in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
         if stage.convolves:
             # scaled at every step, so that long products stay in the range of float32
-            mask = _to_at_most_one(mask * _average(output))
+            # the method is made for ReLU: negative outputs of ELU mean that a feature is absent; they would cancel
+            # other features, and the product of two negative averages would be salient
+            positive = tf.nn.relu(tf.cast(output, tf.float32))
+            mask = _to_at_most_one(mask * tf.reduce_mean(positive, axis=-1, keepdims=True))
         if stage.spatial is not None:
             mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
     return mask
-
-
-def _average(maps: Any) -> Any:
-    """Return the average of feature maps (1, rows, columns, channels) over the channels, (1, rows, columns, 1).
-
-    Negative values count as 0: the method is made for ReLU.
-    """
-    # negative outputs of ELU mean that a feature is absent; they would cancel other features, and the product of two
-    # negative averages would be salient
-    return tf.reduce_mean(tf.nn.relu(tf.cast(maps, tf.float32)), axis=-1, keepdims=True)
 
 
 def _to_at_most_one(mask: Any) -> Any:

@@ -18,10 +18,10 @@ from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import read_hdf5
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
+from bcclone.train.plan import Worker
 from bcclone.train.trainer import Trainer
 from bcclone.train.training_folder import RunFolder
 from bcclone.train.training_state import TrainingState
-from bcclone.train.worker import Worker
 
 _KEPT = 2
 

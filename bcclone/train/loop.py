@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,17 +18,15 @@ from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
 from bcclone.model.model_file import load_model_file, model_content
 from bcclone.system.atomic import write_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, require_package
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
-from bcclone.train.history import Epoch, history_csv
-from bcclone.train.tensorboard import TensorBoard
+from bcclone.train.plan import Worker
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
 from bcclone.train.trainer import Totals, Trainer, errors_of, losses_of, sums_of
 from bcclone.train.training_folder import RunFolder
-from bcclone.train.training_state import SampleCounts, TrainingSchedule, TrainResult, epoch_summary
-from bcclone.train.worker import Worker
+from bcclone.train.training_state import Epoch, SampleCounts, TrainingSchedule, TrainResult, epoch_summary, history_csv
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = _STEPS_BETWEEN_DECISIONS = 20
@@ -60,26 +57,20 @@ class Training:
         cannot be written are reported and do not stop the training.
         """
         settings, folder, part = self.settings, self.folder, self.worker.part
-        with ExitStack() as opened:
-            self._board = (
-                opened.enter_context(TensorBoard(folder.tensorboard, self.notify)) if settings.tensorboard else None
-            )
-            self._feed = open_feed(self.samples, settings, settings.sampling, part)
-            size = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
-            self._validation_feed = open_validation_feed(self.validation, size, part)
-            if not len(self.validation):
-                self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
-            self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
-            self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
-            self.state, self._model = restore(folder, self.trainer, self.worker, self.notify)
-            self._saved, self._model_is_written = (
-                self.state,
-                not self._model,
-            )  # a killed training may have left a newer one
-            self._resumed_after = self.state.elapsed
-            self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
-            with self._feed, self._validation_feed, self._interrupts.listening():
-                limit = self._train_epochs()
+        self._board = TensorBoard(folder.tensorboard, self.notify) if settings.tensorboard else None
+        self._feed = open_feed(self.samples, settings, settings.sampling, part)
+        size = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
+        self._validation_feed = open_validation_feed(self.validation, size, part)
+        if not len(self.validation):
+            self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
+        self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
+        self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
+        self.state, self._model = restore(folder, self.trainer, self.worker, self.notify)
+        self._saved, self._model_is_written = self.state, not self._model  # a killed training may have left a newer one
+        self._resumed_after = self.state.elapsed
+        self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
+        with self._feed, self._validation_feed, self._interrupts.listening():
+            limit = self._train_epochs()
         test = select(self.samples.data, TEST, settings.seq_length)
         counts = SampleCounts(len(self._feed), len(self.validation), len(test))
         result = TrainResult.of(self.state, settings, counts, limit, folder.path)
@@ -147,7 +138,7 @@ class Training:
         if not math.isfinite(loss):
             raise self._divergence(self.state.epoch + 1)
         if self._board:
-            self._board.log_step(step, loss, rate)
+            self._board.log(step, {"step/loss": loss, "step/learning_rate": rate})
         return f"loss {loss:.4f}, waiting for data {self.state.waited / max(self.state.seconds, 1e-9):.1%}"
 
     def _complete_epoch(self) -> None:
@@ -163,7 +154,8 @@ class Training:
         self._take_time(is_epoch_end=True)
         self._seconds_of_ending = self.state.elapsed - start
         if self._board:
-            self._board.log_epoch(last)
+            names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
+            self._board.log(last.epoch, {f"epoch/{name}": getattr(last, name) for name in names})
         self.notify(epoch_summary(self.state))
 
     def _epoch_figures(self) -> Epoch:
@@ -263,3 +255,26 @@ def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
             errors = errors_of(network, batch.images, batch.labels, training=False)
             totals.add(sums_of(losses_of(loss, errors, batch.labels), errors, tf.ones_like(errors[:, :1])))
     return totals.means()
+
+
+class TensorBoard:
+    """Writes event files for TensorBoard into a folder, until a write fails: a full disk does not stop the training.
+
+    Raises UserError when the package is missing.
+    """
+
+    def __init__(self, folder: Path, notify: Notify) -> None:
+        require_package("tensorboard", "--tensorboard", "tensorboard")
+        self._writer, self._notify = tf.summary.create_file_writer(str(folder)), notify
+
+    def log(self, step: int, values: Mapping[str, float | None]) -> None:
+        if self._writer is None:
+            return
+        try:
+            with self._writer.as_default(step):
+                for name in [name for name, value in values.items() if value is not None]:
+                    tf.summary.scalar(name, values[name])
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            self._writer, (reason, *_) = None, str(error).splitlines()
+            self._notify(f"note: the log for TensorBoard cannot be written any more: {reason}")

@@ -1,22 +1,26 @@
-"""Settings, samples and earlier runs -> the plan of a run, whose settings leave nothing open, and its samples."""
+"""Settings, samples and earlier runs -> the plan of a run, whose settings leave nothing open, and its samples.
+
+A `Worker` decides the plan: the process that trains alone, on one device, or the first of several.
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
-from bcclone.feed.augment.augment_settings import CAMERA_MOVES, AugmentSettings
 from bcclone.feed.feed import check_feed, choose_feed
-from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
+from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, ORDERS, AugmentSettings, FeedSettings
+from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system import hdf5_file
+from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
-from bcclone.system.tensorflow_quietly import onednn_for_batches
+from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.train.train_settings import (
     DECIDE_WEIGHTS,
     FINE_TUNING_LEARNING_RATE,
@@ -31,6 +35,9 @@ from bcclone.train.train_settings import (
 from bcclone.train.training_folder import RunFolder, RunIdentity
 from bcclone.train.training_state import TrainResult
 
+if TYPE_CHECKING:  # it loads Keras
+    from bcclone.train.trainer import Trainer
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -42,8 +49,6 @@ class Plan:
     result: TrainResult | None = None
 
     def __post_init__(self) -> None:
-        if not self.settings.is_resolved:
-            raise ValueError("the settings of a plan leave something to decide; expected those of resolve()")
         hdf5_file.check_output(self.settings.output, "model", self.may_overwrite)
 
     @property
@@ -51,6 +56,44 @@ class Plan:
         """Return whether the output may be replaced if it exists."""
         folder, output = self.folder, self.settings.output
         return self.settings.force or bool(folder and (folder.may_overwrite or folder.has_published(output)))
+
+
+class Worker:
+    """A process that trains alone; a subclass trains together with others, of which the first one writes.
+
+    count: number of workers; index: of this one.
+    """
+
+    count: int = 1
+    index: int = 0
+
+    @property
+    def part(self) -> BatchPart:
+        return BatchPart(self.index, self.count)
+
+    @property
+    def writes(self) -> bool:
+        """Return whether this worker decides, and writes the run and the model."""
+        return self.index == 0
+
+    def share(self, content: bytes) -> bytes:
+        """Return the content that the writing worker gave; every worker calls this."""
+        return content
+
+    def sum(self, values: FloatArray) -> FloatArray:
+        """Return the sum of the arrays that the workers gave; every worker calls this."""
+        return values
+
+    def decide(self, data: TrainingData, make_plan: Callable[[], Plan]) -> Plan:
+        return make_plan()
+
+    def load(self, settings: TrainSettings) -> str:
+        return load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn)
+
+    def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
+        from bcclone.train.prepare import make_trainer
+
+        return make_trainer(data, settings, labels)
 
 
 def check_inputs(files: RunFiles) -> None:
@@ -109,7 +152,17 @@ def resumed_plan(
         raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
     stored = folder.settings
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
-    _refuse_fixed(folder, {name: chosen[name] for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS})
+    fixed = {name: getattr(stored, name) for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS}
+    lines = [
+        f"\n  {name.replace('_', ' ')}: {value}, and {chosen[name]} is given"
+        for name, value in fixed.items()
+        if chosen[name] != value
+    ]
+    if lines:
+        raise UserError(
+            f"{folder.path} has other settings; leave these options out to resume it, or leave out --resume:"
+            f"{''.join(lines)}"
+        )
     settings = TrainSettings(**values_of(stored) | own | {"start": folder.start} | chosen)
     if settings.ordering != stored.ordering:
         raise UserError(
@@ -148,18 +201,6 @@ def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
     return RunIdentity(str(data.path.resolve()), data.content_hash, os.path.realpath(files.output))
-
-
-def _refuse_fixed(folder: RunFolder, chosen: Mapping[str, Any]) -> None:
-    """Raise UserError for settings that differ from the run's, which decide its weights."""
-    stored = values_of(folder.settings, tuple(chosen))
-    changed = [name for name in chosen if chosen[name] != stored[name]]
-    lines = [f"\n  {name.replace('_', ' ')}: {stored[name]}, and {chosen[name]} is given" for name in changed]
-    if lines:
-        raise UserError(
-            f"{folder.path} has other settings; leave these options out to resume it, or leave out --resume:"
-            f"{''.join(lines)}"
-        )
 
 
 def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify) -> None:

@@ -21,14 +21,12 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import DROPOUT
 from bcclone.model.model_file import ForeignModel, ModelFile, load_model_file, open_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
-from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
-from bcclone.train.plan import Plan
+from bcclone.train.plan import Plan, Worker
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.trainer import Trainer
-from bcclone.train.worker import Worker
 
 
 def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Worker) -> tuple[Plan, Trainer]:
@@ -149,8 +147,12 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
         raise UserError(f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}")
     _check_frames(file, start, data)
     model = _as_network(file, settings)
-    if file.calibration:
-        _scale_steering(model, file.calibration)
+    last, calibration = model.layers[-1], file.calibration
+    if calibration and _can_be_scaled(last):  # the network then answers in the car's steering, which the labels are
+        kernel, bias = last.get_weights()
+        kernel[:, 0] *= calibration.gain
+        bias[0] = calibration.gain * bias[0] + calibration.bias
+        last.set_weights([kernel, bias])
     if len(file.outputs) == outputs:
         return model
     begin = np.zeros(outputs - len(file.outputs))
@@ -197,16 +199,6 @@ def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
         f"{settings.start} is a network {trained_as}, whose weights {settings.network} cannot take; fine-tune it with "
         f"--network {trained_as}"
     )
-
-
-def _scale_steering(model: keras.Model, calibration: SteeringCalibration) -> None:
-    """Let a network answer in the car's steering, which the labels are, as far as its last layer can be scaled."""
-    last = model.layers[-1]
-    if _can_be_scaled(last):
-        kernel, bias = last.get_weights()
-        kernel[:, 0] *= calibration.gain
-        bias[0] = calibration.gain * bias[0] + calibration.bias
-        last.set_weights([kernel, bias])
 
 
 def _can_be_scaled(layer: keras.layers.Layer) -> bool:

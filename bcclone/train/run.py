@@ -1,5 +1,6 @@
 """A store or recordings -> a model file and its run folder: begin or resume a run, train, publish the model."""
 
+import datetime
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,11 +14,10 @@ from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
-from bcclone.train.plan import Plan, check_inputs, new_plan, resumed_plan, select_samples
+from bcclone.train.plan import Plan, Worker, check_inputs, new_plan, resumed_plan, select_samples
 from bcclone.train.train_settings import RunFiles, TrainSettings
-from bcclone.train.training_folder import RunFolder, describe_environment, new_path
+from bcclone.train.training_folder import RunFolder, describe_environment
 from bcclone.train.training_state import TrainResult
-from bcclone.train.worker import Worker
 
 _ALONE = Worker()
 
@@ -87,7 +87,8 @@ def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]
         on_device = settings.augment_on == "device"
         augmentation = ", which augments the samples, too" if on_device else ", augmenting on the CPU"
         augmentation = augmentation if settings.augment else ", without augmentation"
-        folder = RunFolder.create(new_path(settings.runs, settings.name), plan.identity, settings)
+        name = settings.name or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
+        folder = RunFolder.create(settings.runs / name, plan.identity, settings)
         notify(f"training on {device}{augmentation}; the run is in {folder.path}")
         if settings.start:
             notify(f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}")

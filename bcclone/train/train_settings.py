@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.answer import OUTPUTS
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.feed_settings import AUTO, PATH, STEERING, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import AUTO, PATH, STEERING, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.settings import (
     Count,
@@ -29,7 +28,6 @@ SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber", "log")
 KEPT = ("last", "best")
 NETWORKS = {name: each.description for name, each in ARCHITECTURES.items()}
-PUBLISHED = tuple(name for name, each in ARCHITECTURES.items() if each.preset)
 RECURRENT_SEQ_LENGTH = 5
 LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squared error
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
@@ -248,13 +246,8 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 
     @property
     def sampling(self) -> SamplingSettings:
-        whole = self.network in PUBLISHED  # the others crop the images
+        whole = bool(ARCHITECTURES[self.network].preset)  # the networks of bcclone crop the images
         return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
-
-    @property
-    def is_resolved(self) -> bool:
-        """Return whether nothing is left to the samples and the machine to decide, as in resolve()."""
-        return bool(self.seq_length and self.learning_rate and self.feed != AUTO)
 
 
 # values that leave a setting to the samples, the machine or, in a resume, the run

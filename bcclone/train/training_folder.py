@@ -6,7 +6,6 @@ In: settings, environment and results as values. Out: JSON and TOML files, which
 import datetime
 import glob
 import hashlib
-import itertools
 import json
 import os
 import platform
@@ -26,10 +25,10 @@ from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of, read_settings_file
-from bcclone.train.history import START_NAME
 from bcclone.train.train_settings import RunFiles, TrainSettings, values_of
 from bcclone.train.training_state import TrainResult
 
+START_NAME = "start.h5"  # in a run folder: the model that the run began with
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
 _GIT_SECONDS = 10
 
@@ -41,18 +40,6 @@ class RunIdentity:
     store: str
     content_hash: str
     output: str
-
-
-def new_path(runs: Path, name: str | None) -> Path:
-    if name is not None:
-        return runs / name
-    started = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for number in itertools.count(1):
-        path = runs / (started if number == 1 else f"{started}~{number}")
-        with suppress(FileExistsError):  # another one may begin in the same second
-            path.mkdir(parents=True)
-            return path
-    raise AssertionError("there are always more numbers")
 
 
 @dataclass(frozen=True)
@@ -69,9 +56,6 @@ class RunRecord:
     force: bool = False
     published: str | None = None
 
-    def __post_init__(self) -> None:
-        datetime.datetime.fromisoformat(self.started)  # runs are sorted by it
-
 
 class RunFolder:
     """The files of one run: settings, environment, history, checkpoints, model, plots, result."""
@@ -86,21 +70,16 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, identity: RunIdentity, settings: TrainSettings) -> "RunFolder":
         """Make the folder of a new run, with a copy of its start; raises UserError when it exists."""
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            beginnings = {entry.name for entry in path.iterdir()} - {START_NAME}
-        except OSError as error:
-            raise UserError(f"{path}: cannot make the run folder: {error.strerror}; choose other --runs") from None
-        if any(".partial" not in name for name in beginnings):  # a run killed while it began leaves partial files
+        if path.is_dir() and any(path.iterdir()):
             raise UserError(
                 f"{path}: this run exists already; choose another --name, or continue it with --resume and the same "
                 "store and output"
             )
+        atomic.make_folder(path, "other --runs")
         folder = cls(path)
-        started = datetime.datetime.now().isoformat()
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, read_bytes(settings.start, "model"))
-        folder._write_record(RunRecord(identity, started, settings, settings.force))
+        folder._write_record(RunRecord(identity, datetime.datetime.now().isoformat(), settings, settings.force))
         return folder
 
     @classmethod
@@ -173,18 +152,16 @@ class RunFolder:
         self._write_record(replace(self._record, settings=settings))
         atomic.write_text(self.path / _RESOLVED, settings_as_text(settings))
         path, described = self.path / "environment.json", dict(environment)
-        earlier: list[dict[str, Any]] = []
-        with suppress(UserError):
-            earlier = read_json(path, list[dict[str, Any]], "the environment of a run", "")
+        kind, remedy = list[dict[str, Any]], "remove the file to continue without it"
+        earlier = read_json(path, kind, "the environment of a run", remedy) if path.exists() else []
         if described | {"command": None} not in [noted | {"command": None} for noted in earlier]:
             atomic.write_text(path, json.dumps([*earlier, described], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output, its settings beside it, and record that the output is this run's."""
         atomic.write_bytes(output, model, follow=True)
-        with suppress(OSError, UserError):  # the model is written even if the run folder is gone
-            atomic.write_bytes(settings_path(output), read_bytes(self.path / _RESOLVED, "json"))
-            self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
+        atomic.write_bytes(settings_path(output), read_bytes(self.path / _RESOLVED, "json"))
+        self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
         """Return whether this run wrote `output`, also before it was extended."""
@@ -264,18 +241,15 @@ def describe_environment() -> dict[str, Any]:
 
 def _git_state(folder: Path) -> dict[str, Any] | None:
     """Return commit and changed files of a folder's git checkout; None without a checkout or without git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None or not _git(folder, "ls-files"):  # an installed package may be in another's checkout
-        return None
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
-    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}
 
+    def git(*words: str) -> str:
+        line = ["git", "-C", str(folder), *words]
+        return subprocess.run(line, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True).stdout
 
-def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        completed = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
-        )
+        if not git("ls-files"):  # an installed package may be in another's checkout
+            return None
+        commit, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
-    return completed.stdout
+    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

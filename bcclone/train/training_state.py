@@ -1,16 +1,75 @@
-"""The state of a training between two steps, the learning rate and the limits that follow from it, and the result."""
+"""The state of a training between two steps, the learning rate and the limits that follow from it, and the result.
 
+history.csv in a run folder has a row with the figures of each epoch.
+"""
+
+import csv
+import io
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from bcclone.system.codec import explained, read_table, whole_number
 from bcclone.system.json_values import to_json
-from bcclone.train.history import Epoch, best_epoch
 from bcclone.train.train_settings import TrainSettings
 
 _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
 _FIRST_STEPS = 20  # compilation takes most of their time, so they give no estimate
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The errors of one epoch, of steering from -1 to 1, over all samples, and its speed: a row of history.csv.
+
+    val_loss, val_mae: None without validation samples; seconds: of training, without validation; data_wait_share:
+    fraction of them spent waiting for data.
+    """
+
+    epoch: int
+    loss: float
+    mae: float
+    val_loss: float | None
+    val_mae: float | None
+    learning_rate: float
+    seconds: float
+    samples_per_second: float
+    data_wait_share: float
+
+    @property
+    def score(self) -> float:
+        """Return the number that is smallest in the best epoch: the validation loss, or without one the loss."""
+        return self.loss if self.val_loss is None else self.val_loss
+
+    @property
+    def is_finite(self) -> bool:
+        """Return whether the losses are finite; they are not once the training has diverged."""
+        return math.isfinite(self.loss) and math.isfinite(self.score)
+
+
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
+    return min(history, key=lambda epoch: epoch.score)
+
+
+def history_csv(history: Sequence[Epoch]) -> str:
+    text = io.StringIO()
+    table = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(epoch) for epoch in history)
+    return text.getvalue()
+
+
+def read_history(path: Path) -> list[Epoch]:
+    """Read a history.csv; raises UserError if it is not one."""
+    epochs: list[Epoch] = []
+    what, remedy = "the history of a run", "remove the file to continue without it"
+    for line, cells in read_table(path, [each.name for each in fields(Epoch)], what, remedy):
+        with explained(f"{path}: line {line}", "", remedy):
+            validation = {name: float(cells[name]) if cells[name] else None for name in ("val_loss", "val_mae")}
+            numbers: dict[str, Any] = {name: float(cells[name]) for name in cells if name not in (*validation, "epoch")}
+            epochs.append(Epoch(**numbers | validation, epoch=whole_number("epoch", cells["epoch"])))
+    return epochs
 
 
 @dataclass(frozen=True)
@@ -29,11 +88,6 @@ class TrainingState:
     seconds: float = 0.0
     waited: float = 0.0
 
-    def __post_init__(self) -> None:
-        numbers = self.step, self.samples, self.elapsed, self.seconds, self.waited
-        if not all(number >= 0 for number in numbers):  # of a damaged checkpoint
-            raise ValueError(f"a training state of {numbers}, expected numbers from 0 on")
-
     @property
     def epoch(self) -> int:
         return len(self.history)
@@ -44,10 +98,6 @@ class TrainingState:
 
     def kept(self, keep: str) -> Epoch:
         return self.best if keep == "best" else self.history[-1]
-
-    def is_out_of_patience(self, patience: int) -> bool:
-        """Return whether the last `patience` epochs have not improved on the best; never with patience 0."""
-        return patience > 0 and self.epoch > 0 and self.epoch - self.best.epoch >= patience
 
     def after_step(self, samples: int, seconds: float, waited: float) -> "TrainingState":
         """Return the state after one more step of this epoch. waited: part of its seconds."""
@@ -86,8 +136,14 @@ class TrainingSchedule:
     validation_samples: int
 
     def learning_rate(self, state: TrainingState) -> float:
+        return learning_rate(self.settings, self.fraction_done(state))
+
+    def fraction_done(self, state: TrainingState) -> float:
+        """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger."""
+        epochs, seconds = self.settings.epochs, self.settings.time
         steps_per_epoch = -(-self.samples // self.settings.batch_size)
-        return learning_rate(self.settings, fraction_done(self.settings, state.step, steps_per_epoch, state.elapsed))
+        by_steps = state.step / (epochs * steps_per_epoch) if epochs else 0.0
+        return min(max(by_steps, state.elapsed / seconds if seconds else 0.0), 1.0)
 
     def is_time_up(self, state: TrainingState, seconds_of_ending: float) -> bool:
         """Return whether --time leaves no more than the end of an epoch needs.
@@ -108,16 +164,9 @@ class TrainingSchedule:
         settings = self.settings
         if settings.epochs and state.epoch >= settings.epochs:
             return f"--epochs {settings.epochs}"
-        if state.is_out_of_patience(settings.patience):
+        if settings.patience and state.epoch and state.epoch - state.best.epoch >= settings.patience:
             return f"--patience {settings.patience}"
         return f"--time {settings.time:g}s" if state.epoch and is_time_up else ""
-
-
-def fraction_done(settings: TrainSettings, step: int, steps_per_epoch: int, elapsed: float) -> float:
-    """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger."""
-    by_steps = step / (settings.epochs * steps_per_epoch) if settings.epochs else 0.0
-    by_time = elapsed / settings.time if settings.time else 0.0
-    return min(max(by_steps, by_time), 1.0)
 
 
 def learning_rate(settings: TrainSettings, fraction: float) -> float:
@@ -172,10 +221,6 @@ class TrainResult:
     onednn: str = ""
     run: Path = Path()
     was_complete: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.epoch <= self.epochs:  # of a damaged result.json
-            raise ValueError(f"the model of epoch {self.epoch} of {self.epochs}, expected one of these epochs")
 
     @classmethod
     def of(cls, state: TrainingState, settings: TrainSettings, samples: SampleCounts, ended: str, run: Path) -> Self:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from bcclone import open_store
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import TrainingData, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed

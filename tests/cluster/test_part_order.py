@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import select
 

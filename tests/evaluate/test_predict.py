@@ -129,7 +129,7 @@ def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_mod
 
 def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untrained_model, tmp_path):
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.steering_calibration import SteeringCalibration
+    from bcclone.model.policy import SteeringCalibration
 
     framing = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
     (tmp_path / "small").mkdir()
@@ -151,7 +151,7 @@ def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untraine
 
 def test_a_recording_of_another_framing_is_refused(recording, untrained_model, tmp_path):
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.steering_calibration import SteeringCalibration
+    from bcclone.model.policy import SteeringCalibration
 
     copy = tmp_path / "imported"
     shutil.copytree(recording, copy)
@@ -171,7 +171,7 @@ def test_a_recording_of_another_framing_is_refused(recording, untrained_model, t
 
 def test_frames_that_the_import_has_framed_are_not_framed_again(untrained_model, tmp_path):
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.steering_calibration import SteeringCalibration
+    from bcclone.model.policy import SteeringCalibration
 
     framing = Framing(640, 320, lens=Lens(300.0, 140.0, 319.5))  # of the shape of frames
     (tmp_path / "car.h5").write_bytes(calibrated_content(untrained_model, framing, SteeringCalibration(1.0)))

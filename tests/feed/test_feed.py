@@ -11,12 +11,10 @@ from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.source import Batch
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 BATCH, SEED, CHUNK = 64, 3, 100
 FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
-    "three workers": FeedSettings("workers", feed_workers=3),
     "sequence, processes": FeedSettings("sequence", feed_workers=2, multiprocessing=True),
 }
 
@@ -161,7 +159,7 @@ def plain_windows(store, validation):
     return np.stack(images), np.array(steering, np.float32)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", ["files", "memory", "hdf5-chunks", "workers", "device"])
 def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(name, store, files):
     if name == "device":
         load_tensorflow()
@@ -212,21 +210,3 @@ def test_the_samples_that_windows_leave_out_are_counted(store):
         f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are left out" in summary
     )
     assert f"{(store.samples['frame_offset'] > 0).sum()} are left out because they pair" in summary
-
-
-IMAGES, LABELS = np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 1), np.float32)
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "words"),
-    [
-        (IMAGES[:3], LABELS, r"images \(3, 8, 8, 3\) with labels \(4, 1\), expected"),
-        (IMAGES[0], LABELS, "expected .batch, height, width, 3."),
-        (IMAGES, LABELS[:, 0], "expected .*batch, labels"),
-        (IMAGES.astype(np.float32), LABELS, "images float32, labels float32, expected uint8"),
-        (IMAGES, LABELS.astype(np.float64), "labels float64, expected uint8 and float32"),
-    ],
-)
-def test_a_batch_has_images_and_labels_of_the_stated_form(images, labels, words):
-    with pytest.raises(ValueError, match=words):
-        Batch(images, labels)

@@ -28,10 +28,6 @@ SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
 
 
-class Unspeakable(Exception):
-    """An error that cannot be pickled."""
-
-
 class Faulty(FrameSource):
     """A source that fails to read frame 150, or whose process dies when it reads it."""
 
@@ -47,8 +43,6 @@ class Faulty(FrameSource):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "stuck":
                 time.sleep(60)
-            if self.fault == "unspeakable":
-                raise Unspeakable(lambda: 0)
             raise ValueError("frame 150 is spoilt")
         super().fill(positions, images)
 
@@ -62,17 +56,10 @@ def window_feed(source):
     return WindowFeed(source, order_of(source), 4, windows)
 
 
-def sequence_feed(source):
-    from bcclone.feed.keras_sequence import SampleDataset, SequenceFeed
-
-    return SequenceFeed(SampleDataset(source, order_of(source), workers=2, max_queue_size=4))
-
-
 FEEDS = {
     "windows": window_feed,
     "threads": lambda source: Feed(source, order_of(source)),
     "one thread": lambda source: Feed(source, order_of(source), threads=1),
-    "sequence": sequence_feed,
     "process": lambda source: ProcessFeed(source, order_of(source), 1, 4),
     "processes": lambda source: ProcessFeed(source, order_of(source), 2, 8),
 }
@@ -176,34 +163,6 @@ def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window_and
             assert source.frames.loaded == 0
 
 
-def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
-    with feed_of(Faulty("unspeakable")) as feed:
-        count, error = count_epoch(feed)
-    assert (count, type(error)) == (150, RuntimeError)
-    assert "Unspeakable" in str(error)
-
-
-class Unsendable(Faulty):
-    """A source that reaches only so many processes."""
-
-    def __init__(self, processes):
-        super().__init__("none")
-        self.left = processes
-
-    def __getstate__(self):
-        self.left -= 1
-        if self.left < 0:
-            raise ValueError("it cannot be sent")
-        return self.__dict__
-
-
-@pytest.mark.parametrize("sent", [0, 1])
-def test_a_feed_whose_processes_do_not_all_start_leaves_none_behind(sent):
-    with pytest.raises(ValueError, match="cannot be sent"), feed_of(Unsendable(sent)):
-        raise AssertionError("a source that cannot be sent was sent")
-    assert not loaders()
-
-
 @pytest.mark.parametrize(("kind", "threads"), [("process", None), ("processes", 2)])
 def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, threads):
     with feed_of(Faulty("death"), kind, threads) as feed:
@@ -285,7 +244,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("name", ["queue", "workers", "sequence"])
+@pytest.mark.parametrize("name", ["workers"])
 def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
@@ -314,25 +273,9 @@ def training(store, folder, *options, **popen):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--feed", "workers"),
-        *(
-            pytest.param(options, marks=pytest.mark.long)
-            for options in (
-                ("--feed", "queue"),
-                ("--feed", "sequence", "--set", "multiprocessing=true", "--feed-workers", 2),
-                ("--feed", "sequence"),
-                ("--feed", "hdf5-chunks"),
-                ("--feed", "device"),
-            )
-        ),
-    ],
-)
-def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_store, tmp_path, options):
+def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_store, tmp_path):
     """A terminal sends it to every process of the group."""
-    run = training(simulated_store, tmp_path, *options, start_new_session=True)
+    run = training(simulated_store, tmp_path, "--feed", "workers", start_new_session=True)
     processes = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)
     output = run.communicate(timeout=60)[1]

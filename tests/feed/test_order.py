@@ -176,12 +176,6 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_
     assert [batch.tolist() for batch in batches] == [[2], [3]]
 
 
-@pytest.mark.parametrize("index", [-1, 2])
-def test_a_worker_beyond_the_count_is_refused(index):
-    with pytest.raises(ValueError, match=rf"worker {index} of 2, expected 0 to 1$"):
-        BatchPart(index, 2)
-
-
 def test_a_worker_reads_only_the_shards_of_its_stream():
     shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
     ordering = Ordering("windows", 4, streams=3)

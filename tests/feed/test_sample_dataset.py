@@ -144,14 +144,3 @@ def test_a_copy_in_another_process_gives_the_same_batches(simulated_store):
             for number in range(len(samples)):
                 for mine, theirs in zip(samples[number], copied[number], strict=True):
                     assert (mine == theirs).all()
-
-
-def test_a_rewritten_store_is_an_error_when_a_batch_is_read(simulated_store, tmp_path):
-    store = tmp_path / "data.h5"
-    store.write_bytes(simulated_store.read_bytes())
-    with SampleDataset.from_store(store) as samples:
-        sent = pickle.dumps(samples)
-    store.write_bytes(simulated_store.read_bytes() + b" ")
-    copied = pickle.loads(sent)
-    with pytest.raises(UserError, match=r"data\.h5.*rewritten.*train again"):
-        copied[0]

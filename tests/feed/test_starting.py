@@ -25,7 +25,7 @@ if "--multiprocessing-fork" in sys.orig_argv:
     while True:
         time.sleep(60)
 """
-FEEDS = ("sequence", "workers", "queue")
+FEEDS = ("sequence", "workers")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_feed_has_started_before_its_first_batch_comes(simulated_store, feed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize("feed", ["workers"])
 def test_the_time_is_over_before_the_loaders_have_started(simulated_store, tmp_path, hanging, feed):
     done = subprocess.run(
         line(feed, simulated_store, "-o", tmp_path / "model.h5", "--time", "2s"), capture_output=True, text=True
@@ -89,7 +89,7 @@ def test_the_time_is_over_before_the_loaders_have_started(simulated_store, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize("feed", ["workers"])
 def test_ctrl_c_ends_a_training_whose_loaders_start(simulated_store, tmp_path, hanging, feed):
     with subprocess.Popen(
         line(feed, simulated_store, "-o", tmp_path / "model.h5"), stderr=subprocess.PIPE, text=True

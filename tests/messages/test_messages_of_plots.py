@@ -21,7 +21,7 @@ def drawn(name, model, data=None):
 
 
 def history(text):
-    from bcclone.train.history import read_history
+    from bcclone.train.training_state import read_history
 
     Path("history.csv").write_text(text)
     return read_history(Path("history.csv"))

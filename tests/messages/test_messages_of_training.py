@@ -7,7 +7,7 @@ import h5py
 
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
-from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.model.policy import SteeringCalibration
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_folder import RunFolder, RunIdentity
 from tests.conftest import ROOT

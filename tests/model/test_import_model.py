@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from bcclone.cli import run
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.system.errors import UserError
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.system.settings import PRESET_NAMES
 from tests.conftest import ROOT
-from tests.model.keras_files.old_models import INPUT, expected_output, images, keras1_config, write
+from tests.model.keras_files.old_models import expected_output, images, keras1_config, write
 
 YUV = "nvidia-66x200-yuv"
 KEPT = ROOT / "tests" / "model" / "keras_files" / "keras2"
@@ -91,20 +90,6 @@ def test_the_layers_are_printed_before_the_preprocessing_is_required(import_mode
     assert not (tmp_path / "model.h5").exists()
 
 
-def test_a_recurrent_model_is_imported_with_the_preset_of_its_frames(import_model, model_file, tmp_path):
-    old = KEPT / "lstm.keras"
-    _, _, printed = import_model(old, "-o", tmp_path / "model.h5")
-    description, _, complaint = printed.partition("error: ")
-    assert "its input: 3 x 66 x 200 x 3" in description
-    assert "TimeDistributed(Conv2D)" in description
-    for fits in (YUV, f"{YUV}-bgr"):
-        assert f"--preprocess {fits}" in description
-        assert f"--preprocess {fits}" in complaint
-    assert import_model(old, "-o", tmp_path / "model.h5", "--preprocess", YUV)[0] == 0
-    imported = model_file.load_model_file(tmp_path / "model.h5")
-    assert (imported.seq_length, imported.preprocessing) == (3, PRESETS[YUV])
-
-
 @pytest.mark.parametrize(
     ("output", "expected"), [("model.keras", "must end in .h5"), ("old.h5", "is the model to import; name another -o")]
 )
@@ -126,25 +111,3 @@ def test_the_policy_prepares_the_frame_by_the_preset(tmp_path, untrained_model):
     swapped = load_policy(path, "nvidia-66x200-yuv-bgr").answer(frame).steering
     assert swapped == pytest.approx(load_policy(path, PRESETS[YUV]).answer(frame[..., ::-1]).steering, abs=1e-5)
     assert swapped != pytest.approx(load_policy(path, YUV).answer(frame).steering, abs=1e-5)
-
-
-def test_without_a_preset_the_error_names_those_that_fit(model_file, tmp_path):
-    path = write(tmp_path / "old.h5", keras1_config())
-    found = model_file.open_model(path)
-    assert found.input_shape == tuple(INPUT[1:])
-    for given, expected in (
-        (None, "does not state its preprocessing"),
-        (Preprocessing(), "makes rows, .* 128, 128, 3"),
-    ):
-        with pytest.raises(UserError, match=f"{expected}.*--preprocess {YUV} or --preprocess {YUV}-bgr") as refusal:
-            found.declared(given)
-        assert "carnd" not in str(refusal.value)
-    with pytest.raises(UserError, match="no preprocessing is called"):
-        model_file.load_model_file(path, "nvidia")
-
-
-def test_another_preprocessing_than_that_of_the_model_is_refused(model_file, untrained_model):
-    load = model_file.load_model_file
-    assert load(untrained_model, "carnd-128-rgb").preprocessing == Preprocessing()
-    with pytest.raises(UserError, match="states its own preprocessing"):
-        load(untrained_model, YUV)

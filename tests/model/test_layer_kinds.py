@@ -148,7 +148,7 @@ def test_a_layer_keeps_apart_the_frames_that_its_row_says(kinds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [*EXAMPLES][::6])  # tf2onnx converts them; each takes seconds
 def test_a_layer_computes_the_same_as_onnx(kinds, name, tmp_path):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")

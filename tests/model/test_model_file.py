@@ -43,12 +43,6 @@ def images(count=4):
     return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
 
 
-def test_round_trip_from_a_path_or_a_text(load, untrained_model):
-    first, second = load(untrained_model), load(str(untrained_model))
-    assert first.preprocessing == Preprocessing()
-    assert (first.model(images()).numpy() == second.model(images()).numpy()).all()
-
-
 def test_plain_keras_opens_a_model_file_in_safe_mode(load, untrained_model):
     import keras
 
@@ -147,21 +141,12 @@ def test_a_training_that_is_no_json_object_is_refused(load, model_copy, wrong):
         load(model_copy)
 
 
-@pytest.mark.parametrize("keep", [0, 1000, 500_000])
-def test_a_truncated_file_is_refused(load, model_copy, keep):
-    model_copy.write_bytes(model_copy.read_bytes()[:keep])
+def test_a_truncated_file_is_refused(load, model_copy):
+    model_copy.write_bytes(model_copy.read_bytes()[:500_000])
     with pytest.raises(UserError, match="not a complete model file"):
         load(model_copy)
 
 
-def test_errors_for_missing_and_other_files_name_the_remedy(load, tmp_path):
-    with pytest.raises(UserError, match="train one with: bcclone model"):
-        load(tmp_path / "model.h5")
-    with h5py.File(tmp_path / "data.h5", "w") as file:
-        file["frames"] = 1
-    with pytest.raises(UserError, match="holds no Keras model"):
-        load(tmp_path / "data.h5")
-    with h5py.File(tmp_path / "data.h5", "a") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(UserError, match=r"data\.h5: a store, expected a model; train one with: bcclone model"):
-        load(tmp_path / "data.h5")
+def test_a_store_is_no_model(load, simulated_store):
+    with pytest.raises(UserError, match=r"a store, expected a model; train one with: bcclone model"):
+        load(simulated_store)

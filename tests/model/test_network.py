@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.architectures import ARCHITECTURES, Architecture, Convolution
+from bcclone.model.architectures import ARCHITECTURES, Architecture
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -131,21 +131,6 @@ def test_each_network_steers_and_can_predict_another_number(build_network, name)
         network = build_network(takes.shape, frames, name, outputs)
         image = np.zeros((1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8)
         assert network(image).shape == (1, outputs)
-
-
-def test_a_network_of_ones_own_is_built_from_its_convolutions(build_network):
-    shallow = Architecture("shallow", "two convolutions", (Convolution(8, 5, 4), Convolution(4, 3, 2)))
-    assert maps_of(build_network(network=shallow)) == [(18, 31), (8, 15)]
-
-
-def test_an_architecture_that_cannot_be_built_is_refused_at_once():
-    for values, expected in (
-        ({"recurrent": "RNN"}, "GRU, LSTM"), ({"preset": "mine"}, "one of carnd"), ({"convolutions": ()}, "1 or more"),
-    ):  # fmt: skip
-        with pytest.raises(ValueError, match=f"wrong: .*expected {expected}"):
-            Architecture("wrong", "", **values)
-    with pytest.raises(ValueError, match="stride of 1 or more"):
-        Convolution(8, 5, 0)
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])

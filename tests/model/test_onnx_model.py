@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import BadImage
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.lab.export_model.exports import exported_once
@@ -45,13 +44,6 @@ def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_rec
     check_same(untrained_recurrent_model, exported)
 
 
-def test_frames_of_another_size_are_refused(untrained_model, exported):
-    from bcclone.model.policy import load_policy
-
-    with pytest.raises(BadImage, match="expected 320x160"):
-        load_policy(exported(untrained_model)).answer(FRAMES[0, :80])
-
-
 def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported):
     from bcclone.drive.saliency_thread import make_saliency_thread, seen_region_of
     from bcclone.model.policy import load_policy
@@ -77,14 +69,6 @@ def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_rec
     replayed = json.loads(run_script("replay", *models, simulated_recording, "--json").stdout)
     own, exported = (replayed["models"][str(model)] for model in models)
     assert exported["steering_correlation"] == pytest.approx(own["steering_correlation"], abs=0.01)
-
-
-def test_a_suite_drives_it(untrained_model, exported):
-    from bcclone.evaluate.worker_model import InputFile, load_on_one_core
-
-    path = exported(untrained_model)
-    policy = load_on_one_core(InputFile.of(path), "carnd-128-rgb")  # for the other models of the suite
-    assert policy.model is None
 
 
 def test_a_missing_or_damaged_file_is_refused(tmp_path):
@@ -174,12 +158,7 @@ HOSTILE = {
         "expected ONNX's own",
     ),
     "a tensor in another file": (lambda path: network(path, tensors=[elsewhere(path)]), "lies in another file"),
-    "such a tensor in an attribute": (
-        lambda path: network(path, onnx.helper.make_node("Constant", [], ["x"], value=elsewhere(path))),
-        "lies in another file",
-    ),
     "a tensor larger than the file": (lambda path: network(path, tensors=[tensor(1 << 40)]), "but"),
-    "a tensor of negative size": (lambda path: network(path, tensors=[tensor(-1, content=b"1234")]), "shape"),
     "a number in the metadata of 5,000 digits": (
         lambda path: network(
             path,
@@ -188,14 +167,7 @@ HOSTILE = {
         ),
         "expected camera frames",
     ),
-    "a state without a size": (
-        lambda path: network(
-            path, states=[onnx.helper.make_tensor_value_info("state_0", onnx.TensorProto.FLOAT, ["drives", "any"])]
-        ),
-        "expected camera frames",
-    ),
     "whole numbers divided": (lambda path: division(path, "Div", onnx.TensorProto.INT32), "divides whole numbers"),
-    "the rest of whole numbers": (lambda path: division(path, "Mod", onnx.TensorProto.INT64), "divides whole numbers"),
     "groups in groups": (nested, "no protocol buffer"),
 }
 

@@ -1,29 +1,17 @@
 """The saliency mask marks the pixels that the network uses, and no others."""
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
-import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.simulator.camera import pose_of
-from bcclone.simulator.car import start_on
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.world_settings import Conditions
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from tests.conftest import shared
 
 WHOLE = Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT)
 SMALL = Preprocessing(width=18, height=15, frame_width=18, frame_height=15)
-LEGACY = {
-    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
-    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
-}
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +127,7 @@ def averages(model, image, *names):
     return [np.maximum(of_one[0], 0).mean(axis=-1) for of_one in maps]
 
 
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
+@pytest.mark.parametrize(("padding", "pooling"), [("valid", "MaxPooling2D"), ("same", "AveragePooling2D")])
 def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(saliency, layers, padding, pooling):
     import keras
 
@@ -229,21 +216,6 @@ def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
     assert masks[0].max() == 1
 
 
-def test_one_thread_computes_saliency_while_another_drives(untrained_model, saliency):
-    from bcclone.model.model_file import load_model_file
-    from bcclone.model.policy import Policy
-
-    file = load_model_file(untrained_model)
-    policy, seen = Policy(file), saliency(file.model, file.preprocessing)
-    frames = [frame_of(seed=seed) for seed in range(20)]
-    steering, masks = [policy.answer(frame).steering for frame in frames], [seen.mask(frame) for frame in frames]
-    with ThreadPoolExecutor(2) as pool:
-        driving = pool.submit(lambda: [policy.answer(frame).steering for frame in frames])
-        looking = pool.submit(lambda: [seen.mask(frame) for frame in frames])
-        assert driving.result() == pytest.approx(steering, abs=1e-5)
-        assert np.allclose(looking.result(), masks, atol=1e-4)
-
-
 # ---- networks that cannot be followed
 
 
@@ -259,37 +231,3 @@ def test_an_unsupported_network_is_refused_with_the_reason(saliency, layers, mak
         saliency(make(layers), WHOLE)
     assert expected in str(refusal.value)
     assert "drives without" in str(refusal.value)
-
-
-# ---- networks that others trained on the Unity program
-
-
-@pytest.fixture(scope="module")
-def lake():
-    return Renderer("lake", Conditions())
-
-
-def beside_the_borders(track, car, along_m):
-    """Return the pixels within 12 of the road's two borders as the camera sees them, (160, 320)."""
-    near, view = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.uint8), pose_of(car, "center")
-    for side in (-1, 1):
-        ahead = np.arange(3, 60, 0.5)
-        border = np.array([track.point(along_m + m, side * track.road.width_m / 2)[:3] for m in ahead])
-        right, up, depth = ((border - view.position) @ view.axes).T
-        places = [FRAME_WIDTH / 2 + FOCAL_PX * right / depth, FRAME_HEIGHT / 2 - FOCAL_PX * up / depth]
-        cv2.polylines(near, [np.column_stack(places).round().astype(np.int32)], False, 1, thickness=24)
-    return near.astype(bool)
-
-
-@pytest.mark.parametrize("name", LEGACY)
-def test_the_borders_of_the_road_are_salient_to_trained_networks(name, lake, saliency):
-    from bcclone.model.model_file import load_model_file
-
-    file = load_model_file(shared("legacy_models") / name, LEGACY[name])
-    seen, kept = saliency(file.model, file.preprocessing), np.zeros((FRAME_HEIGHT, FRAME_WIDTH), bool)
-    kept[PRESETS[LEGACY[name]].crop_top : PRESETS[LEGACY[name]].crop_bottom] = True
-    for along_m in (60, 300, 500, 950):
-        car = start_on(lake.scene.track, along_m=along_m)
-        mask, near = seen.mask(lake.frame(car)), beside_the_borders(lake.scene.track, car, along_m)
-        assert not mask[~kept].any()  # the sky above all
-        assert mask[kept & near].mean() > 2 * mask[kept & ~near].mean()

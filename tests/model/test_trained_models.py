@@ -36,16 +36,3 @@ def test_another_file_of_that_name_stays_and_nothing_is_written(tmp_path):
     assert "lake.h5 exists already" in error
     assert "name another folder" in error
     assert content(tmp_path / "models") == {"lake.h5": b"mine"}
-
-
-def test_a_link_in_place_of_a_model_is_not_followed(tmp_path):
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "lake.h5").symlink_to(tmp_path / "elsewhere")
-    copied(tmp_path)
-    assert content(tmp_path / "models") == MODELS
-    assert not (tmp_path / "elsewhere").exists()
-
-
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
-    (tmp_path / "models").write_bytes(b"mine")
-    assert "cannot make that folder" in copied(tmp_path, code=1)

@@ -18,7 +18,7 @@ from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import draw_all, draw_pictures
 from bcclone.pictures.plots.charts import (
@@ -30,7 +30,7 @@ from bcclone.pictures.plots.charts import (
 from bcclone.pictures.plots.style import DPI
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from bcclone.train.history import Epoch, history_csv
+from bcclone.train.training_state import Epoch, history_csv
 from tests.conftest import shared
 from tests.model.random_layers import random_layers
 

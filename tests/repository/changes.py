@@ -86,7 +86,7 @@ assert build_network(outputs=len(outputs_of("brake"))).output_shape == (None, 4)
 
 import numpy as np
 
-from bcclone.feed.augment.kind import LensChange
+from bcclone.feed.augment import LensChange
 
 
 def _factor(numbers, fraction, extent, xp=np):
@@ -108,21 +108,21 @@ KIND = LensChange("dimming", {"dimming": 1}, _factor, _on_cpu, _on_device)
                 "",
             ),
             (
-                "bcclone/feed/augment/augment_settings.py",
+                "bcclone/feed/feed_settings.py",
                 '    dimming: Fraction = _augment(0.0, "fraction of samples that are darkened")\n',
                 "    augment_on: str",
             ),
-            ("bcclone/feed/augment/augment_settings.py", '"dimming", ', '"noise")  #'),
+            ("bcclone/feed/feed_settings.py", '"dimming", ', '"noise")  #'),
         ),
         """
 import numpy as np
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import Extent
-from bcclone.feed.augment.kinds import LENS, draw, numbers_of
+from bcclone.feed.feed_settings import AugmentSettings
+from bcclone.feed.augment import Extent
+from bcclone.feed.augment.on_cpu import LENS, draw, numbers_of
 assert AugmentSettings(dimming=0.5).dimming == 0.5
 (kind,) = [kind for kind in LENS if kind.setting == "dimming"]
 images, extent = np.full((2, 1, 4, 8, 3), 200, np.uint8), Extent(0, 4, 8, 4)
-factor = kind.parameters(numbers_of(draw(2, (0, 1, 0))), 1.0, extent, np)
+factor = kind.parameters(numbers_of(*draw(2, (0, 1, 0))), 1.0, extent, np)
 kind.on_cpu(images, extent, factor)
 assert (images == 100).all()
 """,

@@ -1,7 +1,5 @@
 """A damaged checkpoint is refused, and nothing of it is loaded."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -64,9 +62,10 @@ def test_a_part_of_another_type_is_refused(checkpoint, name, value):
     refused(checkpoint)
 
 
-@pytest.mark.parametrize(
-    "progress", ['{"step": -1}', '{"step": 1e9}', '{"step": NaN}', '{"history": [[]]}', json.dumps({"step": 10**40})]
-)
-def test_progress_that_no_training_makes_is_refused(checkpoint, progress):
-    put(checkpoint, "progress", progress)
-    refused(checkpoint)
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(checkpoint):
+    save_checkpoint(checkpoint.parent, Network(), TrainingState(step=9), b"newer")
+    newest, *_ = checkpoint_paths(checkpoint.parent)
+    newest.write_bytes(newest.read_bytes()[:100])
+    notes = []
+    assert load_checkpoint(checkpoint.parent, Network(), notes.append) == (TrainingState(step=5), b"model")
+    assert [str(newest) in note and note.endswith("continuing from the one before it") for note in notes] == [True]

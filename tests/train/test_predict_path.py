@@ -1,7 +1,5 @@
 """model.py --predict path: where the road leads helps in training; the written model keeps the steering alone."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -10,10 +8,9 @@ from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.dataset.store import Store
 from bcclone.feed.selection import select
 from bcclone.model.model_file import calibrated_content, save_model
-from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.model.policy import SteeringCalibration
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
-from tests.conftest import run_script
 from tests.model.random_layers import random_layers
 
 
@@ -102,25 +99,6 @@ def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
         (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
         assert type(layer) is type(before)
         assert random_strength(layer) == (0.1 if isinstance(layer, DROPOUT) else 0.5)
-
-
-@pytest.mark.slow
-def test_the_command_writes_a_model_of_the_steering_alone_and_resumes(simulated_store, tmp_path):
-    from bcclone.model.model_file import load_model_file
-
-    line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--batch-size", 16, "--dropout", 0.1)
-    first = run_script("model.py", simulated_store, *line, "--predict", "path", "--epochs", 2, "--json")
-    more = run_script("model.py", simulated_store, *line, "--predict", "path", "--epochs", 3, "--resume", "--json")
-    losses = [json.loads(done.stdout)["val_loss"] for done in (first, more)]
-    file = load_model_file(tmp_path / "m.h5")
-    assert file.model.output_shape == (None, 1)
-    assert file.training.settings["predict"] == "path"
-    with Store(simulated_store) as store:
-        samples = select(store, "validation").arrays
-        images = np.stack([store.frames[frame][:, ::-1] if flip else store.frames[frame]
-                           for frame, flip in zip(samples.frame, samples.flipped, strict=True)])  # fmt: skip
-        errors = file.model.predict(images, verbose=0)[:, 0] - samples.labels[:, 0]
-    assert np.square(errors).mean() == pytest.approx(losses[1], rel=1e-3)  # what is reported is the steering's
 
 
 def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(simulated_store, untrained_model, tmp_path):

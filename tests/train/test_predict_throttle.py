@@ -1,7 +1,6 @@
 """model.py --predict throttle: the network learns how fast to drive beside the steering, and drives so."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,9 +8,8 @@ import pytest
 from bcclone.dataset.store import Store
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.feed.augment.augment_settings import AugmentSettings
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from tests.conftest import made_once, run_script
@@ -72,33 +70,11 @@ def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
     assert fast > slow
 
 
-@pytest.mark.slow
-def test_an_exported_network_predicts_the_speed_too(trained, tmp_path):
-    pytest.importorskip("tf2onnx")
-    pytest.importorskip("onnxruntime")
-    from bcclone.model.policy import load_policy
-
-    path, _ = trained
-    run_script("export", path, "--to", "onnx", "-o", tmp_path / "model.onnx")
-    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
-    one, other = load_policy(path), load_policy(tmp_path / "model.onnx")
-    assert asdict(one.answer(frame)) == pytest.approx(asdict(other.answer(frame)), abs=1e-3)
-
-
 def test_a_policy_without_a_speed_is_refused(untrained_model):
     from bcclone.model.policy import load_policy
 
     with pytest.raises(UserError, match="predicted_speed.*--predict speed"):
         Driver(load_policy(untrained_model), SpeedSettings(predicted_speed=True))
-
-
-@pytest.mark.long
-def test_it_is_fine_tuned_as_what_it_is(trained, simulated_store, tmp_path):
-    line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1, "--from", trained[0])
-    refused = run_script("model.py", simulated_store, *line, code=1)
-    assert "predicts throttle, too; fine-tune it with --predict throttle" in refused.stderr
-    run_script("model.py", simulated_store, *line, "--predict", "throttle", "--batch-size", 64)
-    assert (tmp_path / "m.h5").exists()
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ from bcclone.dataset.preprocess_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from bcclone.model.architectures import ARCHITECTURES
 from tests.conftest import ROOT, command, made_once, run_process, run_script
-from tests.processes import on_a_full_disk, wait_for
+from tests.processes import wait_for
 
 BATCH_NORM = [name for name, each in ARCHITECTURES.items() if each.batch_norm]
 QUICK = ("--epochs", 3, "--batch-size", 16)
@@ -198,20 +198,6 @@ def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_re
     assert "augment on: cpu, and device is given" in refused.stderr
 
 
-@pytest.mark.long
-def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(trained, simulated_store, tmp_path):
-    run = killed_training(simulated_store, tmp_path, *QUICK, "--set", "checkpoint-steps=7", after=14)
-    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
-    newest.write_bytes(newest.read_bytes()[:100_000])
-    done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
-    assert "continuing from the one before it" in done.stderr
-    assert_same_weights(tmp_path / "model.h5", trained[0] / "model.h5")
-    for path in (run / "checkpoints").iterdir():
-        path.write_bytes(b"nothing")
-    (run / "result.json").unlink()
-    assert "not an intact checkpoint" in train(simulated_store, tmp_path, *QUICK, "--resume", code=1).stderr
-
-
 def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     folder, result, _ = trained
     done = train(simulated_store, folder, *QUICK, "--resume")
@@ -363,46 +349,6 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
     assert (copy / "model.h5").exists()
 
 
-def train_on_a_small_disk(store, folder, limit):
-    """Train with files of at most so many bytes."""
-    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 1, "--no-plots")
-    done = subprocess.run(on_a_full_disk(line, limit), capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    assert not list(folder.rglob("*.partial*"))
-    return done
-
-
-@pytest.mark.long
-def test_a_disk_too_full_for_a_checkpoint_is_reported_and_training_continues(small_store, tmp_path):
-    done = train_on_a_small_disk(small_store, tmp_path, 1_500_000)
-    assert done.returncode == 0, done.stderr
-    assert "cannot be written: File too large; training continues" in done.stderr
-    assert (tmp_path / "model.h5").exists()
-
-
-@pytest.mark.slow
-def test_windows_are_trained_on_validated_and_loaded_again(simulated_store, tmp_path):
-    from bcclone.dataset.store import Store
-    from bcclone.feed.feed import open_validation_feed
-    from bcclone.feed.selection import select
-    from bcclone.model.model_file import load_model_file
-
-    done = train(simulated_store, tmp_path, "--seq-length", 3, "--epochs", 1, "--batch-size", 16)
-    assert "windows of 3 frames" in done.stderr
-    file = load_model_file(tmp_path / "model.h5")
-    assert file.training.settings["seq_length"] == 3
-    with (
-        Store(simulated_store) as store,
-        open_validation_feed(select(store, "validation", 3), 10_000) as feed,
-        feed.epoch(1) as batches,
-    ):
-        (batch,) = batches
-    errors = file.model.predict(batch.images, verbose=0) - batch.labels
-    assert json.loads(done.stdout)["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
-    refused = train(simulated_store, tmp_path, "--seq-length", 2, "--epochs", 1, "--resume", code=1)
-    assert "seq length: 3, and 2 is given" in refused.stderr
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(("network", "frames"), [("gru", 3), *((each, 1) for each in BATCH_NORM)])
 def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simulated_store, tmp_path, network, frames):
@@ -433,7 +379,7 @@ def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording
 
     from bcclone.model.model_file import calibrated_content, load_model_file, save_model
     from bcclone.model.network import build_network
-    from bcclone.model.steering_calibration import SteeringCalibration
+    from bcclone.model.policy import SteeringCalibration
 
     imported = shutil.copytree(simulated_recording, tmp_path / "imported")
     (imported / "framing.json").write_text(Framing(160, 120).to_json())

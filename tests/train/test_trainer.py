@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from bcclone.feed.augment.kinds import draw
+from bcclone.feed.augment.on_cpu import draw
 from bcclone.feed.source import Batch
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.cluster.joint_trainer import make_joint_trainer
@@ -40,8 +40,7 @@ def train(strategy, clip_norm, augment_on="cpu"):
         images = random.integers(0, 256, (size, 112, 64, 3), dtype=np.uint8)
         augmentation = ()
         if augment_on == "device":
-            draws = draw(size, (size,))
-            augmentation = (random.random(size) < 0.5, np.full(size, 12, np.float32), draws.normal, draws.uniform)
+            augmentation = (random.random(size) < 0.5, np.full(size, 12, np.float32), *draw(size, (size,)))
         trainer.train(Batch(images, random.random((size, 1), np.float32), augmentation), 0.001)
     moments = [np.array(variable) for variable in trainer.optimizer.variables if "momentum" in variable.path]
     return np.concatenate([moment.ravel() for moment in moments]), trainer.totals.means()

@@ -8,8 +8,8 @@ import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_folder import RunFolder, RunIdentity, new_path, settings_as_text
-from bcclone.train.training_state import SampleCounts, TrainResult
+from bcclone.train.training_folder import RunFolder, RunIdentity, settings_as_text
+from bcclone.train.training_state import Epoch, SampleCounts, TrainResult, best_epoch, read_history
 from tests.hostile import with_wrong_values
 
 SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
@@ -28,8 +28,6 @@ def test_force_permits_overwriting_only_once(tmp_path):
     assert run.may_overwrite
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
     assert run.has_published(tmp_path / "model.h5")
-    run.publish(tmp_path / "model.h5", b"best")
-    assert run.may_overwrite  # without settings.toml nothing is noted
     run.record(SETTINGS, {})
     run.publish(tmp_path / "model.h5", b"best")
     assert not run.may_overwrite
@@ -60,28 +58,14 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     assert RunFolder.find(tmp_path, task).path.name == "a"
     assert RunFolder.find(tmp_path, task, "b").path.name == "b"
     assert RunFolder.find(tmp_path, task, "c") is None
-    for damaged in ("half of", json.dumps(RESULT.as_json() | {"epoch": 11})):
-        (newest.path / "result.json").write_text(damaged)
-        assert newest.result is None
-    record = json.loads((newest.path / "settings.json").read_text())
-    (newest.path / "settings.json").write_text(json.dumps(record | {"started": "yesterday"}))
-    assert RunFolder.find(tmp_path, task).path.name == "b"
+    (newest.path / "result.json").write_text("half of")
+    assert newest.result is None
 
 
-def test_a_run_killed_at_its_beginning_leaves_its_name_free(tmp_path):
-    task = RunIdentity("data.h5", "hash", "model.h5")
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "start.h5").write_text("a model")
-    (tmp_path / "x" / ".settings.12-abc.partial.json").write_text("{")
-    RunFolder.create(tmp_path / "x", task, SETTINGS)
+def test_an_existing_folder_is_not_used(tmp_path):
+    begin(tmp_path / "x")
     with pytest.raises(UserError, match="exists already"):
-        RunFolder.create(tmp_path / "x", task, SETTINGS)
-
-
-def test_runs_begun_in_the_same_second_get_folders_of_their_own(tmp_path):
-    task = RunIdentity("data.h5", "hash", "model.h5")
-    runs = [RunFolder.create(new_path(tmp_path, None), task, SETTINGS) for _ in range(3)]
-    assert len({run.path for run in runs}) == 3
+        begin(tmp_path / "x")
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
@@ -94,7 +78,6 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
 
 def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
     folder = begin(tmp_path / "run")
-    (folder.path / "environment.json").write_text("half of")
     for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
         folder.record(SETTINGS, {"command": [command], "system": system})
     noted = json.loads((folder.path / "environment.json").read_text())
@@ -114,6 +97,21 @@ def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
                 assert settings_as_text(found.settings).encode()
                 assert found.result is None or found.result.epochs
         (run.path / name).write_text(valid)
-    for wrong in ([7], [[]], {"a": 1}, None, [{"command": 1}]):
-        (run.path / "environment.json").write_text(json.dumps(wrong))
-        run.record(SETTINGS, {"command": "python model.py --resume"})
+
+
+ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0.2)]
+BY_EPOCH = [Epoch(*errors, 1e-3, 7.0, 100.0, 0.1) for errors in ERRORS]
+
+
+def test_the_best_epoch_has_the_smallest_validation_loss_or_without_one_the_smallest_loss():
+    assert best_epoch(BY_EPOCH).epoch == 2
+    assert best_epoch([replace(epoch, val_loss=None) for epoch in BY_EPOCH]).epoch == 3
+
+
+def test_a_history_file_may_lack_validation_errors(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "epoch,loss,mae,val_loss,val_mae,learning_rate,seconds,samples_per_second,data_wait_share\n"
+        "1,0.5,0.4,0.3,0.2,0.001,7,100,0.1\n2,0.25,0.2,,,0.001,7,100,0.1\n"
+    )
+    assert read_history(path) == [BY_EPOCH[0], Epoch(2, 0.25, 0.2, None, None, 0.001, 7.0, 100.0, 0.1)]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import Extent, LensChange, Numbers
+from bcclone.feed.augment import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
 

@@ -5,31 +5,15 @@ blocks of 8x8 to frequencies, which are rounded to multiples of its example tabl
 libjpeg does; then back, chroma smoothly enlarged.
 """
 
+import io
 from typing import Any
 
 import numpy as np
 import simplejpeg
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import Extent, LensChange, Numbers
+from bcclone.feed.augment import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
-
-# tables of JPEG, as printed: rows from low to high vertical frequency
-_LUMA = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ],
-    np.float32,
-)
-_CHROMA = np.full((8, 8), 99, np.float32)
-_CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
 _STEPS = np.arange(8)
 # (frequency, position): the discrete cosine transform of 8 numbers, orthonormal
@@ -55,7 +39,16 @@ def _on_cpu(images: Image, extent: Extent, quality: Float32Array) -> None:
             simplejpeg.decode_jpeg(data, buffer=view)
 
 
+def _tables() -> list[Float32Array]:
+    """Return the tables for luma and chroma, (8, 8), from low to high frequency, as a JPEG of quality 50 has them."""
+    from PIL.Image import open as open_image  # where a device augments, and not at the start of a command
+
+    jpeg: Any = open_image(io.BytesIO(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), quality=50)))
+    return [np.array(jpeg.quantization[number], np.float32).reshape(8, 8) for number in (0, 1)]
+
+
 def _on_device(images: Any, quality: Any, xp: Any) -> Any:
+    luma_table, chroma_table = _tables()
     rows, columns = images.shape[1:3]
     below, right = -rows % 16, -columns % 16
     padded = xp.concatenate([images, *[images[:, -1:]] * below], axis=1)
@@ -63,9 +56,9 @@ def _on_device(images: Any, quality: Any, xp: Any) -> Any:
     split = xp.matmul(xp.round(padded), _TO_LUMA.T)
     at_least_1 = xp.maximum(quality, 1.0)
     scale = xp.where(at_least_1 < 50, 50.0 / at_least_1, 2.0 - at_least_1 / 50.0)
-    luma = _rounded(split[..., :1] - 128.0, _LUMA, scale, xp) + 128.0
+    luma = _rounded(split[..., :1] - 128.0, luma_table, scale, xp) + 128.0
     halves = xp.reshape(split[..., 1:], (-1, (rows + below) // 2, 2, (columns + right) // 2, 2, 2))
-    chroma = _enlarged(_rounded(xp.mean(halves, axis=(2, 4)), _CHROMA, scale, xp), xp)
+    chroma = _enlarged(_rounded(xp.mean(halves, axis=(2, 4)), chroma_table, scale, xp), xp)
     noisy = xp.matmul(xp.concatenate([luma, chroma], axis=-1)[:, :rows, :columns], _TO_COLORS.T)
     return xp.where((quality > 0)[:, None, None, None], xp.clip(noisy, 0.0, 255.0), images)
 

@@ -1,13 +1,14 @@
-"""Augment images on the processor; the random numbers drawn alone determine the result.
+"""Draw the random numbers of a batch, and augment its images on the processor; the numbers alone determine the result.
 
-In: a batch's images, steering and `Draws`. Out: changed images, and the steering that they call for.
+In: images, steering and `AugmentationInputs`. Out: changed images, and the steering that they call for.
 
 Numba compiles warp, light and shadows into one loop over rows, since they meet in one look-up. The compiled code
 allocates nothing and releases the interpreter lock, so that threads do not wait for each other.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,18 +16,71 @@ import numpy as np
 from bcclone.dataset.geometry import CameraMove
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent, Numbers
-from bcclone.feed.augment.kinds import LENS, draw, numbers_of
-from bcclone.feed.augment.lighting import levels_of, light_of, light_row
-from bcclone.feed.augment.shadows import FULL_SHADE, Shadows, band_rows, cast_shadows, fill_tables, shadows_of
+from bcclone.feed.augment import AugmentationInputs, Extent, LensChange, Numbers, lighting, viewpoint
+from bcclone.feed.augment.lighting import (
+    FULL_SHADE,
+    Shadows,
+    band_rows,
+    cast_shadows,
+    fill_tables,
+    levels_of,
+    light_of,
+    light_row,
+    shadows_of,
+)
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, spread_channels, steering_change, warp_row
+from bcclone.feed.feed_settings import LENS_SETTINGS, AugmentSettings
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled, source_checksum
 
-_SOURCES = source_checksum(
-    f"bcclone.feed.augment.{module}" for module in ("blur", "lighting", "on_cpu", "shadows", "viewpoint")
-)
+_SOURCES = source_checksum(f"{__package__}.{module}" for module in ("blur", "lighting", "on_cpu", "viewpoint"))
+
+# ---- the random numbers
+
+# the kind of a setting is the KIND of the module with its name
+LENS: tuple[LensChange, ...] = tuple(import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS)
+_DRAWN_TOGETHER = ("blur", "patches", "noise")  # in one table with viewpoint, light and shadows, as they always were
+
+
+def _columns_of(kinds: Iterable[Mapping[str, int]]) -> dict[str, slice]:
+    """Return the columns of each name. kinds: how many numbers a sample has of each name, kind by kind."""
+    columns: dict[str, slice] = {}
+    end = 0
+    for name, width in (pair for kind in kinds for pair in kind.items()):
+        columns[name] = slice(end, end := end + width)
+    return columns
+
+
+_NORMAL = _columns_of([viewpoint.NORMALS, lighting.NORMALS])
+_ALONE = tuple(kind for kind in LENS if kind.setting not in _DRAWN_TOGETHER)
+_FIRST: list[Mapping[str, int]] = [viewpoint.UNIFORMS, lighting.UNIFORMS]
+_FIRST += [kind.uniforms for kind in LENS if kind.setting in _DRAWN_TOGETHER]
+_UNIFORM = _columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)])
+NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
+
+
+def draw(samples: int, seed: Sequence[int], alone: Sequence[LensChange] = _ALONE) -> tuple[Float32Array, Float32Array]:
+    """Return random numbers: standard normal, (samples, NORMALS), and from 0 to 1, (samples, UNIFORMS).
+
+    seed: for example training seed, epoch and first sample; alone: kinds that came later; each draws by its name, so
+    that a new kind leaves the numbers of all others as they are.
+    """
+    random = np.random.default_rng(seed)
+    normal = random.standard_normal((samples, NORMALS), np.float32)
+    tables = [random.random((samples, sum(sum(kind.values()) for kind in _FIRST)), np.float32)]
+    for kind in alone:
+        own = np.random.default_rng([*seed, *kind.setting.encode()])
+        tables.append(own.random((samples, sum(kind.uniforms.values())), np.float32))
+    return normal, np.concatenate(tables, axis=1)
+
+
+def numbers_of(normal: Any, uniform: Any) -> Numbers:
+    """Return the random numbers of a batch by name, float32 (samples, numbers) each."""
+    named = {name: normal[:, columns] for name, columns in _NORMAL.items()}
+    return named | {name: uniform[:, columns] for name, columns in _UNIFORM.items()}
+
+
+# ---- the images
 
 
 class Parameters(NamedTuple):
@@ -132,19 +186,17 @@ class CpuAugmenter:
         self._cameras = Cameras(preprocessing, self._extent.top)
         self._thread = threading.local()
         nothing = np.empty((0, *preprocessing.shape), np.uint8)
-        no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32))
+        no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32), *draw(0, (0,)))
         # compile now, which takes seconds the first time, and not while the network waits for its first batch
-        self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, draw(0, (0,)), nothing)
+        self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, nothing)
 
-    def augment(
-        self, images: Image, steering: Float32Array, inputs: AugmentationInputs, draws: Draws, into: Image
-    ) -> Float32Array:
+    def augment(self, images: Image, steering: Float32Array, inputs: AugmentationInputs, into: Image) -> Float32Array:
         """Write augmented images into `into` and return the steering that they call for, float32 (samples, 1).
 
         images, into: uint8 (samples, height, width, channels) or windows of them, whose frames change alike; steering:
         float32 (samples, 1), -1 to 1.
         """
-        settings, extent, numbers = self._settings, self._extent, numbers_of(draws)
+        settings, extent, numbers = self._settings, self._extent, numbers_of(inputs.normal, inputs.uniform)
         move = camera_moves(numbers, settings)
         if not hasattr(self._thread, "scratch"):
             self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)

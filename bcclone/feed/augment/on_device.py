@@ -13,12 +13,11 @@ from keras import ops
 
 from bcclone.dataset.geometry import CameraMove
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import AugmentationInputs, Draws, Extent
-from bcclone.feed.augment.kinds import LENS, NORMALS, UNIFORMS, numbers_of
-from bcclone.feed.augment.lighting import change_light, light_of
-from bcclone.feed.augment.shadows import shadowed, shadows_of
+from bcclone.feed.augment import AugmentationInputs, Extent, Numbers
+from bcclone.feed.augment.lighting import change_light, light_of, shadowed, shadows_of
+from bcclone.feed.augment.on_cpu import LENS, NORMALS, UNIFORMS, numbers_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change, warped
+from bcclone.feed.feed_settings import AugmentSettings
 
 
 class DeviceAugmenter:
@@ -56,34 +55,33 @@ class DeviceAugmenter:
         """Return augmented images, of the shape of `images`, and the steering that goes with them.
 
         images: uint8 (samples, height, width, channels), or windows of them, whose frames change alike; steering:
-        float32 (samples, 1), -1 to 1; arguments: the fields of AugmentationInputs, then those of Draws.
+        float32 (samples, 1), -1 to 1; arguments: the fields of AugmentationInputs.
         """
         augmented: tuple[Any, Any] = self._compiled(images, steering, *arguments)
         return augmented
 
     def _augment(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
         settings, extent = self._settings, self._extent
-        inputs, draws = AugmentationInputs(*arguments[:2]), Draws(*arguments[2:])
-        move = camera_moves(numbers_of(draws), settings, ops)
+        inputs = AugmentationInputs(*arguments)
+        move = camera_moves(numbers_of(inputs.normal, inputs.uniform), settings, ops)
         frames = images.shape[1] if len(images.shape) == 5 else 1
         flat = tf.reshape(images, (-1, *images.shape[-3:]))
         repeated = CameraMove(
             *(tf.repeat(one, frames) for one in (move.lateral_offset_m, move.yaw_rad, move.pitch_rad))
         )
         warp = self._cameras.warps(repeated, tf.repeat(inputs.flipped, frames), ops)
-        every = Draws(tf.repeat(draws.normal, frames, 0), tf.repeat(draws.uniform, frames, 0))
+        numbers = numbers_of(*(tf.repeat(each, frames, 0) for each in (inputs.normal, inputs.uniform)))
         colored = tf.repeat(flat, 3, axis=-1) if self._preprocessing.channels == 1 else flat
-        changed = self._changed(warped(colored, warp, extent, ops), every)
+        changed = self._changed(warped(colored, warp, extent, ops), numbers)
         result = tf.concat([flat[:, : extent.top], changed, flat[:, extent.top + extent.rows :]], axis=1)
         if settings.moves_camera:
             change = steering_change(move, inputs.lookahead_m, ops)
             steering = tf.clip_by_value(steering + change[:, None], -1.0, 1.0)
         return tf.reshape(result, tf.shape(images)), steering
 
-    def _changed(self, images: Any, draws: Draws) -> Any:
+    def _changed(self, images: Any, numbers: Numbers) -> Any:
         """Return views, float32 (images, rows, width, 3), in the prepared images' colours and changed, as uint8."""
         settings, extent, prepared = self._settings, self._extent, self._preprocessing
-        numbers = numbers_of(draws)
         if settings.appearance or prepared.color != "RGB":
             images = change_light(images, light_of(numbers, settings.appearance, prepared.rgb_matrix, ops), ops)
         if settings.shadows:

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.feed.augment.kind import Extent, LensChange, Numbers
-from bcclone.system.compiled import compiled
+from bcclone.feed.augment import Extent, LensChange, Numbers
+from bcclone.system.opencv import cv2
 
 _MOST = 3  # patches of one image
-_INT = np.int32
 
 
 class _Patches(NamedTuple):
@@ -37,29 +36,12 @@ def _patches(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) ->
 
 
 def _on_cpu(images: Image, extent: Extent, patches: _Patches) -> None:
-    _cover_images(images, extent.top, extent.rows, patches)
-
-
-@compiled(error_model="numpy", cache=True)
-def _cover_images(images: Any, top: Any, rows: Any, patches: Any) -> None:
-    for sample in range(images.shape[0]):
-        for frame in range(images.shape[1]):
-            _cover(images[sample, frame, top : top + rows], sample, patches)
-
-
-@compiled(error_model="numpy")
-def _cover(view: Any, sample: Any, patches: Any) -> None:
-    """Draw the patches of an image; later ones cover earlier ones."""
-    rows, width = view.shape[0], view.shape[1]
-    for patch in range(int(patches.count[sample])):
-        corners, color = patches.corners[sample, patch], patches.colors[sample, patch]
-        left, right = max(_INT(corners[0]), 0), min(_INT(corners[2]) + 1, width)
-        top, below = max(int(corners[1]), 0), min(int(corners[3]) + 1, rows)
-        red, green, blue = np.uint8(color[0]), np.uint8(color[1]), np.uint8(color[2])
-        for row in range(top, below):
-            line = view[row, left:right]
-            for x in range(line.shape[0]):
-                line[x, 0], line[x, 1], line[x, 2] = red, green, blue
+    """Draw the patches; later ones cover earlier ones."""
+    corners, colors = patches.corners.astype(int).tolist(), patches.colors.tolist()
+    for sample, count in enumerate(patches.count.astype(int).tolist()):
+        for view in images[sample, :, extent.top : extent.top + extent.rows]:
+            for (left, top, right, bottom), color in zip(corners[sample][:count], colors[sample], strict=False):
+                cv2.rectangle(view, (left, top), (right, bottom), color, cv2.FILLED)
 
 
 def _covered(images: Any, patches: _Patches, xp: Any) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 from bcclone.dataset.geometry import CameraMove, Warp, flip_pixels, warp_to
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, steering_to_line
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import Extent, Numbers
+from bcclone.feed.augment import Extent, Numbers
+from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.system.compiled import compiled
 
 NORMALS, UNIFORMS = {"yaw": 1, "pitch": 1}, {"offset": 1}

@@ -13,7 +13,7 @@ from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
 from bcclone.lab.calibrate.labelled_pictures import read_labelled
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.steering_calibration import SteeringCalibration, curvature_in_heights
+from bcclone.model.policy import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.recording_pictures import plot_framing
 from bcclone.recording.files import is_recording
 from bcclone.system import hdf5_file

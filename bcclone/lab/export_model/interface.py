@@ -16,8 +16,8 @@ from bcclone.lab.export_model.exact_frames import prepare_frames
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, Signature
+from bcclone.model.policy import SteeringCalibration
 from bcclone.model.recurrent import steps_of
-from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.arrays import Float32Array
 
 Inputs = Mapping[str, Any]

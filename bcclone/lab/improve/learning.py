@@ -21,7 +21,7 @@ from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.evaluate.suite import evaluate_suite
 from bcclone.evaluate.worker_model import InputFile
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, run_drive
 from bcclone.lab.improve.rounds import Round, Rounds

@@ -74,15 +74,12 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
     backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
-    layers = tuple(_describe(leaf, builder.rebuilt[leaf]) for leaf in leaves)
-    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, layers, tuple(notes))
-
-
-def _describe(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
-    kind, now = leaf.kind, type(layer).__name__
-    if leaf.over_time:
-        kind, now = f"TimeDistributed({kind})", f"TimeDistributed({now})"
-    return RebuiltLayer(leaf.name, kind, now)
+    layers = []
+    for leaf in leaves:
+        form = "TimeDistributed({})" if leaf.over_time else "{}"
+        names = leaf.kind, type(builder.rebuilt[leaf]).__name__
+        layers.append(RebuiltLayer(leaf.name, *map(form.format, names)))
+    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes))
 
 
 def _channels_last(shape: tuple[int, ...], first: bool) -> Shape:

@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import zipfile
@@ -69,7 +68,7 @@ def read_stored(path: Path) -> StoredModel:
     except subprocess.TimeoutExpired:
         raise _damaged("took too long") from None
     if done.returncode:
-        raise _damaged(_ending(done.returncode))
+        raise _damaged(f"ended with code {done.returncode}")  # a negative one is a signal
     try:
         with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
             head = parse_json(answer[_HEAD].tobytes())
@@ -97,14 +96,6 @@ def _run_reader(path: Path) -> "subprocess.CompletedProcess[bytes]":
             timeout=_WALL_SECONDS + path.stat().st_size / _BYTES_PER_SECOND,
             check=False,
         )
-
-
-def _ending(code: int) -> str:
-    """Describe how a process ended."""
-    if code >= 0:
-        return f"ended with code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    return "took too long" if name in ("SIGXCPU", "SIGKILL") else f"was ended by {name}"
 
 
 def _damaged(how: str) -> UnsupportedModel:

@@ -91,7 +91,9 @@ def _by_folder(
         if not _has_weights(node, layers):
             continue
         kind = _snake_case(node.kind)
-        same = sorted((name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)), key=_number)
+        same = sorted(
+            (name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)), key=lambda name: (len(name), name)
+        )
         seen[kind] = seen.get(kind, -1) + 1
         if seen[kind] >= len(same):
             raise UnsupportedModel(f"has no weights of {node.name[:60]!r} ({node.kind[:40]})")
@@ -107,11 +109,6 @@ def _by_folder(
 def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
     leaves = node.leaves() if isinstance(node, Nest) else [node]
     return any(leaf in layers and layers[leaf].weights for leaf in leaves)
-
-
-def _number(name: str) -> int:
-    _, _, number = name.rpartition("_")
-    return int(number) if number.isdecimal() else 0
 
 
 def _snake_case(kind: str) -> str:

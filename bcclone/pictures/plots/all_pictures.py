@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import Notify
-from bcclone.train.history import START_NAME, read_history
-from bcclone.train.training_state import TrainResult
+from bcclone.train.training_folder import START_NAME
+from bcclone.train.training_state import TrainResult, read_history
 
 if TYPE_CHECKING:
     from bcclone.pictures.plots.one_image import ExploredImage

@@ -21,7 +21,7 @@ from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_fig
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.train.history import Epoch, best_epoch
+from bcclone.train.training_state import Epoch, best_epoch
 
 EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them centred on 0
 _CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}

@@ -15,7 +15,7 @@ from bcclone.pictures.plots.style import BLUE, GRAY, ShownImage, draw_steering, 
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.video.draw import saliency_overlay
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.train.history import best_epoch
+from bcclone.train.training_state import best_epoch
 
 MOST_ROWS = 3000  # which takes some seconds to compute
 _BATCH = 128

@@ -11,9 +11,9 @@ from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.sample_settings import PARTS, TRAINING
 from bcclone.dataset.statistics import evenly
-from bcclone.feed.augment.kinds import draw
-from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.selection import augmentation_inputs_of
+from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.selection import lookahead_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.plots.predictions import predict, stretches
 from bcclone.pictures.plots.style import ShownImage, save_images
@@ -105,8 +105,9 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     architecture = ARCHITECTURES.get(subject.file.training.network or "")
     rows = slice(None) if architecture and architecture.preset else seen_rows(data.preprocessing.height)
     augmenter = CpuAugmenter(subject.augment, data.preprocessing, rows)
-    inputs = augmentation_inputs_of(data, sample["row"], sample["flipped"])
-    changed = augmenter.augment(images, steering, inputs, draw(_AUGMENTED, (subject.seed, index)), into)[:, 0]
+    draws = draw(_AUGMENTED, (subject.seed, index))
+    inputs = AugmentationInputs(sample["flipped"], lookahead_of(data, sample["row"]), *draws)
+    changed = augmenter.augment(images, steering, inputs, into)[:, 0]
     return [ShownSample("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]
 
 

@@ -12,13 +12,13 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.opencv import cv2
-from bcclone.train.history import Epoch
+from bcclone.train.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.model_file import ModelFile

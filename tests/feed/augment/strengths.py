@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 
-from bcclone.feed.augment.augment_settings import AugmentSettings
+from bcclone.feed.feed_settings import AugmentSettings
 
 STRENGTHS = [field.name for field in fields(AugmentSettings) if isinstance(field.default, float)]
 MOVEMENTS = ["shift_m", "turn_degrees", "pitch_degrees"]  # of the camera

@@ -12,14 +12,11 @@ from bcclone.dataset.labels import Correction
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
-from bcclone.feed.augment import blur
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import AugmentationInputs
-from bcclone.feed.augment.kinds import draw, numbers_of
-from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment import AugmentationInputs, blur
+from bcclone.feed.augment.on_cpu import CpuAugmenter, draw, numbers_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from tests.feed.augment.strengths import APPEARANCE, EVERYTHING, NOTHING, alone
 
@@ -37,9 +34,8 @@ def augmented(settings, images, steering=None, flipped=None, seed=(0, 1, 0), pre
     count, into = len(images), np.empty_like(images)
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
-    inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32))
-    draws = draw(count, seed)
-    return into, CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, draws, into)
+    inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
+    return into, CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, into)
 
 
 def one_move(**moved):
@@ -124,17 +120,9 @@ def test_a_shifted_view_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(
     assert difference(view, expected) < 0.2 * difference(image, expected)
 
 
-def test_a_camera_pitched_down_sees_the_road_higher_up():
-    image = np.zeros((128, 128, 3), np.uint8)
-    image[90] = 255
-    view = view_of(OURS, image, pitch_rad=math.radians(2))
-    row = view[:, 64, 0].astype(float)
-    assert (row * np.arange(128)).sum() / row.sum() < 88
-
-
 def test_viewpoints_stay_within_what_the_cameras_show():
     settings = replace(NOTHING, shift_m=0.4, turn_degrees=3.0, pitch_degrees=0.7)
-    found = camera_moves(numbers_of(draw(5000, (0,))), settings)
+    found = camera_moves(numbers_of(*draw(5000, (0,))), settings)
     assert np.abs(found.lateral_offset_m).max() <= 0.4
     assert np.abs(found.yaw_rad).max() <= math.radians(9.001)
     assert np.degrees(np.std(found.yaw_rad)) == pytest.approx(3.0, rel=0.1)
@@ -161,11 +149,6 @@ def test_each_movement_changes_image_and_steering(name, value):
     changed, moved = augmented(replace(NOTHING, **{name: value}), images, steering)
     assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
     assert (moved != 0).all()
-
-
-def test_steering_stays_within_full_lock():
-    _, steering = augmented(AugmentSettings(), pictures(64), np.full((64, 1), 0.99, np.float32))
-    assert steering.max() == 1.0
 
 
 def test_the_frames_of_a_window_are_augmented_alike():
@@ -251,8 +234,8 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
 def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as_they_are():
     first, second = (replace(blur.KIND, setting=name, uniforms={name: 2}) for name in ("rain", "dust"))
     before, one, both = (draw(5, (0, 1, 32), alone) for alone in ((), (first,), (first, second)))
-    width = before.uniform.shape[1]
-    assert [(draws.normal == before.normal).all() for draws in (one, both)] == [True, True]
-    np.testing.assert_array_equal(one.uniform[:, :width], before.uniform)
-    np.testing.assert_array_equal(both.uniform[:, : width + 2], one.uniform)
-    assert not np.isin(both.uniform[:, width + 2 :], one.uniform).any()
+    width = before[1].shape[1]
+    assert [(draws[0] == before[0]).all() for draws in (one, both)] == [True, True]
+    np.testing.assert_array_equal(one[1][:, :width], before[1])
+    np.testing.assert_array_equal(both[1][:, : width + 2], one[1])
+    assert not np.isin(both[1][:, width + 2 :], one[1]).any()

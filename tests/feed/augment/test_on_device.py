@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
-from bcclone.feed.augment.augment_settings import AugmentSettings
-from bcclone.feed.augment.kind import AugmentationInputs
-from bcclone.feed.augment.kinds import draw
-from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.feed_settings import AugmentSettings
 from tests.feed.augment.strengths import STRENGTHS, alone
 
 OURS = Preprocessing()
@@ -47,12 +46,10 @@ def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     """Images and steering by processor and by device, of the rows that the network sees."""
     random, count, rows = np.random.default_rng(7), len(images), seen_rows(preprocessing.height)
     steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
-    inputs = AugmentationInputs(random.random(count) < 0.5, np.full(count, 12.0, np.float32))
-    into, draws = np.empty_like(images), draw(count, seed)
-    on_cpu = CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, draws, into)
-    on_device, labels = device(settings, preprocessing)(
-        images, steering, inputs.flipped, inputs.lookahead_m, draws.normal, draws.uniform
-    )
+    flipped, into = random.random(count) < 0.5, np.empty_like(images)
+    inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
+    on_cpu = CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, into)
+    on_device, labels = device(settings, preprocessing)(images, steering, *inputs)
     return (into, on_cpu), (on_device.numpy(), labels.numpy())
 
 
@@ -103,8 +100,8 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
 
     from bcclone.feed.augment.on_device import DeviceAugmenter
 
-    augmenter, images, draws = device(AugmentSettings(), OURS), pictures(8), draw(8, (0, 1, 0))
-    inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), draws.normal, draws.uniform
+    augmenter, images = device(AugmentSettings(), OURS), pictures(8)
+    inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
     inner = DeviceAugmenter(AugmentSettings(), OURS, seen_rows(OURS.height), xla=True)
     step = tf.function(lambda *samples: inner(*samples), input_signature=[*signature, *augmenter.input_signature])

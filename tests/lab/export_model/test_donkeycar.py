@@ -107,7 +107,7 @@ def test_another_camera_and_a_throttle_that_falls_in_bends(tmp_path):
 )
 def test_a_calibrated_model_brings_its_framing_and_its_gain(framing, tmp_path):
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.steering_calibration import SteeringCalibration
+    from bcclone.model.policy import SteeringCalibration
 
     (tmp_path / "own.h5").write_bytes(calibrated_content(LAKE, framing, SteeringCalibration(gain=0.5, bias=0.05)))
     exported(tmp_path / "own.h5", tmp_path)

@@ -11,7 +11,7 @@ from bcclone.lab.export_model.comparison import open_exported
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.model.model_file import calibrated_content, load_model_file, save_model
-from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.model.policy import SteeringCalibration
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, run_script, shared
 from tests.lab.export_model.exports import exported_once

@@ -14,7 +14,7 @@ from bcclone.lab.margin import MarginSettings
 from bcclone.lab.margin.answers import Seen, SeenRoad, draw_states
 from bcclone.lab.margin.margins import map_margins
 from bcclone.model.model_file import calibrated_content
-from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.model.policy import SteeringCalibration
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command, made_once, run_script
 from tests.processes import wait_for

@@ -65,10 +65,6 @@ def tensor(name):
     return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
 
 
-def cyclic():
-    return graph(dense("one", "two"), dense("two", "one"), end="three")
-
-
 def branching():
     both = layer("Add", "add") | {"inbound_nodes": [[["left", 0, 0, {}], ["right", 0, 0, {}]]]}
     return graph(dense("left", "input"), dense("right", "input"), both, end="add")
@@ -77,11 +73,6 @@ def branching():
 def number_first():
     minus = layer("Subtract", "minus") | {"inbound_nodes": [{"args": [1.0, tensor("input")], "kwargs": {}}]}
     return graph(minus, end="minus")
-
-
-def skip_connection():
-    taken = [{"args": [[tensor("input"), tensor("dense")]], "kwargs": {}}]
-    return graph(dense("dense", "input"), layer("Add", "add") | {"inbound_nodes": taken}, end="add")
 
 
 def own_class():
@@ -101,14 +92,11 @@ def mixed():
     [
         (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
         (number_first(), "'minus' computes with a number before its input"),
-        (skip_connection(), r"'add' \(Add\) takes 2 inputs; only chains"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
-        (cyclic(), "one chain from 'input' to 'three'"),
         (nested(60), "not a complete model file"),
         (changed(1, nb_filter=3), r"'convolution2d_1'.*\(5, 3, 3, 2\), \(2,\), expected \(5, 3, 3, 3\), \(3,\)"),
         (changed(1, activation="hard_sigmoid"), "activation is 'hard_sigmoid'"),
-        (changed(1, border_mode="full"), "padding is 'full'"),
         (changed(1, subsample=[0, 1]), "strides is 0, expected a whole number from 1"),
         (changed(1, unheard_of=3), "its argument 'unheard_of' is unknown"),
         (changed(1, nb_filter=60_000, nb_row=60, nb_col=60), "numbers|weights"),
@@ -123,14 +111,11 @@ def mixed():
         (changed(0, arguments={"a": 1}), "arguments"),
         (changed(0, input_dtype="uint8"), "input_dtype is 'uint8'"),
         (changed(0, batch_input_shape=[None, None, 200, 3]), "its input has the shape"),
-        (changed(0, batch_input_shape=[None, 1 << 40, 200, 3]), "its input has the shape"),
         (other_kind("TFOpLambda"), r"layer 'dropout_1' \(TFOpLambda\): layers of this type"),
         ({"class_name": "Driver", "config": {"layers": []}}, "type 'Driver'"),
         ({"class_name": "Sequential", "config": []}, "0 layers"),
-        ({"class_name": "Sequential"}, "not a complete model file"),
         ("no json", "not a complete model file"),
         ("[" * 100_000, "not a complete model file"),
-        ('{"class_name": "Sequential", "config": ' + "[" * 100_000, "not a complete model file"),
     ],
 )
 def test_unsupported_networks_are_refused_with_the_reason(load, tmp_path, config, expected):
@@ -156,28 +141,14 @@ def test_a_lambda_that_would_write_a_file_is_refused_and_not_run(load, tmp_path)
 DENSE = "model_weights/dense_1"
 
 
-def without_weights(file, folder):
-    del file["model_weights"]
-
-
-def without_one(file, folder):
-    del file[DENSE]["dense_1_W:0"]
-
-
 def without_names(file, folder):
     del file[DENSE].attrs["weight_names"]
 
 
 def linked_out(file, folder):
     write(folder / "other.h5", keras1_config())
-    without_one(file, folder)
+    del file[DENSE]["dense_1_W:0"]
     file[DENSE]["dense_1_W:0"] = h5py.ExternalLink(str(folder / "other.h5"), f"{DENSE}/dense_1_W:0")
-
-
-def folder_linked_out(file, folder):
-    write(folder / "other.h5", keras1_config())
-    del file["model_weights"]
-    file["model_weights"] = h5py.ExternalLink(str(folder / "other.h5"), "model_weights")
 
 
 def not_finite(file, folder):
@@ -187,11 +158,8 @@ def not_finite(file, folder):
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (without_weights, "has no weights"),
-        (without_one, "has no 'dense_1_W:0'"),
         (without_names, "lacks its list weight_names"),
         (linked_out, "is a link, which is not followed"),
-        (folder_linked_out, "is a link, which is not followed"),
         (not_finite, "not all finite"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
