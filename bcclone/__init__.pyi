@@ -6,7 +6,7 @@ from bcclone.cluster.shards import open_store as open_store
 from bcclone.dataset.answer import Answer as Answer
 from bcclone.dataset.check import check as check
 from bcclone.dataset.conversion import convert as convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings as PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings as PreprocessSettings
 from bcclone.dataset.preprocessing import Preprocessing as Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings as SampleSettings
 from bcclone.dataset.store import Store as Store

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from bcclone import UserError, check
-from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
-from bcclone.dataset.diagnosis.finding import Diagnosis
+from bcclone.dataset.check import diagnose
+from bcclone.dataset.evidence import RecordingFigures
+from bcclone.dataset.findings import Diagnosis
 from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
 from bcclone.recording.files import ImageIndex, find_log

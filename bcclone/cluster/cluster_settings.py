@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.system.codec import explained, parse_json
 from bcclone.system.location import Location, is_url, parse_location
 from bcclone.system.settings import (

@@ -20,8 +20,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.frames import FrameFile, Frames, Indices, runs
+from bcclone.dataset.frames import FrameFile, Frames, Indices
 from bcclone.dataset.images import Image
+from bcclone.dataset.statistics import runs
 from bcclone.system.atomic import make_folder, sha256_of
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching, read_ranges, versions_of

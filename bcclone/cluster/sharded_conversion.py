@@ -16,9 +16,8 @@ from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
 from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, opened_shards, read_shards
 from bcclone.dataset import conversion
-from bcclone.dataset.conversion import OneFile, Written
+from bcclone.dataset.conversion import Conversion, OneFile, Written
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
-from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
-from bcclone.dataset.preprocess_settings import Conversion
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
+
+if TYPE_CHECKING:
+    from bcclone.dataset.conversion import Conversion
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     return Result.of(result)
 
 
-def convert(settings: ShardingSettings, notify: Callable[[str], None]) -> Conversion:
+def convert(settings: ShardingSettings, notify: Callable[[str], None]) -> "Conversion":
     """Convert recordings to a store: one file, or a folder of shards by the cluster."""
     if settings.is_sharded:
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards
@@ -92,7 +95,7 @@ def convert(settings: ShardingSettings, notify: Callable[[str], None]) -> Conver
 
 def _check(inputs: Sequence[str], view: Path | None) -> Result:
     from bcclone.dataset.check import check
-    from bcclone.dataset.diagnosis.advice import advise
+    from bcclone.dataset.findings import advise
 
     if view and view.suffix.lower() != ".png":
         raise UserError(f"--view {view}, expected the name of a picture that ends in .png", exit_code=2)

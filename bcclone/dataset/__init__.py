@@ -1,7 +1,7 @@
 """Rows -> samples -> store: labels, split, cameras, earlier frames and mirror images, in one HDF5 file.
 
     from bcclone.dataset.conversion import convert
-    from bcclone.dataset.preprocess_settings import PreprocessSettings
+    from bcclone.dataset.sample_settings import PreprocessSettings
 
     conversion = convert(PreprocessSettings(("recordings/lake",), Path("data.h5")), print)
 

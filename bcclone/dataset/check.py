@@ -1,19 +1,23 @@
 """Inspect recordings and report their content and their faults, without writing anything.
 
-In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
+In: folders, CSV files and patterns. Out: a `RecordingReport` for each log. docs/how-to/own-recording.md says what each
+fault means; docs/results/recording-faults.json how many of them are found.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.diagnosis.diagnosis import RecordingFigures, diagnose
-from bcclone.dataset.diagnosis.finding import Diagnosis, Finding
+from bcclone.dataset.conversion_plan import MOST_SKIPPED
+from bcclone.dataset.evidence import MOST_LAG_ERROR, UNRELATED, Evidence, ReadFrame, RecordingFigures
+from bcclone.dataset.findings import Coverage, Diagnosis, Finding
 from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
+from bcclone.dataset.steering_faults import STEERING_FAULTS
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -72,7 +76,7 @@ class RecordingReport:
     @property
     def is_diagnosed(self) -> bool:
         """Return whether the recording has enough rows with images to be judged."""
-        return self.diagnosis is not None and self.diagnosis.driven is not None
+        return self.diagnosis is not None and self.diagnosis.evidence is not None
 
     def as_json(self) -> dict[str, Any]:
         if self.log is None:
@@ -237,3 +241,74 @@ def _histogram(steering: "pd.Series[float]") -> list[str]:
         f"    {label:<15}{count:>7} {'#' * round(40 * count / longest)}"
         for label, count in zip(_HISTOGRAM_LABELS, counts.tolist(), strict=True)
     ]
+
+
+def diagnose(
+    log: Log,
+    figures: RecordingFigures,
+    read_frame: ReadFrame,
+    from_edges: tuple[int, int] | None = None,
+    road: str | None = None,
+) -> Diagnosis:
+    """Return the diagnosis of a recording. read_frame: as in Evidence; from_edges, road: as in Coverage."""
+    evidence = Evidence(log, figures, read_frame)
+    if evidence.too_few:
+        seen = (*_unusable_rows(evidence), *unusable_pictures(evidence))
+        return Diagnosis(seen, unknown=(evidence.too_few,))
+    judges = (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS)
+    findings = tuple(finding for judge in judges for finding in judge(evidence))
+    agreement, heading, usable = evidence.agreement, evidence.heading, _usable_seconds(findings, evidence)
+    brightness = np.array([look.mean for look in figures.looks])
+    return Diagnosis(
+        findings,
+        tuple(_unknown(evidence, from_edges)),
+        {
+            "turn_correlation": agreement.correlation if agreement else None,
+            "steering_after_turn_seconds": agreement.lag if agreement else None,
+            "steering_after_turn_error": agreement.error if agreement else None,
+            "heading_column": heading and heading.column,
+            "heading_row": heading and heading.row,
+            "heading_agreeing": heading and heading.agreeing,
+            "seconds": float(evidence.seconds[-1]),
+        },
+        usable,
+        evidence,
+        Coverage(evidence.seconds_of_bends(), brightness, usable, from_edges, road),
+    )
+
+
+def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if so many rows cannot be used that a conversion refuses the log."""
+    log = evidence.log
+    if len(log.bad_rows) > MOST_SKIPPED * log.row_count:
+        yield Finding(
+            "bad-rows",
+            f"{len(log.bad_rows)} of {log.row_count} rows cannot be used, the first for this reason: "
+            f"{log.bad_rows[0].reason}",
+            "correct them in the log, or leave them out: bcclone preprocess RECORDING --allow-skips",
+            usable=True,  # those that are left
+        )
+
+
+def _usable_seconds(findings: Sequence[Finding], evidence: Evidence) -> float:
+    """Return the seconds of driving without the rows that cannot be used."""
+    steps = np.diff(evidence.seconds, prepend=evidence.seconds[0])
+    good = np.ones(len(steps), np.bool_)
+    for finding in findings:
+        for first, last in () if finding.usable else finding.rows or ((1, evidence.numbers[-1]),):
+            good &= ~((evidence.numbers >= first) & (evidence.numbers <= last))
+    return float(steps[good].sum())
+
+
+def _unknown(evidence: Evidence, from_edges: tuple[int, int] | None) -> Iterator[str]:
+    agreement, heading = evidence.agreement, evidence.heading
+    if agreement is None:
+        yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
+    elif not agreement.is_clear and agreement.correlation >= UNRELATED:
+        yield f"whether steering and frames agree: their correlation of {agreement.correlation:.2f} could be chance"
+    elif agreement.is_clear and agreement.error > MOST_LAG_ERROR:
+        yield f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
+    if heading is None or not is_trusted(heading):
+        yield "where the camera looks: too little on the ground can be followed while the car drives straight on"
+    if from_edges is None:
+        yield "how many recoveries there are: that takes the frames of three cameras"

@@ -7,27 +7,74 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.conversion_plan import ConversionPlan, StorePart, make_plan
+from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, Skip, StorePart, make_plan
 from bcclone.dataset.labels import knows_road
-from bcclone.dataset.preprocess_settings import Conversion, PreprocessSettings, Skip
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import row_table
-from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, SampleSettings
+from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, PreprocessSettings, SampleSettings
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.recording.files import find_logs
 from bcclone.system import atomic, hdf5_file
-from bcclone.system.errors import UserError
-from bcclone.system.location import as_local, is_url, parse_location
+from bcclone.system.errors import UserError, number_of
+from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.progress import ProgressBar
 from bcclone.system.settings import differences
 
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The result of a conversion.
+
+    recordings, rows, episodes, frames, train, validation, test: counts of the whole store, the last three of samples;
+    logs: the logs that were read; skips: rows and images that were left out; notices: warnings; split_pairs:
+    number of samples left out because the split puts their frame on one side and their steering on the other.
+    """
+
+    recordings: int
+    rows: int
+    episodes: int
+    frames: int
+    train: int
+    validation: int
+    test: int
+    split_pairs: int
+    skips: tuple[Skip, ...]
+    notices: tuple[str, ...]
+    logs: tuple[LogRead, ...]
+    seconds: float
+    output: Location
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "recordings": self.recordings,
+            "rows": self.rows,
+            "episodes": self.episodes,
+            "frames": self.frames,
+            "logs": [asdict(log) for log in self.logs],
+            "samples": {"train": self.train, "validation": self.validation, "test": self.test},
+            "torn": self.split_pairs,
+            "skipped": len(self.skips),
+            "seconds": round(self.seconds, 3),
+            "output": str(self.output),
+        }
+
+    def as_text(self) -> str:
+        """Return the counts in words, and the next command."""
+        return (
+            f"{self.output}: {number_of(self.recordings, 'recording')}, {self.rows} rows in "
+            f"{number_of(self.episodes, 'episode')}, {self.frames} frames, {self.train} training, {self.validation} "
+            f"validation and {self.test} test samples, {len(self.skips)} skipped, {self.seconds:.1f} s\n"
+            f"next: bcclone model {self.output} -o model.h5"
+        )
 
 
 @dataclass(frozen=True)

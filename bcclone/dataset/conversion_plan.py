@@ -15,7 +15,6 @@ import pandas as pd
 
 from bcclone.dataset.framing import framing_of
 from bcclone.dataset.labels import steering_labels
-from bcclone.dataset.preprocess_settings import MOST_SKIPPED, LogRead, Skip
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
@@ -31,6 +30,41 @@ from bcclone.system.location import Location, reaching
 
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _LISTED = 10
+MOST_SKIPPED = 0.05  # of the rows or of the images
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A row or image that was left out. row: its number in the file, from 1."""
+
+    file: str
+    row: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class LogRead:
+    """A log that was read.
+
+    rows: number of usable rows, repeated ones included; bad_rows: number of the others; deleted_rows: of those that
+    `bcclone edit` leaves out; part: VALIDATION or TEST if the whole recording is, "" if it is split by the settings.
+    """
+
+    path: str
+    rows: int
+    bad_rows: int
+    deleted_rows: int = 0
+    part: str = ""
+
+    def __str__(self) -> str:
+        others = f", and {self.bad_rows} bad ones" if self.bad_rows else ""
+        kept = f", all of them for {self.part}" if self.part else ""
+        return f"{self.path}: {self.rows} rows{others}{kept}" + (
+            f"; {self.deleted_rows} deleted ones are left out" if self.deleted_rows else ""
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.images import Image
+from bcclone.dataset.statistics import runs
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, version_of
 
@@ -222,13 +223,6 @@ class FramesInMemory(Frames):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._maps[0],)
-
-
-def runs(indices: Indices, gap: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last frame of each run of frames, whose gaps are at most so large."""
-    numbers = np.unique(indices).astype(np.int64)
-    ends = np.flatnonzero(np.diff(numbers) > gap)
-    yield from zip(numbers[np.append(0, ends + 1)].tolist(), numbers[np.append(ends, -1)].tolist(), strict=True)
 
 
 def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:

@@ -1,13 +1,31 @@
-"""Settings that decide how recorded rows become samples; loads neither NumPy nor pandas, so that --help is fast."""
+"""Settings: how rows become samples, and recordings a store; loads no large package, so that --help is fast."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from bcclone.recording.row import CAMERAS
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import Count, Fraction, Names, Seconds, Seed, SettingError, check_settings, setting
+from bcclone.system.location import Location, parse_location, reaching
+from bcclone.system.settings import (
+    PRESET_NAMES,
+    Count,
+    Fraction,
+    Names,
+    Preset,
+    Seconds,
+    Seed,
+    SettingError,
+    Size,
+    check_one_size,
+    check_settings,
+    setting,
+)
+
+if TYPE_CHECKING:
+    from bcclone.dataset.preprocessing import Preprocessing
 
 AUTO = "auto"
 TRAINING, VALIDATION, TEST = PARTS = ("training", "validation", "test")  # of the samples
@@ -140,3 +158,64 @@ class SampleSettings:
             raise ValueError(f"{str(stored)[:60]!r}, expected the settings of samples")
         values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
         return from_json(cls, values)
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """Which recordings to convert, and into which store.
+
+    inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
+    pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
+    of the rows, values of SampleSettings by name. The others have their defaults. With add, images and samples are made
+    as in the existing store, where they are not set here. validation_recordings, test_recordings: as `inputs`; with the
+    first, a new store holds back no blocks of the others.
+    """
+
+    inputs: tuple[str, ...]
+    output: Location = setting(Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location)
+    force: bool = setting(
+        False, "overwrite an existing store; with --add, add to a store of `simulate roads` all the same"
+    )
+    add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
+    allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
+    size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
+    preprocess: Preset | None = setting(
+        None,
+        "preset of crop, size and colours for the stored images, to fine-tune an older model or to train in grey, "
+        "instead of --size",
+        shown=PRESET_NAMES[0],
+    )
+    validation_recordings: tuple[str, ...] = setting(
+        (),
+        "recording that is the validation set, whole, instead of blocks of the others; repeatable",
+        unit="RECORDING",
+        option="validation-recording",
+    )
+    test_recordings: tuple[str, ...] = setting(
+        (),
+        "recording that no training sees, on which model.py scores the model at the end; repeatable",
+        unit="RECORDING",
+        option="test-recording",
+    )
+    preprocessing: "Preprocessing | None" = None
+    samples: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.output, str):
+            object.__setattr__(self, "output", parse_location(self.output))
+        check_settings(self)
+        check_one_size(self.preprocess, self.size)
+        if self.preprocess and self.preprocessing:
+            raise SettingError(
+                "{preprocess} {name} and {preprocessing} are both set; leave one out", name=self.preprocess
+            )
+        if unknown := set(self.samples) - {each.name for each in fields(SampleSettings)}:
+            raise ValueError(f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings")
+        SampleSettings(**self.samples)
+        if self.validation_recordings and "validation" in self.samples:
+            raise SettingError("{validation_recordings} are the validation set, whole; leave out {validation}")
+
+    @property
+    def adding(self) -> bool:
+        with reaching(self.output):
+            return self.add and self.output.exists()

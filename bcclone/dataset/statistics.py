@@ -1,8 +1,10 @@
-"""Statistics of curves: correlation, robust lines, the top of a curve, the jackknife's error; indices spread evenly."""
+"""Statistics of curves: correlation, robust lines, tops, the jackknife; indices: evenly spread, and runs of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.system.arrays import FloatArray, IndexArray
 
@@ -12,6 +14,14 @@ _CONSTANT = 1e-9  # a smaller range is one of rounding
 def evenly(count: int, most: int) -> IndexArray:
     """Return the indices of at most so many of `count` values, spread evenly, the first and the last included."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+
+
+def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of each run of whole numbers that follow one another, at most `gap` apart."""
+    rising = np.unique(numbers).astype(np.int64)
+    ends = np.flatnonzero(np.diff(rising) > gap)
+    if len(rising):
+        yield from zip(rising[np.append(0, ends + 1)].tolist(), rising[np.append(ends, -1)].tolist(), strict=True)
 
 
 def varies(values: FloatArray) -> bool:

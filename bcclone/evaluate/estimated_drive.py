@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.motion import TurnMeter, Turns
 from bcclone.dataset.framing import Framing, framing_of, sampling_of
 from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
 from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.motion import TurnMeter, Turns
 from bcclone.dataset.statistics import block_jackknife, correlation, top_of
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference

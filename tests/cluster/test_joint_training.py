@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from tests.conftest import command, made_once, run_process
 from tests.processes import free_addresses, wait_for

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.check import check
-from bcclone.dataset.diagnosis.advice import Coverage, advise
-from bcclone.dataset.diagnosis.camera_faults import camera_pose
-from bcclone.dataset.diagnosis.motion import Followed, Heading, focus_of_expansion
-from bcclone.dataset.diagnosis.row_faults import clock_jumps
+from bcclone.dataset.findings import Coverage, advise
+from bcclone.dataset.motion import focus_of_expansion
 from bcclone.system.opencv import cv2
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
 from tests.conftest import made_once, run_script
@@ -114,13 +112,12 @@ def test_the_advice_is_for_all_recordings_together():
 
 
 def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
-    driven = recorded.diagnosis.driven
-    bends = driven.bends_per_m()
-    assert np.corrcoef(bends[driven.turns.usable], driven.steering[:-1][driven.turns.usable])[0, 1] > 0.6
-    held = recorded.diagnosis.coverage
-    assert held.bends.shape == (2, 5)
-    assert held.bends.sum() == pytest.approx(np.diff(driven.seconds)[np.abs(bends) > 1 / 150].sum())
-    assert replace(driven, three_cameras=False).bends_per_m() is None
+    evidence = recorded.diagnosis.evidence
+    bends, usable = evidence.bends_per_m(), evidence.turns.usable
+    assert np.corrcoef(bends[usable], evidence.steering[:-1][usable])[0, 1] > 0.6
+    coverage = recorded.diagnosis.coverage
+    assert coverage.bends.shape == (2, 5)
+    assert coverage.bends.sum() == pytest.approx(np.diff(evidence.seconds)[np.abs(bends) > 1 / 150].sum())
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
@@ -135,26 +132,13 @@ def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
     assert focus_of_expansion([(points[:50], moved[:50])]) is None
 
 
-def test_a_level_camera_whose_turns_are_not_clear_is_not_upside_down():
-    level = Heading(160.0, 80.0, 5.0, 5.0, 0.3)
-    assert list(camera_pose(level, None, follows_steering=False, three_cameras=False)) == []
-    below = level._replace(row=105.0)
-    assert [each.fault for each in camera_pose(below, None, False, False)] == ["upside-down"]
-    assert list(camera_pose(below._replace(agreeing=0.02), None, False, False)) == []
-
-
 def test_a_pause_is_no_clock_jump(recorded):
-    """A pause ends elsewhere: the few points that are found again have moved far."""
-    usual = Followed(30, 20, 1.0)
-    times, numbers = np.array([0, 100, 200, 5300, 5400]), np.arange(1, 6)
-
-    def named(there, numbers=numbers):
-        return [each.rows for each in clock_jumps(times, numbers, usual, lambda row: there if row == 2 else usual)]
-
-    assert named(Followed(25, 20, 1.5)) == [((4, 4),)]
-    assert named(Followed(20, 19, 8.0)) == []
-    assert named(Followed(5, 5, 1.0)) == []
-    assert named(Followed(25, 20, 1.5), np.array([1, 2, 3, 9, 10])) == []  # rows between were deleted
+    """A pause ends elsewhere; here, at the frame that was the last."""
+    times, frames, half = recorded.column("time_ms"), recorded.frames.of, len(recorded.rows) // 2
+    times[half:] += 60_000
+    assert "clock-jump" in faults_of(recorded.with_rows(time_ms=times))
+    later = {camera: [*of[:half], *of[half:][::-1]] for camera, of in frames.items()}
+    assert "clock-jump" not in faults_of(recorded.with_rows(time_ms=times).with_cameras(**later))
 
 
 @pytest.mark.slow

@@ -6,8 +6,7 @@ import pytest
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
-from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
+from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, PreprocessSettings
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError

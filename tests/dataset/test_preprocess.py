@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.conversion import convert as convert_recordings
+from bcclone.dataset.conversion_plan import LogRead
 from bcclone.dataset.images import read_frame
-from bcclone.dataset.preprocess_settings import LogRead, PreprocessSettings
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_frame
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError

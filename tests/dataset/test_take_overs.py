@@ -5,7 +5,7 @@ import pytest
 
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.samples import windows
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.recording.log import read_log

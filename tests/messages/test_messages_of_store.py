@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from tests.dataset.test_store import change, some_frames, write_store
 from tests.messages.refusals import checked, refusal, run_command

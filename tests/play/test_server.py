@@ -10,7 +10,7 @@ import websocket
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.images import decode_jpeg
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.play.play_settings import PlaySettings
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers

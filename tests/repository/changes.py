@@ -209,22 +209,21 @@ with bcclone.Store(folder / "data.h5") as store:
         "few-rows",
         (
             (
-                "bcclone/dataset/diagnosis/steering_faults.py",
-                """def few_rows(driven: Driven) -> Iterator[Finding]:
-    if len(driven.steering) < 10_000:
+                "bcclone/dataset/steering_faults.py",
+                """def few_rows(evidence: Evidence) -> Iterator[Finding]:
+    if len(evidence.steering) < 10_000:
         yield Finding("few-rows", "the recording is short", "record more laps", usable=True)
 
 
 """,
                 "def clipped(",
             ),
-            ("bcclone/dataset/diagnosis/diagnosis.py", "    few_rows,\n", "    few_steps,\n"),
-            ("bcclone/dataset/diagnosis/diagnosis.py", "*few_rows(driven), ", "*few_steps(driven),"),
+            ("bcclone/dataset/steering_faults.py", "    few_rows,\n", "    few_steps,\n"),
         ),
         """
 import bcclone
-from bcclone.dataset.diagnosis import diagnosis
-diagnosis._FEWEST_ROWS = 100  # the recording of the tests is short
+from bcclone.dataset import evidence
+evidence._FEWEST_ROWS = 100  # the recording of the tests is short
 (report,) = bcclone.check([str(recording)])
 assert "few-rows" in {finding.fault for finding in report.diagnosis.findings}
 """,

@@ -16,7 +16,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.framing import Framing
-from bcclone.dataset.preprocess_settings import PreprocessSettings
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from bcclone.model.architectures import ARCHITECTURES
 from tests.conftest import ROOT, command, made_once, run_process, run_script

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.advice import RADII_M
+from bcclone.dataset.evidence import RADII_M
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.suite import name_models
 from bcclone.evaluate.worker_model import InputFile

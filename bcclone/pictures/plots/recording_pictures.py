@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from bcclone.dataset.check import RecordingReport, read_center
-from bcclone.dataset.diagnosis.driven import Driven
-from bcclone.dataset.diagnosis.finding import Finding
+from bcclone.dataset.evidence import Evidence
+from bcclone.dataset.findings import Finding
 from bcclone.dataset.framing import FRACTION, Framing, sampling_of
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
 from bcclone.dataset.statistics import evenly
@@ -68,10 +68,10 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
     Raises ValueError for a recording that was not diagnosed.
     """
     diagnosis, log = report.diagnosis, report.log
-    if diagnosis is None or log is None or diagnosis.driven is None:
+    if diagnosis is None or log is None or diagnosis.evidence is None:
         raise ValueError(f"{report.path}: it has no diagnosis, expected a recording with images")
-    driven = diagnosis.driven
-    duration = float(driven.seconds[-1])
+    evidence = diagnosis.evidence
+    duration = float(evidence.seconds[-1])
     count = max(1, min(_LINES, int(duration / _LEAST_SECONDS)))
     shown = [finding for finding in diagnosis.findings if finding.rows] or list(diagnosis.findings[:1])
     heights = [1.6] * count + [1.5] * len(shown)
@@ -79,37 +79,37 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     lines = [part.subplots() for part in parts[:count]]
     for number, axes in enumerate(lines):
-        _draw_curves(axes, driven, (number * duration / count, (number + 1) * duration / count))
+        _draw_curves(axes, evidence, (number * duration / count, (number + 1) * duration / count))
     lines[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
     parts[count - 1].supxlabel("seconds of driving, without pauses", fontsize=9)
     for part, finding in zip(parts[count:], shown, strict=True):
         part.suptitle(f"{finding.fault}: {finding.text}", fontsize=9)
-        for axes, row in zip(part.subplots(1, _ACROSS), _rows_of(finding, driven).tolist(), strict=True):
+        for axes, row in zip(part.subplots(1, _ACROSS), _rows_of(finding, evidence).tolist(), strict=True):
             frame = read_center(log, row)
-            show_image(axes, _NO_IMAGE if frame is None else frame, f"row {driven.numbers[row]}")
+            show_image(axes, _NO_IMAGE if frame is None else frame, f"row {evidence.numbers[row]}")
     save(figure, path)
 
 
-def _draw_curves(axes: Axes, driven: Driven, limits: tuple[float, float]) -> None:
-    curvature = driven.curvature()
-    scale = driven.steering.std() / curvature.std() if curvature.std() > 0 else 0.0
-    turns = np.interp(driven.seconds, driven.middles, scale * curvature)
+def _draw_curves(axes: Axes, evidence: Evidence, limits: tuple[float, float]) -> None:
+    curvature = evidence.curvature()
+    scale = evidence.steering.std() / curvature.std() if curvature.std() > 0 else 0.0
+    turns = np.interp(evidence.seconds, evidence.middles, scale * curvature)
     axes.axhline(0, color=GRAY, linewidth=0.6)
-    curves = {"recorded steering": driven.steering, "turn of the camera, scaled": turns}
-    draw_steering(axes, driven.seconds, curves, limits)
-    most = max(0.1, 1.1 * float(np.abs(driven.steering).max()))
+    curves = {"recorded steering": evidence.steering, "turn of the camera, scaled": turns}
+    draw_steering(axes, evidence.seconds, curves, limits)
+    most = max(0.1, 1.1 * float(np.abs(evidence.steering).max()))
     axes.set_ylim(-most, most)
 
 
-def _rows_of(finding: Finding, driven: Driven) -> IndexArray:
+def _rows_of(finding: Finding, evidence: Evidence) -> IndexArray:
     """Return the indices of rows to show, (_ACROSS,): of those concerned, or of all, evenly spread.
 
     Few rows are shown with those beside them.
     """
-    concerned = np.zeros(len(driven.numbers), np.bool_)
+    concerned = np.zeros(len(evidence.numbers), np.bool_)
     for first, last in finding.rows:
-        concerned |= (driven.numbers >= first) & (driven.numbers <= last)
-    rows = np.flatnonzero(concerned) if concerned.any() else np.arange(len(driven.numbers))
+        concerned |= (evidence.numbers >= first) & (evidence.numbers <= last)
+    rows = np.flatnonzero(concerned) if concerned.any() else np.arange(len(evidence.numbers))
     if len(rows) < _ACROSS:
         rows = np.clip(rows[0] - _ACROSS // 2, 0, len(concerned) - _ACROSS) + np.arange(_ACROSS)
     return rows[evenly(len(rows), _ACROSS)]

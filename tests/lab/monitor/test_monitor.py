@@ -115,7 +115,7 @@ def test_an_existing_file_is_kept_unless_the_settings_replace_it(untrained_model
 
 def test_a_store_that_was_prepared_otherwise_is_refused(untrained_model, simulated_recording, tmp_path):
     from bcclone.dataset.conversion import convert
-    from bcclone.dataset.preprocess_settings import PreprocessSettings
+    from bcclone.dataset.sample_settings import PreprocessSettings
 
     convert(PreprocessSettings((str(simulated_recording),), tmp_path / "other.h5", size=(64, 64)))
     with pytest.raises(UserError, match="give the store that"):

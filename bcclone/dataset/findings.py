@@ -1,22 +1,57 @@
-"""Advise what to record next, by what recordings hold little of. In: what each holds. Out: up to five lines."""
+"""What is found in a recording: its faults, what could not be judged, how much it covers; and what to record next."""
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import ceil
+from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.diagnosis.driven import Driven
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.dataset.evidence import RADII_M, Evidence
+from bcclone.dataset.statistics import runs
+from bcclone.system.arrays import FloatArray
+from bcclone.system.json_values import to_json
 
-RADII_M = (15, 25, 40, 70, 150)  # between the kinds of bends; beyond, the road is straight
-_BEND = 0.25  # of the driver's usual sharpest steering: a bend, where radii are not known
+_MOST_SPANS = 5  # in a line of text
 _FEW_BENDS, _FEWEST_BEND_SECONDS, _FEWEST_SECONDS = 0.2, 10.0, 2.0  # of a kind's bends; of all of them; of a kind
 _FEW_RECOVERIES, _RECOVERY_SECONDS = 4, 4.0  # from each edge
 _ONE_LIGHT = 45.0  # of 255, between dark and bright frames
 _LEAST_SECONDS = 120.0
 _SHORTEST_SECONDS, _MOST_LINES = 10.0, 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault of a recording.
+
+    fault: its name, as docs/how-to/own-recording.md lists them; text: what was measured, and what was expected; remedy:
+    how to mend it; rows: those concerned, as spans from the first to the last, () for all, numbered as by `bcclone
+    edit`: in order of time, from 1; value, uncertainty: the measured amount and its standard error, in `unit`; usable:
+    the rows can be trained on as they are.
+    """
+
+    fault: str
+    text: str
+    remedy: str
+    rows: tuple[tuple[int, int], ...] = ()
+    value: float | None = None
+    uncertainty: float | None = None
+    unit: str = ""
+    usable: bool = False
+
+    def as_text(self) -> str:
+        spans = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self.rows[:_MOST_SPANS])
+        more = f" and {len(self.rows) - _MOST_SPANS} more spans" if len(self.rows) > _MOST_SPANS else ""
+        where = f" (rows {spans}{more})" if spans else ""
+        return f"{self.fault}: {self.text}{where}\n            remedy: {self.remedy}"
+
+
+def delete_rows(spans: Sequence[tuple[int, int]]) -> str:
+    """Return the remedy for rows that cannot be used: to delete the longest span, and the other ones."""
+    first, last = max(spans, key=lambda span: span[1] - span[0])
+    others = "" if len(spans) == 1 else f", and the other {len(spans) - 1} spans"
+    return f"bcclone edit RECORDING --delete {first} {last}{others}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +71,51 @@ class Coverage:
     road: str | None = None
 
 
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a recording shows. findings: its faults; unknown: what could not be judged.
+
+    figures: what was measured, by name; usable_seconds: of driving, without the rows that a finding names; evidence:
+    what was judged; coverage: what there is to learn from; both None for too few rows.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    unknown: tuple[str, ...] = ()
+    figures: dict[str, float | None] = field(default_factory=dict)
+    usable_seconds: float = 0.0
+    evidence: Evidence | None = None
+    coverage: Coverage | None = None
+
+    @property
+    def verdict(self) -> str:
+        if not self.findings:
+            return (
+                f"no fault found; {self.usable_seconds:.0f} s of driving can be used" if self.evidence else "not judged"
+            )
+        names = ", ".join(finding.fault for finding in self.findings)
+        return f"{names}; {self.usable_seconds:.0f} s of driving can be used as they are" if self.evidence else names
+
+    def of_recording(self, name: str) -> Self:
+        """Return the diagnosis with remedies that name the recording."""
+        word = shlex.quote(name)
+        named = (replace(each, remedy=each.remedy.replace("RECORDING", word)) for each in self.findings)
+        return replace(self, findings=tuple(named))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "findings": to_json(self.findings),
+            "unknown": list(self.unknown),
+            "figures": dict(self.figures),
+            "usable_seconds": self.usable_seconds,
+        }
+
+    def as_lines(self) -> list[str]:
+        lines = [f"  verdict   {self.verdict}"]
+        lines += [f"  fault     {finding.as_text()}" for finding in self.findings]
+        return lines + [f"  unknown   {line}" for line in self.unknown]
+
+
 def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     """Return lines of what to record beside the recordings, each with its seconds.
 
@@ -53,18 +133,6 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     return tuple(lines[:_MOST_LINES])
 
 
-def seconds_of_bends(driven: Driven) -> FloatArray:
-    """Return the seconds of bends, (2, kinds)."""
-    bends = driven.bends_per_m()
-    if bends is None:
-        seconds = np.diff(driven.seconds, append=driven.seconds[-1])
-        bend = _BEND * float(np.quantile(np.abs(driven.steering), 0.98))
-        return np.array([[seconds[side * driven.steering > bend].sum()] for side in (-1, 1)])
-    seconds, limits = np.diff(driven.seconds), 1 / np.array([np.inf, *RADII_M[::-1]])
-    counts = [np.histogram(side * bends, [*limits[1:], np.inf], weights=seconds)[0] for side in (-1, 1)]
-    return np.array(counts)[:, ::-1]
-
-
 def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
     if len({one.bends.shape for one in recordings}) == 1:
         bends = np.sum([one.bends for one in recordings], axis=0)
@@ -75,21 +143,14 @@ def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[st
         return
     for side, (those, others) in {"left": bends, "right": bends[::-1]}.items():
         few = np.flatnonzero((those < _FEW_BENDS * (those + others)) & (others >= _FEWEST_SECONDS))
-        for kinds in np.split(few, np.flatnonzero(np.diff(few) > 1) + 1) if len(few) else ():
-            have, beside = those[kinds].sum(), others[kinds].sum()
+        for first, last in runs(few):
+            have, beside = those[first : last + 1].sum(), others[first : last + 1].sum()
+            radii = f" of {RADII_M[first - 1] if first else 'up'} to {RADII_M[last]} m" if len(those) > 1 else ""
             yield (
-                f"{_rounded(beside / 2 - have)}: {side} bends{_radii(kinds, len(those))}, of which there are "
+                f"{_rounded(beside / 2 - have)}: {side} bends{radii}, of which there are "
                 f"{have:.0f} s, {beside:.0f} s to the other side; drive the other way round{_play(road)}"
                 + (", with --reverse or without" if road else "")
             )
-
-
-def _radii(kinds: IndexArray, count: int) -> str:
-    """Return the radii of kinds of bends that follow one another, of so many kinds, the sharpest first."""
-    if count == 1:
-        return ""
-    first, last = int(kinds[0]), int(kinds[-1])
-    return f" of {RADII_M[first - 1]} to {RADII_M[last]} m" if first else f" of up to {RADII_M[last]} m"
 
 
 def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:

@@ -1,0 +1,201 @@
+"""Judge pictures, rows and cameras: dark, blurred and frozen frames, jumps of the clock, where the cameras look."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from bcclone.dataset.evidence import Evidence
+from bcclone.dataset.findings import Finding, delete_rows
+from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
+from bcclone.dataset.images import FRAME_WIDTH
+from bcclone.dataset.motion import Followed, Heading, Shift
+from bcclone.dataset.statistics import runs
+
+_DARK, _BRIGHT = 14.0, 238.0  # means of 0 to 255
+_MOST_WHITE = 0.6
+_BLURRED, _LEAST_SHARP = 0.12, 4.0  # of the sharp ones' contrast from pixel to pixel
+_MOST_SHARE, _MOST_FROZEN = 0.01, 0.03  # of the rows; a slow camera repeats some
+_MOST_DELETED = 10  # spans, by hand
+_JUMP_STEPS, _JUMP_SECONDS = 8.0, 1.0
+_MOST_PAUSES = 30
+_FEWEST_POINTS, _ALIKE, _MOVING = 8, 0.6, 0.3  # of the usual number of points, and of those that move
+_FARTHER = 2.0  # than points move nearby
+_MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
+_MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
+_LEAST_AGREEING = 0.12  # of the movements
+_MOST_COLUMN_ERROR = 12.0  # pixels
+_MOST_ROLL = 6.0
+_LEAST_MATCH, _LEAST_APART_PX, _MOST_APART_PX = 0.12, 6.0, 40.0
+_FEWEST_ROWS = 20
+_NEARBY, _MOST_OPPOSITE = 12, 0.5  # rows that were looked at, and the share of them
+_REMOUNT = "mount the camera again, and record again; or turn the frames back by this angle before you import them"
+
+
+def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the faults of single pictures; of few rows it is not said that the car moves while they are frozen."""
+    mean, white, sharpness = (np.array(column) for column in zip(*evidence.figures.looks, strict=True))
+    frozen = np.zeros(len(mean), np.bool_) if evidence.too_few else evidence.figures.frozen & ~evidence.stands
+    readable = np.isfinite(mean)
+    dark = readable & (mean < _DARK)
+    bright = readable & ((mean > _BRIGHT) | (white > _MOST_WHITE))
+    usable = readable & ~dark & ~bright
+    blurred = np.zeros(len(mean), np.bool_)
+    if usable.any():
+        usual = float(np.percentile(sharpness[usable], 75))
+        blurred = usable & (sharpness < max(_BLURRED * usual, _LEAST_SHARP))
+    for fault, rows, most, what in (
+        ("unreadable", ~readable, 0.0, "cannot be read"),
+        ("dark", dark, _MOST_SHARE, "are black, or nearly so"),
+        ("over-exposed", bright, _MOST_SHARE, "are white, or nearly so"),
+        ("blurred", blurred, _MOST_SHARE, "are blurred"),
+        ("frozen", frozen, _MOST_FROZEN, "repeat the picture of the row before, although the car moves"),
+    ):
+        share, spans = float(rows.mean()), tuple(runs(evidence.numbers[rows]))
+        if share <= most:
+            continue
+        remedy = delete_rows(spans)
+        if fault == "unreadable":
+            remedy = f"copy the missing pictures into the folder IMG next to the log; or: {remedy}"
+        elif len(spans) > _MOST_DELETED:
+            remedy = "record with a camera that gives each row a new, clear picture"
+        text = f"the pictures of {int(rows.sum())} rows ({share:.0%}) {what}"
+        yield Finding(fault, text, remedy, spans, share, unit="share of the rows")
+
+
+def rows_out_of_order(evidence: Evidence) -> Iterator[Finding]:
+    back = np.flatnonzero(np.diff(evidence.log.rows["line"].to_numpy()) < 0)
+    if len(back):
+        yield Finding(
+            "out-of-order",
+            f"{len(back)} times the rows of the log go back in time",
+            "sort the rows by the time in their image names, after you have made sure that the clock did not jump; "
+            "bcclone takes them in order of time",
+            tuple(runs(evidence.numbers[back])),
+            float(len(back)),
+            usable=True,
+        )
+
+
+def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
+    """Yield the pauses without deleted rows across which the pictures go on as from one row to the next.
+
+    Where the rows before and after a pause show fewer points than usual, in a sharp bend, it is compared with them.
+    After a real pause the few points that are mistaken for those before have moved much farther.
+    """
+    numbers, usual, steps = evidence.numbers, evidence.usual_followed, np.diff(evidence.times_ms) / 1000
+
+    def followed_after(row: int) -> Followed:
+        return Followed.of(evidence.moved_after(row)[1])
+
+    pauses = np.flatnonzero(
+        (steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)) & (np.diff(numbers) == 1)
+    )
+    jumps = []
+    for pause in pauses[:_MOST_PAUSES].tolist() if usual.points >= _FEWEST_POINTS else []:
+        there = followed_after(pause)
+        beside = [followed_after(row) for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
+        points, moving = (min(known, float(np.mean([one[at] for one in beside]))) for at, known in enumerate(usual[:2]))
+        alike = there.points > max(_ALIKE * points, _FEWEST_POINTS) and there.moving > _MOVING * moving
+        if alike and there.pixels < _FARTHER * max(usual.pixels, *(one.pixels for one in beside)):
+            jumps.append(pause)
+    if jumps:
+        seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
+        yield Finding(
+            "clock-jump",
+            f"the clock jumps by {seconds} s while the pictures go on as from one row to the next",
+            "set the clock before you record, not while; correct the times, or cut the recording there: "
+            + delete_rows([(number, number + 1) for number in numbers[jumps].tolist()]),
+            tuple(runs(numbers[jumps] + 1)),
+            float(steps[jumps[0]]),
+            unit="seconds",
+        )
+
+
+def camera_pose(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what the movement of the world shows of the camera's pose."""
+    if evidence.is_upside_down:
+        yield Finding(
+            "upside-down",
+            "the frames are upside down: the car drives towards the lower half of them",
+            "turn the frames by 180 degrees (donkeycar: IMAGE_ROTATION, or flip both axes), and import them again",
+            value=180.0,
+            unit="degrees",
+        )
+        return
+    if evidence.heading and is_trusted(evidence.heading):
+        yield from _direction(evidence.heading, evidence.three_cameras)
+    roll = evidence.turns.roll_degrees()
+    if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
+        side = "right" if roll[0] > 0 else "left"
+        text = f"the camera leans to the {side} by {abs(roll[0]):.0f} degrees (standard error {roll[1]:.1f})"
+        yield Finding("rolled", text, _REMOUNT, (), *roll, unit="degrees to the right", usable=True)
+
+
+def is_trusted(heading: Heading) -> bool:
+    """Return whether enough movements agree on where the camera looks, and the parts of the recording, too."""
+    return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MOST_COLUMN_ERROR
+
+
+def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
+    """Yield where the camera looks. three_cameras: which are expected to look where the simulator's do."""
+    right = (FRAME_WIDTH - 1) / 2 - heading.column
+    limit = _MOST_TURNED_SIMULATOR_PX if three_cameras else _MOST_TURNED_PX
+    lens = "" if three_cameras else ", if it has the simulator's lens"
+    if abs(right) > limit + 3 * heading.column_error:
+        degrees, error = _degrees(right, heading.column_error)
+        text = (
+            f"the camera looks {abs(degrees):.0f} degrees to the {'right' if right > 0 else 'left'} of where the car "
+            f"drives (standard error {error:.1f}{lens})"
+        )
+        yield Finding("turned", text, _REMOUNT, (), degrees, error, "degrees to the right", usable=True)
+    down = VANISHING_ROW - heading.row
+    if three_cameras and abs(down) > _MOST_TILTED_PX + 2 * heading.row_error:
+        degrees, error = _degrees(down, heading.row_error)
+        text = (
+            f"the camera looks {abs(degrees):.0f} degrees farther {'down' if down > 0 else 'up'} than the simulator's "
+            f"(standard error {error:.1f})"
+        )
+        yield Finding("tilted", text, _REMOUNT, (), degrees, error, "degrees down", usable=True)
+
+
+def _degrees(pixels: float, error: float) -> tuple[float, float]:
+    """Return the angle of pixels from the middle, and its standard error."""
+    return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error / FOCAL_PX)
+
+
+def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
+    """Yield whether frames stand under the name of another camera.
+
+    A camera farther left sees the ground farther right. Two cameras that are 1.6 m apart see too little in common:
+    their shift is noise, so that only where most of the rows nearby are opposite, the cameras are exchanged.
+    """
+    sides = evidence.figures.sides
+    if len(sides) < _FEWEST_ROWS:
+        return
+    numbers = evidence.numbers[[row for row, _ in sides]]
+    left, right = np.array([(_side(shifts["left"]), -_side(shifts["right"])) for _, shifts in sides]).T < 0  # opposite
+    nearby = np.convolve(left | right, np.ones(_NEARBY) / _NEARBY, "same")
+    exchanged = nearby > _MOST_OPPOSITE
+    if not exchanged.any():
+        return
+    both, one, other = (int((each & exchanged).sum()) for each in (left & right, left & ~right, right & ~left))
+    first, second = ("left", "right") if both >= max(one, other) else ("center", "left" if one > other else "right")
+    yield Finding(
+        "exchanged-cameras",
+        f"the frames of the {first} and of the {second} camera are exchanged in {exchanged.mean():.0%} of the rows",
+        "rename the frames, or exchange their columns in the log, in these rows",
+        tuple(runs(numbers[exchanged], 10 * int(np.ceil(np.median(np.diff(numbers)))))),
+        float(exchanged.mean()),
+        unit="share of the rows",
+    )
+
+
+def _side(shift: Shift) -> int:
+    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if that cannot be said."""
+    clear = shift.match > _LEAST_MATCH and _LEAST_APART_PX < abs(shift.right) < _MOST_APART_PX
+    return int(np.sign(shift.right)) if clear else 0
+
+
+# in the order in which they are reported
+PICTURE_FAULTS = unusable_pictures, rows_out_of_order, clock_jumps, exchanged_cameras, camera_pose

@@ -1,0 +1,181 @@
+"""Judge the recorded steering: by its values, and by how the camera turned."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bcclone.dataset.evidence import BLOCKS, CLEAR, FEWEST_STEPS, FINE_SECONDS, MOST_LAG_ERROR, UNRELATED, Evidence
+from bcclone.dataset.findings import Finding, delete_rows
+from bcclone.dataset.statistics import block_jackknife, correlation, robust_line, runs
+from bcclone.system.arrays import IndexArray
+
+_USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
+_EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
+_PART_SECONDS = 8.0
+_LESS, _WRONG = 0.3, 0.4  # correlation than in the better parts; error of the steering, of its standard deviation
+_MOST_BIAS = 0.15
+_FEWEST_LEVELS = 5
+_DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
+_FULL = 0.98  # of the largest steering that a log can hold
+_CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
+_SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value tells; where a stick ends, they are as it tells
+_COARSE_LEVELS = 20
+_LEAST_STEERING = 0.02
+
+
+def few_steps(evidence: Evidence) -> Iterator[Finding]:
+    levels = np.unique(np.round(evidence.steering, 4))
+    steps = np.diff(levels) / _DEVICE_STEP
+    gentle = len(levels) > 3 and bool((np.abs(steps - steps.round()) < 0.01).all() and steps.max() < _GENTLE_STEPS)
+    if len(levels) <= _FEWEST_LEVELS and not gentle and (np.abs(evidence.steering) > _LEAST_STEERING).sum() > 20:
+        yield Finding(
+            "few-steps",
+            f"the steering has {len(levels)} different values, expected hundreds, or dozens from a keyboard",
+            "record with a mouse or a gamepad, or train with it as it is and expect unsteady driving",
+            value=float(len(levels)),
+            usable=True,
+        )
+
+
+def clipped(evidence: Evidence) -> Iterator[Finding]:
+    """Yield whether the steering ends at a limit that the car's bends go beyond.
+
+    Many rows at the largest value are also those of a driver who holds a stick that ends there, or of a stick or keys
+    with few steps: there, the bends must be clearly sharper than the largest value tells.
+    """
+    size = np.round(np.abs(evidence.steering), 4)
+    turning = size > _LEAST_STEERING
+    levels, counts = np.unique(size[turning], return_counts=True)
+    if len(levels) < 2 or levels[-1] >= _FULL:
+        return
+    largest, coarse = float(levels[-1]), len(levels) < _COARSE_LEVELS
+    at_largest = turning & (size > 0.995 * largest)
+    share = at_largest.sum() / turning.sum()
+    sharper = _sharper_than_steered(evidence, largest)
+    if sharper is None:
+        clear = share > 0.1 and at_largest.sum() > 1.5 * counts[-2] if coarse else True
+    else:
+        clear = sharper > (_CLEARLY_SHARPER if coarse else _SHARPER)
+    if clear and turning.sum() > 20 and share > _CLIPPED_SHARE:
+        yield Finding(
+            "clipped",
+            f"{share:.0%} of the turning rows have the largest steering, {largest:.3f}"
+            + (f", and turn {sharper - 1:.0%} more than it tells" if sharper else ""),
+            "look for a limit where the steering is recorded or converted, and record or import it again",
+            tuple(runs(evidence.numbers[at_largest])),
+            largest,
+        )
+
+
+def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
+    """Return the turns at the largest steering, as a multiple of those that a line through the others gives there."""
+    agreement = evidence.agreement
+    if agreement is None or not agreement.is_clear or agreement.correlation < 0:
+        return None
+    _, curvature, steering = evidence.paired(agreement.lag, FINE_SECONDS)
+    top, others = np.abs(steering) > 0.97 * largest, np.abs(steering) < 0.9 * largest
+    if min(top.sum(), (others & (np.abs(steering) > 0.3 * largest)).sum()) < 10:
+        return None
+    slope, offset = np.polyfit(steering[others], curvature[others], 1)
+    side = np.sign(steering[top])
+    return float(np.mean(side * curvature[top]) / np.mean(side * (slope * steering[top] + offset)))
+
+
+def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what the steering shows beside the turns of the camera, if its frames are not upside down."""
+    agreement = evidence.agreement
+    if agreement is None or evidence.is_upside_down:
+        return
+    r, lag, error = agreement.correlation, agreement.lag, agreement.error
+    if agreement.is_clear and r < 0:
+        text = f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {CLEAR}"
+        yield Finding("mirrored", text, "bcclone edit RECORDING --mirror-steering", value=r)
+        return
+    # longer parts where few rows a second are recorded
+    part_seconds = max(_PART_SECONDS, 1.2 * FEWEST_STEPS * float(np.median(np.diff(evidence.seconds))))
+    parts = list(_parts_that_disagree(evidence, lag, part_seconds))
+    if parts and (agreement.is_clear or r > UNRELATED):
+        yield Finding(
+            "partly-unrelated",
+            f"in parts of {part_seconds:.0f} s or more the steering does not follow the turns of the camera; "
+            f"over all, the correlation is {r:.2f}",
+            delete_rows(parts),
+            tuple(parts),
+        )
+    elif not agreement.is_clear and r < UNRELATED:
+        yield Finding(
+            "unrelated",
+            f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected above {CLEAR}",
+            "look whether the log belongs to these frames, and whether rows and frames are counted alike",
+            value=r,
+        )
+    if agreement.is_clear and error < MOST_LAG_ERROR and (lag > _LATEST + error or lag < _EARLIEST - error):
+        yield Finding(
+            "late" if lag > _LATEST else "early",
+            f"the steering is recorded {abs(lag):.2f} s {'after' if lag > 0 else 'before'} the car turns (standard "
+            f"error {error:.2f}), expected {-_USUAL_LAG:.2f} s before, from {-_EARLIEST:.2f} s before to {_LATEST:.2f} "
+            "s after",
+            f"bcclone edit RECORDING --advance-steering {lag - _USUAL_LAG:.2f}",
+            value=lag - _USUAL_LAG,
+            uncertainty=error,
+            unit="seconds late",
+        )
+    if agreement.is_clear:
+        yield from _bias(evidence, lag)
+
+
+def _bias(evidence: Evidence, lag: float) -> Iterator[Finding]:
+    steps, curvature, steering = evidence.paired(lag)
+    if len(steps) < 100:
+        return
+
+    def bias_of(part: IndexArray) -> float:
+        return robust_line(curvature[part], steering[part])[1]
+
+    everything = np.arange(len(steps))
+    bias, error = bias_of(everything), block_jackknife(everything, BLOCKS, bias_of)
+    if abs(bias) > _MOST_BIAS + error:
+        side = "right" if bias > 0 else "left"
+        yield Finding(
+            "bias",
+            f"the car drives straight on with a steering of {bias:+.2f} (standard error {error:.2f}), expected 0",
+            f"calibrate the middle of the steering, which lies too far to the {side}, and record again; "
+            "bcclone calibrate fits gain and bias into a model",
+            value=bias,
+            uncertainty=error,
+            unit="steering",
+            usable=True,
+        )
+
+
+def _parts_that_disagree(evidence: Evidence, lag: float, part_seconds: float) -> Iterator[tuple[int, int]]:
+    """Yield the spans of rows in which the steering follows the turns much less than elsewhere."""
+    steps, curvature, steering = evidence.paired(lag)
+    if len(steps) < FEWEST_STEPS:
+        return
+    slope, offset, _ = robust_line(curvature, steering)
+    errors = (steering - slope * curvature - offset) / evidence.steering.std()
+    middles = evidence.middles
+    starts = np.arange(middles[0], middles[-1] - part_seconds / 2, part_seconds / 2)
+    follows, wrong = np.full(len(starts), np.nan), np.zeros(len(starts))
+    for number, start in enumerate(starts):
+        part = (middles[steps] >= start) & (middles[steps] < start + part_seconds)
+        if part.sum() > FEWEST_STEPS:
+            follows[number] = correlation(curvature[part], steering[part]) or 0.0
+            wrong[number] = np.sqrt(np.mean(errors[part] ** 2))
+    if not np.isfinite(follows).any():
+        return
+    disagree = (wrong > _WRONG) & (follows < np.nanpercentile(follows, 75) - _LESS)
+    # parts overlap by half, so that the one before or after must be wrong, too
+    around = np.pad(disagree, 1)
+    for first, last in runs(np.flatnonzero(disagree & (around[:-2] | around[2:]))):
+        rows = np.flatnonzero((evidence.seconds >= starts[first]) & (evidence.seconds <= starts[last] + part_seconds))
+        yield int(evidence.numbers[rows[0]]), int(evidence.numbers[rows[-1]])
+
+
+# in the order in which they are reported
+STEERING_FAULTS = (
+    few_steps,
+    clipped,
+    steering_and_turns,
+)
