@@ -1,15 +1,118 @@
-"""Trained models: fitted to a car, improved, or watched by a monitor."""
+"""Models that are fitted, improved, watched or converted, and recordings in the formats of other programs."""
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.monitor import MonitorSettings
-from bcclone.system.errors import number_of
+from bcclone.model.import_model import ImportModelSettings
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting
+
+_SHOWN_SKIPS = 10
+_MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is exported, and where to."""
+
+    source: str = argument("folder with recordings, a CSV file, a pattern, a store, or a model")
+    to: str = setting(
+        MISSING,
+        f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for models",
+        choices=(*EXPORT_FORMATS, *FORMATS),
+    )
+    output: Path | None = setting(
+        None, "file or folder to write", shown=f"{ExportSettings.output}, or named like the model"
+    )
+
+    @property
+    def path(self) -> Path:
+        """Return the file or folder to write."""
+        is_model = self.to in FORMATS
+        return ExportModelSettings(Path(self.source), self.to).path if is_model else ExportSettings.output
+
+
+@command("write recordings and models in other programs' formats", ExportSettings, ExportModelSettings)
+def export(given: Given, chosen: Exported) -> Result:
+    """Write a recording, a store or a model in the format of another program.
+
+    Recordings and stores become a CSV table, or a data set of donkeycar or LeRobot; rows that `bcclone edit`
+    has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT, TensorFlow or donkeycar that
+    takes whole camera frames; the file is written only if it gives the same answers as the model. A failed export
+    writes nothing.
+    """
+    from bcclone.system.hdf5_file import kind_of
+
+    is_model, source = chosen.to in FORMATS, Path(chosen.source)
+    given.refuse(
+        ExportSettings if is_model else ExportModelSettings, f"has no effect with --to {chosen.to}; leave it out"
+    )
+    if is_model and source.is_dir():
+        raise UserError(f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}")
+    if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
+        raise UserError(f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}")
+    if is_model:
+        from bcclone.lab.export_model.model_export import export_model
+
+        return Result.of(export_model(given.make(ExportModelSettings, model=source), notify))
+    from bcclone.lab.exchange import recording_export
+
+    result = recording_export.export(given.make(ExportSettings))
+    for line in result.skipped[:_SHOWN_SKIPS]:
+        notify(f"left out: {line}")
+    return Result(
+        result,
+        f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
+        f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
+        f"{len(result.skipped)} left out, {result.seconds:.1f} s",
+    )
+
+
+@command("read recordings of other programs")
+def import_(settings: ImportSettings) -> Result:
+    """Write what another program recorded as a recording, which preprocess.py takes.
+
+    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar tub, a LeRobot data
+    set, a folder of frames with a table, a video with a table, or our own table.csv. Rows that cannot be used are
+    counted and left out. Steering is -1 (left) to 1 (right), where 1 is 25 degrees of the front wheels, or
+    --max-degrees.
+    """
+    from bcclone.lab.exchange.recording_import import import_recording
+
+    result = import_recording(settings)
+    if result.converted:
+        how = f"framed by {settings.framing}" if settings.framing else "stretched"
+        notify(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
+    if result.deleted:
+        notify(
+            f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
+            f"to change that: bcclone edit {result.output}"
+        )
+    return Result.of(result)
+
+
+@command("convert an older Keras model")
+def import_model(settings: ImportModelSettings) -> Result:
+    """Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its preprocessing.
+
+    The converted model can be driven, scored and fine-tuned without --preprocess. The network is rebuilt layer by
+    layer; no code in the old file is run.
+    """
+    from bcclone.model import import_model as importing
+
+    result = importing.import_model(settings, notify)
+    return Result(
+        result,
+        f"its frames are prepared as {result.preprocessing} (--preprocess {settings.preprocess})\n"
+        f"{result.model}: written; next: bcclone drive {result.model} run1",
+    )
 
 
 @dataclass(frozen=True)

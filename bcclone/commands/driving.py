@@ -1,0 +1,114 @@
+"""A car that drives: the simulator's with a model, the built-in one with you, a server or the expert; many roads."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bcclone.commands.options import Given, Result, command, notify
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.process import end_with_stdin
+from bcclone.lab.monitor import WatchSettings
+from bcclone.lab.road_samples import RoadSamplesSettings
+from bcclone.play.play_settings import PlaySettings
+from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
+from bcclone.system.settings import argument, setting
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a server ends."""
+
+    end_with_stdin: bool = setting(False, "exit when standard input is closed, for programs that start the server")
+
+
+@command(
+    "drive the simulator's car with a model",
+    left=lambda given: given.kept("run_folder", "what was recorded", otherwise="nothing was recorded"),
+)
+def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standing: Standing) -> Result:
+    """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
+
+    With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded until you press
+    "Record" on the web page, which records into a new folder run-DATE_TIME in the current folder.
+    """
+    watch = watched.file
+    from bcclone.drive.server import serve
+
+    if standing.end_with_stdin:
+        end_with_stdin()
+    opener = partial(watch.opener([settings.model]), time.monotonic) if watch else None
+    result = serve(settings, given.say, open_watch=opener)
+    notify(f"ended; {result.answered} frames answered, {result.faults} faults")
+    if result.folder is not None:
+        dropped = f", {result.dropped} dropped" if result.dropped else ""
+        notify(f"{result.folder}: {result.recorded} frames recorded{dropped}")
+        if result.recorded:
+            notify(f"next: bcclone video {result.folder}")
+    return Result(result, None)
+
+
+@command("drive the built-in simulator yourself", left="nothing was recorded")
+def play(given: Given, settings: PlaySettings, standing: Standing) -> Result:
+    """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs of a phone.
+
+    With --model, a model drives, and you take over whenever you steer. R records in the simulator's format.
+    """
+    from bcclone.play import play_server
+
+    if standing.end_with_stdin:
+        end_with_stdin()
+    result = play_server.play(settings, given.say)
+    notify(result.as_text())
+    return Result(result, None)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder to record into."""
+
+    folder: Path = argument("folder to record into; must be new or empty", unit="DIR")
+
+
+@command("let a drive server drive the simulated car")
+def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Result:
+    """Connect to a drive server, and let it drive the simulated car, as in the Unity program's autonomous mode."""
+    from bcclone.simulator.world import simulate
+
+    result = simulate(settings, server)
+    score = result.score
+    text = (
+        f"{result.report.summary()}\n"
+        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
+        f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
+    )
+    if result.traced is not None:
+        text += f"\n{settings.run_folder}: the position of the car at {result.traced} frames, for video.py"
+    return Result(result.as_json(), text)
+
+
+@command("let the built-in expert drive, and record it")
+def simulate_record(target: Folder, settings: RecordSettings) -> Result:
+    """Let an expert driver drive in the built-in simulator, and record it in the format of the Unity program."""
+    from bcclone.simulator.record import record
+
+    recorded = record(target.folder, settings)
+    return Result(
+        recorded,
+        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
+        f"next: bcclone preprocess {target.folder} -o data.h5",
+    )
+
+
+@command("write a store of frames of many random roads")
+def simulate_roads(settings: RoadSamplesSettings) -> Result:
+    """Render frames all over many random roads, with the steering of an expert, and write them as a store."""
+    from bcclone.lab.road_samples.rendering import make_road_samples
+
+    result = make_road_samples(settings, notify)
+    return Result(
+        result,
+        f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
+        f"{result.validation} validation samples, {result.seconds:.0f} s\n"
+        f"next: bcclone model {result.output} -o model.h5 --predict path",
+    )
