@@ -16,9 +16,8 @@ import numpy as np
 
 from bcclone import Answer, DriveSettings, SteeringPolicy, load_policy
 from bcclone.dataset.images import Image, decode_jpeg
-from bcclone.drive.process import end_with_stdin
 from bcclone.drive.protocol import Control, event_text, format_steer
-from bcclone.drive.server import serve_policy
+from bcclone.drive.server import end_with_stdin, serve_policy
 from bcclone.drive.wire.web_server import listen
 from bcclone.drive.wire.websocket import Websocket
 from bcclone.model.policy import Policy, window_after

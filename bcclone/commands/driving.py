@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.process import end_with_stdin
 from bcclone.lab.monitor import WatchSettings
 from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.play.play_settings import PlaySettings
@@ -33,7 +32,7 @@ def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standin
     "Record" on the web page, which records into a new folder run-DATE_TIME in the current folder.
     """
     watch = watched.file
-    from bcclone.drive.server import serve
+    from bcclone.drive.server import end_with_stdin, serve
 
     if standing.end_with_stdin:
         end_with_stdin()
@@ -54,6 +53,7 @@ def play(given: Given, settings: PlaySettings, standing: Standing) -> Result:
 
     With --model, a model drives, and you take over whenever you steer. R records in the simulator's format.
     """
+    from bcclone.drive.server import end_with_stdin
     from bcclone.play import play_server
 
     if standing.end_with_stdin:

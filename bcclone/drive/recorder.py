@@ -1,9 +1,10 @@
 """Write rows in a thread of its own, so that no car waits for the disk. Drives and plays share this.
 
 Rows go in, and the open files of a recording write them; drive/run_folder.py defines the rows and files of drives,
-play/play_files.py of plays.
+play/play_session.py of plays.
 """
 
+import itertools
 import logging
 import queue
 import threading
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from bcclone.recording.writer import is_free
 from bcclone.system.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,12 @@ class RowFiles(Protocol[RowIn]):
 
     def close(self) -> None:
         """Close them."""
+
+
+def free_folder(folder: Path) -> Path:
+    """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that can take a new recording."""
+    others = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(filter(is_free, itertools.chain([folder], others)))
 
 
 @dataclass

@@ -5,7 +5,6 @@ the latencies and, with a monitor, uncertainty.csv.
 """
 
 import datetime
-import itertools
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bcclone.drive.driver import Decision
-from bcclone.drive.recorder import Recorder
+from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, UNCERTAINTY, answer_row, uncertainty_row
@@ -22,7 +21,6 @@ from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
-_YEAR = datetime.timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ def run_recorder(
 
     def open_files() -> RunTables:
         nonlocal folder, append
-        files = RunTables(folder or _unused(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")), append, names)
+        files = RunTables(
+            folder or free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")), append, names
+        )
         folder, append = files.folder, True
         return files
 
@@ -111,31 +111,19 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
         if not append and not is_free(folder):
             raise UserError(
-                f"{folder} contains a run, which is never overwritten; record into {_unused(folder)}, or add to it "
+                f"{folder} contains a run, which is never overwritten; record into {free_folder(folder)}, or add to it "
                 "with --append"
             )
         _check_is_run(folder)
     except OSError as error:
-        raise _refusal(folder, error) from None
+        raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
         return datetime.datetime.min
     try:
-        last = datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
-        _ = last + _YEAR
-    except (ValueError, OverflowError):
+        return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
+    except ValueError:
         raise UserError(f"{folder}: {frames[-1]} is not a frame of a run; record into another folder") from None
-    return last
-
-
-def _refusal(folder: Path, error: OSError) -> UserError:
-    return UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder")
-
-
-def _unused(folder: Path) -> Path:
-    """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that does not exist."""
-    others = (Path(f"{folder}-{number}") for number in itertools.count(2))
-    return next(path for path in itertools.chain([folder], others) if not path.exists())
 
 
 def _check_is_run(folder: Path) -> None:

@@ -1,24 +1,38 @@
-"""Run a drive server: listen, load the model, and serve the car and the web page until the server is stopped.
+"""Run a drive server, in this process or another: listen, load the model, and serve the car and the web page.
 
 Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What takes seconds to
 import is imported while the server already answers.
 """
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.driver import Driver, ModelPolicy, Watch
+from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.run_folder import check_run_folder, run_recorder
-from bcclone.drive.saliency_thread import make_saliency_thread
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
-from bcclone.drive.wire.access import Access
-from bcclone.drive.wire.web_server import WebServer, load_host
+from bcclone.drive.wire.web_server import Access, WebServer, load_host
 from bcclone.model.model_path import check_model_path, is_onnx
+from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
+
+_END_SECONDS, _POLL_SECONDS = 20.0, 0.05
+_CONNECTED = "a car is connected\n"
+_LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
 def serve(
@@ -91,10 +105,8 @@ def _serve(
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
             policy, watch = load(server)
-        from bcclone.drive.drive_page import DrivePage
-        from bcclone.drive.page.app import make_app
-        from bcclone.drive.page.pages import OpenPages
-        from bcclone.drive.wire.service import DriveService
+        from bcclone.drive.page.app import OpenPages, make_app
+        from bcclone.drive.wire.service import DrivePage, DriveService
 
         server.stop_on_signals()
         hands = PageHands()
@@ -125,3 +137,82 @@ def _serve(
         dropped=recording["dropped"],
         failure=recording["failure"],
     )
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A running drive server: its port on this machine, and its process id."""
+
+    port: int
+    pid: int
+
+
+@contextmanager
+def server_process(
+    arguments: Sequence[object],
+    program: Sequence[str] = ("-P", "-m", "bcclone", "drive"),  # -P: no module of the current folder
+    start_seconds: float = 120.0,
+) -> Iterator[ServerProcess]:
+    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
+
+    It also ends when this process is killed. What it prints after a car has connected goes to standard error. Raises
+    UserError with its error when it ends before it listens, or does not listen in time. program: another one that takes
+    the same options; start_seconds: how long to wait until it listens.
+    """
+    command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
+    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+        try:
+            yield ServerProcess(_port(process, output, start_seconds), process.pid)
+        finally:
+            _end(process)
+            _, _, after = _read(output).partition(_CONNECTED)
+            # the caller reports an interrupt itself
+            lines = [line for line in after.splitlines() if not line.startswith("interrupted: ")]
+            print("\n".join(lines).strip(), file=sys.stderr, flush=True)
+
+
+def end_with_stdin() -> None:
+    """End this process as on Ctrl-C when its standard input ends, because the program that started it has ended."""
+
+    def wait() -> None:
+        while os.read(0, 65536):  # sys.stdin would hold its lock when the process ends
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> int:
+    """Wait until the server listens and return its port."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended = process.poll() is not None
+        text = _read(output)
+        if listening := _LISTENING.search(text):
+            return int(listening[1])
+        if ended:
+            _, mark, error = text.rpartition("error: ")
+            if mark:
+                raise UserError(error.strip())
+            raise UserError(
+                f"the drive server ended with exit code {process.returncode}; start it by itself to see why: bcclone "
+                "drive MODEL"
+            )
+        time.sleep(_POLL_SECONDS)
+    raise UserError(f"the drive server does not listen after {seconds:g} s; close other programs and try again")
+
+
+def _read(output: IO[str]) -> str:
+    output.seek(0)
+    return output.read()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

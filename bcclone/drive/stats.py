@@ -22,7 +22,6 @@ _HISTORY_STEP = 0.09  # keeps every third frame of 30 a second, in spite of roun
 _LATENCIES = 1000  # answers that p50 and p99 are computed from
 _MAX_WARNINGS = 8
 _RATE_SECONDS = 2.0
-_PERCENTILES_EVERY = 0.5
 _SILENT_SECONDS = 3.0
 
 
@@ -63,8 +62,6 @@ class DriveStats:
         self._history: deque[HistoryPoint] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         self._warnings: dict[str, tuple[int, float]] = {}  # how often, and when last; the newest comes last
-        self._percentiles: tuple[float | None, float | None] = (None, None)
-        self._percentiles_at = -1.0
         self.frames = self._slow = 0
         self.first_answer_seconds: float | None = None
 
@@ -213,7 +210,7 @@ class DriveStats:
         return round(sum(sent > since for sent in self._answers) / _RATE_SECONDS, 1)
 
     def _latency_percentiles(self) -> tuple[float | None, float | None]:
-        if self._latencies and self.seconds - self._percentiles_at > _PERCENTILES_EVERY:
-            p50, p99 = np.percentile(self._latencies, [50, 99])
-            self._percentiles, self._percentiles_at = (round(float(p50), 2), round(float(p99), 2)), self.seconds
-        return self._percentiles
+        if not self._latencies:
+            return None, None
+        p50, p99 = np.percentile(self._latencies, [50, 99])
+        return round(float(p50), 2), round(float(p99), 2)

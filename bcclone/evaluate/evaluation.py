@@ -16,8 +16,8 @@ from bcclone.dataset.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
-from bcclone.drive.process import server_process
 from bcclone.drive.protocol import Telemetry
+from bcclone.drive.server import server_process
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures, WatchFile, uncertainty_figures
 from bcclone.recording.run_tables import write_trace

@@ -12,15 +12,11 @@ from typing import Any
 
 from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.driver import Driver, ModelPolicy
-from bcclone.drive.page.app import make_app
-from bcclone.drive.page.page_state import PageContents
-from bcclone.drive.page.pages import OpenPages
-from bcclone.drive.saliency_thread import make_saliency_thread
+from bcclone.drive.page.app import OpenPages, make_app
+from bcclone.drive.page.page_state import PageContents, make_saliency_thread
 from bcclone.drive.wire import threading_host
-from bcclone.drive.wire.access import Access
-from bcclone.drive.wire.web_server import WebServer
-from bcclone.play.play_files import play_recorder
-from bcclone.play.play_session import PlaySession
+from bcclone.drive.wire.web_server import Access, WebServer
+from bcclone.play.play_session import PlaySession, play_recorder
 from bcclone.play.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer

@@ -1,24 +1,30 @@
-"""Join the car, the person's hands and the model, 30 times a second.
+"""Join the car, the person's hands and the model, 30 times a second, and record in the simulator's format.
 
-Hands and controls of the pages go in; frames with their state come out for the pages, and rows for the recorder.
+Hands and controls of the pages go in; frames with their state come out for the pages, and driving_log.csv, images of
+three cameras, trace.csv and drivers.csv.
 """
 
 import copy
+import datetime
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFrame, PageSession
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.recorder import Recorder
+from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
-from bcclone.play.play_files import PlayedRow
 from bcclone.play.play_world import PlayedWorld, WorldPace
-from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, TracePoint
+from bcclone.simulator.car import Car
+from bcclone.simulator.record import CarRecording
+from bcclone.simulator.render import Renderer
 
 FRAMES_A_SECOND = 30
 _ROW_SECONDS = 1 / 15  # as the Unity program records
@@ -26,7 +32,22 @@ _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
 _RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
+_MOST_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
 _APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
+
+
+@dataclass(frozen=True)
+class PlayedRow:
+    """A row to record: the car and its centre frame, uint8 (160, 320, 3), where it was, who steered, and when.
+
+    taken: by time.monotonic().
+    """
+
+    car: Car
+    center: Image
+    point: TracePoint
+    by: DrivenRow
+    taken: float
 
 
 class PlaySession(PageSession):
@@ -213,3 +234,41 @@ class PlaySession(PageSession):
         if self.recorder.failure:
             texts.append(f"the recording has ended: {self.recorder.failure}")
         return texts
+
+
+def play_recorder(
+    renderer: Renderer, folder: Path | None, on_failure: Callable[[str], None] = lambda why: None
+) -> Recorder[PlayedRow]:
+    """Return the recorder of a play: each recording goes into a new folder, the first into `folder` if it is free."""
+
+    lock = threading.RLock()
+
+    def open_files() -> PlayFiles:
+        first = folder or Path(f"play-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
+        with lock:
+            return PlayFiles(renderer, free_folder(first), lock)
+
+    return Recorder(open_files, on_failure, _MOST_WAITING)
+
+
+class PlayFiles:
+    """Records a play into a folder; renders the side cameras. Raises UserError if the folder cannot be used.
+
+    Without a row, what was made is removed at the end or after an error. lock: held while folders are made or removed;
+    reentrant.
+    """
+
+    def __init__(self, renderer: Renderer, folder: Path, lock: threading.RLock) -> None:
+        self.folder, self._renderer, self._lock = folder, renderer, lock
+        self._began, self._writer = time.monotonic(), CarRecording(folder, datetime.datetime.now())
+
+    def close(self) -> None:
+        """Remove a recording without rows."""
+        with self._lock:
+            self._writer.remove_if_void()
+
+    def write(self, row: PlayedRow) -> None:
+        """Write a row; raises UserError, and the rows before are complete."""
+        sides = {camera: self._renderer.frame(row.car, camera) for camera in MOUNTS if camera != "center"}
+        seconds = max(row.taken - self._began, 0.0)
+        self._writer.record(seconds, row.car, {"center": row.center} | sides, row.point, row.by)

@@ -1,12 +1,12 @@
 """Which requests are allowed, by their headers, with a clock that the tests set."""
 
 import re
+import sys
 
 import pytest
 
 from bcclone.drive.drive_settings import DriveSettings, is_this_machine
-from bcclone.drive.wire.access import WRONG_TOKEN_SECONDS, Access
-from bcclone.drive.wire.web_server import listen
+from bcclone.drive.wire.web_server import WRONG_TOKEN_SECONDS, Access, listen, load_host
 from bcclone.play.play_settings import PlaySettings
 from bcclone.system.errors import UserError
 
@@ -137,3 +137,10 @@ def test_a_loopback_host_needs_no_token(host):
 def test_what_is_no_name_of_a_machine_is_refused(host):
     with pytest.raises(UserError, match="choose another --host"):
         listen(host, 0)
+
+
+def test_the_mode_of_a_package_that_is_not_installed_is_refused_with_advice(monkeypatch):
+    monkeypatch.setitem(sys.modules, "eventlet", None)
+    monkeypatch.delitem(sys.modules, "bcclone.drive.wire.eventlet_host", raising=False)
+    with pytest.raises(UserError, match="pip install eventlet"):
+        load_host("eventlet")

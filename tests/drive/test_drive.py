@@ -111,7 +111,7 @@ def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
 from bcclone.drive.wire import threading_host
-from bcclone.drive.wire.access import Access
+from bcclone.drive.wire.web_server import Access
 from bcclone.drive.wire.web_server import WebServer
 def repeat(server):
     while True:

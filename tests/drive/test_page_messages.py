@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bcclone.drive.page.app import OpenPages, with_pictures
 from bcclone.drive.page.page_state import ControlChanges
-from bcclone.drive.page.pages import OpenPages, with_pictures
 from bcclone.drive.wheel import HandInput, PageHands
 from bcclone.drive.wire import threading_host
 

@@ -1,6 +1,6 @@
 """A drive server as a child process: what of its output the caller's user sees."""
 
-from bcclone.drive.process import server_process
+from bcclone.drive.server import server_process
 
 SERVER = """
 import sys

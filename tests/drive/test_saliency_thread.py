@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.drive.saliency_thread import SaliencyThread
+from bcclone.drive.page.page_state import SaliencyThread
 from tests.processes import wait_for
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))

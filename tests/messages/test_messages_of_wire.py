@@ -8,9 +8,9 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bcclone.drive.process import server_process
 from bcclone.drive.protocol import ProtocolError, parse_telemetry
 from bcclone.drive.run_folder import run_recorder
+from bcclone.drive.server import server_process
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from tests.drive.drive_server import Still

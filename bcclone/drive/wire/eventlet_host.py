@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bcclone.drive.wire.access import WSGIApp
+from bcclone.drive.wire.web_server import WSGIApp
 from bcclone.drive.wire.websocket import REQUEST_SECONDS
 from bcclone.system.interrupts import StopSocket
 

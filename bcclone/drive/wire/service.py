@@ -1,26 +1,41 @@
 """Serve the cars of a drive over websockets: telemetry in, replies out, each recorded and counted once.
 
-Silent cars are woken.
+Silent cars are woken. The pages of the drive get its state and newest frame, at most ten times a second, and set its
+controls.
 """
 
 import logging
+import math
 import secrets
+import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.driver import ModelPolicy
+from bcclone.drive.page.page_state import (
+    ControlChanges,
+    PageContents,
+    PageFrame,
+    PageSession,
+    SaliencyThread,
+    seen_region_of,
+)
 from bcclone.drive.protocol import RefusedPacket, SocketIOConnection, TelemetryEvent, event_text, holds_telemetry
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow
-from bcclone.drive.stats import DriveStats
-from bcclone.drive.wire.access import SOCKETIO_PATH, WSGIApp
-from bcclone.drive.wire.web_server import WebServer
+from bcclone.drive.stats import DriveStats, HistoryPoint
+from bcclone.drive.wheel import PageHands
+from bcclone.drive.wire.web_server import SOCKETIO_PATH, WebServer, WSGIApp
 from bcclone.drive.wire.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
+_PAGE_SECONDS = 0.09  # between two states
 _LAST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for an answer which its client does not read
 _EXPECTED = "this server speaks over websockets only: connect with transports: ['websocket'], and EIO=3 or 4"
 
@@ -186,3 +201,51 @@ class DriveService:
         if (car := self._cars.get(sid)) is not None:
             with suppress(OSError):  # the client has gone
                 car.websocket.send(text)
+
+
+class DrivePage(PageSession):
+    """A drive as its pages know it; any number of pages costs as much as one. clock: returns seconds."""
+
+    controls = ("saliency", "recording", "set_speed_mph", "autonomous")
+
+    def __init__(
+        self,
+        cars: DriveService,
+        hands: PageHands,
+        saliency: SaliencyThread,
+        policy: ModelPolicy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        sees, region = policy.preprocessing.describe(), seen_region_of(policy)
+        contents = PageContents("drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region)
+        super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
+        self.cars, self._clock, self._lock = cars, clock, threading.Lock()
+        self._frame: PageFrame | None = None
+        self._next_at = -math.inf
+
+    def state(self) -> dict[str, Any]:
+        return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.clients))
+
+    def newest(self) -> PageFrame:
+        """Return the newest frame and state, which all pages share."""
+        with self._lock:
+            now = self._clock()
+            if self._frame is None or now >= self._next_at:
+                number = self._frame.number + 1 if self._frame else 1
+                _, jpeg = self.cars.stats.jpeg
+                self._frame = PageFrame(number, jpeg, self.overlay(), self.state())
+                self._next_at = now + _PAGE_SECONDS
+            return self._frame
+
+    def set(self, changes: ControlChanges) -> None:
+        """Set some controls; raises ValueError or UserError with the reason when that is not possible."""
+        try:
+            super().set(changes)  # what may fail comes first, so that nothing is half done
+            if changes.autonomous is not None:
+                self.cars.arbiter.autonomous = changes.autonomous
+        finally:
+            self._next_at = -math.inf  # so that the next frame shows it
+
+    def history(self) -> Sequence[HistoryPoint]:
+        """Return the points of the last 60 seconds for the plots."""
+        return self.cars.stats.history()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from bcclone.drive.wire.access import WSGIApp
+from bcclone.drive.wire.web_server import WSGIApp
 from bcclone.drive.wire.websocket import REQUEST_SECONDS
 from bcclone.system.interrupts import StopSocket
 
