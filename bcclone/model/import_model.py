@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.model.keras_files.lambda_formula import scaling_of_text
-from bcclone.system import hdf5_file
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Force, Preset, SettingError, argument, check_settings, setting
 
@@ -69,6 +68,8 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
     if old.exists() and output.exists() and old.samefile(output):
         raise UserError(f"{output} is the model to import; name another -o")
+    from bcclone.system import hdf5_file  # loads h5py
+
     hdf5_file.check_output(output, "model", settings.force)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 

@@ -151,13 +151,3 @@ def test_fetching_can_be_stopped(cache, shards):
     with pytest.raises(UserError, match="stopped"):
         cache.map(shards[0][0], SHAPE, stop)
     assert list(cache.folder.iterdir()) == []
-
-
-def test_several_processes_share_a_folder(cache, shards):
-    """What one deletes while the other has it mapped stays readable there."""
-    mapped = cache.map(shards[0][0], SHAPE, NEVER)
-    with ShardCache(cache.folder, cache.limit) as other:
-        for number in (0, 1, 2, 3, 0):
-            use(other, shards[number])
-            assert bytes_in(other) <= 2 * SIZE
-    assert (mapped == shards[0][1]).all()

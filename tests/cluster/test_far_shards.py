@@ -49,15 +49,6 @@ def test_the_batches_are_those_of_the_local_store(stores, seq_length):
             assert_same(batches_of(one, epoch, start), batches_of(other, epoch, start))
 
 
-def test_the_cache_stays_within_its_bound_and_is_kept_where_it_was_asked_for(url, tmp_path):
-    settings = FeedSettings("shards", window_shards=2, cache=str(tmp_path / "cache"), cache_mb=5)
-    with open_store(url) as far, open_feed(select(far), settings, SAMPLING) as feed:
-        for _ in batches_of(feed, 1):
-            copies = list((tmp_path / "cache").glob("*.h5"))
-            assert sum(path.stat().st_size for path in copies) <= 5 * 10**6
-    assert len(copies) > 2
-
-
 def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_store, tmp_path):
     folder = shutil.copytree(sharded_store, tmp_path / "store")
     path = sorted(folder.glob("*.h5"))[3]

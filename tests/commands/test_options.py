@@ -9,9 +9,7 @@ from bcclone.cli import perform
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Command, Given, Result, ResultsFolder, make_parser
 from bcclone.commands.training import chosen_settings
-from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.system.errors import UserError
-from bcclone.train.train_settings import NETWORKS
 
 SPECIAL = {
     "time": ("90s", 90.0), "sun_elevation": ("20", 20.0), "cameras": ("left,center", ("left", "center")),
@@ -76,13 +74,6 @@ def test_a_folder_for_results_that_came_to_none_is_not_left_behind(tmp_path, exi
     assert folder.exists() is existed
     of_folder(folder, (folder / "figures.json").touch)
     assert (folder / "figures.json").exists()
-
-
-@pytest.mark.parametrize("texts", [{name: each.text for name, each in STRATEGIES.items()}, NETWORKS])
-def test_the_help_lists_every_name_of_a_feed_and_of_a_network_with_its_text(texts):
-    shown = make_parser(load_command("model"), "model.py").format_help()
-    for name, text in texts.items():
-        assert f"{name} {text}" in " ".join(shown.split())
 
 
 def test_a_setting_without_an_option_is_set_by_its_key():

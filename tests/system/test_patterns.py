@@ -52,7 +52,7 @@ def test_every_pattern_takes_a_time_proportional_to_the_text():
 
 @pytest.mark.parametrize(
     ("pattern", "text"),
-    [(r"\s*\d*\s*!", " "), (r" *x? *!", " "), (r"(?:a|a)*!", "a"), (r".*,.*!", ","), (r"\s+!", " ")],
+    [(r"(?:a|a)*!", "a"), (r".*,.*!", ",")],
 )
 def test_a_pattern_that_goes_back_is_found(pattern, text):
     assert slow_length(re.compile(pattern).search, text, "")

@@ -28,22 +28,6 @@ def test_a_long_step_prints_the_time_left_every_few_seconds(capsys):
     assert lines[-1] == "counting: 240/240 things, 1/s"
 
 
-def test_the_time_left_counts_from_the_first_advance_and_waits_for_something_to_tell_it_by(capsys):
-    now = 0.0
-    with ProgressBar("driving", 800, "m", clock=lambda: now) as bar:
-        now = 60.0  # a renderer is built
-        for count in (0.0001, 0.0001, 48):
-            bar.advance(count)
-            now += 36
-        bar.advance(0)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[:3] == [
-        "driving: 0/800 m, 0/s",
-        "driving: 48/800 m, 1/s, 1128 s left",
-        "driving: 48/800 m, 0/s, 1692 s left",
-    ]
-
-
 def test_on_a_terminal_progress_is_a_bar():
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()
