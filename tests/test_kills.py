@@ -1,6 +1,6 @@
 """Commands are killed (kill -9) at random moments; the next run recovers and gives the identical result.
 
-Long (make test-long); prints a line a program with -s. 300 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
+Long (make test-long). 300 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
 60 of video.py, 40 of import and 40 of export, at moments drawn with a fixed seed from the time that each takes
 uninterrupted.
 """
@@ -115,7 +115,6 @@ def test_an_output_is_there_whole_or_not_at_all(sources, tmp_path, line, source,
     run_process(*words, "-o", path)
     assert content(path) == expected
     assert [each.name for each in tmp_path.iterdir()] == [output]  # no temporary files
-    print(f"\n{words[0]}: killed {killed} of {count} times, over {longest:.1f} s")
     assert killed > count / 3
 
 
@@ -140,7 +139,6 @@ def test_training_killed_60_times(simulated_store, tmp_path):
         assert state_of(run) == state_of(tmp_path / "runs" / "whole")
         trainings += 1
     assert not list(tmp_path.rglob("*.partial*"))
-    print(f"\nmodel.py: {trainings} trainings killed {killed} times, over {longest:.1f} s")
 
 
 def test_driving_killed_40_times(untrained_model, tmp_path):
@@ -161,5 +159,4 @@ def test_driving_killed_40_times(untrained_model, tmp_path):
         assert len(log.rows) >= frames
         frames = len(log.rows)
     run_process("video.py", run, "-o", tmp_path / "run1.mp4")
-    print(f"\ndrive.py: killed 40 times, {frames} frames recorded")
     assert frames > 100

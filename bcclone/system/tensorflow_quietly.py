@@ -3,9 +3,8 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 from bcclone.system.hardware import Card, find_cards, visible_cards
 from bcclone.system.interrupts import keeping_interrupts
@@ -61,12 +60,11 @@ def describe_devices() -> str:
 
     For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
     """
-    cards = visible_cards(find_cards()) if (gpus := used_gpus()) else []
-    described = []
-    for number, gpu in enumerate(gpus):
-        used_mb, total_mb = memory_of(gpu, number, cards)
-        described.append(replace(gpu, memory_used_mb=used_mb, memory_total_mb=total_mb).describe())
-    return ", ".join(f"GPU {gpu}" for gpu in described) or "CPU"
+    gpus = used_gpus()
+    cards = dict(enumerate(visible_cards(find_cards()) if gpus else ()))
+    # nvidia-smi may number cards of different kinds in another order
+    described = [card if (card := cards.get(n)) and card.name == gpu.name else gpu for n, gpu in enumerate(gpus)]
+    return ", ".join(f"GPU {gpu.describe()}" for gpu in described) or "CPU"
 
 
 def used_gpus() -> list[Card]:
@@ -90,16 +88,6 @@ def describe_peak_memory() -> str:
         with suppress(ValueError):  # not every allocator counts
             peaks.append(f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}")
     return ", ".join(peaks)
-
-
-def memory_of(gpu: Card, number: int, cards: Sequence[Card]) -> tuple[float | None, float | None]:
-    """Return the used and the total memory of a GPU, in MB, as nvidia-smi reports them; None if it does not.
-
-    number: TensorFlow's number of the GPU; cards: as nvidia-smi lists them. Their numbers may differ: if the card of
-    this number has another name than the GPU, the first card with the name of the GPU is taken.
-    """
-    same = [card for card in [*cards[number : number + 1], *cards] if card.name == gpu.name]
-    return (same[0].memory_used_mb, same[0].memory_total_mb) if same else (None, None)
 
 
 def onednn_for_batches(setting: str = "auto") -> str:

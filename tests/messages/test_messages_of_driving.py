@@ -1,37 +1,9 @@
 """drive, simulate, evaluate, replay, --suite: addresses, folders, recordings and models that cannot be driven with."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import pytest
-
-from tests.drive.drive_server import Still
 from tests.messages.refusals import checked, refusal
 from tests.messages.small_recording import without_privileges
-
-
-@pytest.fixture(scope="module")
-def broken_policy(untrained_model):
-    """A policy that answers NaN, as after a training that diverged."""
-    from bcclone.model.model_file import load_model_file
-    from bcclone.model.policy import Policy
-
-    file = load_model_file(untrained_model)
-    file.model.get_layer("steering").bias.assign([float("nan")])
-    return Policy(file)
-
-
-class ScoredStill(Still):
-    """A world of one frame that counts interventions, of which there are none."""
-
-    scorer = SimpleNamespace(interventions=())
-
-
-def evaluated(broken_policy):
-    from bcclone.drive.controller import SpeedSettings
-    from bcclone.evaluate.evaluation import drive_policy
-
-    return drive_policy(broken_policy, ScoredStill(1), SpeedSettings())
 
 
 def listen(host, port):
@@ -61,7 +33,6 @@ def asked_to_record_where_nobody_may():
 REFUSALS = [
     refusal(listen_twice, "127.0.0.1", "in use", "--port", "4567"),
     refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
-    refusal(evaluated, "steering", "trained"),
 ]
 
 

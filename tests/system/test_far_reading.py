@@ -10,7 +10,6 @@ from bcclone.system import codec
 from bcclone.system.codec import UnfitFile, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
-from tests.s3 import s3_server
 
 MOST = 1000
 CONTENTS = {"empty": b"", "ten": b"0123456789", "fits": b"x" * MOST, "larger": b"x" * (MOST + 1), "large": b"x" * 10**6}
@@ -67,24 +66,15 @@ def limit(monkeypatch):
     monkeypatch.setattr(codec, "_MOST_BYTES", {"json": MOST})
 
 
-@pytest.fixture(scope="module", params=["memory", "s3", "http"])
+@pytest.fixture(scope="module", params=["memory", "http"])
 def folder(request):
     """The URL of a folder that holds CONTENTS."""
     if request.param == "http":
         yield f"http://127.0.0.1:{request.getfixturevalue('server').server_port}"
         return
-    if request.param == "memory":
-        _fill("memory", "small-files")
-        yield "memory://small-files"
-        return
-    with s3_server():
-        _fill("s3", "bucket")
-        yield "s3://bucket"
-
-
-def _fill(kind, folder):
     for name, content in CONTENTS.items():
-        fsspec.filesystem(kind).pipe_file(f"{folder}/{name}", content)
+        fsspec.filesystem("memory").pipe_file(f"small-files/{name}", content)
+    yield "memory://small-files"
 
 
 @pytest.mark.parametrize("name", CONTENTS)

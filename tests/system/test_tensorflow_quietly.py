@@ -6,9 +6,6 @@ import sys
 
 import pytest
 
-from bcclone.system.hardware import Card
-from bcclone.system.tensorflow_quietly import memory_of
-
 LOAD = "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
 
 
@@ -33,15 +30,6 @@ def test_messages_of_tensorflow_are_shown_when_it_cannot_be_loaded(tmp_path):
     done = loaded(LOAD, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
     assert "no such processor" in done.stderr
     assert "ImportError: gone" in done.stderr
-
-
-def test_a_gpus_memory_is_that_of_its_number_or_else_of_its_name():
-    h200, other = Card("NVIDIA H200", (9, 0), 600.0, 150_000.0), Card("NVIDIA T4", (7, 5), 1.0, 16_000.0)
-    again = Card("NVIDIA H200", (9, 0), 900.0, 150_000.0)
-    seen = [h200, other, again]
-    assert memory_of(Card("NVIDIA H200"), 2, seen) == (900.0, 150_000.0)
-    assert memory_of(Card("NVIDIA T4"), 0, seen) == (1.0, 16_000.0)
-    assert memory_of(Card("NVIDIA L4"), 0, seen) == memory_of(Card("NVIDIA T4"), 5, []) == (None, None)
 
 
 @pytest.mark.slow
