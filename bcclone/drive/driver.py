@@ -101,10 +101,6 @@ class Decision:
     uncertainty: Uncertainty | None = None
     repeated: bool = False
 
-    def __post_init__(self) -> None:
-        if (self.steering is None) != bool(self.fault):
-            raise ValueError(f"steering {self.steering} and fault {self.fault!r}, expected one of them")
-
 
 @dataclass(frozen=True)
 class _Judged:

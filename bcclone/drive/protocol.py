@@ -51,11 +51,6 @@ class Telemetry:
     jpeg: bytes
     decimal_comma: bool = False
 
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.steering_degrees + self.throttle + self.speed_mph):
-            numbers = f"{self.steering_degrees}, {self.throttle}, {self.speed_mph}"
-            raise ProtocolError(f"steering, throttle and speed are {numbers}, expected finite numbers")
-
 
 @dataclass(frozen=True)
 class Control:

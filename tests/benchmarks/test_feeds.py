@@ -12,9 +12,8 @@ import pytest
 from bcclone import Store, UserError, open_store
 from benchmarks.feeds.loaders import SHARDED, loader_measures, measure_loader, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, Timing
-from benchmarks.feeds.other_loaders import jpeg_samples
 from benchmarks.measures import Report
-from benchmarks.rounds import Rounds, Unavailable, in_fresh_process, median_ratio, run_rounds
+from benchmarks.rounds import Rounds, Unavailable, in_fresh_process, run_rounds
 from benchmarks.synthetic import draw_recording, make_synthetic_store, number_of_shards, sharded_copy
 from tests.benchmarks.running import run_benchmark
 
@@ -34,10 +33,6 @@ def figures(rate):
 
 def results(**rates):
     return Rounds({name.replace("_", "-"): [figures(rate) for rate in several] for name, several in rates.items()})
-
-
-def test_ratios_are_of_neighbours_in_time_and_not_of_medians():
-    assert median_ratio([60.0, 6.0, 40.0], [100.0, 10.0, 50.0]) == pytest.approx(0.6)
 
 
 def test_the_fastest_feed_is_compared_with_the_best_loader_that_decodes():
@@ -75,16 +70,6 @@ def test_a_skipped_loader_has_no_measures_and_no_figures():
     assert "skipped: torch-jpeg: torch is not installed" in result_rows(benchmark)
 
 
-def test_a_meter_counts_only_after_warming_up():
-    meter = Meter(Timing(warm_samples=100, warm_seconds=60.0, seconds=0.0))
-    assert [meter.take(64), meter.take(64), meter.take(10)] == [True, True, False]
-    measured = meter.figures()
-    assert measured.samples_per_second < 10 / 1e-9
-    assert measured.first_batch_seconds > 0
-    with pytest.raises(RuntimeError, match="before its time was over"):
-        Meter(SHORT).figures()
-
-
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux reports which memory is shared")
 def test_a_meter_measures_the_memory_of_a_loader():
     meter = Meter(Timing(warm_samples=1, seconds=0.0))
@@ -108,15 +93,6 @@ def test_synthetic_frames_are_distinct_and_their_samples_are_mirrored_too(synthe
 def test_loaders_deliver_from_the_synthetic_store(synthetic, name):
     measured = measure_loader(name, Benchmark(synthetic, workers=1, batch_size=8), SHORT)
     assert measured.samples_per_second > 0
-
-
-def test_a_sample_read_from_its_file_equals_the_stored_one(synthetic):
-    by_file = jpeg_samples(synthetic)
-    with Store(synthetic) as store:
-        sample = store.samples[store.split_indices("training")][-1]
-        frame = store.frames[sample["frame"]]
-        expected = frame[:, ::-1] if sample["flipped"] else frame
-        assert (by_file.image(len(by_file) - 1) == expected).all()
 
 
 def test_a_fresh_process_returns_the_result_or_raises_the_error_or_reports_its_death():

@@ -6,8 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.system.errors import UserError
-from benchmarks.preprocess import Settings, measure, time_decoding, time_source_conversion
+from benchmarks.preprocess import Settings, measure, time_source_conversion
 from tests.benchmarks.running import run_benchmark
 
 
@@ -37,14 +36,6 @@ def test_the_source_conversion_stores_each_sample_and_its_mirror_image(simulated
     assert stored.shape == (sum(min(row, 5) for row in range(1, 7)) * 3 * 2, 128, 128, 3)
     assert (stored[3] == stored[0][:, ::-1]).all()  # three frames and then their mirror images
     assert len(np.unique(stored[:3], axis=0)) == 3
-
-
-def test_decoding_refuses_a_damaged_image(simulated_recording, tmp_path):
-    (files,) = images_of_rows(simulated_recording, 1)
-    assert time_decoding(files) > 0
-    (tmp_path / "broken.jpg").write_bytes(b"no image")
-    with pytest.raises(UserError, match="broken.jpg"):
-        time_decoding([*files, str(tmp_path / "broken.jpg")])
 
 
 @pytest.mark.slow

@@ -35,13 +35,6 @@ def telemetry(jpeg=FRAME, decimal_comma=False):
 UNREADABLE = ProtocolError("speed is not finite")
 
 
-def test_telemetry_is_answered_with_steer():
-    reply = make_arbiter().answer("a", telemetry())
-    assert reply.event == "steer"
-    assert reply.data == {"steering_angle": "0.250000", "throttle": "0.102000"}
-    assert (reply.decision.frame, reply.decision.steering) == (1, 0.25)
-
-
 @pytest.mark.parametrize("nothing", [None, UNREADABLE])
 def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
     arbiter = make_arbiter()

@@ -171,19 +171,6 @@ def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_
 
 
 @pytest.mark.slow
-def test_without_a_run_folder_nothing_is_recorded(untrained_model, tmp_path):
-    line = command("drive.py", untrained_model, "--port", 0)
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tmp_path)
-    while not (listening := re.search(r"listening on \S+:(\d+);", process.stdout.readline())):
-        assert process.poll() is None
-    drive(int(listening[1]), Still(5))
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
 def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

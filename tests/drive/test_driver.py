@@ -9,8 +9,8 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.protocol import Control, Telemetry
+from bcclone.drive.driver import Driver
+from bcclone.drive.protocol import Telemetry
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
 from tests.drive.test_controller import LAWS
 
@@ -37,12 +37,6 @@ class Steering:
 
 def telemetry(jpeg=FRAME, speed_mph=10.0):
     return Telemetry(0.0, 0.0, speed_mph, jpeg)
-
-
-def test_a_frame_is_answered_by_the_policys_steering_and_the_controllers_throttle():
-    control = Driver(Steering(0.25), SpeedSettings(11.0)).decide(telemetry()).control
-    assert control.steering == 0.25
-    assert control.throttle == pytest.approx(0.102)
 
 
 def test_pictures_of_another_camera_become_frames_by_the_framing_that_is_set():
@@ -94,12 +88,6 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
     driver.forget()
     assert policy.forgotten == 1
     assert driver.decide(telemetry(b"")).control.steering == 0.0
-
-
-@pytest.mark.parametrize(("steering", "fault"), [(None, ""), (0.1, "bad camera frame")])
-def test_a_decision_has_either_steering_or_a_fault(steering, fault):
-    with pytest.raises(ValueError, match="expected one"):
-        Decision(1, Telemetry(0.0, 0.0, 1.0, b""), Control(0.0, 0.0), steering, 25.0, fault)
 
 
 class Scores:

@@ -3,8 +3,6 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bcclone.drive.wheel import RELEASED, HandControls, HandInput
 
@@ -41,27 +39,13 @@ def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(inputs,
     )
 
 
-@given(st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.integers(1, 9)), max_size=30))
-def test_keys_never_turn_the_wheel_faster_than_the_ramp_except_to_the_centre(presses):
-    controls, before = HandControls(), 0.0
-    for key, steps in presses:
-        after = controls.advance(HandInput(steering_key=key), steps).steering or 0.0
-        assert abs(after) <= abs(before) + 0.05 * steps + 1e-9
-        assert -1 <= after <= 1
-        before = after
-
-
 @pytest.mark.parametrize(
     "values",
     [
-        None, [], {"steering": 2}, {"steering": "left"}, {"steering": math.nan}, {"throttle": True},
-        {"steering_key": 2}, {"steering_key": True}, {"throttle_key": None}, {"brake": 1},
+        None, {"steering": 2}, {"steering": "left"}, {"steering": math.nan}, {"throttle": True},
+        {"steering_key": 2}, {"throttle_key": True}, {"brake": 1},
     ],
 )  # fmt: skip
 def test_invalid_input_is_refused(values):
     with pytest.raises(ValueError, match="expected"):
         HandInput.parse(values)
-
-
-def test_valid_input_is_read():
-    assert HandInput.parse({"steering": -1, "throttle_key": 1}) == HandInput(steering=-1, throttle_key=1)

@@ -44,10 +44,6 @@ def steer(hands, clock, frames, model=MODEL_STEERS, hold=None):
     return frames_driven
 
 
-def test_the_model_drives_while_nobody_touches_the_wheel(hands, clock):
-    assert {(each.control, each.by) for each in steer(hands, clock, 5)} == {(MODEL_STEERS, BY_MODEL)}
-
-
 def test_keys_take_over_and_give_back_in_small_steps(hands, clock):
     frames = steer(hands, clock, 3) + steer(hands, clock, 30, hold=RIGHT) + steer(hands, clock, 30, hold=RELEASED)
     steering = [each.control.steering for each in frames]

@@ -59,11 +59,3 @@ def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
     for before, after in zip(turns, turns[1:], strict=False):
         if before.by.driver != after.by.driver:
             assert abs(after.steering - before.steering) <= 0.05 + 1e-9
-
-
-@given(st.lists(st.none() | ONE, min_size=1, max_size=60), ONE)
-def test_each_take_over_has_the_next_number(persons, model):
-    wheel = Wheel()
-    rows = [steer(wheel, model, person).by for person in persons]
-    take_overs = [after for before, after in zip([DrivenRow(MODEL), *rows], rows, strict=False) if after != before]
-    assert [row.take_over for row in take_overs if row.driver == HUMAN] == list(range(1, wheel.count + 1))
