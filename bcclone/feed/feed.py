@@ -126,7 +126,7 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             )
         data.frames.check_cache(settings.cache_bytes, settings.window_shards)
         needed, available = strategy.copies * data.frames.nbytes / 1e9, available_memory()
-        if available is not None and needed > _USABLE_MEMORY * available / 1e9:
+        if needed > _USABLE_MEMORY * available / 1e9:
             raise UserError(
                 f"{data.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
                 "available; use --feed hdf5-chunks, which needs little"
@@ -140,8 +140,6 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
     if data.frames.is_far:
         return "shards", "the store is at a URL"
     needed, available = data.frames.nbytes / 1e9, available_memory()
-    if available is None:
-        return "hdf5-shuffle", f"{needed:.2f} GB of frames"
     reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
     if needed < _USABLE_MEMORY * available / 1e9:
         return "hdf5-shuffle", reason

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.model.keras_files.lambda_formula import scaling_of_text
+from bcclone.model.keras_files.arguments import scaling_of_text
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Force, Preset, SettingError, argument, check_settings, setting
 

@@ -20,7 +20,7 @@ from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.lambda_formula import Scaling
+from bcclone.model.keras_files.arguments import Scaling
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.model_path import check_keras_path
@@ -136,18 +136,14 @@ class ForeignModel:
 
 
 def save_model(
-    path: Path | str,
-    model: keras.Model,
-    preprocessing: Preprocessing,
-    training: Mapping[str, Any] | None = None,
-    framing: Framing | None = None,
+    path: Path | str, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any] | None = None
 ) -> None:
     """Write the model to `path` (.h5), completely or not at all.
 
     training: how it was trained, values of TrainingInfo by name. Raises UserError for a network that could not be
     loaded again, because of unsupported layers, branches or several outputs.
     """
-    content = model_content(model, preprocessing, training or {}, framing)
+    content = model_content(model, preprocessing, training or {})
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:

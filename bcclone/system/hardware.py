@@ -29,23 +29,19 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_memory(cgroup: Path = _CGROUP) -> float | None:
-    """Return the available bytes, within the limit of a container; None if they cannot be measured.
+def available_memory(cgroup: Path = _CGROUP) -> float:
+    """Return the available bytes, within the limit of a container.
 
     cgroup: folder in which Linux describes the container (cgroup version 2).
     """
-    sizes = []
-    try:
-        import psutil  # not at the top, because `bcclone doctor` must work without packages
+    import psutil  # not at the top, because `bcclone doctor` must work without packages
 
-        sizes.append(psutil.virtual_memory().available)
-    except ImportError:
-        pass
+    sizes = [psutil.virtual_memory().available]
     limit, used = read_text(cgroup / "memory.max").strip(), read_text(cgroup / "memory.current").strip()
     if limit.isdecimal() and used.isdecimal():
         files = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
         sizes.append(int(limit) - int(used) + (int(files[1]) if files else 0))  # cached files can be evicted
-    return min(sizes, default=None)
+    return min(sizes)
 
 
 def read_text(path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.hdf5_file import read_hdf5
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.progress import Notify
@@ -45,19 +45,15 @@ def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[Tra
 
     Raises UserError when there are checkpoints, but none is intact and of this network.
     """
-    paths, faults = checkpoint_paths(folder), []
-    cause: Exception | None = None
-    for path in paths:
+    paths = checkpoint_paths(folder)
+    for number, path in enumerate(paths, 1):
         try:
             return _load(path, trainer)
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-            fault = str(error).partition("\n")[0]
-            cause = error
-            faults.append(f"{path}: not an intact checkpoint of this network: {fault}")
-            if len(faults) < len(paths):
-                notify(f"note: {faults[-1]}; continuing from the one before it")
-    if faults:
-        raise UserError(f"{faults[-1]}; train again without --resume") from cause
+            fault = f"{path}: not an intact checkpoint of this network: {first_line(error)}"
+            if number == len(paths):
+                raise UserError(f"{fault}; train again without --resume") from error
+            notify(f"note: {fault}; continuing from the one before it")
     return TrainingState(), b""
 
 
@@ -81,12 +77,9 @@ def _load(source: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
     parts = read_hdf5(source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8})
     values, totals, model = parts["variables"], parts["totals"], parts["model"]
     state = from_json(TrainingState, parse_json(parts["progress"][0]))
-    if len(values) != len(variables):
-        raise ValueError(f"it has {len(values)} arrays of weights, and the network {len(variables)} of other shapes")
-    if totals.shape != trainer.totals.read().shape or model.ndim != 1:
-        raise ValueError("its sums or its model have another shape")
-    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-        raise ValueError("its weights have other shapes than the network's")
+    shapes = [tuple(variable.shape) for variable in variables]
+    if [value.shape for value in values] != shapes or totals.shape != trainer.totals.read().shape or model.ndim != 1:
+        raise ValueError("its arrays have other shapes than those of the network")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     trainer.totals.write(totals)

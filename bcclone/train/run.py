@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
@@ -65,7 +66,8 @@ def _train(
         plan = worker.decide(data, lambda: make_plan(data, notify, worker.count))
         samples, validation = select_samples(data, plan.settings, notify)
         if plan.result:
-            return _republish(plan, notify) if worker.writes else plan.result
+            output = plan.settings.output
+            return _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
         device = worker.load(plan.settings)
         from bcclone.train.loop import Training
         from bcclone.train.prepare import prepare_trainer
@@ -108,10 +110,7 @@ def _publish(plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, n
         folder.publish(output, model)
     if peak := describe_peak_memory():
         notify(f"TensorFlow used {peak} at most")
-    try:
-        folder.write_result(result)
-    except OSError as error:
-        notify(f"note: {folder.path}: the run's result cannot be written: {error.strerror}")
+    folder.write_result(result)
     if not is_free:
         raise UserError(
             f"{output} was written by another program while the training ran, and is left as it is; the model is "
@@ -120,11 +119,8 @@ def _publish(plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, n
     return result
 
 
-def _republish(plan: Plan, notify: Notify) -> TrainResult:
+def _republish(folder: RunFolder, result: TrainResult, output: Path, notify: Notify) -> TrainResult:
     """Return the result of a run that is complete already; write its model if the output is another."""
-    folder, result, output = plan.folder, plan.result, plan.settings.output
-    if folder is None or result is None:
-        raise ValueError("the plan is of a run that is not complete")
     with folder.locked():
         if not folder.has_published(output):
             folder.publish(output, read_bytes(folder.model, "model"))

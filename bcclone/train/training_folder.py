@@ -64,7 +64,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
-        self.plots, self.tensorboard = path / "plots", path / "tensorboard"
+        self.tensorboard = path / "tensorboard"
         self._start = path / START_NAME
 
     @classmethod

@@ -101,13 +101,3 @@ def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model,
 
 def test_the_options_offer_all_presets():
     assert tuple(PRESETS) == PRESET_NAMES
-
-
-def test_the_policy_prepares_the_frame_by_the_preset(tmp_path, untrained_model):
-    from bcclone.model.policy import load_policy
-
-    path = write(tmp_path / "old.h5", keras1_config())
-    frame = np.random.default_rng(1).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-    swapped = load_policy(path, "nvidia-66x200-yuv-bgr").answer(frame).steering
-    assert swapped == pytest.approx(load_policy(path, PRESETS[YUV]).answer(frame[..., ::-1]).steering, abs=1e-5)
-    assert swapped != pytest.approx(load_policy(path, YUV).answer(frame).steering, abs=1e-5)

@@ -73,23 +73,6 @@ def maps_of(network):
     return [tuple(layer.output.shape[1:3]) for layer in network.layers if layer.name.startswith("conv")]
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "last_maps"),
-    [
-        ("cnn", 252_219, (2, 9)),
-        ("cnn-64", 2_006_859, (12, 25)),
-    ],
-)
-def test_variants_differ_from_the_default_network_in_their_convolutions_only(
-    build_network, name, parameters, last_maps
-):
-    plain, variant = build_network(), build_network(network=name)
-    assert variant.count_params() == parameters
-    assert maps_of(variant)[-1] == last_maps
-    others = [layer.name for layer in variant.layers if not layer.name.startswith("conv")]
-    assert others == [layer.name for layer in plain.layers if not layer.name.startswith("conv")]
-
-
 @pytest.mark.parametrize("network", ["cnn", "cnn-64"])
 def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
     small = build_network((64, 64, 3), network=network)
@@ -143,17 +126,6 @@ def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_netw
     assert short.count_params() == long.count_params() == parameters
     assert long.input_shape == (None, 5, 128, 128, 3)
     assert [layer.name for layer in long.layers] == ["each_frame", "dropout2", name, "dense3", "steering"]
-
-
-def test_a_stacked_window_is_processed_by_the_same_layers(build_network):
-    plain, windowed = build_network(), build_network(seq_length=3)
-    assert windowed.input_shape == (None, 3, 128, 128, 3)
-    assert windowed.count_params() == plain.count_params() + 2 * 3 * 25 * 24
-    assert [layer.name for layer in windowed.layers] == [
-        "frames_last",
-        "stack",
-        *(layer.name for layer in plain.layers),
-    ]
 
 
 def test_a_window_is_stacked_frame_after_frame(build_network):

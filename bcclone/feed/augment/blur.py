@@ -13,7 +13,7 @@ _NARROW_SIGMA = 1.0  # pixels
 _INT, _FLOAT = np.int32, np.float32
 
 
-def _taps(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> Any:
+def _taps(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> Any:
     """Return the weights of a Gaussian blur along rows and columns, float32 (samples, 3).
 
     They are those of the pixel itself, its neighbours, and the pixels two away (0 for a narrow Gaussian); sharp images

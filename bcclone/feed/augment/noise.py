@@ -25,7 +25,7 @@ _TO_LUMA = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -
 _TO_COLORS = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
-def _quality(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> Any:
+def _quality(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> Any:
     """Return the JPEG quality of a fraction of the images, whole numbers as float32 (samples,); 0 for the others."""
     quality = 20.0 + xp.floor(60.0 * numbers["noise_quality"][:, 0])
     return xp.where(numbers["noise"][:, 0] < fraction, quality, xp.zeros_like(quality))

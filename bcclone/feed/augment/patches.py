@@ -23,7 +23,7 @@ class _Patches(NamedTuple):
     colors: Any
 
 
-def _patches(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> _Patches:
+def _patches(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> _Patches:
     width, height = float(extent.width), float(extent.height)
     count = 1.0 + xp.floor(_MOST * numbers["patch_count"][:, 0])
     geometry = xp.reshape(numbers["patch_geometry"], (-1, _MOST, 4))

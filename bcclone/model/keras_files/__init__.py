@@ -1,7 +1,7 @@
 """Rebuild the network of a Keras model file, of any version, in current layers, without running code in the file.
 
 `stored.read_stored()` reads the file as plain data. `tree` lists its layers, `rebuild.rebuild_model()` makes each of
-them (`arguments` translates what it stores, `lambda_formula` recognises a Lambda), and `weights` assigns the arrays.
+them (`arguments` translates what it stores), and `weights` assigns the arrays.
 """
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import keras
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import Shape, dtype_of, short, translate
-from bcclone.model.keras_files.lambda_formula import REMEDY, Scaling, scaling_of_code
+from bcclone.model.keras_files.arguments import REMEDY, Scaling, Shape, dtype_of, scaling_of_code, short, translate
 from bcclone.model.keras_files.stored import StoredModel
 from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
 from bcclone.model.keras_files.weights import (

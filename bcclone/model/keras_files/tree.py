@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import dtype_of, short
-from bcclone.model.keras_files.lambda_formula import joined_scaling
+from bcclone.model.keras_files.arguments import dtype_of, joined_scaling, short
 
 _LAYERS_AT_MOST = 200
 _CHAINS = {"Sequential"}

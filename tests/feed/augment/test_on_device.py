@@ -98,13 +98,11 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
     import tensorflow as tf
 
-    from bcclone.feed.augment.on_device import DeviceAugmenter
-
     augmenter, images = device(AugmentSettings(), OURS), pictures(8)
     inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
-    inner = DeviceAugmenter(AugmentSettings(), OURS, seen_rows(OURS.height), xla=True)
-    step = tf.function(lambda *samples: inner(*samples), input_signature=[*signature, *augmenter.input_signature])
+    signature = [*signature, *augmenter.input_signature]
+    step = tf.function(lambda *samples: augmenter(*samples), input_signature=signature, jit_compile=True)
     steering = np.zeros((8, 1), np.float32)
     (compiled, labels), (plain, expected) = step(images, steering, *inputs), augmenter(images, steering, *inputs)
     assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
