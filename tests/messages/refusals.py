@@ -4,7 +4,6 @@ import contextlib
 import inspect
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,53 +14,36 @@ from bcclone.commands.options import Given, make_parser
 from bcclone.system.errors import UserError
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A mistake and what must be answered.
-
-    provoke: makes the mistake in an empty current folder; its parameters are names of fixtures. It raises the error,
-    or returns the text that another process printed.
-    words: what the user needs from the message: the file, the row, what was expected, the option that helps. Words
-    that a rewritten sentence would keep.
-    by: the classes of error that may refuse it, SystemExit being argparse's; none where provoke returns the text.
-    code: the exit code of a UserError, or of argparse.
-    """
-
-    provoke: Callable[..., Any]
-    words: tuple[str, ...]
-    by: tuple[type[BaseException], ...]
-    code: int
-
-    def check(self, request: Any) -> None:
-        """Make the mistake; fail unless it is refused by this class of error, with these words and this exit code."""
-        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
-        fixtures = [request.getfixturevalue(name) for name in inspect.signature(self.provoke).parameters]
-        error, text = _outcome(self.provoke, fixtures)
-        assert isinstance(error, self.by or type(None)), f"{error!r} was raised, expected one of {self.by}"
-        if isinstance(error, UserError | SystemExit):
-            assert (error.exit_code if isinstance(error, UserError) else error.code) == self.code, text
-        assert [words for words in self.words if words not in text] == [], text
-        for internal in ("Traceback", "[Errno", "Error(", "<class", "<function", " object at 0x"):
-            assert internal not in text
-
-
 def refusal(
     provoke: Callable[..., Any],
     *words: str,
     by: tuple[type[BaseException], ...] = (UserError, SystemExit),
     code: int = 1,
-    slow: bool = False,
 ) -> Any:
-    """Return the test parameter for a mistake."""
-    return pytest.param(Refusal(provoke, words, by, code), id=" ".join(words)[:70], marks=[pytest.mark.slow] * slow)
+    """Return the test parameter for a mistake.
+
+    provoke: makes the mistake in an empty current folder; its parameters are names of fixtures. It raises the error,
+    or returns the text that another process printed. words: what the user needs from the message: the file, the row,
+    what was expected, the option that helps; words that a rewritten sentence would keep. by: the classes of error that
+    may refuse it, SystemExit being argparse's; none where provoke returns the text. code: the exit code.
+    """
+    return pytest.param(provoke, words, by, code, id=" ".join(words)[:70])
 
 
 def checked(refusals: list[Any]) -> Callable[..., None]:
     """Return the test that each of these mistakes is refused with what the user needs."""
 
-    @pytest.mark.parametrize("refused", refusals)
-    def test(refused: Refusal, request: Any) -> None:
-        refused.check(request)
+    @pytest.mark.parametrize(("provoke", "words", "by", "code"), refusals)
+    def test(provoke: Any, words: Any, by: Any, code: int, request: Any, tmp_path: Any, monkeypatch: Any) -> None:
+        monkeypatch.chdir(tmp_path)
+        fixtures = [request.getfixturevalue(name) for name in inspect.signature(provoke).parameters]
+        error, text = _outcome(provoke, fixtures)
+        assert isinstance(error, by or type(None)), f"{error!r} was raised, expected one of {by}"
+        if isinstance(error, UserError | SystemExit):
+            assert (error.exit_code if isinstance(error, UserError) else error.code) == code, text
+        assert [one for one in words if one not in text] == [], text
+        for internal in ("Traceback", "[Errno", "Error(", "<class", "<function", " object at 0x"):
+            assert internal not in text
 
     return test
 
