@@ -1,6 +1,6 @@
 """Fuzz the readers of bcclone: `python -m tests.fuzz [READER ...] --seconds 600 -o counts.json`.
 
-Prints a table, and what did not hold; the files that failed are kept in the temporary folder, in bcclone-fuzz-failures.
+Prints a table, and what did not hold, with the number of its try.
 """
 
 import argparse

@@ -1,11 +1,10 @@
 """Fuzz one reader: change a file, read it in a process of its own with limits, and count how it ended.
 
 In: a Reader, a seed and a number of seconds. Out: a Count. A try is held when the reader returned or raised an error
-that a command turns into a message. All others are kept: an internal error, a crash of the process, more than 20
-seconds, or more than 1 GB of further memory.
+that a command turns into a message. All others are reported with their number, which repeats them with the same seed:
+an internal error, a crash of the process, more than 20 seconds, or more than 1 GB of further memory.
 """
 
-import hashlib
 import io
 import os
 import random
@@ -115,12 +114,11 @@ def _try_all(reader, valid, seed, first, last, until, report):
             break
         draw = random.Random(f"{reader.name} {seed} {number}")
         path = draw.choice(files)
-        changed, outcome = _try(reader, valid, path, draw)
+        outcome = _try(reader, valid, path, draw)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - at_first
         if grown > _MORE_MEMORY_KB and outcome.startswith(("read", "refused")):
             outcome = f"memory try {number}: {grown >> 10} MiB"
         if not outcome.startswith(("read", "refused")):
-            _keep(reader, seed, number, path, changed)
             outcome += f" ({path.relative_to(valid)}, try {number})"
         report(outcome)
         if grown > _MORE_MEMORY_KB:
@@ -129,15 +127,14 @@ def _try_all(reader, valid, seed, first, last, until, report):
 
 
 def _try(reader, valid, path, draw):
-    """Change a file, read all, and put the file back; return its changed content and the outcome."""
+    """Change a file, read all, and put the file back; return the outcome."""
     content, out = path.read_bytes(), valid.with_name("out")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    changed = mutate(content, path.name, draw)
-    path.write_bytes(changed)
+    path.write_bytes(mutate(content, path.name, draw))
     signal.alarm(_SECONDS_PER_TRY)
     try:
-        return changed, _outcome(reader, valid, out)
+        return _outcome(reader, valid, out)
     finally:
         signal.alarm(0)
         path.write_bytes(content)
@@ -160,10 +157,3 @@ def _outcome(reader, folder, out):
     if "Traceback" in text:
         return f"internal-error traceback: {text[-300:]}"
     return f"refused {text[-200:]}" if "error: " in text else "read"
-
-
-def _keep(reader, seed, number, path, changed):
-    """Keep the content that failed, so that it can be read again."""
-    folder = Path(tempfile.gettempdir()) / "bcclone-fuzz-failures" / reader.name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{seed}-{number}-{hashlib.sha1(changed).hexdigest()[:8]}-{path.name}").write_bytes(changed)

@@ -129,18 +129,6 @@ def _read_road(folder, out):
     load_track(str(folder / "road.json"))
 
 
-def _make_video(folder):
-    _make_recording(folder / "run")
-
-
-def _read_video(folder, out):
-    from bcclone.pictures.video.run_data import find_frames
-
-    frames = find_frames(folder / "run")
-    for index in range(len(frames.names)):
-        frames.decode(index)
-
-
 def _make_packets(folder):
     _make_recording(folder / "rec")
     image = base64.b64encode(next((folder / "rec" / "IMG").glob("center*")).read_bytes()).decode()
@@ -195,7 +183,6 @@ READERS = {
         Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
         Reader("monitor", ("model.monitor",), _make_monitor, _read_monitor),
         Reader("road", ("road.json",), _make_road, _read_road),
-        Reader("video", ("run/*.csv", "run/*.json", "run/IMG/center*"), _make_video, _read_video),
         Reader("packets", ("*.packet", "*.json"), _make_packets, _read_packets),
         Reader("page", ("*.json",), _make_page, _read_page),
     )
