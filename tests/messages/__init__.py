@@ -1,1 +1,1 @@
-"""Every message that a user can meet, each provoked for real; sites.py finds them in the code."""
+"""Mistakes that a user can make, each provoked for real."""

@@ -92,7 +92,20 @@ def diverged():
     return model(store(), *SMALL, "--from", start)
 
 
+def history(text):
+    from bcclone.train.training_state import read_history
+
+    Path("history.csv").write_text(text)
+    return read_history(Path("history.csv"))
+
+
 REFUSALS = [
+    refusal(
+        lambda: history("epoch,loss,mae,val_loss,val_mae\n1,x,0,0,0\n"),
+        "history.csv",
+        "expected names of columns",
+        "remove",
+    ),
     refusal(
         lambda untrained_window_model: prepared(store(), untrained_window_model),
         "windows.h5",
