@@ -95,10 +95,9 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
 def perform(command: Command, given: Given) -> int:
     """Run a command and print its result; return the exit code. Raises what the command raises."""
     common, kinds = given.make(Common), command.settings
-    with (
-        settings_as_typed(given.parser),
-        _results_folder(given.make(ResultsFolder).output if ResultsFolder in kinds else None),
-    ):
+    if ResultsFolder in kinds and (folder := given.make(ResultsFolder).output):
+        make_folder(folder)  # before any work is done
+    with settings_as_typed(given.parser):
         result = command.run(given)
         if common.json:
             print(json.dumps(to_json(result.value), allow_nan=False))
@@ -128,21 +127,6 @@ def _typed(action: argparse.Action) -> str:
     """Return the option in full, or a positional argument as --help names it."""
     options = [option for option in action.option_strings if not option.startswith("--no-")]
     return options[-1] if options else str(action.metavar or action.dest)
-
-
-@contextmanager
-def _results_folder(folder: Path | None) -> Iterator[None]:
-    """Make the folder for the results before any work is done; one that was new and stays empty is removed again."""
-    if folder is None:
-        yield
-        return
-    is_new = not folder.exists()
-    make_folder(folder)
-    try:
-        yield
-    finally:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def _prepare_process() -> None:

@@ -71,9 +71,8 @@ def _no_run_named() -> UserError:
     if not runs:
         text = "name the run to show; there is none in this folder: record one with: bcclone drive model.h5 run1"
     else:
-        more = f" and {len(runs) - _SHOWN_RUNS} more" if len(runs) > _SHOWN_RUNS else ""
         text = (
             f"name the run to show, such as: bcclone video {runs[0]}; "
-            f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}{more}"
+            f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}"
         )
     return UserError(text, exit_code=2)

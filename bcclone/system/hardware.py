@@ -115,7 +115,7 @@ def parse_cards(text: str) -> list[Card]:
     for line in text.splitlines():
         if len(cells := [cell.strip() for cell in line.split(",")]) >= len(_CARD) - 1:
             driver, used, total, name, *capability = cells
-            version = tuple(map(int, capability[0].split("."))) if capability else None
+            version = tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None  # "[N/A]" of some cards
             cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 

@@ -6,6 +6,7 @@ number stand for themselves. docs/explanation/dependencies.md says why no packag
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -89,14 +90,11 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
 
 
 def _read_union(members: Sequence[Any], stored: Any, place: str) -> Any:
-    """Return the value of the first type that takes it."""
-    errors = []
+    """Return the value of the first type that takes it; raises what the first one raises."""
     for member in members:
-        try:
+        with suppress(ValueError):
             return _read(member, stored, place)
-        except ValueError as error:
-            errors += [error] if member is not NoneType else []
-    raise errors[0] if len(errors) == 1 else _wrong(place, stored, " or ".join(map(_name, members)))
+    return _read(members[0], stored, place)
 
 
 def _read_sequence(origin: Any, members: Sequence[Any], stored: Any, place: str) -> Any:

@@ -1,15 +1,12 @@
 """Every option sets the setting of its name; folders for results."""
 
 import argparse
-import contextlib
 
 import pytest
 
-from bcclone.cli import perform
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Command, Given, Result, ResultsFolder, make_parser
+from bcclone.commands.options import Given, make_parser
 from bcclone.commands.training import chosen_settings
-from bcclone.system.errors import UserError
 
 SPECIAL = {
     "time": ("90s", 90.0), "sun_elevation": ("20", 20.0), "cameras": ("left,center", ("left", "center")),
@@ -51,29 +48,6 @@ def test_every_option_of_every_command_reaches_its_setting():
                     assert given._values[action.dest] == value, (name, words)
                     count += 1
     assert count > 300
-
-
-def of_folder(folder, act):
-    """Perform a command that has a folder for its results."""
-    command = Command(lambda: act() or Result(1, ""), "", (ResultsFolder,))
-    return perform(command, Given(make_parser(command, "one"), ["-o", str(folder)]))
-
-
-@pytest.mark.parametrize("existed", [False, True])
-def test_a_folder_for_results_that_came_to_none_is_not_left_behind(tmp_path, existed):
-    folder = tmp_path / "results"
-    if existed:
-        folder.mkdir()
-
-    def refuse():
-        assert folder.is_dir()
-        raise UserError("refused")
-
-    with contextlib.suppress(UserError):
-        of_folder(folder, refuse)
-    assert folder.exists() is existed
-    of_folder(folder, (folder / "figures.json").touch)
-    assert (folder / "figures.json").exists()
 
 
 def test_a_setting_without_an_option_is_set_by_its_key():

@@ -12,6 +12,8 @@ def test_cards_are_read_with_name_capability_and_memory():
     assert (h200.name, h200.compute_capability, h200.driver) == ("NVIDIA H200", (9, 0), "580.159.03")
     assert h200.memory_total_mb == pytest.approx(150_755, abs=1)
     assert k80.describe() == "Tesla K80 (compute capability 3.7, 0.0 of 12.0 GB used)"
+    (unknown,) = parse_cards("535.1, [N/A], [N/A], GRID T4, [N/A]")
+    assert (unknown.compute_capability, unknown.describe()) == (None, "GRID T4")
     assert parse_cards("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.\n") == []
 
 

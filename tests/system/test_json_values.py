@@ -79,7 +79,7 @@ def test_a_value_comes_back_equal_from_the_text_of_a_file() -> None:
         ({"folder": 5}, "folder: 5, expected Path"),
         ({"by_limit": {"far": {"x_m": 1}}}, "by_limit: 'far', expected a number as key"),
         ({"parts": [{"name": "part"}]}, r"parts\[0\].points is missing"),
-        ({"limit": 1.5}, "limit: 1.5, expected a whole number or a text"),
+        ({"limit": 1.5}, "limit: 1.5, expected a whole number"),
         ({"speed": 3}, "speed: unknown, expected name, points"),
     ],
 )
