@@ -33,9 +33,9 @@ from bcclone.model.model_file import save_model as save_model
 from bcclone.model.policy import load_policy as load_policy
 from bcclone.pictures.plot_settings import PlotSettings as PlotSettings
 from bcclone.pictures.plots.all_pictures import draw_all
-from bcclone.pictures.video.clip import make_clip as make_clip
-from bcclone.pictures.video.clip_settings import ClipSettings as ClipSettings
-from bcclone.pictures.video.clip_settings import Pace as Pace
+from bcclone.pictures.clip import make_clip as make_clip
+from bcclone.pictures.clip_settings import ClipSettings as ClipSettings
+from bcclone.pictures.clip_settings import Pace as Pace
 from bcclone.play.play_server import play as play
 from bcclone.play.play_settings import PlaySettings as PlaySettings
 from bcclone.simulator.record import record as record

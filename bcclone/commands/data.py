@@ -103,7 +103,7 @@ def _check(inputs: Sequence[str], view: Path | None) -> Result:
     if view:
         if len(reports) != 1 or not reports[0].is_diagnosed:
             raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
-        from bcclone.pictures.plots.recording_pictures import plot_diagnosis
+        from bcclone.pictures.plots.drive_pictures import plot_diagnosis
 
         plot_diagnosis(reports[0], view)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
@@ -130,7 +130,7 @@ def edit(settings: EditSettings) -> Result:
 
     result = editing.edit(settings)
     if settings.view is not None:
-        from bcclone.pictures.plots.recording_pictures import plot_recording
+        from bcclone.pictures.plots.drive_pictures import plot_recording
 
         plot_recording(result.log, editing.rows_to_show(settings), settings.view)
         result = replace(result, view=settings.view)

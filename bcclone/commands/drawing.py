@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, list_of, notify
+from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.pictures.plot_settings import PlotSettings
-from bcclone.pictures.video.clip_settings import ClipSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import argument
 
@@ -39,7 +39,7 @@ def plots(settings: PlotSettings) -> Result:
     result = draw_all(settings, notify, open_if_store)
     for note in result.notes:
         notify(f"note: {note}")
-    lines = {each.name: str(each.path or f"left out: {each.reason}") for each in result.pictures}
+    lines = {name: f"left out: {at}" if isinstance(at, str) else str(at) for name, at in result.pictures.items()}
     return Result(result.as_json(), list_of(lines))
 
 
@@ -54,7 +54,7 @@ def video(given: Given, shown: Run) -> Result:
     if shown.run is None:
         raise _no_run_named()
     settings = given.make(ClipSettings)
-    from bcclone.pictures.video.clip import make_clip
+    from bcclone.pictures.clip import make_clip
 
     clip = make_clip(settings)
     for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
@@ -65,7 +65,7 @@ def video(given: Given, shown: Run) -> Result:
 
 def _no_run_named() -> UserError:
     """Return the error of a command line without RUN, which names the runs that are here."""
-    from bcclone.pictures.video.run_data import find_runs
+    from bcclone.pictures.run_data import find_runs
 
     runs = [path.name for path in find_runs(Path())]
     if not runs:

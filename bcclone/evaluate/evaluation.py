@@ -1,25 +1,25 @@
 """A model and a simulated road -> the score of one drive: autonomy, interventions, distance from the centre line.
 
 The model drives through a separate drive server, over the simulator's protocol, or in this process, which is faster but
-does not test the protocol.
+does not test the protocol. A monitor may watch the drive.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.driver import Driver, SteeringPolicy, Uncertainty, Watch
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.server import server_process
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFigures, WatchFile, uncertainty_figures
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
@@ -31,6 +31,71 @@ from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
 UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
+
+
+Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
+OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
+
+
+@dataclass(frozen=True)
+class WatchFile:
+    """The monitor of a model: its file, and an importable function that opens it, open(file, model, clock)."""
+
+    file: Path
+    open: Callable[[Path, Path, Clock], Watch]
+
+    def opener(self, models: Sequence[Path | str]) -> OpenWatch:
+        """Return what opens the watch of drives with the only one of these models; raises UserError for several."""
+        if len(models) > 1:
+            raise UserError(f"{self.file}: a monitor belongs to one model, and {len(models)} are given; name one only")
+        return partial(self.open, self.file, Path(models[0]))
+
+
+@dataclass(frozen=True)
+class WatchedFrame:
+    """What was said of a frame. seconds: of the drive; average: of the scores of the last second."""
+
+    seconds: float
+    score: float
+    average: float
+    uncertain: bool
+
+    @classmethod
+    def of(cls, seconds: float, said: Uncertainty) -> "WatchedFrame":
+        return cls(round(seconds, 3), said.score, said.average, said.uncertain)
+
+
+@dataclass(frozen=True)
+class WatchFigures:
+    """How many of the frames were uncertain, and after how many seconds the first one was."""
+
+    frames: int
+    uncertain: int
+    fraction: float
+    first_seconds: float | None
+    mean_score: float
+
+    @classmethod
+    def of(cls, watched: Sequence[WatchedFrame]) -> "WatchFigures":
+        """Return the figures of some frames, of one at least."""
+        count, seconds = len(watched), [one.seconds for one in watched if one.uncertain]
+        score = sum(one.score for one in watched) / count
+        return cls(count, len(seconds), round(len(seconds) / count, 4), seconds[0] if seconds else None, score)
+
+    def describe(self) -> str:
+        first = "" if self.first_seconds is None else f", first after {self.first_seconds:.1f} s"
+        return f"uncertain at {self.uncertain} of {self.frames} frames{first}"
+
+
+def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
+    """Return the figures of the frames under "uncertainty", as JSON values; nothing without a watch."""
+    return {"uncertainty": to_json(WatchFigures.of(watched))} if watched else {}
+
+
+def watched_table(watched: Sequence[WatchedFrame]) -> Table:
+    """Return the frames as the table that is written as uncertainty.csv."""
+    rows = [(f"{one.seconds:.3f}", f"{one.score:.6g}", f"{one.average:.6g}", int(one.uncertain)) for one in watched]
+    return Table([TableColumn(column.name) for column in fields(WatchedFrame)], rows)
 
 
 @dataclass(frozen=True)

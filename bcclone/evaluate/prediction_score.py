@@ -10,8 +10,8 @@ import numpy as np
 
 from bcclone.dataset.statistics import correlation, varies
 from bcclone.evaluate.evaluate_settings import ScoreSettings, check_unused
+from bcclone.evaluate.predict import FrameSteering, read_labels, read_steering, seconds_of
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, running_mean
-from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_steering, seconds_of
 from bcclone.recording.files import is_recording
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError

@@ -17,10 +17,9 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
+from bcclone.evaluate.evaluation import OpenWatch, WatchedFrame, WatchFile
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
-from bcclone.evaluate.replay_views import RowFrames, Views, read_row
-from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, rollouts_of
-from bcclone.evaluate.watched import OpenWatch, WatchedFrame, WatchFile
+from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_row, rollouts_of
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
@@ -95,16 +94,20 @@ def replay_policies(
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
     drivers = {name: _Driver(name, policy, reference, settings) for name, policy in policies.items()}
-    watched = _WatchedRows(open_watch, reference) if open_watch else None
+    row, watched = 0, list[WatchedFrame]()
+    begins = np.concatenate([[0.0], np.cumsum(reference.seconds)]).tolist()  # of each row, in recorded seconds
+    watch = open_watch(lambda: begins[row]) if open_watch else None
     with (
         ProgressBar("replaying", len(reference), "rows") as progress,
         prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
     ):
-        for frames in rows:
+        for row, frames in enumerate(rows):
             for driver in drivers.values():
                 driver.drive_row(frames)
-            if watched is not None:
-                watched.judge_row(frames)
+            if watch is not None and frames.centre is not None:
+                watched.append(WatchedFrame.of(begins[row], watch.judge(frames.centre)))
+            if watch is not None and reference.ends[row]:  # a gap ends the second that is averaged
+                watch.forget()
             progress.advance(1)
     controls = replay_controls(reference, settings)
     return {
@@ -115,28 +118,10 @@ def replay_policies(
             steering := np.array(driver.steering),
             int(np.isfinite(steering).sum()),
             controls,
-            tuple(watched.frames) if watched else (),
+            tuple(watched),
         )
         for name, driver in drivers.items()
     }
-
-
-class _WatchedRows:
-    """What a watch says of the recording's own frames, row by row, in recorded time."""
-
-    def __init__(self, open_watch: OpenWatch, reference: RecordedDrive) -> None:
-        self._reference, self._row, self._seconds = reference, 0, 0.0
-        self._watch = open_watch(lambda: self._seconds)
-        self.frames: list[WatchedFrame] = []
-
-    def judge_row(self, frames: RowFrames) -> None:
-        """Judge the next row; one without a frame is left out, and a gap ends the second that is averaged."""
-        if frames.centre is not None:
-            self.frames.append(WatchedFrame.of(self._seconds, self._watch.judge(frames.centre)))
-        if self._reference.ends[self._row]:
-            self._watch.forget()
-        self._seconds += self._reference.seconds[self._row]
-        self._row += 1
 
 
 class _Driver:

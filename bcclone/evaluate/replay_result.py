@@ -8,8 +8,8 @@ import numpy as np
 
 from bcclone.dataset.statistics import correlation
 from bcclone.evaluate.evaluate_settings import ReplaySettings
+from bcclone.evaluate.evaluation import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutScore, rollouts_of
-from bcclone.evaluate.watched import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json

@@ -1,33 +1,153 @@
-"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a cluster."""
+"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a cluster; the best model
+of each row, the figures as JSON values and the tables in text.
+"""
 
 import contextlib
 import hashlib
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from bcclone.drive.driver import SteeringPolicy
 from bcclone.evaluate.evaluate_settings import SuiteSettings
-from bcclone.evaluate.evaluation import Evaluation, drive_policy
+from bcclone.evaluate.evaluation import Evaluation, WatchFile, drive_policy
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario, select_scenarios
-from bcclone.evaluate.suite_result import SuiteResult
-from bcclone.evaluate.watched import OpenWatch, WatchFile
 from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
 from bcclone.model.model_path import check_model_path
 from bcclone.recording.files import find_local_logs
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept, source_digest
+
+_BEST = "*"
+_DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
+_TOTALS = "rows without an intervention, all interventions"
+
+
+Result = TypeVar("Result", Evaluation, ReplayFigures)
+
+
+def best_of(results: Mapping[str, Result]) -> set[str]:
+    """Return the models with the best result; several if they are equal, none of a recording without speeds."""
+    ranks = {model: result.rank for model, result in results.items() if result.rank is not None}
+    return {model for model, rank in ranks.items() if rank == min(ranks.values())}
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """The results of a suite.
+
+    models: name -> file; drives: name of the scenario -> model -> its drive; recordings: name -> log; replays: name of
+    the recording -> model -> the figures of its replay.
+    """
+
+    models: Mapping[str, Path]
+    scenarios: tuple[Scenario, ...]
+    drives: Mapping[str, Mapping[str, Evaluation]]
+    recordings: Mapping[str, Path] = field(default_factory=dict)
+    replays: Mapping[str, Mapping[str, ReplayFigures]] = field(default_factory=dict)
+
+    def scores(self, model: str) -> list[Score]:
+        return [drives[model].score for drives in self.drives.values()]
+
+    def clean_rows(self, model: str) -> int:
+        """Return how many scenarios a model drove without an intervention."""
+        return sum(not score.interventions for score in self.scores(model))
+
+    def interventions(self, model: str) -> int:
+        return sum(score.interventions for score in self.scores(model))
+
+    def figures(self) -> dict[str, Any]:
+        models = {
+            name: {"path": str(path), "clean_rows": self.clean_rows(name), "interventions": self.interventions(name)}
+            for name, path in self.models.items()
+        }
+        rows = [
+            {"row": one.name, "description": one.description} | _compared(self.drives[one.name], Evaluation.figures)
+            for one in self.scenarios
+        ]
+        recordings = [
+            {"recording": name, "path": str(log)} | _compared(self.replays[name], ReplayFigures.as_json)
+            for name, log in self.recordings.items()
+        ]
+        return {"models": models, "rows": rows, "recordings": recordings}
+
+    def table(self) -> Table:
+        """Return a row for each scenario and recording; with several models, the best of each row are marked."""
+        columns = [
+            TableColumn("row", heading=""),
+            TableColumn("description", heading=""),
+            *map(TableColumn, self.models),
+        ]
+        rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
+        rows += [[one.name, one.description, *_cells(self.drives[one.name], _drive_cell)] for one in self.scenarios]
+        totals, beyond = [], []
+        for name in self.models:
+            scores, off = self.scores(name), self.interventions(name)
+            totals.append(f"{self.clean_rows(name)} of {len(scores)} rows, {off}")
+            departures = [sum(one.departures.get(f"{limit:g}", 0) for one in scores) for limit in FAILURE_LIMITS_M]
+            beyond.append(", ".join(map(str, [*departures, off])))
+        rows += [["", _TOTALS, *totals], ["", _DEPARTURES, *beyond]]
+        if self.recordings:
+            rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(self.models)]]
+            rows += [[name, _describe(of), *_cells(of, _replay_cell)] for name, of in self.replays.items()]
+        return Table(columns, rows)
+
+    def explanations(self) -> list[str]:
+        lines = [
+            "off: interventions (wheels off the asphalt, or an incomplete drive); mean, most: distance from the centre "
+            "line, m"
+        ]
+        if self.recordings:
+            lines.append(
+                "recordings: off: interventions at the largest deviation; rms: deviation from the recorded drive, m"
+            )
+        if len(self.models) > 1:
+            lines.append(f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line")
+        return lines
+
+    def as_text(self) -> str:
+        return "\n".join([str(self.table()), "", *self.explanations()])
+
+
+def _compared(results: Mapping[str, Result], figures: Callable[[Result], dict[str, Any]]) -> dict[str, Any]:
+    return {"best": sorted(best_of(results)), "models": {name: figures(result) for name, result in results.items()}}
+
+
+def _cells(results: Mapping[str, Result], text: Callable[[Result], str]) -> list[str]:
+    best = best_of(results) if len(results) > 1 else ()
+    return [text(result) + (_BEST if model in best else "") for model, result in results.items()]
+
+
+def _drive_cell(drive: Evaluation) -> str:
+    score = drive.score
+    distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
+    return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
+
+
+def _replay_cell(replay: ReplayFigures) -> str:
+    if replay.autonomy_percent is None:
+        return f"{'-':>8}{'-':>5}{'-':>6}"
+    return f"{replay.autonomy_percent:6.1f} %{replay.interventions:5d}{replay.rms_cross_track_m:6.2f}"
+
+
+def _describe(replays: Mapping[str, ReplayFigures]) -> str:
+    figures = next(iter(replays.values()))
+    unsteered = figures.controls["zero"].autonomy_percent
+    if unsteered is None:
+        return f"a recording without speeds, {figures.rows} rows: no score"
+    return f"a recording, {figures.driven}; without steering {unsteered:.1f} %"
 
 
 @dataclass(frozen=True)
@@ -120,9 +240,8 @@ def evaluate_suite(
 def _task(row: Row, model: InputFile, preprocess: str | None, watch: WatchFile | None) -> SuiteTask:
     if isinstance(row, RecordedRow):
         return SuiteTask(model, preprocess, row, (InputFile.of(row.log),))
-    if watch:
-        watch = replace(watch, file=watch.file.absolute())
-    return SuiteTask(model, preprocess, row, (InputFile.of(watch.file),) if watch else (), watch)
+    inputs = (InputFile.of(watch.file),) if watch else ()
+    return SuiteTask(model, preprocess, row, inputs, watch and replace(watch, file=watch.file.absolute()))
 
 
 def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
@@ -136,28 +255,18 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
         policy = load_on_one_core(task.model, task.preprocess)
         if isinstance(task.row, Scenario):
             watch = task.watch.opener([task.model.path]) if task.watch else None
-            return drive_scenario(policy, task.row, report_progress, watch, str(task.model.path))
+            settings = task.row.settings
+            track, renderer = (
+                load_track(settings.track, settings.reverse),
+                Renderer(settings.track, settings.conditions),
+            )
+            world = SimulatedWorld(renderer, track, settings.world, report_progress)
+            driven = drive_policy(policy, world, settings.speed, watch, str(task.model.path))
+            return replace(driven, latency=None, views=())
         from bcclone.evaluate.replay import replay_policies
 
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would disturb the bar of the suite
             return replay_policies({task.row.name: policy}, task.row.log)[task.row.name].figures()
-
-
-def drive_scenario(
-    policy: SteeringPolicy,
-    scenario: Scenario,
-    on_progress: Callable[[float], None] | None = None,
-    open_watch: OpenWatch | None = None,
-    name: str = "the policy",
-) -> Evaluation:
-    """Let a policy drive a scenario in this process; raises UserError as drive_policy() does.
-
-    on_progress: called often with the metres since the last call; name: of the policy, for the error.
-    """
-    settings = scenario.settings
-    track = load_track(settings.track, settings.reverse)
-    world = SimulatedWorld(Renderer(settings.track, settings.conditions), track, settings.world, on_progress)
-    return replace(drive_policy(policy, world, settings.speed, open_watch, name), latency=None, views=())
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

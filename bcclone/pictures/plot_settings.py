@@ -27,15 +27,15 @@ class Plot:
 
 PLOTS = (
     Plot("history", "charts", "The losses and errors of each epoch"),
-    Plot("crop", "activations", "What the network sees of a frame"),
+    Plot("crop", "network_pictures", "What the network sees of a frame"),
     Plot("recovery", "charts"),
-    Plot("recovery-frames", "sample_pictures"),
+    Plot("recovery-frames", "charts"),
     Plot("steering", "charts", "The steering of the training samples"),
     Plot("samples", "sample_pictures", "Samples as they are fed, before and after augmentation"),
-    Plot("activations", "activations"),
-    Plot("saliency", "predictions", "Where the network looks: the pixels that its steering depends on most"),
-    Plot("predictions", "predictions", "The network's steering beside the recorded steering and the labels"),
-    Plot("network", "diagram"),
+    Plot("activations", "network_pictures"),
+    Plot("saliency", "sample_pictures", "Where the network looks: the pixels that its steering depends on most"),
+    Plot("predictions", "sample_pictures", "The network's steering beside the recorded steering and the labels"),
+    Plot("network", "network_pictures"),
 )
 PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
 

@@ -4,18 +4,24 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import Evaluation
+from bcclone.evaluate.evaluation import Evaluation, WatchedFrame, watched_table
 from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.suite_result import SuiteResult
-from bcclone.evaluate.watched import WatchedFrame, watched_table
-from bcclone.pictures.plots.drives import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
+from bcclone.evaluate.suite import SuiteResult
+from bcclone.pictures.plots.drive_pictures import (
+    plot_curves,
+    plot_deviations,
+    plot_drives,
+    plot_frames,
+    plot_scores,
+)
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
@@ -31,33 +37,49 @@ _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake'
 _MOST_MAPS = 6  # in the report of a suite
 
 
+def _write(
+    folder: Path, pictures: Sequence[Path], figures: dict[str, Any], watched: Sequence[WatchedFrame], report: Report
+) -> list[Path]:
+    """Write the figures, what a watch said of each frame, and the report; its sentences get a capital and a full stop.
+
+    Return the paths, also of the pictures that are there, the report's last.
+    """
+    paths = [*pictures, folder / "figures.json"]
+    write_text(paths[-1], json_text(figures, indent=2))
+    if watched:
+        paths.append(folder / "uncertainty.csv")
+        write_text(paths[-1], watched_table(watched).csv())
+    sentences = [f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" for text in report.sentences]
+    write_report(folder / REPORT_NAME, replace(report, sentences=sentences))
+    return [*paths, folder / REPORT_NAME]
+
+
 def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path) -> list[Path]:
     """Write the driven line on a map, views along the way, figures, events and a report into a folder.
 
     Return their paths, the report's last.
     """
-    paths = [folder / name for name in ("map.png", "views.png", "figures.json", "events.jsonl")]
+    map_path, views, events = (folder / name for name in ("map.png", "views.png", "events.jsonl"))
     track, way = load_track(settings.track, settings.reverse), f"{settings.track}{' reversed' * settings.reverse}"
     scored = f"autonomy {_title(evaluation)}"
-    plot_drives("", track, {f"{way}, {settings.speed.speed_mph:g} mph: {scored}": evaluation}, paths[0])
-    plot_frames([("", view) for view in evaluation.views], paths[1])
-    write_text(paths[2], json_text(evaluation.figures(), indent=2))
-    write_text(paths[3], event_lines(evaluation.events))
-    paths += _write_watched(folder / "uncertainty.csv", evaluation.watched)
+    plot_drives("", track, {f"{way}, {settings.speed.speed_mph:g} mph: {scored}": evaluation}, map_path)
+    plot_frames([("", view) for view in evaluation.views], views)
+    write_text(events, event_lines(evaluation.events))
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
     disturbed = replace(settings.world, laps=WorldSettings.laps)
     if changed := [*option_words(disturbed), *option_words(settings.conditions)]:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
     pictures = {
-        "The driven line, coloured by its distance from the centre line": paths[0],
-        "What the camera saw on the way": paths[1],
+        "The driven line, coloured by its distance from the centre line": map_path,
+        "What the camera saw on the way": views,
     }
     then = "drive play suite" if settings.run_folder else "drive play suite replay"
     commands = next_commands(model, then, *(("--preprocess", settings.preprocess) if settings.preprocess else ()))
     if settings.run_folder:
         commands["Make a clip of this drive"] = shown_command("video", settings.run_folder, "--overlay")
-    title, figures = f"{model.name} on {way}: {scored}", evaluation.table(settings).cells()
-    return [*paths, _write(folder, Report(title, _sentences(sentences), None, pictures, figures, commands))]
+    cells = evaluation.table(settings).cells()
+    report = Report(f"{model.name} on {way}: {scored}", sentences, None, pictures, cells, commands)
+    return _write(folder, [map_path, views, events], evaluation.figures(), evaluation.watched, report)
 
 
 def _title(drive: Evaluation) -> str:
@@ -103,15 +125,13 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
         steering = {CONTROLS["human"]: np.array(first.reference.steering)}
         steering |= {driver: one.steering for driver, one in replayed.results.items()}
         plot_curves(f"{name}: {shown}", ("seconds", seconds), steering, picture)
-    paths = [picture, folder / "figures.json"]
-    write_text(paths[1], json_text(replayed.figures(), indent=2))
-    paths += _write_watched(folder / "uncertainty.csv", first.watched)
     ranks = {driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)}
     best = min(ranks, key=lambda driver: ranks[driver], default="")
     commands = next_commands(best, "evaluate drive") if best and not replayed.client else {}
-    sentences = _sentences([*replayed.explanations(), *replayed.notices])
-    title, figures = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
-    return [*paths, _write(folder, Report(title, sentences, None, {shown.capitalize(): picture}, figures, commands))]
+    sentences = [*replayed.explanations(), *replayed.notices]
+    title, cells = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
+    report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
+    return _write(folder, [picture], replayed.figures(), first.watched, report)
 
 
 def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
@@ -119,18 +139,17 @@ def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> l
 
     name: of the predictions.
     """
-    matched = score.matched
-    paths = [folder / "score.png", folder / "figures.json"]
+    matched, picture = score.matched, folder / "score.png"
     shown = [score.shown, FITTED_SMOOTHED if score.fit else SMOOTHED]
     steering = {"labels": matched.labels, **{name.replace("_", ", "): score.steering[name] for name in shown}}
     axis = "frames", np.arange(len(matched.labels), dtype=np.float64)
     if matched.seconds is not None:
         axis = "seconds", matched.seconds
-    plot_curves(f"{name}: {score.headline}", axis, steering, paths[0], score.fit.seconds if score.fit else 0.0)
-    write_text(paths[1], json_text(score.figures(), indent=2))
-    pictures = {f"Labels and predictions, also smoothed ({score.smoothing})": paths[0]}
-    sentences = _sentences([score.headline, *score.explanations(), *score.notices])
-    return [*paths, _write(folder, Report(f"{name} against labels", sentences, None, pictures, score.table().cells()))]
+    plot_curves(f"{name}: {score.headline}", axis, steering, picture, score.fit.seconds if score.fit else 0.0)
+    pictures = {f"Labels and predictions, also smoothed ({score.smoothing})": picture}
+    sentences = [score.headline, *score.explanations(), *score.notices]
+    report = Report(f"{name} against labels", sentences, None, pictures, score.table().cells())
+    return _write(folder, [picture], score.figures(), (), report)
 
 
 def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
@@ -141,17 +160,18 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     """
     maps, uncertainty = folder / "maps", folder / "uncertainty"
     maps.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in ("table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl")]
-    write_text(paths[0], result.as_text() + "\n")
-    write_text(paths[1], json_text(result.figures(), indent=2))
-    plot_frames(appearances_of(result.scenarios), paths[2])
-    plot_scores([*result.drives, *result.replays], {model: _scores(result, model) for model in result.models}, paths[3])
+    table, looks, scores, events = (
+        folder / name for name in ("table.txt", "appearances.png", "models.png", "events.jsonl")
+    )
+    write_text(table, result.as_text() + "\n")
+    plot_frames(appearances_of(result.scenarios), looks)
+    plot_scores([*result.drives, *result.replays], {model: _scores(result, model) for model in result.models}, scores)
     lines = [
         event_lines(drive.events, row=name, model=model)
         for name, drives in result.drives.items()
         for model, drive in drives.items()
     ]
-    write_text(paths[4], "".join(lines))
+    write_text(events, "".join(lines))
     off: dict[str, int] = {}
     described = {one.name: f"{one.name}: {one.description}" for one in result.scenarios}
     for one in result.scenarios:
@@ -160,50 +180,43 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
         track = load_track(one.settings.track, one.settings.reverse)
         plot_drives(described[one.name], track, titled, maps / f"{one.name}.png")
         for drive in drives.values():
-            _write_watched(uncertainty / f"{one.name}.csv", drive.watched)
+            if drive.watched:
+                uncertainty.mkdir(exist_ok=True)
+                write_text(uncertainty / f"{one.name}.csv", watched_table(drive.watched).csv())
         off[one.name] = sum(drive.score.interventions for drive in drives.values())
     worst = sorted((name for name, count in off.items() if count), key=lambda name: -off[name])
-    pictures = {"The models side by side": paths[3], "A view of each row": paths[2]}
+    pictures = {"The models side by side": scores, "A view of each row": looks}
     pictures |= {f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MOST_MAPS]}
     hardest = [f"the hardest row was {described[name]}, with {off[name]} interventions" for name in worst[:1]]
     best = min(result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name)))
-    title, sentences = f"{', '.join(result.models)} in the suite", _sentences([*hardest, *result.explanations()])
+    title, cells = f"{', '.join(result.models)} in the suite", result.table().cells()
     commands = next_commands(result.models[best], "evaluate drive")
-    report = _write(folder, Report(title, sentences, None, pictures, result.table().cells(), commands))
-    return [*paths, maps, *([uncertainty] if uncertainty.exists() else []), report]
+    report = Report(title, [*hardest, *result.explanations()], None, pictures, cells, commands)
+    paths = [table, looks, scores, events, maps, *([uncertainty] if uncertainty.exists() else [])]
+    return _write(folder, paths, result.figures(), (), report)
 
 
-def _sentences(texts: Iterable[str]) -> list[str]:
-    return [f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" for text in texts]
-
-
-def _write(folder: Path, report: Report) -> Path:
-    write_report(folder / REPORT_NAME, report)
-    return folder / REPORT_NAME
-
-
-def appearances_of(scenarios: Sequence[Scenario]) -> list[tuple[str, Image]]:
+def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
     """Return a frame of each scenario from the same position, with its name: RGB uint8 (160, 320, 3).
 
-    Scenarios that look the same share a frame.
+    Scenarios that look the same share a frame: at the start of the drive, or after a perturbation.
     """
     alike: dict[str, list[Scenario]] = {}
     for one in scenarios:
         settings, world = one.settings, one.settings.world
         start = (world.start_offset_m, world.start_turn, world.perturbation_m)
         alike.setdefault(repr((settings.track, settings.reverse, settings.conditions, start)), []).append(one)
-    return [(", ".join(one.name for one in group), _frame(group[0])) for group in alike.values()]
-
-
-def _frame(scenario: Scenario) -> Image:
-    """Return the camera's frame at the start of a drive, or after a perturbation."""
-    settings, world = scenario.settings, scenario.settings.world
-    track = load_track(settings.track, settings.reverse)
-    along = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
-    car = start_on(track, world.start_offset_m + world.perturbation_m, along)
-    car.heading += math.radians(world.start_turn)
-    conditions = settings.conditions
-    return Renderer(settings.track, conditions).frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
+    frames = []
+    for group in alike.values():
+        settings, world, conditions = group[0].settings, group[0].settings.world, group[0].settings.conditions
+        track = load_track(settings.track, settings.reverse)
+        along = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
+        car = start_on(track, world.start_offset_m + world.perturbation_m, along)
+        car.heading += math.radians(world.start_turn)
+        renderer = Renderer(settings.track, conditions)
+        frame = renderer.frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
+        frames.append((", ".join(one.name for one in group), frame))
+    return frames
 
 
 def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
@@ -214,12 +227,3 @@ def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
         *((its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in drives),
         *((its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
     ]
-
-
-def _write_watched(path: Path, watched: Sequence[WatchedFrame]) -> list[Path]:
-    """Write what a watch said of each frame; return the path, nothing without a watch."""
-    if not watched:
-        return []
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, watched_table(watched).csv())
-    return [path]

@@ -90,11 +90,8 @@ def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp
     foreign = tmp_path / "no_model.h5"
     foreign.write_bytes(b"nothing")
     for line, words in (
-        ((tmp_path / "none.h5",), "no such model"),
         ((foreign,), "no_model.h5"),
         ((untrained_model, "--speed", 45), "--speed 45, expected more than 0, up to 30"),
-        ((untrained_model, "--fog", -1), "--fog -1, expected 0 to 20"),
-        ((untrained_model, "--latency-ms", "nan"), "--latency-ms nan"),
         ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave one of them out"),
         ((untrained_model, "--output", foreign), "cannot make that folder"),
     ):
@@ -110,12 +107,11 @@ def test_blind_steering_leaves_the_road_within_150_m():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("track", ["lake", "mountain"])
-def test_latency_and_offset_reach_the_world(track):
+def test_latency_and_offset_reach_the_world():
     traces = []
     for latency in (0, 500):
         world = WorldSettings(laps=0.01, latency_ms=latency, start_offset_m=-2.0)
-        settings = EvaluateSettings(track=track, world=world, speed=SpeedSettings(10))
+        settings = EvaluateSettings(world=world, speed=SpeedSettings(10))
         traces.append(evaluate_policy(Blind([0.0]), settings).trace)
     assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
     moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]  # in half a second

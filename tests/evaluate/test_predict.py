@@ -12,8 +12,7 @@ import pytest
 
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluate.predict import frame_files
-from bcclone.evaluate.steering_tables import read_labels, read_steering
+from bcclone.evaluate.predict import frame_files, read_labels, read_steering
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError

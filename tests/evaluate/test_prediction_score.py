@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bcclone.evaluate.evaluate_settings import ScoreSettings
+from bcclone.evaluate.predict import FrameSteering, read_labels, read_steering, seconds_of, write_steering
 from bcclone.evaluate.prediction_score import score_predictions
-from bcclone.evaluate.steering_tables import FrameSteering, read_labels, read_steering, seconds_of, write_steering
-from bcclone.pictures.plots.drives import plot_curves
+from bcclone.pictures.plots.drive_pictures import plot_curves
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.messages.refusals import run_command

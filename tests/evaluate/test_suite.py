@@ -1,7 +1,6 @@
 """The suite: its scenarios, the same results for any number of processes, its tables and pictures."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
@@ -10,8 +9,7 @@ import pytest
 from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluate.suite import SuiteTask, drive_scenario, name_models, run_task
-from bcclone.evaluate.suite_result import SuiteResult, best_of
+from bcclone.evaluate.suite import SuiteResult, SuiteTask, best_of, name_models, run_task
 from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.road_samples import FIRST_ROAD
 from bcclone.pictures.score_files import appearances_of, write_suite
@@ -19,7 +17,6 @@ from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
 from tests.conftest import ROOT, made_once, run_script
-from tests.evaluate.blind import Blind
 from tests.model.keras_files.old_models import keras1_config, write
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
@@ -53,14 +50,9 @@ def test_the_suites_have_their_rows():
     assert len({row.settings.track for row in roads}) == 32
     assert max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD  # of no samples
     assert {row.settings.speed.speed_mph for row in roads[:60]} == {15.0, 25.0}
-
-
-def test_the_suites_rows_are_driven_on_another_road():
     rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
-    assert len(rows) == 18
     changed = {(row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed) for row in rows}
-    assert changed == {("random:7", 0.5, 3)}
-    assert rows[0].description == "random:7, 15 mph"
+    assert (len(rows), changed, rows[0].description) == (18, {("random:7", 0.5, 3)}, "random:7, 15 mph")
     with pytest.raises(UserError, match="roads of its own"):
         select_scenarios(SuiteSettings(suite="roads", track="random:7"))
 
@@ -128,28 +120,13 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("found", ["missing", "other"])
-def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path, found):
+def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path):
     model = tmp_path / "model.h5"
-    if found == "other":
-        model.write_bytes(b"another model")
-    task = SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))
-    words = {"missing": "cannot be read there", "other": "has other content there"}
-    with (
-        open_pool(1) as pool,
-        pytest.raises(UserError, match=f"fog with {model}: .*worker process .*{model}: {words[found]}"),
-    ):
-        list(pool.run(run_task, [task]))
-
-
-@pytest.mark.slow
-def test_a_drive_reports_its_progress():
-    metres = []
-    done = drive_scenario(Blind([0.0]), select_scenarios(SuiteSettings(("lake-20",), laps=0.1))[0], metres.append)
-    assert len(metres) > 3
-    assert 90 < sum(metres) <= 114
-    assert done.score.laps == pytest.approx(0.1, abs=0.01)
-    assert len(done.trace) > 50
+    with open_pool(1) as pool:
+        for words in ("cannot be read there", "has other content there"):
+            with pytest.raises(UserError, match=f"fog with {model}: .*worker process .*{model}: {words}"):
+                list(pool.run(run_task, [SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))]))
+            model.write_bytes(b"another model")
 
 
 def drive(**changes):
@@ -218,42 +195,31 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
     ("line", "words"),
     [
         (("--rows", "lake-99"), "lake-99; did you mean lake-30 or lake-20 or lake-15?"),
-        (("--jobs", -1), "jobs -1, expected 1 to 256"),
         (("--jobs", 2, "--scheduler", "local:2"), "--scheduler is given; leave --jobs out"),
         (("--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
         (("--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
-        (("none.h5",), "none.h5: no such model"),
     ],
 )
 def test_a_wrong_command_line_is_refused(untrained_model, line, words):
     assert words in run_script("suite", untrained_model, *line, code=1).stderr
 
 
-def task(row="lake-20", sha256="1" * 64, when_uncertain="ignore", **values):
-    (scenario,) = select_scenarios(SuiteSettings((row,), when_uncertain=when_uncertain))
-    return SuiteTask(InputFile(Path("model.h5"), sha256), None, scenario, **values)
+def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):
+    def task(row="lake-20", sha256="1" * 64, preprocess=None, inputs=(), **settings):
+        (scenario,) = select_scenarios(SuiteSettings((row,), **settings))
+        return SuiteTask(InputFile(Path("model.h5"), sha256), preprocess, scenario, inputs)
 
-
-@pytest.mark.parametrize(
-    "other",
-    [
+    others = [
         task(sha256="2" * 64),
         task("lake-30"),
         task(when_uncertain="stop"),
         task(inputs=(InputFile(Path("m.monitor"), "3" * 64),)),
-        replace(task(), preprocess="nvidia-66x200-yuv"),
-    ],
-    ids=["another model", "another row", "when uncertain", "a monitor", "a preprocessing"],
-)
-def test_a_drive_of_anything_else_is_not_taken(other):
+        task(preprocess="nvidia-66x200-yuv"),
+    ]
+    assert len({task().key, *(other.key for other in others)}) == 6
     assert task().key == task().key
-    assert other.key != task().key
-
-
-def test_a_road_file_that_has_changed_is_driven_again(tmp_path):
     road = tmp_path / "road.json"
-    on_road = replace(task(), row=replace(task().row, settings=replace(task().row.settings, track=str(road))))
-    keys = [on_road.key for text in ("{}", "{ }", "{}") if road.write_text(text)]
+    keys = [task(track=str(road)).key for text in ("{}", "{ }", "{}") if road.write_text(text)]
     assert keys[0] == keys[2] != keys[1]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.pictures.video.clip_settings import ClipSettings
-from bcclone.pictures.video.encode import encode
+from bcclone.pictures.clip import encode
+from bcclone.pictures.clip_settings import ClipSettings
 from tests.conftest import run_process
 from tests.messages.refusals import checked, refusal, run_command
 from tests.pictures.video_runs import make_known_run, make_run

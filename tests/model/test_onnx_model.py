@@ -47,7 +47,7 @@ def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_rec
 def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported):
     from bcclone.drive.page.page_state import make_saliency_thread, seen_region_of
     from bcclone.model.policy import load_policy
-    from bcclone.pictures.video.reference_model import ReferenceModel
+    from bcclone.pictures.run_data import ReferenceModel
 
     path = exported(untrained_model)
     policy = load_policy(path)

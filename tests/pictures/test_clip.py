@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.pictures.video.clip import make_clip
-from bcclone.pictures.video.clip_settings import ClipSettings, Pace
+from bcclone.pictures.clip import make_clip
+from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.conftest import command, run_script
@@ -150,9 +150,7 @@ def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
     [
         ((0.5, 1.0), Pace(), range(5, 10)),  # the end is not included
         ((0.45, 1.05), Pace(), range(5, 11)),
-        ((0.0, 0.05), Pace(), range(1)),
         ((1.85, 99.0), Pace(), range(19, 20)),
-        ((1.9, np.inf), Pace(), range(19, 20)),
         ((0.5, 1.5), Pace(10, real_time=True), range(5, 15)),
         ((0.62, 0.68), Pace(real_time=True), [6] * 4),  # between two frames
     ],

@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
-from bcclone.pictures.video.clip_settings import ClipSettings, Pace
-from bcclone.pictures.video.encode import encode
+from bcclone.pictures.clip import encode
+from bcclone.pictures.clip_settings import ClipSettings, Pace
 from tests.pictures.video_runs import read_frames
 
 
@@ -20,8 +20,9 @@ def settings_of(path):
     return ClipSettings(path.parent, path, pace=Pace(real_time=True))
 
 
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
-def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path, name):
+def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path):
+    path = tmp_path / "clip.mp4"
+
     def draw(numbers):
         for number in numbers:
             if number == 7:
@@ -29,7 +30,7 @@ def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path, name):
             yield np.zeros((160, 320, 3), np.uint8)
 
     with pytest.raises(RuntimeError, match="no picture"):
-        encode(tmp_path / name, draw, 100, settings_of(tmp_path / name))
+        encode(path, draw, 100, settings_of(path))
     assert [child.name() for child in psutil.Process().children() if "ffmpeg" in child.name()] == []
 
 
@@ -76,8 +77,8 @@ MAKES_A_CLIP = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from bcclone.pictures.video.clip_settings import ClipSettings, Pace
-from bcclone.pictures.video.encode import encode
+from bcclone.pictures.clip_settings import ClipSettings, Pace
+from bcclone.pictures.clip import encode
 path = Path("clip.mp4").absolute()
 settings = ClipSettings(path.parent, path, pace=Pace(real_time=True))
 assert encode(path, lambda numbers: (np.zeros((16, 32, 3), np.uint8) for _ in numbers), 3, settings) == 3

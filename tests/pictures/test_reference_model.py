@@ -7,8 +7,7 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.pictures.video.reference_model import ReferenceDrive, ReferenceModel
-from bcclone.pictures.video.run_data import find_frames
+from bcclone.pictures.run_data import ReferenceDrive, ReferenceModel, find_frames
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_run
 

@@ -16,7 +16,7 @@ from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation, Latency
 from bcclone.pictures.plot_settings import PLOTS
 from bcclone.pictures.plots.all_pictures import training_report
-from bcclone.pictures.plots.drives import plot_drives, plot_scores
+from bcclone.pictures.plots.drive_pictures import plot_drives, plot_scores
 from bcclone.pictures.report import Report, shown_command, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
@@ -127,10 +127,9 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
     assert all(page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "p", "figcaption", "dt", "code"))
 
 
-@pytest.mark.parametrize("hidden", ["\u202e", "\x1b", "\n", "\0", "\udcff", "\u200b"])
-def test_what_cannot_be_seen_is_marked(tmp_path, hidden):
-    page = written(tmp_path, commands={"Next": f"bcclone drive {hidden}model.h5"})
-    assert page.texts["code"] == ["bcclone drive \ufffdmodel.h5"]
+def test_what_cannot_be_seen_is_marked(tmp_path):
+    page = written(tmp_path, commands={"Next": "bcclone drive \u202e\x1b\n\0\udcff\u200bmodel.h5"})
+    assert page.texts["code"] == ["bcclone drive " + 6 * "\ufffd" + "model.h5"]
 
 
 def test_a_command_is_shown_as_it_is_typed():
@@ -162,8 +161,8 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
 
 
-@pytest.mark.parametrize("name", ["a$\\frac$b", "not-utf-8-\udcff"])
-def test_names_of_files_are_drawn_as_they_are(tmp_path, name):
+def test_names_of_files_are_drawn_as_they_are(tmp_path):
+    name = "a$\\frac$b-not-utf-8-\udcff"
     plot_drives(name, load_track("lake"), {name: drive(1)}, tmp_path / "map.png")
     plot_scores([name], {name: [(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
     assert all((tmp_path / picture).stat().st_size > 1000 for picture in ("map.png", "models.png"))
@@ -224,7 +223,6 @@ def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_
     [
         (True, ":0", "", True),
         (False, ":0", "", False),
-        (True, "", "", False),
         (True, ":0", "--no-browser", False),
     ],
 )

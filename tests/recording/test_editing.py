@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.pictures.video.run_data import find_frames
+from bcclone.pictures.run_data import find_frames
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log

@@ -14,7 +14,7 @@ from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, Fr
 from bcclone.lab.calibrate.labelled_pictures import read_labelled
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration, curvature_in_heights
-from bcclone.pictures.plots.recording_pictures import plot_framing
+from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.recording.files import is_recording
 from bcclone.system import hdf5_file
 from bcclone.system.arrays import FloatArray

@@ -14,8 +14,7 @@ from bcclone.dataset.framing import Framing, framing_of
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.dataset.statistics import evenly
 from bcclone.evaluate.evaluate_settings import check_unused
-from bcclone.evaluate.predict import frame_files
-from bcclone.evaluate.steering_tables import read_labels, seconds_of
+from bcclone.evaluate.predict import frame_files, read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.findings import Findings

@@ -10,7 +10,7 @@ from bcclone.dataset.vehicle import MPH
 from bcclone.lab.margin import MarginSettings
 from bcclone.lab.margin.answers import DrivenCheck
 from bcclone.lab.margin.margins import MarginMap
-from bcclone.pictures.plots.drives import plot_frames
+from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
 from bcclone.simulator.car import holding_throttle, nose_up, start_on

@@ -11,7 +11,7 @@ from bcclone.drive.controller import WHEN_UNCERTAIN
 from bcclone.system.settings import Count, Force, Fraction, Seed, SettingError, check_settings, setting
 
 if TYPE_CHECKING:
-    from bcclone.evaluate.watched import WatchFile
+    from bcclone.evaluate.evaluation import WatchFile
 
 KINDS = ("ensemble", "dropout", "features")
 WINDOW_SECONDS = 1.0
@@ -51,7 +51,7 @@ class WatchSettings:
         """Return the monitor, which is not opened yet; None without one."""
         if self.monitor is None:
             return None
-        from bcclone.evaluate.watched import WatchFile
+        from bcclone.evaluate.evaluation import WatchFile
         from bcclone.lab.monitor.monitor_watch import open_watch
 
         return WatchFile(self.monitor, open_watch)

@@ -22,6 +22,7 @@ from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_co
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import Notify
+from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.train.training_folder import START_NAME
 from bcclone.train.training_state import TrainResult, read_history
 
@@ -30,41 +31,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture by its name: the path of its file, or None and the reason why it was not drawn."""
-
-    name: str
-    path: Path | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class PlotResult:
-    """The pictures in a folder. notes: remarks for the reader of the pictures."""
+    """The pictures in a folder: name -> path, or why it was not drawn. notes: remarks for the reader of them."""
 
     folder: Path
-    pictures: tuple[Picture, ...]
+    pictures: Mapping[str, Path | str]
     notes: tuple[str, ...] = ()
 
+    @property
+    def drawn(self) -> dict[str, Path]:
+        return {name: path for name, path in self.pictures.items() if isinstance(path, Path)}
+
     def as_json(self) -> dict[str, Any]:
-        drawn = {picture.name: str(picture.path) for picture in self.pictures if picture.path}
-        skipped = {picture.name: picture.reason for picture in self.pictures if not picture.path}
+        drawn = {name: str(path) for name, path in self.drawn.items()}
+        skipped = {name: reason for name, reason in self.pictures.items() if name not in drawn}
         return {"output": str(self.folder), "drawn": drawn, "skipped": skipped}
 
 
-def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> list[Picture]:
-    """Draw all pictures, or only the named ones, into an existing folder; files of the same names are replaced."""
-    pictures = []
+def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> dict[str, Path | str]:
+    """Draw all pictures, or only the named ones, into an existing folder; return name -> path, or why there is none."""
+    pictures: dict[str, Path | str] = {}
     for plot in PLOTS:
         if only and plot.name not in only:
             continue
         module, path = import_module(f"bcclone.pictures.plots.{plot.module}"), folder / f"{plot.name}.png"
         try:
             getattr(module, f"plot_{plot.name.replace('-', '_')}")(subject, path)
+            pictures[plot.name] = path
         except (NotDrawn, UserError) as error:
-            pictures.append(Picture(plot.name, None, str(error)))
-        else:
-            pictures.append(Picture(plot.name, path))
+            pictures[plot.name] = str(error)
     return pictures
 
 
@@ -76,8 +71,6 @@ def draw_all(
     notify: takes a line for each log that was read. Raises UserError for a file that is no model, for samples that
     cannot be read, and for a folder that cannot be created.
     """
-    from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
-
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model_file
 
@@ -91,7 +84,7 @@ def draw_all(
         augment = AugmentSettings(**{"augment": False} | {name: stated[name] for name in names if name in stated})
         most = stated.get("zero_fraction", 1.0) if settings.zero_fraction is None else settings.zero_fraction
         subject = Subject(file, data, history, settings.seed, float(most), augment)
-        pictures = tuple(draw_pictures(subject, folder, settings.only))
+        pictures = draw_pictures(subject, folder, settings.only)
         trained_on, notes = file.training.store_content_hash, []
         if data and trained_on and data.content_hash != trained_on:
             notes.append(f"{data.path} is not what the model was trained on, or has changed since")
@@ -106,8 +99,6 @@ def explore_image(settings: PlotSettings) -> "ExploredImage":
     """
     if (image := settings.image) is None:
         raise ValueError(f"{settings.data} names no image, expected a JPEG")
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
     load_tensorflow()
     from bcclone.model.model_file import load_model_file
     from bcclone.pictures.plots.one_image import draw_image, read_image
@@ -131,9 +122,8 @@ def draw_training(
     """
     model, report = result.run / "model.h5", result.run / REPORT_NAME
     try:
-        drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store)
-        pictures = {picture.name: picture.path for picture in drawn.pictures if picture.path}
-        write_report(report, training_report(result, data, pictures))
+        drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store).drawn
+        write_report(report, training_report(result, data, drawn))
     except Exception as error:
         notify(
             f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"
@@ -145,10 +135,6 @@ def draw_training(
 def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]) -> Report:
     """Return the report of a training. data: what it was trained on; pictures: name -> path of those drawn."""
     samples, seconds = result.samples, f"{result.seconds:,.0f} s"
-
-    def number(value: float | None) -> str:
-        return "none" if value is None else f"{value:.4f}"
-
     error = f"its training loss is {result.loss:.4f}; there were no validation samples"
     if result.val_loss is not None and result.val_mae is not None:
         more = ", the last one: more epochs may help" if result.best_epoch == result.epochs else f" of {result.epochs}"
@@ -163,13 +149,16 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
         f"The model is that of epoch {result.epoch}: {error}.",
         "These errors do not tell whether the car stays on the road; a drive does, so score it next.",
     ]
+    losses = {
+        "training loss": result.loss,
+        "validation loss": result.val_loss,
+        "validation error, mean absolute": result.val_mae,
+        "test loss": result.test_loss,
+    }
     figures = [
         ("figure", "value"),
         ("epochs", f"{result.epochs}, the model is of epoch {result.epoch}"),
-        ("training loss", number(result.loss)),
-        ("validation loss", number(result.val_loss)),
-        ("validation error, mean absolute", number(result.val_mae)),
-        ("test loss", number(result.test_loss)),
+        *((name, "none" if value is None else f"{value:.4f}") for name, value in losses.items()),
         ("samples", f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test"),
         ("speed", f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"),
         ("time", seconds),
@@ -185,12 +174,13 @@ def _find_run(model: Path, runs: Path) -> Path | None:
     if model.name != START_NAME and (model.parent / "history.csv").is_file():
         return model.parent
     content = model.read_bytes()
-    trained = (path for path in runs.glob("*/*.h5") if path.name != START_NAME)
-    for saved in sorted(trained, key=lambda path: path.stat().st_mtime, reverse=True):
-        same_size = saved.stat().st_size == len(content)
-        if same_size and (saved.parent / "history.csv").is_file() and saved.read_bytes() == content:
-            return saved.parent
-    return None
+    same = (
+        saved
+        for saved in runs.glob("*/*.h5")
+        if saved.name != START_NAME and saved.stat().st_size == len(content) and saved.read_bytes() == content
+    )
+    runs_of_it = [saved for saved in same if (saved.parent / "history.csv").is_file()]
+    return max(runs_of_it, key=lambda saved: saved.stat().st_mtime).parent if runs_of_it else None
 
 
 def _make_folder(settings: PlotSettings, run: Path | None) -> Path:

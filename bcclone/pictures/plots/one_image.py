@@ -17,20 +17,21 @@ from bcclone.dataset.vehicle import MOUNTS
 from bcclone.model.model_file import ModelFile
 from bcclone.model.policy import Policy, window_after
 from bcclone.model.saliency import Saliency
-from bcclone.pictures.plots.activations import (
+from bcclone.pictures.overlay import saliency_overlay
+from bcclone.pictures.plots.network_pictures import (
     CROP_WIDTHS,
     SHEET_WIDTH,
     SHEETS_TITLE,
-    Sheet,
     draw_crop,
     draw_sheets,
+    sheet_heights,
     sheets_of,
 )
 from bcclone.pictures.plots.style import new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn
-from bcclone.pictures.video.draw import saliency_overlay
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
 _CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
@@ -60,14 +61,15 @@ class ExploredImage:
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints; null stands for the steering of a network that diverged."""
-        sides = {
-            side: {"steering": _finite(one.steering), "recorded": one.recorded} for side, one in self.sides.items()
-        }
+
+        def finite(steering: float) -> float | None:
+            return steering if math.isfinite(steering) else None
+
         return {
             "output": str(self.path),
-            "steering": _finite(self.steering),
+            "steering": finite(self.steering),
             "recorded_steering": self.recorded_steering,
-            "sides": sides,
+            "sides": {side: vars(one) | {"steering": finite(one.steering)} for side, one in self.sides.items()},
             "skipped": dict(self.left_out),
         }
 
@@ -78,10 +80,6 @@ class ExploredImage:
             source = "recorded view" if view.recorded else "view computed from the image"
             lines.append(f"{side:<6}camera  {view.steering:+.3f} ({source})")
         return "\n".join([*lines, *(f"left out: {part}: {reason}" for part, reason in self.left_out.items())])
-
-
-def _finite(steering: float) -> float | None:
-    return steering if math.isfinite(steering) else None
 
 
 def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> ExploredImage:
@@ -96,19 +94,29 @@ def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> Explor
 
     views = {side: recorded[side] if side in recorded else _moved(frame, side) for side in ("left", "right")}
     sides = {side: SideView(steering_of(view), side in recorded) for side, view in views.items()}
-    steering = steering_of(frame)
+    steering, left_out = steering_of(frame), dict[str, str]()
+    lit, sheets = _decided(file, frame, left_out)
+    ratios = sheet_heights(sheets)
+    heights = [_CROP_INCHES, _VIEWS_INCHES, *([_SHEETS_TITLE_INCHES + sum(ratios)] if sheets else [])]
     title = f"{image.name}: the model steers {steering:+.3f}{'' if was is None else f', recorded {was:+.3f}'}"
-    titled = {
-        f"{side} camera ({'recorded' if one.recorded else 'computed'}): {one.steering:+.3f}": views[side]
-        for side, one in sides.items()
-    }
-    return ExploredImage(path, steering, was, sides, _draw(file, frame, titled, title, path))
+    figure = new_figure(SHEET_WIDTH, sum(heights) + 0.4, title)
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    draw_crop(parts[0].subplots(1, 3, width_ratios=CROP_WIDTHS), file, frame)
+    left, center, right = parts[1].subplots(1, 3)
+    show_image(center, lit, "no saliency of this network" if lit is frame else "saliency (VisualBackProp)")
+    for axes, (side, one) in zip((left, right), sides.items(), strict=True):
+        source = "recorded" if one.recorded else "computed"
+        show_image(axes, views[side], f"{side} camera ({source}): {one.steering:+.3f}")
+    if sheets:
+        parts[2].suptitle(SHEETS_TITLE, fontsize=11)
+        draw_sheets(parts[2].subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0], sheets)
+    save(figure, path)
+    return ExploredImage(path, steering, was, sides, left_out)
 
 
-def _draw(file: ModelFile, frame: Image, sides: Mapping[str, Image], title: str, path: Path) -> dict[str, str]:
-    """Draw the picture; return the parts that are left out, with the reasons. sides: title -> view of a side camera."""
-    left_out, sheets = {}, list[Sheet]()
-    lit, lit_title = frame, "no saliency of this network"
+def _decided(file: ModelFile, frame: Image, left_out: dict[str, str]) -> tuple[Image, dict[str, Float32Array]]:
+    """Return the frame with its saliency, and the sheets of activations; name what is left out, with the reason."""
+    lit, sheets = frame, dict[str, Float32Array]()
     try:
         window = window_after((), file.preprocessing.apply(frame), file.seq_length)
         sheets = sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:]))
@@ -116,23 +124,9 @@ def _draw(file: ModelFile, frame: Image, sides: Mapping[str, Image], title: str,
         left_out["activations"] = str(error)
     try:
         lit = saliency_overlay(frame, np.sqrt(Saliency(file.model, file.preprocessing).mask(frame)))
-        lit_title = "saliency (VisualBackProp)"
     except UserError as error:
         left_out["saliency"] = str(error)
-    ratios = [sheet.height for sheet in sheets]
-    heights = [_CROP_INCHES, _VIEWS_INCHES, *([_SHEETS_TITLE_INCHES + sum(ratios)] if sheets else [])]
-    figure = new_figure(SHEET_WIDTH, sum(heights) + 0.4, title)
-    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    draw_crop(parts[0].subplots(1, 3, width_ratios=CROP_WIDTHS), file, frame)
-    left, center, right = parts[1].subplots(1, 3)
-    show_image(center, lit, lit_title)
-    for axes, (side, view) in zip((left, right), sides.items(), strict=True):
-        show_image(axes, view, side)
-    if sheets:
-        parts[2].suptitle(SHEETS_TITLE, fontsize=11)
-        draw_sheets(parts[2].subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0], sheets)
-    save(figure, path)
-    return left_out
+    return lit, sheets
 
 
 def read_image(image: Path) -> Image:

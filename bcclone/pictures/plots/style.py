@@ -31,10 +31,11 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     return figure
 
 
-def tidy(axes: Axes) -> None:
+def tidy(*all_axes: Axes) -> None:
     """Hide the upper and right border, and add a faint grid."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
 
 
 def draw_steering(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.model_file import ModelFile
 
 
+_PAUSE_SECONDS = 1.0  # a longer one ends a stretch
+
+
 class NotDrawn(Exception):
     """This model and these samples do not allow a picture; the text is the reason."""
 
@@ -148,3 +151,9 @@ class Subject:
         if number not in self._images:
             self._images[number] = ImageIndex(data.recordings[number].path)
         return self._images[number].find(row[CAMERAS[sample["camera"]]].decode())
+
+
+def stretches(seconds: FloatArray) -> list[IndexArray]:
+    """Split the indices of times, (times,), at pauses and where they go back."""
+    steps = np.diff(seconds)
+    return np.split(np.arange(len(seconds)), np.flatnonzero((steps > _PAUSE_SECONDS) | (steps < 0)) + 1)

@@ -1,28 +1,49 @@
-"""Make a clip: one run, or two side by side -> an MP4 or a GIF of chosen frames."""
+"""Make a clip: one run, or two side by side -> an MP4 or a GIF of chosen frames, by moviepy and ffmpeg."""
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.pictures.video.clip_settings import ClipSettings
-from bcclone.pictures.video.draw import GROUND
-from bcclone.pictures.video.encode import encode
-from bcclone.pictures.video.overlay import Overlay, make_overlay
-from bcclone.pictures.video.reference_model import ReferenceDrive, ReferenceModel
-from bcclone.pictures.video.run_data import FrameInfo, RunData, RunFrames, find_frames, read_run_data
+from bcclone.dataset.statistics import evenly
+from bcclone.pictures.clip_settings import ClipSettings
+from bcclone.pictures.overlay import GROUND, Overlay, make_overlay
+from bcclone.pictures.run_data import (
+    FrameInfo,
+    ReferenceDrive,
+    ReferenceModel,
+    RunData,
+    RunFrames,
+    find_frames,
+    read_run_data,
+)
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
+from bcclone.system.progress import ProgressBar
 
 _SMOOTHING = (7, 60.0, 5.0)  # bilateral filter: pixels across, standard deviations of brightness and of distance
 _ROUNDING = 1e-6  # tolerance for a float just below a whole number
 _GAP_PIXELS = 4  # between two runs side by side
+
+# faststart puts the index first, so that a web page can play the clip while it loads
+_H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
+_PALETTE_PICTURES = 24
+_PALETTE = "png", "-vf", "palettegen=max_colors=64"
+# dithering would take more bytes than the colours are worth; pixels that did not change are left out
+_USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
+
+# numbers of pictures -> the pictures, None for one that is left out
+DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +75,7 @@ def make_clip(settings: ClipSettings) -> Clip:
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
         pictures = [
-            track.pictures([of_track[number] for number in numbers], settings.in_real_time)
+            track.pictures([of_track[number] for number in numbers])
             for track, of_track in zip(tracks, indices, strict=True)
         ]
         return pictures[0] if len(tracks) == 1 else _side_by_side(tracks, zip(*pictures, strict=True))
@@ -83,18 +104,18 @@ class ClipTrack:
 
     @classmethod
     def open(cls, frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> "ClipTrack":
-        """Read what is known of a run; raises UserError for a table that cannot be read, and for an unknown track."""
+        """Read the tables of a run; raises UserError for one that cannot be read, and for an unknown track."""
         data, overlay = read_run_data(frames, times_only=not settings.overlay), None
         if settings.overlay:
             name, width = frames.folder.resolve().name, settings.run_width or frames.size[0]
             overlay = make_overlay(name, width, data, frames.size, model is not None)
         return cls(frames, data, settings, overlay, model)
 
-    def pictures(self, indices: Sequence[int], hold: bool) -> Iterator[Image | None]:
+    def pictures(self, indices: Sequence[int]) -> Iterator[Image | None]:
         """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, in ascending order.
 
-        A repeated index is drawn once; the index after the last frame is the end of the run. hold: repeat the previous
-        picture for a broken frame, instead of None.
+        A repeated index is drawn once; the index after the last frame is the end of the run. In real time, a broken
+        frame repeats the previous picture; otherwise it is None.
         """
         picture: Image | None = None
         reference = ReferenceDrive(self.model, self.frames, self.data.seconds) if self.model else None
@@ -108,7 +129,7 @@ class ClipTrack:
                     steering, mask = reference.answer(index, frame)
                     info = replace(info, model_steering=steering, mask=mask)
                 last, picture = (frame, info), self._draw(frame, info)
-            elif not hold:
+            elif not self.settings.in_real_time:
                 picture = None
             for _ in repeats:
                 yield picture
@@ -164,8 +185,84 @@ def _side_by_side(tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | Non
     blanks = [track.blank() for track in tracks]
     height = max(map(len, blanks))
     for pair in pairs:
-        both = [blank if picture is None else picture for picture, blank in zip(pair, blanks, strict=True)]
-        joined = np.full((height, sum(each.shape[1] for each in both) + _GAP_PIXELS, 3), GROUND, np.uint8)
-        joined[: len(both[0]), : both[0].shape[1]] = both[0]
-        joined[: len(both[1]), -both[1].shape[1] :] = both[1]
+        left, right = (blank if picture is None else picture for picture, blank in zip(pair, blanks, strict=True))
+        joined = np.full((height, left.shape[1] + _GAP_PIXELS + right.shape[1], 3), GROUND, np.uint8)
+        joined[: len(left), : left.shape[1]] = left
+        joined[: len(right), -right.shape[1] :] = right
         yield joined
+
+
+def encode(path: Path, draw: DrawPictures, total: int, settings: ClipSettings) -> int:
+    """Write a clip and return its number of pictures, 0 if there are none. Raises UserError when ffmpeg fails.
+
+    draw: yields the pictures of some numbers below `total`, RGB uint8 (height, width, 3), all of one size. For a
+    GIF, some are drawn twice: first to choose its colours by pictures from the whole clip, since all of them would not
+    fit into memory.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        codec: Sequence[str] = _H264
+        if settings.is_gif:
+            palette = Path(folder) / "palette.png"
+            some = evenly(total, _PALETTE_PICTURES).tolist()
+            if not _write(palette, draw(some), settings.rate, _PALETTE):
+                return 0
+            # the description of a filter graph has two levels of escapes
+            name = re.sub(r"([\\'\[\],;])", r"\\\1", re.sub(r"([\\':])", r"\\\1", palette.as_posix()))
+            codec = "gif", "-vf", f"movie={name} [colors]; [in] [colors] {_USE_PALETTE}", "-loop", "0"
+        with ProgressBar("encoding", total, "frames") as progress:
+            return _write(path, draw(range(total)), settings.rate, codec, progress)
+
+
+def _write(
+    path: Path, pictures: Iterator[Image | None], rate: float, codec: Sequence[str], progress: ProgressBar | None = None
+) -> int:
+    """Send the pictures to ffmpeg and return their number. codec: name of the encoder, and options of ffmpeg."""
+    writer, count = None, 0
+    try:
+        for picture in pictures:
+            if progress:
+                progress.advance(1)
+            if picture is None:
+                continue
+            height, width = (extent // 2 * 2 for extent in picture.shape[:2])  # H.264 halves the colour planes
+            writer = writer or _open_writer(path, (width, height), rate, codec)
+            try:
+                writer.write_frame(picture[:height, :width])
+            except OSError as error:  # ffmpeg has ended, and this has its errors
+                raise _failure(path, str(error)) from None
+            count += 1
+        if writer:
+            _, errors = writer.proc.communicate()  # close() would throw them away
+            if writer.proc.returncode:
+                raise _failure(path, errors.decode(errors="replace"))
+        return count
+    finally:
+        if writer:
+            writer.proc.kill()  # harmless if it has ended
+            writer.proc.communicate()
+
+
+def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
+    """Return moviepy's writer; raises UserError without an ffmpeg."""
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        config: Any = ModuleType("moviepy.config")  # moviepy's own opens a file .env and runs the programs it names
+        config.FFMPEG_BINARY, config.FFPLAY_BINARY = get_ffmpeg_exe(), "ffplay"
+        sys.modules.setdefault(config.__name__, config)
+        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+        # for libx264 it asks for yuva420p, which libx264 does not have; ffmpeg then takes yuv420p, which players know
+        options = ["-hide_banner", *codec[1:]]
+        return FFMPEG_VideoWriter(str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options)
+    except (OSError, RuntimeError) as error:  # RuntimeError: imageio-ffmpeg finds none
+        reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without its number
+        raise UserError(f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it") from None
+
+
+def _failure(path: Path, errors: str) -> UserError:
+    reason = (errors.strip().splitlines() or ["no reason is known"])[-1].strip()
+    return UserError(
+        f"{path}: ffmpeg cannot write the clip: {reason}; is the disk full? free some space in {path.parent}, or name "
+        "another -o; bcclone doctor checks ffmpeg"
+    )

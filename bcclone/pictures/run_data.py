@@ -1,10 +1,11 @@
-"""Read a run or a recording: its folder -> its frames in the order of time, and the values of each."""
+"""Read a run or a recording: its folder -> its frames in order of time, their values, and what a model answers."""
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
@@ -14,9 +15,14 @@ from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import MODEL, read_answers, read_drivers, read_trace
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import Float32Array, FloatArray, Memory
 from bcclone.system.errors import UserError
 
+if TYPE_CHECKING:  # they load TensorFlow
+    from bcclone.model.policy import Policy
+    from bcclone.model.saliency import Saliency
+
+_GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not follow on the previous one
 _MIN_SIZE = 2  # pixels: H.264 halves the colour planes
 _LOG_COLUMNS = ["center", "steering", "speed_mph"]
 
@@ -61,7 +67,18 @@ def find_frames(folder: Path) -> RunFrames:
     left out.
     """
     names, skipped = _find_names(folder)
-    size = _most_common_size(folder, names, skipped)
+    sizes: dict[str, tuple[int, int]] = {}
+    for name in names:
+        try:
+            sizes[name] = jpeg_size(read_file(str(folder / name)))
+        except OSError as error:
+            skipped[name] = f"cannot be read: {error.strerror}"
+        except BadImage as error:
+            skipped[name] = f"not a JPEG that can be shown: {error}"
+    ((size, _),) = Counter(sizes.values()).most_common(1) or [((0, 0), 0)]
+    for name, other in sizes.items():
+        if other != size:
+            skipped[name] = f"{other[0]}x{other[1]} pixels, the others have {size[0]}x{size[1]}"
     frames = RunFrames(folder, tuple(name for name in names if name not in skipped), size, skipped)
     if min(size) < _MIN_SIZE:
         raise frames.nothing_to_show()
@@ -104,23 +121,6 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     return [name for (_, name), out in zip(timed, deleted, strict=True) if not out], skipped
 
 
-def _most_common_size(folder: Path, names: Sequence[str], skipped: dict[str, str]) -> tuple[int, int]:
-    """Return the width and height of most frames; add the others to `skipped`."""
-    sizes: dict[str, tuple[int, int]] = {}
-    for name in names:
-        try:
-            sizes[name] = jpeg_size(read_file(str(folder / name)))
-        except OSError as error:
-            skipped[name] = f"cannot be read: {error.strerror}"
-        except BadImage as error:
-            skipped[name] = f"not a JPEG that can be shown: {error}"
-    ((size, _),) = Counter(sizes.values()).most_common(1) or [((0, 0), 0)]
-    for name, other in sizes.items():
-        if other != size:
-            skipped[name] = f"{other[0]}x{other[1]} pixels, the others have {size[0]}x{size[1]}"
-    return size
-
-
 @dataclass(frozen=True)
 class FrameInfo:
     """The values of one frame; None for an unknown one.
@@ -159,7 +159,7 @@ class RunData:
 
     @cached_property
     def seconds(self) -> FloatArray:
-        """Return the seconds of driving since the first frame, (frames,)."""
+        """The seconds of driving since the first frame, (frames,)."""
         return np.array([frame.seconds for frame in self.frames])
 
     def knows(self, name: str) -> bool:
@@ -214,3 +214,61 @@ def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float]], tuple[
         return rows, ()
     first = log.bad_rows[0]
     return rows, (f"{log.path}: {len(log.bad_rows)} rows are left out; the first, row {first.row}: {first.reason}",)
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A model that steers along with recorded drives, and its saliency."""
+
+    policy: "Policy"
+    saliency: "Saliency"
+
+    @classmethod
+    def open(cls, path: Path, preprocess: str | None = None) -> "ReferenceModel":
+        """Load a model. preprocess: name of its preprocessing, if the file does not state it.
+
+        Raises UserError for a file that is no model, and for a network whose saliency cannot be computed.
+        """
+        if "tensorflow" not in sys.modules:  # a program that uses it already has chosen its threads
+            from bcclone.system.tensorflow_quietly import load_tensorflow
+
+            load_tensorflow(threads=1)  # it steers frame by frame, and the encoder uses the other cores
+        from bcclone.model.policy import load_policy
+        from bcclone.model.saliency import Saliency
+
+        policy = load_policy(path, preprocess)
+        return cls(policy, Saliency(policy.model, policy.preprocessing))
+
+
+class ReferenceDrive:
+    """The answers of a model along one run; its frames are asked for in order, and some may be left out.
+
+    Several runs may share the model: each drive has a memory of its own.
+    """
+
+    def __init__(self, model: ReferenceModel, frames: RunFrames, seconds: FloatArray) -> None:
+        self._policy, self._saliency = model.policy, model.saliency
+        self._frames, self._seconds = frames, seconds
+        self._memory: Memory = ()
+        self._next = 0
+        # how many frames decide an answer; for a recurrent network, all frames of the drive
+        self._length = sys.maxsize if self._policy.carries_states else self._policy.seq_length
+
+    def answer(self, index: int, frame: Image) -> tuple[float | None, Float32Array]:
+        """Return the steering, -1 to 1, None if it is not finite, and how much each pixel decided, (160, 320), 0 to 1.
+
+        frame: RGB uint8 (160, 320, 3). Raises UserError for frames that the model cannot take.
+        """
+        try:
+            for shown in range(max(self._next, index - self._length + 1), index + 1):  # also what the clip leaves out
+                if shown and self._seconds[shown] - self._seconds[shown - 1] > _GAP_SECONDS:
+                    self._memory = ()
+                if (pixels := frame if shown == index else self._frames.decode(shown)) is not None:
+                    image = self._policy.preprocessing.apply(pixels)
+                    answer, self._memory = self._policy.next_answer(image, self._memory)
+        except BadImage as error:
+            raise UserError(
+                f"{self._frames.folder}: the model cannot take these frames: {error}; leave --model out"
+            ) from None
+        self._next, steering = index + 1, answer.steering
+        return (min(max(steering, -1.0), 1.0) if np.isfinite(steering) else None), self._saliency.mask_of(image)

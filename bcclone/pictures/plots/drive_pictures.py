@@ -1,0 +1,284 @@
+"""Draw drives and recordings into PNGs: scores, lines on the map, deviations, steering over time, frames, a diagnosis,
+and how pictures are framed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from bcclone.dataset.check import RecordingReport, read_center
+from bcclone.dataset.framing import FRACTION, Framing, sampling_of
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.statistics import evenly
+from bcclone.pictures.plots.style import (
+    BLUE,
+    GRAY,
+    GREEN,
+    ORANGE,
+    RED,
+    ShownImage,
+    draw_steering,
+    drawable,
+    new_figure,
+    save,
+    save_images,
+    show_image,
+    tidy,
+)
+from bcclone.recording.files import ImageIndex
+from bcclone.system.arrays import FloatArray
+
+if TYPE_CHECKING:  # they load the drive server
+    from bcclone.evaluate.evaluation import Evaluation
+    from bcclone.evaluate.rollout import Rollout
+    from bcclone.simulator.track import Track
+
+_COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"
+_ROW_INCHES, _MARKS_BAND = 0.3, 0.6  # height of a row of scores; the fraction of it that the models' marks take
+_OFF_CENTRE = "distance from the centre line, m"
+_OFFSET_LABEL = f"{_OFF_CENTRE}\n(a mark: mean; its line: to the greatest;\nof recordings: rms from the human's path)"
+_MAPS_ACROSS, _FRAMES_ACROSS, _TITLE_LETTERS = 3, 4, 42
+_SET_BACK_M = 2.0  # consecutive points of a driven line are nearer than this, unless the car was set back
+_WORST_M = 2.0  # distance from the centre line at which the colour scale ends
+_LINE_LENGTH, _MOST_LINES = 1200, 6  # frames in a line of curves, if they fit into so many lines
+_PAUSE = 20  # usual steps of time; a longer one is drawn as a gap
+_STRIP_ACROSS, _ROWS_IN_A_STRIP, _MOST_STRIPS = 8, 240, 12
+_FADED = 0.35
+_NO_IMAGE = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 200, np.uint8)
+_LINES, _LEAST_SECONDS, _ACROSS = 4, 20.0, 6  # of a diagnosis: lines of curves, of so many seconds; frames
+
+
+def plot_scores(rows: Sequence[str], models: Mapping[str, Sequence[tuple[float | None, ...]]], path: Path) -> None:
+    """Draw the autonomy and the distance from the centre line of several models into a PNG.
+
+    rows: names of the drives; models: name -> for each drive its autonomy in percent, and its mean and greatest
+    distance from the centre line in metres; None is not drawn.
+    """
+    figure = new_figure(10, 1.6 + _ROW_INCHES * len(rows))
+    autonomy, offset = figure.subplots(1, 2, sharey=True)
+    middles = np.arange(len(rows))
+    apart = _MARKS_BAND * (np.arange(len(models)) - (len(models) - 1) / 2) / len(models)
+    for number, (model, scores) in enumerate(models.items()):
+        heights = middles + apart[number]
+        colour, mark = _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
+        percent, means, greatest = np.array(scores, np.float64).T
+        autonomy.plot(np.maximum(percent, 0.0), heights, mark, color=colour, markersize=5, label=model)
+        offset.hlines(heights, means, greatest, color=colour, linewidth=1, alpha=0.6)
+        offset.plot(means, heights, mark, color=colour, markersize=5)
+    autonomy.set(xlabel="autonomy, %\n(values below 0 are drawn at 0)", xlim=(-3, 103), ylim=(len(rows) - 0.5, -0.5))
+    offset.set_xlabel(_OFFSET_LABEL)
+    offset.set_xlim(left=0)
+    autonomy.set_yticks(middles, map(drawable, rows))  # drawn anew when the figure is saved
+    tidy(autonomy, offset)
+    figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
+    save(figure, path)
+
+
+def plot_drives(title: str, track: "Track", drives: Mapping[str, "Evaluation"], path: Path) -> None:
+    """Draw driven lines on the track's map, coloured by their distance from the centre line, into a PNG.
+
+    drives: title -> drive, each on a map of its own.
+    """
+    across = min(len(drives), _MAPS_ACROSS)
+    down = -(-len(drives) // across)
+    left, right = track.edge(-1), track.edge(1)
+    wide_m, high_m = np.ptp(np.vstack([left, right]), axis=0)
+    wide = 7.0 if len(drives) == 1 else 5.0
+    figure = new_figure(wide * across + 1, (np.clip(0.89 * wide * high_m / wide_m, 3, 8) + 0.8) * down, title)
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
+        axes.fill(*np.vstack([left, right[::-1]]).T, color="0.85")
+        line = _draw_line(axes, drive)
+        axes.set_title(name, fontsize=9)
+        axes.set(xlabel="x, m", ylabel="z, m")
+        axes.label_outer()
+    for axes in grid.flat[len(drives) :]:
+        axes.set_axis_off()
+    figure.colorbar(line, ax=grid, label=_OFF_CENTRE, extend="max")
+    grid[0, 0].legend(loc="best", fontsize=8)
+    save(figure, path)
+
+
+def _draw_line(axes: Axes, drive: "Evaluation") -> LineCollection:
+    points = np.array([(point.x, point.z) for point in drive.trace])
+    segments = np.stack([points[:-1], points[1:]], axis=1)
+    connected = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M
+    offset_m = np.abs([point.cross_track_m for point in drive.trace])[1:]
+    line = LineCollection(list(segments[connected]), array=offset_m[connected], cmap="plasma", clim=(0, _WORST_M))
+    line.set(linewidth=2.5, zorder=3)
+    axes.add_collection(line)
+    for marked, mark, label in ((drive.interventions, "rx", "intervention"), (drive.trace[:1], "k^", "start")):
+        axes.plot([point.x for point in marked], [point.z for point in marked], mark, label=label, zorder=4)
+    axes.set_aspect("equal")
+    return line
+
+
+def plot_deviations(
+    title: str, seconds: FloatArray, drives: Mapping[str, "Rollout"], limit_m: float, path: Path
+) -> None:
+    """Draw the deviations of several drives from the recorded path over time, one above the other, into a PNG.
+
+    seconds: at the end of each row, (rows,); drives: name of the driver -> drive; limit_m: where a person takes over;
+    both in the unit that the title names.
+    """
+    figure = new_figure(9, 0.8 + 1.5 * len(drives), title)
+    column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, drive) in zip(column, drives.items(), strict=True):
+        deviation_m, taken_over = np.array(drive.path), np.array(drive.interventions, int)
+        cut = taken_over + 1  # the line starts again after an intervention
+        axes.plot(np.insert(seconds, cut, np.nan), np.insert(deviation_m, cut, np.nan), color=BLUE, linewidth=1)
+        axes.plot(
+            seconds[taken_over], np.clip(deviation_m[taken_over], -limit_m, limit_m), "x", color=RED, markersize=4
+        )
+        for side in (-limit_m, 0, limit_m):
+            axes.axhline(side, color=GRAY, linewidth=0.6, linestyle="-" if side == 0 else "--")
+        axes.set_ylim(-1.15 * limit_m, 1.15 * limit_m)
+        axes.set_title(f"{name}: {len(taken_over)} interventions", fontsize=9, loc="left")
+        axes.set_ylabel("to the right")
+    tidy(*column)
+    column[-1].set_xlabel("seconds driven")
+    save(figure, path)
+
+
+def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
+    """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
+    shown = [ShownImage(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
+    lines = max(one.title.count("\n") + 1 if one.title else 0 for one in shown)
+    rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
+    save_images(path, rows, (3.3, 1.75 + 0.15 * lines))
+
+
+def plot_curves(
+    title: str, axis: tuple[str, FloatArray], steering: Mapping[str, FloatArray], path: Path, fitted: float = 0.0
+) -> None:
+    """Draw the steering of several drivers on the same frames over time, in as many lines as it needs, into a PNG.
+
+    axis: unit of time, and the times of the frames, ascending, (frames,); steering: name of the driver -> its steering,
+    (frames,), NaN where there is none; fitted: length of time from the first frame on that is shaded, because the
+    curves were fitted to each other there.
+    """
+    unit, times = axis
+    lines = min(max(1, math.ceil(len(times) / _LINE_LENGTH)), _MOST_LINES)
+    steps = np.diff(times)
+    pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1 if len(steps) else np.array([], int)
+    ends = np.linspace(times[0], max(times[-1], times[0] + 1e-9), lines + 1)
+    figure = new_figure(11, 1.1 + 1.7 * lines, title)
+    column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
+    for axes, begin, end in zip(column, ends, ends[1:], strict=False):
+        draw_steering(axes, times, steering, (begin, end), pauses)
+        if fitted:
+            axes.axvspan(times[0], times[0] + fitted, color="0.9", zorder=0, label="fitted here, not scored")
+    column[-1].set_xlabel(unit)
+    figure.legend(*column[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    save(figure, path)
+
+
+def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
+    """Draw strips of rows of a log into a PNG: pictures of the centre camera above the steering of each row.
+
+    Deleted rows are shaded, and their pictures are faded. rows: with the columns of a log, and `seconds`, and
+    `deleted`, bool; their index is the number of the row, from 0.
+    """
+    length = max(_ROWS_IN_A_STRIP, -(-len(rows) // _MOST_STRIPS))
+    strips = [rows[start : start + length] for start in range(0, len(rows), length)]
+    figure = new_figure(14, 2.3 * len(strips) + 0.4, f"{log.parent.name}/{log.name}")
+    images = ImageIndex(log)
+    for part, strip in zip(figure.subfigures(len(strips), 1, squeeze=False)[:, 0], strips, strict=True):
+        across = min(_STRIP_ACROSS, len(strip))
+        grid = part.add_gridspec(2, across, height_ratios=(1.0, 0.9))
+        for place, index in enumerate(evenly(len(strip), across)):
+            row, frame = strip.iloc[index].to_dict(), _NO_IMAGE
+            with suppress(BadImage):
+                frame = read_frame(found) if (found := images.find(str(row["center"]))) else frame
+            shown = (255 - (255 - frame) * _FADED).astype(np.uint8) if row["deleted"] else frame
+            title = f"row {strip.index[index] + 1}, {row['seconds']:.1f} s"
+            show_image(part.add_subplot(grid[0, place]), shown, title)
+        axes, numbers = part.add_subplot(grid[1, :]), strip.index.to_numpy(np.float64) + 1
+        axes.axhline(0, color=GRAY, linewidth=0.6)
+        pauses = np.flatnonzero(strip["episode"].diff().to_numpy() > 0)
+        limits = (numbers[0], max(numbers[-1], numbers[0] + 1))
+        draw_steering(axes, numbers, {"": strip["steering"].to_numpy(np.float64)}, limits, pauses)
+        deleted = strip["deleted"].to_numpy()
+        axes.fill_between(numbers, -1.05, 1.05, where=deleted, step="mid", color=RED, alpha=0.25, linewidth=0)
+        axes.set_ylim(-1.05, 1.05)
+    save(figure, path)
+
+
+def plot_diagnosis(report: RecordingReport, path: Path) -> None:
+    """Draw the diagnosis of a recording into a PNG: steering and turns of the camera, and frames of what was found.
+
+    Few rows of a finding are shown with those beside them. Raises ValueError for a recording that was not diagnosed.
+    """
+    diagnosis, log = report.diagnosis, report.log
+    if diagnosis is None or log is None or diagnosis.evidence is None:
+        raise ValueError(f"{report.path}: it has no diagnosis, expected a recording with images")
+    evidence = diagnosis.evidence
+    duration, curvature = float(evidence.seconds[-1]), evidence.curvature()
+    scale = evidence.steering.std() / curvature.std() if curvature.std() > 0 else 0.0
+    turns = np.interp(evidence.seconds, evidence.middles, scale * curvature)
+    count = max(1, min(_LINES, int(duration / _LEAST_SECONDS)))
+    shown = [finding for finding in diagnosis.findings if finding.rows] or list(diagnosis.findings[:1])
+    heights = [1.6] * count + [1.5] * len(shown)
+    figure = new_figure(12, sum(heights) + 0.8, f"{log.path.parent.name}: {diagnosis.verdict}")
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    most = max(0.1, 1.1 * float(np.abs(evidence.steering).max()))
+    lines = [part.subplots() for part in parts[:count]]
+    for number, axes in enumerate(lines):
+        axes.axhline(0, color=GRAY, linewidth=0.6)
+        curves = {"recorded steering": evidence.steering, "turn of the camera, scaled": turns}
+        draw_steering(axes, evidence.seconds, curves, (number * duration / count, (number + 1) * duration / count))
+        axes.set_ylim(-most, most)
+    lines[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
+    parts[count - 1].supxlabel("seconds of driving, without pauses", fontsize=9)
+    for part, finding in zip(parts[count:], shown, strict=True):
+        part.suptitle(f"{finding.fault}: {finding.text}", fontsize=9)
+        concerned = [(evidence.numbers >= first) & (evidence.numbers <= last) for first, last in finding.rows]
+        rows = np.flatnonzero(np.any(concerned, axis=0)) if concerned else np.arange(len(evidence.numbers))
+        if len(rows) < _ACROSS:
+            rows = np.clip(rows[0] - _ACROSS // 2, 0, len(evidence.numbers) - _ACROSS) + np.arange(_ACROSS)
+        rows = rows[evenly(len(rows), _ACROSS)]
+        for axes, row in zip(part.subplots(1, _ACROSS), rows.tolist(), strict=True):
+            frame = read_center(log, row)
+            show_image(axes, _NO_IMAGE if frame is None else frame, f"row {evidence.numbers[row]}")
+    save(figure, path)
+
+
+def plot_framing(
+    framing: Framing, picture: Image, seconds: FloatArray, steering: Mapping[str, FloatArray], path: Path
+) -> None:
+    """Draw a picture, RGB uint8 (height, width, 3), with the part that its frame shows, the frame, and curves of
+    steering over time into a PNG.
+
+    The part is outlined, and with a lens the horizon and the vanishing point are marked.
+    """
+    figure = new_figure(11, 6.5, framing.describe())
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1.0))
+    before, after, below = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
+    show_image(before, picture, "a picture, and what the network's frame shows of it")
+    if lens := framing.lens:
+        sampling = sampling_of(framing)
+        scale = framing.width / sampling.width, framing.height / sampling.height
+        place = (sampling.corner + sampling.part / FRACTION + 0.5) * scale
+        outline = np.concatenate([place[0], place[:, -1], place[-1, ::-1], place[::-1, 0]])
+        ends = np.array([-0.5, framing.width - 0.5])
+        horizon = lens.horizon_row + np.tan(np.radians(lens.roll_degrees)) * (ends - lens.vanishing_column)
+        before.plot(ends, horizon, color=GREEN, linewidth=1)
+        before.plot([lens.vanishing_column], [lens.horizon_row], "+", color=GREEN, markersize=12)
+        before.set(xlim=ends, ylim=(framing.height - 0.5, -0.5))
+    else:
+        (top, bottom), (left, right) = framing.rows or (0, framing.height), framing.columns or (0, framing.width)
+        outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]])
+    before.plot(*(outline - 0.5).T, color=ORANGE, linewidth=1.5)
+    show_image(after, framing.apply(picture), "the frame")
+    draw_steering(below, seconds, steering, (seconds[0], max(seconds[-1], seconds[0] + 1e-9)))
+    below.set_xlabel("seconds")
+    below.legend(frameon=False)
+    save(figure, path)

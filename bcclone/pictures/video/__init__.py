@@ -1,1 +1,0 @@
-"""Make clips: the folder of a recorded run -> an MP4 or a GIF."""
