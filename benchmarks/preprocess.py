@@ -93,7 +93,7 @@ def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
 def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
     """Return the seconds to decode and resize the files on all cores, and nothing else: the roofline.
 
-    pool: of warm workers, one per core; threads if there is none. Raises UserError for a damaged image.
+    pool: of warm workers, one per core; threads if there is none.
     """
     if pool is None:
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
@@ -109,11 +109,7 @@ def _decode(files: Sequence[str]) -> None:
     frame = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
     small = np.empty((_SIDE, _SIDE, 3), np.uint8)
     for path in files:
-        try:
-            simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"{path}: {reason}; measure with a recording without damaged images") from None
+        simplejpeg.decode_jpeg(read_file(path), colorspace="RGB", buffer=frame)
         cv2.resize(frame, (_SIDE, _SIDE), small, interpolation=cv2.INTER_LINEAR)
 
 

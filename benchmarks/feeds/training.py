@@ -53,7 +53,6 @@ _GPU_BATCHES = 256, 1024
 _WARM_STEPS = 20
 _WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
 _GPU_FIELDS = ("timestamp", "utilization.gpu", "memory.used")
-_GPU_END_SECONDS = 5.0
 _NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiting for data and processor time instead"
 
 
@@ -90,21 +89,14 @@ class GpuWatch:
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
         if program := find_nvidia_smi():
             query = [f"--id={first}", f"--query-gpu={','.join(_GPU_FIELDS)}", CSV_FORMAT, f"--loop-ms={self._every_ms}"]
-            with suppress(OSError):  # it cannot be started
-                self._process = subprocess.Popen(
-                    [program, *query], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-                )
+            self._process = subprocess.Popen([program, *query], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._process is None:
             return
         self._process.terminate()
-        try:
-            output, _ = self._process.communicate(timeout=_GPU_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            output, _ = self._process.communicate()
+        output, _ = self._process.communicate()
         self.samples = parse_samples(output.decode(errors="replace"), self._since)
 
 
