@@ -53,7 +53,8 @@ lint: $(STAMP)   ## ruff, mypy and import-linter only
 # Made once; made again only when what is declared changes. The stamp is written last, so a broken
 # installation is never taken for a complete one. Python compiles the modules that are imported; compiling all
 # of them here takes pip as long as half of the rest. The pip that comes with Python takes three times as long.
-# keras and a simulated frame, so that the processes that run tests do not all compile TensorFlow and the renderer.
+# Collected tests and a simulated frame, so that the processes that run tests do not all compile the same modules,
+# TensorFlow's too, and the renderer.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
@@ -61,7 +62,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
-	@$(BIN)/python -c 'import keras' > .venv/keras.log 2>&1 & rm -rf .venv/first && \
+	@$(BIN)/python -m pytest --collect-only -q > .venv/collected.log 2>&1 & rm -rf .venv/first && \
 	  $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log && wait
 	@touch $(STAMP)
 

@@ -94,6 +94,7 @@ def recoveries(tmp_path_factory):
     return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))
 
 
+@pytest.mark.slow
 def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, model_file, tmp_path):
     from bcclone.pictures.plots.subject import Subject
 
@@ -276,6 +277,7 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
     assert all(without["skipped"].values())
 
 
+@pytest.mark.slow
 def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image_as_the_first_of_a_drive(
     subject, store, simulated_recording, tmp_path
 ):

@@ -262,6 +262,7 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     assert "nothing is left to train: --epochs 1" in longer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulated_store, tmp_path, how):
     options = (

@@ -147,6 +147,7 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated
         assert np.isfinite(compiled).all()
 
 
+@pytest.mark.slow
 def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
     trainer, frames = trainer_of(simulated_store, mixed_precision=True)
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
