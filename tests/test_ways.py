@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 import bcclone
 from bcclone.dataset.answer import Answer
@@ -80,6 +81,7 @@ def test_a_jpeg_path_into_the_store(simulated_recording, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_index_of_a_sample_into_the_training_step(simulated_store, tmp_path):
     def is_datum(value):
         return isinstance(value, Batch) or (isinstance(value, np.ndarray) and value.dtype == np.uint32)

@@ -14,17 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import requests
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.drive.drive_settings import DriveResult, DriveSettings
+from bcclone.drive.drive_settings import ASYNC_MODES, DriveResult, DriveSettings
 from bcclone.drive.server import serve, serve_policy
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk
 
+# test_server.py alone runs in both modes each time
+MODES = (ASYNC_MODES[0], pytest.param(ASYNC_MODES[1], marks=pytest.mark.slow))
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
 
 

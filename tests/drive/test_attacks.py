@@ -11,9 +11,16 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import connected
-from tests.drive.drive_server import FRAME, Constant, errors_logged, serving_in_a_thread, state_of, telemetry_text
+from tests.drive.drive_server import (
+    FRAME,
+    MODES,
+    Constant,
+    errors_logged,
+    serving_in_a_thread,
+    state_of,
+    telemetry_text,
+)
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -145,7 +152,7 @@ def drain(plain):
             pass
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_car_drives_on_under_attack(mode):
     with attacked(mode) as (port, car):
         for name, data in ATTACKS.items():
@@ -153,7 +160,7 @@ def test_the_car_drives_on_under_attack(mode):
             assert car.drives_on(), (name, car.error)
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_memory_of_an_unfinished_message_is_bounded(mode):
     with attacked(mode) as (port, _), upgraded(port) as plain:
         plain.sendall(frame(b"42[", first=0x01))

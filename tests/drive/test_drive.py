@@ -23,6 +23,7 @@ from bcclone.system.errors import UserError
 from tests.conftest import command
 from tests.drive.drive_server import (
     FRAME,
+    MODES,
     Constant,
     Still,
     drive,
@@ -61,7 +62,7 @@ class Slow:
         pass
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode):
     policy = Slow()
     with serving_in_a_thread(policy, async_mode=mode) as server, raw(server.port) as connection:
@@ -196,7 +197,7 @@ def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
     """Also with standard input open, which must not keep the process from ending."""
     options = ("--end-with-stdin", "--async-mode", mode)

@@ -16,7 +16,6 @@ import websocket
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.driver import Driver
 from bcclone.drive.page.app import OpenPages, make_app
 from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
@@ -29,6 +28,7 @@ from bcclone.drive.wire.web_server import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
+    MODES,
     Constant,
     errors_logged,
     next_event,
@@ -184,7 +184,7 @@ def test_every_field_of_the_state_is_documented():
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 
-@pytest.fixture(scope="module", params=ASYNC_MODES)
+@pytest.fixture(scope="module", params=MODES)
 def port(request):
     with errors_logged() as errors, serving_in_a_thread(Constant(), async_mode=request.param) as server:
         yield server.port
@@ -216,7 +216,7 @@ def test_a_page_sees_the_drive_steers_and_sets_controls(port):
         assert "expected an object with some of saliency" in page.until_refused()
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
     with errors_logged() as errors, contextlib.ExitStack() as clients:
         with serving_in_a_thread(Constant(), async_mode=mode) as server:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.drive.drive_settings import ASYNC_MODES
-from tests.drive.drive_server import FRAME, Constant, serving_in_a_thread, wait_for_state
+from tests.drive.drive_server import FRAME, MODES, Constant, serving_in_a_thread, wait_for_state
 
 CLIENTS = Path(__file__).parent / "socket_io_clients"
 ROUNDS = 40
@@ -34,7 +33,7 @@ def clients(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=ASYNC_MODES)
+@pytest.fixture(scope="module", params=MODES)
 def port(clients, request):
     """The port of a server that the clients share."""
     with serving_in_a_thread(Constant(), async_mode=request.param) as server:

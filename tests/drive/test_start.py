@@ -12,11 +12,11 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
+from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_process
-from tests.drive.drive_server import Still, drive
+from tests.drive.drive_server import MODES, Still, drive
 from tests.lab.export_model.exports import exported_once
 
 IMPORTED = """
@@ -71,7 +71,7 @@ def loading(model, mode, failure=None):
             stop.set()
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_model, mode):
     with loading(untrained_model, mode) as server, ThreadPoolExecutor(2) as cars:
         page = requests.get(server.url, timeout=20)
@@ -86,7 +86,7 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
         assert requests.get(server.url, timeout=20).status_code == 200
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untrained_model, mode):
     request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with (
@@ -128,7 +128,7 @@ def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_mode
     assert lines == []
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_ends_it_while_it_loads(untrained_model, mode):
     line = command("drive.py", untrained_model, "--port", 0, "--async-mode", mode)
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

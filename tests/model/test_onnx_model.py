@@ -34,6 +34,7 @@ def check_same(model, exported):
             policy.forget()
 
 
+@pytest.mark.slow
 def test_it_drives_as_a_network_of_single_frames_or_windows(untrained_model, untrained_window_model, exported):
     check_same(untrained_model, exported)
     check_same(untrained_window_model, exported)

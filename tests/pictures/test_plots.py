@@ -263,6 +263,7 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
     assert sum(stage.parameters for stage in inside.values()) == recurrent.count_params()
 
 
+@pytest.mark.slow
 def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_path):
     pictures = draw_pictures(subject, tmp_path)
     assert list(pictures) == list(PICTURE_NAMES)

@@ -50,6 +50,7 @@ def test_every_pattern_takes_a_time_proportional_to_the_text():
             assert length is None, f"{module}.{name}: {method} of {length} characters of {part!r} and {end!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [(r"(?:a|a)*!", "a"), (r".*,.*!", ",")],

@@ -46,6 +46,7 @@ def test_the_exported_network_is_the_trained_one_without_the_path(simulated_stor
     assert np.array(exported(images)) == pytest.approx(steering, abs=0.02 if mixed_precision else 1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, untrained_model):
     from bcclone.model.model_file import load_model_file
 
@@ -57,6 +58,7 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
     assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(simulated_store, tmp_path):
     from bcclone.dataset.preprocessing import Preprocessing
     from bcclone.model.model_file import save_model
