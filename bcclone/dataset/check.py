@@ -14,7 +14,7 @@ import pandas as pd
 from bcclone.dataset.conversion_plan import MOST_SKIPPED
 from bcclone.dataset.evidence import MOST_LAG_ERROR, UNRELATED, Evidence, ReadFrame, RecordingFigures
 from bcclone.dataset.findings import Coverage, Diagnosis, Finding
-from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.images import MISSING, Image, try_frame
 from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
 from bcclone.dataset.steering_faults import STEERING_FAULTS
@@ -122,40 +122,12 @@ class RecordingReport:
             *(f"            {reason}" for reason in (self.images.reasons[:10] if self.images else ())),
             f"  steering  {(steering == 0).mean():.0%} exactly zero, {steering.nunique()} distinct values",
         ]
-        lines += _histogram(steering)
+        counts = np.histogram(steering, _HISTOGRAM_EDGES)[0].tolist()
+        for label, count in zip(_HISTOGRAM_LABELS, counts, strict=True):
+            lines.append(f"    {label:<15}{count:>7} {'#' * round(40 * count / max(counts))}")
         if self.correction:
             lines.append(f"  correction of the side cameras: {self.correction.as_text()}")
         return "\n".join(lines)
-
-
-class _Images:
-    """Reads the images of a log, and counts those that cannot be read."""
-
-    def __init__(self, log: Log) -> None:
-        self.index = ImageIndex(log.path)
-        self.named = {name for camera in CAMERAS for name in log.rows[camera] if name}
-        self.missing = 0
-        self.reasons: list[str] = []
-
-    def frames_of(self, row: Mapping[Any, Any]) -> dict[str, Image | None]:
-        """Return the frames of a row, by camera; None for one that cannot be read, for a reason that is noted."""
-        frames: dict[str, Image | None] = {}
-        for camera in CAMERAS:
-            if row[camera]:
-                path = self.index.find(row[camera])
-                frames[camera], reason = _read_frame(path)
-                if reason:
-                    self.missing += path is None
-                    self.reasons.append(f"row {row['line']}: image {row[camera]}{reason}")
-        return frames
-
-
-def _read_frame(path: str | None) -> tuple[Image | None, str]:
-    """Return the frame in a file, or None and why it cannot be read."""
-    try:
-        return (read_frame(path), "") if path else (None, " is missing")
-    except BadImage as error:
-        return None, f": {error}"
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
@@ -168,27 +140,42 @@ def _check_log(path: Location) -> RecordingReport:
         log = read_log(path)
     except ForeignLog as foreign:
         return RecordingReport(path, reason=foreign.reason)
-    suspects, images = tuple(_suspects(log.rows)), _Images(log)
-    if not any(images.index.find(name) for name in images.named):
-        text = f"none of the {len(images.named)} images that the log names exists, expected them in the folder IMG next"
+    suspects, index = tuple(_suspects(log.rows)), ImageIndex(log.path)
+    named = {name for camera in CAMERAS for name in log.rows[camera] if name}
+    if not any(map(index.find, named)):
+        text = f"none of the {len(named)} images that the log names exists, expected them in the folder IMG next"
         finding = Finding("no-images", f"{text} to the log", "copy the folder IMG of the recording next to its log")
         return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((finding,)))
-    figures = RecordingFigures(len(log.rows))
+    figures, reasons = RecordingFigures(len(log.rows)), list[str]()
     with ProgressBar(f"checking {path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            figures.add(images.frames_of(row))
+            figures.add(_frames_of(row, index, reasons))
             progress.advance(1)
+    missing, frozen = sum(reason.endswith(MISSING) for reason in reasons), int(figures.frozen.sum())
+    readable = [checksum for checksum in figures.checksums if checksum is not None]
+    images = ImageFaults(
+        missing=missing,
+        corrupt=len(reasons) - missing,
+        orphans=len(index.orphans(named | {name for camera in CAMERAS for name in log.deleted[camera]})),
+        frozen=frozen,
+        duplicates=len(readable) - len(set(readable)) - frozen,
+        reasons=tuple(reasons),
+    )
     correction = measure_correction(log)
     edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
-    diagnosis = diagnose(log, figures, lambda row: read_center(log, row, images.index), edges, _simulated_road(log))
-    return RecordingReport(
-        path,
-        log,
-        images=_image_faults(log, images, figures),
-        suspects=suspects,
-        correction=correction,
-        diagnosis=diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path)),
-    )
+    diagnosis = diagnose(log, figures, lambda row: read_center(log, row, index), edges, _simulated_road(log))
+    named_diagnosis = diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path))
+    return RecordingReport(path, log, None, images, suspects, correction, named_diagnosis)
+
+
+def _frames_of(row: Mapping[Any, Any], index: ImageIndex, reasons: list[str]) -> dict[str, Image | None]:
+    """Return the frames of a row, by camera; None for one that cannot be read, for a reason that is added."""
+    frames: dict[str, Image | None] = {}
+    for camera in filter(row.get, CAMERAS):
+        frames[camera], reason = try_frame(index.find(row[camera]))
+        if reason:
+            reasons.append(f"row {row['line']}: image {row[camera]}{reason}")
+    return frames
 
 
 def _simulated_road(log: Log) -> str | None:
@@ -200,23 +187,9 @@ def _simulated_road(log: Log) -> str | None:
         return None
 
 
-def _image_faults(log: Log, images: _Images, figures: RecordingFigures) -> ImageFaults:
-    deleted = {name for camera in CAMERAS for name in log.deleted[camera]}
-    readable = [checksum for checksum in figures.checksums if checksum is not None]
-    frozen = int(figures.frozen.sum())
-    return ImageFaults(
-        missing=images.missing,
-        corrupt=len(images.reasons) - images.missing,
-        orphans=len(images.index.orphans(images.named | deleted)),
-        frozen=frozen,
-        duplicates=len(readable) - len(set(readable)) - frozen,
-        reasons=tuple(images.reasons),
-    )
-
-
 def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | None:
     """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None for one that cannot be read."""
-    return _read_frame((index or ImageIndex(log.path)).find(log.rows["center"].iloc[row]))[0]
+    return try_frame((index or ImageIndex(log.path)).find(log.rows["center"].iloc[row]))[0]
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:
@@ -232,15 +205,6 @@ def _suspects(rows: pd.DataFrame) -> list[str]:
                 f"speed {speeds[0]:.1f} to {speeds[1]:.1f} mph"
             )
     return lines
-
-
-def _histogram(steering: "pd.Series[float]") -> list[str]:
-    counts, _ = np.histogram(steering, _HISTOGRAM_EDGES)
-    longest = max(int(counts.max()), 1)
-    return [
-        f"    {label:<15}{count:>7} {'#' * round(40 * count / longest)}"
-        for label, count in zip(_HISTOGRAM_LABELS, counts.tolist(), strict=True)
-    ]
 
 
 def diagnose(

@@ -14,6 +14,7 @@ from bcclone.system.opencv import jpeg_size as jpeg_size
 Image = npt.NDArray[np.uint8]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
+MISSING = " is missing"
 
 
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
@@ -50,6 +51,14 @@ def read_frame(path: str, into: Image | None = None, content: bytes | OSError | 
         return decode_jpeg(read_file(path) if content is None else content, into=into)
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
+
+
+def try_frame(path: str | None) -> tuple[Image | None, str]:
+    """Return the frame in a file, or None and what is wrong with it: MISSING for no path, or the reason."""
+    try:
+        return (read_frame(path), "") if path else (None, MISSING)
+    except BadImage as error:
+        return None, f": {error}"
 
 
 def read_file(path: str) -> bytes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.images import BadImage, read_frame
+from bcclone.dataset.images import try_frame
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.statistics import jackknife_error
 from bcclone.dataset.vehicle import MOUNTS, SIDE_CAMERA_M
@@ -135,12 +135,10 @@ class _Appearances:
 
 def _appearance(path: str | None) -> Float32Array:
     """Return saturation and brightness of the ground, reduced and each scaled to its mean and deviation, (values,)."""
-    try:
-        if path is None:
-            raise BadImage("it is missing")
-        ground = np.asarray(cv2.cvtColor(read_frame(path)[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:])
-    except BadImage:
+    frame, _ = try_frame(path)
+    if frame is None:
         return np.full(2 * _COLUMNS * _ROWS, np.nan, np.float32)
+    ground = np.asarray(cv2.cvtColor(frame[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:])
     reduced = cv2.resize(ground, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).astype(np.float32)
     scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + _LEAST_DEVIATION)
     return np.asarray(scaled.ravel(), np.float32)

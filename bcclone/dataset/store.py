@@ -64,11 +64,6 @@ class RecordingInfo:
             del stored["framing"]
         return json.dumps(stored)
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a text of to_json(); raises ValueError for any other."""
-        return from_json(cls, parse_json(text))
-
 
 def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
     """Return the framing of all recordings, None if they are of several cameras."""
@@ -216,7 +211,7 @@ def read_store(
             content_hash=parts["@content_hash"],
             samples=parts["samples"],
             rows=np.asarray(parts["rows"]),
-            recordings=[RecordingInfo.from_json(text) for text in parts["recordings"]],
+            recordings=[from_json(RecordingInfo, parse_json(text)) for text in parts["recordings"]],
             extras=parts["extras"],
             frames=[_frame_file(parts["frames"], preprocessing, path, version)],
         )

@@ -7,6 +7,7 @@ begins.
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import zlib
@@ -63,7 +64,7 @@ class StoreWriter:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
         self.checksums = array("I")  # of each frame
-        self._frame_bytes = preprocessing.height * preprocessing.width * 3
+        self._frame_bytes = math.prod(preprocessing.shape)
         self._table_bytes = table_bytes + _OVERHEAD
         size = capacity * self._frame_bytes + self._table_bytes
         _check_space(path, size)

@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, product
 
 from bcclone.recording.row import CAMERAS, RowError
 
@@ -31,9 +32,8 @@ _HEADER_WORDS = {
 }  # fmt: skip
 
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9]\d*)")
-_EXPONENT_ONLY = re.compile(r"[-+]?[1-9]\d*[eE][-+]?\d+")
-_FRACTION = re.compile(r"\d*[1-9]|\d+[eE][-+]?\d+")
+# as the simulator writes a number: without zeros at either end
+_WRITTEN = re.compile(r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++")
 _TOP_SPEED_MPH = 60.0
 
 Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
@@ -168,24 +168,15 @@ def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> N
 
 
 def _readings(parts: Sequence[str]) -> Iterator[Numbers]:
-    """Yield the readings that the simulator could have written."""
-    for numbers in _groupings(tuple(parts), 4):
-        steering, throttle, brake, speed = numbers
+    """Yield the readings that the simulator could have written: each number is one part, or two parts."""
+    for widths in product((1, 2), repeat=4):
+        if sum(widths) != len(parts):
+            continue
+        ends = list(accumulate(widths))
+        written = [".".join(parts[end - width : end]) for end, width in zip(ends, widths, strict=True)]
+        if not all(map(_WRITTEN.fullmatch, written)):
+            continue
+        steering, throttle, brake, speed = map(float, written)
         pedals = 0 <= throttle <= 1 and 0 <= brake <= 1 and not (throttle > 0 and brake > 0)
         if abs(steering) <= 1 and pedals and 0 <= speed <= _TOP_SPEED_MPH:
             yield steering, throttle, brake, speed
-
-
-def _groupings(parts: tuple[str, ...], count: int) -> Iterator[tuple[float, ...]]:
-    """Yield every way to read the parts as `count` numbers of one part or two parts each."""
-    if not count <= len(parts) <= 2 * count:
-        return
-    if count == 0:
-        yield ()
-        return
-    if _INTEGER.fullmatch(parts[0]) or _EXPONENT_ONLY.fullmatch(parts[0]):
-        for others in _groupings(parts[1:], count - 1):
-            yield (float(parts[0]), *others)
-    if len(parts) > 1 and _INTEGER.fullmatch(parts[0]) and _FRACTION.fullmatch(parts[1]):
-        for others in _groupings(parts[2:], count - 1):
-            yield (float(f"{parts[0]}.{parts[1]}"), *others)

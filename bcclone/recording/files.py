@@ -6,7 +6,6 @@ In: folders, CSV files and patterns. Out: paths of logs; and for a log, the path
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
@@ -141,9 +140,8 @@ def _images_folder(home: Location) -> Location:
 
 
 def _jpeg_names(folder: Location) -> list[str]:
-    with reaching(folder), os.scandir(folder) if isinstance(folder, Path) else nullcontext(folder.iterdir()) as files:
-        # of a local folder no Paths, which would take seconds for 300,000 images
-        return [file.name for file in files if file.name.lower().endswith((".jpg", ".jpeg"))]
+    with reaching(folder):
+        return [path.name for path in folder.iterdir() if path.name.lower().endswith((".jpg", ".jpeg"))]
 
 
 def _expand(name: str) -> list[Location]:

@@ -64,12 +64,12 @@ def test_any_frames_can_be_taken_in_any_order(frames, indices):
     assert (into == FRAMES[indices]).all()
 
 
-@pytest.mark.parametrize("index", [3, -1, slice(5, 9), slice(None, None, -3), np.array([[0, 19], [7, 8]])], ids=str)
+@pytest.mark.parametrize("index", [-1, slice(None, None, -3), np.array([[0, 19], [7, 8]])], ids=str)
 def test_frames_are_indexed_like_an_array(frames, index):
     assert (frames[index] == FRAMES[index]).all()
 
 
-@pytest.mark.parametrize("index", [20, -21, np.array([3, 20])], ids=str)
+@pytest.mark.parametrize("index", [-21, np.array([3, 20])], ids=str)
 def test_a_frame_that_does_not_exist_is_an_error(frames, index):
     with pytest.raises(IndexError, match="of 20"):
         frames[index]

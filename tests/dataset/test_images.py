@@ -49,12 +49,11 @@ def test_frames_are_decoded_and_prepared_into_given_memory():
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"not a picture" * 50, "not a complete JPEG"),
         (encode_jpeg(a_frame())[:3000], "not a complete JPEG"),
         (encode_jpeg(a_frame())[:-2], "not a complete JPEG"),
         (encode_jpeg(a_frame()[:80]), "320x80 pixels, expected 320x160"),
     ],
-    ids=["empty", "garbage", "truncated", "without its end", "other size"],
+    ids=["empty", "truncated", "without its end", "other size"],
 )
 def test_an_unusable_image_is_refused_with_the_reason(data, reason):
     with pytest.raises(BadImage, match=reason):
@@ -117,9 +116,7 @@ def test_crop_rows_outside_the_frame_are_refused(rows):
     "text",
     [
         "{}",
-        "[]",
         "no json",
-        '{"width": 128}',
         Preprocessing().to_json().replace("RGB", "HSV"),
         Preprocessing().to_json().replace("linear", "cubic"),
         Preprocessing().to_json().replace("}", ', "gamma": 2}'),
@@ -131,12 +128,6 @@ def test_the_error_for_an_unsupported_definition_shows_both(text):
         Preprocessing.from_json(text)
     assert text in str(refusal.value)
     assert Preprocessing().to_json() in str(refusal.value)
-
-
-def test_the_preprocessing_has_a_short_description():
-    assert Preprocessing().describe() == "320x160 -> 128x128 RGB"
-    assert PRESETS["nvidia-66x200-yuv"].describe() == "320x160, rows 60-135 -> 200x66 YUV"
-    assert Preprocessing(crop_top=40).describe() == "320x160, rows 40-160 -> 128x128 RGB"
 
 
 def jpeg(shade):

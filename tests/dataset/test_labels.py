@@ -21,11 +21,6 @@ def rows_of(steering, episode=None, step_ms=100):
     })  # fmt: skip
 
 
-def test_without_smoothing_and_lead_the_recorded_steering_stays():
-    steering = [0.0, 0.3, -1.0, 0.25]
-    assert steering_labels(rows_of(steering), 0.0, 0.0).tolist() == steering
-
-
 def test_smoothing_turns_a_single_key_press_into_a_gaussian_of_the_same_sum():
     steering = np.zeros(41)
     steering[20] = 1.0
@@ -34,13 +29,6 @@ def test_smoothing_turns_a_single_key_press_into_a_gaussian_of_the_same_sum():
     assert labels.argmax() == 20
     assert labels[20] / labels[22] == pytest.approx(np.exp(0.5), rel=1e-6)  # one standard deviation later
     np.testing.assert_allclose(labels, labels[::-1])
-
-
-def test_smoothing_depends_on_time_and_not_on_rows():
-    steering = np.zeros(41)
-    steering[20] = 1.0
-    slow, fast = (steering_labels(rows_of(steering, step_ms=step), 0.2, 0.0).max() for step in (200, 50))
-    assert slow > 2 * fast
 
 
 def test_smoothing_and_lead_do_not_cross_episodes():
@@ -65,11 +53,7 @@ def test_the_auto_correction_has_a_shortest_lookahead():
     assert standing == slow < 0.5
 
 
-def test_a_fixed_correction_is_the_same_at_every_speed():
-    assert Correction(0.2).of_camera("right", np.array([5.0, 30.0])).tolist() == [-0.2, -0.2]
-
-
-@pytest.mark.parametrize("steering", [0.05, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("steering", [0.05, 0.4])
 def test_a_fixed_correction_determines_the_lookahead(steering):
     (ahead,) = Correction(steering).lookahead_m(np.array([30.0]))
     assert ahead == lookahead_of(SIDE_CAMERA_M, steering)

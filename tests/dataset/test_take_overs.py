@@ -52,8 +52,7 @@ def test_rows_are_chosen_by_who_drove(driven):
     assert chosen(driven, "good")[:41] == [*range(40), 60]
 
 
-@pytest.mark.parametrize("drivers", [None, DrivenRow(HUMAN)])
-@pytest.mark.parametrize("rows", ["good", "corrections"])
+@pytest.mark.parametrize(("rows", "drivers"), [("good", None), ("corrections", DrivenRow(HUMAN))])
 def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, rows, drivers):
     if drivers:
         write_drivers(recording, [drivers] * 120)
@@ -80,10 +79,9 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
         assert begun["steering"][0] != same["steering"][0]  # there, smoothed with what the model did before
 
 
-@pytest.mark.parametrize("frame_offsets", [0, 2])
-def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(driven, tmp_path, frame_offsets):
-    one = make(driven, tmp_path / "one.h5", frame_offsets=frame_offsets, validation=0.5)
-    five = make(driven, tmp_path / "five.h5", frame_offsets=frame_offsets, validation=0.5, correction_weight=5)
+def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(driven, tmp_path):
+    one = make(driven, tmp_path / "one.h5", frame_offsets=2, validation=0.5)
+    five = make(driven, tmp_path / "five.h5", frame_offsets=2, validation=0.5, correction_weight=5)
     with open_store(tmp_path / "one.h5") as plain, open_store(tmp_path / "five.h5") as weighted:
         corrects = np.isin(plain.samples["row"], TAKE_OVERS)
         counts = np.where(corrects & ~plain.samples["validation"], 5, 1)

@@ -12,7 +12,7 @@ from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
-from tests.conftest import run_script, shared
+from tests.conftest import run_script
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
 
@@ -150,20 +150,3 @@ def test_the_command_lists_and_undoes(recording):
     run_script("edit", recording, "--undo")
     assert "0 deleted" in run_script("edit", recording, "--undo").stdout
     assert content(recording) == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["lake_linux", "mountain_windows"])
-def test_a_recording_of_the_unity_program_is_edited_beside_its_images(name, tmp_path):
-    source = shared("recordings") / name
-    log = tmp_path / "driving_log.csv"
-    log.write_bytes((source / "driving_log.csv").read_bytes())
-    (tmp_path / "IMG").symlink_to(source / "IMG")
-    rows = do(tmp_path).rows
-    run_script("edit", tmp_path, "--trim", 101, rows - 100, "--view", tmp_path / "strip.png")
-    result = do(tmp_path)
-    assert result.rows - result.deleted == len(kept(tmp_path)) == rows - 200
-    assert (tmp_path / "strip.png").stat().st_size > 100_000
-    do(tmp_path, undo=True)
-    assert log.read_bytes() == (source / "driving_log.csv").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["IMG", "driving_log.csv", "strip.png"]

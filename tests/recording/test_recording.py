@@ -194,26 +194,15 @@ def as_bare_commas(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def assert_bare_commas_are_resolved(path, tmp_path, shuffled=False):
-    original = read_log(path)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(tmp_path, simulated_recording, shuffled):
+    original = read_log(simulated_recording / "driving_log.csv")
     lines = as_bare_commas(original.rows)
     if shuffled:
         random.Random(0).shuffle(lines)
     again = read_log(write(tmp_path, lines))
     assert again.bad_rows == ()
     np.testing.assert_allclose(values(again), values(original), atol=1e-5)
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(tmp_path, simulated_recording, shuffled):
-    assert_bare_commas_are_resolved(simulated_recording / "driving_log.csv", tmp_path, shuffled)
-
-
-def test_decimal_commas_of_real_logs_are_resolved(tmp_path):
-    recordings = shared("recordings")
-    logs = [recordings / name / "driving_log.csv" for name in ("lake_linux", "mountain_windows")]
-    for path in (*shared("logs").glob("Horki*.csv"), *logs):
-        assert_bare_commas_are_resolved(path, tmp_path)
 
 
 def test_an_ambiguous_row_is_resolved_by_the_previous_speed_or_refused():
