@@ -242,7 +242,7 @@ from bcclone.lab.exchange.formats import Format, read_image, row_of
 def _write(source, folder):
     for index, row in enumerate(source):
         (folder / f"{index:05d} {row.steering}.jpg").write_bytes(row.images["center"])
-    (folder / "names.txt").write_text(f"{source.rows} rows")
+    (folder / "names.txt").write_text(f"{len(source)} rows")
 
 
 def _read(settings, findings):

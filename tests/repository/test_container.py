@@ -14,22 +14,15 @@ def instruction(name):
     return re.findall(rf"^{name} (.+)$", FILE, re.MULTILINE)
 
 
-def test_the_files_that_the_image_copies_exist():
+def test_the_container_serves_the_shipped_model_as_an_unprivileged_user():
     for line in instruction("COPY"):
         *sources, target = line.split()
         assert target.startswith("/opt/bcclone/")
         assert all((ROOT / source).exists() for source in sources)
-
-
-def test_the_container_serves_the_shipped_model():
     (entry,), (command,) = (map(json.loads, instruction(name)) for name in ("ENTRYPOINT", "CMD"))
-    assert entry == ["bcclone"]
-    assert command[0] == "drive"
+    assert (entry, command[0]) == (["bcclone"], "drive")
     arguments = make_parser(load_command("drive"), "drive").parse_args(command[1:])
     assert (ROOT / arguments.model.relative_to("/opt/bcclone")).exists()
     assert arguments.host is None
-
-
-def test_the_container_runs_as_an_unprivileged_user():
     assert instruction("USER") == ["driver"]
     assert FILE.index("USER driver") < FILE.index("ENTRYPOINT")

@@ -23,8 +23,7 @@ def script():
     return module
 
 
-@pytest.mark.parametrize("recording", [None, Path("lake")])
-@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize(("recording", "quick"), [(None, True), (Path("lake"), False)])
 def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, quick):
     steps = list(script().steps(tmp_path, recording, quick))
     assert len({step.name for step in steps}) == len(steps) >= 12
@@ -36,24 +35,18 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
 
 
 @pytest.mark.slow
-def test_a_step_that_was_interrupted_is_run_again_and_a_complete_one_is_not(tmp_path):
-    module = script()
-    lap = tmp_path / "lap"
+def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed_one_is_named(tmp_path):
+    module, lap = script(), tmp_path / "lap"
     step = module.Step("a lap", ("simulate", "record", lap, "--laps", 0.01), lap)
+    wrong = module.Step("wrong", ("model", tmp_path / "no.h5"))
     lap.mkdir()  # what an interrupted step has left
-    assert module._run([step], tmp_path, 600) == {}
+    assert module._run([step], tmp_path, 0) == {}  # none begins after the time
+    assert not (tmp_path / "a-lap.json").exists()
+    assert "no.h5" in module._run([step, wrong], tmp_path, 600)["wrong"]
     assert json.loads((tmp_path / "a-lap.json").read_text())["rows"] > 5
     made = (lap / "driving_log.csv").stat().st_mtime_ns
     assert module._run([step], tmp_path, 600) == {}
     assert (lap / "driving_log.csv").stat().st_mtime_ns == made
-
-
-def test_a_step_that_fails_is_named_with_its_reason_and_none_begins_after_the_time(tmp_path):
-    module = script()
-    wrong = module.Step("wrong", ("model", tmp_path / "no.h5"))
-    assert "no.h5" in module._run([wrong], tmp_path, 600)["wrong"]
-    assert module._run([wrong], tmp_path, 0) == {}
-    assert not (tmp_path / "wrong.json").exists()
 
 
 @pytest.mark.long

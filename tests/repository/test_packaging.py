@@ -65,24 +65,20 @@ def test_the_source_package_contains_what_a_build_needs_and_nothing_more(source_
     assert {name for name in names if ".egg-info/" not in name} == tracked() | others
 
 
-def test_the_wheel_contains_only_the_package_and_its_data(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
+def test_the_wheel_contains_only_the_package_and_its_data_and_declares_what_it_needs(wheel):
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
     packaged = [name for name in names if ".dist-info/" not in name]
     assert {name.removeprefix("bcclone/") if "/models/" in name else name for name in packaged} == tracked()
     assert {"bcclone/py.typed", "bcclone/models/lake.h5"} <= set(packaged)
-
-
-def test_the_wheel_declares_its_command_licence_and_requirements(wheel):
-    archive = zipfile.ZipFile(wheel)
-    (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+    (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     (entry,) = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/")).entry_points
     assert (entry.name, entry.value) == ("bcclone", "bcclone.__main__:main")
-    assert f"{info}/licenses/LICENSE" in archive.namelist()
+    assert f"{info}/licenses/LICENSE" in names
     metadata = archive.read(f"{info}/METADATA").decode()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert metadata.count("\nRequires-Dist:") >= len(project["dependencies"])
-    for extra in project["optional-dependencies"]:
-        assert f"\nProvides-Extra: {extra}\n" in metadata
+    assert all(f"\nProvides-Extra: {extra}\n" in metadata for extra in project["optional-dependencies"])
 
 
 class Installation:

@@ -31,14 +31,8 @@ def made_up_model(network, seed, title, off=0, val_loss=0.01):
     drive = {"interventions": off, "mean_abs_cross_track_m": 0.2}
     rows = dict.fromkeys(("lake-30", "lake-reverse-30", "latency-200", "no-lines"), drive)
     figures = {"parameters": 1234, "epochs": 7, "seconds": 80.4, "val_loss": val_loss, "interventions": 4 * off}
-    return {
-        "network": network,
-        "title": title,
-        "seed": seed,
-        "replay": replay,
-        "replay-mountain": replay,
-        "rows": rows,
-    } | figures
+    named = {"network": network, "title": title, "seed": seed, "replay": replay, "replay-mountain": replay}
+    return named | {"rows": rows} | figures
 
 
 @pytest.fixture
@@ -50,14 +44,11 @@ def made_up():
     return models | {"no-conv4-5-0": made_up_model("no-conv4-5", 0, "no conv4, conv5")}
 
 
-def test_networks_are_compared_by_the_median_of_their_seeds_with_the_range(made_up):
+def test_networks_are_compared_by_the_median_of_their_seeds_with_the_range(made_up, tmp_path):
     rows = {label: cells for label, *cells in networks.compare(made_up, ["single", "lstm3", "gru3"])}
     assert rows["seeds"] == ["3", "1"]
     assert rows["validation loss"] == ["0.0200 (0.0100 to 0.0300)", "0.0100"]
     assert rows["interventions in these drives"] == ["0", "12"]
-
-
-def test_the_comparison_is_drawn(made_up, tmp_path):
     networks.draw(made_up, tmp_path / "networks.png")
     with PIL.Image.open(tmp_path / "networks.png") as picture:
         assert picture.width > picture.height
@@ -86,17 +77,13 @@ def test_a_mark_changes_no_pixel_and_replaces_the_one_before(tmp_path):
         assert picture.tobytes() == pixels
 
 
-def test_every_command_of_the_page_is_accepted_by_its_parser():
+def test_every_command_of_the_page_is_accepted_and_every_picture_is_on_it():
     commands = [one.text for one in shown_on(FOLDER / "README.md") if one.ours]
     assert len(commands) > 25
     for text in commands:
         parse(text)
-
-
-def test_every_picture_is_on_the_page_and_every_picture_of_the_page_is_there():
-    assert set(re.findall(r"!\[[^\]]+\]\(([\w.-]+)\)", PAGE)) == {
-        path.name for path in FOLDER.iterdir() if path.suffix in (".png", ".gif")
-    }
+    pictures = {path.name for path in FOLDER.iterdir() if path.suffix in (".png", ".gif")}
+    assert set(re.findall(r"!\[[^\]]+\]\(([\w.-]+)\)", PAGE)) == pictures
 
 
 def test_the_layer_table_is_that_of_the_network(untrained_model):

@@ -11,7 +11,7 @@ from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import BadImage, Image
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
-from bcclone.lab.calibrate.labelled_pictures import read_labelled
+from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
@@ -96,12 +96,8 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     _check_output(settings, framing_file)
     labelled = read_labelled(settings)
-    driven = float(labelled.seconds[-1] - labelled.seconds[0])
-    notify(f"{len(labelled.pictures)} of the {labelled.frames} frames of the first {driven:.0f} s")
-    with ProgressBar("finding the framing", MOST_TRIALS + 1, "framings") as progress:
-        search = FramingSearch(_witness_of(settings.model), labelled, progress.advance)
-        stretched = search.plain()
-        trial = _trial(settings, search, stretched)
+    notify(f"{len(labelled.pictures)} of the {labelled.frames} frames of the first {labelled.driven:.0f} s")
+    trial, stretched = _search(settings, labelled)
     if trial.correlation < LEAST_CORRELATION and settings.gain is None:
         other = "another" if settings.framing or settings.rows or settings.known_lens else "your own"
         raise UserError(
@@ -110,13 +106,8 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
             f"driving with bends (--seconds), {other} --framing, or the --gain, if you know it; or train a model on "
             "the car's own frames"
         )
-    gain, bias = fit_steering(trial.answers, labelled.steering, driven, settings.gain, settings.bias)
-    calibration = SteeringCalibration(
-        gain=gain,
-        bias=bias,
-        camera_height_m=settings.camera_height_m,
-        steering_ratio=settings.steering_ratio,
-    )
+    gain, bias = fit_steering(trial.answers, labelled.steering, labelled.driven, settings.gain, settings.bias)
+    calibration = SteeringCalibration(gain, bias, settings.camera_height_m, settings.steering_ratio)
     from bcclone.model.model_file import calibrated_content
 
     write_bytes(settings.output, calibrated_content(settings.model, trial.framing, calibration))
@@ -133,14 +124,29 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
         described=trial.framing.describe(),
         correlation=round(trial.correlation, 4),
         stretched_correlation=round(stretched.correlation, 4),
-        gain=calibration.gain,
-        bias=calibration.bias,
+        gain=gain,
+        bias=bias,
         pictures=len(labelled.pictures),
-        seconds=round(driven, 2),
+        seconds=round(labelled.driven, 2),
         unreadable=labelled.unreadable,
         curvature=curvature,
         unit=unit,
     )
+
+
+def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
+    """Return the framing that the user gives, or the one that is found, and the whole picture stretched."""
+    with ProgressBar("finding the framing", MOST_TRIALS + 1, "framings") as progress:
+        search = FramingSearch(_witness_of(settings.model), labelled, progress.advance)
+        stretched = search.attempt(Framing(*labelled.size))
+        try:
+            if settings.framing:
+                return search.attempt(read_framing(settings.framing).for_size(*labelled.size)), stretched
+            if settings.rows:
+                return search.attempt(Framing(*labelled.size, settings.rows)), stretched
+        except BadImage as error:
+            raise UserError(f"{settings.framing or settings.frames}: {error}; correct the framing") from None
+        return search.find(settings.known_lens), stretched
 
 
 def fit_steering(
@@ -152,36 +158,18 @@ def fit_steering(
     where the road went and not how the car's wheels stand. gain, bias: the one that is known, for which the other is
     fitted.
     """
-    answers, labels = np.asarray(answers, np.float64), np.asarray(labels, np.float64)
     if bias is None:
-        bias = _fitted_bias(answers, labels, seconds, gain)
+        spread = answers.var()
+        slope = float(np.cov(answers, labels, bias=True)[0, 1] / spread) if spread else 0.0
+        slope = slope if gain is None else gain
+        bias = float(labels.mean() - slope * answers.mean())
+        prior = (_BIAS_SD * labels.std()) ** 2
+        error = (labels - slope * answers - bias).var() / max(seconds / SAMPLE_SECONDS, 1.0)
+        bias = round(bias * (float(prior / (prior + error)) if prior else 1.0), 6)
     if gain is None:
         square = float((answers**2).sum())
         gain = round(float(((labels - bias) * answers).sum()) / square, 6) if square else 0.0
     return gain, bias
-
-
-def _fitted_bias(answers: FloatArray, labels: FloatArray, seconds: float, gain: float | None) -> float:
-    if gain is None:
-        spread = answers.var()
-        gain = float(np.cov(answers, labels, bias=True)[0, 1] / spread) if spread else 0.0
-    bias = float(labels.mean() - gain * answers.mean())
-    prior = (_BIAS_SD * labels.std()) ** 2
-    error = (labels - gain * answers - bias).var() / max(seconds / SAMPLE_SECONDS, 1.0)
-    return round(bias * (float(prior / (prior + error)) if prior else 1.0), 6)
-
-
-def _trial(settings: CalibrateSettings, search: FramingSearch, stretched: Trial) -> Trial:
-    """Return the framing that the user gives, or the one that is found."""
-    try:
-        if settings.framing:
-            width, height = stretched.framing.width, stretched.framing.height
-            return search.attempt(read_framing(settings.framing).for_size(width, height))
-        if settings.rows:
-            return search.plain(settings.rows)
-    except BadImage as error:
-        raise UserError(f"{settings.framing or settings.frames}: {error}; correct the framing") from None
-    return search.find(settings.known_lens)
 
 
 def _witness_of(path: Path) -> Witness:

@@ -9,7 +9,7 @@ follows. benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,20 +43,28 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A number of the lens that is sought: points (points,), and their log prior. known: a single point."""
+    """A number of the lens, with its Cauchy prior. points: of a grid, (points,), or the only one if it is known."""
 
     points: FloatArray
-    log_prior: FloatArray
+    prior: tuple[float, float]
 
-    @classmethod
-    def of(cls, points: FloatArray, prior: tuple[float, float]) -> "_Axis":
-        """Return a grid with a prior, its middle and its half-width."""
-        return cls(points, -np.log1p(((points - prior[0]) / prior[1]) ** 2))
+    @property
+    def log_prior(self) -> FloatArray:
+        middle, half_width = self.prior
+        return -np.log1p(((self.points - middle) / half_width) ** 2)
 
-    @classmethod
-    def known(cls, value: float) -> "_Axis":
-        """Return the axis of a number that the user knows."""
-        return cls(np.array([value]), np.zeros(1))
+    def mean(self, scores: FloatArray, other: int | None) -> tuple[float, float]:
+        """Return the mean and the standard deviation of the posterior. scores: its log; other: the axis to sum over."""
+        weights = np.exp(scores - scores.max())
+        weights = weights if other is None else weights.sum(axis=other)
+        weights /= weights.sum()
+        mean = float(weights @ self.points)
+        return mean, math.sqrt(float(weights @ (self.points - mean) ** 2))
+
+    def finer(self, middle: float, sd: float) -> "_Axis":
+        """Return a finer grid around the mean of the posterior; a number that is known stays."""
+        grid = middle + max(sd, _LEAST_SD) * np.linspace(-_FINE_SD, _FINE_SD, _FINE)
+        return self if len(self.points) == 1 else replace(self, points=grid)
 
 
 class FramingSearch:
@@ -67,51 +75,37 @@ class FramingSearch:
     ) -> None:
         self._witness, self._labelled, self._advance = witness, labelled, advance
         self._width, self._height = labelled.size
-        driven = float(labelled.seconds[-1] - labelled.seconds[0])
-        self._samples = max(driven / SAMPLE_SECONDS, 1.0)
-
-    def plain(self, rows: tuple[int, int] | None = None) -> Trial:
-        """Try the whole picture, or rows of it, stretched; raises BadImage for rows that it does not have."""
-        return self.attempt(Framing(self._width, self._height, rows))
+        self._samples = max(labelled.driven / SAMPLE_SECONDS, 1.0)
 
     def attempt(self, framing: Framing) -> Trial:
         """Let the witness answer all pictures through a framing."""
         answers = self._witness([framing.apply(picture) for picture in self._labelled.pictures])
         self._advance(1)
-        return Trial(framing, answers, _agreement(answers, self._labelled.steering))
+        agreement = correlation(answers, self._labelled.steering) if np.isfinite(answers).all() else None
+        return Trial(framing, answers, agreement or 0.0)
 
     def find(self, known: Mapping[str, float]) -> Trial:
         """Return the trial of the best lens. known: values of Lens that stay as they are, by name."""
         kinds = [bool(known["fisheye"])] if "fisheye" in known else [False, True]
         roll = known.get("roll_degrees", 0.0)
         column = known.get("vanishing_column", self._width / 2 - 0.5)
-        focal, horizon = _Axis.of(_FOCALS, _FOCAL_PRIOR), _Axis.of(_HORIZONS, _HORIZON_PRIOR)
+        focal, horizon = _Axis(_FOCALS, _FOCAL_PRIOR), _Axis(_HORIZONS, _HORIZON_PRIOR)
         if "focal_px" in known:
-            focal = _Axis.known(math.log(known["focal_px"] / self._width))
+            focal = replace(focal, points=np.log([known["focal_px"] / self._width]))
         if "horizon_row" in known:
-            horizon = _Axis.known((known["horizon_row"] + 0.5) / self._height)
-        evidence, fisheye, posterior = max(
-            (
-                (float(np.logaddexp.reduce(scores, axis=None)), kind, scores)
-                for kind in kinds
-                for scores in [self._scores(focal, horizon, column, roll, kind)]
-            ),
-            key=lambda one: one[0],
-        )
-        focal_at, focal_sd = _mean_of(focal, posterior, 1)
-        horizon_at, horizon_sd = _mean_of(horizon, posterior, 0)
-        if len(focal.points) > 1 or len(horizon.points) > 1:
-            focal = _finer(focal, focal_at, focal_sd, _FOCAL_PRIOR)
-            horizon = _finer(horizon, horizon_at, horizon_sd, _HORIZON_PRIOR)
-            posterior = self._scores(focal, horizon, column, roll, fisheye)
-            (focal_at, _), (horizon_at, _) = _mean_of(focal, posterior, 1), _mean_of(horizon, posterior, 0)
+            horizon = replace(horizon, points=np.array([(known["horizon_row"] + 0.5) / self._height]))
+        of_kinds = {kind: self._scores(focal, horizon, column, roll, kind) for kind in kinds}
+        fisheye = max(kinds, key=lambda kind: float(np.logaddexp.reduce(of_kinds[kind], axis=None)))
+        focal = focal.finer(*focal.mean(of_kinds[fisheye], other=1))
+        horizon = horizon.finer(*horizon.mean(of_kinds[fisheye], other=0))
+        scores = self._scores(focal, horizon, column, roll, fisheye)
+        focal_at, horizon_at = focal.mean(scores, other=1)[0], horizon.mean(scores, other=0)[0]
         if "vanishing_column" not in known:
-            across = _Axis.of(_COLUMNS, _COLUMN_PRIOR)
-            scores = np.array([
-                self._score(self._lens(focal_at, horizon_at, share * self._width - 0.5, roll, fisheye))
-                for share in across.points
-            ])  # fmt: skip
-            column = _mean_of(across, scores + across.log_prior, None)[0] * self._width - 0.5
+            across = _Axis(_COLUMNS, _COLUMN_PRIOR)
+            columns = _COLUMNS * self._width - 0.5
+            lenses = [self._lens(focal_at, horizon_at, column, roll, fisheye) for column in columns]
+            scores = np.array([self._score(lens) for lens in lenses]) + across.log_prior
+            column = across.mean(scores, other=None)[0] * self._width - 0.5
         return self.attempt(self._lens(focal_at, horizon_at, column, roll, fisheye))
 
     def _lens(self, focal: float, horizon: float, column: float, roll: float, fisheye: bool) -> Framing:
@@ -135,25 +129,3 @@ class FramingSearch:
         """Return the log of the likelihood of a framing; one with which the witness steers wrongly has that of none."""
         correlation = max(self.attempt(framing).correlation, 0.0)
         return -0.5 * self._samples * math.log(max(1 - correlation**2, 1e-6))
-
-
-def _finer(axis: _Axis, middle: float, sd: float, prior: tuple[float, float]) -> _Axis:
-    """Return a finer grid around the mean of the posterior; what is known stays."""
-    if len(axis.points) == 1:
-        return axis
-    return _Axis.of(middle + max(sd, _LEAST_SD) * np.linspace(-_FINE_SD, _FINE_SD, _FINE), prior)
-
-
-def _agreement(answers: FloatArray, labels: FloatArray) -> float:
-    """Return the correlation, 0 where it is not defined."""
-    found = correlation(answers, labels) if np.isfinite(answers).all() else None
-    return found or 0.0
-
-
-def _mean_of(axis: _Axis, scores: FloatArray, other: int | None) -> tuple[float, float]:
-    """Return the mean and the standard deviation of the posterior along an axis. other: the axis to sum over."""
-    weights = np.exp(scores - scores.max())
-    weights = weights if other is None else weights.sum(axis=other)
-    weights /= weights.sum()
-    mean = float(weights @ axis.points)
-    return mean, math.sqrt(float(weights @ (axis.points - mean) ** 2))

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice, takewhile
+from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.framing import Framing, framing_of
+from bcclone.dataset.framing import framing_of
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.dataset.statistics import evenly
 from bcclone.evaluate.evaluate_settings import check_unused
@@ -50,9 +51,13 @@ class LabelledPictures:
         height, width = self.pictures[0].shape[:2]
         return width, height
 
+    @property
+    def driven(self) -> float:
+        """Return how many seconds of driving they cover."""
+        return float(self.seconds[-1] - self.seconds[0])
 
-@dataclass(frozen=True)
-class _Labelled:
+
+class _Labelled(NamedTuple):
     """A picture that is not decoded yet, its steering, and its time in seconds from any start."""
 
     content: Callable[[], bytes]
@@ -76,19 +81,23 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     if is_recording(settings.labels or source):
         check_unused(settings, settings.labels or source, "steering_column", "rate")
     first = list(_first(_labelled(settings, recorded), settings.seconds))
-    chosen = evenly(len(first), _MOST_PICTURES)
-    read = list(_decoded([first[index] for index in chosen], imported))
-    shapes = Counter(picture.shape for _, picture in read)
-    most_frequent = max(shapes, key=lambda shape: shapes[shape], default=None)
-    usual = [(one, picture) for one, picture in read if picture.shape == most_frequent]
-    pictures = [picture for _, picture in usual]
-    steering = np.array([one.steering for one, _ in usual])
-    seconds = np.array([one.seconds for one, _ in usual])
-    if len(pictures) < _FEWEST:
+    chosen = [first[index] for index in evenly(len(first), _MOST_PICTURES)]
+    read: list[tuple[_Labelled, Image]] = []
+    for one in chosen:
+        with suppress(BadImage, OSError):
+            picture = decode_image(one.content())
+            if imported:  # in the shape of the camera's again
+                size = imported.width, imported.height
+                picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+            read.append((one, picture))
+    most_frequent = Counter(picture.shape for _, picture in read).most_common(1)
+    usual = [(one, picture) for one, picture in read if picture.shape == most_frequent[0][0]]
+    if len(usual) < _FEWEST:
         raise UserError(
-            f"{source}: {len(pictures)} pictures of one size with a steering in its first {settings.seconds:g} s, "
+            f"{source}: {len(usual)} pictures of one size with a steering in its first {settings.seconds:g} s, "
             f"expected {_FEWEST} or more; name a longer drive, or give more --seconds"
         )
+    steering = np.array([one.steering for one, _ in usual])
     if np.ptp(steering) < 1e-6:
         raise UserError(
             f"{source}: its steering is {steering[0]:g} throughout the first {settings.seconds:g} s, expected bends; "
@@ -99,24 +108,18 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
             f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; import the pictures "
             f"with the unit of their steering first, and calibrate on that: bcclone import {source} -o NEW --unit UNIT"
         )
-    return LabelledPictures(pictures, steering, seconds, len(first), len(chosen) - len(pictures))
-
-
-def _decoded(chosen: Iterable["_Labelled"], imported: Framing | None) -> Iterator[tuple["_Labelled", Image]]:
-    """Yield those that can be read, with their picture in the shape of the camera's."""
-    for one in chosen:
-        with suppress(BadImage, OSError):
-            picture = decode_image(one.content())
-            yield one, _resized(picture, imported) if imported else picture
+    seconds = np.array([one.seconds for one, _ in usual])
+    return LabelledPictures([picture for _, picture in usual], steering, seconds, len(first), len(chosen) - len(usual))
 
 
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
     if not recorded and settings.labels is None:
         check_unused(settings, source, "steering_column", "left_positive", "rate")
-        rows = format_named(_format_of(source)).read(ImportSettings(source), Findings(None))
-        exchanged = (row for row in rows if not row.deleted)
-        return (_Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in exchanged)
+        rows = format_named(_format_of(source)).read(ImportSettings(source), Findings())
+        return (
+            _Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in rows if not row.deleted
+        )
     files = frame_files(source)
     labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
     side = -1.0 if settings.left_positive else 1.0
@@ -148,8 +151,8 @@ def _format_of(source: Path) -> str:
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     with suppress(UserError):
-        if (found := format_of(source)) != "frames":
-            return found
+        if (detected := format_of(source)) != "frames":
+            return detected
     raise UserError(
         f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "
         f"bcclone calibrate MODEL {source} LABELS"
@@ -157,24 +160,15 @@ def _format_of(source: Path) -> str:
 
 
 def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]:
-    """Yield the pictures of the first seconds of driving; longer pauses do not count."""
-    return takewhile(lambda one: one.seconds <= seconds, _without_pauses(labelled))
-
-
-def _without_pauses(labelled: Iterable[_Labelled]) -> Iterator[_Labelled]:
-    rest = iter(labelled)  # a tub, whose pictures are not all held at once
+    """Yield the pictures of the first seconds of driving, with these; longer pauses do not count."""
+    rest = iter(labelled)  # a tub, whose pictures are not all in memory at once
     begin = list(islice(rest, _FEWEST))
     usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
     longest = max(_LONGEST_STEP, _USUAL_STEPS * usual)
     driven, before = 0.0, None
     for one in chain(begin, rest):
-        if before is not None and 0 <= one.seconds - before <= longest:
-            driven += one.seconds - before
-        before = one.seconds
-        yield _Labelled(one.content, one.steering, driven)
-
-
-def _resized(frame: Image, imported: Framing) -> Image:
-    """Return a stretched frame as a picture of the camera's shape again."""
-    size = imported.width, imported.height
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+        step = one.seconds - (one.seconds if before is None else before)
+        driven, before = driven + (step if 0 <= step <= longest else 0.0), one.seconds
+        if driven > seconds:
+            return
+        yield one._replace(seconds=driven)

@@ -26,25 +26,19 @@ def _write(source: ExportedRows, folder: Path) -> None:
         table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()
         for index, row in enumerate(source):
-            table.writerow(row.values() | _write_images(row, index, folder))
-
-
-def _write_images(row: ExchangedRow, index: int, folder: Path) -> dict[str, str]:
-    """Write the images of a row; return camera -> path in the folder."""
-    paths = {}
-    for camera, image in row.images.items():
-        path = Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(image)
-        paths[camera] = path.as_posix()
-    return paths
+            values = row.values()
+            for camera, image in row.images.items():
+                path = Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(image)
+                values[camera] = path.as_posix()
+            table.writerow(values)
 
 
 def _is_ours(path: Path) -> bool:
     """Return whether a table, or table.csv in a folder, has the columns of this format, of which one may be missing."""
-    if path.is_file() and not path.name.lower().endswith(TABLE_ENDINGS):
-        return False
-    if path.is_dir() and not (path / TABLE).exists():
+    table = path / TABLE if path.is_dir() else path
+    if not (table.name.lower().endswith(TABLE_ENDINGS) and table.exists()):
         return False
     try:
         with open_text(_table_of(path)) as lines:
@@ -65,23 +59,21 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         )
     findings.columns_left_out = tuple(name for name in table.cells if name not in COLUMNS)
     for index, cells in enumerate(zip(*table.cells.values(), strict=True)):
-        values = dict(zip(table.cells, cells, strict=True))
-        try:
+        values, place = dict(zip(table.cells, cells, strict=True)), table.place(index)
+        with findings.usable(place):
             images = {camera: read_image(path.parent, name) for camera in CAMERAS if (name := values.get(camera))}
-            yield row_of({name: values.get(name) for name in FIELDS}, images, table.place(index))
-        except ValueError as error:
-            findings.leave_out(table.place(index), error)
+            yield row_of({name: values.get(name) for name in FIELDS}, images, place)
 
 
 def _table_of(path: Path) -> Path:
     """Return the path of a table, which in a folder that was named must not lead out of it."""
-    if not path.is_dir():
-        return path
-    try:
-        path_inside(path, TABLE)
-    except ValueError as error:
-        raise UserError(f"{path / TABLE}: {error}; name the table itself") from None
-    return path / TABLE
+    if path.is_dir():
+        try:
+            path_inside(path, TABLE)
+        except ValueError as error:
+            raise UserError(f"{path / TABLE}: {error}; name the table itself") from None
+        return path / TABLE
+    return path
 
 
 FORMAT = Format("csv", _is_ours, _read, _write, expected=TABLE)

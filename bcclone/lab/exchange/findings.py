@@ -3,32 +3,21 @@
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.lab.exchange.formats import ExchangedRow, ImageMissing, ImageUnusable
+from bcclone.lab.exchange.formats import BROKEN, KINDS, ExchangedRow
 from bcclone.system.errors import UserError, number_of
 
-EMPTY, UNREADABLE, MISSING, BROKEN = "empty_images", "unreadable_images", "records_without_image", "broken_lines"
-KINDS = {  # why a row is left out -> its words for one and for several
-    EMPTY: ("empty image", "empty images"),
-    UNREADABLE: ("unreadable image", "unreadable images"),
-    MISSING: ("record without image", "records without image"),
-    BROKEN: ("broken line", "broken lines"),
-}
 _LEAST_SHARE = 0.1  # of the rows that must be left
 _EXAMPLES = 3  # of each kind
 _SHOWN_COLUMNS = 20
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
 _EPISODE_GAP_MS = 1000  # a longer one begins another episode
-
-
-def describe_left_out(counts: Mapping[str, Any]) -> list[str]:
-    """Return how many rows are left out for each reason, in words. counts: of KINDS, perhaps among others."""
-    return [f"{counts[kind]} {words[counts[kind] != 1]}" for kind, words in KINDS.items() if counts[kind]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +52,12 @@ class Summary:
     steering_mean: float
 
     def lines(self) -> Iterator[str]:
-        sizes = ", ".join(self.sizes) if len(self.sizes) > 1 else f"{self.size[0]}x{self.size[1]}"
         rate = f", {self.frame_rate:g} frames a second" if self.frame_rate else ""
-        yield f"images: {sizes} pixels, {self.aspect:g} to 1{rate}"
+        yield f"images: {', '.join(self.sizes)} pixels, {self.aspect:g} to 1{rate}"
         yield from self.notes
         steering = f"{self.left:.0%} left, {self.straight:.0%} straight, {self.right:.0%} right"
         yield f"steers {steering}; {self.steering_mean:+.3f} on average"
-        if counts := describe_left_out(vars(self)):
+        if counts := _describe_left_out(vars(self)):
             yield f"left out: {', '.join(counts)}"
             yield from (f"  {line}" for line in self.left_out)
         if self.below_min_throttle:
@@ -82,8 +70,17 @@ class Summary:
             yield f"not read: {', '.join(self.columns_left_out[:_SHOWN_COLUMNS])}"
 
 
+def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
+    """Return how many rows are left out for each reason, in words. counts: of KINDS, perhaps among others."""
+    return [
+        f"{counts[kind]} {one if counts[kind] == 1 else kind.replace('_', ' ')}"
+        for kind, one in KINDS.items()
+        if counts[kind]
+    ]
+
+
 class Findings:
-    """Collects what an import sees.
+    """Counts what an import takes and what it leaves out, and checks that enough is left.
 
     images_without_record, columns_left_out, notes: set by the reader of the source; frames_are_rows: images without
     record are left out, as those of a video are.
@@ -102,14 +99,21 @@ class Findings:
         self._numbers: list[tuple[float, float, float]] = []
         self._times: defaultdict[int, list[int]] = defaultdict(list)
 
-    def leave_out(self, place: str, error: ValueError | str, kind: str = "") -> None:
-        """Count a row that cannot be used. kind: one of KINDS, "" for that of the error."""
-        of_error: dict[type, str] = {ImageUnusable: UNREADABLE, ImageMissing: MISSING}
-        kind = kind or of_error.get(type(error), BROKEN)
+    def leave_out(self, place: str, error: ValueError | str, kind: str = BROKEN) -> None:
+        """Count a row that cannot be used. kind: one of KINDS, unless the error has one."""
+        kind = getattr(error, "kind", kind)
         with self._lock:  # a thread reads, another one writes
             self.left_out[kind] += 1
             if self.left_out[kind] <= _EXAMPLES:
                 self.examples.append(f"{place}: {error}")
+
+    @contextmanager
+    def usable(self, place: str) -> Iterator[None]:
+        """Leave out the row at a place if the block raises ValueError."""
+        try:
+            yield
+        except ValueError as error:
+            self.leave_out(place, error)
 
     def drives(self, row: ExchangedRow) -> bool:
         """Return whether a row has --min-throttle; counts the others."""
@@ -125,14 +129,14 @@ class Findings:
         self._times[row.recording].append(row.time_ms)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if nothing, or less than a tenth of the source, is left."""
+        """Raise UserError if nothing is left, or less than a tenth of what is not left out on demand."""
         frames = self.images_without_record if self.frames_are_rows else 0
         usable, lost = len(self._numbers) + self._below_min_throttle, self.left_out.total() + frames
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
-        if not usable or usable < _LEAST_SHARE * (usable + lost):
+        if usable < max(_LEAST_SHARE * (usable + lost), 1):
             without_row = [f"{frames} frames without a row"] if frames else []
-            reasons = ", ".join((*describe_left_out(self.left_out), *without_row))
+            reasons = ", ".join((*_describe_left_out(self.left_out), *without_row))
             first = f"; the first: {self.examples[0]}" if self.examples else ""
             raise UserError(
                 f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more ({reasons}){first}; "
@@ -150,8 +154,8 @@ class Findings:
         size = self._sizes.most_common(1)[0][0]
         moves, limit = (speed, _STANDING_MPH) if np.any(speed) else (throttle, _STANDING_THROTTLE)
         left, right = steering < -_STRAIGHT, steering > _STRAIGHT
-        shares: dict[str, Any] = {"left": left, "straight": ~(left | right), "right": right}
-        shares = {name: round(float(share.mean()), 4) for name, share in shares.items()}
+        shares = {"left": left, "straight": ~(left | right), "right": right}
+        rounded: dict[str, Any] = {name: round(float(share.mean()), 4) for name, share in shares.items()}
         return Summary(
             size=size,
             sizes={f"{width}x{height}": count for (width, height), count in self._sizes.most_common()},
@@ -164,7 +168,7 @@ class Findings:
             columns_left_out=self.columns_left_out,
             notes=tuple(self.notes),
             steering_mean=round(float(steering.mean()), 4),
-            **shares,
+            **rounded,
             **{kind: self.left_out[kind] for kind in KINDS},
         )
 

@@ -1,7 +1,7 @@
 """A row of a recording on its way to another format or from one, and what describes a format."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenRow, TracePoint
 from bcclone.system.codec import UnfitFile, number, one_line, path_inside, read_bytes, whole_number
 from bcclone.system.errors import UserError, require_package
+from bcclone.system.progress import ProgressBar
 
 if TYPE_CHECKING:
     from bcclone.lab.exchange.findings import Findings
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # a TracePoint without its track
 FIELDS = ("recording", "episode", "time_ms", *NUMBERS, "driver", "take_over", "track", *POINT)  # of row_of()
+EMPTY, UNREADABLE, MISSING, BROKEN = "empty_images", "unreadable_images", "records_without_image", "broken_lines"
+# why rows are left out -> the words for one row
+KINDS = {
+    EMPTY: "empty image", UNREADABLE: "unreadable image", MISSING: "record without image", BROKEN: "broken line",
+}  # fmt: skip
 
 
-class ImageMissing(RowError):
-    """A row whose image does not exist."""
+class UnusableImage(RowError):
+    """A row without an image that can be used. kind: one of KINDS."""
 
-
-class ImageUnusable(RowError):
-    """A row whose image cannot be read."""
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +109,36 @@ def row_of(
 
 @dataclass(frozen=True)
 class ExportedRows:
-    """Rows to export, each recording in order of time.
+    """Rows to export, each recording in order of time; iterating reads their images, and shows the progress.
 
-    cameras: of every row; size: height and width of the images; rows: their number; skipped: a line for each
-    row that is left out; rows_per_second: the usual rate within an episode, rounded; has_drivers, has_trace:
-    whether a row has a driver or a point; read: yields the rows.
+    cameras: of every row; size: height and width of the images; rows: with a path or an index for each image; read:
+    returns the content of an image file for it; skipped: a line for each row that is left out; rows_per_second: the
+    usual rate within a recording, rounded.
     """
 
     cameras: tuple[str, ...]
     size: tuple[int, int]
-    rows: int
-    skipped: tuple[str, ...]
+    rows: Sequence[ExchangedRow]
+    read: Callable[[Any], bytes]
+    skipped: Sequence[str]
     rows_per_second: int
-    read: Callable[[], Iterator[ExchangedRow]]
-    has_drivers: bool = False
-    has_trace: bool = False
+
+    @property
+    def has_drivers(self) -> bool:
+        return any(row.driven for row in self.rows)
+
+    @property
+    def has_trace(self) -> bool:
+        return any(row.point for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[ExchangedRow]:
-        return self.read()
+        with ProgressBar("writing", len(self), "rows") as progress:
+            for row in self.rows:
+                yield replace(row, images={camera: self.read(image) for camera, image in row.images.items()})
+                progress.advance(1)
 
 
 @dataclass(frozen=True)
@@ -157,8 +175,8 @@ def read_image(folder: Path, name: str) -> bytes:
     try:
         return read_inside(folder, name, "image")
     except OSError as error:
-        kind = ImageMissing if isinstance(error, FileNotFoundError) else ImageUnusable
-        raise kind(f"image {name[:200]!r} cannot be read: {error.strerror}") from None
+        kind = MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
+        raise UnusableImage(kind, f"image {name[:200]!r} cannot be read: {error.strerror}") from None
 
 
 def read_inside(folder: Path, name: str, container: Any) -> bytes:

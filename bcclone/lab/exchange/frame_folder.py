@@ -2,20 +2,18 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from bcclone.lab.exchange.driven_columns import DrivenTable, read_driven
+from bcclone.lab.exchange.control_columns import ControlTable, read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column, plain
-from bcclone.lab.exchange.foreign_times import times_of
-from bcclone.lab.exchange.formats import IMAGE_ENDINGS, ExchangedRow, Format, ImageMissing, read_image, row_of
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column, plain, times_of
+from bcclone.lab.exchange.formats import IMAGE_ENDINGS, MISSING, ExchangedRow, Format, UnusableImage, read_image, row_of
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
 
-_IMAGES = 5_000_000  # at most
-_LEAST_FOUND = 0.5  # of the first rows, whose image a column must name
+_LEAST_SHARE = 0.5  # of the first rows, whose image a column must name
 _NUMBER = re.compile(r"(\d{1,19})\D*$")  # the last number in a name
 
 
@@ -24,28 +22,24 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 
     Raises UserError for a table without steering or images, and where it is not clear which columns these are.
     """
-    driven = read_driven(settings, findings)
-    table = driven.table
+    labelled = read_controls(settings, findings)
+    table = labelled.table
     folder = table.path.parent if settings.source.is_file() else settings.source
     images = _ImageNames(folder)
     cameras = _image_columns(table, images, settings.image_column)
-    times_ms, words = _times(driven, cameras["center"], settings)
+    times_ms, words = _times(labelled, cameras["center"], settings)
     findings.notes += [f"times: {words}", f"images: by {', '.join(cameras.values())}"]
-    findings.columns_left_out = driven.others(*cameras.values())
+    findings.columns_left_out = labelled.others(*cameras.values())
     named: set[str] = set()
     for index, time_ms in enumerate(times_ms):
         place = table.place(index)
-        try:
+        with findings.usable(place):
             cells = {camera: table.cells[column][index] for camera, column in cameras.items()}
             names = {camera: images.find(cell) for camera, cell in cells.items() if cell or camera == "center"}
             named.update(names.values())
-            values = driven.numbers(index) | {"time_ms": time_ms}
+            values = labelled.numbers(index) | {"time_ms": time_ms}
             contents = {camera: read_image(folder, name) for camera, name in names.items()}
-            row = row_of(values, contents, place, called={"time_ms": "time"})
-        except ValueError as error:
-            findings.leave_out(place, error)
-            continue
-        yield row
+            yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
 
 
@@ -54,53 +48,42 @@ class _ImageNames:
 
     def __init__(self, folder: Path) -> None:
         self._paths: set[str] = set()
+        self._named: dict[tuple[str, str], str | None] = {}  # kind of a name, name -> path, None for several
         for where, _, names in os.walk(folder):
             inner = Path(where).relative_to(folder)
             self._paths.update((inner / name).as_posix() for name in names if name.lower().endswith(IMAGE_ENDINGS))
-            if len(self._paths) > _IMAGES:
-                raise UserError(f"{folder}: more than {_IMAGES} images; import them in parts")
-        paths = [PurePosixPath(path) for path in self._paths]
-        self._by_name = _unique((path.name, path) for path in paths)
-        self._by_stem = _unique((path.stem, path) for path in paths)
-        numbered = ((_NUMBER.search(path.stem), path) for path in paths)
-        self._by_number = _unique((str(int(match[1])), path) for match, path in numbered if match)
+        for each in self._paths:
+            path = PurePosixPath(each)
+            number = _NUMBER.search(path.stem)
+            for key in (("name", path.name), ("stem", path.stem), ("number", str(int(number[1])) if number else "")):
+                self._named[key] = None if key in self._named else each
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def find(self, cell: str) -> str:
-        """Return the path in the folder of the image that a cell names; raises ImageMissing, RowError for several."""
+        """Return the path in the folder of the image that a cell names; raises RowError for none and for several."""
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self._paths:
             return name
         last = PurePosixPath(name).name
-        number = str(int(last)) if last.isdecimal() and len(last) < 20 else ""  # noqa: PLR2004
-        for names, key in ((self._by_name, last), (self._by_stem, last), (self._by_number, number)):
-            if key in names:
-                if names[key] is None:
-                    raise RowError(f"several images are called {cell[:60]!r}")
-                return str(names[key])
-        raise ImageMissing(f"image {cell[:60]!r} is not in the folder" if cell else "it names no image")
+        number = [("number", str(int(last)))] if last.isdecimal() and len(last) < 20 else []  # noqa: PLR2004
+        for key in (("name", last), ("stem", last), *number):
+            if key in self._named:
+                if path := self._named[key]:
+                    return path
+                raise RowError(f"several images are called {cell[:60]!r}")
+        raise UnusableImage(MISSING, f"image {cell[:60]!r} is not in the folder" if cell else "it names no image")
 
-    def share_found(self, cells: Sequence[str]) -> float:
+    def share_named(self, cells: Sequence[str]) -> float:
         """Return the share of cells that name an image, or several."""
         missing = 0
         for cell in cells:
             try:
                 self.find(cell)
-            except ImageMissing:
-                missing += 1
-            except RowError:
-                pass
+            except RowError as error:
+                missing += isinstance(error, UnusableImage)
         return 1 - missing / len(cells)
-
-
-def _unique(pairs: Iterable[tuple[str, PurePosixPath]]) -> dict[str, PurePosixPath | None]:
-    """Return key -> path, None for a key of several paths."""
-    paths: dict[str, PurePosixPath | None] = {}
-    for key, path in pairs:
-        paths[key] = None if key in paths else path
-    return paths
 
 
 def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) -> Mapping[str, str]:
@@ -108,8 +91,8 @@ def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) 
     option = "--image-column"
     if asked is not None:
         return {"center": table.named(asked, "the images", option)}
-    shares = {name: images.share_found(table.first_cells(name)) for name in table.cells}
-    naming = [name for name, share in shares.items() if share >= _LEAST_FOUND]
+    shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}
+    naming = [name for name, share in shares.items() if share >= _LEAST_SHARE]
     of_text = [name for name in naming if any(not cell.isdecimal() for cell in table.first_cells(name))]
     naming = of_text or naming  # a counter may be the number of an image, too
     cameras = {camera: name for name in naming for camera in CAMERAS if camera in plain(name).split("_")}
@@ -117,33 +100,30 @@ def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) 
         return cameras
     if len(naming) == 1:
         return {"center": naming[0]}
-    if not naming:
-        best = max(shares, key=lambda name: shares[name])
-        example = table.first_cells(best)[0]
-        raise UserError(
-            f"{table.path}: no column names images of the folder, which has {len(images)}; expected names with or "
-            f"without ending, such as those in column {best[:60]!r}: {example[:60]!r}; name the folder that holds both",
-            exit_code=2,
-        )
-    raise no_column(table.path, "the images", option, naming, "several columns name images")
+    if naming:
+        raise no_column(table.path, "the images", option, naming, "several columns name images")
+    best = max(shares, key=lambda name: shares[name])
+    example = table.first_cells(best)[0]
+    raise UserError(
+        f"{table.path}: no column names images of the folder, which has {len(images)}; expected names with or "
+        f"without ending, such as those in column {best[:60]!r}: {example[:60]!r}; name the folder that holds both",
+        exit_code=2,
+    )
 
 
-def _times(driven: DrivenTable, column: str, settings: ImportSettings) -> tuple[Sequence[int | None], str]:
+def _times(labelled: ControlTable, column: str, settings: ImportSettings) -> tuple[Sequence[int | None], str]:
     """Return the times of the rows in milliseconds, and where they come from. column: that of the images."""
-    if times := driven.times:
+    if times := labelled.times:
         return times.milliseconds, f"{times.column}, in {times.unit}"
-    times = times_of([_without_ending(cell) for cell in driven.table.cells[column]])
+    cells = labelled.table.cells[column]
+    names = [PurePosixPath(cell.replace("\\", "/")) for cell in cells]
+    # a point in a time is no ending
+    times = times_of([path.stem if path.name.lower().endswith(IMAGE_ENDINGS) else path.name for path in names])
     if times and times.is_since_1970:
         return times.milliseconds, f"the names of the images, in {times.unit}"
     rate = settings.frame_rate
-    counted = [round(1000 * index / rate) for index in range(len(driven.table.lines))]
+    counted = [round(1000 * index / rate) for index in range(len(cells))]
     return counted, f"none found; counted as {rate:g} frames a second, which --frame-rate changes"
-
-
-def _without_ending(cell: str) -> str:
-    """Return the last part of an image's path without its ending; a point in a time is no ending."""
-    name = PurePosixPath(cell.replace("\\", "/")).name
-    return name.removesuffix(PurePosixPath(name).suffix) if name.lower().endswith(IMAGE_ENDINGS) else name
 
 
 def _has_frames(path: Path) -> bool:

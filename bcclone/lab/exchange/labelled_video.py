@@ -1,27 +1,156 @@
-"""The format video: a video, and a table with a row for each frame, or with times.
+"""The format video: a video, and a table with a row for each frame, or with times. Needs PyAV.
 
 Without times, row 1 belongs to frame 1. With times, each frame gets the values between those of the rows around it;
 times since 1970 begin with the first frame, others count from it. Where these are far apart, it gets none.
+
+A video is decoded once, forwards. Its container is chosen by the file's ending and read through an open file, so that a
+playlist under another name cannot make FFmpeg open further files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import simplejpeg
 
-from bcclone.lab.exchange.driven_columns import DrivenTable, read_driven
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
+from bcclone.lab.exchange.control_columns import ControlTable, read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.findings import MISSING, UNREADABLE, Findings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
-from bcclone.lab.exchange.foreign_times import Times
-from bcclone.lab.exchange.formats import ExchangedRow, Format, files_inside, row_of
-from bcclone.lab.exchange.video_frames import VIDEO_ENDINGS, Video, open_video
-from bcclone.recording.row import RowError
+from bcclone.lab.exchange.findings import Findings
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, Times
+from bcclone.lab.exchange.formats import MISSING, UNREADABLE, ExchangedRow, Format, files_inside, row_of
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.codec import open_file
+from bcclone.system.errors import UserError, first_line, require_package
 
+_CONTAINERS = {
+    ".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi",
+}  # fmt: skip
+_ENDINGS = tuple(_CONTAINERS)
+_CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
 _LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times, and in a gap of it
 _GAP_SECONDS = 1.5  # that rows of one a second do not have
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """A frame. seconds: since the first frame; decoded: of PyAV."""
+
+    seconds: float
+    decoded: Any
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the width and height of the frame turned upright."""
+        width, height = self.decoded.width, self.decoded.height
+        return (height, width) if self._turns % 2 else (width, height)
+
+    def pixels(self) -> Image:
+        """Return the frame in RGB, uint8 (height, width, 3), turned upright; raises BadImage."""
+        return np.rot90(self._converted(lambda frame: frame.to_ndarray(format="rgb24")), self._turns)
+
+    def recorded(self) -> bytes:
+        """Return a JPEG of 320x160 of the frame, stretched; raises BadImage.
+
+        FFmpeg fits the planes in which a video is decoded, which takes a third of the time of fitting RGB.
+        """
+        size = (FRAME_HEIGHT, FRAME_WIDTH) if self._turns % 2 else (FRAME_WIDTH, FRAME_HEIGHT)
+        fitted = self._converted(lambda frame: frame.reformat(*size, format="yuvj420p", interpolation="AREA"))
+        planes = (
+            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+            for plane in fitted.planes
+        )
+        turned = (np.ascontiguousarray(np.rot90(plane, self._turns)) for plane in planes)
+        return bytes(simplejpeg.encode_jpeg_yuv_planes(*turned, quality=75))
+
+    def _converted(self, convert: Callable[[Any], Any]) -> Any:
+        if self.decoded.width * self.decoded.height > MOST_PIXELS:
+            raise BadImage(f"{self.decoded.width}x{self.decoded.height} pixels, expected at most {MOST_PIXELS} in all")
+        try:
+            return convert(self.decoded)
+        except _error() as error:
+            raise BadImage(f"its frame cannot be converted: {first_line(error)}") from None
+
+    @property
+    def _turns(self) -> int:
+        """Return by how many quarters, counterclockwise, the frame is to be turned."""
+        return round((self.decoded.rotation or 0) / 90) % 4
+
+
+class Video:
+    """An open video.
+
+    broken: packets that could not be decoded so far, after each of which a frame is missing.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container, self.broken = container, 0
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield the frames in their order; a broken end is the end."""
+        stream = self._container.streams.video[0]
+        rate, first, number = float(stream.average_rate or 20), 0.0, 0
+        packets = self._container.demux(stream)
+        with suppress(*_error()):  # of a file that ends too early
+            for packet in packets:
+                try:
+                    decoded = packet.decode()
+                except _error():
+                    self.broken += 1
+                    continue
+                for frame in decoded:
+                    seconds = number / rate if frame.time is None else float(frame.time)
+                    first = first if number else seconds
+                    number += 1
+                    yield VideoFrame(seconds - first, frame)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[Video]:
+    """Open a video; raises UserError for a file that is none, has too many pixels or a codec that no camera writes."""
+    require_package("av", "a video", "bcclone[video]")
+    import av
+
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_file(path, "video"))
+            container = stack.enter_context(av.open(file, format=_CONTAINERS[path.suffix.lower()]))
+            reason = _unfit(container)
+        except KeyError:
+            raise UserError(f"{path}: not a video; expected a file that ends in {', '.join(_ENDINGS)}") from None
+        except _error() as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        if reason:
+            raise UserError(f"{path}: cannot be read as a video: {reason}; copy it again, or convert it with ffmpeg")
+        context = container.streams.video[0].codec_context
+        context.options = {"max_pixels": str(MOST_PIXELS)}
+        context.thread_type = "AUTO"
+        yield Video(container)
+
+
+def _unfit(container: Any) -> str:
+    """Return why the video in a container is not decoded, "" if it is."""
+    if not container.streams.video:
+        return "it has no video, only other streams"
+    context = container.streams.video[0].codec_context
+    name = context.name[:40] if context else "unknown"
+    if name not in _CODECS:
+        return f"its codec is {name}, expected one of {', '.join(sorted(_CODECS))}"
+    if context.width * context.height > MOST_PIXELS:
+        return f"{context.width}x{context.height} pixels, expected at most {MOST_PIXELS} in all"
+    return ""
+
+
+def _error() -> tuple[type[Exception], ...]:
+    import av
+
+    return (av.FFmpegError, OSError, ValueError)
+
+
+# ---- with a table
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
@@ -29,17 +158,16 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 
     Raises UserError for a video or a table that cannot be read.
     """
-    path, driven = _video_of(settings.source), read_driven(settings, findings)
-    findings.columns_left_out = driven.others()
+    path, labelled = _video_of(settings.source), read_controls(settings, findings)
+    findings.columns_left_out = labelled.others()
     with open_video(path) as video:
-        if times := driven.times:
+        if times := labelled.times:
             start = "the first row's time" if times.is_since_1970 else "0"
             findings.notes.append(f"times: {times.column}, in {times.unit}; the first frame is at {start}")
-            yield from _rows_by_time(video, _TimedRows(driven, times, findings), findings)
+            yield from _rows_by_time(path, video, _TimedRows(labelled, times, findings), findings)
         else:
             findings.notes.append("times: of the video; a row of the table for each frame")
-            yield from _rows_by_number(video, driven, findings)
-        findings.images_without_record += video.count_others()
+            yield from _rows_by_number(video, labelled, findings)
         findings.frames_are_rows = True
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
@@ -47,31 +175,35 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 
 def _video_of(source: Path) -> Path:
     """Return the video that was named, or the only one in the folder or beside the table; raises UserError."""
-    folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
-    if not folder.is_dir():
+    folder = _folder_of(source)
+    if not folder:
         return source
-    paths = files_inside(folder, VIDEO_ENDINGS, "its path as the source")
+    paths = files_inside(folder, _ENDINGS, "its path as the source")
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2)
     return paths[0]
 
 
-def _rows_by_number(video: Video, driven: DrivenTable, findings: Findings) -> Iterator[ExchangedRow]:
+def _folder_of(source: Path) -> Path | None:
+    """Return the folder that was named, or that of a table, None for a file of another kind."""
+    folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
+    return folder if folder.is_dir() else None
+
+
+def _rows_by_number(video: Video, labelled: ControlTable, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield row N of the table with frame N; a packet that cannot be decoded is a frame, too."""
-    table = driven.table
+    table = labelled.table
     index, rows = 0, len(table.lines)
     for number, frame in enumerate(video.frames()):
         index = number + video.broken
         if index >= rows:
             findings.images_without_record += 1
-            return  # video.count_others() counts the next ones
+            continue
         place = table.place(index)
-        try:
-            values = driven.numbers(index) | {"time_ms": round(1000 * frame.seconds)}
+        with findings.usable(place):
+            values = labelled.numbers(index) | {"time_ms": round(1000 * frame.seconds)}
             yield row_of(values, {"center": frame}, place)
-        except ValueError as error:
-            findings.leave_out(place, error)
     for after in range(index + 1, rows):
         findings.leave_out(table.place(after), "the video has ended before it", MISSING)
 
@@ -79,22 +211,20 @@ def _rows_by_number(video: Video, driven: DrivenTable, findings: Findings) -> It
 class _TimedRows:
     """The rows of a table in the order of their times. start_ms: the time of the first frame."""
 
-    def __init__(self, driven: DrivenTable, times: Times, findings: Findings) -> None:
-        self.table, usable = driven.table, []
+    def __init__(self, labelled: ControlTable, times: Times, findings: Findings) -> None:
+        self.table, usable = labelled.table, []
         for index, time_ms in enumerate(times.milliseconds):
-            try:
+            with findings.usable(self.table.place(index)):
                 if time_ms is None:
-                    raise RowError("it has no time")
-                usable.append((time_ms, index, driven.numbers(index)))
-            except ValueError as error:
-                findings.leave_out(self.table.place(index), error)
+                    raise ValueError("it has no time")
+                usable.append((time_ms, index, labelled.numbers(index)))
         if not usable:
             raise UserError(f"{self.table.path}: no row has a time and a steering; correct the table")
         usable.sort(key=lambda row: row[:2])
         milliseconds, self.rows, numbers = zip(*usable, strict=True)
         self.start_ms = milliseconds[0] if times.is_since_1970 else 0
-        self.seconds: FloatArray = np.array([time_ms - self.start_ms for time_ms in milliseconds]) / 1000
-        self._values = {name: np.array([each[name] for each in numbers]) for name in driven.values}
+        self.seconds: FloatArray = np.array([time_ms - self.start_ms for time_ms in milliseconds], float) / 1000
+        self._values = {name: np.array([each[name] for each in numbers]) for name in labelled.values}
 
     def numbers_at(self, seconds: float) -> dict[str, float] | None:
         """Return the values at a time; None before the first row, after the last one, and in a gap between two."""
@@ -111,31 +241,27 @@ class _TimedRows:
         return [row for row, inside in zip(self.rows, within, strict=True) if not inside]
 
 
-def _rows_by_time(video: Video, rows: _TimedRows, findings: Findings) -> Iterator[ExchangedRow]:
+def _rows_by_time(path: Path, video: Video, rows: _TimedRows, findings: Findings) -> Iterator[ExchangedRow]:
     last = 0.0
     for frame in video.frames():
         numbers = rows.numbers_at(frame.seconds)
         last = max(last, frame.seconds)
         if numbers is None:
             findings.images_without_record += 1
-            if frame.seconds > rows.seconds[-1] + _LATEST_SECONDS:
-                break
             continue
-        place = f"{video.path}: {frame.seconds:.3f} s"
-        try:
+        place = f"{path}: {frame.seconds:.3f} s"
+        with findings.usable(place):
             time_ms = rows.start_ms + round(1000 * frame.seconds)
             yield row_of(numbers | {"time_ms": time_ms}, {"center": frame}, place)
-        except ValueError as error:
-            findings.leave_out(place, error)
     for index in rows.outside(last):
         findings.leave_out(rows.table.place(index), "the video has no frame at its time", MISSING)
 
 
 def _has_a_video(path: Path) -> bool:
     """Return whether a path is a video, or one is in the folder or beside the table."""
-    folder = path.parent if path.suffix.lower() in TABLE_ENDINGS and path.is_file() else path
-    names = [each.name for each in folder.iterdir()] if folder.is_dir() else [path.name] * path.is_file()
-    return sum(name.lower().endswith(VIDEO_ENDINGS) for name in names) == 1
+    folder = _folder_of(path)
+    names = [each.name for each in folder.iterdir()] if folder else [path.name] * path.is_file()
+    return sum(name.lower().endswith(_ENDINGS) for name in names) == 1
 
 
 FORMAT = Format(
@@ -144,5 +270,5 @@ FORMAT = Format(
     _read,
     needs=("av", "bcclone[video]"),
     options=OF_TABLES | {"table", "time_column"},
-    expected=f"a table beside a video ({', '.join(VIDEO_ENDINGS)})",
+    expected=f"a table beside a video ({', '.join(_ENDINGS)})",
 )

@@ -6,24 +6,24 @@ file for each, videos/chunk-000/KEY/episode_000000.mp4. Each video is decoded on
 datasets/utils.py and video_utils.py.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.lab.exchange.driven_columns import Column, Driving, find_driving
+from bcclone.lab.exchange.control_columns import Column, Controls, find_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.lab.exchange.findings import Findings
-from bcclone.lab.exchange.formats import POINT, ExchangedRow, Format, ImageMissing, read_inside, row_of
+from bcclone.lab.exchange.formats import MISSING, POINT, ExchangedRow, Format, UnusableImage, read_inside, row_of
+from bcclone.lab.exchange.labelled_video import VideoFrame, open_video
 from bcclone.lab.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
-from bcclone.lab.exchange.video_frames import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.codec import explained, number, open_file, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError
 
-_KNOWN = ("recording", "time_ms", "driver", "take_over", "track")  # columns of ours, by the names of FIELDS
-_OURS = {"episode_index", "frame_index", "position", "timestamp", *_KNOWN}
+_OPTIONAL = ("recording", "time_ms", "driver", "take_over", "track")  # columns of ours, by the names of FIELDS
+_OURS = {"episode_index", "frame_index", "position", "timestamp", *_OPTIONAL}
 _OF_LEROBOT = {"index", "task_index"}
 _NAMES = 1000  # of a feature, at most
 _REMEDY = "download the data set again; copy a data set of links with cp -rL first"
@@ -32,7 +32,7 @@ _PREFERRED = {  # where several columns fit; ours have the log's values to the l
     "speed_mph": (RECORDED, STATE),
 }  # fmt: skip
 _EPISODES = "meta/episodes"
-_EPISODES_IN_CHUNK, _EPISODES_AT_MOST = 1000, 1_000_000
+_EPISODES_IN_CHUNK = 1000
 _TOLERANCE = 0.6  # of the time between two frames
 _ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
 _UNPACKED, _TIMES_UNPACKED = 1 << 24, 8  # bytes of a column, and how many times those of its file; JPEGs do not shrink
@@ -44,7 +44,7 @@ class _Columns:
 
     images: Mapping[str, str]
     videos: Mapping[str, str]
-    driving: Driving
+    controls: Controls
     fps: float
     others: tuple[str, ...]
 
@@ -57,48 +57,46 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     """
     folder = settings.source
     columns = _columns(settings, findings)
-    findings.columns_left_out, driving = columns.others, columns.driving
-    paths = sorted((folder / "data").rglob("*.parquet"))
-    if not paths:
+    findings.columns_left_out, controls = columns.others, columns.controls
+    if not any((folder / "data").rglob("*.parquet")):
         raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
-    steering, column = [], driving.columns["steering"]
-    for _, record in _records(folder, paths, [column.feature]):
+    steering, column = [], controls.columns["steering"]
+    for _, record in _records(folder, "data", [column.feature]):
         with suppress(ValueError):
             steering.append(number("steering", _value_of(record, column)))
-    driving.check_steering(steering, folder, settings)
+    controls.check_steering(steering, folder, settings)
     needed = {"episode_index", "frame_index", *columns.images.values()}
-    needed |= {each.feature for each in driving.columns.values()}
+    needed |= {each.feature for each in controls.columns.values()}
     with ExitStack() as stack:
         videos = {camera: _EpisodeVideo(folder, key, columns.fps, stack) for camera, key in columns.videos.items()}
-        for place, record in _records(folder, paths, needed, _OURS):
-            try:
-                row = _row(record, columns, videos, place)
-            except ValueError as error:
-                findings.leave_out(place, error)
-                continue
-            yield row
+        for place, record in _records(folder, "data", needed, _OURS):
+            with findings.usable(place):
+                yield _row(record, columns, videos, place)
 
 
 def _row(
     record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, "_EpisodeVideo"], place: str
 ) -> ExchangedRow:
-    driving = columns.driving
-    values: dict[str, Any] = {
-        **driving.converted({name: _value_of(record, driving.columns[name]) for name in driving.columns})
-    }
+    of_controls = columns.controls.columns
+    values: dict[str, Any] = dict(
+        columns.controls.converted({name: _value_of(record, column) for name, column in of_controls.items()})
+    )
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
-    values |= {name: record[name] for name in _KNOWN if name in record}
+    values |= {name: record[name] for name in _OPTIONAL if name in record}
     if values.get("track"):
         position = record.get("position")
         if not isinstance(position, list) or len(position) != len(POINT):
             raise RowError(f"its position is {str(position)[:40]!r}, expected four numbers")
         values |= zip(POINT, position, strict=True)
-    images: dict[str, Any] = {camera: _image(name, record[name]) for camera, name in columns.images.items()}
-    if videos:
-        seconds = number("timestamp", record.get("timestamp", seconds))
-        images |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
+    images: dict[str, Any] = {}
+    for camera, name in columns.images.items():
+        images[camera] = record[name].get("bytes") if isinstance(record[name], dict) else None
+        if not isinstance(images[camera], bytes):
+            raise RowError(f"{name} holds no image file")
+    seconds = number("timestamp", record.get("timestamp", seconds)) if videos else seconds
+    images |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
     return row_of(values, images, place)
 
 
@@ -111,51 +109,35 @@ def _value_of(record: Mapping[str, Any], column: Column) -> Any:
     return value[column.place]
 
 
-def _image(name: str, value: Any) -> bytes:
-    content = value.get("bytes") if isinstance(value, dict) else None
-    if not isinstance(content, bytes):
-        raise RowError(f"{name} holds no image file")
-    return content
-
-
 def _records(
-    folder: Path,
-    paths: Iterable[Path],
-    needed: Collection[str],
-    optional: Collection[str] = (),
-    most: int | None = None,
+    folder: Path, part: str, needed: Collection[str], optional: Collection[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the place of each row of some Parquet files, and its values in these columns.
+    """Yield the place of each row of the Parquet files in a part of a data set, and its values in these columns.
 
-    most: rows of a file. Raises UserError for files that cannot be read, have too many rows, lack a needed column, or
-    would fill memory.
+    Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
     """
-    for path in paths:
-        with explained(path, "a file of this data set", _REMEDY):
-            inside = path_inside(folder, str(path.relative_to(folder)))
-            for index, row in enumerate(_rows(inside, needed, optional, most), start=1):
-                yield f"{path}: row {index}", row
-
-
-def _rows(
-    path: Path, needed: Collection[str], optional: Collection[str], most: int | None
-) -> Iterator[Mapping[str, Any]]:
     from pyarrow import parquet
 
-    with open_file(path, "table") as file:
-        unpacked = _UNPACKED + _TIMES_UNPACKED * file.seek(0, 2)
-        table = parquet.ParquetFile(file)
-        if most is not None and table.metadata.num_rows > most:
-            raise ValueError(f"{table.metadata.num_rows} rows, expected at most {most}")
-        groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
-        for column in (group.column(index) for group in groups for index in range(group.num_columns)):
-            if (size := column.total_uncompressed_size) > unpacked:
-                raise ValueError(f"column {column.path_in_schema} has {size} bytes unpacked")
-        names = table.schema_arrow.names
-        if missing := sorted(set(needed) - set(names)):
-            raise KeyError(missing[0])
-        for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[*needed, *(set(optional) & set(names))]):
-            yield from batch.to_pylist()
+    for path in sorted((folder / part).rglob("*.parquet")):
+        with (
+            explained(path, "a file of this data set", _REMEDY),
+            open_file(path_inside(folder, str(path.relative_to(folder))), "table") as file,
+        ):
+            unpacked = _UNPACKED + _TIMES_UNPACKED * file.seek(0, 2)
+            table = parquet.ParquetFile(file)
+            groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
+            columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+            if large := [one for one in columns if one.total_uncompressed_size > unpacked]:
+                raise ValueError(
+                    f"column {large[0].path_in_schema} has {large[0].total_uncompressed_size} bytes unpacked"
+                )
+            names = table.schema_arrow.names
+            if missing := sorted(set(needed) - set(names)):
+                raise KeyError(missing[0])
+            batches = table.iter_batches(_ROWS_AT_ONCE, columns=[*needed, *(set(optional) & set(names))])
+            rows = (row for batch in batches for row in batch.to_pylist())
+            for index, row in enumerate(rows, start=1):
+                yield f"{path}: row {index}", row
 
 
 class _EpisodeVideo:
@@ -165,14 +147,13 @@ class _EpisodeVideo:
         self._folder, self._key, self._fps = folder, key, fps
         self._places = _read_places(folder, key)
         self._open = stack.enter_context(ExitStack())
-        self._file: str | None = None
-        self._begun: set[str] = set()
+        self._file, self._begun = "", set[str]()  # the file that is open, and all that were
         self._frames: Iterator[VideoFrame] = iter(())
         self._now: VideoFrame | None = None
         self._next: VideoFrame | None = None
 
     def frame_at(self, episode: int, seconds: float) -> VideoFrame:
-        """Return the frame at a time of an episode; raises ImageMissing where the video has none.
+        """Return the frame at a time of an episode; raises UnusableImage where the video has none.
 
         A frame before the one that was asked for last is missing, too: no video is decoded twice.
         """
@@ -180,33 +161,30 @@ class _EpisodeVideo:
         of_version_2 = f"videos/{chunk}/{self._key}/episode_{episode:06d}.mp4", 0.0
         file, start = self._places.get(episode, ("", 0.0)) if self._places else of_version_2
         if not file:
-            raise ImageMissing(f"{_EPISODES} has no episode {episode} with videos of {self._key}")
-        if file != self._file:
-            self._begin(file)
-        wanted = start + seconds
-        while self._next and (not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)):
-            self._now, self._next = self._next, next(self._frames, None)
-        if self._now is None or abs(self._now.seconds - wanted) > _TOLERANCE / self._fps:
-            raise ImageMissing(f"{file} has no frame at {wanted:.3f} s")
-        return self._now
-
-    def _begin(self, file: str) -> None:
-        """Open the next file; all frames of one that was open before are missing."""
-        self._open.close()
-        self._file, self._now, self._next = file, None, None
+            raise UnusableImage(MISSING, f"{_EPISODES} has no episode {episode} with videos of {self._key}")
         if file not in self._begun:
+            self._open.close()
             self._begun.add(file)
+            self._file = file
             with explained(self._folder / file, "", _REMEDY):
                 path = path_inside(self._folder, file)
             self._frames = self._open.enter_context(open_video(path)).frames()
-            self._next = next(self._frames, None)
+            self._now, self._next = None, next(self._frames, None)
+        wanted, frame = start + seconds, None
+        if file == self._file:
+            while self._next and (not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)):
+                self._now, self._next = self._next, next(self._frames, None)
+            frame = self._now
+        if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._fps:
+            raise UnusableImage(MISSING, f"{file} has no frame at {wanted:.3f} s")
+        return frame
 
 
 def _read_places(folder: Path, key: str) -> dict[int, tuple[str, float]]:
     """Return the file of each episode and its seconds there, as meta/episodes states them; none in version 2."""
     names = "episode_index", *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp"))
-    places, paths = {}, sorted((folder / _EPISODES).rglob("*.parquet"))
-    for place, row in _records(folder, paths, names, most=_EPISODES_AT_MOST):
+    places = {}
+    for place, row in _records(folder, _EPISODES, names):
         with explained(place, "an episode of this data set", _REMEDY):
             episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
             start = number(names[3], row[names[3]])
@@ -233,13 +211,12 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
         if feature not in {*kinds, *_OURS, *_OF_LEROBOT}
         for place, name in enumerate(_flat_names(each.get("names"))[:_NAMES] or [feature])
     ]
-    driving = find_driving(path, columns, settings, findings, _PREFERRED)
-    read = {*cameras.values(), *(each.feature for each in driving.columns.values()), *_OURS, *_OF_LEROBOT}
-    of_kind = {
-        kind: {camera: name for camera, name in cameras.items() if kinds[name] == kind} for kind in kinds.values()
-    }
-    others = tuple(name for name in features if name not in read)
-    return _Columns(of_kind.get("image", {}), of_kind.get("video", {}), driving, fps, others)
+    controls = find_controls(path, columns, settings, findings, _PREFERRED)
+    read = {*cameras.values(), *(each.feature for each in controls.columns.values()), *_OURS, *_OF_LEROBOT}
+    images, videos = (
+        {camera: name for camera, name in cameras.items() if kinds[name] == kind} for kind in ("image", "video")
+    )
+    return _Columns(images, videos, controls, fps, tuple(name for name in features if name not in read))
 
 
 def _flat_names(names: Any) -> list[str]:

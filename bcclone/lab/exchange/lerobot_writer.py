@@ -3,7 +3,7 @@
 meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
 images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. LeRobot's
 `action` and `observation.state` are float32; our own column `recorded` has the values of the log to the last bit.
-ExportedRows: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
+Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
 """
 
 import itertools
@@ -51,7 +51,7 @@ def write(rows: ExportedRows, folder: Path) -> None:
         "codebase_version": "v3.0",
         "robot_type": "udacity-simulator",
         "total_episodes": len(episodes),
-        "total_frames": episodes[-1]["dataset_to_index"],
+        "total_frames": len(rows),
         "total_tasks": 1,
         "chunks_size": _FILES_PER_CHUNK,
         "data_files_size_in_mb": _FILE_BYTES // 1_000_000,
@@ -79,7 +79,7 @@ def _write_episodes(
     from pyarrow import parquet
 
     schema = pyarrow.schema([(name, _type_of(each)) for name, each in features.items()])
-    files, frames, written, every = 0, 0, 0.0, max(source.rows // _IMAGES_READ, 1)
+    files, frames, written, every = 0, 0, 0.0, max(len(source) // _IMAGES_READ, 1)
     with ExitStack() as stack:
         for number, (_, rows) in enumerate(itertools.groupby(source, key=lambda row: row.episode)):
             if not files or written >= _FILE_BYTES:

@@ -1,12 +1,11 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from itertools import chain, groupby, islice, repeat
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +14,9 @@ from typing import NamedTuple
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.lab.exchange.findings import EMPTY, Findings, Summary
-from bcclone.lab.exchange.formats import ExchangedRow, Format, ImageMissing, ImageUnusable, format_named
-from bcclone.lab.exchange.video_frames import VideoFrame
+from bcclone.lab.exchange.findings import Findings, Summary
+from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, Format, UnusableImage, format_named
+from bcclone.lab.exchange.labelled_video import VideoFrame
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import IMAGES, LOG_NAME
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
@@ -32,20 +31,20 @@ from bcclone.system.settings import SettingError, settings_of
 
 _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
-_TOGETHER = 8  # rows that a thread reads or converts at once
+_FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
+_TOGETHER = 8  # rows that a thread reads and converts at once
 
 
 class _Prepared(NamedTuple):
     """A row and its images as a recording has them.
 
-    images: camera -> JPEG of 320x160; size: width and height of the centre image as it was; converted: how many images
-    were of another kind or size; error: why the row cannot be used.
+    images: camera -> JPEG of 320x160; size: width and height of the centre image as it was; error: why the row cannot
+    be used.
     """
 
     row: ExchangedRow
     images: Mapping[str, bytes] = MappingProxyType({})
     size: tuple[int, int] = (0, 0)
-    converted: int = 0
     error: RowError | None = None
 
 
@@ -64,8 +63,8 @@ class _ImportedRecording(RecordingWriter):
         self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
 
-    def add(self, prepared: _Prepared) -> None:
-        """Append a row with its images; raises OSError."""
+    def add(self, prepared: _Prepared, framing: Framing | None) -> None:
+        """Append a row with its images; raises OSError. framing: by which they were converted, None: stretched."""
         row = prepared.row
         stamp = self._free_stamp(row.time_ms, hash(tuple(prepared.images.items())))
         images = {f"{camera}_{stamp}.jpg": image for camera, image in prepared.images.items()}
@@ -73,17 +72,17 @@ class _ImportedRecording(RecordingWriter):
         self.write(images, map(repr, row.numbers), {table: value.row(center) for table, value in of_tables if value})
         self._marks.append((center, row.deleted))
         self.deleted += row.deleted
-        self.converted += prepared.converted
+        converted = sum(image is not row.images[camera] for camera, image in prepared.images.items())
+        self.converted += converted
+        if converted and (framing or prepared.size != _FRAME_SIZE):
+            self.framing = self.framing or framing or Framing(*prepared.size)
 
     def finish(self) -> None:
         """Write which rows are deleted, and how images were framed."""
-        spans = []
-        for deleted, run in groupby(sorted(self._marks), key=itemgetter(1)):
-            images = [image for image, _ in run]
-            if deleted:
-                spans.append((images[0], images[-1]))
+        runs = [(deleted, list(run)) for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))]
+        spans = tuple((run[0][0], run[-1][0]) for deleted, run in runs if deleted)
         if spans:
-            write_edits(self.log, Edits((Edit(DELETE, tuple(spans)),)))
+            write_edits(self.log, Edits((Edit(DELETE, spans),)))
         if self.framing:
             atomic.write_text(self.folder / FRAMING_NAME, self.framing.to_json() + "\n")
 
@@ -92,88 +91,75 @@ class _ImportedRecording(RecordingWriter):
 
         content: hash of its images.
         """
-        if (key := (time_ms, content)) not in self._times:
-            passed = []  # a run of taken times is skipped at once when it is met again
+        key = time_ms, content
+        if key not in self._times:
             while time_ms in self._later:
-                passed.append(time_ms)
                 time_ms = self._later[time_ms]
-            self._later |= dict.fromkeys((*passed, time_ms), time_ms + 1)
+            # the next row of this time is not compared with all before
+            self._later |= {key[0]: time_ms + 1, time_ms: time_ms + 1}
             self._times[key] = time_ms
         return image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
 
 
-def _prepare(framing: Framing | None, rows: Sequence[ExchangedRow]) -> list[_Prepared]:
-    """Return each row with its images, converted by a framing or stretched, or why it cannot be used."""
-    prepared = []
-    for row in rows:
-        try:
-            prepared.append(_prepared(row, framing))
-        except RowError as error:
-            prepared.append(_Prepared(row, error=error))
-    return prepared
-
-
-def _prepared(row: ExchangedRow, framing: Framing | None) -> _Prepared:
-    """Return a row with its images; raises RowError for a time that no recording has, and for images it cannot use."""
-    if "center" not in row.images:
-        raise ImageMissing("it has no image of the center camera")
-    if not 0 <= row.time_ms < _LAST_MS:
-        raise RowError(f"its time is {row.time_ms} ms, expected milliseconds since 1970, before the year {_LAST.year}")
+def _prepare(framing: Framing | None, row: ExchangedRow) -> _Prepared:
+    """Return a row with its images, converted by a framing or stretched, or why it cannot be used."""
     try:
+        if "center" not in row.images:
+            raise UnusableImage(MISSING, "it has no image of the center camera")
+        if not 0 <= row.time_ms < _LAST_MS:
+            raise RowError(
+                f"its time is {row.time_ms} ms, expected milliseconds since 1970, before the year {_LAST.year}"
+            )
         recorded = {camera: _as_recorded(image, framing) for camera, image in row.images.items()}
-    except BadImage as error:
-        raise ImageUnusable(f"its image cannot be read: {error}") from None
-    images = {camera: image for camera, (image, _) in recorded.items()}
-    return _Prepared(
-        row, images, recorded["center"][1], sum(images[camera] is not row.images[camera] for camera in images)
-    )
+    except RowError as error:
+        return _Prepared(row, error=error)
+    return _Prepared(row, {camera: image for camera, (image, _) in recorded.items()}, recorded["center"][1])
 
 
 def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
     """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size that it had."""
-    if isinstance(image, VideoFrame):
-        if framing is None:
+    try:
+        if framing is None and isinstance(image, VideoFrame):
             return image.recorded(), image.size
-        picture = image.pixels()
-    else:
-        with suppress(BadImage):
-            if framing is None:
+        if framing is None and isinstance(image, bytes):
+            with suppress(BadImage):
                 decode_jpeg(image)
-                return image, (FRAME_WIDTH, FRAME_HEIGHT)
-        picture = decode_image(image)
-    return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (picture.shape[1], picture.shape[0])
+                return image, _FRAME_SIZE
+        picture = image.pixels() if isinstance(image, VideoFrame) else decode_image(image)
+        return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (picture.shape[1], picture.shape[0])
+    except BadImage as error:
+        raise UnusableImage(UNREADABLE if image else EMPTY, f"its image cannot be read: {error}") from None
 
 
 def write_recordings(
     rows: Iterable[ExchangedRow], folder: Path, findings: Findings, framing: Framing | None = None
 ) -> list[_ImportedRecording]:
-    """Write each recording into a folder of its own, 1, 2 and so on; return these, which are complete.
+    """Write a recording into the folder, or several into folders 1, 2 and so on in it; return them.
 
-    A thread reads the source, and decodes a video; the images are converted on all cores, ahead of the writing.
+    The source is read, a video decoded, and the images converted in threads, on all cores, ahead of the writing.
     """
     opened: dict[int, _ImportedRecording] = {}
     cores, driving = usable_cores(), filter(findings.drives, rows)
+    parts = iter(lambda: list(islice(driving, _TOGETHER)), [])
     with ExitStack() as stack:
         stack.callback(cv2.setNumThreads, cv2.getNumThreads())
         cv2.setNumThreads(1)  # images are converted on all cores already
-        read = prefetch_ordered(lambda _: list(islice(driving, _TOGETHER)), repeat(None), 1, 2)
-        parts = iter(stack.enter_context(read).__next__, [])
-        results = stack.enter_context(prefetch_ordered(partial(_prepare, framing), parts, cores, 2 * cores))
-        for one in chain.from_iterable(results):
+        converting = prefetch_ordered(lambda part: [_prepare(framing, row) for row in part], parts, cores, 2 * cores)
+        for one in chain.from_iterable(stack.enter_context(converting)):
             row = one.row
             if one.error:
-                kind = EMPTY if any(image == b"" for image in row.images.values()) else ""
-                findings.leave_out(row.place, one.error, kind)
+                findings.leave_out(row.place, one.error)
                 continue
             if row.recording not in opened:
                 opened[row.recording] = _ImportedRecording(folder / str(len(opened) + 1))
-            into = opened[row.recording]
-            into.add(one)
+            opened[row.recording].add(one, framing)
             findings.take(row, one.size)
-            if one.converted and (framing or one.size != (FRAME_WIDTH, FRAME_HEIGHT)):
-                into.framing = into.framing or framing or Framing(*one.size)
     for recording in opened.values():
         recording.finish()
+    if len(opened) == 1:
+        for path in (folder / "1").iterdir():
+            path.rename(folder / path.name)
+        (folder / "1").rmdir()
     return list(opened.values())
 
 
@@ -223,7 +209,6 @@ def import_recording(settings: ImportSettings) -> ImportResult:
         with atomic.replacing_folder(output) as folder:
             written = write_recordings(format.read(settings, findings), folder, findings, framing)
             findings.check(source)
-            _move_up_single(folder, written)
     except BaseException:
         for above in missing:
             with suppress(OSError):
@@ -241,13 +226,6 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     )
 
 
-def _move_up_single(folder: Path, written: Sequence[_ImportedRecording]) -> None:
-    if len(written) == 1:
-        for path in (folder / "1").iterdir():
-            path.rename(folder / path.name)
-        (folder / "1").rmdir()
-
-
 def _check_options(settings: ImportSettings, format: Format) -> None:
     """Raise SettingError for a setting of tables that the format has no use for."""
     for each, declared in settings_of(ImportSettings):
@@ -263,13 +241,12 @@ def _check_options(settings: ImportSettings, format: Format) -> None:
 def format_of(source: Path, table: Path | None = None) -> str:
     """Return the format of a source by its files; raises UserError for an unknown one. table: that was named."""
     formats = [format_named(name) for name in IMPORT_FORMATS]
-    found = next((each for each in formats if each.detect(source)), None)
-    if found is None and table and source.is_dir():
-        found = format_named("frames")
-    if found and "table" in found.options and (source / LOG_NAME).is_file():
+    named = [format_named("frames")] if table and source.is_dir() else []
+    detected = next(chain((each for each in formats if each.detect(source)), named), None)
+    if detected and "table" in detected.options and (source / LOG_NAME).is_file():
         raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
-    if found:
-        return found.name
+    if detected:
+        return detected.name
     what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
     expected = ", ".join(f"{each.expected} ({each.name})" for each in formats)
     raise UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)

@@ -10,7 +10,6 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ from bcclone.lab.exchange.formats import (
 )
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
-from bcclone.system.codec import explained, one_line, parse_json, path_inside, whole_number
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.codec import explained, one_line, parse_json, whole_number
+from bcclone.system.errors import first_line
 
 _MANIFEST, _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "manifest.json", "images", 1000, "\r\n"
 _IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
@@ -72,7 +71,7 @@ def _write(rows: ExportedRows, folder: Path) -> None:
     inputs |= {key: _TYPES.get(name, "float") for name, key in _INPUTS.items() if name not in left_out}
     names = list(sessions)
     session = {"last_id": len(names) - 1, "last_full_id": names[-1], "all_full_ids": names}
-    paths = {"paths": catalogs, "current_index": rows.rows, "max_len": _RECORDS_PER_CATALOG, "deleted_indexes": []}
+    paths = {"paths": catalogs, "current_index": len(rows), "max_len": _RECORDS_PER_CATALOG, "deleted_indexes": []}
     about = {"created_at": time.time(), "sessions": session}
     metadata = {"bcclone/drivers": rows.has_drivers}
     _write_lines(folder / _MANIFEST, [list(inputs), list(inputs.values()), metadata, about, paths])
@@ -110,10 +109,9 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         "name the folder of a tub of donkeycar 4 or later; its script convert_to_tub_v2.py converts older ones",
     ):
         lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
-        metadata, catalogs, deleted = lines[2], lines[-1]["paths"], set(lines[-1]["deleted_indexes"])
-        catalogs = [one_line("a catalog", name) for name in catalogs]
-    if len(set(catalogs)) < len(catalogs):
-        raise UserError(f"{manifest}: it names a catalog twice; remove one of the names")
+        metadata, deleted = lines[2], set(lines[-1]["deleted_indexes"])
+        # a catalog that is named again would be read again
+        catalogs = list(dict.fromkeys(one_line("a catalog", name) for name in lines[-1]["paths"]))
     has_drivers = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
     has_drivers = has_drivers or any(_OTHER_MODE.search(_read_catalog(folder, catalog)) for catalog in catalogs)
     inputs: set[str] = set()
@@ -121,7 +119,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     for catalog in catalogs:
         for index, line in enumerate(_read_catalog(folder, catalog).splitlines(), start=1):
             place = f"{folder / catalog}: record {index}"
-            try:
+            with findings.usable(place):
                 record = _parsed(line)
                 inputs |= record.keys()
                 names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
@@ -129,25 +127,15 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
                 values, called = _values_of(record, has_drivers)
                 contents = {camera: read_image(folder, f"{_IMAGES}/{name}") for camera, name in names.items()}
                 is_deleted = whole_number("_index", record.get("_index", -1)) in deleted
-                row = row_of(values, contents, place, is_deleted, called)
-            except ValueError as error:
-                findings.leave_out(place, error)
-                continue
-            yield row
-    findings.images_without_record = len(_images_in(folder) - images)
+                yield row_of(values, contents, place, is_deleted, called)
+    files = {path.name for path in (folder / _IMAGES).glob("*") if path.name.lower().endswith(IMAGE_ENDINGS)}
+    findings.images_without_record = len(files - images)
     findings.columns_left_out = tuple(sorted(inputs - _READ))
 
 
 def _read_catalog(folder: Path, name: str) -> bytes:
     with explained(folder / name, "a catalog", f"{folder / _MANIFEST} names it; copy the whole tub again"):
         return read_inside(folder, name, "json")
-
-
-def _images_in(folder: Path) -> set[str]:
-    with suppress(OSError, ValueError):
-        paths = path_inside(folder, _IMAGES).iterdir()
-        return {path.name for path in paths if path.name.lower().endswith(IMAGE_ENDINGS)}
-    return set()
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

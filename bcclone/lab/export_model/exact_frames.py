@@ -7,10 +7,7 @@ sizes. All values in fixed point are below 2**24, and divisors are powers of 2, 
 it faster than int32.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ import tensorflow as tf
 from bcclone.dataset.framing import FRACTION, Framing, Sampling, sampling_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.arrays import Float32Array
+from bcclone.system.opencv import cv2
 
 _WEIGHT_ONE = 2048  # a weight of 1: 11 bits after the point
 _ACROSS_DIVISOR = 16  # after resizing across: 7 bits after the point are left
@@ -27,7 +25,6 @@ _ACROSS_DIVISOR = 16  # after resizing across: 7 bits after the point are left
 # and low bytes are multiplied one by one: floor((high * weight + floor(low * weight / 256)) / 256)
 _BYTE = 256
 _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
-_THIN = 1e-3  # OpenCV leaves out a smaller part of a pixel
 
 # divisors of the colour conversions, and weights of red, green and blue
 _YUV_DIVISOR, _GRAY_DIVISOR = 1 << 14, 1 << 15
@@ -36,16 +33,8 @@ _U_OF_BLUE, _V_OF_RED = 8061, 14369  # of the difference between the colour and 
 _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
 
-@dataclass(frozen=True)
-class _Tap:
-    """One of the source pixels of each pixel of a resized row or column: index int32 (pixels,), and its weight."""
-
-    index: npt.NDArray[np.int32]
-    weight: Float32Array
-
-
-_Taps = Sequence[_Tap]  # of rows or columns; those that weigh nothing are left out
 Pixels = npt.NDArray[np.int32]
+_Taps = Sequence[tuple[Pixels, Float32Array]]  # source pixels, one of each target pixel, and their weights
 
 
 def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
@@ -53,7 +42,7 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
 
     frames: RGB, uint8 (frames, frame_height, frame_width, 3).
     """
-    columns, rows, taps = _seen(preprocessing)
+    columns, rows, taps = _needed(preprocessing)
     if len(rows) < frames.shape[1]:
         frames = tf.gather(frames, rows, axis=1)
     if len(columns) < frames.shape[2]:
@@ -74,7 +63,7 @@ def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Frami
             pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
         if tuple(pictures.shape[2:0:-1]) == size:
             return prepare_frames(pictures, preprocessing)
-    columns, rows, taps = _seen(preprocessing)
+    columns, rows, taps = _needed(preprocessing)
     if framing.lens:
         frames = _warp(pictures, sampling_of(framing), (columns, rows))
     else:
@@ -82,23 +71,23 @@ def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Frami
     return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
 
 
-def _seen(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _Taps] | None]:
+def _needed(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _Taps] | None]:
     """Return the columns and rows of a frame that the network's input is made of, and the taps that resize them."""
-    kept = np.arange(preprocessing.frame_height, dtype=np.int32)[preprocessing.crop_top : preprocessing.crop_bottom]
-    if (preprocessing.frame_width, len(kept)) == (preprocessing.width, preprocessing.height):
-        return np.arange(preprocessing.frame_width, dtype=np.int32), kept, None
-    across, columns = _compacted(_taps(preprocessing.frame_width, preprocessing.width, _linear_positions))
-    down, rows = _compacted(_taps(len(kept), preprocessing.height, _linear_positions))
-    return columns, kept[rows], (across, down)
+    cropped = np.arange(preprocessing.frame_height, dtype=np.int32)[preprocessing.crop_top : preprocessing.crop_bottom]
+    if (preprocessing.frame_width, len(cropped)) == (preprocessing.width, preprocessing.height):
+        return np.arange(preprocessing.frame_width, dtype=np.int32), cropped, None
+    across, columns = _linear_taps(preprocessing.frame_width, preprocessing.width)
+    down, rows = _linear_taps(len(cropped), preprocessing.height)
+    return columns, cropped[rows], (across, down)
 
 
-def _warp(pictures: Any, sampling: Sampling, seen: tuple[Pixels, Pixels]) -> Any:
-    """Return the pixels of frames that are in the seen columns and rows, each interpolated from four of a picture."""
+def _warp(pictures: Any, sampling: Sampling, needed: tuple[Pixels, Pixels]) -> Any:
+    """Return the pixels of frames that are in the needed columns and rows, each interpolated from four of a picture."""
     width, height = sampling.width, sampling.height
     if tuple(pictures.shape[2:0:-1]) != (width, height):
         whole = np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32)
         pictures = _fit(pictures, (width, height), whole)
-    columns, rows = seen
+    columns, rows = needed
     corner = sampling.corner[np.ix_(rows, columns)].astype(np.int32)
     part = sampling.part[np.ix_(rows, columns)].astype(np.float32)
     flat = tf.reshape(pictures, (-1, height * width, 3))
@@ -111,20 +100,21 @@ def _warp(pictures: Any, sampling: Sampling, seen: tuple[Pixels, Pixels]) -> Any
     return tf.floor(total + 0.5)
 
 
-def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> Any:
-    """Return the pixels of frames of this width and height that are in the seen columns and rows."""
+def _fit(pictures: Any, size: tuple[int, int], needed: tuple[Pixels, Pixels]) -> Any:
+    """Return the pixels of frames of this width and height that are in the needed columns and rows."""
     sources = tuple(pictures.shape[2:0:-1])
     grows = any(source < target for source, target in zip(sources, size, strict=True))
     whole = not any(source % target for source, target in zip(sources, size, strict=True))
-    taps_of = partial(_taps, positions=_area_positions) if grows else partial(_area_taps, whole=whole)
-    across, down = (
-        [_Tap(tap.index[pixels], tap.weight[pixels]) for tap in taps_of(source, target)]
-        for source, target, pixels in zip(sources, size, seen, strict=True)
-    )
+    weights = [
+        _area_weights(source, target, grows)[:, pixels]
+        for source, target, pixels in zip(sources, size, needed, strict=True)
+    ]
     if grows:
+        across, down = (_taps(np.rint(each * _WEIGHT_ONE)) for each in weights)
         return _resize(pictures, across, down)
-    narrow = sum(tf.gather(pictures, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across)
-    total = sum(tf.gather(narrow, tap.index, axis=1) * tap.weight[:, np.newaxis, np.newaxis] for tap in down)
+    # where both factors are whole numbers, the weights are 1, to be divided later
+    across, down = (_taps(np.sign(each) if whole else each) for each in weights)
+    total = _sums(_sums(pictures, across, axis=2), down, axis=1)
     if not whole:
         return tf.round(total)
     area = (sources[0] // size[0]) * (sources[1] // size[1])
@@ -133,27 +123,24 @@ def _fit(pictures: Any, size: tuple[int, int], seen: tuple[Pixels, Pixels]) -> A
 
 
 def _resize(images: Any, across: _Taps, down: _Taps) -> Any:
-    weighed = [tf.gather(images, tap.index, axis=2) * tap.weight[:, np.newaxis] for tap in across]
-    rows = _divided(sum(weighed[1:], weighed[0]), _ACROSS_DIVISOR)
+    """Return images resized along both axes, by weights in units of 1 / _WEIGHT_ONE."""
+    rows = _divided(_sums(images, across, axis=2), _ACROSS_DIVISOR)
     high = _divided(rows, _BYTE)
     low = rows - high * _BYTE
-    total = [_weighted(high, low, tap) for tap in down]
-    return _divided(sum(total[1:], total[0]) + _LAST_HALF, _LAST_DIVISOR)
+    total: Any = _LAST_HALF
+    for pixels, weights in down:
+        carried = _divided(tf.gather(low, pixels, axis=1) * weights[:, np.newaxis, np.newaxis], _BYTE)
+        shares = tf.gather(high, pixels, axis=1) * weights[:, np.newaxis, np.newaxis]
+        total = total + _divided(shares + carried, _BYTE)
+    return _divided(total, _LAST_DIVISOR)
 
 
-def _compacted(taps: _Taps) -> tuple[_Taps, Pixels]:
-    """Return the taps of an image that has only the pixels that they need, and these pixels."""
-    needed = np.unique(np.concatenate([tap.index[tap.weight > 0] for tap in taps]))
-    # a tap that weighs nothing may take any pixel
-    places = [np.minimum(np.searchsorted(needed, tap.index), len(needed) - 1).astype(np.int32) for tap in taps]
-    return [_Tap(place, tap.weight) for place, tap in zip(places, taps, strict=True)], needed
-
-
-def _weighted(high: Any, low: Any, tap: _Tap) -> Any:
-    """Return the chosen rows times their weights, by 2**16. high, low: the bytes of the rows."""
-    weight = tap.weight[:, np.newaxis, np.newaxis]
-    carried = _divided(tf.gather(low, tap.index, axis=1) * weight, _BYTE)
-    return _divided(tf.gather(high, tap.index, axis=1) * weight + carried, _BYTE)
+def _sums(images: Any, taps: _Taps, axis: int) -> Any:
+    """Return the weighted sums of the pixels of images along an axis, 1 or 2."""
+    first, *others = (
+        tf.gather(images, pixels, axis=axis) * weights.reshape(-1, *[1] * (3 - axis)) for pixels, weights in taps
+    )
+    return sum(others, first)
 
 
 def _convert_colors(images: Any, color: str) -> Any:
@@ -180,52 +167,40 @@ def _divided(values: Any, divisor: int) -> Any:
     return tf.floor(values * (1 / divisor))
 
 
-Positions = tuple[npt.NDArray[np.int32], Float32Array]  # of target pixels: the source pixel, and how far it lies behind
-
-
-def _scale(source: int, target: int) -> float:
-    """Return source / target as OpenCV computes it, whose last bit decides at the edges of pixels."""
-    return 1 / (target / source)
-
-
-def _linear_positions(source: int, target: int) -> Positions:
-    positions = ((np.arange(target) + 0.5) * _scale(source, target) - 0.5).astype(np.float32)
+def _linear_taps(source: int, target: int) -> tuple[_Taps, Pixels]:
+    """Return the taps of INTER_LINEAR and the pixels that they need, of which alone the taps' source is made."""
+    # source / target as OpenCV computes it, whose last bit decides at the edges of pixels
+    positions = ((np.arange(target) + 0.5) * (1 / (target / source)) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
-    return first, positions - first.astype(np.float32)
+    behind = positions - first.astype(np.float32)
+    # pixels beyond the edge are those at the edge, and each is rounded for itself
+    taps = [
+        (np.clip(pixels, 0, source - 1), np.rint(share * _WEIGHT_ONE).astype(np.float32))
+        for pixels, share in ((first, 1 - behind), (first + 1, behind))
+        if share.any()
+    ]
+    needed = np.unique(np.concatenate([pixels[weights > 0] for pixels, weights in taps]))
+    # a tap that weighs nothing may take any pixel
+    compact = [np.minimum(np.searchsorted(needed, pixels), len(needed) - 1).astype(np.int32) for pixels, _ in taps]
+    return [(pixels, weights) for pixels, (_, weights) in zip(compact, taps, strict=True)], needed
 
 
-def _area_positions(source: int, target: int) -> Positions:
-    """Return the positions of INTER_AREA, where the image grows along one of its axes."""
-    pixels = np.arange(target)
-    first = np.floor(pixels * _scale(source, target)).astype(np.int32)
-    fraction = ((pixels + 1) - (first + 1) * (target / source)).astype(np.float32)
-    fraction = np.where(fraction <= 0, 0, fraction - np.floor(fraction)).astype(np.float32)
-    return first, np.where(first >= source - 1, 0, fraction).astype(np.float32)
+def _area_weights(source: int, target: int, grows: bool) -> Float32Array:
+    """Return the weights of INTER_AREA, (source pixels, target pixels), from what OpenCV makes of single pixels.
 
-
-def _taps(source: int, target: int, positions: Callable[[int, int], Positions]) -> _Taps:
-    """Return the taps that resize `source` pixels to `target`; pixels beyond the edge are those at the edge."""
-    first, fraction = positions(source, target)
-    taps = (
-        _Tap(np.clip(first, 0, source - 1), np.rint((1 - fraction) * _WEIGHT_ONE).astype(np.float32)),
-        _Tap(np.clip(first + 1, 0, source - 1), np.rint(fraction * _WEIGHT_ONE).astype(np.float32)),
-    )
-    return [tap for tap in taps if tap.weight.any()]
-
-
-def _area_taps(source: int, target: int, whole: bool) -> _Taps:
-    """Return the taps of INTER_AREA to fewer pixels.
-
-    whole: both factors of a picture are whole numbers; then the weights are 1, to be divided later.
+    grows: the image grows along this axis or the other one; then OpenCV interpolates along both.
     """
-    scale = _scale(source, target)
-    starts = np.arange(target) * scale
-    first = np.floor(starts + _THIN).astype(np.int32)
-    taps = []
-    for number in range(math.ceil(scale) + 1):
-        pixels = first + number
-        share = np.minimum(pixels + 1, starts + scale) - np.maximum(pixels, starts)
-        weight = np.where((share > _THIN) & (pixels < source), share, 0) / (1 if whole else scale)
-        if weight.any():
-            taps.append(_Tap(np.clip(pixels, 0, source - 1), weight.astype(np.float32)))
-    return taps
+    times = 2 if grows else 1
+    single = np.eye(source, dtype=np.float32)
+    weights = cv2.resize(single, (target, times * source), interpolation=cv2.INTER_AREA)
+    return np.asarray(weights[::times], np.float32)
+
+
+def _taps(weights: Float32Array) -> _Taps:
+    """Return the first pixel of each target pixel that has a weight, then the second one, and so on.
+
+    weights: (source pixels, target pixels).
+    """
+    order = np.argsort(weights == 0, axis=0, kind="stable").astype(np.int32)
+    most = int(np.count_nonzero(weights, axis=0).max())
+    return [(pixels, weights[pixels, np.arange(len(pixels))]) for pixels in order[:most]]

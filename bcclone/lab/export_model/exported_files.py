@@ -1,4 +1,4 @@
-"""Write a model, with the preparation of its frames, as ONNX, LiteRT or SavedModel.
+"""Write a model, with the preparation of its frames, as ONNX, LiteRT or SavedModel, and run such files.
 
 All hold one function with the interface of the exported network; its weights are constants, because TensorFlow's
 converters lose Keras 3's variables. Keras's own model.export() knows neither the preparation nor the states.
@@ -10,23 +10,37 @@ preparation of the frames, which is exact, and small dense layers, in which roun
 import json
 import logging
 import tempfile
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
+from bcclone.dataset.images import Image
 from bcclone.lab.export_model.costs import DENSE, MULTIPLYING, steps_of_file
-from bcclone.lab.export_model.export_settings import FLOAT16, INT8, ONNX, TFLITE, ExportModelSettings
-from bcclone.lab.export_model.interface import Inputs, Interface
+from bcclone.lab.export_model.export_settings import (
+    DONKEYCAR,
+    FLOAT16,
+    INT8,
+    ONNX,
+    TFLITE,
+    TOLERANCE,
+    ExportModelSettings,
+)
+from bcclone.lab.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.model.model_file import ModelFile
-from bcclone.model.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING
+from bcclone.model.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.tensorflow_quietly import standard_error_captured
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
+QUANTIZED_TOLERANCE = 0.01  # of the mean difference
+_TIMED = 100
 _DRIVES = "drives"  # the name of the first axis
 _SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
 # what computes with int8 beside MULTIPLYING
@@ -111,11 +125,10 @@ def _litert_content(folder: Path, quantize: str | None, calibration: Iterable[In
         if quantize == INT8:
             with standard_error_captured():  # a line about its settings
                 return _int8_content(converter, calibration)
-        content: bytes = converter.convert()
+        return bytes(converter.convert())
     except Exception as error:  # TensorFlow raises all kinds
         raise UserError(f"this network cannot be written for LiteRT: {first_line(error)}; leave --quantize out, or "
                         "export with --to saved-model") from None  # fmt: skip
-    return content
 
 
 def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
@@ -124,11 +137,93 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # that TensorFlow's own interpreter is old
         calibrated = converter.convert()
     steps = list(steps_of_file(calibrated))
-    small = [step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE]
-    content: bytes = mlir_quantize(
+    content = mlir_quantize(
         calibrated,
         denylisted_ops=sorted({step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS),
-        denylisted_nodes=small,
+        denylisted_nodes=[step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE],
         disable_per_channel_for_dense_layers=True,  # runtimes before 2.10 compute them wrongly, without an error
     )
-    return content
+    return bytes(content)
+
+
+# ---- running
+
+
+def open_exported(path: Path, kind: str) -> Run:
+    """Return a function that runs a file of a format for one drive, on one core."""
+    if kind == ONNX:
+        model = OnnxModel(path)
+        return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
+    if kind in TFLITE:
+        return _open_litert(path, kind)
+    loaded = tf.saved_model.load(str(path))
+
+    def run(inputs: Inputs) -> Outputs:
+        outputs = loaded.signatures["serving_default"](**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return run
+
+
+def _open_litert(path: Path, kind: str) -> Run:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which XNNPACK is left out
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kind == DONKEYCAR else OpResolverType.AUTO
+    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
+    runner = interpreter.get_signature_runner()
+    return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How far the answers of an exported file and its model are apart. greatest: of all outputs; mean: of the worst."""
+
+    greatest: float
+    mean: float
+
+
+def differences(own: Run, exported: Run, inputs: Iterable[Inputs]) -> Differences:
+    """Return how far two computations are apart; NaN if one of their answers is."""
+    apart: dict[str, list[float]] = {}
+    for each in inputs:
+        expected, answers = own(each), exported(each)
+        for name in expected:
+            apart.setdefault(name, []).append(np.max(np.abs(expected[name] - answers[name])))
+    values = np.array(list(apart.values()))
+    return Differences(float(np.max(values)), float(np.max(values.mean(axis=1))))
+
+
+def check_answers(
+    path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
+) -> Differences:
+    """Return how far the answers of an exported file and its model are apart on these frames.
+
+    Raises UserError for a file that cannot be run, and for a difference above TOLERANCE, or a mean difference above
+    QUANTIZED_TOLERANCE where the weights are rounded.
+    """
+    refused, remedy = f"{settings.path}: not written, because", "export it with another --to, and report this"
+    try:
+        apart = differences(interface.own, open_exported(path, settings.to), interface.inputs_of(frames))
+    except Exception as error:  # of the runtime, for what the converter wrote wrongly
+        raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
+    answers = f"its answers and the answers of {settings.model} differ by"
+    if settings.quantize and not apart.mean <= QUANTIZED_TOLERANCE:
+        more = "--quantize float16, or --calibrate with pictures of more of the road"
+        raise UserError(
+            f"{refused} with --quantize {settings.quantize} {answers} {apart.mean:.3f} in the mean of {len(frames)} "
+            f"frames, more than {QUANTIZED_TOLERANCE:g}; use {more if settings.quantize == INT8 else 'no --quantize'}"
+        )
+    if not settings.quantize and not apart.greatest <= TOLERANCE:
+        raise UserError(f"{refused} {answers} {apart.greatest:.2g}, more than {TOLERANCE:g}; {remedy}")
+    return apart
+
+
+def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Image]) -> float:
+    run, inputs = open_exported(path, kind), list(interface.inputs_of(frames))
+    seconds = []
+    for number in range(_TIMED):
+        start = time.perf_counter()
+        run(inputs[number % len(inputs)])
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds[_TIMED // 10 :]))

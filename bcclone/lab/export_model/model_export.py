@@ -1,9 +1,14 @@
 """Export a model: write it in a format of other programs, and compare that file with the model before it is kept."""
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from bcclone.dataset.images import BadImage, Image, decode_image
 from bcclone.lab.export_model.costs import Costs, costs_of
 from bcclone.lab.export_model.export_settings import (
     DONKEYCAR,
@@ -18,11 +23,17 @@ from bcclone.lab.export_model.export_settings import (
 )
 from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.system import atomic
+from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
+from bcclone.system.opencv import cv2
 
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
 _WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert.interpreter"}  # each in the extra of its format's name
+_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+# as in recordings, in tables and in tubs
+_SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
+_PICTURES, _FEWEST = 400, 20
 
 
 @dataclass(frozen=True)
@@ -89,15 +100,17 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     loaded or has layers that the format lacks, when the pictures to calibrate with cannot be read, when the output
     cannot be written, and when the written file computes something else than the model.
     """
-    _check_packages(settings.to)
+    if settings.to == ONNX:
+        load_onnxruntime()
+    extra = LITERT if settings.to in TFLITE else settings.to
+    if extra in _WRITERS:
+        require_package(_WRITERS[extra], f"--to {settings.to}", f"bcclone[{extra}]")
     _check_output(settings)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.lab.export_model.comparison import check_answers, median_ms, read_pictures
-    from bcclone.lab.export_model.donkeycar import describe_throttle, donkeycar_interface
-    from bcclone.lab.export_model.exported_files import write_exported
-    from bcclone.lab.export_model.interface import frame_interface
+    from bcclone.lab.export_model.exported_files import check_answers, median_ms, write_exported
+    from bcclone.lab.export_model.interface import donkeycar_interface, frame_interface
     from bcclone.model.model_file import load_model_file
 
     file, output = load_model_file(settings.model, settings.preprocess), settings.path
@@ -105,16 +118,15 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
     if settings.quantize == INT8 and list(interface.inputs.values()) != [(*interface.camera[::-1], 3)]:
         raise UserError(f"{settings.model}: it sees several frames; --quantize int8 takes networks of single frames; "
                         "use --quantize float16")  # fmt: skip
-    pictures = read_pictures(settings.calibrate, interface.camera) if settings.calibrate else None
-    frames = pictures.comparing if pictures else interface.noise(_FRAMES)
+    pictures, unreadable = read_pictures(settings.calibrate, interface.camera) if settings.calibrate else ([], 0)
+    frames = pictures[1::2] or interface.noise(_FRAMES)
     with (
         atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output, follow=True) as new
     ):
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
-        calibration = interface.inputs_of(pictures.calibrating) if pictures else ()
-        write_exported(new, settings, file, interface, calibration)
+        write_exported(new, settings, file, interface, interface.inputs_of(pictures[::2]))
         notify(f"comparing its answers with the model's on {len(frames)} frames{'' if pictures else ' of noise'}")
-        found = check_answers(new, settings, interface, frames)
+        apart = check_answers(new, settings, interface, frames)
         milliseconds = median_ms(new, settings.to, interface, frames[:_FRAMES])
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
         costs = costs_of(new.read_bytes()) if settings.to in TFLITE else None
@@ -127,27 +139,20 @@ def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = 
         outputs=dict(interface.outputs),
         preprocessing=file.preprocessing.describe(),
         frames=len(frames),
-        greatest_difference=found.greatest,
-        mean_difference=found.mean,
-        unreadable=pictures.unreadable if pictures else 0,
+        greatest_difference=apart.greatest,
+        mean_difference=apart.mean,
+        unreadable=unreadable,
         milliseconds=round(milliseconds, 3),
-        throttle=describe_throttle(settings, len(file.outputs)) if settings.to == DONKEYCAR else "",
+        throttle=interface.throttle,
         costs=costs,
     )
-
-
-def _check_packages(kind: str) -> None:
-    if kind == ONNX:
-        load_onnxruntime()
-    extra = LITERT if kind in TFLITE else kind
-    if extra in _WRITERS:
-        require_package(_WRITERS[extra], f"--to {kind}", f"bcclone[{extra}]")
 
 
 def _check_output(settings: ExportModelSettings) -> None:
     output, ending = settings.path, FORMATS[settings.to][0]
     if output.suffix != ending and (ending or output.suffix in (".h5", ".keras")):
-        raise UserError(f"{output}: the name of a {settings.to} export must {_named(ending)}; name another -o")
+        expected = f"end in {ending}" if ending else "not end in .h5 or .keras"
+        raise UserError(f"{output}: the name of a {settings.to} export must {expected}; name another -o")
     if settings.to == SAVED_MODEL and output.is_dir():
         if not (output / _SAVED_MODEL_FILE).is_file():
             raise UserError(f"{output} is a folder, but not a SavedModel; name another -o")
@@ -157,5 +162,31 @@ def _check_output(settings: ExportModelSettings) -> None:
         atomic.check_output(output, settings.force and settings.to != SAVED_MODEL)
 
 
-def _named(ending: str) -> str:
-    return f"end in {ending}" if ending else "not end in .h5 or .keras"
+def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
+    """Return at most 400 pictures from all over a recording, a tub or a folder, in the camera's size.
+
+    Also returns how many files had to be left out. Raises UserError where there are fewer than 20 that can be read.
+    """
+    paths = sorted(
+        Path(where, name)
+        for where, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(_IMAGE_ENDINGS) and not _SIDE_CAMERA.match(name)
+    )
+    pictures: list[Image] = []
+    unreadable = 0
+    for index in np.unique(np.linspace(0, len(paths) - 1, min(2 * _PICTURES, len(paths))).astype(int)):
+        try:
+            picture = decode_image(read_bytes(paths[index], "image"))
+            if picture.shape[1::-1] != camera:
+                picture = np.asarray(cv2.resize(picture, camera, interpolation=cv2.INTER_AREA), np.uint8)
+            pictures.append(picture)
+        except (BadImage, OSError):
+            unreadable += 1
+    if len(pictures) < _FEWEST:
+        raise UserError(
+            f"{folder}: {len(pictures)} pictures (.jpg, .png) that can be read, expected {_FEWEST} or more of the "
+            "car's camera; name a recording, a tub or a folder of pictures"
+        )
+    chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)
+    return [pictures[index] for index in chosen], unreadable

@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from bcclone.commands.options import make_parser
 from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.calibrate.calibration import calibrate, fit_steering
-from bcclone.lab.calibrate.framing_search import FramingSearch
+from bcclone.lab.calibrate.framing_search import FramingSearch, Trial
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
@@ -88,35 +87,26 @@ def test_the_framing_of_an_unknown_camera_is_found(car, tmp_path):
     assert json.loads(score.stdout)["predictions"]["rmse"] < 0.1
 
 
-@pytest.mark.parametrize(
-    ("horizon", "focal", "column"),
-    [
-        (30.0, 130.0, 79.5),
-        pytest.param(45.0, 160.0, 88.0, marks=pytest.mark.slow),
-    ],
-)
-def test_the_search_finds_the_lens_that_the_witness_reads(horizon, focal, column):
+def test_the_search_finds_the_lens_that_the_witness_reads():
     """The witness sees where the picture's brightness along one row is centred, as long as the lens fits."""
-    true = Framing(160, 120, lens=Lens(focal, horizon, column))
+    horizon, focal, column = 30.0, 130.0, 79.5
     labels = np.sin(np.arange(60) / 3)
-    wanted = {"horizon": horizon, "focal": focal, "column": column}
 
     class Search(FramingSearch):
         def attempt(self, framing):
             lens = framing.lens
-            away = (lens.horizon_row - wanted["horizon"]) / 12, np.log(lens.focal_px / wanted["focal"]) / 0.3
-            off = np.hypot(np.hypot(*away), (lens.vanishing_column - wanted["column"]) / 10) + lens.fisheye
-            noise = np.cos(np.arange(60) * 1.7)
-            trial = labels + 0.7 * (0.3 + off) * noise
-            return type(super().attempt(framing))(framing, trial, float(np.corrcoef(trial, labels)[0, 1]))
+            away = (lens.horizon_row - horizon) / 12, np.log(lens.focal_px / focal) / 0.3
+            off = np.hypot(np.hypot(*away), (lens.vanishing_column - column) / 10) + lens.fisheye
+            trial = labels + 0.7 * (0.3 + off) * np.cos(np.arange(60) * 1.7)
+            return Trial(framing, trial, float(np.corrcoef(trial, labels)[0, 1]))
 
     pictures = [np.zeros((120, 160, 3), np.uint8)] * 60
     labelled = LabelledPictures(pictures, labels, np.arange(60.0), 60, 0)
-    found = Search(lambda frames: np.zeros(len(frames)), labelled).find({}).framing.lens
-    assert not found.fisheye
-    assert found.horizon_row == pytest.approx(horizon, abs=5)
-    assert found.focal_px == pytest.approx(true.lens.focal_px, rel=0.15)
-    assert found.vanishing_column == pytest.approx(column, abs=4)
+    lens = Search(lambda frames: np.zeros(len(frames)), labelled).find({}).framing.lens
+    assert not lens.fisheye
+    assert lens.horizon_row == pytest.approx(horizon, abs=5)
+    assert lens.focal_px == pytest.approx(focal, rel=0.15)
+    assert lens.vanishing_column == pytest.approx(column, abs=4)
 
 
 def test_the_bias_of_a_short_drive_is_doubted_and_what_is_unknown_is_fitted_for_what_is_known():
@@ -129,19 +119,15 @@ def test_the_bias_of_a_short_drive_is_doubted_and_what_is_unknown_is_fitted_for_
     assert fit_steering(np.zeros(9), labels[:9], 9.0)[0] == 0.0
     labels = 0.5 * answers + 0.1 + random.normal(0, 0.01, 400)
     assert fit_steering(answers, labels, 4000.0, gain=0.5) == pytest.approx((0.5, 0.1), abs=0.01)
-    gain, bias = fit_steering(answers, labels, 4000.0, gain=1.0)
-    assert (gain, bias) == (1.0, pytest.approx(np.mean(labels - answers), abs=0.02))
     gain, bias = fit_steering(answers, labels, 4000.0, bias=0.0)
     assert (gain, bias) == (pytest.approx(np.sum(labels * answers) / np.sum(answers**2)), 0.0)
     assert fit_steering(answers, labels, 4000.0, gain=1.2345678, bias=0.0) == (1.2345678, 0.0)
 
 
-@pytest.mark.parametrize("settings", [{"rows": (30, 120)}, {"framing": "framing.json"}])
-def test_rows_or_a_framing_that_are_given_win(settings, car, tmp_path):
+def test_a_framing_that_is_given_wins(car, tmp_path):
     framing = Framing(160, 120, rows=(30, 120))
     (tmp_path / "framing.json").write_text(framing.for_size(320, 240).to_json())
-    given = {name: tmp_path / value if name == "framing" else value for name, value in settings.items()}
-    result = calibrated(car, tmp_path, **given, gain=2.0, bias=0.0)
+    result = calibrated(car, tmp_path, framing=tmp_path / "framing.json", gain=2.0, bias=0.0)
     assert (result.framing, result.gain, result.bias) == (framing, 2.0, 0.0)
 
 
@@ -178,17 +164,12 @@ def test_the_next_command_is_one_that_the_shell_takes(car, tmp_path, capsys):
     assert (parsed.steering_column, parsed.left_positive, parsed.frame_rate) == ("wheel", True, RATE)
 
 
-def test_options_of_a_table_are_refused_where_there_is_none(car, tmp_path):
-    recording = make_recording(tmp_path / "recording")
-    tub = Path("tub")
-    (tmp_path / tub).mkdir()
-    (tmp_path / tub / "manifest.json").write_text("{}")
-    for source, words in (
-        (recording, ("--rate", "5")),
-        (tmp_path / tub, ("--left-positive",)),
-    ):
-        with pytest.raises(UserError, match=f"{words[0]} is only for a table of labels, and {source} is none"):
-            run_command("calibrate", MODEL, source, *words, "-o", tmp_path / "car.h5")
+def test_options_of_a_table_are_refused_where_there_is_none(tmp_path):
+    (tub := tmp_path / "tub").mkdir()
+    (tub / "manifest.json").write_text("{}")
+    for source, option in ((make_recording(tmp_path / "recording"), "--rate=5"), (tub, "--left-positive")):
+        with pytest.raises(UserError, match=f"{option.split('=')[0]} is only for a table of labels, and {source} is"):
+            run_command("calibrate", MODEL, source, option, "-o", tmp_path / "car.h5")
 
 
 def test_a_mistake_is_named(car, tmp_path):
@@ -197,10 +178,9 @@ def test_a_mistake_is_named(car, tmp_path):
             run_command("calibrate", model, frames, *labels, "-o", tmp_path / "car.h5", *words)
 
     refused("table", labels=())
-    for name in ("car.framing.json", "car.framing.png"):
-        (tmp_path / name).write_text("mine")
-        refused(f"{name} exists already.*--force")
-        (tmp_path / name).unlink()
+    (tmp_path / "car.framing.png").write_text("mine")
+    refused("car.framing.png exists already.*--force")
+    (tmp_path / "car.framing.png").unlink()
     refused("12 pictures of one size.*more --seconds", "--seconds", "5.9", "--rate", "2")
     refused("which have no rows 30 to 130.*correct the framing", "--rows", "30:130")
     refused("--framing and horizon-row both say", "--framing", "x.json", "--set", "horizon-row=3")

@@ -63,7 +63,7 @@ def test_a_tub_has_catalogs_of_a_thousand_records_whose_lines_can_be_found(tmp_p
     assert starts == [(0, 0), (1000, 1000)]
 
 
-def test_lerobot_declares_every_column(lake, tmp_path):
+def test_lerobot_declares_every_column_and_has_statistics_of_every_number_and_image(lake, tmp_path):
     from pyarrow import parquet
 
     folder = exported(lake, "lerobot", tmp_path / "out")
@@ -74,24 +74,15 @@ def test_lerobot_declares_every_column(lake, tmp_path):
     assert table["index"].to_pylist() == list(range(6))
     assert table["frame_index"].to_pylist() == [0, 1, 2] * 2
     assert table["timestamp"].to_pylist() == pytest.approx([0, 1 / 15, 2 / 15] * 2)
-    assert [image["bytes"] for image in table["observation.images.left"].to_pylist()] == jpegs_of(lake, "left")
-    assert table["recorded"].to_pylist() == numbers_of(lake).tolist()
     episodes = parquet.read_table(folder / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
-    assert [(one["dataset_from_index"], one["dataset_to_index"], one["length"]) for one in episodes] == [
-        (0, 3, 3),
-        (3, 6, 3),
-    ]
+    places = [(one["dataset_from_index"], one["dataset_to_index"], one["length"]) for one in episodes]
+    assert places == [(0, 3, 3), (3, 6, 3)]
     tasks = parquet.read_table(folder / "meta/tasks.parquet").to_pandas()
     assert (tasks.index.name, tasks["task_index"].tolist()) == ("task", [0])
-
-
-def test_lerobot_has_statistics_of_every_number_and_image(lake, tmp_path):
-    folder = exported(lake, "lerobot", tmp_path / "out")
     stats = json.loads((folder / "meta" / "stats.json").read_text())
     steering = numbers_of(lake)[:, 0]
-    assert stats["action"]["mean"][0] == pytest.approx(steering.mean())
-    assert stats["action"]["std"][0] == pytest.approx(steering.std())
-    assert stats["action"]["count"] == [6]
+    found = [stats["action"][name][0] for name in ("mean", "std", "count")]
+    assert found == [pytest.approx(steering.mean()), pytest.approx(steering.std()), 6]
     red = np.stack([decode_image(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
     image = stats["observation.images.center"]
     assert image["mean"][0][0][0] == pytest.approx(red.mean(), abs=0.01)
@@ -101,24 +92,19 @@ def test_lerobot_has_statistics_of_every_number_and_image(lake, tmp_path):
 def test_only_the_chosen_cameras_are_exported(lake, tmp_path):
     folder = exported(lake, "tub", tmp_path / "out", cameras=("center",))
     assert len(list((folder / "images").iterdir())) == 6
-    assert export(ExportSettings(str(lake), tmp_path / "csv", cameras=("left", "center"))).cameras == ("center", "left")
+    result = export(ExportSettings(str(lake), tmp_path / "csv", cameras=("left", "center")))
+    assert (result.cameras, result.rows, result.episodes, result.recordings) == (("center", "left"), 6, 2, 1)
 
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_a_store_is_exported_with_its_frames(format, simulated_store, tmp_path):
-    result = export(ExportSettings(str(simulated_store), tmp_path / "out", format, cameras=("center",)))
+    result = export(ExportSettings(str(simulated_store), tmp_path / "out", format, cameras=("left",)))
     assert (result.rows, result.size) == (120, (128, 128))
-
-
-def test_the_frames_of_a_store_keep_their_pixels(simulated_store, tmp_path):
-    folder = exported(simulated_store, "csv", tmp_path / "out", cameras=("left",))
-    with (folder / "table.csv").open(newline="") as file:
-        names = [row["left"] for row in csv.DictReader(file)]
-    with Store(simulated_store) as store:
-        for row in (0, 60, 119):
-            assert (
-                decode_image((folder / names[row]).read_bytes()) == store.frames[store.rows[row]["frame_left"]]
-            ).all()
+    if format == "csv":
+        with (tmp_path / "out" / "table.csv").open(newline="") as file, Store(simulated_store) as store:
+            for row, cells in list(zip(store.rows, csv.DictReader(file), strict=True))[::60]:
+                pixels = decode_image((tmp_path / "out" / cells["left"]).read_bytes())
+                assert (pixels == store.frames[row["frame_left"]]).all()
 
 
 def test_rows_without_a_usable_image_are_left_out_if_they_are_few_or_allowed(lake, tmp_path):
@@ -153,11 +139,3 @@ def test_without_pyarrow_the_extra_is_named_before_anything_is_read(tmp_path, mo
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'bcclone\[export\]'"):
         export(ExportSettings(str(tmp_path), tmp_path / "out", "lerobot"))
-
-
-def test_the_command_reports_what_it_wrote(lake, tmp_path):
-    result = json.loads(run_script("export", lake, "-o", tmp_path / "tub", "--to", "tub", "--json").stdout)
-    assert {name: result[name] for name in ("format", "rows", "episodes", "recordings", "skipped")} == {
-        "format": "tub", "rows": 6, "episodes": 2, "recordings": 1, "skipped": [],
-    }  # fmt: skip
-    assert "6 rows in 2 episodes" in run_script("export", lake, "-o", tmp_path / "csv", "--to", "csv").stdout

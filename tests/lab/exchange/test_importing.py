@@ -84,13 +84,15 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
 
 
 def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
-    result = imported(make_lerobot(tmp_path / "set", camera=PICTURE), tmp_path / "out")
-    assert (result.format, result.rows, result.converted) == ("lerobot", 6, 6)
+    result = imported(make_lerobot(tmp_path / "set", camera=PICTURE, step=0.01, episodes=(3, 102)), tmp_path / "out")
+    assert (result.format, result.rows, result.converted) == ("lerobot", 104, 104)
     rows = rows_of(tmp_path / "out")
-    assert rows["steering"].tolist() == [0.0, 0.25, 0.5] * 2
-    assert rows["episode"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert rows["steering"].tolist()[:4] == pytest.approx([0.0, 0.01, 0.02, 0.0])
+    assert rows["episode"].tolist()[:4] == [0, 0, 0, 1]
     assert rows["time_ms"].diff().tolist()[1:3] == [100, 100]
     assert color_shown(tmp_path / "out", 0) == pytest.approx([200, 10, 10], abs=6)
+    (line,) = result.seen.left_out
+    assert re.search(r"episode_000001\.parquet: row 102: steering is 1\.01, expected -1 to 1", line)
 
 
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
@@ -98,17 +100,8 @@ def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     with pytest.raises(UserError, match="the steering: .*--steering-column; there are: action.shoulder, action.elb"):
         imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    result = imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
+    imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
-    assert result.rows == 6
-
-
-def test_numbers_that_no_recording_has_are_left_out_by_file_and_row(tmp_path):
-    seen = imported(
-        make_lerobot(tmp_path / "set", camera=PICTURE, step=0.01, episodes=(102, 102)), tmp_path / "out"
-    ).seen
-    assert seen.broken_lines == 2
-    assert re.search(r"episode_000000\.parquet: row 102: steering is 1\.01, expected -1 to 1", seen.left_out[0])
 
 
 def test_the_unit_of_a_data_sets_steering_is_not_guessed(tmp_path):
@@ -143,8 +136,6 @@ def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
     assert rows_of(tmp_path / "out")["speed_mph"].tolist() == [0.0] * 6
     imported(folder, tmp_path / "out2", speed_column="velocity", speed_unit="m/s")
     assert rows_of(tmp_path / "out2")["speed_mph"].tolist() == pytest.approx([0.2237] * 6, abs=1e-4)
-    with pytest.raises(UserError, match="the speed: no column 'speed'; .*--speed-column; there are: action.steering"):
-        imported(folder, tmp_path / "out3", speed_column="speed")
 
 
 def spoil(path, old, new):
@@ -180,12 +171,10 @@ def test_a_source_without_a_file_that_describes_it_is_refused(tmp_path, make, fi
     ("old", "new", "kind", "words"),
     [
         ("_timestamp_ms", "time", "broken_lines", "record 1: no '_timestamp_ms'"),
-        ('"user/angle": 0.1', '"user/angle": "left"', "broken_lines", "record 2: user/angle is 'left', expected a num"),
         ('"user/angle": 0.2', '"user/angle": 7', "broken_lines", "record 3: steering is 7, expected -1 to 1"),
         ('{"_index": 2', "\0" * 50, "broken_lines", "record 3: not a record"),
         ("3_cam", "9_cam", "records_without_image", "record 4: .*9_cam_image_array_.jpg.* No such file"),
         ("cam/image_array", "cam/depth", "records_without_image", "record 1: it has no image of the center camera"),
-        (": 1767225600000", ": 1e20", "broken_lines", "record 1: _timestamp_ms is '1e.20', expected a number from"),
         (": 1767225600000", ": -1", "broken_lines", "record 1: its time is -1 ms, expected millisec"),
     ],
 )
@@ -240,7 +229,6 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
     [
         (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in the first line"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
-        ("1.0000001", "nan", "steering is 'nan', expected a number"),
         ("1.0000001", "", "no 'steering'"),
         ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1"),
         ("\n0,0,", "\n0,-1,", "line 2: recording 0, episode -1, expected 0 or more of each"),
@@ -257,13 +245,9 @@ def test_a_wrong_line_of_a_table_is_left_out_by_file_and_line(tmp_path, old, new
     spoil(tmp_path / "csv" / "table.csv", old, new)
     (line,) = imported(tmp_path / "csv", tmp_path / "out").seen.left_out
     assert re.search(words, line)
-
-
-def test_a_table_of_ours_without_times_is_refused(tmp_path):
-    export(ExportSettings(str(make_driven(tmp_path / "lake")), tmp_path / "csv"))
     spoil(tmp_path / "csv" / "table.csv", "time_ms,", "when,")
     with pytest.raises(UserError, match="no column 'time_ms', expected a table with center, time_ms, steering"):
-        imported(tmp_path / "csv", tmp_path / "out")
+        imported(tmp_path / "csv", tmp_path / "out2")
 
 
 def test_what_is_of_no_known_format_is_refused(tmp_path):
@@ -282,13 +266,13 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
 
 def test_the_command_says_what_comes_next(tmp_path):
     make_tub(tmp_path / "tub", deleted=[1])
-    done = run_script("import", tmp_path / "tub", "-o", tmp_path / "new" / "folder" / "out")
-    assert "4 rows" in done.stdout
+    line = ("import", tmp_path / "tub", "-o")
+    done = run_script(*line, tmp_path / "new" / "folder" / "out")
     assert "next: bcclone preprocess" in done.stdout
-    assert "4 images stretched to JPEG of 320x160 pixels" in done.stderr
     assert "images: 160x120 pixels, 1.333 to 1, 20 frames a second" in done.stdout
     assert "steers 0% left, 25% straight, 75% right" in done.stdout
     assert "1 row marked as deleted" in done.stderr
-    result = json.loads(run_script("import", tmp_path / "tub", "-o", tmp_path / "two", "--json").stdout)
+    result = json.loads(run_script(*line, tmp_path / "two", "--json").stdout)
     assert (result["rows"], result["deleted"], result["format"]) == (4, 1, "tub")
     assert result["seen"]["size"] == [160, 120]
+    assert "--unit is only for lerobot, video, frames" in run_script(*line, "x", "--unit", "rad", code=1).stderr

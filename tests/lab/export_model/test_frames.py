@@ -43,12 +43,12 @@ def by_onnx(frames, preprocessing):
     return session.run(["prepared"], {"frame": frames})[0]
 
 
-@pytest.fixture(params=[by_tensorflow, by_onnx])
-def prepare(request):
-    return request.param
+BY_ONNX = ("carnd-128-rgb", "nvidia-66x200-yuv", "half down", "rows")
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize(
+    ("prepare", "name"), [*((by_tensorflow, name) for name in DEFINITIONS), *((by_onnx, name) for name in BY_ONNX)]
+)
 def test_frames_are_prepared_as_by_opencv(prepare, name):
     preprocessing, random = DEFINITIONS[name], np.random.default_rng(0)
     noise = random.integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
@@ -59,6 +59,7 @@ def test_frames_are_prepared_as_by_opencv(prepare, name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("prepare", [by_tensorflow, by_onnx])
 @pytest.mark.parametrize("color", ["YUV", "BGR-YUV", "GRAY"])
 def test_every_colour_is_converted_as_by_opencv(prepare, color):
     numbers = np.arange(_ALL_COLOURS, dtype=np.uint32)
@@ -70,51 +71,25 @@ def test_every_colour_is_converted_as_by_opencv(prepare, color):
         assert np.array_equal(prepare(frames, preprocessing), expected)
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        (160, 120),
-        (320, 240),
-        (640, 480),
-        (640, 320),
-        (224, 224),
-        (320, 180),
-        (200, 66),
-        (160, 400),
-        (648, 486),
-        (640, 400),
-        (144, 80),
-    ],
-    ids="{0[0]}x{0[1]}".format,
-)
-@pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv", "smaller"])
-def test_pictures_of_other_cameras_are_prepared_as_by_opencv(size, name):
+SIZES_OF_CAMERAS = [
+    (160, 120), (320, 240), (640, 480), (640, 320), (224, 224), (320, 180), (200, 66), (160, 400), (648, 486),
+    (640, 400), (144, 80),
+]  # fmt: skip
+CUT = {
+    "rows": Framing(160, 120, rows=(40, 120), columns=(8, 152)),
+    "lens": Framing(160, 120, lens=Lens(120.0, 45.0, 79.5)),
+    "fisheye": Framing(161, 123, lens=Lens(60.0, 50.0, 70.0, roll_degrees=4.0, fisheye=True)),
+    "reduced": Framing(640, 480, lens=Lens(500.0, 205.0, 330.0)),
+}
+
+
+@pytest.mark.parametrize("framing", [*(Framing(*size) for size in SIZES_OF_CAMERAS), *CUT.values()])
+def test_pictures_of_other_cameras_are_prepared_as_by_opencv(framing):
     load_tensorflow()
     from bcclone.lab.export_model.exact_frames import prepare_pictures
 
-    (width, height), preprocessing = size, DEFINITIONS[name]
-    pictures = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
-    expected = np.stack([preprocessing.apply(Framing.of(picture).apply(picture)) for picture in pictures])
-    framing = Framing(width, height)
-    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing, framing), expected)
-
-
-@pytest.mark.parametrize(
-    "framing",
-    [
-        Framing(160, 120, rows=(40, 120), columns=(8, 152)),
-        Framing(160, 120, lens=Lens(120.0, 45.0, 79.5)),
-        Framing(161, 123, lens=Lens(60.0, 50.0, 70.0, roll_degrees=4.0, fisheye=True)),
-        Framing(640, 480, lens=Lens(500.0, 205.0, 330.0)),
-    ],
-    ids=["rows", "lens", "fisheye", "reduced"],
-)
-@pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv"])
-def test_a_framing_is_the_same_in_the_graph(framing, name):
-    load_tensorflow()
-    from bcclone.lab.export_model.exact_frames import prepare_pictures
-
-    preprocessing, shape = DEFINITIONS[name], (3, framing.height, framing.width, 3)
+    shape = (3, framing.height, framing.width, 3)
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    expected = np.stack([preprocessing.apply(framing.apply(picture)) for picture in pictures])
-    assert np.array_equal(prepare_pictures(pictures.astype(np.float32), preprocessing, framing), expected)
+    for name in ("carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv", "smaller"):
+        expected = np.stack([DEFINITIONS[name].apply(framing.apply(picture)) for picture in pictures])
+        assert np.array_equal(prepare_pictures(pictures.astype(np.float32), DEFINITIONS[name], framing), expected), name

@@ -13,14 +13,16 @@ from bcclone.lab.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RAT
 from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import (
     ForeignTable,
+    Times,
     find_table,
+    find_times,
     is_steering,
     no_column,
     number_of_cell,
     plain,
     read_foreign,
+    unit_in_name,
 )
-from bcclone.lab.exchange.foreign_times import Times, find_times, unit_in_name
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
@@ -31,7 +33,7 @@ _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whe
     "brake": re.compile(r"^brake(_|$)").search,
     "speed_mph": re.compile(r"^(vehicle_)?speed(_|$)").search,
 }
-_UNIT_ENDINGS = {
+_ANGLE_ENDINGS = {
     "rad": RADIANS, "radian": RADIANS, "radians": RADIANS, "deg": DEGREES, "degree": DEGREES, "degrees": DEGREES,
     "ratio": RATIO, "normalized": RATIO, "norm": RATIO,
 }  # fmt: skip
@@ -55,8 +57,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Driving:
-    """Which columns hold the driving, by the names of NUMBERS, and how their values become those of a recording.
+class Controls:
+    """The columns of steering, throttle, brake and speed, by the names of NUMBERS, and how to convert their values.
 
     factor: of the steering, which is -1 to 1 then, right positive; words: how it is read.
     """
@@ -86,7 +88,7 @@ class Driving:
             return
         most = float(np.nanmax(steering))
         remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
-        if self.factor in (1.0, -1.0):
+        if abs(self.factor) == 1:
             remedy = "say its unit with --unit rad or deg"
         raise UserError(
             f"{place}: {beyond} of {len(steering)} values of the steering are beyond full steering, the greatest is "
@@ -95,20 +97,20 @@ class Driving:
         )
 
 
-def find_driving(
+def find_controls(
     path: Path,
     columns: Sequence[Column],
     settings: ImportSettings,
     findings: Findings,
     preferred: Mapping[str, Sequence[str]] | None = None,
-) -> Driving:
-    """Return which columns hold the driving.
+) -> Controls:
+    """Return which columns hold steering, throttle, brake and speed.
 
     columns: that may be found by their names; a setting may name others, too. preferred: number -> features of which
     the first with one column that fits is taken. Raises UserError for a steering that cannot be found or has no unit,
     and for a column that was asked for and does not exist, or several times.
     """
-    found: dict[str, Column] = {}
+    chosen: dict[str, Column] = {}
     for name, fits in _FITS.items():
         short = name.removesuffix("_mph")
         asked = getattr(settings, f"{short}_column", None)
@@ -117,24 +119,24 @@ def find_driving(
             of_feature = [each for each in fitting if each.feature == feature]
             fitting = of_feature if len(of_feature) == 1 else fitting
         if len(fitting) == 1:
-            found[name] = fitting[0]
+            chosen[name] = fitting[0]
         elif asked or name == "steering":
             reason = f"no column {asked[:60]!r}" if asked else "no column is called so"
-            listed = [each.full for each in fitting or columns]
             reason = "several columns may be it" if fitting else reason
+            listed = [each.full for each in fitting or columns]
             raise no_column(path, f"the {short}", f"--{short}-column", listed, reason)
-    factor, words = _steering_scale(settings, found["steering"].name)
+    factor, words = _steering_scale(settings, chosen["steering"].name)
     findings.notes.append(words)
     speed_factor = 1.0
-    if speed := found.get("speed_mph"):
+    if speed := chosen.get("speed_mph"):
         if unit := settings.speed_unit or unit_in_name(speed.name, _SPEED_ENDINGS):
             speed_factor = MPH_OF[unit]
         else:
             findings.notes.append(
                 f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
             )
-            del found["speed_mph"]
-    return Driving(found, factor, words, speed_factor)
+            del chosen["speed_mph"]
+    return Controls(chosen, factor, words, speed_factor)
 
 
 def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
@@ -142,7 +144,7 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
 
     Raises UserError where nothing says the unit, and for settings of an angle where it is none.
     """
-    unit = settings.unit or unit_in_name(column, _UNIT_ENDINGS) or (RATIO if plain(column) in _RATIO_NAMES else None)
+    unit = settings.unit or unit_in_name(column, _ANGLE_ENDINGS) or (RATIO if plain(column) in _RATIO_NAMES else None)
     side, sign = ("left", -1.0) if settings.left_positive else ("right", 1.0)
     ratio, most = settings.steering_ratio, settings.max_degrees
     problem = ""
@@ -166,53 +168,52 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
 
 
 @dataclass(frozen=True)
-class DrivenTable:
-    """A table with its driving. values: of the rows, by the names of NUMBERS: numbers, or a cell that is none.
+class ControlTable:
+    """A table with its controls. values: of the rows, by the names of NUMBERS: numbers, or a cell that is none.
 
     times: of the rows, None where no column has some.
     """
 
     table: ForeignTable
-    driving: Driving
+    controls: Controls
     values: Mapping[str, Sequence[Any]]
     times: Times | None
 
     def numbers(self, index: int) -> dict[str, float]:
         """Return the numbers of a row as a recording has them; raises ValueError."""
-        return self.driving.converted({name: values[index] for name, values in self.values.items()})
+        return self.controls.converted({name: values[index] for name, values in self.values.items()})
 
     def others(self, *read: str) -> tuple[str, ...]:
-        """Return the columns that nothing reads. read: those that hold neither the driving nor the times."""
-        driving = {self.driving.columns[name].name for name in self.values}
-        time = self.times.column if self.times else ""
-        return tuple(name for name in self.table.cells if name not in {*driving, time, *read})
+        """Return the columns that nothing reads. read: those that hold neither controls nor times."""
+        used = {self.controls.columns[name].name for name in self.values} | set(read)
+        used.add(self.times.column if self.times else "")
+        return tuple(name for name in self.table.cells if name not in used)
 
 
-def read_driven(settings: ImportSettings, findings: Findings) -> DrivenTable:
-    """Return the table of a source with its driving; what is no throttle or brake by its values is left out.
+def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
+    """Return the table of a source with its controls; a throttle or brake out of range is left out.
 
-    Raises UserError as find_table(), read_foreign(), find_driving() and find_times(), and for a wrong unit.
+    Raises UserError as find_table(), read_foreign(), find_controls() and find_times(), and for a wrong unit.
     """
     table = read_foreign(find_table(settings), findings)
     asked = {settings.steering_column, settings.throttle_column, settings.speed_column}
     columns = [Column(name) for name in table.cells if name in asked or table.is_numeric(name)]
-    driving = find_driving(table.path, columns, settings, findings)
+    controls = find_controls(table.path, columns, settings, findings)
     values: dict[str, Sequence[Any]] = {}
-    for name, column in driving.columns.items():
+    for name, column in controls.columns.items():
         cells = table.cells[column.name]
         numbers = [number_of_cell(cell) for cell in cells]
-        low, high = RANGES.get(name, (-math.inf, math.inf))
-        beyond = [value for value in numbers if not low - ROUNDING <= value <= high + ROUNDING and value == value]
-        words = f"{name.removesuffix('_mph')}: {column.name}"
+        values[name] = [value if math.isfinite(value) else cell for value, cell in zip(numbers, cells, strict=True)]
         if name == "steering":
-            driving.check_steering(list(filter(math.isfinite, numbers)), table.path, settings)
-        elif beyond:
-            words = f"{name}: {column.name} has {beyond[0]:g}, expected {low:g} to {high:g}"
+            controls.check_steering(list(filter(math.isfinite, numbers)), table.path, settings)
+            continue
+        low, high = RANGES.get(name, (-math.inf, math.inf))
+        words = f"{name.removesuffix('_mph')}: {column.name}"
+        if beyond := [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]:
+            words += f" has {beyond[0]:g}, expected {low:g} to {high:g}"
             if column.name in asked:
                 raise UserError(f"{table.path}: {words}; name another column", exit_code=2)
-            findings.notes.append(f"{words}; it is left out")
-            continue
-        else:
-            findings.notes.append(words)
-        values[name] = [value if math.isfinite(value) else cell for value, cell in zip(numbers, cells, strict=True)]
-    return DrivenTable(table, driving, values, find_times(table, settings))
+            words += "; it is left out"
+            del values[name]
+        findings.notes.append(words)
+    return ControlTable(table, controls, values, find_times(table, settings))
