@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.shards import open_store
-from bcclone.feed.keras_sequence import SampleDataset
 from tests.conftest import made_once, run_script
 
 SHAPE = (80, 120, 1)
@@ -28,19 +27,6 @@ def test_a_frame_takes_a_third_of_the_space(grey_store, simulated_recording, tmp
     with open_store(grey_store) as grey, open_store(tmp_path / "rgb.h5") as colored:
         assert grey.frames.shape == (360, *SHAPE)
         assert 3 * grey.frames.nbytes == colored.frames.nbytes
-
-
-@pytest.mark.slow
-def test_shards_and_windows_are_grey(grey_store, simulated_recording, tmp_path):
-    line = ("--preprocess", "gray-80x120", "--block-seconds", 2, "--jobs", 1, "--shard-mb", 1)
-    run_script("preprocess.py", simulated_recording, "-o", tmp_path / "shards", *line)
-    with open_store(grey_store) as file, open_store(tmp_path / "shards") as shards:
-        assert file.content_hash == shards.content_hash
-        assert (file.frames[np.arange(360)] == shards.frames[np.arange(360)]).all()
-    with SampleDataset.from_store(grey_store, batch_size=4, seq_length=5) as windows:
-        images, steering = windows[0]
-    assert images.shape == (4, 5, *SHAPE)
-    assert steering.shape == (4, 1)
 
 
 @pytest.mark.parametrize(

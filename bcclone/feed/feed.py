@@ -66,7 +66,7 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
 
 
 def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
-    """Return what draws the random numbers of a batch for the training step, which augments it."""
+    """Return a function that draws the random numbers of a batch for the training step, which augments it."""
     lookahead_m = lookahead_of(selection.data, selection.row)
 
     def add_inputs(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
@@ -80,7 +80,7 @@ def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
 
 
 def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> Augment:
-    """Return what augments a batch, in the rows that the network sees. kept: number of batches alive at a time."""
+    """Return a function that augments a batch, in the rows that the network sees. kept: batches alive at a time."""
     preprocessing, add_inputs = selection.data.preprocessing, _drawing(selection, sampling)
     buffers = Buffers(sampling.batch_size, (*selection.arrays.frame.shape[1:], *preprocessing.shape), kept)
     rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)

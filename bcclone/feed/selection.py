@@ -52,7 +52,7 @@ class Selection:
 
     @property
     def store(self) -> Store:
-        """Return the store that holds the frames, where check_feed() has seen that they are not image files."""
+        """Return the store with the frames; check_feed() refuses recordings for the feeds that use it."""
         return cast("Store", self.data)
 
     def mapped_source(self) -> FrameSource:

@@ -66,7 +66,7 @@ class Feed:
         return True
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
-        """Give what load() makes each batch of; one thread at a time asks for the next. stop: do not wait any more."""
+        """Give the pieces from which load() makes batches; one thread at a time takes one. stop: set to end a wait."""
         return nullcontext(iter(batches))
 
     def load(self, piece: Any) -> Batch:
@@ -107,9 +107,9 @@ def _tasks(pieces: Iterator[Any], batches: Batches, start: int) -> Iterator[tupl
 
 
 class WindowFeed(Feed):
-    """Fill batches from windows of samples, of which a thread brings the next one near; for stores larger than memory.
+    """Fill batches from windows of samples; a thread reads the next window ahead. For stores larger than memory.
 
-    A window is a chunk of the store, or some of its files, which may be far away. split: divides an order into windows.
+    A window is a chunk of the store, or some of its files, which may be at a URL. split: divides an order into windows.
     """
 
     source: FrameSource
@@ -122,9 +122,9 @@ class WindowFeed(Feed):
 
     @contextmanager
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches, which one thread fills: a window is given up as soon as its samples are used."""
+        """Give the batches, which one thread fills; a window is unloaded as soon as its samples are used."""
         frames, frame, order = self.source.frames, self.source.arrays.frame, batches.positions
-        loaded: deque[Any] = deque()  # of each window that is near, what is to be unloaded
+        loaded: deque[Any] = deque()  # what each loaded window has to unload
         left = 0  # samples of the current window that are not used yet
 
         def load(window: slice) -> int:

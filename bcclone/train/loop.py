@@ -219,7 +219,7 @@ class Training:
         return True
 
     def _take_time(self, is_epoch_end: bool = False) -> None:
-        """Note the time, and whether to stop; called after each step, and around each epoch."""
+        """Update the elapsed time, and whether to stop; called after each step, and before and after each epoch."""
         if self.worker.count > 1 and not is_epoch_end and self.state.step % _STEPS_BETWEEN_DECISIONS:
             return
         elapsed = time.monotonic() - self._start if self.worker.writes else 0.0

@@ -103,7 +103,7 @@ def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) ->
 
 
 def _announce_network(model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
-    """Report the layers, and what of a new network differs from its own design."""
+    """Report the layers, and how a new network differs from its design because of the images."""
     architecture, images = ARCHITECTURES[settings.network], data.preprocessing
     height, width, preset = images.height, images.width, architecture.preset
     if preset and not settings.start and images != PRESETS[preset]:

@@ -158,7 +158,7 @@ class RunFolder:
             atomic.write_text(path, json.dumps([*earlier, described], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
-        """Write the model to the output, its settings beside it, and record that the output is this run's."""
+        """Write the model to the output with a settings file, and record that the output is of this run."""
         atomic.write_bytes(output, model, follow=True)
         atomic.write_bytes(settings_path(output), read_bytes(self.path / _RESOLVED, "json"))
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))

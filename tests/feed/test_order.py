@@ -243,7 +243,7 @@ def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(k
         ] == order.tolist()
 
 
-@pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks", "sequence"])
+@pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks"])
 def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
     with Store(simulated_store) as store:
         training = store.samples[~store.samples["validation"]]

@@ -33,43 +33,42 @@ def mirrored(index: int, size: int) -> int:
 
 
 def _on_cpu(images: Image, extent: Extent, taps: Float32Array) -> None:
-    _blur_images(images, extent.top, taps, np.empty((extent.rows, 3 * extent.width), np.float32))
+    blurred, line = np.empty((extent.rows, 3 * extent.width), np.float32), np.empty(3 * (extent.width + 4), np.uint8)
+    _blur_images(images, extent.top, taps, blurred, line)
 
 
 @compiled(error_model="numpy", cache=True)
-def _blur_images(images: Any, top: Any, taps: Any, blurred: Any) -> None:
+def _blur_images(images: Any, top: Any, taps: Any, blurred: Any, line: Any) -> None:
     for sample in range(images.shape[0]):
         if taps[sample, 1] > 0:
             for frame in range(images.shape[1]):
-                _blur(images[sample, frame, top : top + blurred.shape[0]], taps[sample], blurred)
+                _blur(images[sample, frame, top : top + blurred.shape[0]], taps[sample], blurred, line)
 
 
 @compiled(error_model="numpy")
-def _blur(view: Any, taps: Any, blurred: Any) -> None:
-    """Blur an image in index, along rows, then along columns; it is mirrored at its edges."""
+def _blur(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
+    """Blur an image, along rows, then along columns; it is mirrored at its edges. padded: room for a wider row."""
     rows, width = view.shape[0], view.shape[1]
     center, close, wide = taps[0], taps[1], taps[2]
     flat = view.reshape(rows, 3 * width)
+    first, second, third, fourth, fifth = padded, padded[3:], padded[6:], padded[9:], padded[12:]
     for row in range(rows):
-        line = flat[row]
-        first, second, third, fourth, fifth = line, line[3:], line[6:], line[9:], line[12:]
-        result = blurred[row, 6:]
-        for index in range(3 * width - 12):
-            near, far = _INT(second[index]) + _INT(fourth[index]), _INT(first[index]) + _INT(fifth[index])
-            result[index] = center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
-        for x in (0, 1, width - 2, width - 1):
+        for x in range(3 * width):
+            third[x] = flat[row, x]
+        for x in (-2, -1, width, width + 1):
             for channel in range(3):
-                near = view[row, mirrored(x - 1, width), channel] + view[row, mirrored(x + 1, width), channel]
-                far = view[row, mirrored(x - 2, width), channel] + view[row, mirrored(x + 2, width), channel]
-                here = center * _FLOAT(view[row, x, channel])
-                blurred[row, 3 * x + channel] = here + close * _FLOAT(near) + wide * _FLOAT(far)
-    for row in range(rows):
-        first, second = blurred[mirrored(row - 2, rows)], blurred[mirrored(row - 1, rows)]
-        fourth, fifth = blurred[mirrored(row + 1, rows)], blurred[mirrored(row + 2, rows)]
-        third, line = blurred[row], flat[row]
+                padded[3 * (x + 2) + channel] = view[row, mirrored(x, width), channel]
+        line = blurred[row]
         for index in range(3 * width):
-            near, far = second[index] + fourth[index], first[index] + fifth[index]
-            line[index] = np.uint8(_INT(center * third[index] + close * near + wide * far + _FLOAT(0.5)))
+            near, far = _INT(second[index]) + _INT(fourth[index]), _INT(first[index]) + _INT(fifth[index])
+            line[index] = center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
+    for row in range(rows):
+        above, over = blurred[mirrored(row - 2, rows)], blurred[mirrored(row - 1, rows)]
+        under, below = blurred[mirrored(row + 1, rows)], blurred[mirrored(row + 2, rows)]
+        here, result = blurred[row], flat[row]
+        for index in range(3 * width):
+            one, two = over[index] + under[index], above[index] + below[index]
+            result[index] = np.uint8(_INT(center * here[index] + close * one + wide * two + _FLOAT(0.5)))
 
 
 def filtered(images: Any, taps: Any, xp: Any) -> Any:
