@@ -156,12 +156,13 @@ def test_a_cluster_without_workers_is_told(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("words", ["another version of bcclone", "cannot load bcclone"])
 def test_a_worker_with_another_bcclone_or_none_is_named(tmp_path, words):
+    (other := tmp_path / "other").mkdir()
     if words == "cannot load bcclone":
-        (tmp_path / "bcclone.py").write_text("raise ModuleNotFoundError(\"No module named 'bcclone'\")\n")
+        (other / "bcclone.py").write_text("raise ModuleNotFoundError(\"No module named 'bcclone'\")\n")
     else:
-        (shutil.copytree(ROOT / "bcclone", tmp_path / "bcclone") / "more.py").write_text("# changed\n")
+        (shutil.copytree(ROOT / "bcclone", other / "bcclone") / "more.py").write_text("# changed\n")
     with dask_cluster(tmp_path, workers=0) as cluster:
-        cluster.start_worker(packages=tmp_path)
+        cluster.start_worker(packages=other)
         with pytest.raises(UserError, match=f"worker tcp://127.0.0.1.*{words}"), open_pool(cluster.address):
             pass
 
