@@ -17,6 +17,7 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import ASYNC_MODES
+from bcclone.drive.server import server_process
 from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
@@ -216,3 +217,17 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
         assert "Traceback" not in output
     rows = len(read_log(tmp_path / "run1" / "driving_log.csv").rows)
     assert len(world.controls) <= rows <= len(world.controls) + 2
+
+
+SERVER = """
+import sys
+print("listening on 127.0.0.1:4567;\\na car is connected\\nrun1: 3 frames recorded")
+print("interrupted: run1 keeps what was recorded", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_the_server_prints_after_a_car_has_come_is_shown_but_not_that_it_was_interrupted(capfd):
+    with server_process([], ("-c", SERVER)) as server:
+        assert server.port == 4567
+    assert capfd.readouterr().err == "run1: 3 frames recorded\n"

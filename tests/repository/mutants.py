@@ -46,7 +46,6 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
     "bcclone.drive.protocol": {
         "SocketIOConnection.__init__": Known(1, "each telemetry comes after a join, which sets it"),
         "SocketIOConnection._message": Known(1, "no packet with another letter gets there"),
-        "Telemetry.__post_init__": Known(2, "a difference with a number that is not finite is not finite either"),
     },
     "bcclone.drive.controller": {"SpeedController.__init__": Known(1, "None counts as False")},
 }

@@ -1,15 +1,122 @@
-"""A person at a page of a drive takes over and gives the wheel back; of the pages of a play one drives."""
+"""Hands become steering and throttle; a person takes over from a model and gives back; pages share the wheel."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bcclone.drive.protocol import Control
-from bcclone.drive.wheel import ANSWER_SECONDS, RELEASED, SILENT_SECONDS, HandInput, PageHands, WheelView
-from bcclone.recording.run_tables import BY_MODEL, HUMAN, DrivenRow
+from bcclone.drive.wheel import (
+    ANSWER_SECONDS,
+    RELEASED,
+    SILENT_SECONDS,
+    HandControls,
+    HandInput,
+    PageHands,
+    Wheel,
+    WheelView,
+)
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
+
+LEFT, RIGHT = HandInput(steering_key=-1), HandInput(steering_key=1)
+
+
+GAS, BRAKE, MOUSE = HandInput(throttle_key=1), HandInput(throttle_key=-1), HandInput(steering=0.0)
+BOTH = HandInput(steering=0.3, throttle=-0.2, steering_key=-1, throttle_key=1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "steering", "throttle"),
+    [
+        ([(LEFT, 1)], -0.05, None),  # a twentieth a step, up to full lock
+        ([(LEFT, 1), (LEFT, 2)], -0.15, None),
+        ([(LEFT, 100)], -1.0, None),
+        ([(RIGHT, 10), (RELEASED, 1)], None, None),  # the wheel centres itself at once
+        ([(RIGHT, 10), (RELEASED, 1), (RIGHT, 1)], 0.05, None),
+        ([(LEFT, 10), (RIGHT, 1)], 0.05, None),  # the other key begins at the centre
+        ([(GAS, 10)], None, 0.6),  # the throttle rises and falls by three a second
+        ([(GAS, 10), (RELEASED, 5)], None, 0.3),
+        ([(GAS, 10), (RELEASED, 10)], None, None),
+        ([(GAS, 20), (BRAKE, 1)], None, -0.06),  # the brake ends the throttle at once
+        ([(BOTH, 1)], 0.3, -0.2),  # a position counts instead of the keys
+        ([(MOUSE, 1)], 0.0, None),  # a mouse in the middle has hands on the wheel
+    ],
+)
+def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(inputs, steering, throttle):
+    controls = HandControls()
+    *_, last = (controls.advance(hands, steps) for hands, steps in inputs)
+    assert (last.steering, last.throttle) == (
+        steering and pytest.approx(steering),
+        throttle and pytest.approx(throttle),
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None, {"steering": 2}, {"steering": "left"}, {"steering": math.nan}, {"throttle": True},
+        {"steering_key": 2}, {"throttle_key": True}, {"brake": 1},
+    ],
+)  # fmt: skip
+def test_invalid_input_is_refused(values):
+    with pytest.raises(ValueError, match="expected"):
+        HandInput.parse(values)
+
+
+ONE = st.floats(-1, 1)
+
+
+def turned(wheel, model, person):
+    """Return the steering of the next frame and who gave it. person: None for hands off."""
+    control = wheel.turn(HandInput(steering=person), 1, None if model is None else Control(model, 0.0))
+    return SimpleNamespace(steering=control.steering, by=wheel.by)
+
+
+def test_without_a_model_the_person_steers_at_once_and_nothing_is_a_take_over():
+    wheel = Wheel()
+    assert turned(wheel, None, 0.7).steering == 0.7
+    turn = turned(wheel, None, None)
+    assert (turn.steering, turn.by) == (0.0, DrivenRow(HUMAN))
+    assert wheel.count == 0
+
+
+def test_the_model_steers_until_a_person_does_and_again_after():
+    wheel = Wheel()
+    who = [turned(wheel, 0.2, person).by for person in (None, 0.1, 0.0, None, 0.5, None)]
+    one, two = DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 2)
+    assert who == [DrivenRow(MODEL), one, one, DrivenRow(MODEL), two, DrivenRow(MODEL)]
+
+
+def test_a_kept_wheel_stays_with_the_person_who_takes_the_hands_off():
+    wheel = Wheel()
+    turned(wheel, 0.5, None)
+    wheel.kept = True
+    assert [turned(wheel, 0.5, person).by.take_over for person in (None, 0.3, None)] == [1, 1, 1]
+    wheel.kept = False
+    assert turned(wheel, 0.5, None).by == DrivenRow(MODEL)
+
+
+def test_a_hand_over_turns_the_wheel_step_by_step_and_ends_at_the_new_drivers_steering():
+    wheel = Wheel()
+    turned(wheel, 0.2, None)
+    assert [turned(wheel, 0.2, -0.1).steering for _ in range(7)] == pytest.approx(
+        [0.15, 0.1, 0.05, 0, -0.05, -0.1, -0.1]
+    )
+    assert turned(wheel, 0.2, -0.6).steering == -0.6  # the hand-over is over
+
+
+@given(st.lists(st.tuples(ONE, st.none() | ONE), min_size=2, max_size=60))
+def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
+    wheel = Wheel()
+    turns = [turned(wheel, model, person) for model, person in frames]
+    for before, after in zip(turns, turns[1:], strict=False):
+        if before.by.driver != after.by.driver:
+            assert abs(after.steering - before.steering) <= 0.05 + 1e-9
+
 
 MODEL_STEERS = Control(-0.3, 0.4)
-RIGHT = HandInput(steering_key=1)
 
 
 class Clock:
