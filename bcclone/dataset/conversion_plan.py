@@ -91,8 +91,8 @@ class ConversionPlan:
     rows: the rows to store, with `recording`, `episode`, `take_over`, if a recording is held back whole also `part`
     (its index in PARTS, 0 for those that are split), for each camera `frame_CAMERA`: number of the frame of its image,
     or NO_FRAME, and `validation` and `label` of the samples; files: path of the image of each frame; logs: path of each
-    new recording's log; logs_read: all logs, also those without a new row; skips: rows and images known to be unusable
-    before an image is opened, bad_rows of them rows; rows_read, images_named: counts that include unusable ones.
+    new recording's log; logs_read: all logs, also those without a new row; skips: rows and images that are unusable
+    before an image is opened; rows_read, images_named: counts that include unusable ones.
     """
 
     rows: pd.DataFrame
@@ -103,7 +103,6 @@ class ConversionPlan:
     skips: tuple[Skip, ...]
     notices: tuple[str, ...]
     rows_read: int
-    bad_rows: int
     images_named: int
 
     def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
@@ -117,7 +116,8 @@ class ConversionPlan:
             row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
             log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
             skips.append(Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}"))
-        bad_images = len(skips) - self.bad_rows
+        bad_rows = sum(recording.bad_rows for recording in self.recordings)
+        bad_images = len(skips) - bad_rows
         if not self.images_named:
             raise UserError(
                 f"{self.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras"
@@ -129,11 +129,11 @@ class ConversionPlan:
                 f"{', '.join(map(str, ImageIndex(path).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
                 "copy the images into one of these folders"
             )
-        if max(self.bad_rows / self.rows_read, bad_images / self.images_named) > MOST_SKIPPED and not allowed:
+        if max(bad_rows / self.rows_read, bad_images / self.images_named) > MOST_SKIPPED and not allowed:
             listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
             more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
             raise UserError(
-                f"{self.bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
+                f"{bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
                 f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
             )
         return tuple(skips)
@@ -234,7 +234,6 @@ def make_plan(
         skips=tuple(skip for each in added for skip in each.skips()),
         notices=tuple(notices),
         rows_read=sum(each.log.row_count for each in added),
-        bad_rows=sum(len(each.log.bad_rows) for each in added),
         images_named=sum(int(each.named.sum()) for each in added),
     )
 
