@@ -32,7 +32,6 @@ from bcclone.system.table import Table, TableColumn
 
 UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
 
-
 Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
 OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
 
@@ -80,7 +79,7 @@ class WatchFigures:
         """Return the figures of some frames, of one at least."""
         count, seconds = len(watched), [one.seconds for one in watched if one.uncertain]
         score = sum(one.score for one in watched) / count
-        return cls(count, len(seconds), round(len(seconds) / count, 4), seconds[0] if seconds else None, score)
+        return cls(count, len(seconds), round(len(seconds) / count, 4), next(iter(seconds), None), score)
 
     def describe(self) -> str:
         first = "" if self.first_seconds is None else f", first after {self.first_seconds:.1f} s"

@@ -249,8 +249,9 @@ def read_steering(path: Path, column: str = "") -> FrameSteering:
                 again = "stands there twice" if frame_id in steering else "is no name of a frame"
                 raise ValueError(f"{ID} {frame_id[:40]!r} {again}")
             steering[frame_id] = number(named, cells[named], -MOST_STEERING, MOST_STEERING)
-            if PUBLIC in cells:
-                public[frame_id] = _flag(cells[PUBLIC].strip().lower())
+            if (flag := cells.get(PUBLIC, "0").strip().lower()) not in _PUBLIC:
+                raise ValueError(f"{PUBLIC} is {flag[:40]!r}, expected 0 or 1")
+            public |= {frame_id: _PUBLIC[flag]} if PUBLIC in cells else {}
         except ValueError as error:
             raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
     return FrameSteering(path, steering, public)
@@ -265,12 +266,6 @@ def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
         wanted = repr(column or STEERING)
         raise UserError(f"{path}: its columns are {shown}, expected {wanted}; name the steering: --steering-column")
     return names[0]
-
-
-def _flag(text: str) -> bool:
-    if text not in _PUBLIC:
-        raise ValueError(f"{PUBLIC} is {text[:40]!r}, expected 0 or 1")
-    return _PUBLIC[text]
 
 
 def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.framing import check_framed, framing_of
 from bcclone.dataset.geometry import HEIGHT_M
 from bcclone.dataset.images import Image, encode_jpeg, read_file
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
@@ -28,21 +28,10 @@ from bcclone.system.errors import UserError
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.progress import ProgressBar
 
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.model.policy import Policy
+
 _ROWS_AHEAD = 32
-
-
-class StatelessPolicy(Protocol):
-    """A policy whose caller keeps the memory of each drive, such as bcclone.model.policy.Policy."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Return how its images are prepared."""
-
-    def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
-        """Return the answer for the next prepared image of a drive, and its new memory.
-
-        image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
-        """
 
 
 def replay(
@@ -81,7 +70,7 @@ def replay(
 
 
 def replay_policies(
-    policies: Mapping[str, StatelessPolicy],
+    policies: Mapping[str, "Policy"],
     recording: Path,
     settings: ReplaySettings | None = None,
     open_watch: OpenWatch | None = None,
@@ -131,7 +120,7 @@ class _Driver:
     last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
     """
 
-    def __init__(self, name: str, policy: StatelessPolicy, reference: RecordedDrive, settings: ReplaySettings) -> None:
+    def __init__(self, name: str, policy: "Policy", reference: RecordedDrive, settings: ReplaySettings) -> None:
         self._name, self._policy, self._reference = name, policy, reference
         self._views = Views(policy.preprocessing, reference.in_heights)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)

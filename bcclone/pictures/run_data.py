@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,18 +87,14 @@ def find_frames(folder: Path) -> RunFrames:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return the run folders and recordings directly within a folder, the newest first."""
-    runs = [path for path in folder.iterdir() if path.is_dir() and _has_times(path)]
+    """Return the folders directly within a folder whose first image has its time in its name, the newest first."""
+    runs = []
+    for path in filter(Path.is_dir, folder.iterdir()):
+        if first := next(path.glob("*.jpg"), None) or next(path.glob("IMG/*.jpg"), None):
+            with suppress(ValueError):
+                time_of(first.name)
+                runs.append(path)
     return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def _has_times(folder: Path) -> bool:
-    """Return whether the first image of a folder, or of its IMG, has its time in its name."""
-    first = next(folder.glob("*.jpg"), None) or next(folder.glob("IMG/*.jpg"), None)
-    try:
-        return first is not None and time_of(first.name) >= 0
-    except ValueError:
-        return False
 
 
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:

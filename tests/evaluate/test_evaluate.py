@@ -60,16 +60,6 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     assert 0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2  # the server's clock leaves the wire out
 
 
-@pytest.mark.slow
-def test_a_model_gets_the_same_score_in_process_each_time(untrained_model):
-    line = ("evaluate", untrained_model, "--laps", 0.015, "--in-process", "--road", "mountain", "--reverse", "--json")
-    first, second = (json.loads(run_script(*line).stdout) for _ in range(2))
-    assert set(first) == KEYS
-    for figures in (first, second):
-        del figures["request_to_steer_ms"]
-    assert first == second
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("how", [KILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):

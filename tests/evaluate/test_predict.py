@@ -207,7 +207,6 @@ def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp
     ("text", "recorded"),
     [
         ("frame_id,distance_to_center\n1,0.5\n", False),
-        ("1.jpg,0.5\n", False),
         ("\n\ufeff;center;left;right;steering;throttle;brake;speed\n", True),
         (f"IMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
         ("", False),

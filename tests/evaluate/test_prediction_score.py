@@ -69,13 +69,12 @@ def test_the_lag_of_late_predictions_is_found():
     assert early["lag"]["seconds"] == -0.3
 
 
-@pytest.mark.parametrize("words", [("--steering-column", "wheel"), ("--rate", 20)])
-def test_options_of_a_table_are_refused_for_a_recording(words, tmp_path):
+def test_an_option_of_a_table_is_refused_for_a_recording(tmp_path):
     recording = make_recording(tmp_path / "recording")
     frame_ids = [path.stem for path in recording.glob("*.jpg")]
     write_steering(tmp_path / "p.csv", dict.fromkeys(frame_ids, 0.1))
-    with pytest.raises(UserError, match=f"{words[0]} is only for a table of labels, and .*driving_log.csv is none"):
-        run_command("score", tmp_path / "p.csv", recording, *words)
+    with pytest.raises(UserError, match="--rate is only for a table of labels, and .*driving_log.csv is none"):
+        run_command("score", tmp_path / "p.csv", recording, "--rate", 20)
 
 
 def test_noise_is_smoothed_in_time_or_without_times_over_nine_frames():
@@ -187,7 +186,7 @@ def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
 
 @pytest.mark.slow
 def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
-    for frames in (1, 2, 100_000):
+    for frames in (1, 2, 8_000):
         steering = np.random.default_rng(0).uniform(-1, 1, frames)
         times = np.arange(frames) + 1000.0 * (np.arange(frames) > frames // 2)
         path = tmp_path / f"{frames}.png"

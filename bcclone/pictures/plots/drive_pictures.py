@@ -172,9 +172,9 @@ def plot_curves(
     ends = np.linspace(times[0], max(times[-1], times[0] + 1e-9), lines + 1)
     figure = new_figure(11, 1.1 + 1.7 * lines, title)
     column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
-    for axes, begin, end in zip(column, ends, ends[1:], strict=False):
-        draw_steering(axes, times, steering, (begin, end), pauses)
-        if fitted:
+    draw_steering(column, times, steering, ends, pauses)
+    if fitted:
+        for axes in column:
             axes.axvspan(times[0], times[0] + fitted, color="0.9", zorder=0, label="fitted here, not scored")
     column[-1].set_xlabel(unit)
     figure.legend(*column[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
@@ -205,7 +205,7 @@ def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
         axes.axhline(0, color=GRAY, linewidth=0.6)
         pauses = np.flatnonzero(strip["episode"].diff().to_numpy() > 0)
         limits = (numbers[0], max(numbers[-1], numbers[0] + 1))
-        draw_steering(axes, numbers, {"": strip["steering"].to_numpy(np.float64)}, limits, pauses)
+        draw_steering([axes], numbers, {"": strip["steering"].to_numpy(np.float64)}, limits, pauses)
         deleted = strip["deleted"].to_numpy()
         axes.fill_between(numbers, -1.05, 1.05, where=deleted, step="mid", color=RED, alpha=0.25, linewidth=0)
         axes.set_ylim(-1.05, 1.05)
@@ -231,11 +231,11 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     most = max(0.1, 1.1 * float(np.abs(evidence.steering).max()))
     lines = [part.subplots() for part in parts[:count]]
-    for number, axes in enumerate(lines):
+    for axes in lines:
         axes.axhline(0, color=GRAY, linewidth=0.6)
-        curves = {"recorded steering": evidence.steering, "turn of the camera, scaled": turns}
-        draw_steering(axes, evidence.seconds, curves, (number * duration / count, (number + 1) * duration / count))
         axes.set_ylim(-most, most)
+    curves = {"recorded steering": evidence.steering, "turn of the camera, scaled": turns}
+    draw_steering(lines, evidence.seconds, curves, np.linspace(0.0, duration, count + 1))
     lines[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
     parts[count - 1].supxlabel("seconds of driving, without pauses", fontsize=9)
     for part, finding in zip(parts[count:], shown, strict=True):
@@ -278,7 +278,7 @@ def plot_framing(
         outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]])
     before.plot(*(outline - 0.5).T, color=ORANGE, linewidth=1.5)
     show_image(after, framing.apply(picture), "the frame")
-    draw_steering(below, seconds, steering, (seconds[0], max(seconds[-1], seconds[0] + 1e-9)))
+    draw_steering([below], seconds, steering, (seconds[0], max(seconds[-1], seconds[0] + 1e-9)))
     below.set_xlabel("seconds")
     below.legend(frameon=False)
     save(figure, path)

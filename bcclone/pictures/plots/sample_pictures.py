@@ -175,8 +175,7 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), "\n".join(describe_errors(subject, figures)))
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
-    for line, axes in enumerate(column):
-        draw_steering(axes, seconds, curves, (line * _LINE_SECONDS, (line + 1) * _LINE_SECONDS), pauses)
+    draw_steering(column, seconds, curves, np.arange(lines + 1) * _LINE_SECONDS, pauses)
     column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False)
     shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
     first = "" if shown == len(seconds) else f", the first {shown:,} samples"

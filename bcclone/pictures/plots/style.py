@@ -1,7 +1,7 @@
 """Give all pictures the same style, and save them as small PNGs."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -39,18 +39,22 @@ def tidy(*all_axes: Axes) -> None:
 
 
 def draw_steering(
-    axes: Axes,
+    all_axes: Iterable[Axes],
     times: FloatArray,
     steering: Mapping[str, FloatArray],
-    limits: tuple[float, float],
+    ends: Sequence[float] | FloatArray,
     breaks: Sequence[int] | IndexArray = (),
 ) -> None:
-    """Draw the steering of several drivers over time. limits: of the times; breaks: indices where the lines break."""
+    """Draw the steering of several drivers over time, each part of the time into axes of its own.
+
+    ends: times at which the parts begin and end, one more than axes; breaks: indices where the lines break.
+    """
     shown = np.insert(times, breaks, np.nan)
-    for (name, values), (color, style) in zip(steering.items(), cycle(CURVES), strict=False):
-        axes.plot(shown, np.insert(values, breaks, np.nan), style, color=color, linewidth=1.2, label=name)
-    axes.set(ylabel="steering", xlim=limits)
-    tidy(axes)
+    for axes, begin, end in zip(all_axes, ends, ends[1:], strict=False):
+        for (name, values), (color, style) in zip(steering.items(), cycle(CURVES), strict=False):
+            axes.plot(shown, np.insert(values, breaks, np.nan), style, color=color, linewidth=1.2, label=name)
+        axes.set(ylabel="steering", xlim=(begin, end))
+    tidy(*all_axes)
 
 
 def show_image(axes: Axes, image: Image, title: str = "") -> None:
