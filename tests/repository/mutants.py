@@ -9,9 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from bcclone.system.table import Table, TableColumn
 
 LEAST_KILLED = 0.95  # of all mutants of a module, equivalent ones included
+_COLUMNS = ("module", "mutants", "killed", "survived", "equivalent")
 _KILLED = {"killed", "timeout"}  # a mutant that loops forever is noticed, too
 
 
@@ -70,18 +73,8 @@ class Mutant(NamedTuple):
         return name.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
 
 
-class Row(NamedTuple):
-    """One module's line of the table: how many mutants there are, and what became of them."""
-
-    module: str
-    mutants: int
-    killed: int
-    survived: int
-    equivalent: int
-
-
-def summarize(mutants: Iterable[Mutant], equivalent: Mapping[str, Mapping[str, Known]]) -> tuple[list[Row], list[str]]:
-    """Return the table, and what is wrong, a line each."""
+def summarize(mutants: Iterable[Mutant], equivalent: Mapping[str, Mapping[str, Known]]) -> tuple[list[Any], list[str]]:
+    """Return the rows of the table, and what is wrong, a line each."""
     rows, wrong = [], []
     found = list(mutants)
     for module, known in equivalent.items():
@@ -92,7 +85,7 @@ def summarize(mutants: Iterable[Mutant], equivalent: Mapping[str, Mapping[str, K
         missed = [mutant for mutant in survivors if by_function[mutant.function] > excused[mutant.function]]
         killed = len(of_module) - len(survivors)
         equal = sum(min(by_function[name], number) for name, number in excused.items())
-        rows.append(Row(module, len(of_module), killed, len(survivors), equal))
+        rows.append((module, len(of_module), killed, len(survivors), equal))
         wrong += [f"{one.name} {one.status}, {excused[one.function]} known: {one.change}" for one in missed]
         wrong += [
             f"{module}.{name}: {by_function[name]} survived, {number} are listed in EQUIVALENT; lower that number"
@@ -122,9 +115,7 @@ def _mutmut(*arguments: str) -> str:
 def main() -> int:
     """Print the table, then what is wrong; return the exit code."""
     rows, wrong = summarize(_read(), EQUIVALENT)
-    print(f"{'module':26}{'mutants':>9}{'killed':>9}{'survived':>10}{'equivalent':>12}")
-    for row in rows:
-        print(f"{row.module:26}{row.mutants:9}{row.killed:9}{row.survived:10}{row.equivalent:12}")
+    print(Table([TableColumn(name) for name in _COLUMNS], rows))
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return 1 if wrong else 0
 
