@@ -4,14 +4,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.geometry import FOCAL_PX
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.exact_math import cosine, sine, tangent
 
 # Source: docs/explanation/simulator.md.
@@ -23,7 +22,7 @@ _OUTLINES = {
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
-_EXTENSION = 50
+_EXTENSION = 50  # lengths of the first and the last edge, by which an outline goes on beyond the picture
 _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _Matrix = tuple[tuple[float, ...], ...]  # rows
 
@@ -53,7 +52,7 @@ def pose_of(car: Car, camera: str, conditions: Conditions = _USUAL) -> CameraPos
 
 def bonnet(
     camera: str, conditions: Conditions = _USUAL, size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+) -> tuple[BoolArray, Image]:
     """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height, width, 3).
 
     size: height and width of the picture.
@@ -64,7 +63,8 @@ def bonnet(
     lower_px += conditions.camera_height_m * _BONNET_PX_A_METRE
     rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px
     corners = np.array(_OUTLINES[camera], float)
-    top = np.interp(columns, *_extended(corners).T)
+    before, after = (_EXTENSION * (end - beside) for end, beside in (corners[:2], corners[:-3:-1]))
+    top = np.interp(columns, *np.vstack([corners[0] + before, corners, corners[-1] + after]).T)
     depth = rows - top[None, :]
     shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
     picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)
@@ -74,12 +74,6 @@ def bonnet(
         picture = np.where((np.abs(inside) < 0.9)[..., None], np.array(_SEAM), picture)
         picture = np.where(((inside > 3) & (inside < 4))[..., None], np.array(_SEAM) * 1.6, picture)
     return depth > 0, np.clip(picture, 0, 255).astype(np.uint8)
-
-
-def _extended(corners: FloatArray) -> FloatArray:
-    """Return an outline with its first and last edge extended beyond the picture."""
-    before, after = corners[0] - corners[1], corners[-1] - corners[-2]
-    return np.vstack([corners[0] + _EXTENSION * before, corners, corners[-1] + _EXTENSION * after])
 
 
 def _yaw(angle: float) -> _Matrix:

@@ -62,7 +62,12 @@ class Car:
 
     def step(self, grade: float = 0.0) -> None:
         """Advance by 0.02 s on a road that rises by `grade` metres for each metre ahead."""
-        self._change_speed(grade)
+        speed = min(
+            self.speed, TOP_SPEED_MPH * MPH
+        )  # limited before the step: it reaches 30.2 mph, as in the simulator
+        slope = _GRAVITY * grade / length(1.0, grade)
+        acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
+        self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
         self.yaw_rate = next_yaw_rate(self.yaw_rate, self.steering, self.speed)
         self.heading += self.yaw_rate * STEP_SECONDS
         level = self.speed * STEP_SECONDS / length(1.0, grade)
@@ -70,17 +75,6 @@ class Car:
         self.z += level * cosine(self.heading)
         pitch = nose_up(self.throttle, self.brake)
         self.pitch += (pitch + arctangent(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
-
-    def set_back(self, x: float, y: float, z: float, heading: float) -> None:
-        """Move the car somewhere else; it keeps its speed."""
-        self.x, self.y, self.z, self.heading, self.yaw_rate = x, y, z, heading, 0.0
-
-    def _change_speed(self, grade: float) -> None:
-        """Accelerate; the speed is limited before the step, so the car reaches 30.2 mph, as in the simulator."""
-        speed = min(self.speed, TOP_SPEED_MPH * MPH)
-        slope = _GRAVITY * grade / length(1.0, grade)
-        acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
-        self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
 
 
 def nose_up(throttle: float, brake: float = 0.0) -> float:
@@ -152,8 +146,9 @@ class TrackedCar:
 
     def set_back(self) -> None:
         """Move the car to the nearest point of the centre line, facing along the track; it keeps its speed."""
-        self.car.set_back(*self.track.point(self.position.along_m))
-        self.position = self.track.locate(self.car.x, self.car.y, self.car.z, near_m=self.position.along_m)
+        car, along_m = self.car, self.position.along_m
+        (car.x, car.y, car.z, car.heading), car.yaw_rate = self.track.point(along_m), 0.0
+        self.position = self.track.locate(car.x, car.y, car.z, near_m=along_m)
 
     def push(self, right_m: float) -> None:
         """Move the car sideways, to the right if positive; it keeps its heading and speed."""

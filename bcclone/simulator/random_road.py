@@ -25,6 +25,7 @@ from bcclone.simulator.road_plan import (
     interpolate,
     with_run_outs,
 )
+from bcclone.system.arrays import Random
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.exact_math import cosine, exponential, sine
 
@@ -135,7 +136,7 @@ def random_road(name: str) -> RoadPlan:
     )
 
 
-def _draw_look(randomness: np.random.Generator, seed: int, stated: Mapping[str, str]) -> dict[str, Any]:
+def _draw_look(randomness: Random, seed: int, stated: Mapping[str, str]) -> dict[str, Any]:
     """Draw every choice, also one that the name states, so that the others stay as they are."""
     look: dict[str, Any] = {"seed": seed}
     for name, choices in CHOICES.items():
@@ -165,7 +166,7 @@ def _draw_eased(seed: int, slopes: str) -> float:
     return fraction if slopes == "eased" or (slopes == "any" and drawn < _EASED) else 0.0
 
 
-def _loop(randomness: np.random.Generator, length_m: float, hills_m: float, wildness: float) -> Points:
+def _loop(randomness: Random, length_m: float, hills_m: float, wildness: float) -> Points:
     """Return the points of a loop: a circle whose radius and angle vary, stretched to the length.
 
     hills_m: from its lowest to its highest point; wildness: how much they vary, from 1 to 0 for a circle.
@@ -193,7 +194,7 @@ def _loop(randomness: np.random.Generator, length_m: float, hills_m: float, wild
     ]
 
 
-def _winding(randomness: np.random.Generator, length_m: float, hills_m: float, radius_m: float, eased: float) -> Points:
+def _winding(randomness: Random, length_m: float, hills_m: float, radius_m: float, eased: float) -> Points:
     """Return the points of an open road of bends to both sides, some with a straight stretch between.
 
     radius_m: of the sharpest bends; eased: fraction by which the slope is gentler there.
@@ -222,7 +223,7 @@ def _winding(randomness: np.random.Generator, length_m: float, hills_m: float, r
     return points
 
 
-def _heights(randomness: np.random.Generator, bends: Sequence[float], hills_m: float, eased: float) -> list[float]:
+def _heights(randomness: Random, bends: Sequence[float], hills_m: float, eased: float) -> list[float]:
     """Return the heights of a winding road's points, from 0: waves of many lengths and of the same steepness.
 
     The difference between the highest and the lowest is hills_m, or less where that would be too steep. bends: the

@@ -23,7 +23,7 @@ from bcclone.simulator.road_plan import (
     read_points,
     with_run_outs,
 )
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
 
@@ -114,9 +114,12 @@ class Track:
     @property
     def half_widths_m(self) -> Float32Array:
         """Return half the road's width at every metre along the track, float32."""
-        metres = np.arange(int(self.length_m) + 1)
-        index = np.minimum((metres * self.points_a_metre).astype(int), len(self.line) - 1)
-        return np.asarray(self.widths_m[index] / 2, np.float32)
+        return np.asarray(self.widths_m[self.metres] / 2, np.float32)
+
+    @property
+    def metres(self) -> IndexArray:
+        """Return the index of the point at every metre along the track, or just before it."""
+        return np.array([self.index(metre) for metre in range(int(self.length_m) + 1)])
 
     @property
     def limits_m(self) -> FloatArray:

@@ -55,25 +55,18 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
     ):
         if folder is not None and not folder.is_dir():
             raise UserError(f"{folder}: no such folder; name the one that drive.py records into, or leave --run out")
-        before = _count_frames(folder) if folder is not None else 0
+        before = _count_frames(folder)
         report = UnityClient(connection, world, server.decimal_comma).drive()
-    traced = _trace(folder, world, before + report.steers) if folder is not None else None
+    until, traced = time.monotonic() + _RECORDER_SECONDS, None
+    if folder is not None:
+        while _count_frames(folder) < before + report.steers and time.monotonic() < until:
+            time.sleep(0.1)  # the server may still be writing frames
+        traced = write_trace(folder, world.shown)
     return SimulationResult(world.score(), report, traced)
 
 
-def _count_frames(folder: Path) -> int:
-    return sum(1 for _ in folder.glob("*.jpg"))
-
-
-def _trace(folder: Path, world: "SimulatedWorld", expected: int) -> int:
-    """Write where the car was at each frame into the run folder of the server, which may still be writing frames.
-
-    expected: number of frames there when it has written all, including the frames of earlier drives.
-    """
-    until = time.monotonic() + _RECORDER_SECONDS
-    while _count_frames(folder) < expected and time.monotonic() < until:
-        time.sleep(0.1)
-    return write_trace(folder, world.shown)
+def _count_frames(folder: Path | None) -> int:
+    return len(list(folder.glob("*.jpg"))) if folder is not None else 0
 
 
 @contextmanager
@@ -123,7 +116,9 @@ class SimulatedWorld:
     def observe(self) -> CarState | None:
         """Advance to the next frame and return the car's state with it; None after the end of the drive."""
         if self._settings.real_time:
-            self._wait_for_frame()
+            time.sleep(max(self._last_frame_at + FRAME_SECONDS - time.monotonic(), 0.0))
+            self._last_frame_at = time.monotonic()
+            self._catch_up()
         else:
             self.advance(FRAME_SECONDS)
         if self.ended:
@@ -183,12 +178,6 @@ class SimulatedWorld:
             self.ended = f"the car has not come around in {seconds:.0f} s"
         if self.ended and self.ended != LAPS_DRIVEN:
             self.scorer.add_failure(car.x, car.z, self.ended)
-
-    def _wait_for_frame(self) -> None:
-        """Sleep until the next frame is due, and advance the world to the present."""
-        time.sleep(max(self._last_frame_at + FRAME_SECONDS - time.monotonic(), 0.0))
-        self._last_frame_at = time.monotonic()
-        self._catch_up()
 
     def _catch_up(self) -> None:
         """Advance by the time since the last call; after a long pause by one second only."""

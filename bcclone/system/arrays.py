@@ -1,4 +1,4 @@
-"""Short names for common NumPy array types; docstrings state the shapes."""
+"""Short names for common types of NumPy; docstrings state the shapes of arrays."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Random = np.random.Generator
 
 # What a policy keeps of a drive: the prepared images of a window, newest last, or the states of a recurrent network. A
 # policy of single frames keeps none; () stands for a drive that has not begun.

@@ -12,7 +12,7 @@ import pytest
 from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
-from bcclone.simulator.render import LABELS, Renderer, color
+from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.render.faces import draw_cards, draw_faces
 from bcclone.simulator.render.inputs import Eye, air_of, blank_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
@@ -233,14 +233,6 @@ def test_uphill_the_road_rises_above_the_horizon(mountain):
     level = 600.0  # on a plain
     assert abs(track.locate(*track.point(foot)[:3]).grade) < 0.1
     assert highest_line(foot) < 52 < 56 <= highest_line(level)
-
-
-def test_a_texture_keeps_its_relations_and_nothing_exceeds_white():
-    picture = np.array([[[20, 20, 20], [40, 40, 40], [80, 80, 80], [255, 255, 255]]], np.uint8)
-    factors = np.ones((len(LABELS), 3), np.float32)
-    factors[LABELS["ground"]] = (0.5, 1.0, 2.0)
-    color(picture, np.full((1, 4), LABELS["ground"], np.uint8), factors)
-    assert picture[0].tolist() == [[10, 20, 40], [20, 40, 80], [40, 80, 160], [127, 255, 255]]
 
 
 def test_seeds_are_other_colours_of_the_same_shapes():

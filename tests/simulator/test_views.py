@@ -23,12 +23,11 @@ def brightness(picture):
     return picture[:130].astype(float).mean()
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (80, 160), (240, 320)])
-def test_a_picture_of_another_size_shows_the_same(track, height, width):
+def test_a_picture_of_another_size_shows_the_same(track):
     car = start_on(track, along_m=300.0)
-    small = Renderer("lake", Conditions(), height, width).frame(car)
-    assert small.shape == (height, width, 3)
-    expected = cv2.resize(Renderer("lake", Conditions()).frame(car), (width, height), interpolation=cv2.INTER_AREA)
+    small = Renderer("lake", Conditions(), 64, 80).frame(car)
+    assert small.shape == (64, 80, 3)
+    expected = cv2.resize(Renderer("lake", Conditions()).frame(car), (80, 64), interpolation=cv2.INTER_AREA)
     soft = [cv2.GaussianBlur(picture, (9, 9), 0).astype(float) for picture in (small, expected)]
     assert np.abs(soft[0] - soft[1]).mean() < 6
 

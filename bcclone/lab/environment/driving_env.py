@@ -9,7 +9,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 from gymnasium import spaces
 
 from bcclone.dataset.answer import Answer
@@ -23,6 +22,7 @@ from bcclone.simulator.scene import Obstacles
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
 from bcclone.system.settings import Metres, Mph, check_settings, setting
@@ -114,7 +114,7 @@ def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) 
     return next(iter(by_name.values())) if len(by_name) == 1 else make(by_name)
 
 
-class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
+class DrivingEnv(gymnasium.Env[Observation, Float32Array]):
     """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's Conditions.
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is the distance driven
@@ -169,7 +169,7 @@ class DrivingEnv(gymnasium.Env[Observation, npt.NDArray[np.float32]]):
         self._show()
         return self.observe(), self.info()
 
-    def step(self, action: npt.NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Float32Array) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled.
 
         Raises ValueError for anything else, and gymnasium.error.ResetNeeded after the end of an episode.

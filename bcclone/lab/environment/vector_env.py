@@ -11,11 +11,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from bcclone.lab.environment.driving_env import DrivingEnv, Observation
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 
-_Batch = tuple[Observation, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]
+_Batch = tuple[Observation, FloatArray, BoolArray, BoolArray, dict[str, Any]]
 
 
-class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArray[Any]]):
+class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     """Cars on the same road that do not meet each other; each drives as in DrivingEnv.
 
     The cars share the scene, so many take little memory. An episode that has ended begins anew with the next step, with
@@ -55,7 +56,7 @@ class DrivingVectorEnv(VectorEnv[Observation, npt.NDArray[np.float32], npt.NDArr
         self._ended[:], self._options = False, options
         return self._joined(observations), self._infos(infos)
 
-    def step(self, actions: npt.NDArray[np.float32]) -> _Batch:
+    def step(self, actions: Float32Array) -> _Batch:
         """Advance every car by 0.04 s; one whose episode has ended begins another, and its action is not used.
 
         Raises ValueError for anything but finite numbers of the shape (cars, controls); then no car has moved.

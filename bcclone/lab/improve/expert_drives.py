@@ -21,6 +21,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings, WorldSettings
+from bcclone.system.arrays import Random
 from bcclone.system.task_pool import report_progress
 
 _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
@@ -88,7 +89,7 @@ def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[Evaluat
     return settings, push_m, every_m
 
 
-def _draw_conditions(random: np.random.Generator) -> Conditions:
+def _draw_conditions(random: Random) -> Conditions:
     """Return other textures, and in most drives another light, weather and mounting of the camera, too."""
     conditions = Conditions(texture_seed=int(random.integers(1, 1 << 20)))
     if random.random() < 0.25:

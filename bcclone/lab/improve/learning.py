@@ -104,9 +104,7 @@ class Learning:
 
         Take-overs are learned from in one round. Rounds that are complete already are kept. Raises UserError.
         """
-        settings, rounds = self._settings, self.begin()
-        if not rounds:
-            rounds = [self._add(Round(number=0, model=START), time.monotonic())]
+        settings, rounds = self._settings, self._complete_rounds()
         while len(rounds) <= (settings.rounds if settings.expert else 1):
             is_late = bool(settings.minutes) and sum(one.seconds for one in rounds) >= settings.minutes * 60
             if settings.expert and (not rounds[-1].interventions or is_late):
@@ -123,17 +121,14 @@ class Learning:
             rounds[-1] = self._kept.keep(f"{last.number:02d}-all-rows", whole)
         return tuple(rounds)
 
-    def begin(self) -> list[Round]:
+    def _complete_rounds(self) -> list[Round]:
         """Return the rounds that are complete; the first one, number 0, is the score of the model to begin with."""
         rounds: list[Round] = []
         while one := self._kept.find(f"{len(rounds):02d}-all-rows") or self._kept.find(f"{len(rounds):02d}"):
-            if one.number != len(rounds) or not set(one.scores) <= set(self._rows):
-                raise UserError(
-                    f"{self._kept.folder}: round {len(rounds)} is not of this improvement; begin anew with --force"
-                )
             rounds.append(one)
-        if rounds:
-            self._notify(f"continuing after round {rounds[-1].number}, which is complete")
+        if not rounds:
+            return [self._add(Round(number=0, model=START), time.monotonic())]
+        self._notify(f"continuing after round {rounds[-1].number}, which is complete")
         return rounds
 
     def _add(self, one: Round, begin: float, first: Sequence[str] = ()) -> Round:

@@ -56,13 +56,6 @@ class Seen:
     reverse: bool
     speed: float
 
-    def key(self, *parts: object) -> str:
-        """Return a hash of this, of the road's file, of bcclone's sources, and of other parts of a task."""
-        own = Path(self.track)
-        content = read_bytes(own, "json") if own.suffix == ".json" else b""
-        whole = source_digest(), self.model.sha256, self.preprocess, self.track, self.reverse, self.speed
-        return hashlib.sha256(repr((*whole, content, parts)).encode()).hexdigest()[:24]
-
 
 @dataclass(frozen=True)
 class StatesTask:
@@ -81,8 +74,11 @@ class StatesTask:
 
     @property
     def key(self) -> str:
-        """Return a name that says all that the result depends on."""
-        return f"{self.purpose}-{self.seen.key(self.states)}"
+        """Return a name that says all that the result depends on: also the road's file, and bcclone's sources."""
+        road = Path(self.seen.track)
+        content = read_bytes(road, "json") if road.suffix == ".json" else b""
+        digest = hashlib.sha256(repr((source_digest(), self, content)).encode())
+        return f"{self.purpose}-{digest.hexdigest()[:24]}"
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,8 @@ class SeenRoad:
             )
         self._path, self._speed, self._preprocessing = seen.model.path, seen.speed, policy.preprocessing
         # only an image of the whole frame can be rendered at its own size
-        self._whole = policy.preprocessing.crop_top != 0 or policy.preprocessing.crop_bottom is not None
-        size = () if self._whole else (policy.preprocessing.height, policy.preprocessing.width)
+        self._whole = self._preprocessing.crop_top != 0 or self._preprocessing.crop_bottom is not None
+        size = () if self._whole else (self._preprocessing.height, self._preprocessing.width)
         self._renderer = Renderer(seen.track, Conditions(), *size)
         self._steer = _in_batches(policy) if policy.model else _one_by_one(policy)
         self._nose_up = nose_up(holding_throttle(seen.speed))
@@ -141,10 +137,7 @@ class SeenRoad:
         return np.clip(steering, -1.0, 1.0)
 
 
-@lru_cache(maxsize=1)
-def open_road(seen: Seen) -> SeenRoad:
-    """Return the road of a worker's last task, or another one; raises UserError and WorkerFault."""
-    return SeenRoad(seen)
+_open_road = lru_cache(maxsize=1)(SeenRoad)  # the road of a worker's last task, or another one
 
 
 def answer_states(task: StatesTask) -> Answers:
@@ -165,7 +158,7 @@ def answer_states(task: StatesTask) -> Answers:
 def _opened(task: StatesTask) -> Iterator[SeenRoad]:
     task.seen.model.check()
     with one_at_a_time:
-        yield open_road(task.seen)
+        yield _open_road(task.seen)
 
 
 def _in_batches(policy: Policy) -> Steer:
@@ -238,7 +231,9 @@ def drive_states(task: StatesTask) -> DrivenCheck:
     came_back, left = 0, list[State]()
     frames, seconds = 0, 0.0
     with _opened(task) as road:
-        driving = {state: _tracked(road, state) for state in task.states}
+        driving = {state: TrackedCar(road.track, state[1], state[0]) for state in task.states}
+        for state, tracked in driving.items():
+            tracked.car = road.car(*state)
         while driving and seconds < _GIVEN_UP_SECONDS:
             steering = road.steering([tracked.car for tracked in driving.values()])
             frames += len(driving)
@@ -254,13 +249,6 @@ def drive_states(task: StatesTask) -> DrivenCheck:
             report_progress(len(gone))
     report_progress(len(driving))
     return DrivenCheck(task.size, came_back, tuple(left), tuple(driving), frames)
-
-
-def _tracked(road: SeenRoad, state: State) -> TrackedCar:
-    along_m, offset_m, turn = state
-    tracked = TrackedCar(road.track, offset_m, along_m)
-    tracked.car = road.car(along_m, offset_m, turn)
-    return tracked
 
 
 def _advance(tracked: TrackedCar, steering: float) -> bool:

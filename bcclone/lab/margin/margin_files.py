@@ -76,30 +76,6 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Se
             path = folder / f"narrowest-{number + 1}.png"
             plot_frames(_frames(one, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
-    report = folder / REPORT_NAME
-    write_report(report, margin_report(maps, settings, models, pictures))
-    return [figures, *pictures.values(), report]
-
-
-def plot_margins(maps: Maps, title: str, path: Path) -> None:
-    """Draw the road of each map as a strip into a PNG, one model below the other."""
-    figure = new_figure(_WIDE_INCHES, 0.8 + _STRIP_INCHES * len(maps), title)
-    rows = figure.subplots(len(maps), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, (name, one) in zip(rows, maps.items(), strict=True):
-        _draw_strip(axes, one)
-        axes.set_title(f"{name}: {_describe(one)}", fontsize=9, loc="left")
-        axes.set_ylabel("m to the right")
-    rows[-1].set_xlabel("metres along the road")
-    save(figure, path)
-
-
-def margin_report(
-    maps: Maps,
-    settings: MarginSettings,
-    models: Sequence[Path],
-    pictures: Mapping[str, Path],
-) -> Report:
-    """Return the report of maps. pictures: caption -> path."""
     way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
@@ -130,7 +106,21 @@ def margin_report(
         words = (*models, *option_words(settings), "--check", "1000", *kept)
         commands["Check the map by driving"] = shown_command("margin", *words)
     title = f"Margins of the model{'s' * (len(maps) > 1)} {', '.join(maps)} on {way}"
-    return Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands)
+    report = folder / REPORT_NAME
+    write_report(report, Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands))
+    return [figures, *pictures.values(), report]
+
+
+def plot_margins(maps: Maps, title: str, path: Path) -> None:
+    """Draw the road of each map as a strip into a PNG, one model below the other."""
+    figure = new_figure(_WIDE_INCHES, 0.8 + _STRIP_INCHES * len(maps), title)
+    rows = figure.subplots(len(maps), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (name, one) in zip(rows, maps.items(), strict=True):
+        _draw_strip(axes, one)
+        axes.set_title(f"{name}: {_describe(one)}", fontsize=9, loc="left")
+        axes.set_ylabel("m to the right")
+    rows[-1].set_xlabel("metres along the road")
+    save(figure, path)
 
 
 def _describe_check(check: DrivenCheck) -> str:

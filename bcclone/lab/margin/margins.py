@@ -23,7 +23,6 @@ from bcclone.lab.margin.answers import Answers, DrivenCheck, RunKept, Seen, Stat
 from bcclone.lab.margin.state_grid import (
     RENDERED,
     STARTS,
-    Flags,
     ReturningSet,
     StateGrid,
     SteeringTable,
@@ -33,7 +32,7 @@ from bcclone.lab.margin.state_grid import (
 )
 from bcclone.pictures.report import shown_command
 from bcclone.simulator.track import Track, load_track
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
@@ -130,7 +129,7 @@ class MarginMap:
         return round(100 * float(self.returning.stays[self._box].mean()), 2)
 
     @property
-    def _box(self) -> Flags:
+    def _box(self) -> BoolArray:
         """Return which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets, turns)."""
         grid = self.returning.grid
         offsets = np.abs(grid.offsets_m) <= np.minimum(self.limits_m, _BOX_M + 1e-9)[:, None]

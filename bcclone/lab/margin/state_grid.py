@@ -20,7 +20,7 @@ from scipy.ndimage import binary_erosion
 from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
 from bcclone.simulator.track import Track
 from bcclone.simulator.world import FRAME_SECONDS
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.compiled import compiled, source_checksum
 
 _STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
@@ -31,8 +31,6 @@ NEAR_M = 0.5  # from the middle, where a car has come back
 _STRETCH_SECONDS = 2.5  # in which most cars are back, and the yaw rate at its start is long forgotten
 _ROUNDS = 50
 _EXACT = 1e-6  # of the distance between two states: nearer to one, no other counts
-
-Flags = npt.NDArray[np.bool_]
 
 
 class GridStep(NamedTuple):
@@ -236,8 +234,8 @@ class ReturningSet:
     """
 
     grid: StateGrid
-    returns: Flags
-    stays: Flags
+    returns: BoolArray
+    stays: BoolArray
 
     @property
     def margins_m(self) -> FloatArray:
@@ -254,12 +252,12 @@ class ReturningSet:
         )
 
     @cached_property
-    def core(self) -> Flags:
+    def core(self) -> BoolArray:
         """Return the states that come back, and with them all that are a step of the grid away, as `returns`."""
         ends = np.pad(self.returns, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self.grid.closed else "edge")
         return np.asarray(binary_erosion(ends, np.ones((3, 3, 3)))[1:-1])
 
-    def inside(self, cars: Cars) -> Flags:
+    def inside(self, cars: Cars) -> BoolArray:
         """Return which cars are between eight states of the core, (cars,)."""
         places = len(self.grid.places_m)
         place = (cars.along_m - self.grid.places_m[0]) / self.grid.step_m
@@ -293,7 +291,7 @@ def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed:
     return ReturningSet(grid, drives_on & comes_near, stays)
 
 
-def _lands(grid: StateGrid, stretch: int, after: Cars, states: Flags, place: int) -> Flags:
+def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place: int) -> BoolArray:
     """Return which cars that began at a place end their stretch between four states of a set, (offsets, turns)."""
     landing, places = place + stretch, len(grid.places_m)
     if landing >= places and not grid.closed:
@@ -302,7 +300,7 @@ def _lands(grid: StateGrid, stretch: int, after: Cars, states: Flags, place: int
     return _between(grid, states, ends, Cars(*(each[place] for each in after)))
 
 
-def _between(grid: StateGrid, states: Flags, places: npt.NDArray[np.int_], cars: Cars) -> Flags:
+def _between(grid: StateGrid, states: BoolArray, places: npt.NDArray[np.int_], cars: Cars) -> BoolArray:
     """Return which cars are between four states of a set, at these places."""
     inside = np.ones(cars.offset_m.shape, bool)
     corners = []

@@ -12,7 +12,6 @@ gamma distribution and the threshold, and the arrays of the kind under `arrays/`
 
 import io
 import json
-import math
 import struct
 import zipfile
 import zlib
@@ -59,10 +58,6 @@ class GammaFit:
     shape: float
     scale: float
 
-    def __post_init__(self) -> None:
-        if not (0 < self.shape < math.inf and 0 < self.scale < math.inf):
-            raise ValueError(f"a gamma distribution of shape {self.shape} and scale {self.scale}, expected more than 0")
-
     @classmethod
     def of(cls, scores: FloatArray) -> Self:
         """Fit to scores, (n,), by greatest likelihood; raises ValueError for too few or equal ones."""
@@ -94,12 +89,6 @@ class MonitorInfo:
     threshold: float
     false_alarms: float
     fitted_to: int
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind {str(self.kind)[:40]!r}, expected one of {', '.join(KINDS)}")
-        if not 0 < self.threshold < math.inf:
-            raise ValueError(f"threshold {self.threshold}, expected more than 0")
 
 
 class Monitor:

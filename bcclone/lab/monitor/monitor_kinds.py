@@ -10,7 +10,7 @@ https://arxiv.org/abs/1808.08444.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.lab.monitor import MonitorSettings
 from bcclone.model.layer_kinds import CONVOLUTIONS, random_strength
 from bcclone.model.model_file import ModelFile, load_model_file, model_content
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import Float32Array
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
@@ -37,7 +37,6 @@ Scorer = Callable[[Image], Float32Array]
 _BATCH_SIZE = 64
 _LEARNING_RATE = 1e-3
 _LARGEST_SIDE = 64  # pixels of the members' inputs
-_MOST_PASSES = 1000
 _SHRINKAGE = 1e-3  # of each variance; so that directions in which the vectors hardly differ do not dominate
 
 
@@ -124,8 +123,6 @@ def score_by_dropout(model: ModelFile, arrays: Arrays) -> Scorer:
     for a network without dropout.
     """
     chain, first, passes = _single_frame_layers(model, "dropout"), _first_dropout(model), int(arrays["passes"])
-    if not 2 <= passes <= _MOST_PASSES:
-        raise ValueError(f"{passes} passes, expected 2 to {_MOST_PASSES}")
     dtype = model.model.inputs[0].dtype
 
     def deviation(images: Any) -> Any:
@@ -149,16 +146,11 @@ def _first_dropout(model: ModelFile) -> int:
 
 
 def learn_features(model: ModelFile, store: Path, settings: MonitorSettings, notify: Notify) -> Arrays:
-    """Return the distribution of the features over the training samples."""
+    """Return the distribution of the features over the training samples: mean, (n,), and scaling, (n, n)."""
     features = tf.function(_features_of(model), autograph=False, reduce_retracing=True)
     with SampleDataset.from_store(store, _BATCH_SIZE, settings.seed) as samples:
-        batches = (samples[number][0] for number in range(len(samples)))
-        return _distribution(features(tf.constant(images)).numpy() for images in batches)
-
-
-def _distribution(batches: Iterable[Float32Array]) -> Arrays:
-    """Return mean, (n,), and scaling, (n, n), of vectors in batches, (batch, n)."""
-    vectors: FloatArray = np.concatenate([np.asarray(batch, np.float64) for batch in batches])
+        batches = [features(tf.constant(samples[number][0])).numpy() for number in range(len(samples))]
+    vectors = np.concatenate(batches).astype(np.float64)  # (samples, features)
     mean, deviation = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
     correlation = np.cov((vectors - mean) / deviation, rowvar=False) + _SHRINKAGE * np.eye(len(mean))
     values, axes = np.linalg.eigh(correlation)

@@ -16,7 +16,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image, decode_image
 from bcclone.lab.road_samples.drawn_road import log_uniform
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import Float32Array, FloatArray, Random
 from bcclone.system.exact_math import arctangent, cosine, exponentials, sine
 from bcclone.system.opencv import cv2
 
@@ -80,7 +80,7 @@ def _stretch(squared: Any, xi: float) -> Any:
     return (xi + np.sqrt(np.maximum(1.0 + (1.0 - xi * xi) * squared, 0.0))) / (1.0 + squared)
 
 
-def draw_camera(random: np.random.Generator, radius_m: float, floor: bool) -> AnyCamera:
+def draw_camera(random: Random, radius_m: float, floor: bool) -> AnyCamera:
     """Return a random camera for a road. radius_m: of its sharpest bends; floor: it is only lines on a floor."""
     narrowest = _NARROWEST_FLOOR if floor else _FIELDS[0]
     field = log_uniform(random, narrowest, _FIELDS[1] if radius_m < _GENTLE_M else _WIDEST_GENTLE)
@@ -97,7 +97,7 @@ def draw_camera(random: np.random.Generator, radius_m: float, floor: bool) -> An
     return AnyCamera(focal, xi, aspect, pitch, math.radians(roll), math.radians(yaw))
 
 
-def with_effects(picture: FloatArray, random: np.random.Generator) -> Image:
+def with_effects(picture: FloatArray, random: Random) -> Image:
     """Return the picture of a camera, RGB uint8 (height, width, 3), from RGB of 0 to 255 and above, of any exposure."""
     image = _exposed((picture / 255).astype(np.float32), random)
     if random.random() < 0.5:
@@ -115,7 +115,7 @@ def with_effects(picture: FloatArray, random: np.random.Generator) -> Image:
     return image
 
 
-def _exposed(light: Float32Array, random: np.random.Generator) -> Image:
+def _exposed(light: Float32Array, random: Random) -> Image:
     """Return light, 0 to 1 and above, as the sensor and the lens of a camera take it."""
     brightness = log_uniform(random, *(_DARKNESS if random.random() < _DARK else _BRIGHTNESS))
     exposure = brightness / max(float(light.mean()), 0.02)

@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, exponential, sine
 
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
@@ -85,12 +85,12 @@ class DrawnPlace:
     path: Sequence[float]
 
 
-def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
+def log_uniform(random: Random, low: float, high: float) -> float:
     """Return a random number between two, whose logarithm is uniform."""
     return low * exponential(math.log(high / low) * random.random())
 
 
-def draw_road(random: np.random.Generator) -> DrawnRoad:
+def draw_road(random: Random) -> DrawnRoad:
     floor = random.random() < _FLOOR
     if floor:
         width_m = random.uniform(*_FLOOR_WIDTHS_M)
@@ -104,7 +104,7 @@ def draw_road(random: np.random.Generator) -> DrawnRoad:
     return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, _draw_curvatures(random, radius_m, floor))
 
 
-def place_on(road: DrawnRoad, random: np.random.Generator) -> DrawnPlace:
+def place_on(road: DrawnRoad, random: Random) -> DrawnPlace:
     """Return a random place on a road, more often near the middle of its lane."""
     lane_m, degrees = road.width_m / road.lanes, 1.0 if road.floor else _NEAR_AIM_M / road.aim_m
     if random.random() < _IN_THE_LANE:
@@ -137,7 +137,7 @@ def _mean(curvatures: FloatArray, start_m: float, end_m: float) -> float:
     return float(curvatures[_BEGIN + round(start_m / _STEP_M) : _BEGIN + round(end_m / _STEP_M)].mean())
 
 
-def _draw_curvatures(random: np.random.Generator, radius_m: float, floor: bool) -> FloatArray:
+def _draw_curvatures(random: Random, radius_m: float, floor: bool) -> FloatArray:
     """Return the curvatures of a road: bends to both sides, on a floor up to hairpins, and straight stretches."""
     count = round((_BEHIND_M + _AHEAD_M) / _STEP_M)
     unit, bends, turned = math.sqrt(radius_m), np.zeros(count), 0.0

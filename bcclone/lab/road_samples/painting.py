@@ -76,7 +76,7 @@ def _nearest(x: float, z: float, line: Any) -> int:
 @compiled(error_model="numpy")
 def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look: Any, color: Any) -> None:
     """Set the colour of the ground at x, z. pixel_m: width of a pixel there; depth_m: its distance from the camera."""
-    bands, marks, air, seed = look
+    bands, marks, _, air, seed = look
     long_m = pixel_m * max(depth_m / air.camera_m, 1.0)
     sight_m = max(math.sqrt(x * x + z * z), 1e-9)
     grain = _noise(x / _resolved(_GRAIN_M, pixel_m), z / _resolved(_GRAIN_M, long_m), seed)
@@ -137,8 +137,8 @@ def _upright(u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: 
 
 
 @compiled(cache=True, sources=source_checksum((*COMPILED_MODULES, __name__)), error_model="numpy", fastmath=FINITE)
-def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, boxes: Any, picture: Any) -> None:
-    _, _, air, seed = look
+def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -> None:
+    _, _, boxes, air, seed = look
     for row in range(rays.shape[0]):
         for column in range(rays.shape[1]):
             right, up, ahead = rays[row, column, 0], rays[row, column, 1], rays[row, column, 2]
@@ -164,6 +164,5 @@ def paint(surroundings: Surroundings, line: FloatArray, rays: FloatArray, pixel:
     pixel: the angle that a pixel shows, in radians.
     """
     picture = np.zeros(rays.shape)
-    look = surroundings.bands, surroundings.marks, surroundings.air, surroundings.seed
-    _paint_pixels(rays, pixel, line, look, surroundings.boxes, picture)
+    _paint_pixels(rays, pixel, line, surroundings, picture)
     return picture

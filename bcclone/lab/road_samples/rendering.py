@@ -39,7 +39,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system import atomic, hdf5_file
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import sine
 from bcclone.system.hardware import usable_cores
@@ -75,7 +75,7 @@ class Pose(NamedTuple):
     rise: float
 
 
-def draw_place(track: Track, random: np.random.Generator) -> Pose:
+def draw_place(track: Track, random: Random) -> Pose:
     """Return a place anywhere on a road, nearly half of them near its middle."""
     along_m = track.start_m + track.lap_m * random.random()
     limit_m = float(track.widths_m[track.index(along_m)]) / 2 + _BEYOND_M - 1.0
@@ -140,7 +140,7 @@ def _sketches(settings: RoadSamplesSettings) -> int:
     return round(settings.any_camera * settings.frames)
 
 
-def _random(task: RoadTask, *more: int) -> np.random.Generator:
+def _random(task: RoadTask, *more: int) -> Random:
     return np.random.default_rng((task.settings.seed, task.settings.first_road + task.number, *more))
 
 
@@ -168,7 +168,7 @@ def _sketched(task: RoadTask) -> Iterator[RoadFrame]:
         yield sketch._replace(image=task.preprocessing.convert_colors(sketch.image))
 
 
-def draw_sketch(random: np.random.Generator, height: int, width: int) -> RoadFrame:
+def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     """Sketch a road for one frame: what any camera sees of it, RGB.
 
     A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one camera. A sketch has a
@@ -185,7 +185,7 @@ def draw_sketch(random: np.random.Generator, height: int, width: int) -> RoadFra
     return RoadFrame(with_effects(picture, random), place.steering, place.path)
 
 
-def _draw_sun(random: np.random.Generator) -> Conditions:
+def _draw_sun(random: Random) -> Conditions:
     """Return the conditions that hold for the whole scene of a road."""
     return Conditions(
         sun_elevation=_LOWEST_SUN + 60.0 * random.random() ** 2,  # often low, where shadows are longest
@@ -194,7 +194,7 @@ def _draw_sun(random: np.random.Generator) -> Conditions:
     )
 
 
-def draw_weather(random: np.random.Generator, conditions: Conditions, settings: RoadSamplesSettings) -> Conditions:
+def draw_weather(random: Random, conditions: Conditions, settings: RoadSamplesSettings) -> Conditions:
     """Return the conditions with light, weather, colours and the camera's mounting, mostly fair."""
     drawn = replace(
         conditions,

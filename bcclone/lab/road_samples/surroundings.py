@@ -4,13 +4,12 @@ Colours are RGB, 0 to 255. Textures are noise; no picture of anybody is in them.
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from bcclone.lab.road_samples.drawn_road import REFERENCE_M, DrawnRoad, log_uniform
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, sine
 
 _BAND, _MARK, _BOX = 8, 7, 10  # columns
@@ -47,8 +46,7 @@ class Scenery(NamedTuple):
     haze_most: float
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What is painted.
 
     bands: strips along the road, each from and to metres to the right of its middle, RGB, the period of its dashes (0
@@ -62,10 +60,10 @@ class Surroundings:
     marks: FloatArray
     boxes: FloatArray
     air: Scenery
-    seed: int
+    seed: int  # of textures
 
 
-def draw_surroundings(random: np.random.Generator, road: DrawnRoad, line: FloatArray) -> Surroundings:
+def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surroundings:
     """Return the look of a road. line: its middle as the car sees it, of DrawnPlace."""
     ground, surface = _color(random, 15, 235, 0.4), _color(random, 15, 190, 0.15)
     while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
@@ -84,16 +82,16 @@ def _table(rows: list[list[float]], columns: int) -> FloatArray:
     return np.array(rows, float).reshape(-1, columns)
 
 
-def _color(random: np.random.Generator, low: float, high: float, tint: float) -> FloatArray:
+def _color(random: Random, low: float, high: float, tint: float) -> FloatArray:
     """Return a grey between low and high, each of whose channels differs by up to a fraction `tint`."""
     return np.clip(random.uniform(low, high) * (1.0 + tint * (random.random(3) * 2 - 1)), 0.0, 255.0)
 
 
-def _yellow(random: np.random.Generator) -> FloatArray:
+def _yellow(random: Random) -> FloatArray:
     return np.array([random.uniform(170, 250), random.uniform(120, 215), random.uniform(0, 90)])
 
 
-def _paint(random: np.random.Generator) -> FloatArray:
+def _paint(random: Random) -> FloatArray:
     """Return the colour of lines: mostly white or yellow."""
     kind = random.random()
     if kind < 0.6:
@@ -101,14 +99,14 @@ def _paint(random: np.random.Generator) -> FloatArray:
     return _yellow(random) if kind < 0.85 else _color(random, 5, 250, 0.8)
 
 
-def _visible_paint(random: np.random.Generator, floor: FloatArray) -> FloatArray:
+def _visible_paint(random: Random, floor: FloatArray) -> FloatArray:
     """Return the colour of lines that can be told from the floor's."""
     while float(np.abs((paint := _paint(random)) - floor).max()) < _LEAST_FLOOR_CONTRAST:
         pass
     return paint
 
 
-def _draw_bands(random: np.random.Generator, road: DrawnRoad, surface: FloatArray) -> list[list[float]]:
+def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[list[float]]:
     """Return the road's surface, shoulders or kerbs, and lines."""
     bands: list[list[float]] = []
 
@@ -144,7 +142,7 @@ def _draw_bands(random: np.random.Generator, road: DrawnRoad, surface: FloatArra
     return bands
 
 
-def _draw_marks(random: np.random.Generator, floor: bool) -> list[list[float]]:
+def _draw_marks(random: Random, floor: bool) -> list[list[float]]:
     """Return lines that are not the road's: joints, tape, cables."""
     marks: list[list[float]] = []
     if random.random() < (0.6 if floor else 0.15):
@@ -155,7 +153,7 @@ def _draw_marks(random: np.random.Generator, floor: bool) -> list[list[float]]:
     return marks
 
 
-def _skyline(random: np.random.Generator, indoor: bool) -> list[list[float]]:
+def _skyline(random: Random, indoor: bool) -> list[list[float]]:
     """Return far walls, windows, houses, hills."""
     boxes = []
     for _ in range(int(random.integers(0, 9))):
@@ -166,7 +164,7 @@ def _skyline(random: np.random.Generator, indoor: bool) -> list[list[float]]:
     return boxes
 
 
-def _things(random: np.random.Generator, line: FloatArray, half_m: float) -> list[list[float]]:
+def _things(random: Random, line: FloatArray, half_m: float) -> list[list[float]]:
     """Return trees, poles, furniture and legs beside the road, another car on it, and rails or walls along it."""
     ahead = line[line[:, 4] > 1.5]
     boxes = []
@@ -190,7 +188,7 @@ def _things(random: np.random.Generator, line: FloatArray, half_m: float) -> lis
     return boxes
 
 
-def _side(random: np.random.Generator) -> float:
+def _side(random: Random) -> float:
     return 1.0 if random.random() < 0.5 else -1.0
 
 
@@ -199,7 +197,7 @@ def _beside(point: FloatArray, off_m: float) -> tuple[float, float]:
     return float(point[0] + point[3] * off_m), float(point[1] - point[2] * off_m)
 
 
-def _draw_air(random: np.random.Generator, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
+def _draw_air(random: Random, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
     """Return ground, light and sky. grain: strength of the ground's finest texture."""
     if indoor:
         haze, zenith = _color(random, 20, 230, 0.25), _color(random, 10, 255, 0.2)

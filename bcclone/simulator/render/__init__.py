@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
@@ -18,7 +17,7 @@ from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, IndexArray, Random
 from bcclone.system.exact_math import exponentials, normals
 
 _NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
@@ -42,7 +41,7 @@ class View:
 
     picture: Image
     depths_m: Float32Array
-    labels: npt.NDArray[np.uint8]
+    labels: Image
 
 
 class Renderer:
@@ -96,9 +95,7 @@ class Renderer:
         return canvas
 
 
-def _bonnet(
-    camera: str, conditions: Conditions, size: tuple[int, int]
-) -> tuple[npt.NDArray[np.intp], Image, npt.NDArray[np.int64]]:
+def _bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> tuple[IndexArray, Image, IndexArray]:
     """Return the flat indices of the bonnet's pixels, their colours, and the bonnet's first row in each column."""
     hidden, paint = bonnet(camera, conditions, size)
     lit = np.minimum(paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255).astype(np.uint8)
@@ -122,11 +119,11 @@ def draw_coloring(seed: int) -> Float32Array:
     return np.minimum(factors, np.float32(_BRIGHTEST))
 
 
-def color(picture: Image, labels: npt.NDArray[np.uint8], factors: Float32Array) -> None:
+def color(picture: Image, labels: Image, factors: Float32Array) -> None:
     """Multiply each pixel of a picture, RGB uint8 (height, width, 3), by the factors of its label, (height, width)."""
     picture[...] = np.minimum(picture * factors[labels], np.float32(255.0))
 
 
-def _random_factors(randomness: np.random.Generator, mean: float, deviation: float) -> Float32Array:
+def _random_factors(randomness: Random, mean: float, deviation: float) -> Float32Array:
     brightness = mean + deviation * normals(randomness)
     return exponentials((brightness + _TINT * normals(randomness, (3,))).astype(np.float32))

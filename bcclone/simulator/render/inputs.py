@@ -5,15 +5,15 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.dataset.images import Image
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
 from bcclone.simulator.road_plan import REACH_M, RoadLook
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M, Shoulders
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.exact_math import cosine, exponentials
 
 _BLOCK = round(BLOCK_M / CELL_M)  # cells in a row of a block
@@ -51,11 +51,11 @@ class Eye(NamedTuple):
     rows; bottoms: for each column the first row that the bonnet hides, int64 (columns,).
     """
 
-    position: npt.NDArray[np.float64]
-    axes: npt.NDArray[np.float64]
+    position: FloatArray
+    axes: FloatArray
     across_px: float
     up_px: float
-    bottoms: npt.NDArray[np.int64]
+    bottoms: IndexArray
 
 
 class Canvas(NamedTuple):
@@ -65,10 +65,10 @@ class Canvas(NamedTuple):
     pixel shows, uint8 (rows, columns).
     """
 
-    picture: npt.NDArray[np.uint8]
+    picture: Image
     depths: Float32Array
-    labels: npt.NDArray[np.uint8]
-    room: npt.NDArray[np.float64]
+    labels: Image
+    room: FloatArray
 
 
 def blank_canvas(height: int, width: int) -> Canvas:
@@ -129,7 +129,7 @@ class Surface(NamedTuple):
     cross: Float32Array
     along: Float32Array
     light: Float32Array
-    lit: npt.NDArray[np.uint8]
+    lit: Image
     paint: Paint
     x: float
     z: float

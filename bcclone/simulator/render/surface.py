@@ -272,16 +272,10 @@ def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visib
     tar = covered(offset_m, 3.52, 3.78, pixel_m) * line_visibility
     color = mixed(color, lit((76.0, 73.0, 62.0), 1.0 + 0.10 * fine, sunlight), tar)
     if kind == KERB:
-        return mixed(color, _kerb(pixel), covered(offset_m, 3.78, 4.72, pixel_m))
+        kerb = mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), _striped(pixel, _KERB_STRIPE_M))  # red and white
+        return mixed(color, lit(kerb, 1.0, sunlight), covered(offset_m, 3.78, 4.72, pixel_m))
     second = covered(offset_m, 3.80, 3.90, pixel_m) * line_visibility * 0.6
     return mixed(color, lit((196.0, 184.0, 96.0), 1.0, sunlight), second)
-
-
-@drawing()
-def _kerb(pixel: RoadPixel) -> RGB:
-    """Return the colour of a kerb, red or white; their mean where a pixel spans several stripes."""
-    red = _striped(pixel, _KERB_STRIPE_M)
-    return lit(mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), red), 1.0, pixel.sunlight)
 
 
 @drawing()

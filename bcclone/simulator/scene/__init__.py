@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.scene.ground import Ground, make_ground
@@ -22,7 +21,7 @@ from bcclone.simulator.scene.structures import build_structures, walls_at
 from bcclone.simulator.scene.textures import blur, make_textures
 from bcclone.simulator.track import LEVEL_M, Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.codec import read_bytes
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import cosine, length, sine
@@ -98,13 +97,13 @@ class Obstacles:
         return wall_m is not None and wall_m - _HALF_CAR_M < abs(position.cross_track_m) < wall_m + _HALF_CAR_M
 
 
-def towards_sun(elevation: float, azimuth: float) -> npt.NDArray[np.float64]:
+def towards_sun(elevation: float, azimuth: float) -> FloatArray:
     """Return the unit vector towards the sun: x, y, z. elevation, azimuth: degrees, as in Conditions."""
     up, around = math.radians(elevation), math.radians(azimuth)
     return np.array([cosine(up) * sine(around), sine(up), cosine(up) * cosine(around)])
 
 
-def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt.NDArray[np.float64]) -> Float32Array:
+def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> Float32Array:
     """Return sunlight relative to level ground, float32 (side, side): by slope and the hills' shadows.
 
     The road counts as level, also where the ground falls away at the end of a bridge.
@@ -117,7 +116,7 @@ def bake_light(heights_m: Float32Array, on_road: npt.NDArray[np.bool_], sun: npt
 
 
 def add_tree_shadows(
-    light: Float32Array, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: npt.NDArray[np.float64]
+    light: Float32Array, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: FloatArray
 ) -> Float32Array:
     """Return the light, float32 (side, side), with the shadows of trees.
 

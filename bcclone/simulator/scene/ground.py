@@ -7,13 +7,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
-from bcclone.simulator.scene.textures import resize, tiling_noise
+from bcclone.simulator.scene.textures import Field, resize, tiling_noise
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, read_figures
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.exact_math import exponentials
 
 _LAKE_GRID = Grid(-342.0, -368.0, 1400)
@@ -74,7 +73,7 @@ class Ground:
 
 
 # grid, road, heights, cover and height of the water
-_GroundParts = tuple[Grid, RoadMap, npt.NDArray[np.floating], npt.NDArray[np.floating], float]
+_GroundParts = tuple[Grid, RoadMap, Field, Field, float]
 
 
 def make_ground(track: Track, seed: int) -> Ground:
@@ -154,7 +153,7 @@ def _designed(track: Track, seed: int) -> _GroundParts:
     return grid, road, heights, cover, water_m
 
 
-def _with_road(hills: npt.NDArray[np.floating], road: RoadMap) -> npt.NDArray[np.floating]:
+def _with_road(hills: Field, road: RoadMap) -> Field:
     """Return the heights of hills with a level bed for the road."""
     level = np.clip((LEVEL_M + 2.0 - road.distance_m) / 2.0, 0, 1)
     return np.asarray(hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level)
@@ -162,14 +161,14 @@ def _with_road(hills: npt.NDArray[np.floating], road: RoadMap) -> npt.NDArray[np
 
 def _boulder(
     grid: Grid, center: tuple[float, float, float], radius: float, height: float, lumps: Float32Array
-) -> npt.NDArray[np.floating]:
+) -> Field:
     """Return the heights of a rounded rock; far below the ground outside of it. lumps: how much higher each cell is."""
     x, z = grid.centres()
     inside = 1 - ((x - center[0]) ** 2 + (z - center[2]) ** 2) / radius**2
     return np.where(inside > 0, np.sqrt(np.clip(inside, 0, 1)) * height * lumps + center[1] - 4.0, -1e3)
 
 
-def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.float64]:
+def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:
     """Return heights interpolated from the road, weighted by its distance."""
     cells = grid.side // 16
     steps = (np.arange(cells) + 0.5) * CELL_M * 16
@@ -182,7 +181,7 @@ def _between_roads(line: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.
     return np.asarray(resize(coarse, grid.side, grid.side), np.float64)
 
 
-def _distance_to_road(line: npt.NDArray[np.float64], grid: Grid) -> Float32Array:
+def _distance_to_road(line: FloatArray, grid: Grid) -> Float32Array:
     free = np.ones((grid.side, grid.side), np.uint8)
     pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(int)
     free[pixels[:, 1], pixels[:, 0]] = 0
@@ -196,7 +195,7 @@ def _noise(grid: Grid, seed: int, grain: int) -> Float32Array:
     return resize(field, len(field) * grain, len(field) * grain, kept=(grid.side, grid.side))
 
 
-def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.float32]:
+def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> Float32Array:
     """Return patches of the covers that blend into each other."""
     weights = [exponentials(2.2 * _noise(grid, seed + 11 + n, 64)) for n in range(len(covers))]
     weights[0] *= 2.5
@@ -207,23 +206,21 @@ def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> n
     return np.stack(colors, -1, dtype=np.float32)
 
 
-def _stone_on_slopes(
-    cover: Float32Array, heights: npt.NDArray[np.floating], stone: tuple[int, int, int], steep: float
-) -> Float32Array:
+def _stone_on_slopes(cover: Float32Array, heights: Field, stone: tuple[int, int, int], steep: float) -> Float32Array:
     fraction = np.clip((_slope(heights) - steep) / 0.5, 0, 1)
     colors = [cover[..., color] * (1 - fraction) + stone[color] * fraction for color in range(3)]
     return np.stack(colors, -1, dtype=np.float32, casting="same_kind")
 
 
-def _slope(heights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def _slope(heights: Field) -> Field:
     rise_z, rise_x = np.gradient(heights, CELL_M)
     return np.asarray(np.sqrt(rise_x * rise_x + rise_z * rise_z))
 
 
-def _smooth_step(values: npt.NDArray[np.floating], start: float, end: float) -> npt.NDArray[np.floating]:
+def _smooth_step(values: Field, start: float, end: float) -> Field:
     fraction = np.clip((values - start) / (end - start), 0, 1)
     return np.asarray(fraction * fraction * (3 - 2 * fraction))
 
 
-def _single(values: npt.NDArray[np.floating]) -> Float32Array:
+def _single(values: Field) -> Float32Array:
     return np.ascontiguousarray(values, np.float32)

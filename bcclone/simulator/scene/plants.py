@@ -7,17 +7,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bcclone.dataset.images import Image
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.exact_math import cosine, normals, sine
 from bcclone.system.opencv import cv2
 
-Pictures = npt.NDArray[np.uint8]
+Pictures = Image
 Row = tuple[float, float, float, float, float, int]  # of Cards.placements
 
 CARD_HEIGHT, CARD_WIDTH = 128, 64  # texels
@@ -78,16 +78,14 @@ def _lake_props() -> list[Row]:
     return rows + [(x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
 
 
-def _tree(
-    ground: Ground, randomness: np.random.Generator, place: tuple[float, float], height: float, kinds: tuple[int, ...]
-) -> Row:
+def _tree(ground: Ground, randomness: Random, place: tuple[float, float], height: float, kinds: tuple[int, ...]) -> Row:
     """Return a tree of a random kind at a place, x and z in metres."""
     x, z = place
     wide = _PALM_WIDTH if kinds is _PALMS else _PINE_WIDTH
     return x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))
 
 
-def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_m: float) -> list[Row]:
+def _bushes(ground: Ground, randomness: Random, clumps: int, reach_m: float) -> list[Row]:
     """Return clumps of bushes on dry ground near the road."""
     rows: list[Row] = []
     for x, z in _random_positions(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
@@ -101,7 +99,7 @@ def _bushes(ground: Ground, randomness: np.random.Generator, clumps: int, reach_
 
 
 def _random_positions(
-    ground: Ground, randomness: np.random.Generator, count: int, distances_m: tuple[float, float]
+    ground: Ground, randomness: Random, count: int, distances_m: tuple[float, float]
 ) -> list[tuple[float, float]]:
     """Return random positions on dry ground between two distances from the road."""
     near = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
@@ -132,7 +130,7 @@ def _shaded(color: tuple[int, int, int], brightness: float) -> tuple[int, int, i
     return red, green, blue, 255
 
 
-def _draw_pine(picture: Pictures, randomness: np.random.Generator) -> None:
+def _draw_pine(picture: Pictures, randomness: Random) -> None:
     """A bare trunk below, and clumps of needles that are dark beneath and lit above."""
     lean = int(randomness.integers(-3, 4))
     cv2.line(picture, (32, 127), (32 + lean, 20), (62, 50, 38, 255), 3)
@@ -148,7 +146,7 @@ def _draw_pine(picture: Pictures, randomness: np.random.Generator) -> None:
             cv2.ellipse(picture, leaf, size, 0, 0, 360, _shaded((70, 76, 46), brightness), -1)
 
 
-def _draw_palm(picture: Pictures, randomness: np.random.Generator) -> None:
+def _draw_palm(picture: Pictures, randomness: Random) -> None:
     cv2.line(picture, (32, 127), (32, 26), (122, 96, 66, 255), 4)
     for angle in np.linspace(-200, 20, 12) + 6 * normals(randomness, (12,)):
         tip = (32 + 29 * cosine(math.radians(angle)), 30 + 26 * sine(math.radians(angle)) + 12)
@@ -157,7 +155,7 @@ def _draw_palm(picture: Pictures, randomness: np.random.Generator) -> None:
         cv2.polylines(picture, [frond], False, _shaded((70, 98, 30), randomness.uniform(0.6, 1.2)), 5)
 
 
-def _draw_bush(picture: Pictures, randomness: np.random.Generator) -> None:
+def _draw_bush(picture: Pictures, randomness: Random) -> None:
     for _ in range(150):
         x, y = 32 + 13 * normals(randomness), randomness.uniform(14, 127)
         if abs(x - 32) < 31 * math.sqrt(min((y - 6) / 70, 1.0)):

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.track import LAKE, Track
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 
 CELL_M, BLOCK_M = 0.5, 32.0  # sides of a cell, and of a block of cells
@@ -35,10 +34,7 @@ def neighbor_of(track: Track) -> Float32Array:
     left, and 0 where there is none, as in sharp bends.
     """
     apart_m = track.road.look.neighbor_m
-    metres = int(track.length_m) + 1
-    if not apart_m:
-        return np.zeros(metres, np.float32)
-    bends = np.abs(track.curvature[[track.index(metre) for metre in range(metres)]]) * abs(apart_m) * _STRAIGHT > 1
+    bends = np.abs(track.curvature[track.metres]) * abs(apart_m) * _STRAIGHT > 1
     around = np.convolve(np.pad(bends, _AROUND_M, mode="edge"), np.ones(2 * _AROUND_M + 1), "valid")
     return np.where(around > 0, 0.0, apart_m).astype(np.float32)
 
@@ -78,7 +74,7 @@ class RoadMap:
     neighbor_m: Float32Array
 
 
-def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> RoadMap:
+def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     """Return the road map; on_ground: whether each point of the centre line is on the ground, bool (points,)."""
     mask = np.zeros((grid.side, grid.side), np.uint8)
     pixels = ((track.line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
@@ -114,19 +110,18 @@ def map_road(track: Track, grid: Grid, on_ground: npt.NDArray[np.bool_]) -> Road
 class Shoulders(NamedTuple):
     """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2, metres)."""
 
-    kinds: npt.NDArray[np.int64]
+    kinds: IndexArray
     border_light: Float32Array
 
 
-def make_shoulders(track: Track, sun: npt.NDArray[np.float64]) -> Shoulders:
+def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
     """Return the shoulders of a track. sun: unit vector towards it, (3,)."""
-    metres = int(track.length_m) + 1
-    kinds = np.zeros((2, metres), np.int64)
+    ahead = track.ahead[track.metres]
+    kinds = np.zeros((2, len(ahead)), np.int64)
     if track.road.name == LAKE.name:
         for side, kind, stretches in ((0, KERB, _KERBS_LEFT), (1, KERB, _KERBS_RIGHT), (1, DIRT, _DIRT_RIGHT)):
             for start, end in stretches:
                 kinds[side, start : end + 1] = kind
-    ahead = track.ahead[[track.index(metre) for metre in range(metres)]]
     facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
     border = []
     for side in (-1, 1):  # the border slopes towards the road

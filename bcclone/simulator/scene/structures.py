@@ -137,13 +137,9 @@ def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
             continue
         bend = track.curvature[track.index(here)]
         for side in (-1, 1):
-            outside = side * bend < -1 / _SHARP_RADIUS_M
-            if outside or _falls_away(track, ground, here, side):
+            x, y, z, _ = track.point(here, side * 12.0)
+            falls_away = ground.heights_m[ground.grid.cell(x, z)] < y - 1.5
+            if falls_away or side * bend < -1 / _SHARP_RADIUS_M:
                 line = _offset_line(track, side * _GUARD_WALL_M, here, there)
                 rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, STONE)
     return rows
-
-
-def _falls_away(track: Track, ground: Ground, along_m: float, side: int) -> bool:
-    x, y, z, _ = track.point(along_m, side * 12.0)
-    return bool(ground.heights_m[ground.grid.cell(x, z)] < y - 1.5)

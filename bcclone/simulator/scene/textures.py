@@ -7,9 +7,11 @@ order that depends on it.
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import exponentials, normals
+
+Field = npt.NDArray[np.floating]  # a value for each cell of a grid
 
 SIZE = 512  # texels of the finest level
 LEVELS = 10
@@ -79,9 +81,7 @@ def _with_levels(texture: Float32Array) -> Float32Array:
     return np.concatenate([level.ravel() for level in levels[:LEVELS]]).astype(np.float32)
 
 
-def resize(
-    field: npt.NDArray[np.floating], height: int, width: int, kept: tuple[int, int] | None = None
-) -> Float32Array:
+def resize(field: Field, height: int, width: int, kept: tuple[int, int] | None = None) -> Float32Array:
     """Return a field of another size, float32 (height, width), by cubic convolution; the edge cells repeat outwards.
 
     kept: how many of the first rows and columns are computed and returned, by default all.
@@ -95,13 +95,13 @@ def resize(
     return result
 
 
-def blur(field: npt.NDArray[np.floating], taps: int, across: bool = True) -> Float32Array:
+def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
     """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: also blur along the rows."""
     blurred = _weighted(field, _TAPS[taps])
     return np.ascontiguousarray(_weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32)
 
 
-def _sources(old_size: int, new_size: int, count: int) -> tuple[npt.NDArray[np.intp], FloatArray]:
+def _sources(old_size: int, new_size: int, count: int) -> tuple[IndexArray, FloatArray]:
     """Return the four old cells that each of the first `count` new cells is interpolated from, and their weights."""
     position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
     first = np.floor(position)
@@ -111,9 +111,7 @@ def _sources(old_size: int, new_size: int, count: int) -> tuple[npt.NDArray[np.i
 
 
 @compiled(cache=True)
-def _resize_rows(
-    field: npt.NDArray[np.floating], cells: npt.NDArray[np.intp], weights: FloatArray, result: FloatArray
-) -> None:
+def _resize_rows(field: Field, cells: IndexArray, weights: FloatArray, result: FloatArray) -> None:
     for row in range(result.shape[0]):
         one, two, three, four = cells[row, 0], cells[row, 1], cells[row, 2], cells[row, 3]
         for column in range(result.shape[1]):
@@ -125,7 +123,7 @@ def _resize_rows(
 
 
 @compiled(cache=True)
-def _resize_columns(field: FloatArray, cells: npt.NDArray[np.intp], weights: FloatArray, result: Float32Array) -> None:
+def _resize_columns(field: FloatArray, cells: IndexArray, weights: FloatArray, result: Float32Array) -> None:
     for row in range(result.shape[0]):
         for column in range(result.shape[1]):
             total = 0.0
@@ -142,7 +140,7 @@ def _cubic(distance: FloatArray) -> FloatArray:
     return np.where(distance <= 1, near, far)
 
 
-def _weighted(field: npt.NDArray[np.floating], weights: tuple[float, ...]) -> FloatArray:
+def _weighted(field: Field, weights: tuple[float, ...]) -> FloatArray:
     """Return the weighted sum of neighbouring rows; the field is mirrored at its edges."""
     half = len(weights) // 2
     padded = np.pad(field, ((half, half), (0, 0)), mode="reflect")

@@ -45,7 +45,7 @@ def test_an_ended_episode_begins_anew_with_the_next_step(several):
 
 
 def test_the_options_of_a_reset_hold_for_the_episodes_that_follow(several):
-    options = {"road": "random:3", "conditions": {"snow": 1.0}, "offset_m": 3.0, "turn_degrees": 60}
+    options = {"conditions": {"snow": 1.0}, "offset_m": 3.0, "turn_degrees": 60}
     snowy, _ = several.reset(seed=0, options=options)
     for _ in range(400):
         _, _, terminated, _, infos = several.step(np.ones((3, 1), np.float32))

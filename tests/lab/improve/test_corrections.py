@@ -8,12 +8,11 @@ import pytest
 from bcclone.cluster.shards import open_store
 from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.improve.improvement import OPTIONS, work_folder
-from bcclone.lab.improve.learning import Learning, count_images
+from bcclone.lab.improve.learning import count_images
 from bcclone.lab.improve.rounds import Improvement, Round, compare, comparison_table
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import json_text
 from tests.conftest import run_script
 from tests.recordings import images_of
 
@@ -105,7 +104,7 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording
 
 @pytest.fixture
 def settings(tmp_path):
-    (tmp_path / "work/rounds").mkdir(parents=True)
+    (tmp_path / "work").mkdir()
     return ImproveSettings(
         tmp_path / "model.h5", expert=True, output=tmp_path / "better.h5", work=tmp_path / "work", resume=True
     )
@@ -117,15 +116,3 @@ def test_options_that_are_none_are_refused(settings, content):
     with pytest.raises(UserError, match="work") as caught, work_folder(settings):
         pass
     assert "--work" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "one",
-    [Round(number=7, model="start.h5"), Round(number=0, model="start.h5", scores={"no-such-row": score(0)})],
-    ids=["another number", "a row that is none"],
-)
-def test_a_round_of_another_folder_is_refused(settings, one):
-    (settings.work / "rounds/00.json").write_text(json_text(one))
-    with pytest.raises(UserError, match="begin anew with --force") as caught:
-        Learning(settings, None, None, lambda line: None).begin()
-    assert str(settings.work / "rounds") in str(caught.value)
