@@ -62,18 +62,6 @@ def test_leaving_the_block_ends_loaders_that_have_not_started(simulated_store, h
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize("feed", FEEDS)
-def test_a_feed_has_started_before_its_first_batch_comes(simulated_store, feed):
-    settings = FeedSettings(feed, feed_workers=2, multiprocessing=feed == "sequence")
-    sampling = SamplingSettings(16)
-    with Store(simulated_store) as store, open_feed(select(store), settings, sampling) as opened:
-        while not opened.has_started:
-            time.sleep(0.01)
-        with opened.epoch(1) as batches:
-            assert next(batches).samples == 16
-        assert opened.has_started
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("feed", ["workers"])
 def test_the_time_is_over_before_the_loaders_have_started(simulated_store, tmp_path, hanging, feed):
