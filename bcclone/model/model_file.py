@@ -136,14 +136,18 @@ class ForeignModel:
 
 
 def save_model(
-    path: Path | str, model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any] | None = None
+    path: Path | str,
+    model: keras.Model,
+    preprocessing: Preprocessing,
+    training: Mapping[str, Any] | None = None,
+    framing: Framing | None = None,
 ) -> None:
     """Write the model to `path` (.h5), completely or not at all.
 
     training: how it was trained, values of TrainingInfo by name. Raises UserError for a network that could not be
     loaded again, because of unsupported layers, branches or several outputs.
     """
-    content = model_content(model, preprocessing, training or {})
+    content = model_content(model, preprocessing, training or {}, framing)
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:
