@@ -253,13 +253,16 @@ def option_words(settings: Any) -> list[str]:
 def check_settings(settings: Any) -> None:
     """Raise SettingError for the first value that is not what its setting expects.
 
-    A text becomes a path where a path is expected, and a tuple of one where several texts are.
+    A text becomes a path where a path is expected. Where several texts are, one becomes a tuple, and a path a text.
     """
     kind: Any = type(settings)
     for each, declared in declared_in(kind):
         value, of_field = getattr(settings, each.name), type_of(each)
-        if isinstance(value, str) and of_field in (Path, tuple[str, ...]):
-            object.__setattr__(settings, each.name, value := Path(value) if of_field is Path else (value,))
+        if of_field is Path and isinstance(value, str):
+            object.__setattr__(settings, each.name, value := Path(value))
+        if of_field == tuple[str, ...] and value is not None:
+            several = (value,) if isinstance(value, str | Path) else value
+            object.__setattr__(settings, each.name, value := tuple(map(str, several)))
         check_value(each, declared, value)
 
 
