@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.recording.edit_settings import EditSettings
+from bcclone.recording import EditSettings
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file

@@ -1,4 +1,4 @@
-"""A car that drives: the simulator's with a model, the built-in one with you, a server or the expert; many roads."""
+"""A car that drives: the simulator's with a model, the built-in one with you or others; many roads; clips of runs."""
 
 import time
 from dataclasses import dataclass
@@ -9,9 +9,20 @@ from bcclone.commands.options import Given, Result, command, notify
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.lab.monitor import WatchSettings
 from bcclone.lab.road_samples import RoadSamplesSettings
+from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.play.play_settings import PlaySettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
+from bcclone.system.errors import UserError
 from bcclone.system.settings import argument, setting
+
+_SHOWN_RUNS = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run to show."""
+
+    run: Path | None = argument("folder that drive.py recorded, or a recording", None)
 
 
 @dataclass(frozen=True)
@@ -112,3 +123,38 @@ def simulate_roads(settings: RoadSamplesSettings) -> Result:
         f"{result.validation} validation samples, {result.seconds:.0f} s\n"
         f"next: bcclone model {result.output} -o model.h5 --predict path",
     )
+
+
+@command("make a clip of a run", ClipSettings)
+def video(given: Given, shown: Run) -> Result:
+    """Make a clip of a run folder that drive.py recorded, or of the centre camera of a recording.
+
+    --overlay draws the recorded values of each frame: steering, speed, latency, distance from the centre line and a
+    map. With --model it also draws the steering of that model and a saliency overlay: the pixels that decide the
+    steering.
+    """
+    if shown.run is None:
+        raise _no_run_named()
+    settings = given.make(ClipSettings)
+    from bcclone.pictures.clip import make_clip
+
+    clip = make_clip(settings)
+    for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
+        notify(note)
+    text = f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped"
+    return Result(clip.as_json(), text)
+
+
+def _no_run_named() -> UserError:
+    """Return the error of a command line without RUN, which names the runs that are here."""
+    from bcclone.pictures.run_data import find_runs
+
+    runs = [path.name for path in find_runs(Path())]
+    if not runs:
+        text = "name the run to show; there is none in this folder: record one with: bcclone drive model.h5 run1"
+    else:
+        text = (
+            f"name the run to show, such as: bcclone video {runs[0]}; "
+            f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}"
+        )
+    return UserError(text, exit_code=2)

@@ -1,20 +1,24 @@
-"""A store -> a trained network."""
+"""A store -> a trained network, and pictures of it."""
 
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
+from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.settings import setting
 from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.train.training_folder import read_settings
 
 if TYPE_CHECKING:
     from bcclone.train.plan import Worker
+
+_STORE = "data.h5"
 
 
 @dataclass(frozen=True)
@@ -83,3 +87,26 @@ def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "
     from bcclone.train.plan import Worker
 
     return nullcontext(Worker())
+
+
+@command("draw a model, its samples and its decisions", left="the pictures that were finished are kept")
+def plots(settings: PlotSettings) -> Result:
+    """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
+
+    The pictures are written to plots/ in the run folder of the model or, if it has none, to MODEL-plots. Pictures for
+    which the model or the samples lack the data are skipped, with the reason. With an image (a JPEG) instead of
+    samples, one picture is drawn of what the model sees and answers in it.
+    """
+    if not settings.data and Path(_STORE).is_file():
+        settings = replace(settings, data=(_STORE,))
+        notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
+    from bcclone.cluster.shards import open_if_store
+    from bcclone.pictures.plots.all_pictures import draw_all, explore_image
+
+    if settings.image:
+        return Result.of(explore_image(settings))
+    result = draw_all(settings, notify, open_if_store)
+    for note in result.notes:
+        notify(f"note: {note}")
+    lines = {name: f"left out: {at}" if isinstance(at, str) else str(at) for name, at in result.pictures.items()}
+    return Result(result.as_json(), list_of(lines))

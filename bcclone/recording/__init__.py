@@ -1,1 +1,68 @@
-"""Recordings of driving: logs of any dialect -> checked rows with their images; edits and checks of a recording."""
+"""Recordings of driving: logs of any dialect -> checked rows with their images; edits and checks of a recording.
+
+Here are the settings of an edit: which rows, by their numbers or by seconds, or how the steering is corrected.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from bcclone.system.settings import Seconds, Setting, SettingError, argument, check_settings, setting
+
+START, END = "start", "end"
+MOST_ADVANCE = 10.0  # seconds
+_POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
+
+
+Positions = Annotated[tuple[str, str], Setting(unit="FROM TO")]
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """What to do with which rows of a recording; without an edit, the recording is only listed.
+
+    recording: a folder with a driving_log.csv, or a CSV file. trim, delete, restore, show: two positions, the first
+    row and the last one, both included. A position is the number of a row in the order of time, from 1, such as "120";
+    seconds since the first row, such as "8.5s", where a pause counts 10 s at most; or "start" or "end".
+    """
+
+    recording: str = argument("folder with a driving_log.csv, or a CSV file")
+    delete: Positions = setting(
+        (),
+        "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end",
+        shown="none",
+    )
+    restore: Positions = setting((), "take back deleted rows from FROM to TO", shown="none")
+    trim: Positions = setting((), "leave out the rows before FROM and after TO", shown="none")
+    mirror_steering: bool = setting(False, "change the sign of the recorded steering")
+    advance_steering: Seconds = setting(
+        0.0,
+        "give each row the steering that was recorded so much later, or with a minus, earlier",
+        -MOST_ADVANCE,
+        MOST_ADVANCE,
+    )
+    undo: bool = setting(False, "take back the last edit")
+    view: Path | None = setting(
+        None, "PNG to draw: pictures along the recording, and the steering below them", unit="PICTURE"
+    )
+    show: Positions = setting((), "draw only the rows from FROM to TO, in more detail", shown="all")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        edits = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
+        chosen = [name for name in edits if getattr(self, name)]
+        if len(chosen) > 1:
+            together = " and ".join(f"{{{name}}}" for name in chosen)
+            raise SettingError(f"{together} together, expected one edit at a time; run one after the other")
+        for name in ("delete", "restore", "trim", "show"):
+            for position in getattr(self, name):
+                if not _POSITION.fullmatch(position):
+                    raise SettingError(
+                        f"{{{name}}} {{position}}, expected a row such as 120, seconds such as 8.5s, {START} or {END}",
+                        position=position[:20],
+                    )
+        if self.view is not None and self.view.suffix.lower() != ".png":
+            raise SettingError("{view} {path}, expected the name of a picture that ends in .png", path=self.view)
+        if self.show and self.view is None:
+            raise SettingError("{show} without {view}; name the picture to draw: {view} PICTURE.png")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bcclone.recording.edit_settings import END, MOST_ADVANCE, START, EditSettings
+from bcclone.recording import END, MOST_ADVANCE, START, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
     DELETE,

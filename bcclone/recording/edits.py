@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from bcclone.recording.edit_settings import MOST_ADVANCE
+from bcclone.recording import MOST_ADVANCE
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import write_text

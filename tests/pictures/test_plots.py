@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 
 from bcclone.cli import perform
-from bcclone.commands.drawing import plots
 from bcclone.commands.options import Given, make_parser
+from bcclone.commands.training import plots
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.labels import Correction
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows

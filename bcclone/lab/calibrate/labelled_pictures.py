@@ -18,8 +18,8 @@ from bcclone.evaluate.evaluate_settings import check_unused
 from bcclone.evaluate.predict import frame_files, read_labels, seconds_of
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.formats import ExchangedRow, format_named
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.recording_import import format_of
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from bcclone.lab.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import (
     ForeignTable,
     Times,
@@ -23,6 +22,7 @@ from bcclone.lab.exchange.foreign_table import (
     read_foreign,
     unit_in_name,
 )
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError

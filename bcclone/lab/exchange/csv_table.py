@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, read_foreign
 from bcclone.lab.exchange.formats import FIELDS, ExchangedRow, ExportedRows, Format, read_image, row_of, suffix_of
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import CAMERAS
 from bcclone.system.codec import open_text, path_inside
 from bcclone.system.errors import UserError

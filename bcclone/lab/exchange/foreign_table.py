@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.formats import files_inside
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import RowError, time_of
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError

@@ -14,7 +14,7 @@ from bcclone.system.errors import UserError, require_package
 from bcclone.system.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from bcclone.lab.exchange.findings import Findings
+    from bcclone.lab.exchange.left_out import Findings
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # a TracePoint without its track

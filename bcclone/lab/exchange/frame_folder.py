@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from bcclone.lab.exchange.control_columns import ControlTable, read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column, plain, times_of
 from bcclone.lab.exchange.formats import IMAGE_ENDINGS, MISSING, ExchangedRow, Format, UnusableImage, read_image, row_of
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
 

@@ -19,9 +19,9 @@ import simplejpeg
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
 from bcclone.lab.exchange.control_columns import ControlTable, read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, Times
 from bcclone.lab.exchange.formats import MISSING, UNREADABLE, ExchangedRow, Format, files_inside, row_of
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, first_line, require_package

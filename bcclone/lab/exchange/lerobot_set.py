@@ -14,9 +14,9 @@ from typing import Any
 
 from bcclone.lab.exchange.control_columns import Column, Controls, find_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.formats import MISSING, POINT, ExchangedRow, Format, UnusableImage, read_inside, row_of
 from bcclone.lab.exchange.labelled_video import VideoFrame, open_video
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.codec import explained, number, open_file, parse_json, path_inside, whole_number

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.lab.exchange.findings import Findings, Summary
 from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, Format, UnusableImage, format_named
 from bcclone.lab.exchange.labelled_video import VideoFrame
+from bcclone.lab.exchange.left_out import Findings, Summary
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import IMAGES, LOG_NAME
 from bcclone.recording.row import CAMERAS, RowError, image_stamp

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.formats import (
     IMAGE_ENDINGS,
     POINT,
@@ -27,6 +26,7 @@ from bcclone.lab.exchange.formats import (
     row_of,
     suffix_of,
 )
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import explained, one_line, parse_json, whole_number

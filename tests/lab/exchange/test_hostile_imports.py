@@ -15,8 +15,8 @@ import pytest
 
 from bcclone.dataset.images import encode_jpeg
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, IMPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.lab.exchange.findings import Findings
 from bcclone.lab.exchange.formats import ExchangedRow, format_named, row_of
+from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.lab.exchange.recording_import import format_of, import_recording, write_recordings
 from bcclone.recording.run_tables import DrivenRow
