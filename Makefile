@@ -13,7 +13,7 @@ TYPES = printf '%s\n' $(SYSTEMS) | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform S
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow test-long coverage mutants lint bench docs docs-links dist audit lock clean
+.PHONY: help demo test test-slow test-long coverage mutants past-defects lint bench docs docs-links dist audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -38,6 +38,9 @@ mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail e
 	rm -rf mutants
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/python tests/repository/mutants.py
+
+past-defects: $(STAMP) ## bring 30 past defects back one by one: does a test fail each time? Eight minutes
+	@$(BIN)/python -m tests.repository.past_defects
 
 # Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
 coverage: $(STAMP) ## which branches the tests run, in all processes; at least 90 %

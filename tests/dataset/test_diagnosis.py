@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.check import check
+from bcclone.dataset.evidence import Agreement
 from bcclone.dataset.findings import Coverage, advise
 from bcclone.dataset.motion import focus_of_expansion
 from bcclone.system.opencv import cv2
@@ -73,6 +74,24 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
 def test_a_fault_is_named(fault, recorded):
     finding, strengths, inject = FAULTS[fault]
     assert finding in faults_of(inject(recorded, strengths[-1]))
+
+
+def test_a_correlation_at_an_unusual_lag_counts_only_if_it_is_sure():
+    found = [Agreement(r, lag, 0.05).is_clear for r, lag in ((-0.6, 0.1), (-0.6, 1.4), (-0.8, 1.4))]
+    assert found == [True, False, True]
+
+
+def test_the_pictures_of_a_car_that_stands_are_not_frozen(recorded):
+    _, _, freeze = FAULTS["frozen, share"]
+    speeds = recorded.column("speed_mph")
+    speeds[recorded.first_of(0.4) :] = 0
+    assert "frozen" not in faults_of(freeze(recorded, 0.4).with_rows(speed_mph=speeds))
+
+
+def test_a_gentle_drive_by_keys_has_not_too_few_steps(recorded):
+    keys = recorded.rows["steering"].round(1).clip(-0.2, 0.2)
+    assert "few-steps" not in faults_of(recorded.with_rows(steering=keys))
+    assert "few-steps" in faults_of(recorded.with_rows(steering=3 * keys))
 
 
 def test_the_delay_is_measured_and_the_remedy_takes_it_back(recorded):

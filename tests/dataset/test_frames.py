@@ -3,6 +3,7 @@
 import os
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -107,9 +108,16 @@ def test_a_copy_refuses_a_file_that_has_changed(tmp_path, count):
         copy[0]
 
 
-def test_threads_may_read_new_files_at_the_same_time(tmp_path):
+def test_threads_may_read_new_files_at_the_same_time(tmp_path, monkeypatch):
     """Each file is mapped once; with two maps of it, one thread would read memory that is gone."""
-    files = []
+    files, mapped, map_frames = [], [], FrameFile.map
+
+    def map_slowly(file, shape):
+        mapped.append(file.path)
+        time.sleep(0.001)  # meanwhile, other threads need it, too
+        return map_frames(file, shape)
+
+    monkeypatch.setattr(FrameFile, "map", map_slowly)
     for number in range(40):
         path = tmp_path / str(number)
         path.write_bytes(FRAMES.tobytes())
@@ -122,6 +130,5 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path):
         return (into.reshape(40, *FRAMES.shape) == FRAMES).all()
 
     with ThreadPoolExecutor(8) as pool:
-        for _ in range(20):
-            frames = Frames(files, SHAPE)
-            assert all(pool.map(read, [frames] * 8))
+        assert all(pool.map(read, [Frames(files, SHAPE)] * 8))
+    assert sorted(mapped) == sorted(file.path for file in files)

@@ -97,6 +97,14 @@ def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_mod
     assert dict(list(whole.items())[2:]) == later
 
 
+def test_frames_before_a_pause_are_forgotten_also_if_the_next_image_is_missing(tmp_path):
+    folder = make_recording(tmp_path / "recording", rows=53)
+    lines = (folder / "driving_log.csv").read_text().splitlines(keepends=True)
+    (folder / "driving_log.csv").write_text("".join(lines[:2] + lines[50:]))
+    (folder / name_of(5000)).unlink()
+    assert [file.begins for file in frame_files(folder)] == [True, False, True, False]
+
+
 def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, tmp_path):
     assert [file.frame_id for file in frame_files(tmp_path)] == ["1_cam", "2_cam", "3_cam", "10_cam"]
     shutil.copytree(frames, tmp_path / "again")

@@ -5,10 +5,13 @@ Each library can be told to use the code of an older processor, so one machine c
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.conftest import ROOT
 
 OLD_LIBRARIES = {  # what makes each library use the code for a processor without AVX
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
@@ -50,6 +53,13 @@ for name, along_m, conditions in (
     digests[name] = [frames.hexdigest(), [value.hex() for value in (car.x, car.y, car.z, car.heading, car.pitch)]]
 print(json.dumps(digests))
 """
+
+
+def test_no_module_of_the_simulator_computes_with_functions_of_the_c_library():
+    """They round as the processor at hand does; system/exact_math.py has others."""
+    of_c = re.compile(r"\b(?:math|np)\.(?:a?sin|a?cos|a?tan2?|arc\w+|exp\w*|log|pow|power)\(|^from math", re.MULTILINE)
+    sources = (ROOT / "bcclone" / "simulator").rglob("*.py")
+    assert [path.name for path in sources if of_c.search(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.fixture(scope="module")
