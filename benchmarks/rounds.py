@@ -23,7 +23,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.settings import check_settings, setting
 from bcclone.system.task_pool import process_pool
 
-_LONGEST_SECONDS = 600.0
+_MAX_SECONDS = 600.0
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -112,13 +112,13 @@ def in_fresh_process(
     with process_pool(1, _use_default_start_method) as pool:
         future = pool.submit(_call, function, arguments, named)
         try:
-            return future.result(_LONGEST_SECONDS)
+            return future.result(_MAX_SECONDS)
         except BrokenProcessPool:
             raise UserError(f"the process of {call} ended unexpectedly; was there enough memory?") from None
         except TimeoutError:
             if future.done():  # the function's own error
                 raise
-            raise UserError(f"{call} did not finish within {_LONGEST_SECONDS:.0f} s; measure less at a time") from None
+            raise UserError(f"{call} did not finish within {_MAX_SECONDS:.0f} s; measure less at a time") from None
 
 
 def _use_default_start_method() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.conversion_plan import MOST_SKIPPED
-from bcclone.dataset.evidence import MOST_LAG_ERROR, UNRELATED, Evidence, ReadFrame, RecordingFigures
+from bcclone.dataset.conversion_plan import MAX_SKIPPED
+from bcclone.dataset.evidence import MAX_LAG_ERROR, UNRELATED, Evidence, ReadFrame, RecordingFigures
 from bcclone.dataset.findings import Coverage, Diagnosis, Finding
 from bcclone.dataset.images import MISSING, Image, try_frame
 from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
@@ -244,7 +244,7 @@ def diagnose(
 def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if so many rows cannot be used that a conversion refuses the log."""
     log = evidence.log
-    if len(log.bad_rows) > MOST_SKIPPED * log.row_count:
+    if len(log.bad_rows) > MAX_SKIPPED * log.row_count:
         yield Finding(
             "bad-rows",
             f"{len(log.bad_rows)} of {log.row_count} rows cannot be used, the first for this reason: "
@@ -270,7 +270,7 @@ def _unknown(evidence: Evidence, from_edges: tuple[int, int] | None) -> Iterator
         yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
     elif not agreement.is_clear and agreement.correlation >= UNRELATED:
         yield f"whether steering and frames agree: their correlation of {agreement.correlation:.2f} could be chance"
-    elif agreement.is_clear and agreement.error > MOST_LAG_ERROR:
+    elif agreement.is_clear and agreement.error > MAX_LAG_ERROR:
         yield f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
     if heading is None or not is_trusted(heading):
         yield "where the camera looks: too little on the ground can be followed while the car drives straight on"

@@ -30,7 +30,7 @@ from bcclone.system.location import Location, reaching
 
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _LISTED = 10
-MOST_SKIPPED = 0.05  # of the rows or of the images
+MAX_SKIPPED = 0.05  # of the rows or of the images
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,11 @@ class ConversionPlan:
                 f"{', '.join(map(str, ImageIndex(path).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
                 "copy the images into one of these folders"
             )
-        if max(bad_rows / self.rows_read, bad_images / self.images_named) > MOST_SKIPPED and not allowed:
+        if max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED and not allowed:
             listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
             more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
             raise UserError(
-                f"{bad_rows} rows and {bad_images} images cannot be used, more than {MOST_SKIPPED:.0%}; "
+                f"{bad_rows} rows and {bad_images} images cannot be used, more than {MAX_SKIPPED:.0%}; "
                 f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
             )
         return tuple(skips)

@@ -33,13 +33,13 @@ from bcclone.system.opencv import cv2
 RADII_M = (15, 25, 40, 70, 150)  # between the kinds of bends; beyond, the road is straight
 FEWEST_STEPS = 50
 UNRELATED, CLEAR, _SURE = 0.5, 0.55, 0.7  # correlations; with another drive's log, 3 in 100 are above 0.55 by chance
-MOST_LAG_ERROR = 0.2
+MAX_LAG_ERROR = 0.2
 FINE_SECONDS = 0.2
 _FEWEST_ROWS = 200
 _SATURATED, _REDUCED = 250, (FRAME_WIDTH // 2, FRAME_HEIGHT // 2)
 _LEAST_MPH, _LEAST_THROTTLE = 2.0, 0.02  # slower rows are standing
 _SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second, and a car turns more slowly
-_MOST_PAIRS, _MOST_SIDES = 60, 150
+_MAX_PAIRS, _MAX_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
 _BEND = 0.25  # of the driver's usual sharpest steering: a bend, where radii are not known
 _LOWEST_ROW, _LEAST_SEEN = 0.55 * FRAME_HEIGHT, 0.05  # of a level camera it is 0.5; share of the movements
@@ -79,7 +79,7 @@ class RecordingFigures:
         self.turns = TurnMeter()
         self.sides: list[tuple[int, Mapping[str, Shift]]] = []
         self.checksums: list[int | None] = []  # of the centre frames
-        self.every = max(1, rows // _MOST_SIDES)
+        self.every = max(1, rows // _MAX_SIDES)
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
         """Take a row's frames, camera -> RGB uint8 (160, 320, 3), None for one that cannot be read."""
@@ -232,7 +232,7 @@ class Evidence:
         straight = np.flatnonzero(self.turns.straight)
         if not len(straight):
             return []
-        places = np.linspace(0, len(straight) - 1, _MOST_PAIRS).astype(int)
+        places = np.linspace(0, len(straight) - 1, _MAX_PAIRS).astype(int)
         return [self.moved_after(row) for row in np.unique(straight[places]).tolist()]
 
     @cached_property

@@ -13,12 +13,12 @@ from bcclone.dataset.statistics import runs
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
-_MOST_SPANS = 5  # in a line of text
+_MAX_SPANS = 5  # in a line of text
 _FEW_BENDS, _FEWEST_BEND_SECONDS, _FEWEST_SECONDS = 0.2, 10.0, 2.0  # of a kind's bends; of all of them; of a kind
 _FEW_RECOVERIES, _RECOVERY_SECONDS = 4, 4.0  # from each edge
 _ONE_LIGHT = 45.0  # of 255, between dark and bright frames
 _LEAST_SECONDS = 120.0
-_SHORTEST_SECONDS, _MOST_LINES = 10.0, 5
+_SHORTEST_SECONDS, _MAX_LINES = 10.0, 5
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Finding:
     usable: bool = False
 
     def as_text(self) -> str:
-        spans = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self.rows[:_MOST_SPANS])
-        more = f" and {len(self.rows) - _MOST_SPANS} more spans" if len(self.rows) > _MOST_SPANS else ""
+        spans = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self.rows[:_MAX_SPANS])
+        more = f" and {len(self.rows) - _MAX_SPANS} more spans" if len(self.rows) > _MAX_SPANS else ""
         where = f" (rows {spans}{more})" if spans else ""
         return f"{self.fault}: {self.text}{where}\n            remedy: {self.remedy}"
 
@@ -130,7 +130,7 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     if usable_seconds < _LEAST_SECONDS:
         missing = _LEAST_SECONDS - usable_seconds
         lines.append(f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 with what there is")
-    return tuple(lines[:_MOST_LINES])
+    return tuple(lines[:_MAX_LINES])
 
 
 def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:

@@ -27,7 +27,7 @@ _SIDE = {"center": 0.0, "left": 1.0, "right": -1.0}
 _SHORTEST_LOOKAHEAD_M = 6.0  # a shorter one would teach a slow car to swerve
 _LEAST_SPREAD = 1e-3  # of steering
 _REACH = 3.0  # standard deviations
-_MOST_NEIGHBOURS = 200  # rows, on either side
+_MAX_NEIGHBOURS = 200  # rows, on either side
 
 
 def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: float) -> FloatArray:
@@ -114,7 +114,7 @@ def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> Float
     """Return the weighted mean around each time of one episode."""
     reach = np.searchsorted(seconds, seconds + _REACH * spread, "right") - np.arange(len(seconds))
     total, weights = np.zeros(len(seconds)), np.zeros(len(seconds))
-    for step in range(min(int(reach.max(initial=1)), _MOST_NEIGHBOURS, len(seconds))):
+    for step in range(min(int(reach.max(initial=1)), _MAX_NEIGHBOURS, len(seconds))):
         late, early = slice(step, None), slice(None, len(seconds) - step)
         weight = np.exp(-0.5 * ((seconds[late] - seconds[early]) / spread) ** 2)
         for here, there in ((late, early), (early, late))[: 2 if step else 1]:

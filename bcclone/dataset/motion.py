@@ -26,7 +26,7 @@ _BANDS = (0, 67, 104, 137)  # rows between which points are chosen, so that some
 _POINTS, _LEAST_CONTRAST, _APART = 25, 0.05, 7
 _WINDOW = (11, 11)
 _SAME = 0.3  # pixels by which a point may miss its place when it is followed there and back
-_LEAST_MOVE, _MOST_MOVE = 1.0, 30.0
+_LEAST_MOVE, _MAX_MOVE = 1.0, 30.0
 _FEWEST_MOVES = 100
 _PARTS, _FEWEST_PARTS = 6, 3  # of the frames, one after the other
 _WIDE, _STEPS = 3.0, 8  # pixels, steps of the robust fit
@@ -174,7 +174,7 @@ class Followed(NamedTuple):
 
 
 def _is_clear(lengths: FloatArray) -> BoolArray:
-    return (lengths > _LEAST_MOVE) & (lengths < _MOST_MOVE)
+    return (lengths > _LEAST_MOVE) & (lengths < _MAX_MOVE)
 
 
 def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds: int = _ROUNDS) -> Heading | None:

@@ -13,22 +13,22 @@ from bcclone.dataset.motion import Followed, Heading, Shift
 from bcclone.dataset.statistics import runs
 
 _DARK, _BRIGHT = 14.0, 238.0  # means of 0 to 255
-_MOST_WHITE = 0.6
+_MAX_WHITE = 0.6
 _BLURRED, _LEAST_SHARP = 0.12, 4.0  # of the sharp ones' contrast from pixel to pixel
-_MOST_SHARE, _MOST_FROZEN = 0.01, 0.03  # of the rows; a slow camera repeats some
-_MOST_DELETED = 10  # spans, by hand
+_MAX_SHARE, _MAX_FROZEN = 0.01, 0.03  # of the rows; a slow camera repeats some
+_MAX_DELETED = 10  # spans, by hand
 _JUMP_STEPS, _JUMP_SECONDS = 8.0, 1.0
-_MOST_PAUSES = 30
+_MAX_PAUSES = 30
 _FEWEST_POINTS, _ALIKE, _MOVING = 8, 0.6, 0.3  # of the usual number of points, and of those that move
 _FARTHER = 2.0  # than points move nearby
-_MOST_TURNED_PX, _MOST_TURNED_SIMULATOR_PX = 19.0, 12.0
-_MOST_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
+_MAX_TURNED_PX, _MAX_TURNED_SIMULATOR_PX = 19.0, 12.0
+_MAX_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
 _LEAST_AGREEING = 0.12  # of the movements
-_MOST_COLUMN_ERROR = 12.0  # pixels
-_MOST_ROLL = 6.0
-_LEAST_MATCH, _LEAST_APART_PX, _MOST_APART_PX = 0.12, 6.0, 40.0
+_MAX_COLUMN_ERROR = 12.0  # pixels
+_MAX_ROLL = 6.0
+_LEAST_MATCH, _LEAST_APART_PX, _MAX_APART_PX = 0.12, 6.0, 40.0
 _FEWEST_ROWS = 20
-_NEARBY, _MOST_OPPOSITE = 12, 0.5  # rows that were looked at, and the share of them
+_NEARBY, _MAX_OPPOSITE = 12, 0.5  # rows that were looked at, and the share of them
 _REMOUNT = "mount the camera again, and record again; or turn the frames back by this angle before you import them"
 
 
@@ -38,7 +38,7 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
     frozen = np.zeros(len(mean), np.bool_) if evidence.too_few else evidence.figures.frozen & ~evidence.stands
     readable = np.isfinite(mean)
     dark = readable & (mean < _DARK)
-    bright = readable & ((mean > _BRIGHT) | (white > _MOST_WHITE))
+    bright = readable & ((mean > _BRIGHT) | (white > _MAX_WHITE))
     usable = readable & ~dark & ~bright
     blurred = np.zeros(len(mean), np.bool_)
     if usable.any():
@@ -46,10 +46,10 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
         blurred = usable & (sharpness < max(_BLURRED * usual, _LEAST_SHARP))
     for fault, rows, most, what in (
         ("unreadable", ~readable, 0.0, "cannot be read"),
-        ("dark", dark, _MOST_SHARE, "are black, or nearly so"),
-        ("over-exposed", bright, _MOST_SHARE, "are white, or nearly so"),
-        ("blurred", blurred, _MOST_SHARE, "are blurred"),
-        ("frozen", frozen, _MOST_FROZEN, "repeat the picture of the row before, although the car moves"),
+        ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
+        ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
+        ("blurred", blurred, _MAX_SHARE, "are blurred"),
+        ("frozen", frozen, _MAX_FROZEN, "repeat the picture of the row before, although the car moves"),
     ):
         share, spans = float(rows.mean()), tuple(runs(evidence.numbers[rows]))
         if share <= most:
@@ -57,7 +57,7 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
         remedy = delete_rows(spans)
         if fault == "unreadable":
             remedy = f"copy the missing pictures into the folder IMG next to the log; or: {remedy}"
-        elif len(spans) > _MOST_DELETED:
+        elif len(spans) > _MAX_DELETED:
             remedy = "record with a camera that gives each row a new, clear picture"
         text = f"the pictures of {int(rows.sum())} rows ({share:.0%}) {what}"
         yield Finding(fault, text, remedy, spans, share, unit="share of the rows")
@@ -92,7 +92,7 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
         (steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)) & (np.diff(numbers) == 1)
     )
     jumps = []
-    for pause in pauses[:_MOST_PAUSES].tolist() if usual.points >= _FEWEST_POINTS else []:
+    for pause in pauses[:_MAX_PAUSES].tolist() if usual.points >= _FEWEST_POINTS else []:
         there = followed_after(pause)
         beside = [followed_after(row) for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
         points, moving = (min(known, float(np.mean([one[at] for one in beside]))) for at, known in enumerate(usual[:2]))
@@ -126,7 +126,7 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
     if evidence.heading and is_trusted(evidence.heading):
         yield from _direction(evidence.heading, evidence.three_cameras)
     roll = evidence.turns.roll_degrees()
-    if roll and abs(roll[0]) > _MOST_ROLL + 2 * roll[1]:
+    if roll and abs(roll[0]) > _MAX_ROLL + 2 * roll[1]:
         side = "right" if roll[0] > 0 else "left"
         text = f"the camera leans to the {side} by {abs(roll[0]):.0f} degrees (standard error {roll[1]:.1f})"
         yield Finding("rolled", text, _REMOUNT, (), *roll, unit="degrees to the right", usable=True)
@@ -134,13 +134,13 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
 
 def is_trusted(heading: Heading) -> bool:
     """Return whether enough movements agree on where the camera looks, and the parts of the recording, too."""
-    return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MOST_COLUMN_ERROR
+    return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MAX_COLUMN_ERROR
 
 
 def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
     """Yield where the camera looks. three_cameras: which are expected to look where the simulator's do."""
     right = (FRAME_WIDTH - 1) / 2 - heading.column
-    limit = _MOST_TURNED_SIMULATOR_PX if three_cameras else _MOST_TURNED_PX
+    limit = _MAX_TURNED_SIMULATOR_PX if three_cameras else _MAX_TURNED_PX
     lens = "" if three_cameras else ", if it has the simulator's lens"
     if abs(right) > limit + 3 * heading.column_error:
         degrees, error = _degrees(right, heading.column_error)
@@ -150,7 +150,7 @@ def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
         )
         yield Finding("turned", text, _REMOUNT, (), degrees, error, "degrees to the right", usable=True)
     down = VANISHING_ROW - heading.row
-    if three_cameras and abs(down) > _MOST_TILTED_PX + 2 * heading.row_error:
+    if three_cameras and abs(down) > _MAX_TILTED_PX + 2 * heading.row_error:
         degrees, error = _degrees(down, heading.row_error)
         text = (
             f"the camera looks {abs(degrees):.0f} degrees farther {'down' if down > 0 else 'up'} than the simulator's "
@@ -176,7 +176,7 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     numbers = evidence.numbers[[row for row, _ in sides]]
     left, right = np.array([(_side(shifts["left"]), -_side(shifts["right"])) for _, shifts in sides]).T < 0  # opposite
     nearby = np.convolve(left | right, np.ones(_NEARBY) / _NEARBY, "same")
-    exchanged = nearby > _MOST_OPPOSITE
+    exchanged = nearby > _MAX_OPPOSITE
     if not exchanged.any():
         return
     both, one, other = (int((each & exchanged).sum()) for each in (left & right, left & ~right, right & ~left))
@@ -193,7 +193,7 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
 
 def _side(shift: Shift) -> int:
     """Return 1 if the ground is clearly farther right, -1 farther left, 0 if that cannot be said."""
-    clear = shift.match > _LEAST_MATCH and _LEAST_APART_PX < abs(shift.right) < _MOST_APART_PX
+    clear = shift.match > _LEAST_MATCH and _LEAST_APART_PX < abs(shift.right) < _MAX_APART_PX
     return int(np.sign(shift.right)) if clear else 0
 
 

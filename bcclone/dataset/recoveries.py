@@ -31,7 +31,7 @@ _LEAST_RETURN_M = 0.5
 _FEWEST = 4  # recoveries
 _CLEAR = 2.0  # standard errors above 0
 _SIDES = ("left", "right")
-_MOST_TRAINING_ROWS = 600
+_MAX_TRAINING_ROWS = 600
 _GROUND = slice(70, 135)  # rows of a frame
 _COLUMNS, _ROWS = 64, 13  # of the reduced ground
 _LEAST_DEVIATION = 8.0  # of 255
@@ -153,7 +153,7 @@ def _recoveries(log: Log, appearances: _Appearances) -> list[Recovery]:
     others = np.setdiff1d(np.flatnonzero(appearances.complete), used)
     if not len(others):
         return []
-    to_offset = _offset_weights(appearances, others[:: len(others) // _MOST_TRAINING_ROWS + 1])
+    to_offset = _offset_weights(appearances, others[:: len(others) // _MAX_TRAINING_ROWS + 1])
     steering = log.rows["steering"].to_numpy(np.float64)
     ends = np.concatenate([part[2] for part in parts])
     # on other frames than they were fitted to, the weights find less of a known distance

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bcclone.dataset.evidence import BLOCKS, CLEAR, FEWEST_STEPS, FINE_SECONDS, MOST_LAG_ERROR, UNRELATED, Evidence
+from bcclone.dataset.evidence import BLOCKS, CLEAR, FEWEST_STEPS, FINE_SECONDS, MAX_LAG_ERROR, UNRELATED, Evidence
 from bcclone.dataset.findings import Finding, delete_rows
 from bcclone.dataset.statistics import block_jackknife, correlation, robust_line, runs
 from bcclone.system.arrays import IndexArray
@@ -13,7 +13,7 @@ _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after 
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
 _PART_SECONDS = 8.0
 _LESS, _WRONG = 0.3, 0.4  # correlation than in the better parts; error of the steering, of its standard deviation
-_MOST_BIAS = 0.15
+_MAX_BIAS = 0.15
 _FEWEST_LEVELS = 5
 _DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
 _FULL = 0.98  # of the largest steering that a log can hold
@@ -109,7 +109,7 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
             "look whether the log belongs to these frames, and whether rows and frames are counted alike",
             value=r,
         )
-    if agreement.is_clear and error < MOST_LAG_ERROR and (lag > _LATEST + error or lag < _EARLIEST - error):
+    if agreement.is_clear and error < MAX_LAG_ERROR and (lag > _LATEST + error or lag < _EARLIEST - error):
         yield Finding(
             "late" if lag > _LATEST else "early",
             f"the steering is recorded {abs(lag):.2f} s {'after' if lag > 0 else 'before'} the car turns (standard "
@@ -134,7 +134,7 @@ def _bias(evidence: Evidence, lag: float) -> Iterator[Finding]:
 
     everything = np.arange(len(steps))
     bias, error = bias_of(everything), block_jackknife(everything, BLOCKS, bias_of)
-    if abs(bias) > _MOST_BIAS + error:
+    if abs(bias) > _MAX_BIAS + error:
         side = "right" if bias > 0 else "left"
         yield Finding(
             "bias",

@@ -35,7 +35,7 @@ from bcclone.system.errors import UserError
 
 _RECORDING_BYTES = 8192  # a long path and the other fields
 _EXTRAS_BYTES = 64  # HDF5's own data for the further columns of a row
-_MOST_UTF8_BYTES = 4
+_MAX_UTF8_BYTES = 4
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
 _SAMPLES_PER_CHUNK = 1 << 12
@@ -260,7 +260,7 @@ def _table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
     """Return the largest possible size of the tables of these rows, in bytes."""
     copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1) if "take_over" in rows else 0
     samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
-    names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MOST_UTF8_BYTES
-    extras = int(rows["extras"].str.len().sum()) * _MOST_UTF8_BYTES
+    names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MAX_UTF8_BYTES
+    extras = int(rows["extras"].str.len().sum()) * _MAX_UTF8_BYTES
     row = row_table(rows[:0].assign(validation=False)).dtype.itemsize + names + _EXTRAS_BYTES
     return len(rows) * row + samples * SAMPLE.itemsize + extras

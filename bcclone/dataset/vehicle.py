@@ -24,7 +24,7 @@ CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle, which foll
 ORIGIN_ABOVE_ROAD_M = 0.045
 SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2  # mean distance from the centre camera
 
-_LONGEST_RETURN_SECONDS = 1000.0
+_MAX_RETURN_SECONDS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> floa
 
     Returns infinity for a steering of 0 or less, or a car that stands still.
     """
-    shortest, longest = 0.0, _LONGEST_RETURN_SECONDS
+    shortest, longest = 0.0, _MAX_RETURN_SECONDS
     if steering <= 0 or steering_back(lateral_offset_m, speed, longest) > steering:
         return math.inf
     while longest - shortest > 1e-6:

@@ -37,7 +37,7 @@ _CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step fro
 _AROUND = 6  # steps to either side, where near and far ground are compared
 _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
 _BLOCKS, _FEWEST_ROWS = 8, 100
-_MOST_APART, _LEAST_CORRELATION, _MOST_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
+_MAX_APART, _LEAST_CORRELATION, _MAX_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
 _CHECK_LIMIT = 2.0  # camera heights
 _MEASURED = (  # of the estimates, in words
     "Estimated speed: {median_speed:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} in 90 % of the "
@@ -161,9 +161,9 @@ def _with_estimates(
     measured = [note.format(low=low, high=high, **figures) for note in _MEASURED]
     estimates = {name: round(value, 4) for name, value in figures.items()}
     reason = ""
-    if not 1 / _MOST_APART < motion.near_to_far < _MOST_APART:
+    if not 1 / _MAX_APART < motion.near_to_far < _MAX_APART:
         reason = "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
-    elif not (fit.correlation > _LEAST_CORRELATION and fit.error < _MOST_ERROR * fit.gain):
+    elif not (fit.correlation > _LEAST_CORRELATION and fit.error < _MAX_ERROR * fit.gain):
         reason = "the camera's turns do not follow from the recorded steering well enough"
     elif 2 * human.interventions > zero.interventions:
         reason = "the recorded steering, with the estimates, does not follow the path that the frames show"

@@ -31,7 +31,7 @@ SUITES = {  # name: meaning
     "testing": "37 kinds of weather",
     "roads": "68 drives on 32 roads",
 }
-_MOST_ROW = 100_000
+_MAX_ROW = 100_000
 MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
@@ -173,7 +173,7 @@ class PredictSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MOST_ROW:
+        if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MAX_ROW:
             value = f"{self.rows[0]}:{self.rows[1]}"
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first", value=value)
         if self.rows and self.framing:

@@ -17,7 +17,7 @@ _WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}  # as strong
 _RANDOM_ROADS, _RANDOM_MPH = 30, (15.0, 25.0)  # seeds from 0; those of `simulate roads` begin far above
 _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 0.5, 60.0
 _PUSHED = WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0)
-_MOST_SHADOWS = 0.0  # degrees: the azimuth of the sun with the most shadows on the road
+_MAX_SHADOWS = 0.0  # degrees: the azimuth of the sun with the most shadows on the road
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ SCENARIOS = (
     *(_lake(f"latency-{ms}", f"{ms} ms latency", WorldSettings(latency_ms=ms)) for ms in (100, 200, 300)),
     _lake("light-0.5", "half the light", light=0.5),
     _lake("light-1.5", "half as much light again", light=1.5),
-    _lake("shadows", "long shadows: the sun 12 degrees high", sun_elevation=12.0, sun_azimuth=_MOST_SHADOWS),
+    _lake("shadows", "long shadows: the sun 12 degrees high", sun_elevation=12.0, sun_azimuth=_MAX_SHADOWS),
     _lake("fog", "fog 5 times as thick", fog=5.0),
     _lake("camera-shift", "camera 0.2 m to the right", camera_shift_m=0.2),
     _lake("camera-pitch", "camera 1 degree up", camera_pitch=1.0),

@@ -66,7 +66,7 @@ STRATEGIES = {
 
 STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and what only helps in training
 
-_MOST_WORKERS = 60  # Windows can wait for at most 63 objects at once
+_MAX_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _feed = partial(setting, group="feed")
 _rare = partial(_feed, rare=True)
 
@@ -115,7 +115,7 @@ class FeedSettings:
         "number of threads that augment on the CPU; for the feeds files, queue, workers and sequence also the "
         "number of processes or threads that load samples",
         1,
-        _MOST_WORKERS,
+        _MAX_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
     )
     max_queue_size: Count = _rare(0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed")

@@ -28,7 +28,7 @@ from bcclone.system.interrupts import become_worker, interrupts_kept_from_childr
 
 _PROCESSES, _QUEUE_SIZE = 2, 8
 _SEQUENCE_WORKERS, _SEQUENCE_QUEUE_SIZE = 6, 32
-_MOST_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
+_MAX_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
 _PATIENCE_SECONDS = 2.0
 
 
@@ -111,7 +111,7 @@ class ProcessFeed(Feed):
                 self._free.append(slot)
 
     def _received(self, batches: Batches, requested: deque[tuple["Loader", int, Order]]) -> Iterator[Batch]:
-        numbered, most = enumerate(batches), _MOST_REQUESTS * self._processes
+        numbered, most = enumerate(batches), _MAX_REQUESTS * self._processes
         while True:
             while self._free and len(requested) < most and (entry := next(numbered, None)) is not None:
                 loader, slot = self._loaders[entry[0] % self._processes], self._free.popleft()

@@ -34,7 +34,7 @@ from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
 
 _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
-_MOST_MAPS = 6  # in the report of a suite
+_MAX_MAPS = 6  # in the report of a suite
 
 
 def _write(
@@ -186,7 +186,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
         off[one.name] = sum(drive.score.interventions for drive in drives.values())
     worst = sorted((name for name, count in off.items() if count), key=lambda name: -off[name])
     pictures = {"The models side by side": scores, "A view of each row": looks}
-    pictures |= {f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MOST_MAPS]}
+    pictures |= {f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MAX_MAPS]}
     hardest = [f"the hardest row was {described[name]}, with {off[name]} interventions" for name in worst[:1]]
     best = min(result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name)))
     title, cells = f"{', '.join(result.models)} in the suite", result.table().cells()

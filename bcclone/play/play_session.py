@@ -32,7 +32,7 @@ _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
 _RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
-_MOST_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
+_MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
 _APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
 
 
@@ -248,7 +248,7 @@ def play_recorder(
         with lock:
             return PlayFiles(renderer, free_folder(first), lock)
 
-    return Recorder(open_files, on_failure, _MOST_WAITING)
+    return Recorder(open_files, on_failure, _MAX_WAITING)
 
 
 class PlayFiles:

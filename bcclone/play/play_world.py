@@ -16,7 +16,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track
 from bcclone.simulator.world_settings import LOST_M
 
-_MOST_STEPS = 8  # at once; after a longer pause the world is late, since a car that leaps cannot be driven
+_MAX_STEPS = 8  # at once; after a longer pause the world is late, since a car that leaps cannot be driven
 _RATE_SECONDS = 2.0
 _LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
 
@@ -101,7 +101,7 @@ class WorldPace:
         if self._reached is None:
             self._reached = now
         steps = math.floor((now - self._reached) / STEP_SECONDS + 1e-9)
-        now_due = min(steps, _MOST_STEPS)
+        now_due = min(steps, _MAX_STEPS)
         self._reached = self._reached + now_due * STEP_SECONDS if now_due == steps else now
         self._taken.append((now, now_due))
         while self._taken[0][0] < now - _RATE_SECONDS:

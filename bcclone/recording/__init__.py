@@ -11,7 +11,7 @@ from typing import Annotated
 from bcclone.system.settings import Seconds, Setting, SettingError, argument, check_settings, setting
 
 START, END = "start", "end"
-MOST_ADVANCE = 10.0  # seconds
+MAX_ADVANCE = 10.0  # seconds
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
 
 
@@ -39,8 +39,8 @@ class EditSettings:
     advance_steering: Seconds = setting(
         0.0,
         "give each row the steering that was recorded so much later, or with a minus, earlier",
-        -MOST_ADVANCE,
-        MOST_ADVANCE,
+        -MAX_ADVANCE,
+        MAX_ADVANCE,
     )
     undo: bool = setting(False, "take back the last edit")
     view: Path | None = setting(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bcclone.recording import END, MOST_ADVANCE, START, EditSettings
+from bcclone.recording import END, MAX_ADVANCE, START, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
@@ -164,10 +164,10 @@ class _Recorded:
             return Edits((*done, Edit(MIRROR)))
         if settings.advance_steering:
             after = Edits((*done, Edit(ADVANCE, seconds=settings.advance_steering)))
-            if (shift := abs(after.advance_seconds)) > MOST_ADVANCE:
+            if (shift := abs(after.advance_seconds)) > MAX_ADVANCE:
                 raise UserError(
                     f"{self.path}: with the edits before, the steering would be shifted by {shift:g} s, expected at "
-                    f"most {MOST_ADVANCE:g} s; take the last edit back with: bcclone edit {self.path} --undo"
+                    f"most {MAX_ADVANCE:g} s; take the last edit back with: bcclone edit {self.path} --undo"
                 )
             return after
         for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):

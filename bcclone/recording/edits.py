@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from bcclone.recording import MOST_ADVANCE
+from bcclone.recording import MAX_ADVANCE
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import write_text
@@ -20,7 +20,7 @@ from bcclone.system.location import Location, as_local
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
 MIRROR, ADVANCE = OF_STEERING = ("mirror-steering", "advance-steering")
-_LONGEST_PAUSE_SECONDS = 10.0
+_MAX_PAUSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Edit:
         if self.edit not in OF_ROWS + OF_STEERING or bool(self.rows) != (self.edit in OF_ROWS):
             kinds = ", ".join(OF_ROWS + OF_STEERING)
             raise ValueError(f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}")
-        if not abs(self.seconds) <= MOST_ADVANCE or bool(self.seconds) != (self.edit == ADVANCE):
-            raise ValueError(f"edit {self.edit!r} by {self.seconds} s, expected at most {MOST_ADVANCE:g} of {ADVANCE}")
+        if not abs(self.seconds) <= MAX_ADVANCE or bool(self.seconds) != (self.edit == ADVANCE):
+            raise ValueError(f"edit {self.edit!r} by {self.seconds} s, expected at most {MAX_ADVANCE:g} of {ADVANCE}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Edits:
 
 def seconds_since_first(seconds: FloatArray) -> FloatArray:
     """Return the rising times of rows as seconds of driving since the first; pauses count 10 s at most."""
-    return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _LONGEST_PAUSE_SECONDS))])
+    return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _MAX_PAUSE_SECONDS))])
 
 
 def edits_path(log: Location) -> Location:

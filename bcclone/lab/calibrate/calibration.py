@@ -10,7 +10,7 @@ import numpy as np
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import BadImage, Image
 from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
-from bcclone.lab.calibrate.framing_search import MOST_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
+from bcclone.lab.calibrate.framing_search import MAX_TRIALS, SAMPLE_SECONDS, FramingSearch, Trial, Witness
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration, curvature_in_heights
@@ -136,7 +136,7 @@ def calibrate(settings: CalibrateSettings, notify: Callable[[str], None] = lambd
 
 def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
     """Return the framing that the user gives, or the one that is found, and the whole picture stretched."""
-    with ProgressBar("finding the framing", MOST_TRIALS + 1, "framings") as progress:
+    with ProgressBar("finding the framing", MAX_TRIALS + 1, "framings") as progress:
         search = FramingSearch(_witness_of(settings.model), labelled, progress.advance)
         stretched = search.attempt(Framing(*labelled.size))
         try:

@@ -29,7 +29,7 @@ _HORIZON_PRIOR, _HORIZONS = (0.42, 0.06), np.linspace(0.16, 0.61, 6)
 _COLUMN_PRIOR, _COLUMNS = (0.5, 0.02), np.linspace(0.45, 0.55, 5)
 _FINE, _FINE_SD = 4, 1.5  # points of a finer grid, and standard deviations of the posterior on either side
 _LEAST_SD = 0.02  # of a finer grid
-MOST_TRIALS = 2 * len(_FOCALS) * len(_HORIZONS) + _FINE**2 + len(_COLUMNS) + 1
+MAX_TRIALS = 2 * len(_FOCALS) * len(_HORIZONS) + _FINE**2 + len(_COLUMNS) + 1
 
 
 @dataclass(frozen=True)

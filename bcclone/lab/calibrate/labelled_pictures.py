@@ -27,8 +27,8 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
-_MOST_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
-_LONGEST_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
+_MAX_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
+_MAX_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     if is_recording(settings.labels or source):
         check_unused(settings, settings.labels or source, "steering_column", "rate")
     first = list(_first(_labelled(settings, recorded), settings.seconds))
-    chosen = [first[index] for index in evenly(len(first), _MOST_PICTURES)]
+    chosen = [first[index] for index in evenly(len(first), _MAX_PICTURES)]
     read: list[tuple[_Labelled, Image]] = []
     for one in chosen:
         with suppress(BadImage, OSError):
@@ -164,7 +164,7 @@ def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]
     rest = iter(labelled)  # a tub, whose pictures are not all in memory at once
     begin = list(islice(rest, _FEWEST))
     usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
-    longest = max(_LONGEST_STEP, _USUAL_STEPS * usual)
+    longest = max(_MAX_STEP, _USUAL_STEPS * usual)
     driven, before = 0.0, None
     for one in chain(begin, rest):
         step = one.seconds - (one.seconds if before is None else before)

@@ -27,7 +27,7 @@ from bcclone.system.task_pool import report_progress
 _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 _PUSH_M, _PUSH_EVERY_M = (0.4, 1.3), (50.0, 110.0)
 _START_OFFSET_M, _START_TURN = 1.5, 10.0
-_MOST_LATENCY_MS = 300
+_MAX_LATENCY_MS = 300
 _LOWEST_SUN = 10.0  # degrees
 LOOKAHEAD_SECONDS = 0.8  # at the default 0.45 s the expert itself swings off the road when it steers 400 ms late
 _ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
@@ -80,7 +80,7 @@ def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[Evaluat
         set_back=False,
         start_offset_m=random.uniform(-_START_OFFSET_M, _START_OFFSET_M),
         start_turn=random.uniform(-_START_TURN, _START_TURN),
-        latency_ms=random.choice([0.0, random.uniform(0.0, _MOST_LATENCY_MS)]),
+        latency_ms=random.choice([0.0, random.uniform(0.0, _MAX_LATENCY_MS)]),
     )
     speed_mph = random.uniform(*_SPEEDS_MPH[track])
     push_m, every_m = random.uniform(*_PUSH_M), random.uniform(*_PUSH_EVERY_M)

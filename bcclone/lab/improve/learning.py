@@ -36,8 +36,8 @@ from bcclone.train.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RA
 START, ROUNDS, RECORDINGS, STORE, RUNS, MODELS = "start.h5", "rounds", "recordings", "store", "runs", "models"
 _EPOCHS = 4
 LEARNING_RATE = 5e-4  # with the expert
-_ROWS_SEEN, _MOST_EPOCHS = 40_000, 8  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
-_MOST_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
+_ROWS_SEEN, _MAX_EPOCHS = 40_000, 8  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
+_MAX_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
 
 
@@ -143,7 +143,7 @@ class Learning:
 
         first: rows to drive before the others, which are left out if one of these needs an intervention.
         """
-        scores, most = dict(one.scores), _MOST_INTERVENTIONS if self._settings.expert else 0
+        scores, most = dict(one.scores), _MAX_INTERVENTIONS if self._settings.expert else 0
         for some in (first, self._rows):
             if left := tuple(name for name in some if name not in scores):
                 suite = SuiteSettings(left, laps=self._settings.laps, most_interventions=most)
@@ -178,7 +178,7 @@ class Learning:
         return self._train(
             last,
             all_rows,
-            settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MOST_EPOCHS),
+            settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MAX_EPOCHS),
             LEARNING_RATE,
             rows=sum(drive.rows for drive in drives),
             rescues=sum(drive.rescues for drive in drives),

@@ -16,8 +16,8 @@ from bcclone.system.table import Table, TableColumn
 _DESCRIPTIONS = {one.name: one.description for one in SCENARIOS}
 _VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}  # as they are printed
 _ROW_INCHES, _ROUND_INCHES = 0.24, 0.42
-_MOST_TICKS = 30
-_MOST_SHOWN = 3  # interventions at which the colour scale ends
+_MAX_TICKS = 30
+_MAX_SHOWN = 3  # interventions at which the colour scale ends
 
 Scores = Mapping[str, Score]  # row of the suite -> score
 
@@ -188,12 +188,12 @@ def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
     above.set(ylabel="interventions\non the driven rows", ylim=(0, None))
     tidy(above)
     below.set_facecolor("0.85")
-    below.imshow(np.minimum(counts, _MOST_SHOWN), cmap="Oranges", vmin=0, vmax=_MOST_SHOWN, aspect="auto")
+    below.imshow(np.minimum(counts, _MAX_SHOWN), cmap="Oranges", vmin=0, vmax=_MAX_SHOWN, aspect="auto")
     for (row, number), count in np.ndenumerate(counts):
-        color = "white" if count > _MOST_SHOWN / 2 else "black"
+        color = "white" if count > _MAX_SHOWN / 2 else "black"
         below.text(number, row, f"{count:.0f}" if count > 0 else "", ha="center", va="center", fontsize=8, color=color)
     below.set_yticks(range(len(names)), names, fontsize=8)
-    shown = range(0, len(rounds), -(-len(rounds) // _MOST_TICKS))
+    shown = range(0, len(rounds), -(-len(rounds) // _MAX_TICKS))
     below.set_xticks(shown, [f"{number}\n{rounds[number].all_rows}" for number in shown], fontsize=7)
     below.set_xlabel("round, and rows in the training")
     save(figure, path)

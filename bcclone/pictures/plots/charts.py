@@ -31,7 +31,7 @@ _APART_MPH = 4.0  # nearer curves would overlap
 _LEAST_MPH = 3.0  # slower rows are not driving
 _SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
 _START_M, _END_M = 1.0, 0.1  # distance of a recovery from the centre line: at least at its start, at most at its end
-_LONGEST_SECONDS = 4.0
+_MAX_SECONDS = 4.0
 _SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)
 
 
@@ -171,7 +171,7 @@ def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArra
     recoveries = []
     for stretch in stretches(seconds):
         distance_m = np.abs(offset_m[stretch])
-        soon = seconds[stretch] - seconds[stretch[0]] <= _LONGEST_SECONDS
+        soon = seconds[stretch] - seconds[stretch[0]] <= _MAX_SECONDS
         half = np.flatnonzero(soon & (distance_m <= distance_m[0] / 2))
         middle = np.flatnonzero(soon & (distance_m <= _END_M))
         if distance_m[0] >= _START_M and len(middle):

@@ -48,9 +48,9 @@ _OFFSET_LABEL = f"{_OFF_CENTRE}\n(a mark: mean; its line: to the greatest;\nof r
 _MAPS_ACROSS, _FRAMES_ACROSS, _TITLE_LETTERS = 3, 4, 42
 _SET_BACK_M = 2.0  # consecutive points of a driven line are nearer than this, unless the car was set back
 _WORST_M = 2.0  # distance from the centre line at which the colour scale ends
-_LINE_LENGTH, _MOST_LINES = 1200, 6  # frames in a line of curves, if they fit into so many lines
+_LINE_LENGTH, _MAX_LINES = 1200, 6  # frames in a line of curves, if they fit into so many lines
 _PAUSE = 20  # usual steps of time; a longer one is drawn as a gap
-_STRIP_ACROSS, _ROWS_IN_A_STRIP, _MOST_STRIPS = 8, 240, 12
+_STRIP_ACROSS, _ROWS_IN_A_STRIP, _MAX_STRIPS = 8, 240, 12
 _FADED = 0.35
 _NO_IMAGE = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 200, np.uint8)
 _LINES, _LEAST_SECONDS, _ACROSS = 4, 20.0, 6  # of a diagnosis: lines of curves, of so many seconds; frames
@@ -166,7 +166,7 @@ def plot_curves(
     curves were fitted to each other there.
     """
     unit, times = axis
-    lines = min(max(1, math.ceil(len(times) / _LINE_LENGTH)), _MOST_LINES)
+    lines = min(max(1, math.ceil(len(times) / _LINE_LENGTH)), _MAX_LINES)
     steps = np.diff(times)
     pauses = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1 if len(steps) else np.array([], int)
     ends = np.linspace(times[0], max(times[-1], times[0] + 1e-9), lines + 1)
@@ -187,7 +187,7 @@ def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
     Deleted rows are shaded, and their pictures are faded. rows: with the columns of a log, and `seconds`, and
     `deleted`, bool; their index is the number of the row, from 0.
     """
-    length = max(_ROWS_IN_A_STRIP, -(-len(rows) // _MOST_STRIPS))
+    length = max(_ROWS_IN_A_STRIP, -(-len(rows) // _MAX_STRIPS))
     strips = [rows[start : start + length] for start in range(0, len(rows), length)]
     figure = new_figure(14, 2.3 * len(strips) + 0.4, f"{log.parent.name}/{log.name}")
     images = ImageIndex(log)

@@ -29,7 +29,7 @@ CROP_WIDTHS = (2, 1, 1)
 SHEET_WIDTH = 10  # inches
 SHEETS_TITLE = "Activations of each convolution, each map in its own range (bright: high)"
 _ACROSS = 16  # maps in a row
-_MOST_MAPS = 64
+_MAX_MAPS = 64
 _GAP = 0.12  # between two maps, as a fraction of their width
 
 
@@ -191,7 +191,7 @@ def sheets_of(model: keras.Model, image: Image) -> dict[str, Float32Array]:
     sheets = {}
     for name, maps in activations(model, image).items():
         rows, columns, channels = maps.shape
-        part = f", the first {_MOST_MAPS} of them" if channels > _MOST_MAPS else ""
+        part = f", the first {_MAX_MAPS} of them" if channels > _MAX_MAPS else ""
         sheets[f"{name}: {channels} maps of {columns} x {rows}{part}"] = mosaic(maps)
     return sheets
 
@@ -231,7 +231,7 @@ def mosaic(maps: Float32Array) -> Float32Array:
 
     A constant map becomes 0.
     """
-    maps = maps[..., :_MOST_MAPS]
+    maps = maps[..., :_MAX_MAPS]
     gap = max(1, round(_GAP * maps.shape[1]))
     least, most = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
     scaled = np.divide(maps - least, most - least, out=np.zeros_like(maps), where=most > least)

@@ -28,9 +28,9 @@ from bcclone.train.training_state import best_epoch
 
 _AUGMENTED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend
-_MOST_FRAMES = 6  # of a window
+_MAX_FRAMES = 6  # of a window
 
-MOST_ROWS = 3000  # which takes some seconds to compute
+MAX_ROWS = 3000  # which takes some seconds to compute
 _BATCH = 128
 _GAP_SECONDS = 1.0  # drawn between two stretches
 _LINE_SECONDS, _LINES = 25.0, 4  # of the picture
@@ -126,7 +126,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
     windows = np.concatenate([windows[newest == index] for index in spread_by_steering(subject, newest)])
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
-    shown = evenly(length, _MOST_FRAMES).tolist()
+    shown = evenly(length, _MAX_FRAMES).tolist()
     headings = [f"{length - 1 - number} before" for number in shown[:-1]] + ["newest frame", "change, first to last"]
     rows = []
     for window, of_window, steering in zip(windows, images, predicted, strict=True):
@@ -217,7 +217,7 @@ def predictions(subject: Subject) -> Predictions:
     samples, length = subject.one_per_row(subject.scored_part), subject.file.seq_length
     if not len(samples):
         raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
-    windows = subject.windows(samples[spread_evenly(stretches(subject.seconds(samples)), MOST_ROWS)])
+    windows = subject.windows(samples[spread_evenly(stretches(subject.seconds(samples)), MAX_ROWS)])
     if not len(windows):
         raise NotDrawn(f"there are no {length} validation frames in a row; make the store with --split blocks")
     batches = np.split(windows, range(_BATCH, len(windows), _BATCH))
