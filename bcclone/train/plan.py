@@ -144,7 +144,11 @@ def resumed_plan(
     if folder is None:
         _explain_missing_run(files, identity, notify)
         return new_plan(TrainSettings(**own | dict(changes)), data, notify, workers)
-    if files.start and not (folder.start and read_bytes(folder.start, "model") == read_bytes(files.start, "model")):
+    # a run that has overwritten the model that it began with began with it, too
+    if files.start and not (
+        folder.start
+        and (read_bytes(folder.start, "model") == read_bytes(files.start, "model") or folder.has_published(files.start))
+    ):
         raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
     stored = folder.settings
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
