@@ -94,7 +94,7 @@ def mixed():
         (number_first(), "'minus' computes with a number before its input"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
-        (nested(60), "not a complete model file"),
+        (nested(60), "weights"),
         (changed(1, nb_filter=3), r"'convolution2d_1'.*\(5, 3, 3, 2\), \(2,\), expected \(5, 3, 3, 3\), \(3,\)"),
         (changed(1, activation="hard_sigmoid"), "activation is 'hard_sigmoid'"),
         (changed(1, subsample=[0, 1]), "strides is 0, expected a whole number from 1"),
