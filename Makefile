@@ -39,7 +39,7 @@ mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail e
 	$(BIN)/mutmut run --max-children 2
 	$(BIN)/python tests/repository/mutants.py
 
-past-defects: $(STAMP) ## bring 30 past defects back one by one: does a test fail each time? Eight minutes
+past-defects: $(STAMP) ## bring 30 past defects back one by one: does a test fail each time? Five minutes
 	@$(BIN)/python -m tests.repository.past_defects
 
 # Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.

@@ -5,12 +5,19 @@ import shutil
 
 import pytest
 
+from bcclone.system.errors import UserError
 from tests.conftest import run_script
+from tests.messages.refusals import run_command
 from tests.recordings import images_of, spoil
 
 
 def check(*arguments, code=0):
     return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)["recordings"]
+
+
+def test_options_of_the_conversion_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--size .*changes nothing in --check"):
+        run_command("preprocess", tmp_path, "--check", "--size", 64)
 
 
 def test_check_reports_a_sound_recording(simulated_recording):

@@ -121,6 +121,8 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert "SameSite=Strict" in cookie
     assert "sesame" not in cookie
     assert client.get("/state").status_code == 200
+    other = client.post("/login", data={"token": "sesame"}, base_url="http://localhost:4568").headers["Set-Cookie"]
+    assert other.partition("=")[0] != cookie.partition("=")[0]  # browsers send a cookie to all ports of a machine
 
 
 @pytest.mark.parametrize("cookie", ["", "é" * 100, "True"])

@@ -58,19 +58,20 @@ def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
 
 
 def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path):
-    log = make_recording(tmp_path, rows=4) / "driving_log.csv"
-    lines = log.read_text().splitlines()
+    log = make_recording(tmp_path, rows=5) / "driving_log.csv"
+    lines = log.read_text().replace(name_of(400), name_of(9000)).splitlines()  # a pause before the last row
+    recorded = [0.0, 0.1, 0.3, -0.4, 0.9]
     changed = [line.split(",") for line in lines]
-    for fields, steering in zip(changed, (0.0, 0.1, 0.3, -0.4), strict=True):
+    for fields, steering in zip(changed, recorded, strict=True):
         fields[3] = str(steering)
     log.write_text("\n".join(",".join(fields) for fields in changed) + "\n")
     edits = Edits((Edit(MIRROR), Edit(ADVANCE, seconds=0.15)))
     write_edits(log, edits)
     assert read_edits(log) == edits
-    np.testing.assert_allclose(read_log(log).rows["steering"], [-0.2, 0.05, 0.4, 0.4])
-    assert read_log(log, edited=False).rows["steering"].tolist() == [0.0, 0.1, 0.3, -0.4]
+    np.testing.assert_allclose(read_log(log).rows["steering"], [-0.2, 0.05, 0.4, 0.4, -0.9])
+    assert read_log(log, edited=False).rows["steering"].tolist() == recorded
     write_edits(log, Edits((*edits.edits, Edit(MIRROR), Edit(ADVANCE, seconds=-0.15))))
-    assert read_log(log).rows["steering"].tolist() == [0.0, 0.1, 0.3, -0.4]
+    assert read_log(log).rows["steering"].tolist() == recorded
 
 
 def test_a_recording_without_a_kept_row_is_refused_with_the_remedy(tmp_path):
