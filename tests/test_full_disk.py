@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import command
 from tests.processes import on_a_full_disk
 
-_LEAST = 1 << 10  # bytes; the locks of processes are files, too
+_LEAST = 1 << 13  # bytes; what processes share is a file, too
 
 
 @dataclass(frozen=True)

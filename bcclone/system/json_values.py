@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
 
 _T = TypeVar("_T")
@@ -117,7 +118,10 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
     if kind is float and isinstance(stored, int) and not isinstance(stored, bool):
         return float(stored)
     if kind is Path and isinstance(stored, str):
-        return parse_location(stored)
+        try:
+            return parse_location(stored)
+        except UserError as error:  # a URL of an unknown kind
+            raise _error(place, str(error)) from None
     if kind in _NAMES and isinstance(stored, kind) and (kind is bool or not isinstance(stored, bool)):
         return stored
     raise _wrong(place, stored, _name(kind))
