@@ -119,5 +119,6 @@ def _remove_incomplete_row(path: Path) -> None:
         return
     with path.open("r+b") as file:
         content = file.read()
-        if not content.endswith(b"\n"):
+        # an empty log may just now get its first row, from the recording before a pause
+        if content and not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)
