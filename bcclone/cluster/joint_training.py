@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bcclone.cluster.cluster_settings import WorkerSettings
+from bcclone.drive.drive_settings import is_this_machine
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
@@ -219,10 +220,13 @@ def await_others(cluster: WorkerSettings, seconds: float = MEETING_SECONDS) -> N
 
 
 def _listening(cluster: WorkerSettings) -> socket.socket:
-    """Return a socket that listens at this worker's port; raises UserError when the port is in use."""
-    _, port = cluster.host_and_port(cluster.index)
+    """Return a socket that listens at this worker's port; raises UserError when the port is in use.
+
+    Other machines reach it only where the worker's address is not of this machine alone.
+    """
+    host, port = cluster.host_and_port(cluster.index)
     try:
-        return socket.create_server(("", port))
+        return socket.create_server((host if is_this_machine(host) else "", port))
     except OSError as error:
         raise UserError(
             f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: {error.strerror}; give each "

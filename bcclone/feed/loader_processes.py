@@ -26,7 +26,7 @@ from bcclone.feed.strategies import Feed
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
 
-_PROCESSES, _QUEUE_SIZE = 2, 8
+_PROCESSES, _SLOTS_PER_PROCESS, _QUEUE_SIZE = 2, 4, 8
 _SEQUENCE_WORKERS, _SEQUENCE_QUEUE_SIZE = 6, 32
 _MAX_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
 _PATIENCE_SECONDS = 2.0
@@ -34,8 +34,9 @@ _PATIENCE_SECONDS = 2.0
 
 def workers(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":
     """Read the memory-mapped store in loader processes, by default two."""
-    slots = settings.max_queue_size or _QUEUE_SIZE
-    return ProcessFeed(selection.mapped_source(), order, settings.feed_workers or _PROCESSES, slots)
+    processes = settings.feed_workers or _PROCESSES
+    slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
+    return ProcessFeed(selection.mapped_source(), order, processes, slots)
 
 
 def queue(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":

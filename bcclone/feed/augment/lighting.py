@@ -1,8 +1,7 @@
 """Random light: brightness, contrast, tint and gamma, for some images another saturation or fog; and shadows."""
 
-import math
 from dataclasses import dataclass
-from math import ceil, cos, floor, radians, sin, sqrt
+from math import ceil, cos, floor, pi, radians, sin, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -235,7 +234,7 @@ def shadowed(images: Any, shadows: Shadows, extent: Extent, xp: Any) -> Any:
     shade = xp.zeros_like(images[..., 0])
     for shape in range(SHAPES):
         center_x, center_y, across, along, angle = (shadows.ellipse[:, shape, n, None, None] for n in range(5))
-        sine, cosine = xp.sin(angle * (math.pi / 180)), xp.cos(angle * (math.pi / 180))
+        sine, cosine = xp.sin(angle * (pi / 180)), xp.cos(angle * (pi / 180))
         right, down = x - center_x, y - center_y
         first, second = (right * cosine + down * sine) * 2 / across, (down * cosine - right * sine) * 2 / along
         left_far, right_far, left_near, right_near = (shadows.edges[:, shape, n, None, None] for n in range(4))
