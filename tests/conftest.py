@@ -2,6 +2,7 @@
 
 import faulthandler
 import io
+import json
 import logging
 import os
 import re
@@ -27,6 +28,7 @@ from bcclone.commands import COMMANDS
 from bcclone.model.keras_files import stored
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from tests.processes import said
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -226,6 +228,15 @@ def _save(path, seq_length, network):
     save_model(path, build_network(seq_length=seq_length, network=network), Preprocessing(), {})
 
 
+def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
+    """Write a copy of a model for another car, whose steering and camera these are; return its path."""
+    from bcclone.model.model_file import calibrated_content
+    from bcclone.model.policy import SteeringCalibration
+
+    path.write_bytes(calibrated_content(model, framing, SteeringCalibration(gain, bias)))
+    return path
+
+
 def command(script, *arguments):
     """Return the command line of one of the four scripts, or of `bcclone` for anything else."""
     head = [ROOT / script] if script.endswith(".py") else ["-m", "bcclone", script]
@@ -234,9 +245,7 @@ def command(script, *arguments):
 
 def run_process(script, *arguments, code=0, cwd=None, encoding=None):
     """Run a command in a process of its own; its exit code must be `code`, and no traceback may show."""
-    line = command(script, *arguments)
-    done = subprocess.run(line, capture_output=True, text=True, encoding=encoding, cwd=cwd, check=False)
-    return _checked(done, code)
+    return _checked(said(*command(script, *arguments), encoding=encoding, cwd=cwd), code)
 
 
 def run_script(script, *arguments, code=0, cwd=None):
@@ -251,6 +260,11 @@ def run_script(script, *arguments, code=0, cwd=None):
         except SystemExit as wrong:  # argparse's
             ended = wrong.code
     return _checked(subprocess.CompletedProcess(arguments, ended, stdout.getvalue(), stderr.getvalue()), code)
+
+
+def result_of(script, *arguments, **options):
+    """Return the JSON result of a command; see run_script()."""
+    return json.loads(run_script(script, *arguments, "--json", **options).stdout)
 
 
 @contextmanager

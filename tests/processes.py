@@ -1,4 +1,4 @@
-"""Other processes: on a full disk, which ones a process started, what a command imports, waiting for a condition."""
+"""Other processes: what they print, on a full disk, which ones a process started, waiting for a condition."""
 
 import signal
 import socket
@@ -46,11 +46,35 @@ def cpu_limit(seconds):
         signal.signal(signal.SIGPROF, before)
 
 
+def said(*line, check=False, **options):
+    """Run a process to its end; return its exit code and outputs, as text. check: the code must be 0."""
+    return subprocess.run([*map(str, line)], capture_output=True, text=True, check=check, **options)
+
+
+def python(code, *arguments, **options):
+    """Return what a program of Python prints, in a process of its own, whose exit code must be 0."""
+    return said(sys.executable, "-c", code, *arguments, check=True, **options).stdout
+
+
+@contextmanager
+def started(line, until, **options):
+    """Start a process, and yield it once a line of its notices begins with a text, or a function is true; kill it."""
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True} | options
+    with subprocess.Popen([*map(str, line)], **pipes) as process:
+        try:
+            if callable(until):
+                wait_for(lambda: until() or process.poll() is not None, every_seconds=0.01)
+            else:
+                assert any(text.startswith(until) for text in process.stderr), process.wait()
+            assert process.poll() is None, process.communicate()
+            yield process
+        finally:
+            process.kill()
+
+
 def imported_by(*line):
     """Run a command with `-X importtime`; return the top-level names imported."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *map(str, line[1:])], capture_output=True, text=True, check=True
-    )
+    done = said(sys.executable, "-X", "importtime", *line[1:], check=True)
     lines = [text for text in done.stderr.splitlines() if text.startswith("import time:")]
     return {text.rpartition("|")[2].strip().partition(".")[0] for text in lines}
 

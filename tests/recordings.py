@@ -13,6 +13,13 @@ def images_of(recording, camera="center"):
     return sorted((recording / "IMG").glob(f"{camera}_*.jpg"))
 
 
+def rewrite(recording, change):
+    """Change a recording's log: change(rows) gets the texts of each row, and returns rows, or changes these."""
+    log = recording / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    log.write_text("".join(",".join(row) + "\n" for row in change(rows) or rows))
+
+
 def spoil(recording):
     """Damage four images in four ways; return their names."""
     center = images_of(recording)
