@@ -1,4 +1,4 @@
-"""drive.py as a child process or in a thread, and clients for it: the Unity client, and sockets that send texts."""
+"""Servers of drives and plays, as child processes or in threads; clients: the Unity client, sockets that send texts."""
 
 import base64
 import json
@@ -8,10 +8,11 @@ import signal
 import subprocess
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ import requests
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.drive.drive_settings import ASYNC_MODES, DriveResult, DriveSettings
+from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve, serve_policy
+from bcclone.play.play_server import play
+from bcclone.play.play_settings import PlaySettings
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk
@@ -31,19 +34,34 @@ MODES = (ASYNC_MODES[0], pytest.param(ASYNC_MODES[1], marks=pytest.mark.slow))
 FRAME = encode_jpeg(np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8))
 
 
-class Server:
-    """drive.py as a child process. full_at: size that a file can have; output: what it printed, complete at the end."""
+class Clock:
+    """Seconds that pass when a test says so."""
 
-    def __init__(self, model, *arguments, port=0, full_at=None, **options):
-        line = command("drive.py", model, *arguments, "--port", port)
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def port_in(text):
+    """Return the port in the line of a server that listens, None without one."""
+    listening = re.search(r"listening on \S+:(\d+);", text)
+    return int(listening[1]) if listening else None
+
+
+class Server:
+    """A server as a child process. full_at: size that a file can have; output: what it printed, complete at the end."""
+
+    def __init__(self, *line, full_at=None, **options):
+        line = command(*line)
         if full_at is not None:
             line = on_a_full_disk(line, full_at)
         self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
         self.output = ""
         for text in self.process.stdout:
             self.output += text
-            if listening := re.search(r"listening on \S+:(\d+);", text):
-                self.port = int(listening[1])
+            if port := port_in(text):
+                self.port = port
                 return
         raise AssertionError(self.output)
 
@@ -55,8 +73,8 @@ class Server:
 
 
 @contextmanager
-def serving(model, *arguments, port=0, **options):
-    server = Server(model, *arguments, port=port, **options)
+def serving(*arguments, script="drive.py", port=0, **options):
+    server = Server(script, *arguments, "--port", port, **options)
     try:
         yield server
     finally:
@@ -66,36 +84,48 @@ def serving(model, *arguments, port=0, **options):
 
 @dataclass
 class ThreadServer:
-    """serve() in a thread, which starts faster than drive.py. lines: what it printed; result: there at the end."""
+    """A server in a thread, which starts faster than a process. lines: what it printed; result: there at the end."""
 
-    port: int
     lines: list[str]
-    result: DriveResult | None = None
+    ended: Future
+    result: Any = None
+
+    @property
+    def port(self):
+        return port_in("\n".join(self.lines))
 
 
 @contextmanager
+def in_a_thread(serve, *arguments, until="listening"):
+    """Run serve(*arguments, notify, stop) within the block, and yield it once it has printed a line that begins so."""
+    lines, begun, stop = [], threading.Event(), threading.Event()
+
+    def notify(line):
+        lines.append(line)
+        if line.startswith(until):
+            begun.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        server = ThreadServer(lines, pool.submit(serve, *arguments, notify, stop))
+        try:
+            while not begun.wait(0.05):
+                assert not server.ended.done(), server.ended.result()
+            yield server
+        finally:
+            stop.set()
+        server.result = server.ended.result(20)
+
+
 def serving_in_a_thread(model, run_folder=None, port=0, **settings):
     """Serve a model's file, or a policy that is open already."""
     is_file = isinstance(model, Path)
     settings = DriveSettings(model if is_file else Path("model.h5"), run_folder, port=port, **settings)
-    call = (serve, settings) if is_file else (serve_policy, model, settings)
-    lines, listening, stop = [], threading.Event(), threading.Event()
+    return in_a_thread(serve, settings) if is_file else in_a_thread(serve_policy, model, settings)
 
-    def notify(line):
-        lines.append(line)
-        if line.startswith("listening"):
-            listening.set()
 
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(*call, notify, stop)
-        try:
-            while not listening.wait(0.05):
-                assert not ended.done(), ended.result()
-            server = ThreadServer(int(re.search(r"listening on \S+:(\d+);", "\n".join(lines))[1]), lines)
-            yield server
-        finally:
-            stop.set()
-        server.result = ended.result(20)
+def playing(port=0, **settings):
+    """Serve bcclone play in a thread."""
+    return in_a_thread(play, PlaySettings(port=port, browser=False, **settings))
 
 
 class Constant:

@@ -9,15 +9,9 @@ from bcclone.drive.drive_settings import DriveSettings, is_this_machine
 from bcclone.drive.wire.web_server import WRONG_TOKEN_SECONDS, Access, listen, load_host
 from bcclone.play.play_settings import PlaySettings
 from bcclone.system.errors import UserError
+from tests.drive.drive_server import Clock
 
 TOKEN = "let me in, please"
-
-
-class Clock:
-    seconds = 0.0
-
-    def __call__(self):
-        return self.seconds
 
 
 def request(path="/socket.io/", address="127.0.0.1", host="127.0.0.1:4567", **more):

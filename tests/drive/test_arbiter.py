@@ -12,16 +12,9 @@ from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import ProtocolError, Telemetry
-from tests.drive.drive_server import Constant
+from tests.drive.drive_server import Clock, Constant
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
-
-
-class Clock:
-    seconds = 0.0
-
-    def __call__(self):
-        return self.seconds
 
 
 def make_arbiter(policy=None, **options):
@@ -98,13 +91,6 @@ def test_the_older_connection_drives_again_when_the_newer_one_leaves():
     arbiter.leave("a")
     assert arbiter.driving_sid is None
     arbiter.leave("a")
-
-
-def test_another_car_does_not_inherit_the_steering():
-    arbiter = make_arbiter()
-    arbiter.answer("a", telemetry())
-    reply = arbiter.answer("b", telemetry(jpeg=b"broken"))
-    assert float(reply.data["steering_angle"]) == 0.0
 
 
 def test_handing_over_closes_the_throttle_once_and_then_sends_manual():

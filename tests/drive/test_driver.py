@@ -12,7 +12,9 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from tests.drive.drive_server import Constant
 from tests.drive.test_controller import LAWS
+from tests.lab.monitor.test_monitor_watch import Scores
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -90,21 +92,6 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
     assert driver.decide(telemetry(b"")).control.steering == 0.0
 
 
-class Scores:
-    """A monitor with these scores and a threshold of 1."""
-
-    threshold = 1.0
-
-    def __init__(self, *scores):
-        self.scores = list(scores)
-
-    def score(self, frame):
-        answer = self.scores.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
 def watched_driver(rule, *scores):
     clock = iter(range(100))  # a second between two frames, so that each is a window of its own
     watch = MonitorWatch(Scores(*scores), lambda: next(clock))
@@ -127,32 +114,27 @@ def test_a_frame_that_cannot_be_judged_is_driven_without_uncertainty():
     assert (failed.set_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
 
 
-class Slow:
-    """A policy that takes some seconds for each frame, by its own clock, and counts the frames that it saw."""
+class Slow(Constant):
+    """A policy that takes 0.06 s for each frame, by its own clock, and counts the frames that it saw."""
 
-    def __init__(self, seconds):
-        self.seconds, self.now, self.seen = seconds, 0.0, 0
+    seen = 0
 
     def clock(self):
-        return self.now
+        return 0.06 * self.seen
 
     def answer(self, frame):
-        self.now += self.seconds
         self.seen += 1
         return Answer(self.seen / 100)
 
-    def forget(self):
-        pass
 
-
-def slow_driver(seconds):
-    """Return a policy that takes so long for a frame, and its driver."""
-    policy = Slow(seconds)
+def slow_driver():
+    """Return a policy that is too slow, and its driver."""
+    policy = Slow()
     return policy, Driver(policy, SpeedSettings(25), clock=policy.clock)
 
 
 def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
-    policy, driver = slow_driver(0.06)
+    policy, driver = slow_driver()
     decisions = [driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)]
     assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
     assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
@@ -160,7 +142,7 @@ def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_ne
 
 
 def test_another_car_does_not_get_the_steering_of_the_one_before():
-    policy, driver = slow_driver(0.06)
+    policy, driver = slow_driver()
     for _ in range(3):
         driver.decide(telemetry())
     assert driver.too_slow
@@ -171,7 +153,7 @@ def test_another_car_does_not_get_the_steering_of_the_one_before():
 
 
 def test_an_unreadable_frame_is_not_repeated():
-    _, driver = slow_driver(0.06)
+    _, driver = slow_driver()
     *_, last = (driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage"))
     assert "bad camera frame" in last.fault
     assert not last.repeated

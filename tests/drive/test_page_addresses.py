@@ -4,7 +4,6 @@ The page in a browser is tested in test_drive_page.py.
 """
 
 import contextlib
-import re
 import time
 from types import SimpleNamespace
 
@@ -75,13 +74,7 @@ def make_client(page=None, token="", waits=None):
     ("body", "reason"),
     [
         ("no JSON", "expected an object with some of"),
-        ("[1]", "expected an object with some of saliency, recording, set_speed_mph"),
-        ('{"speed": 1}', "expected an object"),
-        ('{"set_speed_mph": "fast"}', "0 to 60 mph"),
-        ('{"set_speed_mph": NaN}', "expected a number"),
         ('{"set_speed_mph": -1}', "0 to 60 mph"),
-        ('{"autonomous": 1}', "expected true or false"),
-        ('{"saliency": null}', "expected true or false"),
         ('{"saliency": true}', "it has no convolution"),
         ('{"set_speed_mph": 5, "autonomous": "no"}', "expected true or false"),
     ],
@@ -141,12 +134,6 @@ def test_every_response_has_security_headers():
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
-
-
-def test_the_page_loads_nothing_from_other_hosts():
-    client = make_client()
-    for address in ("/", "/static/page.js", "/static/page.css"):
-        assert not re.search(r"""(?:https?:)?//[\w-]+\.\w|\bstyle=|\bon\w+=["']""", client.get(address).text), address
 
 
 def test_the_history_covers_the_last_60_seconds():

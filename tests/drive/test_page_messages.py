@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.drive.page.app import OpenPages, with_pictures
+from bcclone.drive.page.app import OpenPages
 from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.wheel import HandInput, PageHands
 from bcclone.drive.wire import threading_host
@@ -56,6 +56,8 @@ def test_a_page_sets_controls_and_moves_its_hands():
         '{"input": 1, "hands": {"steering": 2}}', '{"set": {}}', '{"set": {"speed": 1}}', '{"set": {"paused": 1}}',
         '{"set": {"autonomous": true}}',
         '{"set": {"set_speed_mph": 61}}', '{"set": {"set_speed_mph": NaN}}', '{"wheel": "take"}', '{"else": 1}',
+        '{"input": 1, "hands": {"steering": "left"}}', '{"input": 1, "hands": {"steering_key": true}}',
+        '{"input": 1, "hands": {"brake": 1}}',
         "[" * 100_000, "[" * 400 + "]" * 400, '{"input": 1, "hands": {"steering": NaN}}', '{"input": 1e999}',
         '{"input": ' + "9" * 5000 + "}", '{"drawn": ' + "9" * 30 + "}", '{"a": ' * 900 + "1" + "}" * 900,
     ],
@@ -70,7 +72,3 @@ def test_a_refusal_is_short_whatever_the_page_sent():
     for text in ('{"set": {"paused": "%s"}}', '{"input": 1, "hands": {"steering": "%s"}}', '{"drawn": "%s"}', "%s"):
         (error,) = say(text % long)
         assert len(error) < 400
-
-
-def test_a_message_with_pictures_can_be_taken_apart():
-    assert unpacked(with_pictures({"frame": 5}, b"jpeg", b"mask")) == ({"frame": 5, "pictures": [4, 4]}, b"jpegmask")

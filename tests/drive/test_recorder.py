@@ -148,12 +148,6 @@ def test_a_persons_recording_is_not_appended_to(tmp_path, simulated_recording):
     assert (folder / "driving_log.csv").read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot record there"), run_recorder(tmp_path / "file" / "run1"):
-        pass
-
-
 def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
     failures = []
     with run_recorder(tmp_path / "run1", on_failure=failures.append) as recorder:
@@ -166,16 +160,6 @@ def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
     assert "No such file" in state["failure"]
     (failure,) = failures
     assert state["failure"] in failure
-
-
-def test_nothing_is_recorded_during_a_pause(tmp_path):
-    with run_recorder(tmp_path / "run1") as recorder:
-        for on in (True, False, True):
-            recorder.turn(on)
-            recorder.record(row())
-    run = str(tmp_path / "run1")
-    assert recorder.state() == {"on": False, "folder": run, "recorded": 2, "dropped": 0, "failure": ""}
-    assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == 2
 
 
 class SlowFiles:
@@ -211,13 +195,13 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
     with run_recorder(None) as switch:
         switch.record(row())
         assert (switch.state()["folder"], list(tmp_path.iterdir())) == (None, [])
-        switch.turn(True)
-        switch.record(row())
-        switch.turn(False)
-        switch.record(row())
+        for on in (True, False, True):
+            switch.turn(on)
+            switch.record(row())
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith("run-20")
-    assert (switch.state()["folder"], switch.recorded) == (folder.name, 1)
+    assert switch.state() == {"on": False, "folder": folder.name, "recorded": 2, "dropped": 0, "failure": ""}
+    assert len(read_log(folder / "driving_log.csv").rows) == 2
 
 
 def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
@@ -16,7 +16,7 @@ from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_process
-from tests.drive.drive_server import MODES, Still, drive
+from tests.drive.drive_server import MODES, Still, drive, in_a_thread
 from tests.lab.export_model.exports import exported_once
 
 IMPORTED = """
@@ -36,39 +36,26 @@ print(imported)
 """
 
 
-class Loading:
-    """A drive server whose model is loaded when loaded is set. failure: raised then; ended: the future of serve()."""
-
-    def __init__(self, port, ended):
-        self.port, self.ended = port, ended
-        self.url = f"http://127.0.0.1:{port}/"
-
-
 @contextmanager
 def loading(model, mode, failure=None):
-    lines, listening, loaded, stop = [], threading.Event(), threading.Event(), threading.Event()
-
-    def notify(line):
-        lines.append(line)
-        if line.startswith("loading"):
-            listening.set()
+    """A drive server whose model is loaded when `loaded` is set. failure: raised then."""
+    loaded = threading.Event()
 
     def open_watch():  # the last that is loaded
         assert loaded.wait(60)
         if failure:
             raise failure
 
-    settings = DriveSettings(model, port=0, async_mode=mode)
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(serve, settings, notify, stop, open_watch)
+    def start(notify, stop):
+        return serve(DriveSettings(model, port=0, async_mode=mode), notify, stop, open_watch)
+
+    with suppress(UserError), in_a_thread(start, until="loading") as server:
+        server.loaded, server.url = loaded, re.search(r"http://\S+/", server.lines[-1])[0]
+        server.address = "127.0.0.1", int(server.url[:-1].rpartition(":")[2])
         try:
-            assert listening.wait(60), ended.result(0)
-            server = Loading(int(re.search(r"http://\S+:(\d+)/", "\n".join(lines))[1]), ended)
-            server.loaded = loaded
             yield server
         finally:
             loaded.set()
-            stop.set()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -77,7 +64,7 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
         page = requests.get(server.url, timeout=20)
         assert (page.status_code, page.headers["Refresh"], "loading" in page.text) == (503, "1", True)
         assert requests.get(f"{server.url}state", timeout=20).headers["Retry-After"] == "1"
-        waiting = [cars.submit(drive, server.port, Still(10)) for _ in range(2)]
+        waiting = [cars.submit(drive, server.address[1], Still(10)) for _ in range(2)]
         assert requests.get(f"{server.url}room", timeout=20).status_code == 503
         assert not any(car.done() for car in waiting)
         server.loaded.set()
@@ -91,7 +78,7 @@ def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untraine
     request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with (
         loading(untrained_model, mode, UserError("model.h5: damaged")) as server,
-        socket.create_connection(("127.0.0.1", server.port), timeout=20) as car,
+        socket.create_connection(server.address, timeout=20) as car,
     ):
         car.sendall(f"{request}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
         assert requests.get(server.url, timeout=20).status_code == 503
@@ -123,7 +110,7 @@ def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_mode
         serve(DriveSettings(tmp_path / "none.onnx", port=0), lines.append)
     with pytest.raises(UserError, match="--append"):
         serve(DriveSettings(untrained_model, tmp_path / "run1", port=0), lines.append)
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is in use"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is in use.*--port"):
         serve(DriveSettings(untrained_model, tmp_path / "run2", port=taken.getsockname()[1]), lines.append)
     assert lines == []
 

@@ -9,14 +9,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver, Uncertainty
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DriveStats
-from tests.drive.drive_server import Constant
-
-
-class Clock:
-    seconds = 100.0
-
-    def __call__(self):
-        return self.seconds
+from tests.drive.drive_server import Clock, Constant
 
 
 def decision(steering=0.5, speed_mph=12.0, jpeg=b"jpeg", fault=""):

@@ -1,6 +1,5 @@
 """Hands become steering and throttle; a person takes over from a model and gives back; pages share the wheel."""
 
-import math
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +18,7 @@ from bcclone.drive.wheel import (
     WheelView,
 )
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
+from tests.drive.drive_server import Clock
 
 LEFT, RIGHT = HandInput(steering_key=-1), HandInput(steering_key=1)
 
@@ -51,18 +51,6 @@ def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(inputs,
         steering and pytest.approx(steering),
         throttle and pytest.approx(throttle),
     )
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        None, {"steering": 2}, {"steering": "left"}, {"steering": math.nan}, {"throttle": True},
-        {"steering_key": 2}, {"throttle_key": True}, {"brake": 1},
-    ],
-)  # fmt: skip
-def test_invalid_input_is_refused(values):
-    with pytest.raises(ValueError, match="expected"):
-        HandInput.parse(values)
 
 
 ONE = st.floats(-1, 1)
@@ -117,16 +105,6 @@ def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
 
 
 MODEL_STEERS = Control(-0.3, 0.4)
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self):
-        self.seconds = 100.0
-
-    def __call__(self):
-        return self.seconds
 
 
 @pytest.fixture

@@ -7,23 +7,22 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import decode_jpeg
+from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.evaluation import drive_policy
 from bcclone.evaluate.replay import RolloutWorld
 from bcclone.evaluate.rollout import read_reference
-from bcclone.lab.export_model.export_settings import ExportModelSettings
-from bcclone.lab.export_model.model_export import export_model
+from bcclone.model.policy import load_policy
 from bcclone.play.play_settings import PlaySettings
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions, WorldSettings
-from tests.conftest import ROOT, untrained
+from tests.conftest import ROOT
 from tests.drive.drive_server import Still, drive, serving_in_a_thread
-from tests.drive.test_controller import LAWS
-from tests.evaluate.blind import Blind
+from tests.lab.export_model.exports import exported_once
 
 
 def simulated(recording, kind=SimulatedWorld):
@@ -34,11 +33,7 @@ def rollout(recording):
     return RolloutWorld(read_reference(recording / "driving_log.csv"), ReplaySettings(fraction=(0.0, 0.3)))
 
 
-def still(recording):
-    return Still(30)
-
-
-@pytest.fixture(params=[simulated, rollout, still])
+@pytest.fixture(params=[simulated, rollout])
 def world(request, simulated_recording):
     """A new world of each kind that a drive server can drive in."""
     return request.param(simulated_recording)
@@ -66,20 +61,11 @@ def test_a_drive_server_drives_in_a_world_to_its_end(world, untrained_model):
     assert world.observe() is None
 
 
-@pytest.fixture(params=["frame", "window", "gru", "onnx", "blind"])
-def policy(request, tmp_path, tmp_path_factory):
-    """A policy of each kind: of a model file of single frames, of windows, with a state, of an ONNX file, of a test."""
-    if request.param == "blind":
-        return Blind([0.25])
-    from bcclone.model.policy import load_policy
-
-    if request.param == "gru":
-        return load_policy(untrained(tmp_path_factory, "gru.h5", 3, "gru"))
-    model = request.getfixturevalue("untrained_window_model" if request.param == "window" else "untrained_model")
-    if request.param == "onnx":
-        export_model(ExportModelSettings(model, "onnx", tmp_path / "model.onnx"))
-        model = tmp_path / "model.onnx"
-    return load_policy(model)
+@pytest.fixture(params=["Keras", "ONNX"])
+def policy(request, untrained_model, tmp_path_factory):
+    """A policy of each kind of file."""
+    is_onnx = request.param == "ONNX"
+    return load_policy(exported_once(tmp_path_factory, untrained_model, "onnx") if is_onnx else untrained_model)
 
 
 def test_a_policy_answers_every_frame_and_starts_anew_after_it_forgets(policy):
@@ -110,26 +96,19 @@ class LoggedWorld(SimulatedWorld):
         self.controls.append((steering, throttle))
 
 
-class ShownAgain:
+class ShownAgain(Still):
     """A world that shows the states of another one, however it is steered."""
 
     def __init__(self, states):
-        self.states, self.controls = list(states), []
+        super().__init__(0)
+        self.states = list(states)
 
     def observe(self):
         return self.states.pop(0) if self.states else None
 
-    def steer(self, steering, throttle):
-        self.controls.append((steering, throttle))
 
-
-@pytest.mark.parametrize(
-    "speed",
-    [pytest.param(law.settings, id=law.name) for law in LAWS if law.answer == Answer(law.answer.steering)],
-)
-def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames(speed):
-    from bcclone.model.policy import load_policy
-
+def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
+    speed = SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0)
     model = ROOT / "models" / "lake.h5"
     evaluated = simulated(None, LoggedWorld)
     drive_policy(load_policy(model), evaluated, speed)

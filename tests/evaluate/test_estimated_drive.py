@@ -11,20 +11,9 @@ from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.rollout import read_reference
-from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from tests.conftest import made_once
 
 SIMULATED = Framing(320, 160, lens=Lens(FOCAL_PX, VANISHING_ROW, 159.5))
 BENDS = (0.35, 1.0)  # of the lap: at speed
-
-
-@pytest.fixture(scope="session")
-def lap(tmp_path_factory):
-    """The log of a recording of the simulator, as in test_replay.py."""
-    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
-    folder = made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
-    return folder / "lake" / "driving_log.csv"
 
 
 def of_a_car(lap, folder, gain, speed="0"):

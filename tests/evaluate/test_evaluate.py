@@ -10,7 +10,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import UNCERTAIN, evaluate_policy
@@ -21,6 +20,7 @@ from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script, shared
 from tests.evaluate.blind import Blind, metres_on_the_road
+from tests.evaluate.test_replay import LEGACY
 from tests.processes import KILL, children_of, wait_for
 
 KEYS = {
@@ -28,10 +28,6 @@ KEYS = {
     "mean_speed_mph", "steering_smoothness", "seconds", "request_to_steer_ms", "first_off_road_m", "ended",
     "departures",
 }  # fmt: skip
-LEGACY = {
-    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
-    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
-}
 
 
 @pytest.mark.slow
@@ -61,7 +57,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", [KILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.parametrize("how", [KILL, signal.SIGTERM])
 def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
     line = command("evaluate", untrained_model, "--laps", 3)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as evaluation:
@@ -73,19 +69,6 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
     assert evaluation.returncode == (-9 if how == KILL else 130)
     assert "Traceback" not in stderr
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
-
-
-@pytest.mark.slow
-def test_invalid_models_and_options_of_evaluate_are_refused(untrained_model, tmp_path):
-    foreign = tmp_path / "no_model.h5"
-    foreign.write_bytes(b"nothing")
-    for line, words in (
-        ((foreign,), "no_model.h5"),
-        ((untrained_model, "--speed", 45), "--speed 45, expected more than 0, up to 30"),
-        ((untrained_model, "--in-process", "--run", tmp_path / "run"), "leave one of them out"),
-        ((untrained_model, "--output", foreign), "cannot make that folder"),
-    ):
-        assert words in run_script("evaluate", *line, code=1).stderr
 
 
 @pytest.mark.slow
@@ -108,26 +91,10 @@ def test_latency_and_offset_reach_the_world():
     assert moved[1] < 0.01 < 0.2 < moved[0]
 
 
-class Broken:
-    """A policy that answers as an untrained or damaged model can."""
-
-    def __init__(self, steering):
-        self.steering = steering
-
-    def answer(self, frame):
-        if self.steering is None:
-            raise RuntimeError("out of memory")
-        return Answer(self.steering)
-
-    def forget(self):
-        pass
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("steering", [float("nan"), None])
-def test_a_model_that_never_steers_gets_no_score(steering):
+def test_a_model_that_never_steers_gets_no_score():
     with pytest.raises(UserError, match="the policy: no usable steering for any of .* trained"):
-        evaluate_policy(Broken(steering), EvaluateSettings(world=WorldSettings(laps=0.01)))
+        evaluate_policy(Blind([float("nan")]), EvaluateSettings(world=WorldSettings(laps=0.01)))
 
 
 class Forgetful(Blind):
@@ -145,16 +112,6 @@ def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     result = evaluate_policy(policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20)))
     assert result.interventions
     assert policy.forgotten == 1 + len(result.interventions)  # and once at the start
-
-
-@pytest.mark.slow
-def test_a_recurrent_model_starts_each_drive_without_state(untrained_recurrent_model):
-    from bcclone.model.policy import load_policy
-
-    policy, settings = load_policy(untrained_recurrent_model), EvaluateSettings(world=WorldSettings(laps=0.01))
-    one, other = (evaluate_policy(policy, settings).trace for _ in range(2))
-    assert len(one) > 5
-    assert one == other
 
 
 @pytest.mark.long

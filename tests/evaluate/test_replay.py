@@ -23,10 +23,8 @@ from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFr
 from bcclone.evaluate.suite import SuiteResult
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
 from bcclone.pictures.score_files import write_replay
-from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, made_once, run_script, shared
+from tests.conftest import ROOT, run_script, shared
 from tests.drive.drive_server import serving
 from tests.similarity import structural_similarity
 
@@ -36,14 +34,6 @@ LEGACY = {
     "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
     "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
 }
-
-
-@pytest.fixture(scope="session")
-def lap(tmp_path_factory):
-    """The log of a recording of the simulator: 14 s, up to speed and through the first bends. Not to be changed."""
-    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
-    folder = made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
-    return folder / "lake" / "driving_log.csv"
 
 
 @pytest.fixture(scope="session")
@@ -291,18 +281,6 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
     assert len(result.rollout.path) == len(result.reference)  # without a frame, the last steering holds
     with pytest.raises(UserError, match="broken.*steering.*trained"):
         replay_policies({"broken": Constant(math.nan)}, log)
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "result"),
-    [
-        ((), 1, "--port"),
-        (("--fraction", "0.5"), 2, "0.8:1"),
-        (("--fraction", "1:0.5", "--port", 1), 1, "fraction 1:0.5"),
-    ],
-)
-def test_a_wrong_command_line_is_refused(lap, options, code, result):
-    assert result in run_script("replay", lap, *options, code=code).stderr
 
 
 def lake():

@@ -16,7 +16,7 @@ from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
-from tests.conftest import ROOT, made_once, run_script
+from tests.conftest import made_once, run_script
 from tests.model.keras_files.old_models import keras1_config, write
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
@@ -189,19 +189,6 @@ def test_pictures_of_many_models_are_drawn(tmp_path):
     paths = write_suite(tmp_path, result(**drives))
     assert all(path.exists() for path in paths)
     assert paths[-1].name == "report.html"
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (("--rows", "lake-99"), "lake-99; did you mean lake-30 or lake-20 or lake-15?"),
-        (("--jobs", 2, "--scheduler", "local:2"), "--scheduler is given; leave --jobs out"),
-        (("--scheduler", "elsewhere"), "elsewhere: expected tcp://HOST:PORT, or local:N"),
-        (("--recordings", ROOT / "docs"), "no driving_log.csv in this folder"),
-    ],
-)
-def test_a_wrong_command_line_is_refused(untrained_model, line, words):
-    assert words in run_script("suite", untrained_model, *line, code=1).stderr
 
 
 def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):

@@ -3,10 +3,7 @@
 from pathlib import Path
 
 from bcclone.commands.demo import DemoSettings, run_demo
-from tests.conftest import ROOT
 from tests.messages.refusals import checked, refusal, run_command
-
-LAKE = ROOT / "models" / "lake.h5"
 
 
 def demo():
@@ -71,6 +68,10 @@ REFUSALS = [
     refusal(lambda: Path("m.h5").touch() or suite("m.h5"), "m.h5", "twice"),
     refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
     refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
+    refusal(lambda: evaluate("--in-process", "--run", "run1"), "--in-process", "--run", "leave one of them out"),
+    refusal(lambda: suite("--jobs", 2, "--scheduler", "local:2"), "--scheduler", "leave --jobs out"),
+    refusal(lambda: run_command("replay", "rec", "--fraction", "0.5"), "--fraction", "0.8:1", code=2),
+    refusal(lambda: run_command("replay", "rec", "--fraction", "1:0.5", "--port", 1), "--fraction 1:0.5"),
     refusal(lambda: run_command("replay", "rec"), "only rec is given", "bcclone replay MODEL RECORDING", "--port"),
     refusal(lambda: demo_beside("steps"), "demo", "other files", "--folder"),
     refusal(demo_of_failing_commands, "bcclone simulate record", "exit code 3", "again"),

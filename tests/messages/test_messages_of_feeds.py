@@ -10,7 +10,6 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.selection import describe_windows, select
 from tests.dataset.test_store import some_frames, write_store
-from tests.feed.test_feed_workers import Faulty, feed_of
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording
 
@@ -43,11 +42,6 @@ def all_for_training():
     return SampleDataset.from_store(PLACE, part="validation")
 
 
-def fed(source):
-    with feed_of(source, "process") as feed, feed.epoch(1) as batches:
-        list(batches)
-
-
 REFUSALS = [
     refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
     refusal(
@@ -64,7 +58,6 @@ REFUSALS = [
         "--seq-length",
         "--split blocks",
     ),
-    refusal(lambda: fed(Faulty("death")), "signal 9", "memory", "--feed-workers", "--feed"),
     refusal(all_for_training, "data.h5", "validation", "bcclone preprocess RECORDING... -o data.h5 --validation 0.2"),
 ]
 

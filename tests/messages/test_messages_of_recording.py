@@ -4,27 +4,16 @@ from pathlib import Path
 
 from bcclone.recording.files import default_inputs, find_log
 from bcclone.recording.log import read_log
-from bcclone.recording.row import LogRow, RowError, time_of
+from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import read_answers
 from tests.messages.refusals import checked, refusal
 
 ROW = "center_2019_03_07_20_01_33_184.jpg,left.jpg,right.jpg,0,1,0,30\n"
-LATER_ROW = ROW.replace("184.jpg", "284.jpg")
 
 
 def log(text):
     Path("driving_log.csv").write_text(text)
     return read_log(Path("driving_log.csv"))
-
-
-def bad_row(text):
-    (bad,) = log(ROW + text).bad_rows
-    return f"row {bad.row}: {bad.reason}"
-
-
-def row(**values):
-    ours = {"center": "", "left": "", "right": "", "steering": 0, "throttle": 0, "brake": 0, "speed_mph": 0}
-    return LogRow(1, 0, **(ours | values))
 
 
 def several_recordings():
@@ -45,7 +34,6 @@ REFUSALS = [
     refusal(several_recordings, "*/", "2 recordings", "one/driving_log.csv"),
     refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 2", "first column", "1,2", code=2),
     refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "row 1", "speed", "fast", code=2),
-    refusal(lambda: bad_row(LATER_ROW.replace(",1,", ",full,")), "row 2", "throttle", "full", "number", by=()),
     refusal(lambda: time_of("a.jpg"), "a.jpg", "center_yyyy_MM_dd_HH_mm_ss_fff.jpg", by=(RowError,)),
     refusal(
         lambda: answers(b"image,request_to_steer_ms\na.jpg,slow\n"),

@@ -9,7 +9,6 @@ from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
 from bcclone.model.policy import SteeringCalibration
 from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_folder import RunFolder, RunIdentity
 from tests.conftest import ROOT
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording
@@ -25,30 +24,6 @@ def store(**recorded):
     """Make data.h5 of a few rows."""
     run_command("preprocess", make_recording("rec", **recorded), "--force")
     return Path("data.h5")
-
-
-def settings(text):
-    Path("mine.toml").write_bytes(text)
-    return model("--settings", "mine.toml")
-
-
-def begun(output="model.h5", start=None):
-    """A run of data.h5 that was begun, as far as its folder tells."""
-    with Store(store()) as data:
-        task = RunIdentity(str(data.path.resolve()), data.content_hash, str(Path(output).resolve()))
-    settings = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", start=start)
-    return RunFolder.create(Path("runs/one"), task, settings)
-
-
-def resumed(*line, output="model.h5"):
-    begun(output)
-    return model("--resume", "--name", "one", *line)
-
-
-def in_use():
-    folder = begun()
-    with folder.locked(), RunFolder(folder.path).locked():
-        pass
 
 
 def prepared(samples, start=None, **values):
@@ -112,10 +87,6 @@ REFUSALS = [
         "3 frames",
         "--seq-length 3",
     ),
-    refusal(lambda: resumed(output="other.h5"), "runs/one", "other.h5", "model.h5"),
-    refusal(lambda: settings(b'epochs = "3"'), "mine.toml", "epochs", "'3'", "whole number"),
-    refusal(lambda: resumed("--feed", "queue"), "runs/one", "--feed hdf5-shuffle", "--feed queue ", "--resume"),
-    refusal(in_use, "runs/one", "another process", "--resume"),
     refusal(of_no_training_samples, "data.h5", "no training samples", "--validation"),
     refusal(from_another_camera, "car.h5", "rows 40 to 120", "data.h5", "bcclone import SOURCE --framing"),
     refusal(lambda untrained_model: on_gpus(64), "--gpus 64", "0", "bcclone doctor"),

@@ -8,7 +8,7 @@ from bcclone.pictures.clip import encode
 from bcclone.pictures.clip_settings import ClipSettings
 from tests.conftest import run_process
 from tests.messages.refusals import checked, refusal, run_command
-from tests.pictures.video_runs import make_known_run, make_run
+from tests.pictures.video_runs import make_run
 
 
 def video(*line):
@@ -32,24 +32,10 @@ def without_ffmpeg(monkeypatch):
     return said
 
 
-def outside_its_time():
-    make_run(Path("run"), 3)
-    return video("run", "--range", "40:")
-
-
-def on_another_track():
-    run = make_known_run(Path("run"), 3)
-    trace = run / "trace.csv"
-    trace.write_text(trace.read_text().replace("lake", "desert"))
-    return video("run", "--overlay")
-
-
 REFUSALS = [
     refusal(lambda: video("run", "--model", "m.h5"), "--model", "--overlay"),
     refusal(lambda: video("run"), "run", "no such run folder", "bcclone drive model.h5 run"),
     refusal(lambda: Path("run").mkdir() or video("run"), "run", "*.jpg", "the folder of a run"),
-    refusal(outside_its_time, "run", "40:", "0 to 0.2 s"),
-    refusal(on_another_track, "run", "trace.csv", "desert", "expected lake, mountain, random:SEED"),
     refusal(without_ffmpeg, "ffmpeg", "/nonexistent", "bcclone doctor", by=()),
     refusal(lambda: encoded("no/clip.mp4"), "No such file or directory"),
 ]

@@ -8,17 +8,17 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bcclone.drive.protocol import ProtocolError, parse_telemetry
-from bcclone.drive.run_folder import run_recorder
+from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.server import server_process
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from tests.drive.drive_server import Still
-from tests.messages.refusals import checked, refusal, run_command
+from tests.drive.test_page_addresses import make_page
+from tests.messages.refusals import checked, refusal
+from tests.messages.small_recording import without_privileges
 from tests.simulator.test_simulate import server, steer
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
-TELEMETRY = {"steering_angle": "0.0", "throttle": "0.0", "speed": "0.0", "image": ""}
 
 
 def drive(*answers, patience_seconds=10.0):
@@ -60,36 +60,28 @@ def connect(*chunks, timeout=5.0):
         UnitySocket("127.0.0.1", port, timeout).receive(5)
 
 
-def parse(**values):
-    return parse_telemetry(TELEMETRY | values)
-
-
 def start(code, seconds=120.0):
     with server_process([], ("-c", code), seconds):
         pass
 
 
-def record(name="run", append=False):
-    with run_recorder(Path(name), append):
-        Path(name, "2026_11_25_12_00_00_000.jpg").touch()
+def asked_to_record_where_nobody_may():
+    page, changes = make_page(), ControlChanges(recording=True)  # imports need privileges here
+    Path().chmod(0o555)
+    try:
+        with without_privileges():
+            page.set(changes)
+    finally:
+        Path().chmod(0o755)
 
 
 REFUSALS = [
-    refusal(
-        lambda: run_command("simulate drive", "--port", 1),
-        "127.0.0.1:1",
-        "Connection refused",
-        "bcclone drive model.h5",
-    ),
-    refusal(lambda: drive(b"\x81\x03" + b"42\xff"), "no websocket message", "output"),
     refusal(lambda: drive(steer("0.0"), None, patience_seconds=0.5), "0.5 s", "running"),
-    refusal(lambda: drive(steer("left")), '"steering_angle": "left"', "steering_angle and throttle"),
     refusal(lambda: connect(HEAD + b"\r\n" + b"\x88\x00"), "server", by=(ServerGone,)),
     refusal(lambda: connect(HEAD + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"), "ext", by=(ServerGone,)),
     refusal(lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"), "no websocket", "404", by=(ServerGone,)),
-    refusal(lambda: parse(speed="fast"), "speed", "fast", "number", by=(ProtocolError,)),
     refusal(lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"),
-    refusal(lambda: (record(), record()), "run", "run-2", "--append"),
+    refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
 ]
 
 

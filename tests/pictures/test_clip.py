@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from bcclone.dataset.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.system.errors import UserError
-from bcclone.system.settings import SettingError
 from tests.conftest import command, run_script
 from tests.pictures.video_runs import make_known_run, make_run, read_frames, read_gif
 from tests.processes import imported_by, on_a_full_disk
@@ -235,21 +233,6 @@ def test_an_overlay_with_a_model_shows_its_steering_and_saliency(simulated_recor
     orange = [(np.abs(frame[322:] - (230, 159, 0)).max(axis=2) < 40).sum() for frame in (with_model[3], without[3])]
     assert orange[0] > 20 > orange[1]
     assert np.abs(with_model[3][60:300] - without[3][60:300]).mean() > 5
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"span": (3.0, 1.0)}, "span 3:1, expected A:B"),
-        ({"side_by_side": Path("b"), "pace": Pace(30, real_time=False)}, "leave pace out"),
-        ({"output": Path("x.gif"), "pace": Pace(60)}, "pace 60, expected 1 to 50"),
-        ({"output": Path("x.webm")}, "x.webm, expected a name that ends in .mp4"),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(settings, words):
-    with pytest.raises(SettingError) as refused:
-        ClipSettings(Path("run1"), **settings)
-    assert words in str(refused.value)
 
 
 @pytest.mark.slow

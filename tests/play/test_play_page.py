@@ -4,8 +4,8 @@ import pytest
 
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
+from tests.drive.drive_server import playing
 from tests.pages import FakePage, chromium, errors_of, needs_browser
-from tests.play.play_server import playing
 from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")

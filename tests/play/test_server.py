@@ -11,12 +11,10 @@ import websocket
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.sample_settings import PreprocessSettings
-from bcclone.play.play_settings import PlaySettings
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers
+from tests.drive.drive_server import playing, serving
 from tests.pages import FakePage
-from tests.play.play_server import PlayProcess, playing
-from tests.processes import on_a_full_disk
 
 pytestmark = pytest.mark.slow
 FASTER, LEFT = {"throttle_key": 1}, {"throttle_key": 1, "steering_key": -1}
@@ -60,8 +58,6 @@ def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_new
 
 
 def test_other_machines_need_the_token():
-    with pytest.raises(ValueError, match="set a secret for them with token"):
-        PlaySettings(host="0.0.0.0")
     with playing(token="sesame") as server:
         url = f"http://127.0.0.1:{server.port}"
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
@@ -120,11 +116,8 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
 
 def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whole_rows(tmp_path):
     folder = tmp_path / ("long" * 50) / "run"  # which is in each row, so that the log is soon too large
-
-    def full(line):
-        return on_a_full_disk(line, 24_000)
-
-    with PlayProcess("-o", folder, wrap=full) as server, FakePage(server.port) as page:
+    line = ("--no-browser", "-o", folder)
+    with serving(*line, script="play", full_at=24_000) as server, FakePage(server.port) as page:
         page.send(set={"recording": True})
         state = page.until(lambda state: state["recording"]["failure"], **FASTER)
         assert any("the recording has ended" in warning["text"] for warning in state["warnings"])

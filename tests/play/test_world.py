@@ -9,6 +9,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
+from tests.drive.drive_server import Clock
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +76,6 @@ def test_a_car_that_nobody_drives_rolls_along_its_road(world, side_m):
     assert abs(world.tracked.position.cross_track_m) < 1.5
 
 
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
     return Clock()
@@ -92,7 +85,7 @@ def taken(pace, clock, seconds, every):
     """Return the steps that are due in this time, asked for at this interval."""
     steps = 0
     for _ in range(round(seconds / every)):
-        clock.now += every
+        clock.seconds += every
         steps += pace.due()
     return steps
 
@@ -111,10 +104,10 @@ def test_fifty_steps_are_due_a_second_however_often_one_asks(clock, every):
 def test_a_world_that_has_rested_does_not_catch_up(clock):
     pace = WorldPace(clock)
     pace.due()
-    clock.now += 0.05
+    clock.seconds += 0.05
     pace.rest()
-    clock.now += 60
+    clock.seconds += 60
     assert pace.due() == 0
-    clock.now += 0.04
+    clock.seconds += 0.04
     assert pace.due() == 2
     assert pace.factor == 1.0

@@ -9,7 +9,7 @@ FRAME = np.zeros((160, 320, 3), np.uint8)
 
 
 class Scores:
-    """A monitor that gives these scores, with a threshold of 1."""
+    """A monitor that gives these scores or raises them, with a threshold of 1."""
 
     threshold = 1.0
 
@@ -17,7 +17,9 @@ class Scores:
         self.scores = list(scores)
 
     def score(self, frame):
-        return self.scores.pop(0)
+        if isinstance(score := self.scores.pop(0), Exception):
+            raise score
+        return score
 
 
 def watch(times, *scores):
