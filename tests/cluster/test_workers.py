@@ -2,6 +2,9 @@
 
 import json
 import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -9,7 +12,7 @@ from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.cluster.joint_training import await_others
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
-from tests.processes import free_addresses
+from tests.processes import free_addresses, wait_for
 
 BOTH = ("one:2345", "two:2345")
 
@@ -82,3 +85,24 @@ def test_a_worker_that_does_not_come_is_named_in_limited_time():
         await_others(WorkerSettings(tuple(both), 0), seconds=5)
         with pytest.raises(UserError, match="cannot listen at port.*--worker-index of its own"):
             await_others(WorkerSettings(tuple(both), 1), seconds=0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no second loopback address")
+def test_a_worker_at_a_loopback_address_listens_there_alone():
+    both = free_addresses(2)
+    port = int(both[0].rpartition(":")[2])
+
+    def connect(host):
+        socket.create_connection((host, port), timeout=1).close()
+        return True
+
+    def listens():
+        with suppress(OSError):
+            return connect("127.0.0.1")
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(await_others, WorkerSettings(tuple(both), 0), seconds=2)
+        wait_for(listens, seconds=10)
+        with pytest.raises(ConnectionRefusedError):
+            connect("127.0.0.2")
+        assert isinstance(waiting.exception(), UserError)
