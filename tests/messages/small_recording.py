@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas  # noqa: F401, ICN001 imported before a block without privileges: Python may lie in a folder of root's
 
 from bcclone.dataset.images import encode_jpeg
 from tests.pictures.video_runs import name_of
