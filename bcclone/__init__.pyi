@@ -2,10 +2,11 @@
 # ruff: noqa: I001
 
 from bcclone.cluster.cluster_settings import ShardingSettings as ShardingSettings
+from bcclone.cluster.shards import open_if_store as open_if_store
 from bcclone.cluster.shards import open_store as open_store
+from bcclone.commands.data import convert as convert
 from bcclone.dataset.answer import Answer as Answer
 from bcclone.dataset.check import check as check
-from bcclone.dataset.conversion import convert as convert
 from bcclone.dataset.sample_settings import PreprocessSettings as PreprocessSettings
 from bcclone.dataset.preprocessing import Preprocessing as Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings as SampleSettings

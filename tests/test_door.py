@@ -13,12 +13,13 @@ from tests.conftest import ROOT
 
 PARAMETERS = {
     "check": "inputs",
-    "convert": "settings notify target",
+    "convert": "settings notify",
     "evaluate": "model settings watch",
     "evaluate_policy": "policy settings open_watch name",
     "judge_road": "points width_m rules",
     "load_model": "path preprocessing",
     "load_policy": "path preprocessing",
+    "open_if_store": "path",
     "open_store": "path",
     "make_clip": "settings",
     "play": "settings notify stop",

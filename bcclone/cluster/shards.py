@@ -7,6 +7,7 @@ open_store() opens every kind of store: one file, and a folder of shards on this
 """
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -195,7 +196,7 @@ def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard,
 
 def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, tuple[Any, tuple[int, int]]]]:
     """Yield each shard at a URL, as a file without its frames, with its version; several are read at once."""
-    frame_bytes = manifest.preprocessing.width * manifest.preprocessing.height * 3
+    frame_bytes = math.prod(manifest.preprocessing.shape)
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
         files: list[Any] = [folder / shard.name for shard in shards]

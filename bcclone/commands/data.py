@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.recording import EditSettings
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.settings import argument, setting
@@ -82,9 +82,9 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     return Result.of(result)
 
 
-def convert(settings: ShardingSettings, notify: Callable[[str], None]) -> "Conversion":
-    """Convert recordings to a store: one file, or a folder of shards by the cluster."""
-    if settings.is_sharded:
+def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> "Conversion":
+    """Convert recordings to a store: one file, or, where `ShardingSettings` say so, a folder of shards."""
+    if isinstance(settings, ShardingSettings) and settings.is_sharded:
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards
 
         return convert_into_shards(settings, notify)
