@@ -26,7 +26,7 @@ from bcclone.drive.server import server_process
 from bcclone.lab.export_model.export_settings import ONNX, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
 from bcclone.system.progress import Notify
-from bcclone.system.settings import setting
+from bcclone.system.settings import Checked, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
     measure_round_trips,
@@ -36,7 +36,7 @@ from benchmarks.driving import (
     watching,
 )
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import Checked, free_ports, measure_in_rounds
+from benchmarks.rounds import free_ports, measure_in_rounds
 
 _P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
 _P50_TO_DECISION, _BUSY_P99_TO_DECISION = 1.4, 2.0

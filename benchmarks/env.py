@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, setting
+from bcclone.system.settings import Checked, Count, setting
 from bcclone.system.task_pool import process_pool
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import Checked, measure_in_rounds, rounds_setting
+from benchmarks.rounds import measure_in_rounds, rounds_setting
 
 _LARGE, _SMALL, _RACING = "bcclone, 160x320", "bcclone, 64x64", "CarRacing-v3, 96x96 from above"
 _PAIR = f"two processes to one, {_LARGE}"

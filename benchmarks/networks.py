@@ -14,11 +14,11 @@ from typing import Any
 from bcclone import Store, UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, Names, Seed, SettingError, setting
+from bcclone.system.settings import Checked, Count, Names, Seed, SettingError, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
-from benchmarks.rounds import Checked, folder_of, in_fresh_process, once, run_bcclone
+from benchmarks.rounds import folder_of, in_fresh_process, once, run_bcclone
 
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 _DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
@@ -69,8 +69,7 @@ class Settings(Checked):
         None, "folder that keeps models and results; models that are complete there are not trained again", unit="DIR"
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
         if unknown := [name for name in self.only if name not in NETWORKS]:
             raise SettingError(
                 "{only} {names}, expected some of {all}", names=", ".join(unknown), all=", ".join(NETWORKS)

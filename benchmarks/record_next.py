@@ -37,11 +37,11 @@ from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Seed, setting
+from bcclone.system.settings import Checked, Seed, setting
 from bcclone.system.task_pool import TaskPool, open_pool
 from bcclone.train.run import run
 from benchmarks.measures import Measure, Report, aligned
-from benchmarks.rounds import Checked, folder_of, once
+from benchmarks.rounds import folder_of, once
 
 SPEED_MPH = 30.0
 _NARROW = "length=400-600,radius=18-24,hills=5-20,width=6-8"

@@ -26,9 +26,9 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Names, setting
+from bcclone.system.settings import Checked, Names, setting
 from benchmarks.measures import Measure, Report, aligned
-from benchmarks.rounds import Checked, measure_in_rounds
+from benchmarks.rounds import measure_in_rounds
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
 _MOST_ROWS = 600

@@ -20,21 +20,13 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from bcclone import UserError
 from bcclone.system.atomic import write_text
 from bcclone.system.progress import Notify
-from bcclone.system.settings import check_settings, setting
+from bcclone.system.settings import setting
 from bcclone.system.task_pool import process_pool
 
 _MAX_SECONDS = 600.0
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The settings of a benchmark, which are checked at birth."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def rounds_setting(default: int = 3, figures: str = "medians") -> Any:

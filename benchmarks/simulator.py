@@ -18,10 +18,9 @@ from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, setting
+from bcclone.system.settings import Checked, Count, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import Checked
 
 _FIRST_FRAME = """
 import json, time

@@ -22,13 +22,12 @@ from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.arrays import Float32Array
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Count, setting
+from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.train.train_settings import LEARNING_RATE
 from benchmarks.feeds.training import Step, Wait, take_steps
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
-    Checked,
     Unavailable,
     in_fresh_process,
     median_ratio,

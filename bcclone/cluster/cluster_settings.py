@@ -5,28 +5,29 @@ The workers of a training are named by options or by TF_CONFIG.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.system.codec import explained, parse_json
 from bcclone.system.location import Location, is_url, parse_location
 from bcclone.system.settings import (
+    Checked,
     Jobs,
     Megabytes,
     Names,
     Scheduler,
     SettingError,
     check_one_pool,
-    check_settings,
     setting,
 )
 
-_SHARDS = "folder of shards"
 _OF_SHARDS = ("scheduler", "resume", "jobs")
 _EXAMPLE = "host1:2345,host2:2345"
 _TF_CONFIG = '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
-_GROUP = "several machines"
 _HIGHEST_PORT = 65_535
+_shards = partial(setting, group="folder of shards")
+_workers = partial(setting, group="several machines")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class ShardingSettings(PreprocessSettings):
     resume: bool = setting(
         False, "keep the shards that an interrupted run has left in the folder, and write the others"
     )
-    scheduler: Scheduler = setting("", group=_SHARDS)
-    jobs: Jobs = setting(0, group=_SHARDS)
-    shard_mb: Megabytes = setting(256, "size of the frames of a shard, about", group=_SHARDS)
+    scheduler: Scheduler = _shards("")
+    jobs: Jobs = _shards(0)
+    shard_mb: Megabytes = _shards(256, "size of the frames of a shard, about")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,23 +72,19 @@ class ShardingSettings(PreprocessSettings):
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
+class WorkerSettings(Checked):
     """The workers of a training on several machines. workers: HOST:PORT of each, the chief's first."""
 
-    workers: Names = setting(
+    workers: Names = _workers(
         (),
         "train on several machines, one worker on each: the addresses of all workers, the same on every one; worker 0 "
         "writes the model",
         unit="HOST:PORT,...",
         shown="those of TF_CONFIG, else one machine alone",
-        group=_GROUP,
     )
-    worker_index: int | None = setting(
-        None, "number of this worker in --workers, from 0", shown="that of TF_CONFIG", group=_GROUP
-    )
+    worker_index: int | None = _workers(None, "number of this worker in --workers, from 0", shown="that of TF_CONFIG")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         for address in self.workers:
             host, _, port = address.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) <= _HIGHEST_PORT:

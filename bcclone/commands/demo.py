@@ -24,7 +24,7 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
-from bcclone.system.settings import Count, Laps, Mph, check_settings, setting
+from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps
 
@@ -42,7 +42,7 @@ _DROPOUT = 0.15  # so few passes do not suffice for the usual 0.5: benchmarks/la
 
 
 @dataclass(frozen=True)
-class DemoSettings:
+class DemoSettings(Checked):
     """How much the demo records and trains, and how far and how fast the model then drives."""
 
     folder: Path = setting(
@@ -59,9 +59,6 @@ class DemoSettings:
     epochs: Count = setting(12, "epochs to train")
     laps: Laps = setting(1.0)
     speed_mph: Mph = setting(25.0, "speed that the model holds", above=0, maximum=TOP_SPEED_MPH, option="speed")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclass(frozen=True)

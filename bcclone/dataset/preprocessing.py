@@ -20,7 +20,7 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
-from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, check_settings, setting
+from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, setting
 
 # OpenCV's conversions from RGB; BGR-YUV swaps red and blue first
 _COLORS = {
@@ -52,7 +52,7 @@ class PreprocessingMismatch(ValueError):
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Checked):
     """How a camera frame becomes the network's input: crop rows, resize with linear interpolation, convert colours.
 
     color: "RGB", "YUV", "BGR-YUV" (red and blue swapped before YUV), or "GRAY" (one channel); frame_width,
@@ -68,8 +68,7 @@ class Preprocessing:
     crop_top: int = 0
     crop_bottom: int | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.crop_bottom == self.frame_height:  # equal definitions have equal hashes
             object.__setattr__(self, "crop_bottom", None)
         bottom = self.frame_height if self.crop_bottom is None else self.crop_bottom

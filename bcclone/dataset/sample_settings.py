@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
     PRESET_NAMES,
+    Checked,
     Count,
     Fraction,
     Names,
@@ -20,7 +22,6 @@ from bcclone.system.settings import (
     SettingError,
     Size,
     check_one_size,
-    check_settings,
     setting,
 )
 
@@ -33,7 +34,9 @@ ALL_ROWS, GOOD_ROWS, CORRECTIONS = ROWS = ("all", "good", "corrections")
 MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
-_SAMPLES, _LABELS, _SPLIT = "samples", "steering of the samples", "split into training and validation"
+_sample = partial(setting, group="samples")
+_label = partial(setting, group="steering of the samples")
+_split = partial(setting, group="split into training and validation")
 
 
 def parse_correction(text: str) -> float | str:
@@ -47,85 +50,64 @@ def parse_correction(text: str) -> float | str:
 
 
 @dataclass(frozen=True)
-class SampleSettings:
+class SampleSettings(Checked):
     """How rows become samples: which cameras and frames, which steering, and how they are split."""
 
-    cameras: Names = setting(CAMERAS, "cameras to use, separated by commas", group=_SAMPLES)
-    correction: float | str = setting(
+    cameras: Names = _sample(CAMERAS, "cameras to use, separated by commas")
+    correction: float | str = _label(
         AUTO,
         "steering added to samples of the left camera and subtracted from those of the right, 0 to 1; auto: computed "
         "from the camera's position and the car's speed, so that the car returns to its line",
         unit="X",
         parse=parse_correction,
-        group=_LABELS,
     )
-    lookahead_seconds: Seconds = setting(
+    lookahead_seconds: Seconds = _label(
         0.85,
         "with --correction auto, how far ahead on its line the car aims, in seconds of driving; shorter times make "
         "stronger corrections",
         0.2,
         5,
-        group=_LABELS,
         rare=True,
     )
-    smooth_seconds: Seconds = setting(
-        0.2,
-        "standard deviation of the Gaussian that smooths the recorded steering; 0: no smoothing",
-        0,
-        2,
-        group=_LABELS,
-        rare=True,
+    smooth_seconds: Seconds = _label(
+        0.2, "standard deviation of the Gaussian that smooths the recorded steering; 0: no smoothing", 0, 2, rare=True
     )
-    lead_seconds: Seconds = setting(
-        0.0,
-        "take the steering this many seconds later than the frame, to compensate for a delay",
-        -1,
-        2,
-        group=_LABELS,
-        rare=True,
+    lead_seconds: Seconds = _label(
+        0.0, "take the steering this many seconds later than the frame, to compensate for a delay", -1, 2, rare=True
     )
-    frame_offsets: int = setting(
+    frame_offsets: int = _sample(
         0,
         "number of earlier frames that are also paired with each steering, as additional samples",
         0,
         MAX_FRAME_OFFSETS,
-        group=_SAMPLES,
     )
-    seq_length: Count = setting(
+    seq_length: Count = _sample(
         1,
         "default of model.py --seq-length for this store: number of consecutive frames in each input",
         1,
         MAX_SEQ_LENGTH,
-        group=_SAMPLES,
     )
-    rows: str = setting(
+    rows: str = _sample(
         ALL_ROWS,
         "rows to use of recordings with take-overs (drivers.csv): all; good, without those that the model drove in the "
         "5 s before a take-over; corrections, only those in which a person had taken over",
         choices=ROWS,
-        group=_SAMPLES,
     )
-    correction_weight: Count = setting(
-        1,
-        "number of times that each training sample of a take-over is seen in an epoch",
-        1,
-        MAX_CORRECTION_WEIGHT,
-        group=_SAMPLES,
+    correction_weight: Count = _sample(
+        1, "number of times that each training sample of a take-over is seen in an epoch", 1, MAX_CORRECTION_WEIGHT
     )
-    flip: bool = setting(True, "add the mirror image of each sample, with the opposite steering", group=_SAMPLES)
-    split: str = setting(
+    flip: bool = _sample(True, "add the mirror image of each sample, with the opposite steering")
+    split: str = _split(
         "blocks",
         "split by blocks of time, or by random rows, which leaks information, because neighbouring frames are nearly "
         "the same",
         choices=("blocks", "random"),
-        group=_SPLIT,
     )
-    validation: Fraction = setting(0.2, "fraction of the samples to use for validation", 0, below=1, group=_SPLIT)
-    block_seconds: Seconds = setting(10.0, "with --split blocks, length of a block", maximum=1e6, above=0, group=_SPLIT)
-    seed: Seed = setting(0, group=_SPLIT)
+    validation: Fraction = _split(0.2, "fraction of the samples to use for validation", 0, below=1)
+    block_seconds: Seconds = _split(10.0, "with --split blocks, length of a block", maximum=1e6, above=0)
+    seed: Seed = _split(0)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
             named = ",".join(self.cameras) or "none"
             raise SettingError("{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS))
@@ -161,7 +143,7 @@ class SampleSettings:
 
 
 @dataclass(frozen=True)
-class PreprocessSettings:
+class PreprocessSettings(Checked):
     """Which recordings to convert, and into which store.
 
     inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
@@ -203,7 +185,7 @@ class PreprocessSettings:
     def __post_init__(self) -> None:
         if isinstance(self.output, str):
             object.__setattr__(self, "output", parse_location(self.output))
-        check_settings(self)
+        super().__post_init__()
         check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
             raise SettingError(

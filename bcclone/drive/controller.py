@@ -6,15 +6,16 @@ predicts, and while a monitor is uncertain.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from bcclone.dataset.answer import Answer
-from bcclone.system.settings import Mph, Setting, SettingError, check_settings, setting
+from bcclone.system.settings import Checked, Mph, Setting, SettingError, setting
 
 HIGHEST_SPEED_MPH = 60.0
 WHEN_UNCERTAIN = ("ignore", "slow", "stop")
 WhenUncertain = Annotated[str, Setting(choices=WHEN_UNCERTAIN)]
-_SPEED = "speed"
+_speed = partial(setting, group="speed")
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
 # fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
@@ -23,33 +24,28 @@ _SLOW = 0.4  # fraction of the speed that is held while uncertain
 
 
 @dataclass(frozen=True)
-class SpeedSettings:
+class SpeedSettings(Checked):
     """How fast a model drives: all that the controller of a drive, a play or an evaluation is built from."""
 
     speed_mph: Mph = setting(25.0, "speed to hold", 0, HIGHEST_SPEED_MPH, option="speed")
-    slow_in_corners: bool = setting(
-        False,
-        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
-        group=_SPEED,
+    slow_in_corners: bool = _speed(
+        False, "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it"
     )
-    min_speed_mph: Mph = setting(
+    min_speed_mph: Mph = _speed(
         10.0,
         "speed in the sharpest corner, with --slow-in-corners, and the lowest one with --predicted-speed",
         0,
         HIGHEST_SPEED_MPH,
         option="min-speed",
-        group=_SPEED,
     )
-    predicted_speed: bool = setting(
+    predicted_speed: bool = _speed(
         False,
         "drive as fast as the model predicts, between --min-speed and --speed; for a model trained with --predict "
         "speed or throttle",
-        group=_SPEED,
     )
     when_uncertain: WhenUncertain = WHEN_UNCERTAIN[0]
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.predicted_speed and self.slow_in_corners:
             raise SettingError("{predicted_speed} slows down where the model does; leave out {slow_in_corners}")
 

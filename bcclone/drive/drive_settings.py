@@ -3,27 +3,28 @@
 import ipaddress
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import (
     SIMULATOR_PORT,
+    Checked,
     Milliseconds,
     Port,
     Preset,
     SettingError,
     argument,
-    check_settings,
     setting,
 )
 
 ASYNC_MODES = ("threading", "eventlet")
-_SERVER = "server"
+_server = partial(setting, group="server")
 SHORTEST_TOKEN = 12  # characters, where other machines can try
 
 
 @dataclass(frozen=True)
-class DriveSettings:
+class DriveSettings(Checked):
     """Which model drives, how fast, where the server listens and who may connect.
 
     model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
@@ -34,38 +35,25 @@ class DriveSettings:
     run_folder: Path | None = argument("folder to record the drive into", None, unit="RUN", shown="none")
     append: bool = setting(False, "add to a run folder that already contains a run")
     speed: SpeedSettings = SpeedSettings()
-    max_latency_ms: Milliseconds = setting(
-        0.0,
-        "count answers that take longer than this as slow, and show a warning",
-        zero="no limit",
-        group=_SERVER,
-        rare=True,
+    max_latency_ms: Milliseconds = _server(
+        0.0, "count answers that take longer than this as slow, and show a warning", zero="no limit", rare=True
     )
-    host: str = setting(
-        "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
-    )
-    port: Port = setting(
-        SIMULATOR_PORT, f"port to listen on; the simulator always connects to {SIMULATOR_PORT}", group=_SERVER
-    )
-    token: str = setting(
-        "", "secret that other machines must send; required when --host is reachable from them", group=_SERVER
-    )
-    allow_from: tuple[str, ...] = setting(
+    host: str = _server("127.0.0.1", "address to listen on; the default is reachable from this machine only")
+    port: Port = _server(SIMULATOR_PORT, f"port to listen on; the simulator always connects to {SIMULATOR_PORT}")
+    token: str = _server("", "secret that other machines must send; required when --host is reachable from them")
+    allow_from: tuple[str, ...] = _server(
         (),
         "address of a machine whose simulator may drive without the token, which it cannot send; repeatable",
         unit="ADDRESS",
-        group=_SERVER,
     )
-    async_mode: str = setting(
+    async_mode: str = _server(
         ASYNC_MODES[0],
         "serve each connection in a thread of its own (threading), or all in one thread (eventlet, until April 2027)",
         choices=ASYNC_MODES,
-        group=_SERVER,
     )
     preprocess: Preset | None = setting(None)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         for address in self.allow_from:
             _check_address(address)
         check_token(self.host, self.token)

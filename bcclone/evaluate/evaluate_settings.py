@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from bcclone.drive.controller import WHEN_UNCERTAIN, SpeedSettings, WhenUncertain
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, Limit, Reverse, Track, WorldSettings
 from bcclone.system.settings import (
+    Checked,
     Force,
     Hertz,
     Jobs,
@@ -21,7 +22,6 @@ from bcclone.system.settings import (
     SettingError,
     argument,
     check_one_pool,
-    check_settings,
     setting,
     span_parser,
 )
@@ -37,7 +37,7 @@ _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
+class EvaluateSettings(Checked):
     """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world.
 
     speed, world and conditions are values of their own, since each goes as a whole to what is built from it, here and
@@ -59,8 +59,7 @@ class EvaluateSettings:
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
     preprocess: Preset | None = setting(None)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         speed_mph = self.speed.speed_mph
         if not 0 < speed_mph <= TOP_SPEED_MPH:
             limits = {"speed": f"{speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
@@ -73,7 +72,7 @@ class EvaluateSettings:
 
 
 @dataclass(frozen=True)
-class SuiteSettings:
+class SuiteSettings(Checked):
     """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
 
     recordings: folders, logs or patterns, see recording.find_logs(); track: instead of the lake; most_interventions:
@@ -95,13 +94,12 @@ class SuiteSettings:
     most_interventions: Limit = 0
     kept: Path | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         check_one_pool(self.scheduler, self.jobs)
 
 
 @dataclass(frozen=True)
-class ReplaySettings:
+class ReplaySettings(Checked):
     """Which rows of a recording are replayed, and which deviations count as interventions.
 
     limits_m: interventions are also counted for these limits, but not if a drive server replays the recording.
@@ -125,8 +123,7 @@ class ReplaySettings:
     limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
     preprocess: Preset | None = setting(None)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         first, last = self.fraction
         if not 0 <= first < last <= 1:
             value = f"{first:g}:{last:g}"
@@ -150,7 +147,7 @@ def check_unused(settings: Any, labels: Path, *names: str) -> None:
 
 
 @dataclass(frozen=True)
-class PredictSettings:
+class PredictSettings(Checked):
     """Which model predicts the steering of which frames. frames: a recording, or a folder of images."""
 
     model: Path = argument("a model file of bcclone, Keras or ONNX")
@@ -171,8 +168,7 @@ class PredictSettings:
     force: Force = setting(False)
     preprocess: Preset | None = setting(None)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MAX_ROW:
             value = f"{self.rows[0]}:{self.rows[1]}"
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first", value=value)
@@ -181,7 +177,7 @@ class PredictSettings:
 
 
 @dataclass(frozen=True)
-class ScoreSettings:
+class ScoreSettings(Checked):
     """How predictions are compared with labels."""
 
     steering_column: str = setting(
@@ -209,6 +205,3 @@ class ScoreSettings:
         zero="no fit, everything is scored",
     )
     rate: Hertz = setting(0.0, "frames a second, where frame_id holds no time", zero="unknown")
-
-    def __post_init__(self) -> None:
-        check_settings(self)

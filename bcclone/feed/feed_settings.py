@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from bcclone.system.settings import Count, Degrees, Fraction, Megabytes, Metres, check_settings, setting
+from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
 
 AUTO = "auto"  # the strategy that suits the samples and the machine
 IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
@@ -85,7 +85,7 @@ class Ordering:
 
 
 @dataclass(frozen=True)
-class FeedSettings:
+class FeedSettings(Checked):
     """The strategy that feeds the network, with its settings; a strategy ignores the settings of others."""
 
     feed: str = _feed(
@@ -121,9 +121,6 @@ class FeedSettings:
     max_queue_size: Count = _rare(0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed")
     multiprocessing: bool = _rare(False, "with --feed sequence, use processes instead of threads")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
     @property
     def cache_bytes(self) -> int:
         return self.cache_mb * 10**6
@@ -142,7 +139,7 @@ _augment = partial(setting, group="augmentation")
 
 
 @dataclass(frozen=True)
-class AugmentSettings:
+class AugmentSettings(Checked):
     """How strongly samples are augmented, and where; a strength or fraction of 0 turns that kind off."""
 
     augment: bool = _augment(True, "augment the samples, differently in each epoch")
@@ -179,9 +176,6 @@ class AugmentSettings:
         "part of the training step; auto: device if the network trains on a GPU, else cpu",
         choices=AUGMENT_ON,
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def moves_camera(self) -> bool:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from bcclone.model.keras_files.arguments import scaling_of_text
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Force, Preset, SettingError, argument, check_settings, setting
+from bcclone.system.settings import Checked, Force, Preset, SettingError, argument, setting
 
 if TYPE_CHECKING:
     from bcclone.model.keras_files.rebuild import RebuiltLayer
 
 
 @dataclass(frozen=True)
-class ImportModelSettings:
+class ImportModelSettings(Checked):
     """Which model to import. old: a .h5 or .keras file."""
 
     old: Path = argument("a Keras .h5 or .keras file of another program")
@@ -29,8 +29,7 @@ class ImportModelSettings:
         shown="as recognised",
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.rescale is not None:
             try:
                 scaling_of_text(self.rescale)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import Preset, SettingError, check_settings, setting
+from bcclone.system.settings import Checked, Preset, SettingError, setting
 
 MP4, GIF = ".mp4", ".gif"
 _DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
@@ -54,7 +54,7 @@ def parse_pace(text: str) -> Pace:
 
 
 @dataclass(frozen=True)
-class ClipSettings:
+class ClipSettings(Checked):
     """Which run a clip shows, and how.
 
     run: folder that drive.py recorded, or a recording; span: begin and end, in seconds of driving since the first
@@ -109,8 +109,7 @@ class ClipSettings:
         rare=True,
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         begin, end = self.span
         if not 0 <= begin < end:
             value = f"{begin:g}:{end:g}"

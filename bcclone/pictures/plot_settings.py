@@ -7,7 +7,7 @@ Loads neither TensorFlow nor matplotlib, so that --help answers at once.
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import Fraction, Names, Preset, Seed, SettingError, argument, check_settings, setting
+from bcclone.system.settings import Checked, Fraction, Names, Preset, Seed, SettingError, argument, setting
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _HISTOGRAM = "histogram of the steering"
@@ -41,7 +41,7 @@ PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
 
 
 @dataclass(frozen=True)
-class PlotSettings:
+class PlotSettings(Checked):
     """Which pictures of a model to draw.
 
     data: what the model was trained on, a store or recordings (folders or logs); some pictures need it. Or one image,
@@ -76,8 +76,7 @@ class PlotSettings:
     )
     seed: Seed = setting(0, "seed of the samples that balancing leaves out", group=_HISTOGRAM, rare=True)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.image and len(self.data) > 1:
             raise SettingError(
                 "{image} beside other samples, expected one image alone, or a store or recordings", image=self.image

@@ -1,21 +1,22 @@
 """Define the settings of `bcclone play`, which the options become, and its result; loads nothing large for --help."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
 from bcclone.system.errors import number_of
-from bcclone.system.settings import Metres, Port, Preset, check_settings, setting
+from bcclone.system.settings import Checked, Metres, Port, Preset, setting
 
 PLAY_SPEED_MPH = 20.0
 PLAY_PORT = 4568  # the one after drive.py's, so that both can run
-_SERVER, _MODEL = "server", "the model"
+_server = partial(setting, group="server")
 
 
 @dataclass(frozen=True)
-class PlaySettings:
+class PlaySettings(Checked):
     """Which car drives where, who may drive it, where the page is served, and where R records.
 
     folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to: the next free one
@@ -35,21 +36,16 @@ class PlaySettings:
     start_offset_m: Metres = setting(0.0, "begin so far to the right of the middle", -LOST_M, LOST_M)
     browser: bool = setting(True, "open the page in a browser, where this machine has one")
     model: Path | None = setting(
-        None, "let this model drive, until you take over", unit="PATH", shown="you drive", group=_MODEL
+        None, "let this model drive, until you take over", unit="PATH", shown="you drive", group="the model"
     )
     speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
     preprocess: Preset | None = setting(None)
-    host: str = setting(
-        "127.0.0.1", "address to listen on; the default is reachable from this machine only", group=_SERVER
-    )
-    port: Port = setting(PLAY_PORT, "port to listen on", group=_SERVER)
-    token: str = setting(
-        "", "secret that the page asks for; required when --host is reachable from other machines", group=_SERVER
-    )
+    host: str = _server("127.0.0.1", "address to listen on; the default is reachable from this machine only")
+    port: Port = _server(PLAY_PORT, "port to listen on")
+    token: str = _server("", "secret that the page asks for; required when --host is reachable from other machines")
     conditions: Conditions = field(default_factory=Conditions)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         check_token(self.host, self.token)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.system.settings import Seconds, Setting, SettingError, argument, check_settings, setting
+from bcclone.system.settings import Checked, Seconds, Setting, SettingError, argument, setting
 
 START, END = "start", "end"
 MAX_ADVANCE = 10.0  # seconds
@@ -19,7 +19,7 @@ Positions = Annotated[tuple[str, str], Setting(unit="FROM TO")]
 
 
 @dataclass(frozen=True)
-class EditSettings:
+class EditSettings(Checked):
     """What to do with which rows of a recording; without an edit, the recording is only listed.
 
     recording: a folder with a driving_log.csv, or a CSV file. trim, delete, restore, show: two positions, the first
@@ -48,8 +48,7 @@ class EditSettings:
     )
     show: Positions = setting((), "draw only the rows from FROM to TO, in more detail", shown="all")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         edits = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
         chosen = [name for name in edits if getattr(self, name)]
         if len(chosen) > 1:

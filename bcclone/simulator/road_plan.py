@@ -21,7 +21,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import Seed, check_settings, setting
+from bcclone.system.settings import Checked, Seed, setting
 
 STEP_M = 0.5  # between two points of a centre line
 RUN_OUT_M = 60.0  # that an open road goes on straight before its start and beyond its end
@@ -43,7 +43,7 @@ _EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" 
 
 
 @dataclass(frozen=True)
-class RoadLook:
+class RoadLook(Checked):
     """The materials of a road.
 
     lines: along both edges; middle: in the same colour; edges: a band of edge_m metres outside the surface; barriers:
@@ -66,9 +66,6 @@ class RoadLook:
         zero="none",
     )
     seed: Seed = setting(0, "seed of textures, hills and plants")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class ControlPoint(NamedTuple):

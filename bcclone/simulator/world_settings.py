@@ -10,6 +10,7 @@ from typing import Annotated
 
 from bcclone.system.settings import (
     SIMULATOR_PORT,
+    Checked,
     Degrees,
     Fraction,
     Laps,
@@ -20,7 +21,6 @@ from bcclone.system.settings import (
     Seconds,
     Seed,
     Setting,
-    check_settings,
     setting,
 )
 
@@ -48,10 +48,11 @@ Limit = Annotated[int, Setting(minimum=0, maximum=1000)]
 _appearance = partial(setting, group=_APPEARANCE)
 _disturbance = partial(setting, group=DISTURBANCES)
 _expert = partial(setting, group=_EXPERT)
+_server = partial(setting, group=SERVER)
 
 
 @dataclass(frozen=True)
-class Conditions:
+class Conditions(Checked):
     """Appearance of the world and mounting of the camera; the defaults are as in the Unity simulator."""
 
     light: float = _appearance(1.0, "brightness of the light; 1 is normal", 0, 4)
@@ -78,12 +79,9 @@ class Conditions:
     camera_height_m: Metres = _appearance(0.0, "how much higher the camera is mounted", -0.3, 3, rare=True)
     camera_pitch: Degrees = _appearance(0.0, "upward pitch of the camera", -20, 20, rare=True)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True)
-class WorldSettings:
+class WorldSettings(Checked):
     """Length and disturbances of a simulated drive.
 
     set_back: an intervention puts the car back on the centre line, otherwise it drives on; most_interventions: end the
@@ -108,12 +106,9 @@ class WorldSettings:
     most_interventions: Limit = 0
     real_time: bool = setting(False, "let simulated time run on while the server computes")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True)
-class ExpertSettings:
+class ExpertSettings(Checked):
     """How the expert drives: its speed, how precisely it keeps to the centre line, and its recoveries."""
 
     speed_mph: Mph = _expert(
@@ -145,12 +140,9 @@ class ExpertSettings:
         rare=True,
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True)
-class RecordSettings:
+class RecordSettings(Checked):
     """What the expert drives while it is recorded; the same seed gives the same bytes."""
 
     track: Track = setting("lake")
@@ -160,12 +152,9 @@ class RecordSettings:
     expert: ExpertSettings = field(default_factory=ExpertSettings)
     conditions: Conditions = field(default_factory=Conditions)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True)
-class SimulationSettings:
+class SimulationSettings(Checked):
     """A drive by a drive server that runs elsewhere: the track and its direction, and the world."""
 
     track: Track = setting("lake")
@@ -181,20 +170,14 @@ class SimulationSettings:
         option="run",
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True)
-class ServerSettings:
+class ServerSettings(Checked):
     """Where the drive server listens, and how the simulator's machine writes numbers."""
 
-    host: str = setting("127.0.0.1", "address of the drive server", unit="HOST", group=SERVER)
-    port: Port = setting(SIMULATOR_PORT, "port of the drive server", 1, group=SERVER)
-    wait: Seconds = setting(0.0, "time to wait for the server to start", group=SERVER)
-    decimal_comma: bool = setting(
-        False, "send numbers with a decimal comma, as the simulator does in many countries", group=SERVER, rare=True
+    host: str = _server("127.0.0.1", "address of the drive server", unit="HOST")
+    port: Port = _server(SIMULATOR_PORT, "port of the drive server", 1)
+    wait: Seconds = _server(0.0, "time to wait for the server to start")
+    decimal_comma: bool = _server(
+        False, "send numbers with a decimal comma, as the simulator does in many countries", rare=True
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)

@@ -35,7 +35,7 @@ from bcclone.system.machine_checks import (
     check_test_tools,
     version_of,
 )
-from bcclone.system.settings import SIMULATOR_PORT, Port, check_settings, setting
+from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
 
 OLDEST_FOR_TENSORFLOW = (6, 0)  # compute capability, of the wheels that bcclone requires
 _OLDEST_FOR_CUDNN = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
@@ -44,15 +44,12 @@ _TENSORFLOW_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class DoctorSettings:
+class DoctorSettings(Checked):
     """What to check. folder: where files will be written."""
 
     folder: Path = Path()
     full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
     port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclass(frozen=True)

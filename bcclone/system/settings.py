@@ -2,10 +2,10 @@
 
     rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
 
-A settings dataclass is frozen, and its __post_init__ calls check_settings(). The type of a field is a kind of values,
-such as Fraction or Seconds, which carries unit and range; setting() adds the help, and argument() declares a positional
-argument. The command line makes an option of each such field (bcclone.commands.options), a settings file takes the same
-names, and docs/reference/cli.md is written from the parsers. A field without either has no option.
+A settings dataclass is frozen, and a Checked. The type of a field is a kind of values, such as Fraction or Seconds,
+which carries unit and range; setting() adds the help, and argument() declares a positional argument. The command line
+makes an option of each such field (bcclone.commands.options), a settings file takes the same names, and
+docs/reference/cli.md is written from the parsers. A field without either has no option.
 """
 
 import re
@@ -250,20 +250,26 @@ def option_words(settings: Any) -> list[str]:
     return words
 
 
-def check_settings(settings: Any) -> None:
-    """Raise SettingError for the first value that is not what its setting expects.
+class Checked:
+    """A settings dataclass, which raises SettingError for the first value that is not what its setting expects.
 
     A text becomes a path where a path is expected. Where several texts are, one becomes a tuple, and a path a text.
     """
-    kind: Any = type(settings)
-    for each, declared in declared_in(kind):
-        value, of_field = getattr(settings, each.name), type_of(each)
-        if of_field is Path and isinstance(value, str):
-            object.__setattr__(settings, each.name, value := Path(value))
-        if of_field == tuple[str, ...] and value is not None:
-            several = (value,) if isinstance(value, str | Path) else value
-            object.__setattr__(settings, each.name, value := tuple(map(str, several)))
-        check_value(each, declared, value)
+
+    def __post_init__(self) -> None:
+        kind: Any = type(self)
+        for each, declared in declared_in(kind):
+            value, of_field = getattr(self, each.name), type_of(each)
+            if of_field is Path and isinstance(value, str):
+                object.__setattr__(self, each.name, value := Path(value))
+            if of_field == tuple[str, ...] and value is not None:
+                several = (value,) if isinstance(value, str | Path) else value
+                object.__setattr__(self, each.name, value := tuple(map(str, several)))
+            check_value(each, declared, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise SettingError for values that are as their settings expect, but do not go together."""
 
 
 def check_value(each: Any, declared: Setting, value: Any) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from bcclone.system.settings import (
     Seed,
     SettingError,
     argument,
-    check_settings,
     setting,
 )
 
@@ -33,8 +33,13 @@ LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squar
 HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
-_KEPT_GROUP, _RUN_GROUP = "checkpoints and logs", "run folder"
-_LENGTH, _OPTIMIZER, _NETWORK, _SAMPLES, _DEVICE = "length", "optimizer", "network", "samples", "device"
+_checkpoint = partial(setting, group="checkpoints and logs")
+_run = partial(setting, group="run folder")
+_length = partial(setting, group="length")
+_optimizer = partial(setting, group="optimizer")
+_network = partial(setting, group="network")
+_sample = partial(setting, group="samples")
+_device = partial(setting, group="device")
 
 
 def parse_duration(text: str) -> float:
@@ -73,8 +78,8 @@ class RunFiles:
         unit="MODEL",
         shown="an untrained network",
     )
-    runs: Path = setting(Path("runs"), "folder that holds the run folders", group=_RUN_GROUP)
-    name: str | None = setting(None, "name of the run folder", shown="date and time", group=_RUN_GROUP)
+    runs: Path = _run(Path("runs"), "folder that holds the run folders")
+    name: str | None = _run(None, "name of the run folder", shown="date and time")
     force: Force = setting(False)
 
 
@@ -101,109 +106,81 @@ class LearningSettings:
         below=1,
         zero=f"{LEARNING_RATE}, and {FINE_TUNING_LEARNING_RATE} with --from",
     )
-    schedule: str = setting(
+    schedule: str = _optimizer(
         "cosine",
         "schedule by which the learning rate falls to a hundredth of its highest value; constant: it does not fall",
         choices=SCHEDULES,
-        group=_OPTIMIZER,
     )
-    warmup: Fraction = setting(
+    warmup: Fraction = _optimizer(
         0.02,
         "fraction of the training during which the learning rate rises from 0 to its highest value",
         0,
         0.5,
-        group=_OPTIMIZER,
         rare=True,
     )
-    clip_norm: float = setting(
-        1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", group=_OPTIMIZER, rare=True
+    clip_norm: float = _optimizer(1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", rare=True)
+    weight_decay: float = _optimizer(
+        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, rare=True
     )
-    weight_decay: float = setting(
-        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, group=_OPTIMIZER, rare=True
-    )
-    loss: str = setting(
+    loss: str = _optimizer(
         "mse",
         "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), or log, by which the "
         "wide bends of a highway count like the sharp ones of a small track",
         choices=LOSSES,
-        group=_OPTIMIZER,
     )
-    patience: int = setting(
-        0,
-        "early stopping: stop after this many epochs without a better validation loss",
-        0,
-        1 << 20,
-        zero="never",
-        group=_LENGTH,
+    patience: int = _length(
+        0, "early stopping: stop after this many epochs without a better validation loss", 0, 1 << 20, zero="never"
     )
-    keep: str = setting(
+    keep: str = _length(
         "last",
         "which model to keep: that of the last epoch, or that of the best epoch, with the smallest validation loss",
         choices=KEPT,
-        group=_LENGTH,
     )
-    zero_fraction: Fraction = setting(
+    zero_fraction: Fraction = _sample(
         1.0,
         "largest fraction of samples with zero steering in an epoch; the others are left out at random; 1 keeps all",
         maximum=1,
         above=0,
-        group=_SAMPLES,
     )
-    network: str = setting(
-        "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS), group=_NETWORK
-    )
-    seq_length: Count = setting(
+    network: str = _network("cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS))
+    seq_length: Count = _network(
         0,
         "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
         "them one by one",
         1,
         20,
         zero="that of the store, else 1, or 5 for gru and lstm",
-        group=_NETWORK,
     )
-    predict: str = setting(
+    predict: str = _network(
         STEERING,
         f"outputs of the network; {'; '.join(f'{each.predict}: {each.meaning}' for each in OUTPUTS)}; {PATH}: also the "
         "road ahead, which improves training on stores of `simulate roads` and is not in the written model",
         choices=(*(each.predict for each in OUTPUTS), PATH),
-        group=_NETWORK,
     )
-    dropout: Fraction | None = setting(
+    dropout: Fraction | None = _network(
         None,
         "rate of each dropout layer: the fraction of the features that it leaves out in a training step",
         0,
         0.9,
         shown="that of the network, 0.5 for those of bcclone",
-        group=_NETWORK,
     )
-    mixed_precision: bool = setting(
-        False, "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs", group=_DEVICE
+    mixed_precision: bool = _device(
+        False, "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs"
     )
-    onednn: str = setting(
+    onednn: str = _device(
         AUTO,
         "compute with oneDNN on the CPU, which is up to twice as fast; the last digits of the weights depend on it; "
         "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
         choices=(AUTO, "on", "off"),
-        group=_DEVICE,
         rare=True,
     )
-    jit_compile: bool = setting(
-        False, "compile the whole training step by XLA, on one device; slower on CPUs", group=_DEVICE
+    jit_compile: bool = _device(False, "compile the whole training step by XLA, on one device; slower on CPUs")
+    gpus: Count = _device(
+        1, "number of GPUs to train on, or all; each batch is divided among them", 1, 64, zero="all", parse=parse_gpus
     )
-    gpus: Count = setting(
-        1,
-        "number of GPUs to train on, or all; each batch is divided among them",
-        1,
-        64,
-        zero="all",
-        parse=parse_gpus,
-        group=_DEVICE,
-    )
-    seed: Seed = setting(0, group=_SAMPLES)
-    deterministic: bool = setting(
-        False,
-        "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
-        group=_DEVICE,
+    seed: Seed = _sample(0)
+    deterministic: bool = _device(
+        False, "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is"
     )
 
 
@@ -216,23 +193,19 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     one of these groups takes the whole value.
     """
 
-    checkpoint_minutes: Minutes = setting(
+    checkpoint_minutes: Minutes = _checkpoint(
         1.0,
         "minutes between checkpoints; a checkpoint is also written after each epoch",
         zero="no checkpoints by time",
-        group=_KEPT_GROUP,
         rare=True,
     )
-    checkpoint_steps: Count = setting(
-        0, "number of steps between checkpoints", zero="no checkpoints by steps", group=_KEPT_GROUP, rare=True
+    checkpoint_steps: Count = _checkpoint(
+        0, "number of steps between checkpoints", zero="no checkpoints by steps", rare=True
     )
-    gpu_memory: Megabytes = setting(
-        0, "memory limit on each GPU, in MB", zero="as much as needed", group=_DEVICE, rare=True
-    )
-    tensorboard: bool = setting(False, "also log the training for TensorBoard in the run folder", group=_KEPT_GROUP)
+    gpu_memory: Megabytes = _device(0, "memory limit on each GPU, in MB", zero="as much as needed", rare=True)
+    tensorboard: bool = _checkpoint(False, "also log the training for TensorBoard in the run folder")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if not self.data:
             raise SettingError("{data} is empty, expected a store or recordings")
         if self.output.suffix != ".h5":

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from bcclone import TrainSettings, UserError, open_store
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Count, Names, setting
+from bcclone.system.settings import Checked, Count, Names, setting
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import loader_measures, measure_loader, names_in_order, result_rows, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing
 from benchmarks.measures import Report
-from benchmarks.rounds import Checked, rounds_setting, run_rounds, seconds_setting
+from benchmarks.rounds import rounds_setting, run_rounds, seconds_setting
 from benchmarks.synthetic import (
     SYNTHETIC_FRAMES,
     given_or_synthetic_store,

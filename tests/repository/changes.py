@@ -173,7 +173,7 @@ with bcclone.Store(folder / "data.h5") as store:
         (
             (
                 "bcclone/drive/controller.py",
-                '    slow_in_fog: bool = setting(False, "drive at half of --speed", group=_SPEED)\n',
+                '    slow_in_fog: bool = _speed(False, "drive at half of --speed")\n',
                 "    when_uncertain: WhenUncertain",
             ),
             (

@@ -15,7 +15,7 @@ from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.lab.monitor import MonitorSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Mph, Names, Setting, SettingError, check_settings, option_words, setting
+from bcclone.system.settings import Checked, Mph, Names, Setting, SettingError, option_words, setting
 from bcclone.train.train_settings import TrainSettings
 
 
@@ -29,7 +29,7 @@ Choice = Annotated[str, Setting(choices=("spawn", "fork"))]
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(Checked):
     speed_mph: Mph = setting(25.0, "speed to hold", option="speed")
     rate: float = setting(0.5, "a rate", above=0, below=1)
     steps: int = setting(0, "steps between checkpoints", 2, zero="none", group="checkpoints")
@@ -41,9 +41,6 @@ class Example:
     method: Choice = "spawn"
     spans: tuple[str, str] = setting((), "two positions", unit="FROM TO")
     near: tuple[Path, ...] = setting((), "a file")
-
-    def __post_init__(self):
-        check_settings(self)
 
 
 def parser():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bcclone.evaluate.evaluate_settings import Rows
 from bcclone.system.settings import (
+    Checked,
     Degrees,
     Force,
     Hertz,
@@ -12,7 +13,6 @@ from bcclone.system.settings import (
     Seconds,
     SettingError,
     argument,
-    check_settings,
     setting,
 )
 
@@ -22,7 +22,7 @@ _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 
 
 @dataclass(frozen=True)
-class CalibrateSettings:
+class CalibrateSettings(Checked):
     """What to calibrate, on what, and what the user knows already.
 
     model: a model file; frames: a tub, a recording, or a folder of pictures; labels: a table of the steering, None for
@@ -78,8 +78,7 @@ class CalibrateSettings:
         rare=True,
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.rows and not 0 <= self.rows[0] < self.rows[1]:
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first",
                                value=f"{self.rows[0]}:{self.rows[1]}")  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import require_package
-from bcclone.system.settings import Metres, Mph, SettingError, check_settings, setting
+from bcclone.system.settings import Checked, Metres, Mph, SettingError, setting
 
 require_package("gymnasium", "an environment", "bcclone[gym]")
 from gymnasium.envs.registration import register, registry  # noqa: E402
@@ -36,7 +36,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 
 
 @dataclass(frozen=True)
-class EnvironmentSettings:
+class EnvironmentSettings(Checked):
     """What an environment simulates, which observations it gives and which actions it takes.
 
     observations: one of OBSERVATIONS gives an array, several a dictionary of arrays; limit_m: distance from the centre
@@ -58,8 +58,7 @@ class EnvironmentSettings:
     random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
     conditions: Conditions = field(default_factory=Conditions)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if not self.observations or len(set(self.observations)) < len(self.observations):
             raise SettingError(
                 "{observations} {value}, expected each at most once, and at least one", value=self.observations

@@ -25,7 +25,7 @@ from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.settings import Metres, Mph, check_settings, setting
+from bcclone.system.settings import Checked, Metres, Mph, setting
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
 PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
@@ -80,16 +80,13 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Start:
+class Start(Checked):
     """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
 
     start_m: Metres = setting(0.0, "distance along the lap", 0, 100_000)
     offset_m: Metres = setting(0.0, "distance to the right of the centre line", -LOST_M, LOST_M)
     turn_degrees: float = setting(0.0, "degrees to the right of the road", -180, 180)
     speed_mph: Mph = setting(0.0, "speed", 0, TOP_SPEED_MPH)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 _DRIVE_OPTIONS = tuple(each.name for each in fields(Start))

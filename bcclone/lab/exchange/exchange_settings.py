@@ -1,28 +1,29 @@
 """Settings of exporting and importing recordings; loads neither NumPy nor pandas, so that --help is fast."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import Names, Setting, argument, check_settings, setting
+from bcclone.system.settings import Checked, Names, Setting, argument, setting
 
 EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub", "lerobot": "lerobot_set"}  # name -> module that defines FORMAT
 IMPORT_FORMATS = {**EXPORT_FORMATS, "video": "labelled_video", "frames": "frame_folder"}  # detected in this order
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
 MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936}  # unit of a speed -> mph
-_TABLE = "tables of others, and LeRobot"
 OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
     ("steering_column", "unit", "left_positive", "steering_ratio", "max_degrees", "throttle_column", "speed_column",
      "speed_unit")
 )  # fmt: skip
 
 
+_table = partial(setting, group="tables of others, and LeRobot")
 ExportFormat = Annotated[str, Setting(choices=tuple(EXPORT_FORMATS))]
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ExportSettings(Checked):
     """What to export, and how.
 
     source: recordings (a folder, a CSV file or a pattern, see recording.find_logs()), or a store.
@@ -36,12 +37,9 @@ class ExportSettings:
     )
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows cannot be used")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True)
-class ImportSettings:
+class ImportSettings(Checked):
     """What to import.
 
     source: a folder or a file in one of IMPORT_FORMATS. The steering of a recording is -1 to 1, right positive, where 1
@@ -62,60 +60,35 @@ class ImportSettings:
     min_throttle: float | None = setting(
         None, "leave out rows with less throttle, such as 0.05 for a car that stands still", -1, 1
     )
-    table: Path | None = setting(
-        None, "table with the steering of the frames or of the video", shown="the one beside them", group=_TABLE
+    table: Path | None = _table(
+        None, "table with the steering of the frames or of the video", shown="the one beside them"
     )
-    steering_column: str | None = setting(
-        None,
-        "column of the steering, its number in a table without names",
-        unit="NAME",
-        shown="by its name",
-        group=_TABLE,
+    steering_column: str | None = _table(
+        None, "column of the steering, its number in a table without names", unit="NAME", shown="by its name"
     )
-    unit: str | None = setting(
-        None,
-        "unit of the steering, where its name does not say it; ratio: -1 to 1",
-        choices=UNITS,
-        shown="by its name",
-        group=_TABLE,
+    unit: str | None = _table(
+        None, "unit of the steering, where its name does not say it; ratio: -1 to 1", choices=UNITS, shown="by its name"
     )
-    left_positive: bool = setting(False, "the steering is positive to the left", group=_TABLE)
-    steering_ratio: float = setting(
+    left_positive: bool = _table(False, "the steering is positive to the left")
+    steering_ratio: float = _table(
         1.0,
         "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle of these",
         0.1,
         100,
-        group=_TABLE,
     )
-    max_degrees: float = setting(25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600, group=_TABLE)
-    image_column: str | None = setting(
-        None,
-        "column of the image names, with or without folder and ending",
-        unit="NAME",
-        shown="by its values",
-        group=_TABLE,
+    max_degrees: float = _table(25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600)
+    image_column: str | None = _table(
+        None, "column of the image names, with or without folder and ending", unit="NAME", shown="by its values"
     )
-    time_column: str | None = setting(
+    time_column: str | None = _table(
         None,
         "column of the times; _s, _ms, _us or _ns at its end is their unit",
         unit="NAME",
         shown="by its name, or image names",
-        group=_TABLE,
     )
-    throttle_column: str | None = setting(
-        None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name", group=_TABLE
+    throttle_column: str | None = _table(None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name")
+    speed_column: str | None = _table(None, "column of the speed", unit="NAME", shown="by its name")
+    speed_unit: str | None = _table(
+        None, "unit of the speed, where its name does not say it", choices=tuple(MPH_OF), shown="by its name"
     )
-    speed_column: str | None = setting(None, "column of the speed", unit="NAME", shown="by its name", group=_TABLE)
-    speed_unit: str | None = setting(
-        None,
-        "unit of the speed, where its name does not say it",
-        choices=tuple(MPH_OF),
-        shown="by its name",
-        group=_TABLE,
-    )
-    frame_rate: float = setting(
-        20.0, "frames a second where neither table nor image names have times", 0.1, 1000, group=_TABLE
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
+    frame_rate: float = _table(20.0, "frames a second where neither table nor image names have times", 0.1, 1000)

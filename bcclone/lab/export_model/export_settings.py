@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.system.settings import Force, Mph, Preset, Setting, SettingError, Size, check_settings, setting
+from bcclone.system.settings import Checked, Force, Mph, Preset, Setting, SettingError, Size, setting
 
 ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
@@ -24,7 +24,7 @@ ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
 
 
 @dataclass(frozen=True)
-class ExportModelSettings:
+class ExportModelSettings(Checked):
     """Which model to export, and how. model: a .h5 or .keras file; output: None for its name with another ending."""
 
     model: Path
@@ -71,8 +71,7 @@ class ExportModelSettings:
         option="throttle-speed",
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         self._check_format()
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(

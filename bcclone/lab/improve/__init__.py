@@ -10,6 +10,7 @@ from pathlib import Path
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.simulator.world_settings import TRACKS
 from bcclone.system.settings import (
+    Checked,
     Count,
     Jobs,
     Laps,
@@ -18,7 +19,6 @@ from bcclone.system.settings import (
     Seed,
     SettingError,
     argument,
-    check_settings,
     setting,
 )
 from bcclone.train.train_settings import FINE_TUNING_LEARNING_RATE
@@ -30,7 +30,7 @@ _score = partial(setting, group=_SCORE)
 
 
 @dataclass(frozen=True)
-class ImproveSettings:
+class ImproveSettings(Checked):
     """What a model learns from, for how long, and on which rows of the suite it is scored.
 
     recordings: folders, CSV files or patterns, see recording.find_logs(); with expert, rehearsed in each round.
@@ -88,8 +88,7 @@ class ImproveSettings:
     laps: Laps = _score(1.0)
     jobs: Jobs = _score(0)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if not self.expert and not self.recordings:
             raise SettingError(
                 "nothing to learn from; add {recordings} with take-overs, or learn from the built-in expert: {expert}"

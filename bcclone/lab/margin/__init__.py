@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
-from bcclone.system.settings import Count, Jobs, Mph, Preset, Scheduler, Seed, check_one_pool, check_settings, setting
+from bcclone.system.settings import Checked, Count, Jobs, Mph, Preset, Scheduler, Seed, check_one_pool, setting
 
 
 @dataclass(frozen=True)
-class MarginSettings:
+class MarginSettings(Checked):
     """Which road is mapped at which speed, and how many cars are driven to check the map.
 
     kept: folder for the finished parts, so that the same command goes on where it was interrupted.
@@ -32,6 +32,5 @@ class MarginSettings:
     scheduler: Scheduler = setting("")
     kept: Path | None = None
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         check_one_pool(self.scheduler, self.jobs)

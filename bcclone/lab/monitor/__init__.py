@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.drive.controller import WHEN_UNCERTAIN
-from bcclone.system.settings import Count, Force, Fraction, Seed, SettingError, check_settings, setting
+from bcclone.system.settings import Checked, Count, Force, Fraction, Seed, SettingError, setting
 
 if TYPE_CHECKING:
     from bcclone.evaluate.evaluation import WatchFile
@@ -20,7 +20,7 @@ _OF_KIND = {"members": "ensemble", "member_models": "ensemble", "epochs": "ensem
 
 
 @dataclass(frozen=True)
-class WatchSettings:
+class WatchSettings(Checked):
     """Which monitor watches a drive, and what the car does while the monitor is uncertain."""
 
     monitor: Path | None = setting(
@@ -38,8 +38,7 @@ class WatchSettings:
         group=_UNCERTAINTY,
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         if self.monitor is None and self.when_uncertain != WHEN_UNCERTAIN[0]:
             raise SettingError(
                 "{when_uncertain} {value} needs a monitor; name one with {monitor} (bcclone monitor fit)",
@@ -58,7 +57,7 @@ class WatchSettings:
 
 
 @dataclass(frozen=True)
-class MonitorSettings:
+class MonitorSettings(Checked):
     """What a monitor measures, how its networks are trained, and where its threshold lies.
 
     member_models: model files that are the members of an ensemble, instead of trained ones.
@@ -97,7 +96,7 @@ class MonitorSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "member_models", tuple(map(Path, self.member_models)))
-        check_settings(self)
+        super().__post_init__()
         if len(self.member_models) == 1:
             raise SettingError("{member_models}: one model, expected 2 or more; name each of them")
         for name, kind in _OF_KIND.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bcclone.system.settings import (
     PRESET_NAMES,
+    Checked,
     Count,
     Force,
     Fraction,
@@ -24,7 +25,6 @@ from bcclone.system.settings import (
     Size,
     check_one_pool,
     check_one_size,
-    check_settings,
     setting,
 )
 
@@ -33,7 +33,7 @@ RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=an
 
 
 @dataclass(frozen=True)
-class RoadSamplesSettings:
+class RoadSamplesSettings(Checked):
     """How many roads, how many frames of each, and how these are stored. size: width and height in pixels."""
 
     output: Path = setting(Path("roads.h5"), "store to write")
@@ -67,8 +67,7 @@ class RoadSamplesSettings:
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
+    def validate(self) -> None:
         check_one_pool(self.scheduler, self.jobs)
         check_one_size(self.preprocess, self.size)
         if self.validation and not 0 < self.validation_roads < self.roads:
