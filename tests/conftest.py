@@ -22,12 +22,14 @@ from filelock import FileLock
 from hypothesis import Phase, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of pytest-xdist
 
 from bcclone.cli import run
 from bcclone.commands import COMMANDS
 from bcclone.model.keras_files import stored
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.system.location import parse_location
 from tests.processes import said
 
 ROOT = Path(__file__).parent.parent
@@ -180,13 +182,22 @@ def simulated_store(simulated_recording, tmp_path_factory):
 @pytest.fixture(scope="session")
 def sharded_store(simulated_recording, tmp_path_factory):
     """The same store as a folder of shards of at most 1 MB. Not to be changed."""
-    options = ("--block-seconds", 2, "--frame-offsets", 1, "--shard-mb", 1, "--jobs", 1)
+    options = ("--block-seconds", 2, "--frame-offsets", 1, "--shard-mb", 1, "--jobs", 2)
     folder = made_once(
         tmp_path_factory,
         "sharded",
         lambda folder: run_script("preprocess.py", simulated_recording, "-o", folder / "store", *options),
     )
     return folder / "store"
+
+
+@pytest.fixture(scope="session")
+def far_store(sharded_store):
+    """These shards at a URL, in the memory of this process. Not to be changed."""
+    url = parse_location("memory://stores/lake")
+    url.fs.put(str(sharded_store), url.path, recursive=True)
+    yield url
+    url.fs.rm(url.path, recursive=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bcclone.model.network import build_network
+from benchmarks.networks import build_variant
 from tests.benchmarks.running import run_benchmark
 
 
@@ -10,9 +12,6 @@ from tests.benchmarks.running import run_benchmark
     [("no-conv4-5", 446_779, (6, 13)), ("padded", 636_219, (6, 13)), ("fewer-strides", 1_212_219, (8, 21))],
 )
 def test_variants_differ_from_the_default_network_in_their_convolutions_only(name, parameters, last_maps):
-    from bcclone.model.network import build_network
-    from benchmarks.networks import build_variant
-
     plain, variant = build_network(), build_variant(name)
     assert variant.count_params() == parameters
     maps = [layer.output.shape[1:3] for layer in variant.layers if layer.name.startswith("conv")]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bcclone.recording.log import read_log
+from bcclone.system.task_pool import open_pool
 from benchmarks.record_next import Camera, Settings, Trial, _report
 
 ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
@@ -46,8 +47,6 @@ def test_the_share_is_counted_where_the_named_way_ends_with_clean_laps():
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", ["uniform", "named"])
 def test_rounds_go_on_until_the_laps_are_clean_or_the_recording_is_long(road, tmp_path, way):
-    from bcclone.system.task_pool import open_pool
-
     with open_pool(1) as pool:
         settings = Settings((road,), seeds=1, steps=10, laps=0.2)
         first = Trial(road, 0, way, settings, pool).result(print)

@@ -10,29 +10,16 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
+from tests.feed.test_feed import drain
 
 SETTINGS = FeedSettings("shards", window_shards=2, cache_mb=5)  # a shard has 1 MB
 SAMPLING = SamplingSettings(50, 3)
 
 
-@pytest.fixture(scope="module")
-def url(sharded_store):
-    """The sharded store at a URL, in the memory of this process."""
-    url = parse_location("memory://stores/lake")
-    url.fs.put(str(sharded_store), url.path, recursive=True)
-    yield url
-    url.fs.rm(url.path, recursive=True)
-
-
 @pytest.fixture
-def stores(url, sharded_store):
-    with open_store(url) as far, open_store(sharded_store) as near:
+def stores(far_store, sharded_store):
+    with open_store(far_store) as far, open_store(sharded_store) as near:
         yield far, near
-
-
-def batches_of(feed, epoch, start=0):
-    with feed.epoch(epoch, start) as batches:
-        return list(batches)
 
 
 def assert_same(batches, expected):
@@ -41,12 +28,12 @@ def assert_same(batches, expected):
         assert (one.labels == other.labels).all()
 
 
-@pytest.mark.parametrize("seq_length", [1, 3])
+@pytest.mark.parametrize("seq_length", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_batches_are_those_of_the_local_store(stores, seq_length):
     far, near = (select(store, seq_length=seq_length) for store in stores)
     with open_feed(far, SETTINGS, SAMPLING) as one, open_feed(near, SETTINGS, SAMPLING) as other:
         for epoch, start in ((1, 0), (2, 100)):
-            assert_same(batches_of(one, epoch, start), batches_of(other, epoch, start))
+            assert_same(drain(one, epoch, start), drain(other, epoch, start))
 
 
 def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_store, tmp_path):
@@ -62,7 +49,7 @@ def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_stor
         open_feed(select(far), SETTINGS, SAMPLING) as feed,
         pytest.raises(UserError, match="00003.h5: the shard is damaged"),
     ):
-        batches_of(feed, 1)
+        drain(feed, 1)
 
 
 def test_a_cache_too_small_for_two_windows_is_refused(stores):
@@ -71,9 +58,9 @@ def test_a_cache_too_small_for_two_windows_is_refused(stores):
         check_feed(stores[0], settings)
 
 
-def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(url):
+def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(far_store):
     with pytest.raises(UserError, match="00000.h5: a file at a URL, expected a folder of shards"):
-        open_store(url / "00000.h5")
+        open_store(far_store / "00000.h5")
     with pytest.raises(UserError, match="memory://stores/none: no such store"):
         open_store(parse_location("memory://stores/none"))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Security
+from distributed.comm import connect
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
@@ -33,7 +35,6 @@ def listening():
 
 def connects(address, security):
     """Return whether a program that speaks Dask's protocol is let in at an address."""
-    from distributed.comm import connect
 
     async def attempt():
         comm = await connect(address, timeout=1, **security.get_connection_args("client"))
@@ -54,8 +55,6 @@ def test_it_listens_on_loopback_only(pool):
 
 @pytest.mark.parametrize("protocol", ["tcp", "tls"])
 def test_another_user_of_the_machine_is_refused_at_every_port(pool, protocol):
-    from distributed import Security
-
     stranger = Security.temporary() if protocol == "tls" else Security()
     ports = sorted(address.port for address in listening())
     assert len(ports) >= 3  # of the scheduler, the worker and its nanny

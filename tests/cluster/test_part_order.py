@@ -9,12 +9,13 @@ from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import select
 
-SLOW = ("device", "queue", "sequence", "workers")  # whole processes
-
 
 @pytest.mark.parametrize(
     "strategy",
-    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in STRATEGIES if name != "files"],
+    [
+        "hdf5-shuffle",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in STRATEGIES if n not in ("hdf5-shuffle", "files")),
+    ],
 )
 def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store, strategy):
     """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the epoch."""

@@ -7,23 +7,14 @@ from bcclone.cluster.shards import open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
-from bcclone.system.tensorflow_quietly import load_tensorflow
-from tests.conftest import made_once, run_script
 
 FEEDS = [name for name, strategy in STRATEGIES.items() if not (strategy.of_files or strategy.at_url)]
 
 
 @pytest.fixture(scope="module")
-def stores(simulated_recording, tmp_path_factory):
+def stores(simulated_store, sharded_store):
     """One file and a folder of shards, both opened."""
-
-    def make(folder):
-        options = ("--block-seconds", 2, "--frame-offsets", 1, "--size", 64)
-        run_script("preprocess.py", simulated_recording, "-o", folder / "one.h5", *options)
-        run_script("preprocess.py", simulated_recording, "-o", folder / "shards", *options, "--shard-mb", 1)
-
-    folder = made_once(tmp_path_factory, "feeds of shards", make)
-    with open_store(folder / "one.h5") as one, open_store(folder / "shards") as shards:
+    with open_store(simulated_store) as one, open_store(sharded_store) as shards:
         assert len(shards.frames.files) >= 4
         yield one, shards
 
@@ -32,8 +23,6 @@ def stores(simulated_recording, tmp_path_factory):
     "name", ["hdf5-shuffle", *(pytest.param(name, marks=pytest.mark.slow) for name in FEEDS if name != "hdf5-shuffle")]
 )
 def test_the_batches_are_those_of_one_file(stores, name):
-    if name in ("device", "sequence"):
-        load_tensorflow()
     settings, sampling = FeedSettings(feed=name, chunk_size=100), SamplingSettings(16, seed=3)
     one, shards = (open_feed(select(store, seq_length=3), settings, sampling) for store in stores)
     count = 0

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 
 import numpy as np
 import pytest
@@ -12,10 +11,11 @@ import pytest
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.shards import MANIFEST_NAME, open_store
+from bcclone.system.atomic import locked
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
-from tests.processes import wait_for
-from tests.recordings import images_of, spoil
+from tests.processes import started
+from tests.recordings import images_of, rewrite, spoil
 
 SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
 OF_ONE_FILE = SMALL[:4]
@@ -48,36 +48,24 @@ def two_recordings(simulated_recording, tmp_path_factory):
     parent = tmp_path_factory.mktemp("two")
     first, second = (shutil.copytree(simulated_recording, parent / name) for name in ("first", "second"))
     spoil(first)
-    log = first / "driving_log.csv"
-    log.write_text("".join(f"{line},more\n" for line in log.read_text().splitlines()))
-    log = second / "driving_log.csv"
-    rows = [line.split(",") for line in log.read_text().splitlines()]
-    for row in rows[60:70]:
-        row[1] = rows[5][1]  # the left image of an earlier shard
-    log.write_text("".join(",".join(row) + "\n" for row in rows[:110]))
+    rewrite(first, lambda rows: [[*row, "more"] for row in rows])
+    # ten rows have the left image of an earlier shard
+    rewrite(second, lambda rows: [*rows[:60], *([row[0], rows[5][1], *row[2:]] for row in rows[60:70]), *rows[70:110]])
     return first, second
 
 
-@pytest.fixture(scope="module")
-def sharded(simulated_recording, tmp_path_factory):
-    """A folder of shards of the simulated recording. Not to be changed."""
-    folder = tmp_path_factory.mktemp("sharded") / "store"
-    preprocess(simulated_recording, "-o", folder, *SMALL)
-    return folder
-
-
 @pytest.fixture
-def copy(sharded, tmp_path):
-    """A copy of it that a test may damage."""
-    return shutil.copytree(sharded, tmp_path / "store")
+def copy(sharded_store, tmp_path):
+    """A folder of shards that a test may damage."""
+    return shutil.copytree(sharded_store, tmp_path / "store")
 
 
-def test_a_folder_has_the_content_of_one_file(sharded, simulated_recording, tmp_path):
-    preprocess(simulated_recording, "-o", tmp_path / "one.h5", *OF_ONE_FILE)
-    assert content_of(sharded) == content_of(tmp_path / "one.h5")
-    assert shards_of(sharded) == [f"0000{number}.h5" for number in range(5)]
-    manifest = json.loads((sharded / MANIFEST_NAME).read_text())
-    assert [shard["rows"] for shard in manifest["shards"]] == [24] * 5
+def test_a_folder_has_the_content_of_one_file(sharded_store, simulated_store):
+    assert content_of(sharded_store) == content_of(simulated_store)
+    manifest = json.loads((sharded_store / MANIFEST_NAME).read_text())
+    assert shards_of(sharded_store) == [f"{number:05}.h5" for number in range(len(manifest["shards"]))]
+    rows = [shard["rows"] for shard in manifest["shards"]]
+    assert max(rows) - min(rows) <= 1 < len(rows)
 
 
 @pytest.mark.slow
@@ -127,12 +115,8 @@ def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings,
 @pytest.mark.slow
 def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_recordings, tmp_path):
     folder, line = tmp_path / "store", (*two_recordings, "-o", tmp_path / "store", *SMALL, "--allow-skips")
-    process = subprocess.Popen(
-        command("preprocess.py", *line), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    wait_for(lambda: len(list(folder.glob("[0-9]*.h5"))) >= 2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with started(command("preprocess.py", *line), lambda: len(shards_of(folder)) >= 2, start_new_session=True) as run:
+        os.killpg(run.pid, signal.SIGKILL)
     assert not (folder / MANIFEST_NAME).exists()
     with pytest.raises(UserError, match=r"without a store\.json"):
         open_store(folder)
@@ -176,8 +160,6 @@ def test_the_old_store_stays_until_the_new_one_is_complete(copy, recording):
 def test_two_conversions_do_not_write_one_folder(recording, tmp_path):
     folder = tmp_path / "store"
     folder.mkdir()
-    from bcclone.system.atomic import locked
-
     with locked(folder, "busy"):
         assert "another process is writing this store" in preprocess(recording, "-o", folder, *SMALL, code=1)
 

@@ -9,6 +9,7 @@ from bcclone.feed.feed import choose_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.order import windowed
 from bcclone.feed.selection import select
+from tests.feed.test_feed import drain
 
 BATCH, SEED = 50, 3
 
@@ -17,11 +18,6 @@ BATCH, SEED = 50, 3
 def store(sharded_store):
     with open_store(sharded_store) as store:
         yield store
-
-
-def drain(feed, epoch, start=0):
-    with feed.epoch(epoch, start) as batches:
-        return list(batches)
 
 
 def assert_samples(batches, store, selection, order):

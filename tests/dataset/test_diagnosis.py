@@ -1,6 +1,5 @@
 """`preprocess --check` names the faults of a recording, and finds none in one without."""
 
-import json
 import shlex
 import shutil
 from dataclasses import replace
@@ -15,7 +14,8 @@ from bcclone.dataset.findings import Coverage, advise
 from bcclone.dataset.motion import focus_of_expansion
 from bcclone.system.opencv import cv2
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
-from tests.conftest import made_once, run_script
+from tests.conftest import made_once, result_of, run_script
+from tests.recordings import rewrite
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,6 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
     "fault",
     [
         "mirrored steering, share",
-        "late, seconds",
         "early, seconds",
         "other log, share",
         "bias",
@@ -179,16 +178,14 @@ def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
-    printed = json.loads(run_script("preprocess.py", winding, "--check", "--json").stdout)
+    printed = result_of("preprocess.py", winding, "--check")
     (good,) = printed["recordings"]
     assert good["diagnosis"]["findings"] == []
     assert printed["record_next"]
     wrong = tmp_path / "wrong"
     shutil.copytree(winding, wrong)
-    log = wrong / "driving_log.csv"
-    rows = [line.split(",") for line in log.read_text().splitlines()]
-    log.write_text("".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows))
-    (bad,) = json.loads(run_script("preprocess.py", wrong, "--check", "--json", code=1).stdout)["recordings"]
+    rewrite(wrong, lambda rows: [[*row[:3], repr(-float(row[3])), *row[4:]] for row in rows])
+    (bad,) = result_of("preprocess.py", wrong, "--check", code=1)["recordings"]
     assert [finding["fault"] for finding in bad["diagnosis"]["findings"]] == ["mirrored"]
     assert bad["diagnosis"]["usable_seconds"] == 0
     picture = tmp_path / "check.png"

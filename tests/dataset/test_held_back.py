@@ -8,7 +8,7 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from tests.conftest import made_once, run_script
+from tests.conftest import made_once, result_of, run_script
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,6 @@ def test_recordings_that_cannot_be_held_back_are_refused(recordings, tmp_path, o
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_training_scores_its_model_on_the_test_recording_alone(recordings, tmp_path):
     held_back = ("--validation-recording", recordings / "c", "--test-recording", recordings / "d")
     preprocess(recordings / "a", *held_back, "--size", 64, "-o", tmp_path / "data.h5")
@@ -97,8 +96,8 @@ def test_a_training_scores_its_model_on_the_test_recording_alone(recordings, tmp
     results = {}
     for name in ("data", "other"):
         places = ("-o", tmp_path / f"{name}-model.h5", "--runs", tmp_path / "runs", "--name", name)
-        line = (tmp_path / f"{name}.h5", *places, "--epochs", 1, "--no-plots", "--json", "--no-augment")
-        results[name] = json.loads(run_script("model.py", *line).stdout)
+        line = (tmp_path / f"{name}.h5", *places, "--epochs", 1, "--no-plots", "--no-augment")
+        results[name] = result_of("model.py", *line)
     with_test, other = results["data"], results["other"]
     assert other["test_loss"] is None
     assert other["samples"]["test"] == 0

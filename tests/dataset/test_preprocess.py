@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +21,8 @@ from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_script
-from tests.processes import wait_for
-from tests.recordings import images_of, many_rows, remove_column, spoil
-
-PRECIOUS = b"\x89HDF\r\n\x1a\n, what may be replaced by a whole store only"
+from tests.processes import python, said, started
+from tests.recordings import images_of, many_rows, remove_column, rewrite, spoil
 
 
 def convert(*arguments, code=0):
@@ -78,12 +75,12 @@ def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lo
 
 
 def test_brake_and_reverse_arrive_in_the_rows_as_the_log_has_them(recording, tmp_path):
-    log = recording / "driving_log.csv"
-    lines = [line.rsplit(",", 4) for line in log.read_text().splitlines()]
-    for paths_and_numbers, (throttle, brake) in zip(lines, [("0", "0.847"), ("-0.5", "0"), ("1", "1")], strict=False):
-        paths_and_numbers[2:4] = throttle, brake
-    log.write_text("".join(",".join(line) + "\n" for line in lines))
-    assert not read_log(log).bad_rows
+    def change(rows):
+        for row, (throttle, brake) in zip(rows, [("0", "0.847"), ("-0.5", "0"), ("1", "1")], strict=False):
+            row[4:6] = throttle, brake
+
+    rewrite(recording, change)
+    assert not read_log(recording / "driving_log.csv").bad_rows
     convert_recordings(PreprocessSettings((str(recording),), tmp_path / "data.h5", size=(16, 16)))
     with Store(tmp_path / "data.h5") as store:
         rows = row_frame(store.rows)
@@ -142,6 +139,7 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     assert store.read_bytes() == content
     other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
     assert "made with other options" in other.stderr
+    assert convert(recording / "second.csv", "-o", store, "--force", "--size", 32)["rows"] == 50
 
 
 def test_a_recording_is_added_to_a_grey_store_of_an_older_version(recording, simulated_recording, tmp_path):
@@ -187,27 +185,6 @@ def test_a_copy_of_a_recording_is_on_the_same_side_of_the_split(recording, tmp_p
             assert not sides[0] & sides[1]
 
 
-def test_an_existing_store_is_not_overwritten_without_force_and_a_text_never(simulated_recording, tmp_path):
-    store = tmp_path / "data.h5"
-    store.write_text("precious")
-    for force in ((), ("--force",)):
-        assert "neither a store nor a model" in convert(simulated_recording, "-o", store, *force, code=1)
-    assert store.read_text() == "precious"
-    store.write_bytes(PRECIOUS)
-    assert "--force" in convert(simulated_recording, "-o", store, code=1)
-    convert(simulated_recording, "-o", store, "--force")
-    Store(store).close()
-
-
-def test_a_recording_or_a_model_is_never_overwritten(recording, untrained_model, tmp_path):
-    log = recording / "driving_log.csv"
-    assert "one of the recordings" in convert(recording, "-o", log, "--force", code=1)
-    model = tmp_path / "model.h5"
-    model.write_bytes(untrained_model.read_bytes())
-    assert "is a model" in convert(recording, "-o", model, "--force", code=1)
-    assert model.read_bytes() == untrained_model.read_bytes()
-
-
 def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
     log = recording / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
@@ -226,9 +203,8 @@ def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
 def test_a_closed_pipe_and_an_ascii_terminal_are_no_errors(recording, tmp_path):
     named = recording.rename(tmp_path / "ünï")
     check_line = command("preprocess.py", named, "--check")
-    done = subprocess.run(check_line, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
-    assert done.returncode == 0
-    assert b"Traceback" not in done.stderr
+    done = said(*check_line, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True)
+    assert "Traceback" not in done.stderr
     gone = subprocess.Popen(check_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     gone.stdout.close()
     assert b"Traceback" not in gone.stderr.read()
@@ -267,9 +243,7 @@ def test_more_than_5_percent_skipped_is_an_error_unless_allowed(recording, tmp_p
 
 
 def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_path):
-    log = recording / "driving_log.csv"
-    rows = [line.split(",") for line in log.read_text().splitlines()]
-    log.write_text("".join(",".join([row[0], "", "", *row[3:]]) + "\n" for row in rows))
+    rewrite(recording, lambda rows: [[row[0], "", "", *row[3:]] for row in rows])
     assert "--cameras" in convert(recording, "-o", tmp_path / "data.h5", "--cameras", "left", code=1)
     assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
 
@@ -292,12 +266,10 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_
 
 def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):
     long = many_rows(recording, tmp_path / "long", 5000)  # long enough on a busy machine
-    store = tmp_path / "data.h5"
-    line = command("preprocess.py", long, "-o", store)
-    run = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: list(tmp_path.glob(".data.*.partial.h5")), every_seconds=0.005)
-    run.send_signal(signal.SIGINT)
-    _, error = run.communicate(timeout=20)
+    line = command("preprocess.py", long, "-o", tmp_path / "data.h5")
+    with started(line, lambda: list(tmp_path.glob(".data.*.partial.h5"))) as run:
+        run.send_signal(signal.SIGINT)
+        _, error = run.communicate(timeout=20)
     assert run.returncode == 130
     assert "Traceback" not in error
     assert not list(tmp_path.glob("*data*"))
@@ -314,8 +286,7 @@ def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_pa
         "subprocess.run(sys.argv[1:], check=True)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, *line], capture_output=True, text=True, check=True)
-    result, kilobytes = map(json.loads, done.stdout.splitlines())
+    result, kilobytes = map(json.loads, python(script, *line).splitlines())
     peak_mb = kilobytes * 1024 / 1e6
     assert result["frames"] == 3 * rows
     assert sum(result["samples"].values()) > 5 * rows

@@ -79,21 +79,6 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
         assert begun["steering"][0] != same["steering"][0]  # there, smoothed with what the model did before
 
 
-def test_each_training_sample_of_a_take_over_is_in_the_table_so_many_times(driven, tmp_path):
-    one = make(driven, tmp_path / "one.h5", frame_offsets=2, validation=0.5)
-    five = make(driven, tmp_path / "five.h5", frame_offsets=2, validation=0.5, correction_weight=5)
-    with open_store(tmp_path / "one.h5") as plain, open_store(tmp_path / "five.h5") as weighted:
-        corrects = np.isin(plain.samples["row"], TAKE_OVERS)
-        counts = np.where(corrects & ~plain.samples["validation"], 5, 1)
-        assert (weighted.samples == np.repeat(plain.samples, counts)).all()
-        assert plain.samples["validation"][corrects].any()
-        assert (weighted.rows == plain.rows).all()
-        training = windows(weighted.samples[~weighted.samples["validation"]], 3)
-        of_take_overs = np.isin(training.samples["row"], TAKE_OVERS)
-        assert set(np.unique(training.samples[of_take_overs], return_counts=True)[1].tolist()) == {5}
-    assert (five.validation, five.notices) == (one.validation, one.notices)
-
-
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
     make(simulated_recording, tmp_path / "data.h5", rows="corrections", correction_weight=2)
     make(driven, tmp_path / "data.h5", add=True)

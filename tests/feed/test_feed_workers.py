@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from bcclone.feed.source import Buffers, FrameSource, SampleArrays
 from bcclone.feed.strategies import Feed, WindowFeed
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command
+from tests.processes import started
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 5  # what a user has to wait at most
@@ -187,14 +187,6 @@ def test_a_worker_that_dies_is_noticed_while_another_is_waited_for():
             train()
 
 
-@pytest.mark.parametrize("kind", ["one thread", "threads"])
-def test_leaving_early_ends_the_threads(kind):
-    with feed_of(Faulty("error"), kind) as feed, feed.epoch(1) as batches:
-        next(batches)
-        assert len(feed_threads()) == (1 if kind == "one thread" else 2)
-    assert not feed_threads()
-
-
 def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
     buffers = Buffers(2, SHAPE, kept=4)
     first = buffers.take(2)
@@ -239,46 +231,31 @@ if __name__ == "__main__":
         feed.epoch(1) as batches,
     ):
         next(batches)
-        print("ready", flush=True)
+        print("ready", file=sys.stderr, flush=True)
         time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("name", ["workers"])
-def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path, name):
+@pytest.mark.slow
+def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    trainer = subprocess.Popen(
-        [sys.executable, script, simulated_store, name],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert trainer.stdout.readline() == "ready\n"
-    children = psutil.Process(trainer.pid).children(recursive=True)
-    assert len(children) >= (1 if name == "queue" else 2)
-    trainer.kill()
-    trainer.communicate()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with started([sys.executable, script, simulated_store, "workers"], "ready", env=environment) as trainer:
+        children = psutil.Process(trainer.pid).children(recursive=True)
+        assert len(children) >= 2
     assert not running_after(children, SECONDS_TO_END)
-
-
-def training(store, folder, *options, **popen):
-    line = command("model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", "--epochs", 500, *options)
-    run = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, **popen)
-    for line in run.stderr:
-        if line.startswith("epoch 1: loss"):
-            return run
-    raise AssertionError(run.wait())
 
 
 @pytest.mark.slow
 def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_store, tmp_path):
     """A terminal sends it to every process of the group."""
-    run = training(simulated_store, tmp_path, "--feed", "workers", start_new_session=True)
-    processes = psutil.Process(run.pid).children(recursive=True)
-    os.killpg(run.pid, signal.SIGINT)
-    output = run.communicate(timeout=60)[1]
+    places = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
+    line = command("model.py", simulated_store, *places, "--epochs", 500, "--feed", "workers")
+    with started(line, "epoch 1: loss", start_new_session=True) as run:
+        processes = psutil.Process(run.pid).children(recursive=True)
+        os.killpg(run.pid, signal.SIGINT)
+        output = run.communicate(timeout=60)[1]
     assert run.returncode == 130
     assert "--resume" in output
     assert "Traceback" not in output

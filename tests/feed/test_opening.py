@@ -16,8 +16,6 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
-from bcclone.system.location import parse_location
-from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.feed.test_feed_workers import feed_threads, loaders
 
 PLAIN, ON_CPU = (
@@ -31,7 +29,6 @@ FORMS = {
 
 @pytest.fixture(params=[*FORMS, "validation"])
 def form(request):
-    load_tensorflow()
     return request.param
 
 
@@ -79,22 +76,13 @@ def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, fo
         assert opened(folder) == NOTHING
 
 
-@pytest.fixture(scope="module")
-def url(sharded_store):
-    """A store at a URL, in the memory of this process."""
-    url = parse_location("memory://stores/opening")
-    url.fs.put(str(sharded_store), url.path, recursive=True)
-    yield url
-    url.fs.rm(url.path, recursive=True)
-
-
 def far_settings(cache):
     return FeedSettings("shards", window_shards=1, cache=str(cache), cache_mb=5)
 
 
-def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(url, tmp_path):
+def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(far_store, tmp_path):
     cache = tmp_path / "cache"
-    with open_store(url) as store:
+    with open_store(far_store) as store:
         training = open_feed(select(store), far_settings(cache), PLAIN)
         validation = open_validation_feed(select(store, "validation"), 64)
         assert (cache.exists(), opened(tmp_path)) == (False, NOTHING)

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
 import sys
 import zlib
 
@@ -16,6 +15,7 @@ from bcclone.feed.order import shuffled
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT
 from tests.feed.test_feed import plain
+from tests.processes import said
 
 BATCH, SEED = 50, 3
 
@@ -54,17 +54,12 @@ if __name__ == "__main__":
 THREADS, NONE, PROCESSES = {"workers": 4}, {}, {"workers": 2, "use_multiprocessing": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[THREADS, NONE], pytest.param([PROCESSES], marks=pytest.mark.long)])
 def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(options, simulated_store, tmp_path):
     (tmp_path / "fit.py").write_text(FIT)
-    done = subprocess.run(
-        [sys.executable, tmp_path / "fit.py", simulated_store, json.dumps(options)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = said(sys.executable, tmp_path / "fit.py", simulated_store, json.dumps(options), env=environment)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()[-len(options) :]
     for line in printed:

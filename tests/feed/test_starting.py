@@ -4,8 +4,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import subprocess
-import time
 
 import psutil
 import pytest
@@ -14,7 +12,8 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
-from tests.conftest import command
+from tests.conftest import command, run_process
+from tests.processes import started, wait_for
 
 # what Python runs at its start: a loader process writes down its number, and comes no further
 HANGING = """
@@ -25,7 +24,7 @@ if "--multiprocessing-fork" in sys.orig_argv:
     while True:
         time.sleep(60)
 """
-FEEDS = ("sequence", "workers")
+TRAINING = ("model.py", "--epochs", 1, "--no-augment", "--feed", "workers", "--feed-workers", 2)
 
 
 @pytest.fixture
@@ -37,9 +36,8 @@ def hanging(tmp_path, monkeypatch):
     return folder / "loaders"
 
 
-def line(feed, store, *options):
-    how = ("--feed", feed, "--feed-workers", 2, *(("--set", "multiprocessing=true") if feed == "sequence" else ()))
-    return command("model.py", store, "--epochs", 1, "--no-augment", *how, *options)
+def both_begun(loaders):
+    return loaders.exists() and len(loaders.read_text().split()) == 2
 
 
 def check_gone(loaders):
@@ -48,14 +46,13 @@ def check_gone(loaders):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize("feed", ["sequence", "workers"])
 def test_leaving_the_block_ends_loaders_that_have_not_started(simulated_store, hanging, feed):
     settings = FeedSettings(feed, feed_workers=2, multiprocessing=feed == "sequence")
     with Store(simulated_store) as store:
         feed = open_feed(select(store), settings, SamplingSettings(16))
         with contextlib.suppress(KeyboardInterrupt), feed as opened:
-            while not hanging.exists() or len(hanging.read_text().split()) < 2:
-                time.sleep(0.01)
+            wait_for(lambda: both_begun(hanging), every_seconds=0.01)
             assert not opened.has_started
             raise KeyboardInterrupt
         check_gone(hanging)
@@ -63,28 +60,18 @@ def test_leaving_the_block_ends_loaders_that_have_not_started(simulated_store, h
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feed", ["workers"])
-def test_the_time_is_over_before_the_loaders_have_started(simulated_store, tmp_path, hanging, feed):
-    done = subprocess.run(
-        line(feed, simulated_store, "-o", tmp_path / "model.h5", "--time", "2s"), capture_output=True, text=True
-    )
-    assert done.returncode == 1, done.stderr
+def test_the_time_is_over_before_the_loaders_have_started(simulated_store, tmp_path, hanging):
+    done = run_process(*TRAINING, simulated_store, "-o", tmp_path / "model.h5", "--time", "2s", code=1)
     error = done.stderr.splitlines()[-1]
-    assert error.startswith(f"error: --time 2s was over before the processes of --feed {feed} had started; ")
-    assert "Traceback" not in done.stderr
+    assert error.startswith("error: --time 2s was over before the processes of --feed workers had started; ")
     assert not (tmp_path / "model.h5").exists()
     check_gone(hanging)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feed", ["workers"])
-def test_ctrl_c_ends_a_training_whose_loaders_start(simulated_store, tmp_path, hanging, feed):
-    with subprocess.Popen(
-        line(feed, simulated_store, "-o", tmp_path / "model.h5"), stderr=subprocess.PIPE, text=True
-    ) as run:
-        while not hanging.exists() or len(hanging.read_text().split()) < 2:
-            assert run.poll() is None
-            time.sleep(0.05)
+def test_ctrl_c_ends_a_training_whose_loaders_start(simulated_store, tmp_path, hanging):
+    line = command(*TRAINING, simulated_store, "-o", tmp_path / "model.h5")
+    with started(line, lambda: both_begun(hanging)) as run:
         run.send_signal(signal.SIGINT)
         _, err = run.communicate()
     assert run.returncode == 130, err

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+from bcclone.model.layer_kinds import KINDS
+
 # of an input by its number of axes with the batch; each has 192 values
 _SHAPES = {3: (64, 3), 4: (8, 8, 3), 5: (2, 4, 8, 3)}
 
 
 def random_layers(strength: float, seed: int = 0) -> Iterator[tuple[Any, tuple[int, ...]]]:
     """Yield each layer with this rate or standard deviation, and the shape of an input that it takes."""
-    from bcclone.model.layer_kinds import KINDS
-
     kinds = [kind for kind in KINDS.values() if kind.random]
     assert len(kinds) > 1
     for kind in kinds:

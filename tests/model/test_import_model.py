@@ -7,6 +7,7 @@ import pytest
 
 from bcclone.cli import run
 from bcclone.dataset.preprocessing import PRESETS
+from bcclone.model.model_file import load_model_file
 from bcclone.system.settings import PRESET_NAMES
 from tests.conftest import ROOT
 from tests.model.keras_files.old_models import expected_output, images, keras1_config, write
@@ -21,14 +22,7 @@ def old(tmp_path):
 
 
 @pytest.fixture
-def model_file(untrained_model):
-    import bcclone.model.model_file
-
-    return bcclone.model.model_file
-
-
-@pytest.fixture
-def import_model(model_file, capsys):
+def import_model(capsys):
     """Run the command in this process, which has TensorFlow already; return exit code, output and complaint."""
 
     def imported(*line):
@@ -38,14 +32,14 @@ def import_model(model_file, capsys):
     return imported
 
 
-def test_an_imported_model_states_its_preprocessing(import_model, model_file, old, tmp_path):
+def test_an_imported_model_states_its_preprocessing(import_model, old, tmp_path):
     new = tmp_path / "model.h5"
     code, out, _ = import_model(old, "-o", new, "--preprocess", YUV, "--json")
     result = json.loads(out)
     assert code == 0
     assert result["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
     assert (result["input_shape"], result["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
-    loaded = model_file.load_model_file(new)
+    loaded = load_model_file(new)
     assert loaded.preprocessing == PRESETS[YUV]
     assert loaded.training.imported["notes"] == result["notes"]
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
@@ -59,7 +53,7 @@ def test_an_imported_model_states_its_preprocessing(import_model, model_file, ol
     assert import_model(old, "-o", new, "--preprocess", YUV, "--force")[0] == 0
 
 
-def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, model_file, tmp_path):
+def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, tmp_path):
     old, new = tmp_path / "old.h5", tmp_path / "model.h5"
     config = keras1_config()
     config["config"][0]["config"] |= {"function": "normalize", "function_type": "function"}
@@ -72,7 +66,7 @@ def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, 
     assert code == 1
     assert "--rescale '1 - x', expected a formula" in complaint
     assert import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "x / 127.5 - 1")[0] == 0
-    loaded = model_file.load_model_file(new)
+    loaded = load_model_file(new)
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     code, _, complaint = import_model(KEPT / "lstm.keras", "--preprocess", YUV, "--rescale", "x")
     assert code == 1

@@ -8,6 +8,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.model.model_file import save_model
+from bcclone.model.network import build_network
 from tests.conftest import ROOT
 
 ANSWERS = """
@@ -47,10 +50,6 @@ def answers_of(backend, folder, names):
 def test_the_answers_are_the_same_with_another_backend(tmp_path, backend):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed; pip install {backend}")
-    from bcclone.dataset.preprocessing import Preprocessing
-    from bcclone.model.model_file import save_model
-    from bcclone.model.network import build_network
-
     (tmp_path / "cnn.h5").write_bytes((ROOT / "models" / "lake.h5").read_bytes())
     for network in ("gru", "lstm"):
         save_model(tmp_path / f"{network}.h5", build_network(seq_length=3, network=network), Preprocessing())

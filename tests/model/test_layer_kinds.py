@@ -1,9 +1,18 @@
 """Each type of layer is loaded as it is, keeps apart what its row of KINDS says, and is exported to ONNX."""
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
+from bcclone.lab.export_model.export_settings import ExportModelSettings
+from bcclone.lab.export_model.model_export import export_model
+from bcclone.model import layer_kinds
+from bcclone.model.keras_files.rebuild import rebuild_model
+from bcclone.model.keras_files.stored import NamedArray, StoredModel
+from bcclone.model.layer_kinds import normalize
+from bcclone.model.model_file import save_model
 from tests.conftest import ROOT
 
 YUV = PRESETS["nvidia-66x200-yuv"]
@@ -49,63 +58,44 @@ EXAMPLES = {
 }
 
 
-@pytest.fixture(scope="module")
-def kinds(untrained_model):
-    from bcclone.model import layer_kinds
-
-    return layer_kinds
-
-
-def example(kinds, name):
-    from bcclone.model.layer_kinds import normalize
-
+def example(name):
     arguments = EXAMPLES[name]
-    return kinds.KINDS[name].type(**(arguments | {"function": normalize} if name == "Lambda" else arguments))
+    return layer_kinds.KINDS[name].type(**(arguments | {"function": normalize} if name == "Lambda" else arguments))
 
 
-def network(kinds, name):
+def network(name):
     """Return a network from a frame, or from a window of frames, to the steering, with a layer of the type in it."""
-    import keras
-    from keras import layers
-
-    axes = kinds.KINDS[name].axes
+    axes = layer_kinds.KINDS[name].axes
     start = [keras.Input((66, 200, 3)), layers.Rescaling(1 / 255), layers.AveragePooling2D(9)]
     if axes in (3, 5):
         start = [keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), layers.AveragePooling3D((1, 9, 9))]
     flat = [layers.Reshape((3, -1))] if axes == 3 else []
-    model = keras.Sequential([*start, *flat, example(kinds, name), layers.Flatten(), layers.Dense(1, "tanh")])
+    model = keras.Sequential([*start, *flat, example(name), layers.Flatten(), layers.Dense(1, "tanh")])
     random = np.random.default_rng(1)
     model.set_weights([random.uniform(0.001, 0.01, weight.shape) for weight in model.get_weights()])
     return model
 
 
-def test_there_is_an_example_of_every_type_and_the_page_names_it(kinds):
-    assert set(EXAMPLES) == set(kinds.KINDS)
+def test_there_is_an_example_of_every_type_and_the_page_names_it():
+    assert set(EXAMPLES) == set(layer_kinds.KINDS)
     page = (ROOT / "docs/reference/model-file.md").read_text(encoding="utf-8")
-    assert [name for name in kinds.KINDS if f"`{name}`" not in page] == []
+    assert [name for name in layer_kinds.KINDS if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_layer_is_rebuilt_from_what_keras_stores(kinds, name):
-    from bcclone.model.keras_files.rebuild import rebuild_model
-    from bcclone.model.keras_files.stored import NamedArray, StoredModel
-
-    model = network(kinds, name)
+def test_a_layer_is_rebuilt_from_what_keras_stores(name):
+    model = network(name)
     weights = {
         layer.name: [NamedArray(f"{number}:0", array) for number, array in enumerate(layer.get_weights())]
         for layer in model.layers
     }
     found = rebuild_model(StoredModel({"model_config": model.to_json()}, weights)).model
     batch = np.random.default_rng(2).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
-    assert type(found.layers[-3]) is kinds.KINDS[name].type
+    kind, layer = layer_kinds.KINDS[name], found.layers[-3]
+    assert type(layer) is kind.type
+    count = sum(np.prod(weight.shape) for weight in layer.weights if "bias" not in weight.path)
+    assert count <= kind.weights(layer, layer.input.shape[-1], layer.output.shape[1:])  # known before it is built
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_number_of_weights_is_known_before_they_are_allocated(kinds, name):
-    layer = network(kinds, name).layers[-3]
-    weights = sum(np.prod(weight.shape) for weight in layer.weights if "bias" not in weight.path)
-    assert weights <= kinds.KINDS[name].weights(layer, layer.input.shape[-1], layer.output.shape[1:])
 
 
 def changed(layer, shape, place, least=1e-6):
@@ -117,28 +107,26 @@ def changed(layer, shape, place, least=1e-6):
     return np.abs(np.array(layer(after)) - np.array(layer(before))) > least
 
 
-def test_a_layer_keeps_apart_the_pixels_that_its_row_says(kinds):
-    names = [name for name, kind in kinds.KINDS.items() if kind.keeps_pixels]
+def test_a_layer_keeps_apart_the_pixels_that_its_row_says():
+    names = [name for name, kind in layer_kinds.KINDS.items() if kind.keeps_pixels]
     assert "Activation" in names
     for name in names:
-        of_windows = kinds.KINDS[name].axes == 5
+        of_windows = layer_kinds.KINDS[name].axes == 5
         shape, pixel = ((4, 6, 8, 3), np.s_[:, 1, 2, 5]) if of_windows else ((6, 8, 3), np.s_[:, 2, 5])
         least = 0.05 if name == "LayerNormalization" else 1e-6  # the mean of the whole image hardly changes
-        where = changed(example(kinds, name), shape, pixel, least)
+        where = changed(example(name), shape, pixel, least)
         assert where[pixel].any(), name
         where[pixel] = False
         assert not where.any(), name
 
 
-def test_a_layer_keeps_apart_the_frames_that_its_row_says(kinds):
-    import keras
-
+def test_a_layer_keeps_apart_the_frames_that_its_row_says():
     keeping = []
-    for name in [name for name, kind in kinds.KINDS.items() if kind.axes in (0, 5)]:
+    for name in [name for name, kind in layer_kinds.KINDS.items() if kind.axes in (0, 5)]:
         shape = {"Permute": (4, 6, 8), "Reshape": (7, 6, 8, 3)}.get(name, (4, 6, 8, 3))
-        layer = example(kinds, name)
+        layer = example(name)
         keras.Sequential([keras.Input(shape), layer])
-        if kinds.keeps_frames(layer):
+        if layer_kinds.keeps_frames(layer):
             keeping.append(name)
             where = changed(layer, shape, np.s_[:, 2])
             assert where[:, 2].any(), name
@@ -149,12 +137,8 @@ def test_a_layer_keeps_apart_the_frames_that_its_row_says(kinds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*EXAMPLES][::6])  # tf2onnx converts them; each takes seconds
-def test_a_layer_computes_the_same_as_onnx(kinds, name, tmp_path):
+def test_a_layer_computes_the_same_as_onnx(name, tmp_path):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    from bcclone.lab.export_model.export_settings import ExportModelSettings
-    from bcclone.lab.export_model.model_export import export_model
-    from bcclone.model.model_file import save_model
-
-    save_model(tmp_path / "model.h5", network(kinds, name), YUV)
+    save_model(tmp_path / "model.h5", network(name), YUV)
     assert export_model(ExportModelSettings(tmp_path / "model.h5", "onnx")).greatest_difference <= 1e-5

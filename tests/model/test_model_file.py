@@ -4,20 +4,15 @@ import json
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.model.model_file import TrainingInfo, load_model_file
 from bcclone.system.errors import UserError
 
 FIRST_MODEL = Path(__file__).parents[2] / "models" / "lake.h5"
-
-
-@pytest.fixture
-def load(untrained_model):
-    from bcclone.model.model_file import load_model_file
-
-    return load_model_file
 
 
 @pytest.fixture
@@ -31,11 +26,9 @@ def images(count=4):
     return np.random.default_rng(0).integers(0, 256, (count, 128, 128, 3), dtype=np.uint8)
 
 
-def test_plain_keras_opens_a_model_file_in_safe_mode(load, untrained_model):
-    import keras
-
+def test_plain_keras_opens_a_model_file_in_safe_mode(untrained_model):
     model = keras.models.load_model(untrained_model, safe_mode=True)
-    loaded = load(untrained_model).model(images()).numpy()
+    loaded = load_model_file(untrained_model).model(images()).numpy()
     np.testing.assert_allclose(model.predict(images(), verbose=0), loaded, atol=1e-6)
     # and as many people feed it
     np.testing.assert_allclose(model.predict(images().astype("float32"), verbose=0), model.predict(images(), verbose=0))
@@ -49,10 +42,8 @@ def test_the_file_holds_no_code_and_states_its_preprocessing(untrained_model):
     assert "Lambda" not in [layer["class_name"] for layer in config["config"]["layers"]]
 
 
-def test_the_first_models_name_their_normalisation_and_compute_the_same(load):
-    import keras
-
-    model = load(FIRST_MODEL).model
+def test_the_first_models_name_their_normalisation_and_compute_the_same():
+    model = load_model_file(FIRST_MODEL).model
     assert type(model.get_layer("normalize")) is keras.layers.Lambda
     scaled = model.get_layer("normalize")(np.arange(256, dtype=np.uint8))
     np.testing.assert_array_equal(scaled, np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1))
@@ -85,7 +76,7 @@ def other_layer(layers):
 
 
 @pytest.mark.parametrize("edit", [payload, other_function, other_layer])
-def test_code_and_unknown_layers_are_refused(load, tmp_path, edit):
+def test_code_and_unknown_layers_are_refused(tmp_path, edit):
     model_copy = tmp_path / "model.h5"
     model_copy.write_bytes(FIRST_MODEL.read_bytes())
     edit_config(model_copy, edit)
@@ -93,28 +84,10 @@ def test_code_and_unknown_layers_are_refused(load, tmp_path, edit):
         UserError,
         match=r"layer 'normalize' \(Lambda\): .*(is not run|calls the function)|TFOpLambda.*supported",
     ):
-        load(model_copy)
-
-
-def test_other_preprocessing_is_refused_with_both_definitions(load, model_copy):
-    with h5py.File(model_copy, "r+") as file:
-        file.attrs["bcclone_preprocessing"] = Preprocessing().to_json().replace("linear", "cubic")
-    with pytest.raises(UserError) as refusal:
-        load(model_copy)
-    assert "cubic" in str(refusal.value)
-    assert Preprocessing().to_json() in str(refusal.value)
-
-
-def test_a_preprocessing_that_does_not_match_its_hash_is_refused(load, model_copy):
-    with h5py.File(model_copy, "r+") as file:
-        file.attrs["bcclone_preprocessing"] = Preprocessing(width=64).to_json()
-    with pytest.raises(UserError, match="does not match its hash"):
-        load(model_copy)
+        load_model_file(model_copy)
 
 
 def test_a_file_states_how_it_was_trained_as_far_as_it_is_known(model_copy):
-    from bcclone.model.model_file import TrainingInfo, load_model_file
-
     assert load_model_file(model_copy).training == TrainingInfo()
     with h5py.File(model_copy, "r+") as file:
         file.attrs["bcclone_training"] = '{"settings": {"network": "cnn"}, "epoch": 3, "of a later version": 1}'
@@ -122,19 +95,19 @@ def test_a_file_states_how_it_was_trained_as_far_as_it_is_known(model_copy):
 
 
 @pytest.mark.parametrize("wrong", ["[]", '{"settings": []}', "{"])
-def test_a_training_that_is_no_json_object_is_refused(load, model_copy, wrong):
+def test_a_training_that_is_no_json_object_is_refused(model_copy, wrong):
     with h5py.File(model_copy, "r+") as file:
         file.attrs["bcclone_training"] = wrong
     with pytest.raises(UserError, match="not a complete model file"):
-        load(model_copy)
+        load_model_file(model_copy)
 
 
-def test_a_truncated_file_is_refused(load, model_copy):
+def test_a_truncated_file_is_refused(model_copy):
     model_copy.write_bytes(model_copy.read_bytes()[:500_000])
     with pytest.raises(UserError, match="not a complete model file"):
-        load(model_copy)
+        load_model_file(model_copy)
 
 
-def test_a_store_is_no_model(load, simulated_store):
+def test_a_store_is_no_model(simulated_store):
     with pytest.raises(UserError, match=r"a store, expected a model; train one with: bcclone model"):
-        load(simulated_store)
+        load_model_file(simulated_store)

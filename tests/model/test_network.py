@@ -2,24 +2,18 @@
 
 import hashlib
 
+import keras
 import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import ARCHITECTURES, Architecture
+from bcclone.model.layer_kinds import frame_layers
+from bcclone.model.network import build_network, layer_table
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
 
 
-@pytest.fixture(scope="module")
-def build_network():
-    load_tensorflow()
-    from bcclone.model.network import build_network
-
-    return build_network
-
-
-def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design(build_network):
+def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design():
     network = build_network()
     assert network.count_params() == 252_219
     assert network.input_shape == (None, 128, 128, 3)
@@ -46,9 +40,7 @@ def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_
     assert network.layers[0].cropping == ((43, 12), (0, 0))
 
 
-def test_pixels_are_scaled_in_float32_also_with_mixed_precision(build_network):
-    import keras
-
+def test_pixels_are_scaled_in_float32_also_with_mixed_precision():
     keras.config.set_dtype_policy("mixed_float16")
     try:
         scaled = build_network().get_layer("normalize")(np.arange(256, dtype=np.uint8))
@@ -57,10 +49,8 @@ def test_pixels_are_scaled_in_float32_also_with_mixed_precision(build_network):
     assert np.allclose(scaled, np.arange(256) / 127.5 - 1, atol=1e-6)
 
 
-def test_the_weights_of_a_seed_are_those_of_every_release(build_network):
+def test_the_weights_of_a_seed_are_those_of_every_release():
     """Digests taken before there was another network to choose."""
-    import keras
-
     digests = []
     for seq_length in (1, 3):
         keras.utils.set_random_seed(0)
@@ -74,13 +64,13 @@ def maps_of(network):
 
 
 @pytest.mark.parametrize("network", ["cnn", "cnn-64"])
-def test_images_of_64x64_give_the_same_maps_as_128x128(build_network, network):
+def test_images_of_64x64_give_the_same_maps_as_128x128(network):
     small = build_network((64, 64, 3), network=network)
     assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
     assert small.output_shape == (None, 1)
 
 
-def test_batch_normalization_comes_between_each_convolution_and_its_activation(build_network):
+def test_batch_normalization_comes_between_each_convolution_and_its_activation():
     normalized = Architecture("normalized", "", batch_norm=True)
     plain, network = build_network((64, 64, 3)), build_network((64, 64, 3), network=normalized)
     assert maps_of(network) == maps_of(plain)
@@ -89,7 +79,7 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation(b
     assert network.count_params() == plain.count_params() + (24 + 36 + 64 + 64) * (4 - 1)
 
 
-def test_a_network_with_image_norm_answers_alike_in_any_light(build_network):
+def test_a_network_with_image_norm_answers_alike_in_any_light():
     plain, network = build_network((64, 64, 3)), build_network((64, 64, 3), network="cnn-image-norm")
     network.set_weights(plain.get_weights())
     image = np.random.default_rng(0).integers(0, 100, (1, 64, 64, 3), np.uint8)
@@ -100,14 +90,14 @@ def test_a_network_with_image_norm_answers_alike_in_any_light(build_network):
     assert differences[0] < 0.1 * differences[1]
 
 
-def test_images_that_are_too_small_are_refused(build_network):
+def test_images_that_are_too_small_are_refused():
     with pytest.raises(UserError, match="too small for the convolutions of cnn-64: these need 29 columns"):
         build_network((48, 48, 3))
     assert build_network((160, 320, 3)).output_shape == (None, 1)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_each_network_steers_and_can_predict_another_number(build_network, name):
+def test_each_network_steers_and_can_predict_another_number(name):
     architecture = ARCHITECTURES[name]
     takes, frames = PRESETS[architecture.preset or "carnd-128-rgb"], 3 if architecture.recurrent else 1
     for outputs in (1,) if architecture.preset else (1, 2):
@@ -117,9 +107,7 @@ def test_each_network_steers_and_can_predict_another_number(build_network, name)
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
-def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_network, name, parameters):
-    from bcclone.model.layer_kinds import frame_layers
-
+def test_a_recurrent_network_shares_the_convolutions_among_the_frames(name, parameters):
     small = frame_layers(build_network((64, 64, 3), seq_length=3, network=name))
     assert len([layer for layer in small if layer.name.startswith("conv")]) == 4
     short, long = build_network(seq_length=2, network=name), build_network(seq_length=5, network=name)
@@ -128,7 +116,7 @@ def test_a_recurrent_network_shares_the_convolutions_among_the_frames(build_netw
     assert [layer.name for layer in long.layers] == ["each_frame", "dropout2", name, "dense3", "steering"]
 
 
-def test_a_window_is_stacked_frame_after_frame(build_network):
+def test_a_window_is_stacked_frame_after_frame():
     """The first convolution finds each frame's colours together, the newest last."""
     network = build_network(seq_length=3)
     window = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128, 3), dtype=np.uint8)
@@ -136,9 +124,7 @@ def test_a_window_is_stacked_frame_after_frame(build_network):
     assert (stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)).all()
 
 
-def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window(build_network):
-    from bcclone.model.network import layer_table
-
+def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window():
     model = build_network((64, 64, 3), network="gru", seq_length=3)
     names = [line.split()[0] for line in layer_table(model).splitlines()]
     assert names[names.index("each_frame") :][:4] == ["each_frame", "crop", "normalize", "conv1"]

@@ -5,6 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from bcclone.drive.page.page_state import make_saliency_thread, seen_region_of
+from bcclone.model.onnx_model import OnnxModel
+from bcclone.model.policy import load_policy
+from bcclone.pictures.run_data import ReferenceModel
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.lab.export_model.exports import exported_once
@@ -22,8 +26,6 @@ def exported(tmp_path_factory):
 
 
 def check_same(model, exported):
-    from bcclone.model.policy import load_policy
-
     own, exported = load_policy(model), load_policy(exported(model))
     assert (exported.seq_length, exported.carries_states) == (own.seq_length, own.carries_states)
     for _ in range(2):
@@ -46,10 +48,6 @@ def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_rec
 
 
 def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported):
-    from bcclone.drive.page.page_state import make_saliency_thread, seen_region_of
-    from bcclone.model.policy import load_policy
-    from bcclone.pictures.run_data import ReferenceModel
-
     path = exported(untrained_model)
     policy = load_policy(path)
     with make_saliency_thread(policy, None) as saliency:
@@ -73,8 +71,6 @@ def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_rec
 
 
 def test_a_missing_or_damaged_file_is_refused(tmp_path):
-    from bcclone.model.onnx_model import OnnxModel
-
     with pytest.raises(UserError, match=r"no such model; write one with: bcclone export"):
         OnnxModel(tmp_path / "none.onnx")
     (tmp_path / "damaged.onnx").write_bytes(b"no protocol buffer")
@@ -86,8 +82,6 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path):
     "frame", [("frame", (66, 200, 3), "UINT8"), ("frame", (160, 320, 3), "FLOAT"), ("image", (160, 320, 3), "UINT8")]
 )
 def test_a_network_with_other_inputs_is_refused(frame, tmp_path):
-    from bcclone.model.onnx_model import OnnxModel
-
     with pytest.raises(UserError, match=r"expected camera frames, uint8 frame \(160, 320, 3\)"):
         OnnxModel(network(tmp_path, frame=frame))
 
@@ -175,8 +169,6 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_file_is_refused_before_it_runs(kind, tmp_path):
-    from bcclone.model.onnx_model import OnnxModel
-
     make, reason = HOSTILE[kind]
     with pytest.raises(UserError, match=reason) as caught:
         OnnxModel(make(tmp_path))
@@ -184,15 +176,11 @@ def test_a_hostile_file_is_refused_before_it_runs(kind, tmp_path):
 
 
 def test_numbers_with_a_point_may_be_divided(tmp_path):
-    from bcclone.model.onnx_model import OnnxModel
-
     path = network(tmp_path, onnx.helper.make_node("Div", ["all", "all"], ["steering"]), end="all")
     assert OnnxModel(path).predict(FRAMES[:1]).tolist() == [[1.0]]
 
 
 def test_what_fails_while_it_runs_names_the_file(tmp_path):
-    from bcclone.model.onnx_model import OnnxModel
-
     make, kinds = onnx.helper.make_node, onnx.TensorProto
     nodes = [
         make("Cast", ["all"], ["place"], to=kinds.INT64),  # of a row that there is not, when the frame is bright

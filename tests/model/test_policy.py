@@ -6,20 +6,16 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.answer import OUTPUTS, Answer
-from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Driver
-from bcclone.drive.protocol import Telemetry
+from bcclone.model.model_file import ModelFile
+from bcclone.model.network import build_network
+from bcclone.model.policy import Policy, load_policy
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 
 
 @pytest.fixture
 def policy(untrained_window_model):
-    from bcclone.model.policy import load_policy
-
     return load_policy(untrained_window_model)
 
 
@@ -36,18 +32,8 @@ def test_the_first_frame_fills_the_window_and_the_next_push_it_out(policy):
     assert len(set(steering)) == 5
 
 
-def test_a_frame_that_cannot_be_read_does_not_get_into_the_window(policy):
-    driver = Driver(policy, SpeedSettings(10.0))
-    jpegs = [encode_jpeg(FRAMES[0]), b"broken", encode_jpeg(FRAMES[1])]
-    steering = [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in jpegs]
-    driver.forget()
-    assert [driver.decide(Telemetry(0.0, 0.0, 10.0, jpeg)).steering for jpeg in (jpegs[0], jpegs[2])] == steering[::2]
-
-
 @pytest.fixture
 def recurrent(untrained_recurrent_model):
-    from bcclone.model.policy import load_policy
-
     return load_policy(untrained_recurrent_model)
 
 
@@ -57,8 +43,6 @@ def drive(policy, *numbers):
 
 def unrolled(policy, *numbers):
     """Return the steering of a network with the same weights for all these frames at once, from states of zero."""
-    from bcclone.model.network import build_network
-
     kind = policy.model.layers[2].name
     network = build_network(seq_length=len(numbers), network=kind)
     network.set_weights(policy.model.get_weights())
@@ -97,25 +81,7 @@ def check_memory(policy):
     assert steering == [first, drive(policy, 3, 4, 5)]
 
 
-def test_a_driver_forgets_the_state_when_a_drive_restarts(recurrent):
-    driver = Driver(recurrent, SpeedSettings(10.0))
-    arbiter = ConnectionArbiter(driver)
-    jpegs = [encode_jpeg(frame) for frame in FRAMES]
-
-    def steering(sid, number):
-        return arbiter.answer(sid, Telemetry(0.0, 0.0, 10.0, jpegs[number])).data["steering_angle"]
-
-    first = [steering("first car", number) for number in (0, 1, 2)]
-    assert [steering("another car", number) for number in (0, 1, 2)] == first
-    driver.forget_frames()  # as where the car is set back
-    assert [steering("another car", number) for number in (0, 1, 2)] == first
-
-
 def test_an_answer_names_every_output_of_the_network(untrained_model):
-    from bcclone.model.model_file import ModelFile
-    from bcclone.model.network import build_network
-    from bcclone.model.policy import Policy, load_policy
-
     network = build_network(outputs=len(OUTPUTS))
     policy = Policy(ModelFile(network, Preprocessing()))
     numbers = network(Preprocessing().apply(FRAMES[0])[np.newaxis])[0].numpy()

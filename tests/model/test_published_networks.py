@@ -1,12 +1,14 @@
 """The published networks have the layers and parameters of their publications, learn, and can be saved and exported."""
 
+import keras
 import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.model_file import load_model_file
+from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import run_script
 
 NAMES = [name for name, each in ARCHITECTURES.items() if each.preset]
@@ -26,23 +28,13 @@ DENSE = {
 TOTAL = {"dave-2": 252_219, "chauffeur": 102_345, "epoch": 33_649_729}
 
 
-@pytest.fixture(scope="module")
-def keras():
-    load_tensorflow()
-    import keras
-
-    return keras
-
-
 def build(name):
-    from bcclone.model.network import build_network
-
     takes = PRESETS[ARCHITECTURES[name].preset]
     return build_network(takes.shape, network=name)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_layer_has_the_published_number_of_parameters(keras, name):
+def test_each_layer_has_the_published_number_of_parameters(name):
     network = build(name)
     of = {kind: [layer.count_params() for layer in network.layers if type(layer) is kind] for kind in
           (keras.layers.Conv2D, keras.layers.Dense)}  # fmt: skip
@@ -51,7 +43,7 @@ def test_each_layer_has_the_published_number_of_parameters(keras, name):
     assert network.output_shape == (None, 1)
 
 
-def test_dave_2_has_the_maps_of_the_papers_figure(keras):
+def test_dave_2_has_the_maps_of_the_papers_figure():
     network = build("dave-2")
     assert network.input_shape == (None, 66, 200, 3)
     maps = [layer.output.shape[1:] for layer in network.layers if layer.name.startswith("conv")]
@@ -60,15 +52,13 @@ def test_dave_2_has_the_maps_of_the_papers_figure(keras):
 
 
 @pytest.mark.parametrize(("name", "least", "greatest"), [("dave-2", -1, 1), ("chauffeur", -0.5, 0.5), ("epoch", 0, 1)])
-def test_pixels_are_scaled_as_published(keras, name, least, greatest):
+def test_pixels_are_scaled_as_published(name, least, greatest):
     scaled = build(name).get_layer("normalize")(np.array([0, 255], np.uint8))
     assert np.allclose(scaled, [least, greatest], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_images_of_another_size_and_windows_are_refused(keras, name):
-    from bcclone.model.network import build_network
-
+def test_images_of_another_size_and_windows_are_refused(name):
     takes = PRESETS[ARCHITECTURES[name].preset]
     with pytest.raises(
         UserError, match=f"have 64x64; make the store with: .*--preprocess {ARCHITECTURES[name].preset}"
@@ -79,9 +69,7 @@ def test_images_of_another_size_and_windows_are_refused(keras, name):
 
 
 @pytest.mark.slow
-def test_model_py_trains_it_on_a_store_of_its_preset(keras, simulated_recording, tmp_path):
-    from bcclone.model.model_file import load_model_file
-
+def test_model_py_trains_it_on_a_store_of_its_preset(simulated_recording, tmp_path):
     name = "dave-2"
     preset = ARCHITECTURES[name].preset
     run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--preprocess", preset)

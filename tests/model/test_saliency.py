@@ -2,37 +2,24 @@
 
 from itertools import product
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.model.layer_kinds import frame_layers
+from bcclone.model.model_file import load_model_file
+from bcclone.model.network import build_network
+from bcclone.model.saliency import Saliency, seen_region
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
 
 WHOLE = Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT)
 SMALL = Preprocessing(width=18, height=15, frame_width=18, frame_height=15)
 
 
-@pytest.fixture(scope="module")
-def saliency():
-    load_tensorflow()
-    from bcclone.model.saliency import Saliency
-
-    return Saliency
-
-
-@pytest.fixture(scope="module")
-def layers(saliency):
-    from keras import layers
-
-    return layers
-
-
 def network(preprocessing, *chain):
-    import keras
-    from keras import layers
-
     shape = (preprocessing.height, preprocessing.width, 3)
     return keras.Sequential([keras.Input(shape), *chain, layers.Flatten(), layers.Dense(1)])
 
@@ -44,8 +31,6 @@ def frame_of(preprocessing=WHOLE, seed=0):
 
 def sees_vertical_edges(preprocessing, *before, activation="relu"):
     """Return a network whose only feature is: brighter on the right than on the left."""
-    from keras import layers
-
     model = network(preprocessing, *before, layers.Conv2D(1, 3, activation=activation, name="edges"))
     kernel = np.zeros((3, 3, 3, 1), np.float32)
     kernel[:, 0], kernel[:, 2] = -1, 1
@@ -61,8 +46,8 @@ def box(rows, columns, shape=(FRAME_HEIGHT, FRAME_WIDTH)):
 
 
 @pytest.mark.parametrize("activation", ["relu", "elu"])
-def test_only_left_borders_are_salient_to_a_network_of_left_borders(saliency, activation):
-    mask = saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(box((90, 120), (200, 260)))
+def test_only_left_borders_are_salient_to_a_network_of_left_borders(activation):
+    mask = Saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(box((90, 120), (200, 260)))
     assert (mask.shape, mask.dtype, mask.max()) == ((160, 320), np.float32, 1.0)
     rows, columns = np.nonzero(mask)
     assert (rows.min(), rows.max()) == (88, 121)  # the kernel of 3 reaches 2 rows out of the box
@@ -70,33 +55,31 @@ def test_only_left_borders_are_salient_to_a_network_of_left_borders(saliency, ac
     assert (mask[92:118, 199:201] == 1).all()
 
 
-def test_a_frame_without_what_it_sees_and_a_network_of_nan_give_zeros(saliency):
-    assert not saliency(sees_vertical_edges(WHOLE), WHOLE).mask(box((0, 160), (0, 320))).any()
+def test_a_frame_without_what_it_sees_and_a_network_of_nan_give_zeros():
+    assert not Saliency(sees_vertical_edges(WHOLE), WHOLE).mask(box((0, 160), (0, 320))).any()
     model = sees_vertical_edges(SMALL)
     model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
-    assert not saliency(model, SMALL).mask(frame_of(SMALL)).any()
+    assert not Saliency(model, SMALL).mask(frame_of(SMALL)).any()
 
 
-def test_cropped_rows_are_zero_and_the_rest_is_not_shifted(saliency, layers):
-    from bcclone.model.saliency import seen_region
-
+def test_cropped_rows_are_zero_and_the_rest_is_not_shifted():
     cropped = sees_vertical_edges(WHOLE, layers.Cropping2D(((70, 20), (10, 30))))
     assert seen_region(cropped, WHOLE) == (10 / 320, 70 / 160, 290 / 320, 140 / 160)
-    mask = saliency(cropped, WHOLE).mask(box((40, 120), (200, 260)))
+    mask = Saliency(cropped, WHOLE).mask(box((40, 120), (200, 260)))
     assert not mask[:70].any()
     assert np.nonzero(mask)[0].min() == 70
     assert set(np.nonzero(mask)[1]) == set(range(198, 202))
 
 
-def test_padding_does_not_shift_the_mask(saliency, layers):
+def test_padding_does_not_shift_the_mask():
     padded = sees_vertical_edges(WHOLE, layers.ZeroPadding2D(((5, 1), (3, 2))))
-    mask = saliency(padded, WHOLE).mask(box((90, 120), (200, 260)))
+    mask = Saliency(padded, WHOLE).mask(box((90, 120), (200, 260)))
     assert set(np.nonzero(mask[:, 10:])[1] + 10) == set(range(198, 202))
 
 
-def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted(saliency):
+def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted():
     half = Preprocessing(width=160, height=40, crop_top=60, crop_bottom=140)
-    mask = saliency(sees_vertical_edges(half), half).mask(box((90, 120), (200, 260)))
+    mask = Saliency(sees_vertical_edges(half), half).mask(box((90, 120), (200, 260)))
     assert not mask[:60].any()
     assert not mask[140:].any()
     rows, columns = np.nonzero(mask > 0.5)
@@ -121,16 +104,12 @@ def spread(mask, taken, kernel, strides, padding, apart=1):
 
 def averages(model, image, *names):
     """Return the average of the positive outputs of each layer, (rows, columns)."""
-    import keras
-
     maps = [keras.Model(model.inputs[0], model.get_layer(name).output)(image[np.newaxis]) for name in names]
     return [np.maximum(of_one[0], 0).mean(axis=-1) for of_one in maps]
 
 
 @pytest.mark.parametrize(("padding", "pooling"), [("valid", "MaxPooling2D"), ("same", "AveragePooling2D")])
-def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(saliency, layers, padding, pooling):
-    import keras
-
+def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(padding, pooling):
     keras.utils.set_random_seed(3)
     model = network(
         SMALL,
@@ -148,15 +127,13 @@ def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activatio
     pooled = model.layers[6].input.shape[1:3]
     expected = spread(spread(second, pooled, (2, 2), (1, 1), padding), first.shape, (2, 3), (1, 2), padding)
     expected = spread(expected * first, (15, 18), (5, 3), (2, 2), padding)
-    mask = saliency(model, SMALL).mask(frame)
+    mask = Saliency(model, SMALL).mask(frame)
     assert mask.any()
     assert np.allclose(mask, expected / expected.max(), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["SeparableConv2D", "DepthwiseConv2D"])
-def test_the_mask_follows_every_type_of_convolution(saliency, layers, kind):
-    import keras
-
+def test_the_mask_follows_every_type_of_convolution(kind):
     keras.utils.set_random_seed(3)
     make, filters = getattr(layers, kind), (4,) if kind == "SeparableConv2D" else ()
     model = network(
@@ -168,30 +145,27 @@ def test_the_mask_follows_every_type_of_convolution(saliency, layers, kind):
     frame = frame_of(SMALL)
     first, second = averages(model, frame, "first", "second")
     expected = spread(spread(second, first.shape, (2, 3), (1, 1), "valid") * first, (15, 18), (3, 3), (2, 2), "same")
-    assert np.allclose(saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
+    assert np.allclose(Saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
 
 
-def test_only_inputs_of_a_dilated_convolution_are_salient(saliency, layers):
+def test_only_inputs_of_a_dilated_convolution_are_salient():
     model = network(SMALL, layers.Conv2D(2, 3, dilation_rate=2, activation="elu", name="dilated"))
     frame = frame_of(SMALL)
     expected = spread(averages(model, frame, "dilated")[0], (15, 18), (3, 3), (1, 1), "valid", apart=2)
-    assert np.allclose(saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
+    assert np.allclose(Saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
 
 
 @pytest.mark.parametrize("weight", [1e-6, 100])
-def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(saliency, layers, weight):
+def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(weight):
     model = network(SMALL, *[layers.Conv2D(1, 1, activation="relu") for _ in range(12)])
     model.set_weights([np.full_like(weights, weight) for weights in model.get_weights()])
-    assert saliency(model, SMALL).mask(frame_of(SMALL)).max() == 1
+    assert Saliency(model, SMALL).mask(frame_of(SMALL)).max() == 1
 
 
 # ---- our network
 
 
-def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model, saliency):
-    from bcclone.model.model_file import load_model_file
-    from bcclone.model.network import build_network
-
+def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model):
     windowed = load_model_file(untrained_window_model).model
     single = build_network()  # whose first convolution does to one frame what the other does to three alike
     for layer in single.layers:
@@ -199,19 +173,16 @@ def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_wi
             layer.set_weights(windowed.get_layer(layer.name).get_weights())
     kernel, bias = windowed.get_layer("conv1").get_weights()
     single.get_layer("conv1").set_weights([kernel.reshape(5, 5, 3, 3, 24).sum(axis=2), bias])
-    masks = [saliency(model, Preprocessing()).mask(frame_of()) for model in (windowed, single)]
+    masks = [Saliency(model, Preprocessing()).mask(frame_of()) for model in (windowed, single)]
     assert np.allclose(*masks, atol=1e-4)
     assert masks[0].max() == 1
 
 
-def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
-    from bcclone.model.layer_kinds import frame_layers
-    from bcclone.model.network import build_network
-
+def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame():
     recurrent, single = build_network(seq_length=3, network="gru"), build_network()
     for layer, own in zip(single.layers, frame_layers(recurrent), strict=False):
         layer.set_weights(own.get_weights())  # up to the first dense layer, behind which a mask knows no place
-    masks = [saliency(model, Preprocessing()).mask(frame_of()) for model in (recurrent, single)]
+    masks = [Saliency(model, Preprocessing()).mask(frame_of()) for model in (recurrent, single)]
     assert np.allclose(*masks, atol=1e-5)
     assert masks[0].max() == 1
 
@@ -220,14 +191,14 @@ def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame(saliency):
 
 
 @pytest.mark.parametrize(
-    ("make", "expected"),
+    ("chain", "expected"),
     [
-        (lambda layers: network(WHOLE), "it has Flatten, Dense and no convolution; train one with Conv2D, "),
-        (lambda layers: network(WHOLE, layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
+        ((), "it has Flatten, Dense and no convolution; train one with Conv2D, "),
+        ((layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
     ],
 )
-def test_an_unsupported_network_is_refused_with_the_reason(saliency, layers, make, expected):
+def test_an_unsupported_network_is_refused_with_the_reason(chain, expected):
     with pytest.raises(UserError) as refusal:
-        saliency(make(layers), WHOLE)
+        Saliency(network(WHOLE, *chain), WHOLE)
     assert expected in str(refusal.value)
     assert "drives without" in str(refusal.value)

@@ -9,6 +9,7 @@ import pytest
 import result_pictures
 from made_from import made_from, mark
 
+from bcclone.model.model_file import load_model_file
 from tests.conftest import ROOT
 from tests.repository.shown import parse, shown_on
 
@@ -87,8 +88,6 @@ def test_every_command_of_the_page_is_accepted_and_every_picture_is_on_it():
 
 
 def test_the_layer_table_is_that_of_the_network(untrained_model):
-    from bcclone.model.model_file import load_model_file
-
     model = load_model_file(untrained_model).model
     rows = cells_under("layer | output")
     names = [re.findall(r"`(\w+)`", row[0]) for row in rows]

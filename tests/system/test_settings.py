@@ -53,24 +53,6 @@ def given(*words):
     return Given(parser(), words).of(Example)
 
 
-@pytest.mark.parametrize(
-    ("values", "names"),
-    [
-        ({"speed_mph": 61.0}, ("speed_mph 61", "0 to 60")),
-        ({"rate": 0.0}, ("rate 0", "more than 0 and less than 1")),
-        ({"steps": 1}, ("steps 1", "2 or more", "0 for none")),
-        ({"loss": "mpe"}, ("loss mpe", "mse, mae")),
-        ({"only": ("map", "chrt")}, ("only map, chrt", "some of map, chart")),
-        ({"method": "thread"}, ("method thread", "one of spawn, fork")),
-    ],
-)
-def test_a_value_out_of_its_range_is_refused_with_what_was_expected(values, names):
-    with pytest.raises(ValueError, match=".") as error:
-        Example(**values)
-    assert all(name in str(error.value) for name in names)
-    assert Example(speed_mph=60.0, steps=0, rate=0.999).speed_mph == 60.0
-
-
 def test_an_error_names_the_option_that_the_user_typed():
     with pytest.raises(UserError, match="^--speed 61, expected "), settings_as_typed(parser()):
         Example(speed_mph=61.0)

@@ -5,12 +5,16 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.labels import PATH_ENDS_M
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.store import Store
 from bcclone.feed.selection import select
-from bcclone.model.model_file import calibrated_content, save_model
-from bcclone.model.policy import SteeringCalibration
+from bcclone.model.layer_kinds import DROPOUT, random_strength
+from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
+from bcclone.train.prepare import make_trainer, with_dropout_rate
 from bcclone.train.train_settings import TrainSettings
+from tests.conftest import calibrated
 from tests.model.random_layers import random_layers
 
 
@@ -28,8 +32,6 @@ def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
 
 
 def trainer_of(store, start=None, **settings):
-    from bcclone.train.prepare import make_trainer
-
     learned = select(store, predict=settings.get("predict", "steering")).arrays.labels.shape[1]
     return make_trainer(store, TrainSettings(seq_length=1, learning_rate=1e-3, start=start, **settings), learned)
 
@@ -48,8 +50,6 @@ def test_the_exported_network_is_the_trained_one_without_the_path(simulated_stor
 
 @pytest.mark.slow
 def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, untrained_model):
-    from bcclone.model.model_file import load_model_file
-
     with Store(simulated_store) as store:
         trainer = trainer_of(store, untrained_model, predict="path")
         images = np.stack([store.frames[number] for number in range(4)])
@@ -60,10 +60,6 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
 
 @pytest.mark.slow
 def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(simulated_store, tmp_path):
-    from bcclone.dataset.preprocessing import Preprocessing
-    from bcclone.model.model_file import save_model
-    from bcclone.model.network import build_network
-
     start, begun = tmp_path / "cnn.h5", build_network()
     save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
     with Store(simulated_store) as store:
@@ -75,28 +71,21 @@ def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(s
         assert (weights == before).all()
 
 
-@pytest.mark.parametrize(("network", "seq_length"), [("cnn", 1), ("gru", 2)])
-def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model, network, seq_length):
-    from bcclone.model.network import build_network
-    from bcclone.train.prepare import with_dropout_rate
-
+def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model):
     def rates(model):
         each = [part for layer in model.layers for part in getattr(getattr(layer, "layer", None), "layers", [layer])]
         return [layer.rate for layer in each if isinstance(layer, keras.layers.Dropout)]
 
-    made = build_network(network=network, seq_length=seq_length)
-    less = with_dropout_rate(made, 0.1)
-    assert (rates(made), rates(less)) == ([0.5, 0.5], [0.1, 0.1])
-    assert all((one == other).all() for one, other in zip(made.get_weights(), less.get_weights(), strict=True))
+    for made in (build_network(), build_network(network="gru", seq_length=2)):
+        less = with_dropout_rate(made, 0.1)
+        assert (rates(made), rates(less)) == ([0.5, 0.5], [0.1, 0.1])
+        assert all((one == other).all() for one, other in zip(made.get_weights(), less.get_weights(), strict=True))
     with Store(simulated_store) as store:
         assert rates(trainer_of(store, untrained_model).model) == [0.5, 0.5]
         assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
 
 
 def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
-    from bcclone.model.layer_kinds import DROPOUT, random_strength
-    from bcclone.train.prepare import with_dropout_rate
-
     for before, shape in random_layers(0.5):
         (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
         assert type(layer) is type(before)
@@ -104,11 +93,10 @@ def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
 
 
 def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(simulated_store, untrained_model, tmp_path):
-    calibrated = tmp_path / "car.h5"
-    calibrated.write_bytes(calibrated_content(untrained_model, None, SteeringCalibration(0.5, 0.1)))
+    car = calibrated(untrained_model, tmp_path / "car.h5", 0.5, 0.1)
     with Store(simulated_store) as store:
         images = np.stack([store.frames[number] for number in range(4)])
-        before, after = (np.array(trainer_of(store, path).model(images)) for path in (untrained_model, calibrated))
+        before, after = (np.array(trainer_of(store, path).model(images)) for path in (untrained_model, car))
     assert after[:, 0] == pytest.approx(0.5 * before[:, 0] + 0.1, abs=1e-5)
 
 

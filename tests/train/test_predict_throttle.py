@@ -11,8 +11,11 @@ from bcclone.drive.driver import Driver
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
+from bcclone.model.model_file import load_model_file
+from bcclone.model.network import build_network
+from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
-from tests.conftest import made_once, run_script
+from tests.conftest import made_once, result_of, run_script
 
 STRENGTHS = AugmentSettings(augment_on="cpu")
 
@@ -23,14 +26,21 @@ def trained(simulated_store, tmp_path_factory):
 
     def make(folder):
         line = ("-o", folder / "model.h5", "--runs", folder / "runs", "--no-plots", "--epochs", 3, "--batch-size", 16)
-        done = run_script("model.py", simulated_store, *line, "--predict", "throttle", "--json")
-        (folder / "result.json").write_text(done.stdout)
+        result = result_of("model.py", simulated_store, *line, "--predict", "throttle")
+        (folder / "result.json").write_text(json.dumps(result))
 
     folder = made_once(tmp_path_factory, "throttle", make)
     return folder / "model.h5", json.loads((folder / "result.json").read_text())
 
 
-@pytest.mark.parametrize("feed", [name for name in STRATEGIES if name not in ("files", "shards")])
+@pytest.mark.parametrize(
+    "feed",
+    [
+        pytest.param(name, marks=() if name == "hdf5-shuffle" else pytest.mark.slow)
+        for name in STRATEGIES
+        if name not in ("files", "shards")
+    ],
+)
 @pytest.mark.parametrize("augmentation", [pytest.param(None, marks=pytest.mark.slow), STRENGTHS])
 def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
     sampling = SamplingSettings(64, 3) if augmentation is None else SamplingSettings(64, 3, augmentation=augmentation)
@@ -44,8 +54,6 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
 
 @pytest.mark.slow
 def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle(trained, simulated_store):
-    from bcclone.model.model_file import load_model_file
-
     path, result = trained
     file = load_model_file(path)
     assert file.model.output_shape == (None, 3)
@@ -64,23 +72,19 @@ def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle
 @pytest.mark.slow
 def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
     path, _ = trained
-    line = ("evaluate", path, "--in-process", "--predicted-speed", "--laps", 0.05, "--json")
-    slow, fast = (json.loads(run_script(*line, "--speed", mph).stdout)["mean_speed_mph"] for mph in (12, 30))
+    line = ("evaluate", path, "--in-process", "--predicted-speed", "--laps", 0.05)
+    slow, fast = (result_of(*line, "--speed", mph)["mean_speed_mph"] for mph in (12, 30))
     assert slow < 12.5
     assert fast > slow
 
 
 def test_a_policy_without_a_speed_is_refused(untrained_model):
-    from bcclone.model.policy import load_policy
-
     with pytest.raises(UserError, match="predicted_speed.*--predict speed"):
         Driver(load_policy(untrained_model), SpeedSettings(predicted_speed=True))
 
 
 @pytest.mark.long
 def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, simulated_store, tmp_path):
-    from bcclone.model.policy import load_policy
-
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     knew = load_policy(untrained_model).answer(frame).steering
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1)
@@ -95,7 +99,5 @@ def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, sim
 
 
 def test_a_published_network_predicts_the_steering_alone():
-    from bcclone.model.network import build_network
-
     with pytest.raises(UserError, match="dave-2 predicts the steering alone; leave out --predict"):
         build_network((66, 200, 3), network="dave-2", outputs=2)

@@ -44,13 +44,6 @@ def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated
         run(TrainSettings(data=(str(simulated_store),), output=simulated_store))
 
 
-def test_importing_the_settings_loads_no_large_package():
-    large = "{'tensorflow', 'keras', 'cv2', 'h5py', 'numpy'}"
-    script = f"import bcclone.train.train_settings, sys; print({large} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
 @pytest.mark.slow
 def test_a_training_that_ends_at_once_leaves_no_file_of_autograph(simulated_store, tmp_path):
     (tmp_path / "temporary").mkdir()

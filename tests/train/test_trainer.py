@@ -4,11 +4,17 @@ import math
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+from bcclone.cluster.joint_trainer import make_joint_trainer
+from bcclone.dataset.store import Store
+from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
+from bcclone.train.prepare import make_trainer
 from bcclone.train.train_settings import TrainSettings
+from bcclone.train.trainer import Trainer
 from tests.conftest import ROOT
 
 LOG_10, LOG_1 = 0.05 * math.asinh(10), 0.05 * math.asinh(1)  # of 0.5 and 0.05, with the logarithmic loss's scale
@@ -64,29 +70,13 @@ def test_two_devices_train_like_one():
     ("chosen", "named"),
     [({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"), ({"jit_compile": True}, "--jit-compile")],
 )
-def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(tools, chosen, named):
-    from bcclone.cluster.joint_trainer import make_joint_trainer
-
+def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(chosen, named):
     with pytest.raises(UserError, match=f"{named} trains on one device; use --gpus 1"):
         make_joint_trainer(None, TrainSettings(**chosen), 1)
 
 
-@pytest.fixture(scope="module")
-def tools():
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    import keras
-
-    from bcclone.feed.source import Batch
-    from bcclone.train.trainer import Trainer
-
-    return keras, Batch, Trainer
-
-
-def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
+def linear_trainer(loss, clip_norm=None, rate=0.1, **more):
     """steering = weight * mean of the image, from a weight of 0."""
-    keras, _, make = tools
     model = keras.Sequential(
         [
             keras.Input((1, 1, 1), dtype="uint8"),
@@ -97,38 +87,34 @@ def linear_trainer(tools, loss, clip_norm=None, rate=0.1, **more):
     )
     optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip_norm)
     optimizer.build(model.trainable_variables)
-    return make(model, optimizer, TrainSettings(loss=loss, **more))
+    return Trainer(model, optimizer, TrainSettings(loss=loss, **more))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
-    ("loss", "expected_loss", "gradient"),
+    ("loss", "jit_compile", "expected_loss", "gradient"),
     [
-        ("mse", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
-        ("mae", (0.5 + 0.05) / 2, -1.0),
-        ("log", (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)),
-        ("huber", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
+        ("mse", False, (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
+        ("mae", False, (0.5 + 0.05) / 2, -1.0),
+        *(("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)) for compiled in (False, True)),
+        ("huber", False, (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )
-def test_losses_and_their_gradients_are_those_of_their_formulas(tools, loss, expected_loss, gradient, jit_compile):
-    trainer = linear_trainer(tools, loss, jit_compile=jit_compile)
-    batch = tools[1](np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
+def test_losses_and_their_gradients_are_those_of_their_formulas(loss, jit_compile, expected_loss, gradient):
+    trainer = linear_trainer(loss, jit_compile=jit_compile)
+    batch = Batch(np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
     assert trainer.evaluate([batch]) == pytest.approx((expected_loss, 0.275), rel=1e-5)
     trainer.train(batch, 0.5)
     assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
 
 
-def test_a_long_gradient_is_clipped(tools):
-    trainer = linear_trainer(tools, "mse", clip_norm=0.01)
-    trainer.train(tools[1](np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32)), 1.0)
+def test_a_long_gradient_is_clipped():
+    trainer = linear_trainer("mse", clip_norm=0.01)
+    trainer.train(Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32)), 1.0)
     assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
 
 
 def trainer_of(store, **settings):
     """Return the trainer of a new network, and the first frames of the store."""
-    from bcclone.dataset.store import Store
-    from bcclone.train.prepare import make_trainer
-
     with Store(store) as data:
         return make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings)), np.array(
             data.frames[:4]
@@ -136,11 +122,11 @@ def trainer_of(store, **settings):
 
 
 @pytest.mark.slow
-def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated_store):
+def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store):
     weights = {}
     for jit_compile in (False, True):
         trainer, frames = trainer_of(simulated_store, dropout=0.0, jit_compile=jit_compile)
-        trainer.train(tools[1](frames, np.full((4, 1), 0.2, np.float32)), 1e-3)
+        trainer.train(Batch(frames, np.full((4, 1), 0.2, np.float32)), 1e-3)
         weights[jit_compile] = trainer.model.get_weights()
     for plain, compiled in zip(weights[False], weights[True], strict=True):
         assert compiled == pytest.approx(plain, abs=5e-4)
@@ -148,11 +134,11 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(tools, simulated
 
 
 @pytest.mark.slow
-def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
+def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store):
     trainer, frames = trainer_of(simulated_store, mixed_precision=True)
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
     assert (set(inner), last) == ({"float16"}, "float32")
-    batch = tools[1](frames, np.full((4, 1), 0.2, np.float32))
+    batch = Batch(frames, np.full((4, 1), 0.2, np.float32))
     before = trainer.export().get_weights()
     for _ in range(3):
         trainer.train(batch, 1e-3)
@@ -160,10 +146,10 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(tools, simulated_store):
     assert {layer.compute_dtype for layer in exported.layers if layer.weights} == {"float32"}
     assert any((a != b).any() for a, b in zip(before, exported.get_weights(), strict=True))
     assert all(np.isfinite(weight).all() for weight in exported.get_weights())
-    assert tools[0].config.dtype_policy().name == "float32"
+    assert keras.config.dtype_policy().name == "float32"
 
 
-def test_weight_decay_excludes_biases(tools, simulated_store):
+def test_weight_decay_excludes_biases(simulated_store):
     trainer, _ = trainer_of(simulated_store, weight_decay=0.2)
     variables = trainer.model.trainable_variables
     for variable in variables:

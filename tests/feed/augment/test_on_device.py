@@ -5,10 +5,12 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AugmentSettings
 from tests.feed.augment.strengths import STRENGTHS, alone
 
@@ -17,11 +19,7 @@ OURS = Preprocessing()
 
 @pytest.fixture(scope="module")
 def device():
-    """Return a function that makes the device augmenter of settings and a preprocessing; it loads TensorFlow."""
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.feed.augment.on_device import DeviceAugmenter
+    """Return a function that makes the device augmenter of settings and a preprocessing."""
 
     @cache  # to be compiled once
     def make(settings, preprocessing):
@@ -96,8 +94,6 @@ def test_the_frames_of_a_window_are_augmented_alike(device):
 @pytest.mark.long
 def test_augmentation_on_the_device_is_compiled_by_xla(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
-    import tensorflow as tf
-
     augmenter, images = device(AugmentSettings(), OURS), pictures(8)
     inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)

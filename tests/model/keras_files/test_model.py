@@ -6,11 +6,17 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.keras_files import UnsupportedModel
+from bcclone.model.keras_files.rebuild import rebuild_model
+from bcclone.model.keras_files.stored import NamedArray, StoredModel
+from bcclone.model.model_file import load_model_file, open_model, save_model
+from bcclone.model.policy import Policy
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.model.keras_files import recurrent_models
@@ -29,22 +35,8 @@ YUV = "nvidia-66x200-yuv"
 
 
 @pytest.fixture(scope="module")
-def model_file(untrained_model):
-    import bcclone.model.model_file
-
-    return bcclone.model.model_file
-
-
-@pytest.fixture
-def load(model_file):
-    return model_file.load_model_file
-
-
-@pytest.fixture(scope="module")
 def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
-    from bcclone.model.keras_files.rebuild import rebuild_model
-    from bcclone.model.keras_files.stored import NamedArray, StoredModel
 
     def rebuilt(config, weights, **texts):
         named = {name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()}
@@ -73,27 +65,24 @@ def outputs(found):
 
 @pytest.mark.parametrize("config", [keras1_config, keras2_config])
 @pytest.mark.parametrize("nested", [True, False])
-def test_a_model_of_old_keras_gives_the_output_of_its_network(load, tmp_path, config, nested):
-    loaded = load(write(tmp_path / "old.h5", config(), nested=nested), YUV)
+def test_a_model_of_old_keras_gives_the_output_of_its_network(tmp_path, config, nested):
+    loaded = load_model_file(write(tmp_path / "old.h5", config(), nested=nested), YUV)
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     assert loaded.preprocessing == PRESETS[YUV]
     assert loaded.seq_length == 1
 
 
-def test_the_shared_old_models_give_their_recorded_outputs(model_file):
+def test_the_shared_old_models_give_their_recorded_outputs():
     folder = shared("legacy_models")
     for name, record in json.loads((folder / "expected.json").read_text()).items():
         batch = np.random.default_rng(0).integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
-        model = model_file.load_model_file(folder / name, YUV).model
+        model = load_model_file(folder / name, YUV).model
         np.testing.assert_allclose(model(batch.astype("float32"))[:, 0], record["output"], atol=1e-5)
         assert model.count_params() == record["params"]
 
 
 @pytest.fixture(scope="module")
 def made(untrained_model):
-    import keras
-    from keras import layers
-
     made = keras.Sequential(
         [
             keras.Input((66, 200, 3)), layers.Rescaling(1 / 127.5, -1), layers.Cropping2D(((3, 4), (1, 2))),
@@ -123,17 +112,17 @@ def of_tensorflow_2_12(new, old):
             archive.writestr(name, content)
 
 
-def test_a_network_in_a_file_of_keras_computes_the_same_and_is_saved_again(model_file, made, tmp_path):
+def test_a_network_in_a_file_of_keras_computes_the_same_and_is_saved_again(made, tmp_path):
     batch = images().astype("float32")
     for name in ("new.h5", "new.keras"):
         made.save(tmp_path / name)
     of_tensorflow_2_12(tmp_path / "new.keras", tmp_path / "old.keras")
     for name in ("new.h5", "new.keras", "old.keras"):
-        found = model_file.open_model(tmp_path / name).rebuilt
+        found = open_model(tmp_path / name).rebuilt
         np.testing.assert_allclose(found.model(batch), made(batch), rtol=1e-4, atol=1e-5)
         assert [layer.trainable for layer in found.model.layers].count(False) == 1
-    model_file.save_model(tmp_path / "ours.h5", found.model, PRESETS[YUV], {})
-    again = model_file.load_model_file(tmp_path / "ours.h5").model
+    save_model(tmp_path / "ours.h5", found.model, PRESETS[YUV], {})
+    again = load_model_file(tmp_path / "ours.h5").model
     assert (again(batch).numpy() == found.model(batch).numpy()).all()
     assert [layer.rate for layer in again.layers if hasattr(layer, "rate")] == [0.3, 0.5]
 
@@ -146,47 +135,43 @@ KERAS2 = Path(__file__).parent / "keras2"
 @pytest.fixture(scope="module")
 def keras3(untrained_model, tmp_path_factory):
     """A folder of the same networks as the current Keras writes them."""
-    import keras
-
     folder = tmp_path_factory.mktemp("keras3")
     recurrent_models.write_models(keras, folder, ["gru.h5", "lstm.h5", "lstm.keras"])
     return folder
 
 
-def check_outputs(model_file, folder, version):
+def check_outputs(folder, version):
     expected = json.loads((folder / "outputs.json").read_text())
     assert expected
     for name, outputs in expected.items():
-        loaded = model_file.open_model(folder / name)
+        loaded = open_model(folder / name)
         assert loaded.rebuilt.keras_version.startswith(version)
         assert loaded.fitting == ("nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
         np.testing.assert_allclose(loaded.rebuilt.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_recurrent_models_of_keras_2_give_the_same_outputs(model_file):
-    check_outputs(model_file, KERAS2, "2.15")
+def test_recurrent_models_of_keras_2_give_the_same_outputs():
+    check_outputs(KERAS2, "2.15")
 
 
 @pytest.mark.slow
-def test_recurrent_models_of_keras_3_give_the_same_outputs(model_file, keras3):
-    check_outputs(model_file, keras3, "3.")
+def test_recurrent_models_of_keras_3_give_the_same_outputs(keras3):
+    check_outputs(keras3, "3.")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru.h5", "lstm.keras"])
-def test_an_imported_recurrent_model_drives_frame_by_frame(model_file, load, name, tmp_path):
-    from bcclone.model.policy import Policy
-
-    policy = Policy(load(KERAS2 / name, YUV))
+def test_an_imported_recurrent_model_drives_frame_by_frame(name, tmp_path):
+    policy = Policy(load_model_file(KERAS2 / name, YUV))
     assert policy.carries_states
     frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
     window = np.stack([PRESETS[YUV].apply(frames[number]) for number in (0, 0, 0)])[np.newaxis].astype("float32")
     steering = [policy.answer(frame).steering for frame in frames]
     assert steering[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
     assert len(set(steering)) == 4
-    model_file.save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
-    assert [Policy(load(tmp_path / "ours.h5")).answer(frames[0]).steering] == steering[:1]
+    save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
+    assert [Policy(load_model_file(tmp_path / "ours.h5")).answer(frames[0]).steering] == steering[:1]
 
 
 def test_time_distributed_layers_without_windows_are_refused(rebuild):
@@ -288,11 +273,13 @@ def test_nested_models_are_flattened_with_their_weights(rebuild):
     np.testing.assert_allclose(outputs(rebuild(config, weights)), expected_output(), atol=1e-5)
 
 
-def test_weights_alone_are_read_with_the_configuration_beside_them(load, tmp_path):
+def test_weights_alone_are_read_with_the_configuration_beside_them(tmp_path):
     path = write(tmp_path / "model.h5", keras1_config(), nested=False)
     with h5py.File(path, "r+") as file:
         del file.attrs["model_config"]
     with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
-        load(path, YUV)
+        load_model_file(path, YUV)
     (tmp_path / "model.json").write_text(json.dumps(json.dumps(keras1_config())))  # as most wrote it
-    np.testing.assert_allclose(load(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    np.testing.assert_allclose(
+        load_model_file(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.stored import read_layers
+from bcclone.model.model_file import load_model_file
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import UnfitContent
 from tests.model.keras_files.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
@@ -16,16 +17,9 @@ from tests.model.keras_files.old_models import NORMALIZE, keras1_config, keras2_
 YUV = "nvidia-66x200-yuv"
 
 
-@pytest.fixture(scope="module")
-def load(untrained_model):
-    from bcclone.model.model_file import load_model_file
-
-    return load_model_file
-
-
-def refusal(load, path, preprocessing=YUV):
+def refusal(path, preprocessing=YUV):
     with pytest.raises(UserError) as caught:
-        load(path, preprocessing)
+        load_model_file(path, preprocessing)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -118,18 +112,18 @@ def mixed():
         ("[" * 100_000, "not a complete model file"),
     ],
 )
-def test_unsupported_networks_are_refused_with_the_reason(load, tmp_path, config, expected):
+def test_unsupported_networks_are_refused_with_the_reason(tmp_path, config, expected):
     text = json.dumps(config) if isinstance(config, dict) else config
     path = write(tmp_path / "old.h5", keras1_config())
     with h5py.File(path, "r+") as file:
         file.attrs.create("model_config", text, dtype=h5py.string_dtype())
-    assert re.search(expected, refusal(load, path))
+    assert re.search(expected, refusal(path))
 
 
-def test_a_lambda_that_would_write_a_file_is_refused_and_not_run(load, tmp_path):
+def test_a_lambda_that_would_write_a_file_is_refused_and_not_run(tmp_path):
     victim = tmp_path / "victim"
     code = stored(eval(f"lambda x: open({str(victim)!r}, 'w').write('run') and x"))
-    message = refusal(load, write(tmp_path / "old.h5", changed(0, function=[code, None, None])))
+    message = refusal(write(tmp_path / "old.h5", changed(0, function=[code, None, None])))
     assert "layer 'lambda_1' (Lambda)" in message
     assert "is not run" in message
     assert not victim.exists()
@@ -171,13 +165,13 @@ def test_missing_external_and_damaged_weights_are_refused(tmp_path, damage, expe
             read_layers(file)
 
 
-def test_weights_of_no_layer_and_of_another_backend_are_refused(load, tmp_path):
+def test_weights_of_no_layer_and_of_another_backend_are_refused(tmp_path):
     path = write(tmp_path / "old.h5", keras1_config())
     with h5py.File(path, "r+") as file:
         file.attrs["backend"] = "plaidml"
-    assert "backend 'plaidml'" in refusal(load, path)
+    assert "backend 'plaidml'" in refusal(path)
     config = keras1_config()
     write(path, config)
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = json.dumps(changed(1, name="renamed"))
-    assert "layer 'renamed' (Convolution2D): its weights have the shapes none" in refusal(load, path)
+    assert "layer 'renamed' (Convolution2D): its weights have the shapes none" in refusal(path)
